@@ -1,0 +1,1 @@
+"""The heart: lifecycle, journal, source, digest, pace, engine, job."""
