@@ -1,0 +1,210 @@
+"""What happened in a job, as the journal stores it. Values only: no behaviour, no clock, no disk, no socket.
+
+`file` is a transfer's index within its job, from 0. Times are ISO 8601 in UTC by the *server's* clock.
+Field names on disk are short because a job may hold a million parts.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="e"):
+    """Base of all events."""
+
+
+class JobEvent(Event, frozen=True):
+    """Concerns the job as a whole."""
+
+
+class FileEvent(Event, frozen=True):
+    """Concerns one transfer."""
+
+    file: int = msgspec.field(name="f")
+
+
+# --- the job ------------------------------------------------------------------------------------------------------
+
+
+class JobPlanned(JobEvent, frozen=True, tag="job"):
+    """The job was laid out. Exactly one of `item` (an item's id) and `title` (of the item to create) is not None."""
+
+    job: str
+    endpoint: str
+    item: int | None
+    title: str | None
+    created: str
+    version: str
+
+
+class SourcePlanned(FileEvent, frozen=True, tag="source"):
+    """A transfer belongs to the job: the source's absolute path and its state when planned (sizes in bytes)."""
+
+    path: str
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class ItemIntended(JobEvent, frozen=True, tag="item?"):
+    """An item is about to be created."""
+
+    at: str
+
+
+class ItemNotCreated(JobEvent, frozen=True, tag="item-"):
+    """The intended creation is known not to have happened."""
+
+
+class ItemReady(JobEvent, frozen=True, tag="item"):
+    """The item is known. `found`: it was looked up after a lost answer, or was given."""
+
+    id: int
+    url: str
+    found: bool = False
+
+
+class Resumed(JobEvent, frozen=True, tag="run"):
+    """A new run began: what was known of the server has to be asked again."""
+
+    at: str
+
+
+# --- one transfer -------------------------------------------------------------------------------------------------
+
+
+class UploadIntended(FileEvent, frozen=True, tag="init?"):
+    """An upload is about to be initiated. `known`: ids of the item's files of this name before that."""
+
+    known: tuple[int, ...] = ()
+
+
+class NotInitiated(FileEvent, frozen=True, tag="init-"):
+    """The intended initiation is known not to have happened."""
+
+
+class UploadInitiated(FileEvent, frozen=True, tag="init"):
+    """The remote file exists. `found`: it was looked up after a lost answer."""
+
+    id: int
+    found: bool = False
+
+
+class PartsMissing(FileEvent, frozen=True, tag="parts"):
+    """The server was asked: `done` of `total` parts are there."""
+
+    done: int
+    total: int
+
+
+class PartSent(FileEvent, frozen=True, tag="p"):
+    """The server took part `no`; `xxh3` is the 64-bit hash of the bytes sent."""
+
+    no: int = msgspec.field(name="n")
+    xxh3: int = msgspec.field(name="x")
+
+
+class PartReset(FileEvent, frozen=True, tag="p-"):
+    """The server does not have part `no`, against what was recorded."""
+
+    no: int = msgspec.field(name="n")
+
+
+class PartsComplete(FileEvent, frozen=True, tag="sent"):
+    """The server has all `total` parts."""
+
+    total: int
+
+
+class SourceHashed(FileEvent, frozen=True, tag="md5"):
+    """The source's MD5 (hex), of the bytes as they were in this run."""
+
+    md5: str
+
+
+class CompleteIntended(FileEvent, frozen=True, tag="done?"):
+    """The upload is about to be completed."""
+
+
+class Completed(FileEvent, frozen=True, tag="done"):
+    """The server takes the file as complete."""
+
+
+class Verified(FileEvent, frozen=True, tag="ok"):
+    """Figshare's MD5 equals the source's."""
+
+    md5: str
+
+
+class FoundIdentical(FileEvent, frozen=True, tag="same"):
+    """The item already held this file, byte for byte (size and MD5); nothing was sent."""
+
+    id: int
+    md5: str
+
+
+class Mismatched(FileEvent, frozen=True, tag="bad"):
+    """Figshare's MD5 differs: the file has to be sent again, and the bad one removed once that is verified."""
+
+    local: str
+    remote: str
+
+
+class UploadLost(FileEvent, frozen=True, tag="lost"):
+    """The server no longer knows the upload, or aborted it: the file starts again."""
+
+
+class SourceReplaced(FileEvent, frozen=True, tag="source+"):
+    """The user asked to start again with the source as it is now."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
+    """A remote file of this transfer that is no longer needed was deleted (or was gone)."""
+
+    id: int
+
+
+class Failed(FileEvent, frozen=True, tag="fail"):
+    """The transfer stopped with an error that concerns it alone."""
+
+    code: str
+    message: str
+
+
+class Cancelled(FileEvent, frozen=True, tag="cancel"):
+    """The user gave up; the unfinished remote file is removed."""
+
+
+AnyEvent: TypeAlias = (
+    JobPlanned
+    | SourcePlanned
+    | ItemIntended
+    | ItemNotCreated
+    | ItemReady
+    | Resumed
+    | UploadIntended
+    | NotInitiated
+    | UploadInitiated
+    | PartsMissing
+    | PartSent
+    | PartReset
+    | PartsComplete
+    | SourceHashed
+    | CompleteIntended
+    | Completed
+    | Verified
+    | FoundIdentical
+    | Mismatched
+    | UploadLost
+    | SourceReplaced
+    | RemnantRemoved
+    | Failed
+    | Cancelled
+)

@@ -1,0 +1,312 @@
+"""The whole life of a transfer and of its job, as data: states, the table of transitions, what to do next.
+
+Nothing here reads a clock, a disk or a socket. The journal replays events into a `JobState`; the engine feeds it
+what happens and asks `next_step`. The diagram in this folder's README and the exhaustive tests come from `TABLE`.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from dataclasses import dataclass, field
+
+from uploader.transfer import events as ev
+
+
+class State(enum.Enum):
+    """Where a transfer stands."""
+
+    PLANNED = "planned"
+    INITIATING = "initiating"
+    INITIATED = "initiated"
+    SENDING = "sending"
+    SENT = "sent"
+    COMPLETING = "completing"
+    COMPLETED = "completed"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Step(enum.Enum):
+    """What has to be done next for a transfer."""
+
+    REMOVE_REMNANTS = "remove what is left of a lost upload"
+    INITIATE = "initiate the upload"
+    LOOK_UP = "look whether the initiation happened"
+    INSPECT = "ask the server what it has"
+    SEND = "send the missing parts"
+    COMPLETE = "complete the upload"
+    AWAIT_MD5 = "wait for Figshare's MD5 and compare"
+    REMOVE_SUPERSEDED = "remove the bad copy, now that the good one is verified"
+    NOTHING = "nothing"
+
+
+class IllegalEvent(Exception):
+    """An event that cannot happen in this state: a mistake in figup, or a journal with a hole."""
+
+
+S = State
+OPEN = (S.INITIATED, S.SENDING, S.SENT, S.COMPLETING, S.COMPLETED)
+"""States in which the remote file is known and not yet verified."""
+UNFINISHED = (S.PLANNED, S.INITIATING, *OPEN)
+
+REENTRY = "reentry"
+"""Stands in `TABLE` for the state in which a transfer is taken up again: see `_reentry`."""
+
+TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
+    (S.PLANNED, ev.UploadIntended): S.INITIATING,
+    (S.PLANNED, ev.FoundIdentical): S.VERIFIED,
+    (S.PLANNED, ev.RemnantRemoved): S.PLANNED,
+    (S.INITIATING, ev.UploadInitiated): S.INITIATED,
+    (S.INITIATING, ev.NotInitiated): S.PLANNED,
+    (S.INITIATED, ev.PartsMissing): S.SENDING,
+    (S.INITIATED, ev.PartsComplete): S.SENT,
+    (S.INITIATED, ev.PartReset): S.INITIATED,
+    (S.INITIATED, ev.Completed): S.COMPLETED,
+    (S.SENDING, ev.PartSent): S.SENDING,
+    (S.SENDING, ev.PartReset): S.SENDING,
+    (S.SENDING, ev.PartsMissing): S.SENDING,
+    (S.SENDING, ev.PartsComplete): S.SENT,
+    (S.SENDING, ev.Completed): S.COMPLETED,
+    (S.SENT, ev.CompleteIntended): S.COMPLETING,
+    (S.SENT, ev.PartsMissing): S.SENDING,
+    (S.COMPLETING, ev.Completed): S.COMPLETED,
+    (S.COMPLETING, ev.PartsComplete): S.SENT,
+    (S.COMPLETING, ev.PartsMissing): S.SENDING,
+    (S.COMPLETING, ev.PartReset): S.COMPLETING,
+    (S.COMPLETED, ev.Verified): S.VERIFIED,
+    (S.COMPLETED, ev.Mismatched): S.PLANNED,
+    (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
+    (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
+    **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
+    **{(state, ev.SourceHashed): state for state in UNFINISHED},
+    **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.FAILED, S.CANCELLED)},
+    **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
+    **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
+    **{(state, ev.Resumed): REENTRY for state in State},
+}
+"""(state, what happened) → the state after it. A pair that is not here cannot happen."""
+
+
+class Parts:
+    """Which parts of an upload the server is known to have, and the xxh3 of those sent; 9 bytes a part."""
+
+    _ABSENT, _SENT = 0, 1
+
+    def __init__(self) -> None:
+        self._flags = bytearray()
+        self._hashes = array("Q")
+        self.count = 0
+
+    def sent(self, no: int, xxh3: int) -> None:
+        """Record that part `no` (from 1) was sent with this hash."""
+        if no >= len(self._flags):
+            grow = max(no + 1, 2 * len(self._flags)) - len(self._flags)
+            self._flags.extend(bytes(grow))
+            self._hashes.frombytes(bytes(8 * grow))
+        self.count += self._flags[no] == self._ABSENT
+        self._flags[no] = self._SENT
+        self._hashes[no] = xxh3
+
+    def reset(self, no: int) -> None:
+        """Forget part `no`."""
+        if no < len(self._flags) and self._flags[no]:
+            self._flags[no] = self._ABSENT
+            self.count -= 1
+
+    def xxh3(self, no: int) -> int | None:
+        """Hash of the bytes sent as part `no`; None if no record of sending it remains."""
+        return self._hashes[no] if no < len(self._flags) and self._flags[no] else None
+
+
+@dataclass
+class Transfer:
+    """One source on its way to one remote file: everything that its events say."""
+
+    index: int
+    path: str
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+    state: State = State.PLANNED
+    file_id: int | None = None
+    known: tuple[int, ...] = ()
+    intent: bool = False
+    parts: Parts = field(default_factory=Parts)
+    parts_total: int | None = None
+    parts_done: int = 0
+    """Parts the server was known to have, from the last answer and what was sent since."""
+    md5: str | None = None
+    remnants: list[int] = field(default_factory=list)
+    """Remote files that hold nothing of worth, to be removed before the file starts again."""
+    superseded: list[int] = field(default_factory=list)
+    """Complete remote files that turned out bad, to be removed after a good one is verified."""
+    mismatches: int = 0
+    error: ev.Failed | None = None
+
+    def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
+        """Take in what happened. Raises IllegalEvent where the table has no such transition."""
+        target = TABLE.get((self.state, type(event)))
+        if target is None:
+            raise IllegalEvent(f"{type(event).__name__} in state {self.state.value}")
+        _record(self, event)
+        self.state = _reentry(self) if isinstance(target, str) else target
+
+    def owned_ids(self) -> set[int]:
+        """Every remote file that this transfer made and that may still exist."""
+        return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())
+
+
+def _reentry(transfer: Transfer) -> State:
+    """The state in which a new run takes a transfer up: the server is asked before anything else."""
+    if transfer.state is State.VERIFIED:
+        return State.VERIFIED
+    if transfer.file_id is not None:
+        return State.INITIATED
+    return State.INITIATING if transfer.intent else State.PLANNED
+
+
+def _restart(transfer: Transfer, keep: list[int]) -> None:
+    if transfer.file_id is not None:
+        keep.append(transfer.file_id)
+    transfer.file_id = None
+    transfer.intent = False
+    transfer.parts = Parts()
+    transfer.parts_total = None
+    transfer.parts_done = 0
+
+
+def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case a kind of event
+    match event:
+        case ev.UploadIntended():
+            transfer.intent = True
+            transfer.known = event.known
+        case ev.NotInitiated():
+            transfer.intent = False
+        case ev.UploadInitiated():
+            transfer.intent = False
+            transfer.file_id = event.id
+        case ev.FoundIdentical():
+            transfer.file_id = event.id
+            transfer.md5 = event.md5
+        case ev.PartsMissing():
+            transfer.parts_total, transfer.parts_done = event.total, event.done
+        case ev.PartsComplete():
+            transfer.parts_total = transfer.parts_done = event.total
+        case ev.PartSent():
+            transfer.parts_done += transfer.parts.xxh3(event.no) is None
+            transfer.parts.sent(event.no, event.xxh3)
+        case ev.PartReset():
+            transfer.parts.reset(event.no)
+        case ev.SourceHashed() | ev.Verified():
+            transfer.md5 = event.md5
+        case ev.Mismatched():
+            transfer.mismatches += 1
+            _restart(transfer, transfer.superseded)
+        case ev.UploadLost():
+            _restart(transfer, transfer.remnants)
+        case ev.SourceReplaced():
+            done = transfer.state is State.COMPLETED
+            _restart(transfer, transfer.superseded if done else transfer.remnants)
+            transfer.size, transfer.mtime_ns, transfer.inode = event.size, event.mtime_ns, event.inode
+            transfer.md5 = None
+            transfer.error = None
+        case ev.RemnantRemoved():
+            transfer.remnants = [i for i in transfer.remnants if i != event.id]
+            transfer.superseded = [i for i in transfer.superseded if i != event.id]
+        case ev.Failed():
+            transfer.error = event
+        case ev.Cancelled():
+            _restart(transfer, transfer.remnants)
+        case ev.Resumed():
+            transfer.error = None
+
+
+_STEPS: dict[State, Step] = {
+    S.PLANNED: Step.INITIATE,
+    S.INITIATING: Step.LOOK_UP,
+    S.INITIATED: Step.INSPECT,
+    S.SENDING: Step.SEND,
+    S.SENT: Step.COMPLETE,
+    S.COMPLETING: Step.INSPECT,
+    S.COMPLETED: Step.AWAIT_MD5,
+    S.VERIFIED: Step.NOTHING,
+    S.FAILED: Step.NOTHING,
+    S.CANCELLED: Step.NOTHING,
+}
+
+
+def next_step(transfer: Transfer) -> Step:
+    """What has to be done next for this transfer."""
+    if transfer.remnants and transfer.state in (State.PLANNED, State.CANCELLED):
+        return Step.REMOVE_REMNANTS
+    if transfer.superseded and transfer.state is State.VERIFIED:
+        return Step.REMOVE_SUPERSEDED
+    return _STEPS[transfer.state]
+
+
+class ItemState(enum.Enum):
+    """What is known of the job's item."""
+
+    UNKNOWN = "unknown"
+    INTENDED = "intended"
+    READY = "ready"
+
+
+@dataclass
+class JobState:
+    """A job as its events tell it."""
+
+    plan: ev.JobPlanned | None = None
+    item_state: ItemState = ItemState.UNKNOWN
+    item_id: int | None = None
+    item_url: str | None = None
+    item_intent: ev.ItemIntended | None = None
+    transfers: list[Transfer] = field(default_factory=list)
+
+    def apply(self, event: ev.AnyEvent) -> None:
+        """Take in what happened. Raises IllegalEvent where it cannot have."""
+        match event:
+            case ev.SourcePlanned():
+                if event.file != len(self.transfers):
+                    raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
+                self.transfers.append(
+                    Transfer(event.file, event.path, event.name, event.size, event.mtime_ns, event.inode)
+                )
+            case ev.FileEvent():
+                if not 0 <= event.file < len(self.transfers):
+                    raise IllegalEvent(f"no source {event.file}")
+                self.transfers[event.file].apply(event)
+            case ev.Resumed():
+                for transfer in self.transfers:
+                    transfer.apply(event)
+            case _:
+                self._apply_to_item(event)
+
+    def _apply_to_item(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.JobPlanned() if self.plan is None:
+                self.plan = event
+            case ev.ItemIntended() if self.item_state is ItemState.UNKNOWN:
+                self.item_state, self.item_intent = ItemState.INTENDED, event
+            case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
+                self.item_state, self.item_intent = ItemState.UNKNOWN, None
+            case ev.ItemReady() if self.item_state is not ItemState.READY:
+                self.item_state = ItemState.READY
+                self.item_id, self.item_url = event.id, event.url
+            case _:
+                raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    @property
+    def finished(self) -> bool:
+        """True when every transfer is verified and nothing is left to remove."""
+        return bool(self.transfers) and all(
+            t.state is State.VERIFIED and not t.superseded for t in self.transfers
+        )
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the user gave the job up."""
+        return any(t.state is State.CANCELLED for t in self.transfers)
