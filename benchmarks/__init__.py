@@ -1,0 +1,1 @@
+"""What figup costs, measured: time, CPU, memory and storage reads of real processes."""

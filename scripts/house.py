@@ -1,0 +1,65 @@
+"""The rules of the house that no linter knows: `python scripts/house.py [CHECKOUT]`.
+
+What stands at the top level, no package index and no place on one particular machine in any file, and a module of the
+package opens by saying what may live in it. Prints one line a breach and ends with 1 when there are any.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TOP_LEVEL = frozenset(
+    {"uploader", "tests", "benchmarks", "scripts", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
+)
+
+# A letter of each stands in brackets, so that this file does not break its own rule.
+INDEX_ADDRESS = re.compile(
+    r"p[y]pi\.|python[h]osted|n[p]mjs|d[e]b\.debian|--(?:extra-)?i[n]dex-url|--f[i]nd-links", re.IGNORECASE
+)
+PLACE = re.compile(r"(?<![\w.~}-])/(?:h[o]me|U[s]ers|r[o]ot|w[o]rk)/\w")
+
+
+def files_of(checkout: Path) -> list[Path]:
+    """All files that are, or would be, committed; relative to the checkout."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=checkout,
+        check=True,
+        capture_output=True,
+    )
+    names = {Path(name) for name in listing.stdout.decode().split("\0") if name}
+    return sorted(name for name in names if (checkout / name).is_file())
+
+
+def breaches_of(checkout: Path, name: Path) -> Iterator[str]:
+    """One line for each rule that this file breaks."""
+    top = name.parts[0]
+    if not top.startswith(".") and top not in TOP_LEVEL:
+        yield f"{name}: {top} does not belong at the top level"
+    try:
+        text = (checkout / name).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if INDEX_ADDRESS.search(line):
+            yield f"{name}:{number}: names a package index"
+        if PLACE.search(line):
+            yield f"{name}:{number}: names a place on one particular machine"
+    if top == "uploader" and name.suffix == ".py" and ast.get_docstring(ast.parse(text)) is None:
+        yield f"{name}:1: does not say what may live in it (no docstring)"
+
+
+def main(checkout: Path) -> int:
+    breaches = [breach for name in files_of(checkout) for breach in breaches_of(checkout, name)]
+    for breach in breaches:
+        print(breach)
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent))

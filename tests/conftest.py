@@ -1,0 +1,90 @@
+"""Fixtures for every test: one event loop, no blocking calls on it, a local Figshare and the command itself."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from blockbuster import BlockBuster, BlockBusterFunction, blockbuster_ctx
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=200, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+BLOCKING_TOO = {
+    "os": (
+        os,
+        ("open", "pread", "preadv", "pwrite", "pwritev", "fsync", "fdatasync", "truncate", "ftruncate"),
+    ),
+    "fcntl": (fcntl, ("flock", "lockf")),
+}
+"""What this project does to disks, beyond what BlockBuster knows of."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """aiohttp lives on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """A call that may block raises BlockingError when code of the package makes it while an event loop runs.
+
+    A test that must allow one says where: `no_blocking_calls.functions["os.stat"].can_block_in("module.py", "name")`.
+    """
+    with blockbuster_ctx(scanned_modules="uploader") as blockbuster:
+        for name, (module, functions) in BLOCKING_TOO.items():
+            for function in functions:
+                extra = BlockBusterFunction(module, function, scanned_modules="uploader")
+                blockbuster.functions[f"{name}.{function}"] = extra.activate()
+        yield blockbuster
+
+
+@pytest.fixture
+def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
+    """Starts sandboxes: `start_sandbox("--option", "value")`, each on a folder of its own, all ended at the end."""
+    started: list[Sandbox] = []
+
+    def start(*args: str, token: str = "t0ken") -> Sandbox:
+        sandbox = Sandbox(tmp_path / f"sandbox-{len(started)}", token=token, args=args)
+        started.append(sandbox)
+        sandbox.start()
+        return sandbox
+
+    yield start
+    for sandbox in started:
+        sandbox.stop()
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """A sandbox without faults or delays beyond its own defaults."""
+    return start_sandbox()
+
+
+@pytest.fixture
+def bare_figup(tmp_path: Path) -> Iterator[Figup]:
+    """The command with neither endpoint nor token set."""
+    home = tmp_path / "home"
+    home.mkdir()
+    figup = Figup(home)
+    yield figup
+    figup.end()
+
+
+@pytest.fixture
+def figup(bare_figup: Figup, sandbox: Sandbox) -> Figup:
+    """The command, set up for `sandbox`."""
+    bare_figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
+    bare_figup.env["FIGSHARE_TOKEN"] = sandbox.token
+    return bare_figup

@@ -1,0 +1,189 @@
+"""The command `figup` as tests use it: the real one, in a real process, as a shell or a terminal runs it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyte
+
+from tests.support.environment import clean_environment
+from tests.support.processes import Process
+
+COMMAND = (sys.executable, "-m", "uploader")
+
+
+def events_in(text: str) -> list[dict[str, Any]]:
+    """The JSON Lines in what `--json` wrote; a torn last line (the process was killed) is left out."""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one run ended."""
+
+    args: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What `--json` wrote, one object an event. Raises ValueError when stdout holds anything else."""
+        return events_in(self.stdout)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last event, which is always the summary. Raises when it is not."""
+        last = self.events[-1]
+        if last["event"] != "summary":
+            raise AssertionError(f"the last line is no summary but {last}")
+        return last
+
+    def expect(self, returncode: int) -> Result:
+        """Itself. Raises AssertionError with all that was written when the exit status is another."""
+        if self.returncode != returncode:
+            raise AssertionError(
+                f"figup {' '.join(self.args)} ended with {self.returncode}, not {returncode}\n"
+                f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class TerminalResult:
+    """How one run on a terminal ended: `output` is every byte it sent, `screen` the lines a person sees at the end."""
+
+    returncode: int
+    output: str
+    screen: list[str]
+
+
+def _read_to_end(terminal: int, deadline: float) -> str:
+    """Everything that comes until the other side is closed. Raises TimeoutError at `deadline` (monotonic seconds)."""
+    read = bytearray()
+    while True:
+        ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"the terminal is still open; so far: {read!r}")
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # Linux's way to say that the last process on the terminal has gone
+                raise
+            chunk = b""
+        if not chunk:
+            return read.decode("utf-8", "backslashreplace")
+        read += chunk
+
+
+class Running:
+    """A run that is under way; `process` gives its signals and its streams."""
+
+    def __init__(self, args: tuple[str, ...], process: Process) -> None:
+        self.args = args
+        self.process = process
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What `--json` wrote so far."""
+        return events_in(self.process.stdout.text)
+
+    def wait_for_event(self, name: str, *, timeout: float = 30) -> dict[str, Any]:
+        """The first event of that name; raises when the run ends without one, or after `timeout` seconds."""
+        line = self.process.stdout.wait_for(lambda line: json.loads(line)["event"] == name, timeout)
+        if line is None:
+            raise AssertionError(f"figup ended without an event {name}: {self.process.stderr.text}")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def send_signal(self, signum: int) -> None:
+        self.process.send_signal(signum)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        self.process.kill()
+
+    def wait(self, timeout: float = 60) -> Result:
+        """Its result. Raises `subprocess.TimeoutExpired`, and the run goes on."""
+        returncode = self.process.wait(timeout)
+        return Result(self.args, returncode, self.process.stdout.text, self.process.stderr.text)
+
+
+class Figup:
+    """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run."""
+
+    def __init__(self, home: Path, *, endpoint: str | None = None, token: str | None = None) -> None:
+        self.cwd = home
+        self.state_dir = home / "state"
+        self.env = clean_environment(home) | {"FIGUP_STATE_DIR": str(self.state_dir)}
+        if endpoint is not None:
+            self.env["FIGSHARE_ENDPOINT"] = endpoint
+        if token is not None:
+            self.env["FIGSHARE_TOKEN"] = token
+        self._started: list[Process] = []
+
+    def start(self, *args: str | os.PathLike[str], input: str | None = None) -> Running:
+        """Starts `figup ARGS`; without `input`, stdin is empty."""
+        words = tuple(os.fspath(arg) for arg in args)
+        process = Process([*COMMAND, *words], env=self.env, cwd=self.cwd, input=input)
+        self._started.append(process)
+        return Running(words, process)
+
+    def run(
+        self,
+        *args: str | os.PathLike[str],
+        input: str | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        """Runs `figup ARGS` to its end; one that takes longer than `timeout` seconds is ended and fails the test."""
+        running = self.start(*args, input=input)
+        try:
+            return running.wait(timeout)
+        except subprocess.TimeoutExpired:
+            running.process.end()
+            raise AssertionError(
+                f"figup {' '.join(running.args)} took over {timeout} s\n--- stdout\n{running.process.stdout.text}"
+                f"\n--- stderr\n{running.process.stderr.text}"
+            ) from None
+
+    def run_on_terminal(
+        self, *args: str | os.PathLike[str], columns: int = 100, rows: int = 40, timeout: float = 60
+    ) -> TerminalResult:
+        """Runs `figup ARGS` with stdin, stdout and stderr on one terminal of that size."""
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (rows, columns))
+        process = subprocess.Popen(
+            [*COMMAND, *args],
+            env={**self.env, "TERM": "xterm-256color"},
+            cwd=self.cwd,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        try:
+            output = _read_to_end(ours, time.monotonic() + timeout)
+            returncode = process.wait(timeout)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+        screen = pyte.Screen(columns, rows)
+        pyte.Stream(screen).feed(output)
+        return TerminalResult(returncode, output, [line.rstrip() for line in screen.display])
+
+    def end(self) -> None:
+        """Ends everything that this started."""
+        for process in self._started:
+            process.end()

@@ -1,0 +1,19 @@
+"""The environment that real processes get in tests: nothing of the developer's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """PATH and a UTF-8 locale, with `home` as the home directory; no proxy, no token, no other setting.
+
+    PYTHONSAFEPATH keeps `python -m uploader` from importing what a test left in its working directory.
+    """
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONSAFEPATH": "1",
+    }

@@ -1,0 +1,21 @@
+"""Programs outside Python that a test may need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def require_program(name: str, debian_package: str) -> str:
+    """The path of the program. Without it the test is skipped, and the reason says what to install; in CI, where
+    nothing may go untested, it fails instead. The package belongs into scripts/debian-packages.txt.
+    """
+    found = shutil.which(name)
+    if found is not None:
+        return found
+    reason = f"{name} is missing (Debian: apt-get install {debian_package})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

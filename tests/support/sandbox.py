@@ -1,0 +1,90 @@
+"""The local Figshare as tests use it: the real `figup sandbox` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.support.environment import clean_environment
+from tests.support.processes import Process
+
+READY = "ready "
+
+
+class Sandbox:
+    """One sandbox on one folder. It keeps its address over `restart`, and so do the upload addresses it gave out.
+
+    `url` is what belongs in FIGSHARE_ENDPOINT; `token` is the one it accepts; `dir` holds its store.
+    """
+
+    def __init__(self, dir: Path, *, token: str = "t0ken", args: Sequence[str] = ()) -> None:
+        self.dir = dir
+        self.token = token
+        self.args = list(args)
+        self.request_log_file = dir.with_name(f"{dir.name}-requests.jsonl")
+        self.url = ""
+        self._port = 0
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The running process. Raises when it was not started."""
+        if self._process is None:
+            raise RuntimeError("this sandbox was not started")
+        return self._process
+
+    def start(self, *, timeout: float = 20) -> None:
+        """Returns when it answers; the first time on any free port, later on the same."""
+        self.dir.mkdir(parents=True, exist_ok=True)
+        home = self.dir.parent
+        self._process = Process(
+            [
+                sys.executable,
+                "-m",
+                "uploader",
+                "sandbox",
+                *("--port", str(self._port)),
+                *("--dir", self.dir),
+                *("--token", self.token),
+                *("--request-log", self.request_log_file),
+                *self.args,
+            ],
+            env=clean_environment(home),
+            cwd=home,
+        )
+        ready = self._process.stdout.wait_for(lambda line: line.startswith(READY), timeout)
+        if ready is None:
+            self._process.end()
+            raise RuntimeError(f"the sandbox ended before it was ready: {self._process.stderr.text}")
+        self.url = ready.removeprefix(READY).strip()
+        self._port = urlsplit(self.url).port or 0
+
+    def kill(self) -> None:
+        """As a crash would: SIGKILL."""
+        self.process.kill()
+
+    def stop(self) -> None:
+        """As an operator would: SIGTERM, and whatever is left after that is ended."""
+        if self._process is not None:
+            self._process.stop()
+
+    def restart(self, *args: str) -> None:
+        """Starts it again on the same folder and port, whether it runs or not.
+
+        `args`, where there are any, take the place of the earlier extra arguments.
+        """
+        self.stop()
+        if args:
+            self.args = list(args)
+        self.start()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests that it has logged so far, oldest first."""
+        if not self.request_log_file.exists():
+            return []
+        lines = self.request_log_file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line]
