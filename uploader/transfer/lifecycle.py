@@ -65,12 +65,8 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.INITIATED, ev.PartReset): S.INITIATED,
     (S.INITIATED, ev.Completed): S.COMPLETED,
     (S.SENDING, ev.PartSent): S.SENDING,
-    (S.SENDING, ev.PartReset): S.SENDING,
-    (S.SENDING, ev.PartsMissing): S.SENDING,
     (S.SENDING, ev.PartsComplete): S.SENT,
-    (S.SENDING, ev.Completed): S.COMPLETED,
     (S.SENT, ev.CompleteIntended): S.COMPLETING,
-    (S.SENT, ev.PartsMissing): S.SENDING,
     (S.COMPLETING, ev.Completed): S.COMPLETED,
     (S.COMPLETING, ev.PartsComplete): S.SENT,
     (S.COMPLETING, ev.PartsMissing): S.SENDING,
@@ -302,9 +298,7 @@ class JobState:
     @property
     def finished(self) -> bool:
         """True when every transfer is verified and nothing is left to remove."""
-        return bool(self.transfers) and all(
-            t.state is State.VERIFIED and not t.superseded for t in self.transfers
-        )
+        return bool(self.transfers) and all(t.state is State.VERIFIED and not t.superseded for t in self.transfers)
 
     @property
     def cancelled(self) -> bool:

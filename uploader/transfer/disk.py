@@ -1,0 +1,100 @@
+"""How state reaches the disk: the few file operations that journals, locks and manifests are made of.
+
+Everything that must survive a crash goes through a `Disk`, so that a test can put another one in its place. All calls
+block; callers run them in a thread. OSErrors become errors that a user can act on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from uploader.errors import FigupError, StateFull, StateUnusable
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def state_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside into StateFull or StateUnusable naming `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, path) from error
+
+
+def _translated(error: OSError, path: Path) -> FigupError:
+    why = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StateFull(f"the disk that holds figup's state is full: {path}: {why}")
+    return StateUnusable(f"figup's state cannot be written: {path}: {why}")
+
+
+class Disk:
+    """The real disk."""
+
+    def make_folder(self, path: Path) -> None:
+        """Make `path` and its parents, private to the user; the folder that names it is synced."""
+        with state_errors(path):
+            missing = [p for p in (path, *path.parents) if not p.exists()]
+            for folder in reversed(missing):
+                folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+                self.sync_folder(folder.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder durable."""
+        with state_errors(path):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def open_append(self, path: Path) -> int:
+        """A file descriptor that appends to an existing file."""
+        with state_errors(path):
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def write(self, fd: int, data: bytes, path: Path) -> None:
+        """Write all of `data`; after an error some of it may have been written."""
+        with state_errors(path):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+
+    def sync(self, fd: int, path: Path) -> None:
+        """Make what was written durable."""
+        with state_errors(path):
+            os.fsync(fd)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put a whole new file in place of `path`, durably: there is the old one or the new one, never half of one."""
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with state_errors(path):
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        try:
+            try:
+                self.write(fd, data, path)
+                self.sync(fd, path)
+            finally:
+                os.close(fd)
+            with state_errors(path):
+                temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.sync_folder(path.parent)
+
+    def read(self, path: Path) -> bytes | None:
+        """The whole file; None if there is none."""
+        with state_errors(path):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                return None

@@ -1,0 +1,146 @@
+"""The state directory: where jobs live on this machine, what they are called, and what their journals say.
+
+`<state-dir>/jobs/<job>/` holds `journal`, `lock`, `lease` and, when the job is finished, `manifest.md5`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.transfer.disk import Disk
+from uploader.transfer.events import AnyEvent
+from uploader.transfer.journal import Replay, decode
+from uploader.transfer.lifecycle import IllegalEvent, JobState
+
+_ID_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a job's files go: the item with the id `item`, or a new one called `title`; one of them is None."""
+
+    endpoint: str
+    item: int | None = None
+    title: str | None = None
+
+
+def job_name(target: Target, paths: list[str]) -> str:
+    """The name of the job that sends these absolute paths to this target: the same command is the same job."""
+    identity = json.dumps([target.endpoint, target.item, target.title, sorted(paths)], ensure_ascii=True)
+    digest = hashlib.sha256(identity.encode("ascii")).digest()
+    return base64.b32encode(digest).decode("ascii").lower()[:_ID_LENGTH]
+
+
+class StateDir:
+    """The state directory."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path = path
+        self.disk = disk
+        self.jobs = path / "jobs"
+
+    def folder(self, job: str) -> Path:
+        """The folder of a job, whether there is one or not."""
+        return self.jobs / job
+
+    def latest(self, name: str) -> str | None:
+        """The newest job of this name (`--new-job` adds -2, -3 …); None if there is none."""
+        generations = {self._generation(name, job): job for job in self.names()}
+        generations.pop(0, None)
+        return generations[max(generations)] if generations else None
+
+    def next_generation(self, name: str) -> str:
+        """A job of this name that does not exist yet."""
+        newest = self.latest(name)
+        return name if newest is None else f"{name}-{self._generation(name, newest) + 1}"
+
+    @staticmethod
+    def _generation(name: str, job: str) -> int:
+        stem, _, number = job.partition("-")
+        if stem != name:
+            return 0
+        return int(number) if number.isdecimal() else 1
+
+    def names(self) -> list[str]:
+        """All jobs, by name."""
+        try:
+            return sorted(p.name for p in self.jobs.iterdir() if (p / "journal").exists())
+        except OSError:
+            return []
+
+    def find(self, text: str) -> str:
+        """The one job whose name begins with `text`. Raises JobMissing, or UsageError when there are several."""
+        names = self.names()
+        found = [n for n in names if n == text] or [n for n in names if text and n.startswith(text)]
+        if not found:
+            raise JobMissing(f"there is no job {text!r} in {self.path}")
+        if len(found) > 1:
+            raise UsageError(f"{text!r} may be any of these jobs: {', '.join(found)}")
+        return found[0]
+
+    def read(self, job: str) -> tuple[Replay, JobState]:
+        """A job's journal, and the state that it leads to.
+
+        Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
+        replay is then not empty. Raises JobMissing, JournalNewer, JournalDamaged.
+        """
+        data = self.disk.read(self.folder(job) / "journal")
+        if data is None:
+            raise JobMissing(f"there is no job {job!r} in {self.path}")
+        replay = decode(data)
+        state = JobState()
+        taken: list[AnyEvent] = []
+        for number, event in enumerate(replay.events, start=2):
+            try:
+                state.apply(event)
+            except IllegalEvent:
+                replay.damaged.append(number)
+            else:
+                taken.append(event)
+        replay.events = taken
+        return replay, state
+
+    def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
+        """Every job with its state, or with the error that reading it gave."""
+        for job in self.names():
+            try:
+                yield job, self.read(job)[1]
+            except FigupError as error:
+                yield job, error
+
+    def owned_elsewhere(self, job: str) -> tuple[set[int], set[int]]:
+        """Ids of the items, and of the remote files, that other jobs on this machine call their own."""
+        items: set[int] = set()
+        files: set[int] = set()
+        for other, state in self.states():
+            if other == job or isinstance(state, FigupError):
+                continue
+            if state.item_id is not None and state.plan is not None and state.plan.item is None:
+                items.add(state.item_id)
+            for transfer in state.transfers:
+                files |= transfer.owned_ids()
+        return items, files
+
+    def last_change(self, job: str) -> datetime:
+        """When the job's journal was last written to."""
+        return datetime.fromtimestamp((self.folder(job) / "journal").stat().st_mtime, UTC)
+
+    def write_manifest(self, job: str, state: JobState) -> Path:
+        """Write the finished job's sources with their MD5s, in the form that `md5sum -c` takes."""
+        path = self.folder(job) / "manifest.md5"
+        lines = [_manifest_line(t.md5, t.path) for t in state.transfers if t.md5 is not None]
+        self.disk.replace(path, b"".join(lines))
+        return path
+
+
+def _manifest_line(md5: str, path: str) -> bytes:
+    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "\\" if escaped != path else ""
+    return f"{mark}{md5}  {escaped}\n".encode("utf-8", "surrogateescape")

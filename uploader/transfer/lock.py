@@ -1,0 +1,148 @@
+"""The lock of a job: one process at a time, also on a shared file system, and never a person needed after a crash.
+
+Two things together. The kernel's lock on `lock` decides between processes of one machine at once, and between machines
+where the file system carries locks across (NFS). Where it does not (some Lustre and FUSE mounts), the holder's `lease`
+beside it decides: the holder rewrites it every few seconds; another machine that finds the kernel's lock free but a
+lease of a different machine watches the lease, and takes it over only when it has stood still.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from uploader.errors import JobBusy
+from uploader.transfer.disk import FILE_MODE, Disk, state_errors
+
+BEAT = 5.0
+"""Seconds between two beats of a lease."""
+STILL_BEATS = 4
+"""For so many beats another machine's lease must stand still before it counts as left behind."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who holds a job: for people, and for machines that do not see the kernel's lock."""
+
+    nonce: str
+    machine: str
+    host: str
+    pid: int
+    since: str
+    beat: int = 0
+
+    def holder(self) -> str:
+        """In words for a person."""
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+def machine_id() -> str:
+    """What is common to all processes that share one kernel, and to no others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return f"host:{socket.gethostname()}"
+
+
+class JobLock:
+    """The lock of one job, in its folder. `acquire` before the journal is read."""
+
+    def __init__(self, folder: Path, disk: Disk, *, machine: str | None = None, beat: float = BEAT) -> None:
+        self._path = folder / "lock"
+        self._lease_path = folder / "lease"
+        self._disk = disk
+        self._beat = beat
+        self._fd = -1
+        self.lost = False
+        """True when another machine took the lease although we were alive: the run has to stop."""
+        self._lease = Lease(
+            nonce=secrets.token_hex(8),
+            machine=machine or machine_id(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+
+    async def acquire(self) -> None:
+        """Take the lock, waiting only where another machine's lease has to be watched. Raises JobBusy."""
+        await anyio.to_thread.run_sync(self._take_kernel_lock)
+        try:
+            await self._await_stillness()
+            await anyio.to_thread.run_sync(self._write_lease)
+        except BaseException:
+            self._drop_kernel_lock()
+            raise
+
+    async def release(self) -> None:
+        """Give the lock back. Never raises."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._remove_lease)
+            self._drop_kernel_lock()
+
+    async def keep(self) -> None:
+        """Beat until cancelled. Returns, with `lost` set, when another machine has taken the lease."""
+        while True:
+            await anyio.sleep(self._beat)
+            current = await anyio.to_thread.run_sync(self._read_lease)
+            if current is not None and current.nonce != self._lease.nonce:
+                self.lost = True
+                return
+            self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
+            await anyio.to_thread.run_sync(self._write_lease)
+
+    async def _await_stillness(self) -> None:
+        seen = await anyio.to_thread.run_sync(self._read_lease)
+        if seen is None or seen.machine == self._lease.machine:
+            return
+        waited = 0.0
+        while waited < STILL_BEATS * self._beat:
+            await anyio.sleep(self._beat / 2)
+            waited += self._beat / 2
+            now = await anyio.to_thread.run_sync(self._read_lease)
+            if now is None:
+                return
+            if now != seen:
+                raise JobBusy(f"another process works on this job: {now.holder()}")
+
+    def _take_kernel_lock(self) -> None:
+        with state_errors(self._path):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            lease = self._read_lease()
+            who = lease.holder() if lease else "it is just starting"
+            raise JobBusy(f"another process works on this job: {who}") from None
+        except OSError:
+            # The file system has no locks at all: the lease alone decides.
+            self._fd = fd
+        else:
+            self._fd = fd
+
+    def _drop_kernel_lock(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _read_lease(self) -> Lease | None:
+        data = self._disk.read(self._lease_path)
+        try:
+            return msgspec.json.decode(data, type=Lease) if data else None
+        except msgspec.MsgspecError:
+            return None
+
+    def _write_lease(self) -> None:
+        self._disk.replace(self._lease_path, msgspec.json.encode(self._lease))
+
+    def _remove_lease(self) -> None:
+        current = self._read_lease()
+        if current is not None and current.nonce == self._lease.nonce:
+            self._lease_path.unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""What a running job tells whoever watches it: progress bars, JSON Lines, a host program. Values only.
+
+Each notice encodes to one JSON object with its name under `event`. Sizes are bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+
+class Notice(msgspec.Struct, frozen=True, tag_field="event"):
+    """Base of all notices."""
+
+
+class JobStarted(Notice, frozen=True, tag="job"):
+    """The job is open. `resumed`: an earlier run of it is being continued."""
+
+    job: str
+    resumed: bool
+    files: int
+    bytes_total: int
+
+
+class ItemKnown(Notice, frozen=True, tag="item"):
+    """The item that the files go to."""
+
+    item_id: int
+    item_url: str
+    created: bool
+
+
+class FileStarted(Notice, frozen=True, tag="file"):
+    """The server was asked about a file: so much of it was already there."""
+
+    path: str
+    name: str
+    file_id: int
+    size: int
+    parts_total: int
+    parts_found: int
+    bytes_found: int
+
+
+class ActiveFile(msgspec.Struct, frozen=True):
+    """A file on its way: `bytes_done` of `size` are with Figshare or under way there."""
+
+    path: str
+    name: str
+    size: int
+    bytes_done: int
+    waiting: bool
+    """True when all is sent and Figshare's checksum is awaited."""
+
+
+class Progress(Notice, frozen=True, tag="progress"):
+    """Now and then: how far the whole job is. `rate` is bytes a second, lately; None before anything was sent."""
+
+    bytes_done: int
+    bytes_total: int
+    files_done: int
+    files_total: int
+    rate: float | None
+    connections: int
+    active: tuple[ActiveFile, ...]
+
+
+class FileSent(Notice, frozen=True, tag="sent"):
+    """Figshare has every byte of the file; now it computes its checksum."""
+
+    path: str
+    file_id: int
+
+
+class FileVerified(Notice, frozen=True, tag="verified"):
+    """Figshare's MD5 equals the source's."""
+
+    path: str
+    file_id: int
+    md5: str
+
+
+class FileRestarted(Notice, frozen=True, tag="restarted"):
+    """The file is sent again from its beginning, for this reason."""
+
+    path: str
+    reason: str
+
+
+class Retrying(Notice, frozen=True, tag="retry"):
+    """Something passing went wrong; it is tried again in `delay` seconds."""
+
+    reason: str
+    delay: float
+
+
+class Warned(Notice, frozen=True, tag="warning"):
+    """Something that the user should know of, and that does not stop the job."""
+
+    message: str
+
+
+class FileFailed(Notice, frozen=True, tag="error"):
+    """A file could not be sent; the others go on."""
+
+    code: str
+    message: str
+    hint: str | None
+    path: str | None
+
+
+AnyNotice: TypeAlias = (
+    JobStarted
+    | ItemKnown
+    | FileStarted
+    | Progress
+    | FileSent
+    | FileVerified
+    | FileRestarted
+    | Retrying
+    | Warned
+    | FileFailed
+)
+Listener: TypeAlias = Callable[[AnyNotice], None]
+"""Called on the event loop with each notice as it happens; it must be quick and must not raise."""

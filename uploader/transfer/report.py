@@ -1,0 +1,55 @@
+"""The report: what became of a job, file by file, for the caller, the human summary and the JSON one alike."""
+
+from __future__ import annotations
+
+import msgspec
+
+from uploader.errors import FigupError
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as it is told: see `FigupError`."""
+
+    code: str
+    message: str
+    hint: str | None
+    exit_status: int
+
+    @classmethod
+    def of(cls, error: FigupError) -> Problem:
+        """The problem that an error tells."""
+        return cls(error.code, error.message, error.hint, error.exit_status)
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """One file. `md5` is the source's, None if it was not computed to the end.
+
+    `status`: `verified`; `sent` (complete, Figshare's checksum still out); `unfinished`; `failed`; `cancelled`.
+    `parts_found` of `parts_total` were with Figshare when this run asked first; `parts_sent` were sent by this run.
+    """
+
+    path: str
+    name: str
+    file_id: int | None
+    size: int
+    md5: str | None
+    status: str
+    remote_md5: str | None = None
+    parts_total: int | None = None
+    parts_found: int = 0
+    parts_sent: int = 0
+    error: Problem | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's."""
+
+    job: str
+    item_id: int | None
+    item_url: str | None
+    files: tuple[FileReport, ...]
+    bytes_sent: int
+    bytes_total: int
+    seconds: float
+    exit_code: int
+    api_requests: int = 0
