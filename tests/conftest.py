@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import fcntl
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,13 +22,12 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-BLOCKING_TOO = {
-    "os": (
-        os,
-        ("open", "pread", "preadv", "pwrite", "pwritev", "fsync", "fdatasync", "truncate", "ftruncate"),
-    ),
-    "fcntl": (fcntl, ("flock", "lockf")),
-}
+BLOCKING_TOO = (
+    (builtins, ("open",)),
+    (fcntl, ("flock", "lockf")),
+    (io, ("open",)),
+    (os, ("open", "pread", "preadv", "pwrite", "pwritev", "fsync", "fdatasync", "truncate", "ftruncate")),
+)
 """What this project does to disks, beyond what BlockBuster knows of."""
 
 
@@ -43,10 +44,10 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     A test that must allow one says where: `no_blocking_calls.functions["os.stat"].can_block_in("module.py", "name")`.
     """
     with blockbuster_ctx(scanned_modules="uploader") as blockbuster:
-        for name, (module, functions) in BLOCKING_TOO.items():
-            for function in functions:
-                extra = BlockBusterFunction(module, function, scanned_modules="uploader")
-                blockbuster.functions[f"{name}.{function}"] = extra.activate()
+        for module, names in BLOCKING_TOO:
+            for name in names:
+                extra = BlockBusterFunction(module, name, scanned_modules="uploader")
+                blockbuster.functions[extra.full_name] = extra.activate()
         yield blockbuster
 
 
