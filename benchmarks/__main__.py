@@ -1,0 +1,48 @@
+"""`python -m benchmarks [NAME...]` measures, prints a table of each, keeps the results; ends with 1 on a broken bar."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import memory, one_pass, throughput
+from benchmarks.report import Report
+
+BENCHMARKS: dict[str, Callable[..., Report]] = {
+    "memory": memory.run,
+    "one-pass": one_pass.run,
+    "throughput": throughput.run,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures figup.",
+        epilog="Benchmarks: " + "; ".join(f"{name}: {run.__doc__}" for name, run in BENCHMARKS.items()),
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the benchmarks to run (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small files and one round: does it work, no results kept")
+    parser.add_argument("--dir", type=Path, help="where files are made; 8 GiB of room on a real disk (default: temp)")
+    options = parser.parse_args()
+    names = options.names or list(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+
+    held = True
+    with tempfile.TemporaryDirectory(prefix="figup-bench-", dir=options.dir) as folder:
+        for name in names:
+            print(f"== {name}", flush=True)
+            report = BENCHMARKS[name](Path(folder), quick=options.quick)
+            print(f"\n{report.title}\n\n{report.table()}\n", *report.notes, *report.bars, sep="\n", flush=True)
+            if not options.quick:
+                report.save()
+            held = held and report.held
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

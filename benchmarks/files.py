@@ -1,0 +1,49 @@
+"""The files that are uploaded: made here, of a known size and MD5."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+def sparse_file(folder: Path, size: int) -> Path:
+    """`size` zero bytes that take no room on disk."""
+    path = folder / f"sparse-{size}.bin"
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def random_file(folder: Path, size: int) -> Path:
+    """`size` random bytes (a multiple of 1 MiB), really on the disk. Raises RuntimeError when there is no room."""
+    path = folder / f"random-{size}.bin"
+    if path.exists():
+        return path
+    free = shutil.disk_usage(folder).free
+    if free < 3 * size:
+        raise RuntimeError(f"{folder} has {free >> 20} MiB free; the file and its upload need {3 * size >> 20} MiB")
+    with path.open("wb") as file:
+        for _ in range(size // CHUNK):
+            file.write(os.urandom(CHUNK))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 by another way than the uploader's own."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def md5_of_zeros(size: int) -> str:
+    """The MD5 of so many zero bytes (a multiple of 1 MiB), without reading a file."""
+    digest = hashlib.md5(usedforsecurity=False)
+    chunk = bytes(CHUNK)
+    for _ in range(size // CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
