@@ -37,9 +37,8 @@ class Bar:
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
     def __str__(self) -> str:
-        limits = [f"at least {self.least:g}"] * (self.least is not None) + [f"at most {self.most:g}"] * (
-            self.most is not None
-        )
+        bounds = {"at least": self.least, "at most": self.most}
+        limits = [f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None]
         return f"{'held  ' if self.held else 'BROKEN'} {self.what}: {self.value:g} ({', '.join(limits)})"
 
 

@@ -25,7 +25,6 @@ from uploader.figshare.session import Settings
 PUBLIC = "https://api.figshare.com/v2"
 MIB = 1 << 20
 SIZES = {
-    "empty.dat": 0,
     "one byte.txt": 1,
     "Größe – 数据 ☃.csv": 70_001,
     "just a part.bin": 10 * MIB,

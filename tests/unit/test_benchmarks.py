@@ -1,0 +1,72 @@
+"""The measuring itself: a benchmark that measures wrongly is worse than none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.files import md5_of, md5_of_zeros, random_file, sparse_file
+from benchmarks.harness import Measurement, Spread, in_turn, measure
+from benchmarks.report import Bar, Column, Report
+from tests.support.environment import clean_environment
+
+MIB = 1 << 20
+
+
+def test_a_process_is_measured_by_itself(tmp_path: Path) -> None:
+    ballast = bytes(200 * MIB)
+    code = "import time; held = b'x' * (64 << 20); print(len(held)); time.sleep(0.3)"
+    cost, stdout = measure([sys.executable, "-c", code], env=clean_environment(tmp_path))
+    assert stdout == f"{64 * MIB}\n"
+    assert cost.seconds >= 0.3
+    assert 0 < cost.cpu_seconds < cost.seconds + 1
+    assert 64 * MIB < cost.peak_memory < 150 * MIB < len(ballast)
+
+
+def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="ended with 3: oh no"):
+        measure([sys.executable, "-c", "import sys; print('oh no', file=sys.stderr); sys.exit(3)"], env={})
+
+
+def test_runs_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[str] = []
+
+    def run(name: str) -> Measurement:
+        calls.append(name)
+        return Measurement(seconds=len(calls), cpu_seconds=0, peak_memory=0, storage_read=0)
+
+    measured = in_turn(2, {name: lambda name=name: run(name) for name in ("a", "b")})  # type: ignore[misc]
+    assert calls == ["a", "b", "a", "b"]
+    assert [cost.seconds for cost in measured["b"]] == [2, 4]
+    assert "round 2 of 2: b" in capsys.readouterr().out
+
+
+def test_files_are_what_they_say(tmp_path: Path) -> None:
+    sparse = sparse_file(tmp_path, 3 * MIB)
+    assert sparse.stat().st_size == 3 * MIB
+    assert md5_of(sparse) == md5_of_zeros(3 * MIB)
+    noise = random_file(tmp_path, 2 * MIB)
+    assert noise.stat().st_size == 2 * MIB
+    assert md5_of(noise) == hashlib.md5(noise.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def test_a_bar_says_whether_it_held() -> None:
+    assert str(Bar("size", 3, least=1, most=4)) == "held   size: 3 (at least 1, at most 4)"
+    assert str(Bar("size", 5, most=4)) == "BROKEN size: 5 (at most 4)"
+
+
+def test_a_report_is_a_table_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    found = Report(
+        "name", "Title", [Column("MB/s"), Column("s", 1)], {"row": [Spread.of([1, 1]), Spread.of([2, 3, 9])]}
+    )
+    assert found.table().splitlines() == ["| | MB/s | s |", "|---|---:|---:|", "| row | 1 | 3.0 (2.0-9.0) |"]
+    assert found.held
+    found.save()
+    kept = json.loads((tmp_path / "results" / "name.json").read_text())
+    assert kept["rows"]["row"]["s"] == {"median": 3, "least": 2, "most": 9}
