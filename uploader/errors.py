@@ -60,6 +60,14 @@ class InsecureEndpoint(UserError):
     exit_status = 2
 
 
+class TlsFailure(UserError):
+    """The server's certificate does not check out, or there is no common TLS: nothing was sent to it."""
+
+    code = "tls"
+    exit_status = 2
+    default_hint = "If your network or server has its own certificate authority, give its file with --ca-file."
+
+
 class NoToken(UserError):
     """No token was found anywhere."""
 

@@ -1,0 +1,228 @@
+"""The token: where it is found, kept and forgotten, and an object that does not show it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from uploader.errors import NoToken, StateUnusable, TokenFileExposed, UsageError
+
+SERVICE = "figup"
+VARIABLE = "FIGSHARE_TOKEN"
+_FILE_NAME = "tokens.json"
+_LONGEST = 4096
+
+
+class Token:
+    """A secret. It shows as Token(…), is not pickled or copied, and is revealed only where a header is made.
+
+    `origin` names in human words where the text came from, for the UsageError that a garbled one raises.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str, *, origin: str = "the token") -> None:
+        text = value.strip()
+        if not text:
+            raise UsageError(f"{origin} is empty")
+        if len(text) > _LONGEST or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
+            raise UsageError(f"{origin} is not a token (one word of plain characters)")
+        self._value = text
+
+    def reveal(self) -> str:
+        """The secret itself, for the header."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Token(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a token is not pickled or copied")
+
+
+@dataclass(frozen=True)
+class FoundToken:
+    """`origin`: where it was found, in human words."""
+
+    token: Token
+    origin: str
+
+
+def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, str], config_dir: Path) -> FoundToken:
+    """The first of: the token file, FIGSHARE_TOKEN, the keyring, the file that `store_token` writes.
+
+    Raises NoToken, TokenFileExposed, UsageError (garbled). Blocks on disk and keyring: not for the event loop.
+    """
+    if token_file is not None:
+        text = _read_private(token_file)
+        if text is None:
+            raise NoToken(f"the token file {token_file} does not exist", path=str(token_file))
+        return _found(text, f"the token file {token_file}")
+    if VARIABLE in environ:
+        return _found(environ[VARIABLE], f"the environment variable {VARIABLE}")
+    ring = _keyring()
+    if ring is not None:
+        secret = ring.get(endpoint)
+        if secret is not None:
+            return _found(secret, ring.name)
+    stored = _read_store(config_dir / _FILE_NAME).get(endpoint)
+    if stored is not None:
+        return _found(stored, f"the file {config_dir / _FILE_NAME}")
+    raise NoToken(f"no token for {endpoint}")
+
+
+def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mapping[str, str]) -> str:
+    """Keeps the token for this endpoint; returns where, in human words, and what outranks that place in `environ`.
+
+    The keyring if there is a usable one, else a 0600 file in a 0700 folder. Raises StateUnusable.
+    """
+    note = f" (but {VARIABLE} is set and comes first)" if VARIABLE in environ else ""
+    ring = _keyring()
+    if ring is not None and ring.set(endpoint, token.reveal()):
+        return ring.name + note
+    path = config_dir / _FILE_NAME
+    _write_store(path, {**_read_store(path), endpoint: token.reveal()})
+    return f"the file {path}{note}"
+
+
+def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
+    """Removes the stored token of this endpoint everywhere; returns the places, in human words, it was removed from."""
+    places = []
+    ring = _keyring()
+    if ring is not None and ring.delete(endpoint):
+        places.append(ring.name)
+    path = config_dir / _FILE_NAME
+    tokens = _read_store(path)
+    if tokens.pop(endpoint, None) is not None:
+        _write_store(path, tokens)
+        places.append(f"the file {path}")
+    return places
+
+
+def _found(text: str, origin: str) -> FoundToken:
+    return FoundToken(Token(text, origin=origin), origin)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+
+
+def _read_private(path: Path) -> str | None:
+    """The text of a file that nobody else can read, None if there is no such file. A pipe is read as it is."""
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+                raise TokenFileExposed(
+                    f"other people can read the token file {path}",
+                    hint=f"Run `chmod 600 {path}`; if others use this machine, make a new token too.",
+                    path=str(path),
+                )
+            raw = stream.read(1 << 20)
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        raise NoToken(f"cannot read the token file {path}: {fault.strerror}", path=str(path)) from None
+    return raw.decode("utf-8-sig", "replace")
+
+
+def _read_store(path: Path) -> dict[str, str]:
+    text = _read_private(path)
+    if text is None:
+        return {}
+    tokens: Any = None
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+        tokens = json.loads(text)["tokens"]
+    if not isinstance(tokens, dict) or not all(isinstance(value, str) for value in tokens.values()):
+        raise UsageError(
+            f"the token file {path} is damaged", hint="Remove it and run `figup auth login`.", path=str(path)
+        )
+    return tokens
+
+
+def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
+    """A reader sees the old file or the new one, also after a power cut."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tokens-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump({"version": 1, "tokens": dict(tokens)}, stream, indent=1)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as fault:
+        raise StateUnusable(f"cannot write {path}: {fault.strerror}", hint="", path=str(path)) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# --- the keyring ------------------------------------------------------------------------------------------------
+
+
+class _Keyring:
+    """The optional keyring package; a backend that fails is no backend."""
+
+    def __init__(self, package: Any) -> None:
+        self._package = package
+        self.name = f"the keyring ({package.get_keyring().name})"
+        self._faults = (package.errors.KeyringError, RuntimeError, OSError, ValueError)
+
+    def get(self, endpoint: str) -> str | None:
+        try:
+            secret: str | None = self._package.get_password(SERVICE, endpoint)
+        except self._faults:
+            return None
+        return secret
+
+    def set(self, endpoint: str, secret: str) -> bool:
+        try:
+            self._package.set_password(SERVICE, endpoint, secret)
+        except self._faults:
+            return False
+        return True
+
+    def delete(self, endpoint: str) -> bool:
+        try:
+            self._package.delete_password(SERVICE, endpoint)
+        except self._faults:
+            return False
+        return True
+
+
+def _keyring() -> _Keyring | None:
+    """None without the package, or where its backend is one that keeps nothing (priority 0 or less)."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return None
+    try:
+        usable = keyring.get_keyring().priority > 0
+    except (keyring.errors.KeyringError, RuntimeError, OSError):
+        return None
+    return _Keyring(keyring) if usable else None

@@ -1,0 +1,93 @@
+"""Where the exchange and its layers are put together: one chain for the API, one for the upload service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from uploader.figshare.addresses import host_of
+from uploader.figshare.answers import Peer, Reader
+from uploader.figshare.auth import Token
+from uploader.figshare.layers import Budget, Repeater, ServerClock, authorized, traced
+from uploader.figshare.limits import TokenBucket
+from uploader.figshare.runtime import Runtime
+from uploader.figshare.session import Network, Settings
+from uploader.figshare.transport import Request, exchange_over
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Small requests to the API and to the upload service; parts go their own way (`sending`)."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        settings: Settings,
+        token: Token,
+        network: Network,
+        runtime: Runtime,
+        on_retry: Callable[[str, float], None] | None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._met = False
+        self._clock = ServerClock(runtime)
+        times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
+        bucket = TokenBucket(settings.api_rate, settings.api_burst, runtime)
+        raw_api = exchange_over(network, network.api, **times)
+        # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
+        self._budget = Budget(self._clock.noting(traced(authorized(raw_api, token, endpoint), runtime)), bucket)
+        self._api = Repeater(
+            self._budget,
+            settings.retry,
+            runtime,
+            self._clock.now,
+            on_retry=on_retry,
+            slow_down=bucket.pause,
+        )
+        raw_upload = exchange_over(network, network.upload, **times)
+        self._upload = Repeater(
+            traced(raw_upload, runtime), settings.retry, runtime, self._clock.now, on_retry=on_retry
+        )
+        self.wait = self._api.wait
+
+    @property
+    def requests(self) -> int:
+        """API requests so far."""
+        return self._budget.requests
+
+    def server_now(self) -> datetime:
+        return self._clock.now()
+
+    async def api(
+        self,
+        method: str,
+        path: str,
+        reader: Reader[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        creating: bool = False,
+    ) -> T:
+        """One API call; `path` starts after the endpoint, `body` is sent as JSON."""
+        request = Request(
+            method,
+            self._endpoint + path,
+            shown=urlsplit(self._endpoint).path + path,
+            body=None if body is None else msgspec.json.encode(body),
+            headers={} if body is None else {"Content-Type": "application/json"},
+        )
+        value = await self._api.call(request, reader, self._api_peer, creating=creating)
+        self._met = True
+        return value
+
+    async def upload(self, method: str, url: str, shown: str, reader: Reader[T]) -> T:
+        """One call to the upload service; `shown` is how the address may be shown."""
+        peer = Peer(host=host_of(url), name="the upload service", is_api=False, met=True)
+        return await self._upload.call(Request(method, url, shown=shown), reader, lambda: peer)
+
+    def _api_peer(self) -> Peer:
+        return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, met=self._met)

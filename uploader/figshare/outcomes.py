@@ -1,0 +1,50 @@
+"""Outcomes of single requests that the layer above decides on.
+
+They are for code, not for people: whoever talks to Figshare through this package catches every one of them.
+"""
+
+from __future__ import annotations
+
+
+class Outcome(Exception):
+    """Base of the outcomes; `reason` is one line without secrets, fit for a log or a progress line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AmbiguousAnswer(Outcome):
+    """A creating request may have had its effect: look for it before asking again.
+
+    `definite_text` is the server's own first line where there was an answer, "" where there was none.
+    """
+
+    def __init__(self, reason: str, definite_text: str = "") -> None:
+        super().__init__(reason)
+        self.definite_text = definite_text
+
+
+class FileGone(Outcome):
+    """The API knows no such file in this item (404)."""
+
+
+class UploadGone(Outcome):
+    """The upload service knows no such upload or part (404)."""
+
+
+class PartLocked(Outcome):
+    """409: somebody, often our own broken connection, holds the part's lock, or the upload is completed."""
+
+
+class PartNotTaken(Outcome):
+    """One attempt to send a part failed.
+
+    `retry_after` is what the server asked for, in seconds, None where it asked for nothing. `passing` is True where
+    another attempt is likely to fare better.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, passing: bool = True) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.passing = passing

@@ -1,0 +1,109 @@
+"""The upload service's own JSON: an upload and its parts, held to the rules that make them usable."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from uploader.errors import ProtocolViolation
+from uploader.figshare.wire import MAX_ID, NotJson, Part, Upload
+
+MAX_PARTS = 1_000_000
+
+T = TypeVar("T")
+
+_Loose = int | float | str | bool | None
+
+
+class _RawPart(msgspec.Struct):
+    partNo: int  # noqa: N815 - Figshare's spelling
+    startOffset: int  # noqa: N815
+    endOffset: int  # noqa: N815
+    status: str | None = None
+    locked: _Loose = None
+
+
+class _RawUpload(msgspec.Struct):
+    token: str | None = None
+    size: int | None = None
+    status: str | None = None
+    parts: list[_RawPart] | None = None
+
+
+_PART = msgspec.json.Decoder(_RawPart)
+_UPLOAD = msgspec.json.Decoder(_RawUpload)
+
+
+def parse_upload(body: bytes) -> Upload:
+    """GET upload_url. Raises NotJson, or ProtocolViolation where the parts do not make up the file exactly."""
+    raw = _decoded(_UPLOAD, body, "an upload")
+    parts = sorted((_part(part) for part in raw.parts or ()), key=lambda part: part.start)
+    if len(parts) > MAX_PARTS:
+        raise ProtocolViolation(f"the upload service lists {len(parts)} parts")
+    size = raw.size if raw.size is not None else (parts[-1].end + 1 if parts else 0)
+    if not 0 <= size <= MAX_ID:
+        raise ProtocolViolation("the upload service tells a size that no file can have")
+    status = _status(raw.status)
+    if parts or status == "pending":
+        _check_cover(parts, size)
+    return Upload(token=raw.token or "", status=status, size=size, parts=tuple(parts))
+
+
+def parse_part(body: bytes) -> Part:
+    """GET upload_url/{partNo}. Raises NotJson or ProtocolViolation."""
+    return _part(_decoded(_PART, body, "a part"))
+
+
+def _part(raw: _RawPart) -> Part:
+    if raw.partNo < 0 or raw.startOffset < 0 or max(raw.partNo, raw.startOffset, raw.endOffset) > MAX_ID:
+        raise ProtocolViolation("the upload service tells a part that no file can have")
+    if raw.endOffset < raw.startOffset - 1:
+        raise ProtocolViolation(f"part {raw.partNo} ends before it starts")
+    # The documentation says COMPLETE for a part and COMPLETED for an upload; either is taken for both.
+    return Part(
+        no=raw.partNo,
+        start=raw.startOffset,
+        end=raw.endOffset,
+        complete=(raw.status or "").upper() in ("COMPLETE", "COMPLETED"),
+        locked=raw.locked in (True, "true", "True"),
+    )
+
+
+def _check_cover(parts: list[Part], size: int) -> None:
+    if len({part.no for part in parts}) != len(parts):
+        raise ProtocolViolation("the upload service lists a part number twice")
+    expected = 0
+    for part in parts:
+        if part.size == 0 and size > 0:
+            raise ProtocolViolation(f"part {part.no} is empty")
+        if part.start != expected:
+            fault = "a gap" if part.start > expected else "an overlap"
+            raise ProtocolViolation(f"the parts have {fault} before part {part.no}")
+        expected = part.end + 1
+    if expected != size:
+        raise ProtocolViolation(f"the parts make up {expected} bytes, the upload says {size}")
+
+
+def _status(word: str | None) -> Literal["pending", "completed", "aborted"]:
+    """An unknown word is a pending upload: what its parts say decides, and nothing is skipped."""
+    match (word or "").upper():
+        case "COMPLETED" | "COMPLETE":
+            return "completed"
+        case "ABORTED":
+            return "aborted"
+        case _:
+            return "pending"
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
+    """Raises from outside the handlers, so that no context keeps the body alive or shows it."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        wrong_shape = True
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        wrong_shape = False
+    if wrong_shape:
+        raise ProtocolViolation(f"the upload service answered with something else than {what}")
+    raise NotJson("not JSON")

@@ -1,0 +1,81 @@
+"""When to ask again: which statuses pass, how long to wait, when to give up. Pure: no clock, no sleep."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+RETRY_AFTER_CAP = 86_400.0
+"""Seconds; a server that asks for more means "not today", and any elapsed cap has ended before."""
+
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def is_passing_status(status: int) -> bool:
+    """True for the statuses that another attempt may not meet again."""
+    return status in _PASSING
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """All in seconds but `factor`. `elapsed_cap` counts from the first failure of a request."""
+
+    first_delay: float = 0.5
+    max_delay: float = 60.0
+    factor: float = 2.0
+    elapsed_cap: float = 900.0
+
+
+class Backoff:
+    """The waits of one call, from its first failure on."""
+
+    def __init__(self, policy: RetryPolicy, random: Callable[[], float]) -> None:
+        self._policy = policy
+        self._random = random
+        self._delay = policy.first_delay
+        self._first_failure: float | None = None
+
+    def next_delay(self, retry_after: float | None, now: float) -> float | None:
+        """Seconds to wait after a failure at `now` (monotonic), never less than the server's `retry_after`.
+
+        None: give up, as the elapsed cap would be over before the next attempt.
+        """
+        if self._first_failure is None:
+            self._first_failure = now
+        top = min(self._delay, self._policy.max_delay)
+        self._delay = min(top * self._policy.factor, self._policy.max_delay)
+        delay = max(top * (0.5 + 0.5 * self._random()), retry_after or 0.0)
+        if now + delay - self._first_failure > self._policy.elapsed_cap:
+            return None
+        return delay
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait that a Retry-After header asks for: digits, or an HTTP date seen from `now` (the server's clock).
+
+    None without a header or for garbage; a date that has passed is 0; at most RETRY_AFTER_CAP.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return min(float(text), RETRY_AFTER_CAP) if len(text) < 300 else RETRY_AFTER_CAP
+    moment = parse_http_date(text)
+    if moment is None:
+        return None
+    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """The aware moment an HTTP date names, None for anything else."""
+    if not value:
+        return None
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return aware.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

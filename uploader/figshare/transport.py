@@ -1,0 +1,207 @@
+"""One raw exchange: a request out, a small answer in. No repeating, no pacing, no judging of statuses."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from uploader.errors import TlsFailure
+from uploader.figshare.addresses import host_of
+from uploader.figshare.session import Network
+
+JSON_LIMIT = 64 * 1024 * 1024
+ERROR_LIMIT = 64 * 1024
+"""Bytes of an answer's body that are read: of a success, where more is a failure; of an error, where more is cut."""
+
+_ANSWERS_AT_MOST = 5
+"""A whole answer may take so many times the time allowed without any byte of it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """`shown` is how the address may be shown; address, headers and body stay out of the repr."""
+
+    method: str
+    url: str = field(repr=False)
+    shown: str
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attempt: int = 1
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Headers are found in any case; `body` is whole for a success, cut to ERROR_LIMIT for anything else."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def is_html(self) -> bool:
+        """By its body: observed content types lie in both directions."""
+        return self.body.lstrip()[:1] == b"<"
+
+
+class ExchangeFailed(Exception):
+    """No usable answer. `sent` is False where the request certainly did not reach the server.
+
+    `reason` is one line without secrets. `lasting` is True where asking again would end the same.
+    """
+
+    def __init__(self, reason: str, *, sent: bool, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.lasting = lasting
+
+
+Send = Callable[[Request], Awaitable[Answer]]
+
+
+def exchange_over(
+    network: Network, session: aiohttp.ClientSession, *, connect_timeout: float, answer_timeout: float
+) -> Send:
+    """The raw exchange on one session. Raises ExchangeFailed and TlsFailure.
+
+    They are raised outside of handlers: the library's own errors show addresses and headers, even as a context.
+    """
+    timeout = aiohttp.ClientTimeout(
+        total=None, connect=connect_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
+    )
+    longest = connect_timeout + _ANSWERS_AT_MOST * answer_timeout
+
+    async def send(request: Request) -> Answer:
+        tls = await network.tls(request.url)
+        proxy = await network.proxy(request.url)
+        try:
+            with anyio.fail_after(longest):
+                async with session.request(
+                    request.method,
+                    yarl_url(request.url),
+                    data=request.body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    proxy=proxy,
+                    ssl=tls,
+                    timeout=timeout,
+                    middlewares=(once_only,),
+                ) as response:
+                    return await read_answer(response, answer_timeout)
+        except (aiohttp.ClientError, OSError, LostConnection) as fault:
+            failure = failure_of(fault, request.host)
+        raise failure
+
+    return send
+
+
+class LostConnection(Exception):
+    """An established connection broke."""
+
+
+async def once_only(
+    request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from repeating a request by itself: repeats are counted, paced and decided on elsewhere."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else None
+    raise LostConnection(reason or "the connection was closed without an answer")
+
+
+async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float) -> Answer:
+    """Reads a body within its limits; on return the connection is either reusable or closed.
+
+    Raises ExchangeFailed for a success that is too long or compressed; an error answer is cut instead.
+    """
+    success = 200 <= response.status < 300
+    if success and response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        response.close()
+        raise ExchangeFailed("it sent a compressed answer although none was asked for", sent=True, lasting=True)
+    body = bytearray()
+    limit = JSON_LIMIT if success else ERROR_LIMIT
+    with anyio.move_on_after(None if success else answer_timeout) as patience:
+        try:
+            async for block in response.content.iter_any():
+                body += block
+                if len(body) > limit:
+                    break
+        except (aiohttp.ClientError, OSError):
+            if success:
+                raise
+            response.close()
+    if patience.cancelled_caught or len(body) > limit:
+        response.close()
+    if success and len(body) > limit:
+        raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, lasting=True)
+    return Answer(response.status, response.headers, bytes(body[:limit]))
+
+
+def yarl_url(url: str) -> URL:
+    """The address exactly as given: whoever signed it decides how it is quoted."""
+    return URL(url, encoded=url.isascii())
+
+
+def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
+    """What a fault of the network means, in words that show no address beyond the host."""
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        return _no_connection(fault, host)
+    if isinstance(fault, aiohttp.ClientHttpProxyError):
+        return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=fault.status == 407)
+    if isinstance(fault, aiohttp.ConnectionTimeoutError):
+        return ExchangeFailed("no connection in time", sent=False)
+    if isinstance(fault, LostConnection):
+        return ExchangeFailed(str(fault), sent=True)
+    for kind, reason in _SENT:
+        if isinstance(fault, kind):
+            return ExchangeFailed(reason, sent=True)
+    return ExchangeFailed(f"the connection broke ({_words(fault)})", sent=True)
+
+
+_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (aiohttp.ClientResponseError, "the answer is no HTTP"),
+)
+
+
+def _no_connection(fault: aiohttp.ClientConnectorError, host: str) -> ExchangeFailed | TlsFailure:
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        return _tls_failure(fault.certificate_error, host)
+    if isinstance(fault, aiohttp.ClientConnectorSSLError):
+        return _tls_failure(fault.os_error, host)
+    if isinstance(fault, aiohttp.ClientConnectorDNSError):
+        return ExchangeFailed("its name cannot be looked up", sent=False)
+    if isinstance(fault, aiohttp.ClientProxyConnectionError):
+        return ExchangeFailed(f"no connection to the proxy {fault.host}: {_words(fault.os_error)}", sent=False)
+    return ExchangeFailed(f"no connection: {_words(fault.os_error)}", sent=False)
+
+
+def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
+    """A connection that ends during the handshake may pass; anything that TLS itself objects to does not."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return TlsFailure(f"{host}: its certificate cannot be trusted: {fault.verify_message}")
+    if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        words = (fault.reason or "unknown reason").replace("_", " ").lower()
+        return TlsFailure(f"{host}: no secure connection: {words}", hint="Check the address and its port.")
+    return ExchangeFailed("the secure connection was cut off while it was made", sent=False)
+
+
+def _words(fault: BaseException) -> str:
+    """The system's own words for a fault; type names rather than texts that may hold addresses."""
+    words = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
+    # asyncio puts the socket's address in front: "Connect call failed ('127.0.0.1', 1)".
+    return "refused" if "Connect call failed" in words else re.sub(r"[^\x20-\x7e]+", " ", words)

@@ -1,0 +1,82 @@
+"""One watch over all parts on their way: who has moved nothing for too long is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Watched(Protocol):
+    """`sample` measures: (bytes the other side has taken over, bytes on their way, whether all were handed over)."""
+
+    def sample(self) -> tuple[int, int, bool]: ...
+
+    def cut(self, reason: str) -> None: ...
+
+
+class _Idle:
+    """What was last seen of one part, and for how many seconds nothing has changed."""
+
+    def __init__(self) -> None:
+        self.seen: tuple[int, bool] = (-1, False)
+        self.seconds = 0.0
+
+
+class Watch:
+    """Samples every part each min(1 s, stall_timeout / 4), on the event loop's clock.
+
+    Bytes that stay on their way for `stall_timeout` are a stall. A part that has nothing on its way waits for its
+    source, which is no stall; once all its bytes are acknowledged the answer may take `answer_timeout`. Seconds.
+    """
+
+    def __init__(self, stall_timeout: float, answer_timeout: float) -> None:
+        self._stall_timeout = stall_timeout
+        self._answer_timeout = answer_timeout
+        self._period = min(1.0, stall_timeout / 4)
+        self._parts: dict[Watched, _Idle] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = 0.0
+
+    def add(self, part: Watched) -> None:
+        self._parts[part] = _Idle()
+        if self._timer is None:
+            self._arm()
+
+    def remove(self, part: Watched) -> None:
+        self._parts.pop(part, None)
+        if not self._parts:
+            self.close()
+
+    def close(self) -> None:
+        """Stops the timer; parts still watched are left alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._last = loop.time()
+        self._timer = loop.call_later(self._period, self._tick)
+
+    def _tick(self) -> None:
+        # A process that was stopped, or a laptop that slept, must not take its own absence for a stall.
+        elapsed = min(asyncio.get_running_loop().time() - self._last, 2 * self._period)
+        for part, idle in list(self._parts.items()):
+            self._look(part, idle, elapsed)
+        self._timer = None
+        if self._parts:
+            self._arm()
+
+    def _look(self, part: Watched, idle: _Idle, elapsed: float) -> None:
+        taken, underway, all_handed = part.sample()
+        answering = all_handed and underway == 0
+        waiting_for_source = underway == 0 and not all_handed
+        if waiting_for_source or (taken, answering) != idle.seen:
+            idle.seen = (taken, answering)
+            idle.seconds = 0.0
+            return
+        idle.seconds += elapsed
+        if answering and idle.seconds >= self._answer_timeout:
+            part.cut(f"no answer for {self._answer_timeout:g} s after the whole part was sent")
+        elif not answering and idle.seconds >= self._stall_timeout:
+            part.cut(f"the connection took no byte for {self._stall_timeout:g} s")
