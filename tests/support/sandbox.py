@@ -27,7 +27,7 @@ class Sandbox:
         self.args = list(args)
         self.request_log_file = dir.with_name(f"{dir.name}-requests.jsonl")
         self.url = ""
-        self._port = 0
+        self.upload_url = ""
         self._process: Process | None = None
 
     @property
@@ -38,7 +38,7 @@ class Sandbox:
         return self._process
 
     def start(self, *, timeout: float = 20) -> None:
-        """Returns when it answers; the first time on any free port, later on the same."""
+        """Returns when it answers; the first time on any free ports, later on the same."""
         self.dir.mkdir(parents=True, exist_ok=True)
         home = self.dir.parent
         self._process = Process(
@@ -47,7 +47,8 @@ class Sandbox:
                 "-m",
                 "uploader",
                 "sandbox",
-                *("--port", str(self._port)),
+                *("--port", _port(self.url)),
+                *("--upload-port", _port(self.upload_url)),
                 *("--dir", self.dir),
                 *("--token", self.token),
                 *("--request-log", self.request_log_file),
@@ -61,7 +62,7 @@ class Sandbox:
             self._process.end()
             raise RuntimeError(f"the sandbox ended before it was ready: {self._process.stderr.text}")
         self.url = ready.removeprefix(READY).strip()
-        self._port = urlsplit(self.url).port or 0
+        self.upload_url = json.loads((self.dir / "sandbox.json").read_text(encoding="utf-8"))["upload_url"]
 
     def kill(self) -> None:
         """As a crash would: SIGKILL."""
@@ -73,7 +74,7 @@ class Sandbox:
             self._process.stop()
 
     def restart(self, *args: str) -> None:
-        """Starts it again on the same folder and port, whether it runs or not.
+        """Starts it again on the same folder and ports, whether it runs or not.
 
         `args`, where there are any, take the place of the earlier extra arguments.
         """
@@ -82,9 +83,15 @@ class Sandbox:
             self.args = list(args)
         self.start()
 
-    def requests(self) -> list[dict[str, Any]]:
-        """The requests that it has logged so far, oldest first."""
+    def requests(self, **fields: object) -> list[dict[str, Any]]:
+        """The requests that it has logged so far, oldest first; with `fields`, those that have all these values."""
         if not self.request_log_file.exists():
             return []
         lines = self.request_log_file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line]
+        entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        return [entry for entry in entries if fields.items() <= entry.items()]
+
+
+def _port(url: str) -> str:
+    """The port in an address; "0", which takes a free one, while there is no address."""
+    return str(urlsplit(url).port or 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
@@ -18,6 +19,7 @@ from tests.support.command import Figup, events_in
 from tests.support.environment import clean_environment
 from tests.support.processes import Process
 from tests.support.programs import require_program
+from tests.support.sandbox import Sandbox
 
 
 def as_package_code(call: str) -> Callable[[], None]:
@@ -110,3 +112,15 @@ def test_a_terminal_shows_what_a_person_would_see(bare_figup: Figup) -> None:
     assert shown.returncode == 0
     assert shown.output.endswith("\r\n")
     assert "version" in shown.screen[0]
+
+
+def test_a_sandbox_keeps_its_addresses_over_a_crash(sandbox: Sandbox) -> None:
+    url, upload_url = sandbox.url, sandbox.upload_url
+    with urllib.request.urlopen(f"{url}/licenses") as answer:
+        assert answer.status == 200
+    sandbox.kill()
+    sandbox.restart()
+    assert (sandbox.url, sandbox.upload_url) == (url, upload_url)
+    assert [entry["status"] for entry in sandbox.requests(method="GET", service="api")] == [200]
+    sandbox.stop()
+    assert sandbox.process.returncode == 0
