@@ -3,6 +3,58 @@
 Names are loaded when first asked for, so that importing the package does no work.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from uploader._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from uploader.errors import FigupError
+    from uploader.figshare.retry import RetryPolicy
+    from uploader.figshare.session import Settings
+    from uploader.transfer.client import Cancellation, Client, upload
+    from uploader.transfer.jobs import JobSummary
+    from uploader.transfer.notices import Notice
+    from uploader.transfer.options import Options
+    from uploader.transfer.report import FileReport, Report
+    from uploader.transfer.verify import Comparison
+
+__all__ = [
+    "Cancellation",
+    "Client",
+    "Comparison",
+    "FigupError",
+    "FileReport",
+    "JobSummary",
+    "Notice",
+    "Options",
+    "Report",
+    "RetryPolicy",
+    "Settings",
+    "__version__",
+    "upload",
+]
+
+_HOMES = {
+    "Cancellation": "uploader.transfer.client",
+    "Client": "uploader.transfer.client",
+    "Comparison": "uploader.transfer.verify",
+    "FigupError": "uploader.errors",
+    "FileReport": "uploader.transfer.report",
+    "JobSummary": "uploader.transfer.jobs",
+    "Notice": "uploader.transfer.notices",
+    "Options": "uploader.transfer.options",
+    "Report": "uploader.transfer.report",
+    "RetryPolicy": "uploader.figshare.retry",
+    "Settings": "uploader.figshare.session",
+    "upload": "uploader.transfer.client",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

@@ -14,7 +14,8 @@ class FigupError(Exception):
     """Base of all errors of figup.
 
     `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add.
-    `path` is the source concerned as the user gave it, None where no one file is concerned.
+    `path` is the source concerned as the user gave it, None where no one file is concerned. `report` is the
+    `uploader.Report` of the job's run that this error ended, None where there was none.
     """
 
     code: ClassVar[str] = "error"
@@ -26,6 +27,7 @@ class FigupError(Exception):
         self.message = message
         self.hint = hint if hint is not None else self.default_hint
         self.path = path
+        self.report: object | None = None
 
 
 class UserError(FigupError):
@@ -146,6 +148,14 @@ class FileTooLarge(UserError):
 
     code = "file-too-large"
     exit_status = 6
+
+
+class SomeFilesFailed(UserError):
+    """Several files were to be sent, and not all of them could be; the report names them."""
+
+    code = "some-files-failed"
+    exit_status = 1
+    default_hint = "Mend what the messages say and run the same command again; the other files are not sent again."
 
 
 class Conflict(UserError):

@@ -79,6 +79,7 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 class UploadIntended(FileEvent, frozen=True, tag="init?"):
     """An upload is about to be initiated. `known`: ids of the item's files of this name before that."""
 
+    at: str
     known: tuple[int, ...] = ()
 
 

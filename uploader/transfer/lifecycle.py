@@ -128,8 +128,10 @@ class Transfer:
     inode: int
     state: State = State.PLANNED
     file_id: int | None = None
+    intended_at: str | None = None
+    """When an initiation was begun whose outcome is not known yet (the server's clock); None when there is none."""
     known: tuple[int, ...] = ()
-    intent: bool = False
+    """The item's files of this name from before that initiation."""
     parts: Parts = field(default_factory=Parts)
     parts_total: int | None = None
     parts_done: int = 0
@@ -161,14 +163,14 @@ def _reentry(transfer: Transfer) -> State:
         return State.VERIFIED
     if transfer.file_id is not None:
         return State.INITIATED
-    return State.INITIATING if transfer.intent else State.PLANNED
+    return State.PLANNED if transfer.intended_at is None else State.INITIATING
 
 
 def _restart(transfer: Transfer, keep: list[int]) -> None:
     if transfer.file_id is not None:
         keep.append(transfer.file_id)
     transfer.file_id = None
-    transfer.intent = False
+    transfer.intended_at = None
     transfer.parts = Parts()
     transfer.parts_total = None
     transfer.parts_done = 0
@@ -177,12 +179,12 @@ def _restart(transfer: Transfer, keep: list[int]) -> None:
 def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case a kind of event
     match event:
         case ev.UploadIntended():
-            transfer.intent = True
+            transfer.intended_at = event.at
             transfer.known = event.known
         case ev.NotInitiated():
-            transfer.intent = False
+            transfer.intended_at = None
         case ev.UploadInitiated():
-            transfer.intent = False
+            transfer.intended_at = None
             transfer.file_id = event.id
         case ev.FoundIdentical():
             transfer.file_id = event.id

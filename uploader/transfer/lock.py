@@ -113,19 +113,20 @@ class JobLock:
 
     def _take_kernel_lock(self) -> None:
         with state_errors(self._path):
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(fd)
+            self._drop_kernel_lock()
             lease = self._read_lease()
             who = lease.holder() if lease else "it is just starting"
             raise JobBusy(f"another process works on this job: {who}") from None
         except OSError:
             # The file system has no locks at all: the lease alone decides.
-            self._fd = fd
-        else:
-            self._fd = fd
+            return
+        if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
+            self._drop_kernel_lock()
+            raise JobBusy("another process is just giving this job up; run the command again")
 
     def _drop_kernel_lock(self) -> None:
         if self._fd >= 0:

@@ -1,0 +1,52 @@
+"""Giving a job up: its unfinished remote files are removed, and those only."""
+
+from __future__ import annotations
+
+from uploader.figshare.outcomes import FileGone
+from uploader.transfer import events as ev
+from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.lookup import find_upload
+from uploader.transfer.run import JobRun
+
+
+async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
+    """Give up every transfer that is not verified. Returns the ids of the remote files removed, and of those kept.
+
+    Kept are files that Figshare holds completely, verified or not: removing them is the user's business.
+    """
+    removed: list[int] = []
+    kept: list[int] = []
+    await run.api.account()
+    await run.commit(ev.Resumed(run.api.server_now().isoformat()))
+    for transfer in run.state.transfers:
+        if transfer.state is State.VERIFIED:
+            kept += [transfer.file_id] if transfer.file_id is not None else []
+            continue
+        if transfer.state is State.INITIATING:
+            await _adopt(run, transfer)
+        await run.commit(ev.Cancelled(transfer.index))
+        for file_id in (*transfer.remnants, *transfer.superseded):
+            if await _remove_unfinished(run, file_id):
+                removed.append(file_id)
+            else:
+                kept.append(file_id)
+            await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+    return removed, kept
+
+
+async def _adopt(run: JobRun, transfer: Transfer) -> None:
+    file_id = await find_upload(run, transfer)
+    if file_id is not None:
+        await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
+
+
+async def _remove_unfinished(run: JobRun, file_id: int) -> bool:
+    """Delete the file unless it is complete; True when it is gone."""
+    try:
+        file = await run.api.file(run.item_id, file_id)
+    except FileGone:
+        return True
+    if file.status != "created":
+        return False
+    await run.api.delete_file(run.item_id, file_id)
+    return True

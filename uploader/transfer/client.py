@@ -1,0 +1,254 @@
+"""The client: the engine for programs. What the command line does, it does through this and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import anyio
+import anyio.to_thread
+import msgspec
+import platformdirs
+
+from uploader.errors import UsageError
+from uploader.figshare.api import Figshare
+from uploader.figshare.auth import Token, find_token
+from uploader.figshare.runtime import Runtime
+from uploader.figshare.session import Settings, check_endpoint
+from uploader.figshare.wire import Account
+from uploader.transfer import notices as no
+from uploader.transfer.cancel import cancel_transfers
+from uploader.transfer.disk import Disk
+from uploader.transfer.finished import confirm_finished
+from uploader.transfer.folders import StateDir, Target, job_name
+from uploader.transfer.job import OpenJob, Surroundings, make_report, make_run, run_job
+from uploader.transfer.jobs import unfinished_job
+from uploader.transfer.meter import Meter
+from uploader.transfer.options import Options
+from uploader.transfer.plan import checked_title, default_title, plan_events, resolve
+from uploader.transfer.report import Report
+from uploader.transfer.stop import Stop
+from uploader.transfer.verify import Comparison, verify
+
+PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
+Paths: TypeAlias = str | Path | Sequence[str | Path]
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """What giving a job up did: ids of the remote files removed, and of the complete ones that were kept."""
+
+    job: str
+    item_id: int | None
+    item_url: str | None
+    removed: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
+def default_state_dir() -> Path:
+    """FIGUP_STATE_DIR, or the platform's state directory for figup."""
+    return Path(os.environ.get("FIGUP_STATE_DIR") or platformdirs.user_state_dir("figup"))
+
+
+def default_config_dir() -> Path:
+    """Where `figup auth login` keeps tokens when there is no keyring."""
+    return Path(platformdirs.user_config_dir("figup"))
+
+
+class Client:
+    """A session with one Figshare as one account. An async context manager, inside a running asyncio loop.
+
+    It prints nothing and changes no signal handler, no logging and no loop. Every method may raise a
+    `uploader.FigupError`. Cancelling a call is safe: what was sent is in the job's journal, and the same call goes on.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        endpoint: str | None = None,
+        token_file: str | Path | None = None,
+        state_dir: str | Path | None = None,
+        options: Options | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """What is None comes from the environment (FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR) or its default.
+
+        `settings` says how Figshare is spoken to; its endpoint counts where `endpoint` is None. Blocks shortly where a
+        token has to be looked for. Raises NoToken, TokenFileExposed, UsageError, InsecureEndpoint.
+        """
+        chosen = endpoint or (settings.endpoint if settings else None) or os.environ.get("FIGSHARE_ENDPOINT")
+        self.endpoint = check_endpoint(
+            chosen or PUBLIC_ENDPOINT, insecure_http=settings.insecure_http if settings else False
+        )
+        self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
+        self._options = options or Options()
+        self._token = Token(token) if token is not None else self._find_token(token_file)
+        self._states = StateDir(Path(state_dir) if state_dir is not None else default_state_dir(), Disk())
+        self._runtime = Runtime()
+        self._stop = Stop()
+        self._listeners: list[no.Listener] = []
+        self._open_api: Figshare | None = None
+
+    def _find_token(self, token_file: str | Path | None) -> Token:
+        return find_token(
+            token_file=Path(token_file) if token_file is not None else None,
+            endpoint=self.endpoint,
+            environ=os.environ,
+            config_dir=default_config_dir(),
+        ).token
+
+    async def __aenter__(self) -> Self:
+        self._open_api = Figshare(self._settings, self._token, runtime=self._runtime, on_retry=self._on_retry)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._api.close()
+        self._open_api = None
+
+    @property
+    def _api(self) -> Figshare:
+        if self._open_api is None:
+            raise RuntimeError("a Client is used inside `async with`")
+        return self._open_api
+
+    # --- what it does ---------------------------------------------------------------------------------------------
+
+    async def account(self) -> Account:
+        """Whose token this is, and how much room there is. Raises TokenRefused."""
+        return await self._api.account()
+
+    async def upload(
+        self,
+        paths: Paths,
+        *,
+        item: int | None = None,
+        title: str | None = None,
+        new_job: bool = False,
+        on_event: no.Listener | None = None,
+    ) -> Report:
+        """Send files to an item, and return when every byte is there and verified.
+
+        `item` is the id of an existing item; without it one called `title` is created (None: the first file's name).
+        The same call is the same job: it goes on where an earlier one was interrupted, and does nothing when all is
+        done. `new_job` starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
+        Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
+        """
+        if item is not None and title is not None:
+            raise UsageError("an item is either given or created: --item and --title exclude each other")
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        sources = await anyio.to_thread.run_sync(resolve, given)
+        chosen = None if item is not None else checked_title(title or default_title(sources))
+        target = Target(self.endpoint, item, chosen)
+        name = job_name(target, sources)
+        existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
+        if existing is not None:
+            return await self._run(OpenJob(self._states, existing), on_event)
+        job = await anyio.to_thread.run_sync(self._states.next_generation, name)
+        plan = await anyio.to_thread.run_sync(plan_events, target, sources, job)
+        return await self._run(OpenJob(self._states, job, plan), on_event)
+
+    async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
+        """Go on with a job, named by its id or the beginning of it; None: the one that is unfinished.
+
+        Raises JobMissing, UsageError (several are unfinished, or the job belongs to another endpoint), and what
+        `upload` raises.
+        """
+        name = await anyio.to_thread.run_sync(self._find_job, job)
+        return await self._run(OpenJob(self._states, name), on_event)
+
+    async def cancel(self, job: str) -> Cancellation:
+        """Give a job up: its unfinished remote files are removed, and only those. Raises JobMissing, JobBusy."""
+        name = await anyio.to_thread.run_sync(self._find_job, job)
+        async with OpenJob(self._states, name) as opened:
+            if opened.state.finished:
+                raise UsageError(f"job {name} is finished: there is nothing to give up")
+            self._check_endpoint(opened)
+            removed, kept = await cancel_transfers(make_run(opened, self._around(None)))
+            state = opened.state
+            return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
+
+    async def verify(
+        self, item: int, paths: Paths, *, on_result: Callable[[Comparison], None] | None = None
+    ) -> list[Comparison]:
+        """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing."""
+        given = [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
+        return await verify(self._api, item, given, on_result or (lambda _: None))
+
+    def stop(self) -> None:
+        """Stop what is running in good order: parts under way may finish within the grace period, then it raises
+        Interrupted. A second call stops it at once. To be called on the loop, for example by a signal handler."""
+        if self._stop.asked:
+            self._stop.force()
+        else:
+            self._stop.ask()
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    async def _run(self, job: OpenJob, on_event: no.Listener | None) -> Report:
+        async with job:
+            self._check_endpoint(job)
+            if job.state.finished:
+                await confirm_finished(self._api, job.state)
+                meter = Meter(job.state.transfers)
+                return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
+            around = self._around(on_event)
+            self._listeners.append(around.notify)
+            try:
+                return await run_job(job, around)
+            finally:
+                self._listeners.remove(around.notify)
+
+    def _check_endpoint(self, job: OpenJob) -> None:
+        plan = job.state.plan
+        if plan is not None and plan.endpoint != self.endpoint:
+            raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.endpoint}")
+
+    def _find_job(self, job: str | None) -> str:
+        return unfinished_job(self._states) if job is None else self._states.find(job)
+
+    def _around(self, on_event: no.Listener | None) -> Surroundings:
+        return Surroundings(
+            api=self._api,
+            states=self._states,
+            options=self._options,
+            retry=self._settings.retry,
+            runtime=self._runtime,
+            notify=on_event or (lambda _: None),
+            stop=self._stop,
+        )
+
+    def _on_retry(self, reason: str, delay: float) -> None:
+        for notify in self._listeners:
+            notify(no.Retrying(reason, delay))
+
+
+def upload(
+    paths: Paths,
+    *,
+    item: int | None = None,
+    title: str | None = None,
+    new_job: bool = False,
+    token: str | None = None,
+    endpoint: str | None = None,
+    state_dir: str | Path | None = None,
+    options: Options | None = None,
+    on_event: no.Listener | None = None,
+) -> Report:
+    """`Client.upload` for scripts that know no asyncio: blocks until every byte is there and verified.
+
+    Not to be called where an event loop runs. Raises as `Client` and `Client.upload` do.
+    """
+    client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options)
+
+    async def main() -> Report:
+        async with client:
+            return await client.upload(paths, item=item, title=title, new_job=new_job, on_event=on_event)
+
+    return anyio.run(main)

@@ -1,0 +1,397 @@
+"""The driver: leads one transfer through its life, step by step, until there is nothing left to do for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
+
+from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.wire import File, Part, Upload
+from uploader.transfer import events as ev
+from uploader.transfer import notices as no
+from uploader.transfer.digest import Digest, Recorded
+from uploader.transfer.lifecycle import State, Step, Transfer, next_step
+from uploader.transfer.lookup import find_upload
+from uploader.transfer.run import JobRun
+from uploader.transfer.sender import Sending
+from uploader.transfer.source import Source, shown
+from uploader.transfer.stop import Stopped
+
+_TRIES = 3
+"""How often, in one run, a file is started again because the server lost its upload or refused to complete it."""
+_FIRST_POLL = 0.2
+_LAST_POLL = 10.0
+
+
+class FileDriver:
+    """One transfer in one run."""
+
+    def __init__(
+        self, run: JobRun, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]], tasks: TaskGroup
+    ) -> None:
+        self._run = run
+        self._transfer = transfer
+        self._meter = run.meter.files[transfer.index]
+        self._queue = queue
+        self._tasks = tasks
+        self._source: Source | None = None
+        self._digest: Digest | None = None
+        self._md5: str | None = None
+        self._hashed = anyio.Event()
+        self._upload: Upload | None = None
+        self._upload_url = ""
+        self._lost = 0
+        self._refusals = 0
+        self._mismatches = 0
+        self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
+            Step.REMOVE_REMNANTS: self._remove_remnants,
+            Step.INITIATE: self._initiate,
+            Step.LOOK_UP: self._look_up,
+            Step.INSPECT: self._inspect,
+            Step.SEND: self._send,
+            Step.COMPLETE: self._complete,
+            Step.AWAIT_MD5: self._await_md5,
+            Step.REMOVE_SUPERSEDED: self._remove_superseded,
+        }
+
+    async def drive(self) -> None:
+        """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this file."""
+        self._meter.active = True
+        try:
+            while (step := next_step(self._transfer)) is not Step.NOTHING:
+                if self._run.stop.asked:
+                    raise Stopped
+                await self._steps[step]()
+        finally:
+            self._meter.active = False
+
+    def close(self) -> None:
+        """Let go of the source; to be called when no task of this driver runs any more."""
+        if self._source is not None:
+            self._source.close()
+
+    # --- the source -----------------------------------------------------------------------------------------------
+
+    async def _open_source(self) -> Source:
+        if self._source is None:
+            self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            await self._compare_with_plan(self._source)
+        return self._source
+
+    async def _compare_with_plan(self, source: Source) -> None:
+        """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
+        transfer, now = self._transfer, source.snapshot
+        if (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode):
+            return
+        untouched = transfer.file_id is None and transfer.state is State.PLANNED
+        if untouched or (self._run.options.restart_changed and transfer.state is not State.COMPLETED):
+            if not untouched:
+                self._tell_restart("its source changed, and that was asked for")
+            await self._run.commit(ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode))
+        elif now.size != transfer.size:
+            raise SourceChanged(
+                f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
+                hint="Add --restart-changed to send the file again as it is now, or put the old file back.",
+                path=transfer.path,
+            )
+        # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.
+
+    async def _start_digest(self, *, paced: bool) -> Digest:
+        if self._digest is None:
+            source = await self._open_source()
+            self._digest = Digest(source, recorded=self._recorded(), paced=paced)
+            self._tasks.start_soon(self._hash, self._digest)
+        return self._digest
+
+    async def _hash(self, digest: Digest) -> None:
+        self._md5 = await digest.run()
+        self._run.record(ev.SourceHashed(self._transfer.index, self._md5))
+        self._hashed.set()
+
+    def _recorded(self) -> list[Recorded]:
+        if self._upload is None:
+            return []
+        sums = ((part, self._transfer.parts.xxh3(part.no)) for part in self._upload.parts)
+        return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
+
+    async def _source_md5(self) -> str:
+        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last."""
+        digest = await self._start_digest(paced=False)
+        digest.all_sent()
+        with self._run.stop.ends():
+            await self._hashed.wait()
+        source = await self._open_source()
+        while await anyio.to_thread.run_sync(source.drifted):
+            # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
+            source.close()
+            self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            with self._run.stop.ends():
+                again = await Digest(source, recorded=self._recorded(), paced=False).run()
+            if again != self._md5:
+                raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
+        if self._md5 is None:
+            raise RuntimeError("the digest ended without a result")
+        return self._md5
+
+    # --- initiate -------------------------------------------------------------------------------------------------
+
+    async def _initiate(self) -> None:
+        source = await self._open_source()
+        transfer = self._transfer
+        if await self._already_there():
+            return
+        if self._run.options.hash_first:
+            await self._source_md5()
+        others = {f.id for f in self._run.others[transfer.name]} | transfer.owned_ids()
+        at = self._run.api.server_now().isoformat()
+        await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
+        try:
+            file_id = await self._run.api.initiate(
+                self._run.item_id, name=transfer.name, size=source.snapshot.size, md5=self._md5
+            )
+        except AmbiguousAnswer as outcome:
+            self._run.notify(no.Retrying(f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived", 0.0))
+        except Exception:
+            await self._run.commit(ev.NotInitiated(transfer.index))
+            raise
+        else:
+            await self._run.commit(ev.UploadInitiated(transfer.index, file_id))
+
+    async def _already_there(self) -> bool:
+        """True when the item holds this very file already. Raises Conflict when it holds another of that name."""
+        transfer = self._transfer
+        mine = transfer.owned_ids()
+        for other in self._run.others[transfer.name]:
+            if other.id in mine:
+                continue
+            if other.size == transfer.size and other.computed_md5 is not None:
+                md5 = await self._source_md5()
+                if md5 == other.computed_md5:
+                    await self._run.commit(ev.FoundIdentical(transfer.index, other.id, md5))
+                    self._run.notify(no.FileVerified(transfer.path, other.id, md5))
+                    return True
+            raise self._conflict(other)
+        return False
+
+    def _conflict(self, other: File) -> Conflict:
+        name, path = shown(self._transfer.name), self._transfer.path
+        if other.status == "created":
+            return Conflict(
+                f"{name}: the item holds an unfinished upload of that name (file {other.id}) that no job here began",
+                hint="Finish it where it was begun, or delete it on Figshare; then run the same command again.",
+                path=path,
+            )
+        return Conflict(
+            f"{name}: the item holds a different file of that name (file {other.id}, {other.size} bytes)",
+            hint="Rename the source, or delete the file on Figshare; figup replaces nothing by itself.",
+            path=path,
+        )
+
+    async def _look_up(self) -> None:
+        file_id = await find_upload(self._run, self._transfer)
+        if file_id is None:
+            await self._run.commit(ev.NotInitiated(self._transfer.index))
+        else:
+            await self._run.commit(ev.UploadInitiated(self._transfer.index, file_id, found=True))
+
+    # --- inspect and send -----------------------------------------------------------------------------------------
+
+    async def _inspect(self) -> None:
+        transfer = self._transfer
+        try:
+            with self._run.stop.ends():
+                file = await self._run.api.file(self._run.item_id, self._file_id, fresh=not self._meter.inspected)
+                if file.status != "created" or file.upload_url is None:
+                    await self._take_as_completed()
+                    return
+                upload = await self._run.api.upload(file.upload_url)
+        except (FileGone, UploadGone) as outcome:
+            await self._lose(outcome.reason)
+            return
+        if upload.status == "aborted":
+            await self._lose("Figshare aborted the upload")
+        elif upload.status == "completed":
+            await self._take_as_completed()
+        elif upload.size != transfer.size:
+            raise SourceChanged(
+                f"{shown(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
+                hint="Add --restart-changed to send the file again as it is now.",
+                path=transfer.path,
+            )
+        else:
+            # Before the server is believed: a changed source must not be mixed with what is there.
+            await self._open_source()
+            if transfer.state in (State.INITIATED, State.COMPLETING):
+                self._take_parts(upload, file.upload_url)
+
+    async def _take_as_completed(self) -> None:
+        self._begun(found=self._transfer.size, parts=0, total=0)
+        await self._run.commit(ev.Completed(self._transfer.index))
+
+    def _take_parts(self, upload: Upload, upload_url: str) -> None:
+        transfer = self._transfer
+        self._upload, self._upload_url = upload, upload_url
+        done = [part for part in upload.parts if part.complete]
+        for part in upload.parts:
+            if not part.complete and transfer.parts.xxh3(part.no) is not None:
+                self._run.record(ev.PartReset(transfer.index, part.no))
+        self._begun(found=sum(p.size for p in done), parts=len(done), total=len(upload.parts))
+        if len(done) == len(upload.parts):
+            self._run.record(ev.PartsComplete(transfer.index, len(upload.parts)))
+        else:
+            self._run.record(ev.PartsMissing(transfer.index, len(done), len(upload.parts)))
+
+    def _begun(self, *, found: int, parts: int, total: int) -> None:
+        transfer = self._transfer
+        self._meter.there = found
+        if self._meter.inspected:
+            return
+        self._meter.inspected = True
+        self._meter.parts_found = parts
+        self._run.notify(
+            no.FileStarted(transfer.path, transfer.name, self._file_id, transfer.size, total, parts, found)
+        )
+
+    async def _send(self) -> None:
+        if self._upload is None:
+            raise RuntimeError("parts are sent only after the server was asked for them")
+        digest = await self._start_digest(paced=True)
+        source = await self._open_source()
+        sending = Sending(self._transfer, self._meter, self._upload_url, source, digest)
+        try:
+            await self._feed(sending, self._upload)
+        finally:
+            await self._land(sending)
+        if isinstance(sending.error, UploadGone):
+            await self._lose(sending.error.reason)
+        elif sending.error is not None:
+            raise sending.error
+        else:
+            self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
+
+    async def _feed(self, sending: Sending, upload: Upload) -> None:
+        """Hand the missing parts to the workers, those with a lock on them last, and wait for them."""
+        missing = [part for part in upload.parts if not part.complete]
+        for part in sorted(missing, key=lambda p: p.locked):
+            if sending.given_up:
+                break
+            sending.expect()
+            try:
+                with self._run.stop.ends():
+                    await self._queue.send((sending, part))
+            except BaseException:
+                sending.landed()
+                raise
+        await sending.settled()
+        if self._run.stop.asked:
+            raise Stopped
+
+    async def _land(self, sending: Sending) -> None:
+        """End what is under way: at once, but after a wish to stop within the grace period, which the engine bounds."""
+        try:
+            if self._run.stop.asked:
+                await sending.settled()
+        finally:
+            await sending.abandon()
+
+    async def _lose(self, reason: str) -> None:
+        self._lost += 1
+        if self._lost > _TRIES:
+            raise ServerFailing(
+                f"{shown(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
+                path=self._transfer.path,
+            )
+        self._tell_restart(reason)
+        await self._run.commit(ev.UploadLost(self._transfer.index))
+
+    def _tell_restart(self, reason: str) -> None:
+        self._upload = None
+        self._meter.restart()
+        self._run.notify(no.FileRestarted(self._transfer.path, reason))
+
+    async def _remove_remnants(self) -> None:
+        for file_id in tuple(self._transfer.remnants):
+            await self._run.api.delete_file(self._run.item_id, file_id)
+            await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
+
+    # --- complete and verify --------------------------------------------------------------------------------------
+
+    async def _complete(self) -> None:
+        transfer = self._transfer
+        await self._source_md5()
+        await self._run.commit(ev.CompleteIntended(transfer.index))
+        try:
+            await self._run.api.complete(self._run.item_id, self._file_id)
+        except AmbiguousAnswer as outcome:
+            self._run.notify(no.Retrying(f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived", 0.0))
+        except FileGone as outcome:
+            await self._lose(outcome.reason)
+        except Refused:
+            # Perhaps parts are missing after all, perhaps it was completed already: the server is asked what it has.
+            self._refusals += 1
+            if self._refusals >= _TRIES:
+                raise
+        else:
+            await self._run.commit(ev.Completed(transfer.index))
+
+    async def _await_md5(self) -> None:
+        transfer, run = self._transfer, self._run
+        run.notify(no.FileSent(transfer.path, self._file_id))
+        self._meter.waiting = True
+        local = transfer.md5 or await self._source_md5()
+        try:
+            remote = await self._remote_md5()
+        except FileGone as outcome:
+            await self._lose(outcome.reason)
+            return
+        if remote == local:
+            await run.commit(ev.Verified(transfer.index, local))
+            run.notify(no.FileVerified(transfer.path, self._file_id, local))
+            return
+        self._mismatches += 1
+        if self._mismatches > 1:
+            raise Md5Mismatch(
+                f"{shown(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} here",
+                hint="Check this machine's disk and memory; run the same command again to try once more.",
+                path=transfer.path,
+            )
+        self._tell_restart(f"Figshare's MD5 is {remote or 'wrong'}, the source's is {local}")
+        self._digest, self._md5, self._hashed = None, None, anyio.Event()
+        await run.commit(ev.Mismatched(transfer.index, local, remote))
+
+    async def _remote_md5(self) -> str:
+        """Figshare's MD5; "" when its integrity check failed without one. Raises Md5Pending, FileGone."""
+        run = self._run
+        deadline = run.runtime.monotonic() + run.options.verify_timeout
+        pause = _FIRST_POLL
+        while True:
+            with run.stop.ends():
+                file = await run.api.file(run.item_id, self._file_id)
+                if file.computed_md5 is not None:
+                    return file.computed_md5.lower()
+                if file.status == "ic_failure":
+                    return ""
+                if run.runtime.monotonic() + pause > deadline:
+                    raise Md5Pending(
+                        f"{shown(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
+                        hint=f"Later: figup verify {run.item_id} {shown(self._transfer.path)}",
+                        path=self._transfer.path,
+                    )
+                await run.runtime.sleep(pause)
+            pause = min(pause * 1.5, _LAST_POLL)
+
+    async def _remove_superseded(self) -> None:
+        for file_id in tuple(self._transfer.superseded):
+            await self._run.api.delete_file(self._run.item_id, file_id)
+            await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
+
+    @property
+    def _file_id(self) -> int:
+        if self._transfer.file_id is None:
+            raise RuntimeError("the remote file is not known yet")
+        return self._transfer.file_id

@@ -1,0 +1,262 @@
+"""The engine: one run of a job. Puts drivers, workers, journal, pace and progress together, and ends them well.
+
+What is done to a file is the driver's business, what is done to a part the sender's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from uploader.errors import (
+    FigupError,
+    FileTooLarge,
+    Interrupted,
+    ItemMissing,
+    JobBusy,
+    Md5Pending,
+    NotAllowed,
+    NoToken,
+    PassingError,
+    QuotaExceeded,
+    TokenRefused,
+)
+from uploader.figshare.limits import TokenBucket
+from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.wire import Account, Part
+from uploader.transfer import events as ev
+from uploader.transfer import notices as no
+from uploader.transfer.driver import FileDriver
+from uploader.transfer.lifecycle import UNFINISHED, ItemState, State, Step, Transfer, next_step
+from uploader.transfer.lock import JobLock
+from uploader.transfer.lookup import find_item
+from uploader.transfer.pace import CEILING, ConnectionPace
+from uploader.transfer.run import JobRun
+from uploader.transfer.sender import CHUNK, PartSender, Sending
+from uploader.transfer.source import shown
+from uploader.transfer.stop import Stopped
+
+ACTIVE_FILES = 8
+"""Files that are led through their life at the same time; their parts share the connections."""
+_COMMIT_EVERY = 0.5
+_TICK = 0.25
+_PACE_TICKS = 4
+_FOR_THE_JOB = (PassingError, TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy)
+"""Errors that would meet every file of the job alike: they end the run."""
+
+
+@contextmanager
+def single_error() -> Iterator[None]:
+    """Raise the first FigupError out of what a task group gathered, or what it is where there is none."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaf = _first(group)
+        raise leaf from leaf.__cause__
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaves: list[BaseException] = []
+
+    def gather(errors: BaseExceptionGroup[BaseException]) -> None:
+        for error in errors.exceptions:
+            if isinstance(error, BaseExceptionGroup):
+                gather(error)
+            else:
+                leaves.append(error)
+
+    gather(group)
+    # A mistake in figup is never hidden behind an error of the outside world.
+    return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
+
+
+class Engine:
+    """One run of a job."""
+
+    def __init__(self, run: JobRun, lock: JobLock) -> None:
+        self._run = run
+        self._lock = lock
+        self._pace = ConnectionPace(run.options.connections)
+        self._slots = anyio.CapacityLimiter(self._pace.limit)
+        limit = run.options.limit_rate
+        self._bucket = TokenBucket(limit, max(limit / 4 if limit else 0, CHUNK), run.runtime)
+        self.problems: dict[int, FigupError] = {}
+        """What went wrong with single files in this run, by index."""
+
+    async def run(self) -> None:
+        """Do all that can be done. Raises what concerns the whole job; `problems` has what concerns single files."""
+        try:
+            with single_error():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._end_on_stop, tasks.cancel_scope)
+                    tasks.start_soon(self._commit_regularly)
+                    tasks.start_soon(self._keep_lock)
+                    await self._work()
+                    tasks.cancel_scope.cancel()
+        except Stopped:
+            pass
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._run.journal.commit()
+        if self._run.stop.asked and not self._run.state.finished:
+            raise Interrupted("stopped before everything was sent and verified")
+
+    async def _work(self) -> None:
+        await self._prepare()
+        async with anyio.create_task_group() as tasks:
+            send, receive = anyio.create_memory_object_stream[tuple[Sending, Part]](0)
+            sender = PartSender(self._run, self._pace, self._bucket)
+            for _ in range(CEILING):
+                tasks.start_soon(sender.work, receive, self._slots)
+            tasks.start_soon(self._tick)
+            with send, receive:
+                await self._drive_all(send)
+            tasks.cancel_scope.cancel()
+
+    # --- before the first byte ------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        run = self._run
+        with run.stop.ends():
+            account = await run.api.account()
+            await run.commit(ev.Resumed(run.api.server_now().isoformat()))
+            self._check_limits(account)
+        created = await self._ensure_item()
+        if not created and any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers):
+            with run.stop.ends():
+                await self._list_item()
+
+    def _check_limits(self, account: Account) -> None:
+        """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
+        new = [t for t in self._run.state.transfers if t.file_id is None and t.state is not State.VERIFIED]
+        most = account.maximum_file_size
+        for transfer in new:
+            if most is not None and transfer.size > most:
+                raise FileTooLarge(
+                    f"{shown(transfer.path)}: has {transfer.size} bytes; this account takes files of at most {most}",
+                    path=transfer.path,
+                )
+        if account.quota is None or account.used_quota is None:
+            return
+        need, room = sum(t.size for t in new), account.quota - account.used_quota
+        if need > room:
+            raise QuotaExceeded(
+                f"{need} bytes are to be sent; this account has room for {max(0, room)} of its {account.quota} bytes",
+                hint="Make room, ask for more at figshare.com, or publish items (they free private quota).",
+            )
+
+    async def _ensure_item(self) -> bool:
+        """Know the item, creating it if the plan says so; True when this run created it. Raises ItemMissing."""
+        run = self._run
+        state, plan = run.state, run.state.plan
+        if plan is None:
+            raise RuntimeError("a job without a plan")
+        created = False
+        while state.item_state is not ItemState.READY:
+            if plan.item is not None:
+                await self._item_known(plan.item, found=True)
+            elif state.item_state is ItemState.INTENDED:
+                found = await find_item(run)
+                if found is None:
+                    await run.commit(ev.ItemNotCreated())
+                else:
+                    await self._item_known(found, found=True)
+            else:
+                created = await self._create_item(plan.title or "")
+        if state.item_id is not None:
+            run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
+        return created
+
+    async def _create_item(self, title: str) -> bool:
+        run = self._run
+        if run.stop.asked:
+            raise Stopped
+        await run.commit(ev.ItemIntended(run.api.server_now().isoformat()))
+        try:
+            item_id = await run.api.create_item(title)
+        except AmbiguousAnswer as outcome:
+            run.notify(no.Retrying(f"creating the item: {outcome.reason}; looking whether it arrived", 0.0))
+            return False
+        except FigupError:
+            await run.commit(ev.ItemNotCreated())
+            raise
+        await self._item_known(item_id, found=False)
+        return True
+
+    async def _item_known(self, item_id: int, *, found: bool) -> None:
+        item = await self._run.api.item(item_id)
+        await self._run.commit(ev.ItemReady(item_id, item.url, found))
+
+    async def _list_item(self) -> None:
+        async for file in self._run.api.files(self._run.item_id):
+            self._run.others[file.name].append(file)
+
+    # --- the files ------------------------------------------------------------------------------------------------
+
+    async def _drive_all(self, queue: MemoryObjectSendStream[tuple[Sending, Part]]) -> None:
+        todo = iter([t for t in self._run.state.transfers if next_step(t) is not Step.NOTHING])
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(ACTIVE_FILES, len(self._run.state.transfers))):
+                tasks.start_soon(self._drive_in_turn, todo, queue)
+
+    async def _drive_in_turn(
+        self, todo: Iterator[Transfer], queue: MemoryObjectSendStream[tuple[Sending, Part]]
+    ) -> None:
+        for transfer in todo:
+            if not self._run.stop.asked:
+                await self._drive(transfer, queue)
+
+    async def _drive(self, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]]) -> None:
+        driver = None
+        try:
+            with single_error():
+                async with anyio.create_task_group() as tasks:
+                    driver = FileDriver(self._run, transfer, queue, tasks)
+                    await driver.drive()
+                    tasks.cancel_scope.cancel()
+        except Stopped:
+            pass
+        except _FOR_THE_JOB:
+            raise
+        except FigupError as error:
+            await self._give_up_on(transfer, error)
+        finally:
+            if driver is not None:
+                driver.close()
+
+    async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
+        self.problems[transfer.index] = error
+        if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
+            await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
+        self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
+
+    # --- beside them ----------------------------------------------------------------------------------------------
+
+    async def _end_on_stop(self, everything: anyio.CancelScope) -> None:
+        await self._run.stop.expired(self._run.options.grace)
+        everything.cancel()
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await anyio.sleep(_COMMIT_EVERY)
+            await self._run.journal.commit()
+
+    async def _keep_lock(self) -> None:
+        await self._lock.keep()
+        raise JobBusy("another machine took over this job while this one stood still")
+
+    async def _tick(self) -> None:
+        meter, clock = self._run.meter, self._run.runtime
+        ticks, then, before = 0, clock.monotonic(), meter.accepted
+        while True:
+            await anyio.sleep(_TICK)
+            now = clock.monotonic()
+            ticks += 1
+            if ticks % _PACE_TICKS == 0 and now > then:
+                self._pace.observe((meter.accepted - before) / (now - then), meter.busy)
+                then, before = now, meter.accepted
+            self._slots.total_tokens = self._pace.limit
+            self._run.notify(meter.progress(now))

@@ -1,0 +1,215 @@
+"""A job on disk while somebody works on it: opened under its lock, run, reported, closed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+from uploader.errors import FigupError, JobMissing, JournalDamaged, Md5Pending, SomeFilesFailed
+from uploader.figshare.api import Figshare
+from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.runtime import Runtime
+from uploader.transfer import events as ev
+from uploader.transfer import notices as no
+from uploader.transfer.engine import Engine
+from uploader.transfer.folders import StateDir
+from uploader.transfer.journal import Journal, Replay
+from uploader.transfer.lifecycle import ItemState, JobState, State, Transfer
+from uploader.transfer.lock import JobLock
+from uploader.transfer.meter import FileMeter, Meter
+from uploader.transfer.options import Options
+from uploader.transfer.report import FileReport, Problem, Report
+from uploader.transfer.run import JobRun
+from uploader.transfer.stop import Stop
+
+_STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
+
+
+class OpenJob:
+    """A job under its lock, with its journal open. An async context manager; raises JobBusy and what reading raises."""
+
+    def __init__(self, states: StateDir, name: str, plan: Sequence[ev.AnyEvent] | None = None) -> None:
+        """Open the job that exists, or, given a `plan` (its first events), the one that is thereby made."""
+        self.name = name
+        self.state = JobState()
+        self.resumed = plan is None
+        self.damaged = False
+        self._states = states
+        self._plan = plan
+        self._folder = states.folder(name)
+        self._journal: Journal | None = None
+        self.lock = JobLock(self._folder, states.disk)
+
+    async def __aenter__(self) -> Self:
+        await anyio.to_thread.run_sync(self._states.disk.make_folder, self._folder)
+        await self.lock.acquire()
+        try:
+            await anyio.to_thread.run_sync(self._open_journal)
+        except BaseException:
+            await self.lock.release()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.journal.close()
+        if not self.resumed and not self._begun():
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+        await self.lock.release()
+
+    @property
+    def journal(self) -> Journal:
+        """The job's journal."""
+        if self._journal is None:
+            raise RuntimeError("the job is not open")
+        return self._journal
+
+    def _open_journal(self) -> None:
+        path, disk = self._folder / "journal", self._states.disk
+        if disk.read(path) is not None:
+            # Also when a plan was given: another process may have made the job since we looked.
+            self.resumed = True
+            replay, self.state = self._states.read(self.name)
+            self._check_readable(replay)
+            self.damaged = bool(replay.damaged)
+            self._journal = Journal.reopen(path, replay, disk)
+        elif self._plan is not None:
+            for event in self._plan:
+                self.state.apply(event)
+            self._journal = Journal.create(path, self._plan, disk)
+        else:
+            raise JobMissing(f"there is no job {self.name!r} in {self._states.path}")
+
+    def _check_readable(self, replay: Replay) -> None:
+        if self.state.plan is None or not self.state.transfers:
+            raise JournalDamaged(
+                f"the journal of job {self.name} is damaged in line {replay.damaged[0] if replay.damaged else 1}, "
+                "so that it does not say what was to be sent"
+            )
+
+    def _begun(self) -> bool:
+        """True when anything may exist on Figshare because of this job."""
+        return self.state.item_state is not ItemState.UNKNOWN or any(
+            t.state is not State.PLANNED for t in self.state.transfers
+        )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run needs beside the job: how to reach Figshare, how to be stopped, whom to tell."""
+
+    api: Figshare
+    states: StateDir
+    options: Options
+    retry: RetryPolicy
+    runtime: Runtime
+    notify: no.Listener
+    stop: Stop
+
+
+def make_run(job: OpenJob, around: Surroundings) -> JobRun:
+    """What works on the job shares this."""
+    return JobRun(
+        job=job.name,
+        api=around.api,
+        states=around.states,
+        state=job.state,
+        journal=job.journal,
+        options=around.options,
+        retry=around.retry,
+        notify=around.notify,
+        stop=around.stop,
+        runtime=around.runtime,
+        meter=Meter(job.state.transfers),
+    )
+
+
+async def run_job(job: OpenJob, around: Surroundings) -> Report:
+    """Do all that can be done for an open job.
+
+    Raises the error that ended the run: one that concerns the whole job, or that of its only file, or SomeFilesFailed;
+    its `report` says what was done all the same.
+    """
+    run = make_run(job, around)
+    meter = run.meter
+    if job.damaged:
+        around.notify(
+            no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
+        )
+    around.notify(no.JobStarted(job.name, job.resumed, len(job.state.transfers), meter.bytes_total))
+    started, requests = around.runtime.monotonic(), around.api.requests
+    engine = Engine(run, job.lock)
+
+    def report(exit_code: int) -> Report:
+        seconds = around.runtime.monotonic() - started
+        return make_report(
+            job.name, job.state, meter, engine.problems, seconds, exit_code, around.api.requests - requests
+        )
+
+    try:
+        await engine.run()
+        _raise_problems(engine.problems, len(job.state.transfers))
+    except FigupError as error:
+        error.report = report(error.exit_status)
+        raise
+    await anyio.to_thread.run_sync(around.states.write_manifest, job.name, job.state)
+    return report(0)
+
+
+def _raise_problems(problems: dict[int, FigupError], files: int) -> None:
+    errors = list(problems.values())
+    if not errors:
+        return
+    if files == 1 or all(isinstance(error, Md5Pending) for error in errors):
+        raise errors[0]
+    raise SomeFilesFailed(f"{len(errors)} of {files} files could not be sent")
+
+
+def make_report(
+    job: str,
+    state: JobState,
+    meter: Meter,
+    problems: dict[int, FigupError],
+    seconds: float,
+    exit_code: int,
+    api_requests: int,
+) -> Report:
+    """What became of the job so far."""
+    files = tuple(
+        _file_report(transfer, counted, problems.get(transfer.index))
+        for transfer, counted in zip(state.transfers, meter.files, strict=True)
+    )
+    return Report(
+        job=job,
+        item_id=state.item_id,
+        item_url=state.item_url,
+        files=files,
+        bytes_sent=meter.bytes_sent,
+        bytes_total=meter.bytes_total,
+        seconds=round(seconds, 3),
+        exit_code=exit_code,
+        api_requests=api_requests,
+    )
+
+
+def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | None) -> FileReport:
+    return FileReport(
+        path=transfer.path,
+        name=transfer.name,
+        file_id=transfer.file_id,
+        size=transfer.size,
+        md5=transfer.md5,
+        status=_STATUS.get(transfer.state, "unfinished"),
+        remote_md5=transfer.md5 if transfer.state is State.VERIFIED else None,
+        parts_total=transfer.parts_total,
+        parts_found=counted.parts_found,
+        parts_sent=counted.parts_sent,
+        error=Problem.of(problem) if problem is not None else None,
+    )

@@ -1,0 +1,99 @@
+"""Looking for the effect of a request whose answer was lost, so that nothing is created twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.wire import File
+from uploader.transfer.lifecycle import Transfer
+from uploader.transfer.run import JobRun
+
+_FIRST_PAUSE = 0.5
+_CLOCK_SLACK = timedelta(seconds=2)
+"""The Date header counts whole seconds, and creation may be stamped on another server than the one that answered."""
+
+
+async def _until_found(run: JobRun, look: Callable[[], Awaitable[int | None]], patience: float) -> int | None:
+    """Look again and again, with growing pauses, for `patience` seconds; at least once."""
+    started = run.runtime.monotonic()
+    pause = _FIRST_PAUSE
+    while True:
+        with run.stop.ends():
+            found = await look()
+            if found is not None:
+                return found
+            if run.runtime.monotonic() - started + pause > patience:
+                return None
+            await run.runtime.sleep(pause)
+        pause *= 2
+
+
+def _patience(run: JobRun, at: str) -> float:
+    """Seconds to go on looking: what is left of the settle time-out since the intent, by the server's clock."""
+    age = (run.api.server_now() - datetime.fromisoformat(at)).total_seconds()
+    return max(0.0, run.options.settle_timeout - max(0.0, age))
+
+
+async def find_item(run: JobRun) -> int | None:
+    """The draft that an item intent led to, or None when it led to none.
+
+    It has the title, was created since the intent by the server's clock, is unpublished, and no other job here owns it.
+    """
+    plan, intent = run.state.plan, run.state.item_intent
+    if plan is None or intent is None:
+        return None
+    since = datetime.fromisoformat(intent.at) - _CLOCK_SLACK
+    owned, _ = run.states.owned_elsewhere(run.job)
+
+    async def look() -> int | None:
+        found = [
+            row.id
+            async for row in run.api.own_items()
+            if row.title == plan.title
+            and not row.published
+            and row.id not in owned
+            and row.created is not None
+            and row.created >= since
+        ]
+        return min(found, default=None)
+
+    return await _until_found(run, look, _patience(run, intent.at))
+
+
+async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
+    """The remote file that an initiation led to, or None when it led to none.
+
+    It has the name and size, was not there before the intent, awaits parts, has none, and no other job here owns it.
+    """
+    _, owned = run.states.owned_elsewhere(run.job)
+    owned |= {i for t in run.state.transfers for i in t.owned_ids()}
+
+    async def untouched(file: File) -> bool:
+        if file.upload_url is None:
+            return False
+        try:
+            upload = await run.api.upload(file.upload_url)
+        except UploadGone:
+            return False
+        return not any(part.complete or part.locked for part in upload.parts)
+
+    async def look() -> int | None:
+        candidates = [
+            file
+            async for file in run.api.files(run.item_id)
+            if file.name == transfer.name
+            and file.size == transfer.size
+            and file.status == "created"
+            and file.id not in owned
+            and file.id not in transfer.known
+        ]
+        for file in sorted(candidates, key=lambda f: f.id):
+            if await untouched(file):
+                return file.id
+        return None
+
+    if transfer.intended_at is None:
+        return None
+    return await _until_found(run, look, _patience(run, transfer.intended_at))

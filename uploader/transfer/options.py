@@ -1,0 +1,23 @@
+"""How a job is to be run: the choices of one command, none of which names the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """Times in seconds, rates in bytes a second.
+
+    `connections`: parts sent at the same time; None finds the number by itself. `limit_rate`: None for no limit.
+    `verify_timeout`: how long Figshare's MD5 is waited for after the last byte. `grace`: how long parts under way may
+    go on after the first signal. `settle_timeout`: how long the effect of a request with a lost answer is looked for.
+    """
+
+    connections: int | None = None
+    limit_rate: float | None = None
+    hash_first: bool = False
+    restart_changed: bool = False
+    verify_timeout: float = 900.0
+    grace: float = 10.0
+    settle_timeout: float = 30.0

@@ -1,0 +1,55 @@
+"""What everything that works on one run of a job shares: the API, the state, the journal, the options, the listener."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from uploader.figshare.api import Figshare
+from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.runtime import Runtime
+from uploader.figshare.wire import File
+from uploader.transfer.events import AnyEvent
+from uploader.transfer.folders import StateDir
+from uploader.transfer.journal import Journal
+from uploader.transfer.lifecycle import JobState
+from uploader.transfer.meter import Meter
+from uploader.transfer.notices import Listener
+from uploader.transfer.options import Options
+from uploader.transfer.stop import Stop
+
+
+@dataclass
+class JobRun:
+    """One run of one job."""
+
+    job: str
+    api: Figshare
+    states: StateDir
+    state: JobState
+    journal: Journal
+    options: Options
+    retry: RetryPolicy
+    notify: Listener
+    stop: Stop
+    runtime: Runtime
+    meter: Meter
+    others: dict[str, list[File]] = field(default_factory=lambda: defaultdict(list))
+    """The item's files as this run found them, by name."""
+
+    def record(self, event: AnyEvent) -> None:
+        """Something happened: take it in, and have it written with the next group."""
+        self.state.apply(event)
+        self.journal.record(event)
+
+    async def commit(self, event: AnyEvent) -> None:
+        """Something happened, or is about to, that must be on disk before anything else is done."""
+        self.record(event)
+        await self.journal.commit()
+
+    @property
+    def item_id(self) -> int:
+        """The job's item, once it is known."""
+        if self.state.item_id is None:
+            raise RuntimeError("the item is not known yet")
+        return self.state.item_id

@@ -1,0 +1,225 @@
+"""Sending parts: one part with its retries, and the workers that take parts of all files from one queue."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import anyio
+import anyio.to_thread
+import xxhash
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from uploader.errors import FigupError, Refused, ServerFailing
+from uploader.figshare.limits import TokenBucket
+from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
+from uploader.figshare.retry import Backoff
+from uploader.figshare.wire import Part
+from uploader.transfer import events as ev
+from uploader.transfer import notices as no
+from uploader.transfer.digest import Digest
+from uploader.transfer.lifecycle import Transfer
+from uploader.transfer.meter import FileMeter
+from uploader.transfer.pace import ConnectionPace
+from uploader.transfer.run import JobRun
+from uploader.transfer.source import Source, shown
+from uploader.transfer.stop import Stopped
+
+READ = 1 << 20
+"""Bytes read from the source at a time; one part under way holds no more than this."""
+CHUNK = 256 << 10
+"""Bytes handed to the connection at a time."""
+_SETTLE_LIMIT = 5.0
+
+
+class Sending:
+    """One file while its parts are being sent. `error` is the first thing that went wrong with any of them."""
+
+    def __init__(self, transfer: Transfer, meter: FileMeter, upload_url: str, source: Source, digest: Digest) -> None:
+        self.transfer = transfer
+        self.meter = meter
+        self.upload_url = upload_url
+        self.source = source
+        self.digest = digest
+        self.error: FigupError | UploadGone | None = None
+        self._outstanding = 0
+        self._idle = anyio.Event()
+        self._flights: set[anyio.CancelScope] = set()
+        self._abandoned = False
+
+    def expect(self) -> None:
+        """A part is about to be handed to the workers."""
+        self._outstanding += 1
+
+    def landed(self) -> None:
+        """A part that was expected is over, sent or not."""
+        self._outstanding -= 1
+        if self._outstanding == 0:
+            self._idle.set()
+
+    @property
+    def given_up(self) -> bool:
+        """No further part of this file is worth sending in this run."""
+        return self._abandoned or self.error is not None
+
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """One part under way: its failure becomes the file's, and ends the others."""
+        with anyio.CancelScope() as scope:
+            self._flights.add(scope)
+            try:
+                yield
+            except (FigupError, UploadGone) as error:
+                self.error = self.error or error
+                self._cancel_flights()
+            except Stopped:
+                pass
+            finally:
+                self._flights.discard(scope)
+
+    def _cancel_flights(self) -> None:
+        for flight in tuple(self._flights):
+            flight.cancel()
+
+    async def settled(self) -> None:
+        """Wait until no part is under way."""
+        while self._outstanding:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def abandon(self) -> None:
+        """End the parts under way, and wait until they have let go of the source."""
+        self._abandoned = True
+        self._cancel_flights()
+        with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
+            await self.settled()
+
+
+class PartReader:
+    """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
+
+    def __init__(self, sending: Sending, part: Part, bucket: TokenBucket) -> None:
+        self._sending = sending
+        self._part = part
+        self._bucket = bucket
+        self._hasher = xxhash.xxh3_64()
+        self.xxh3: int | None = None
+
+    async def chunks(self) -> AsyncIterator[memoryview]:
+        """The part's bytes. Raises SourceChanged or SourceUnreadable."""
+        offset, end = self._part.start, self._part.end + 1
+        digest = self._sending.digest
+        while offset < end:
+            await digest.room(offset)
+            block = await anyio.to_thread.run_sync(self._read, offset, min(READ, end - offset))
+            offset += len(block)
+            digest.sending(offset)
+            for start in range(0, len(block), CHUNK):
+                chunk = block[start : start + CHUNK]
+                await self._bucket.acquire(len(chunk))
+                yield chunk
+        self.xxh3 = self._hasher.intdigest()
+
+    def _read(self, offset: int, length: int) -> memoryview:
+        data = self._sending.source.read(offset, length)
+        self._hasher.update(data)
+        return memoryview(data)
+
+
+class PartSender:
+    """Sends single parts, and tries again what may pass."""
+
+    def __init__(self, run: JobRun, pace: ConnectionPace, bucket: TokenBucket) -> None:
+        self._run = run
+        self._pace = pace
+        self._bucket = bucket
+
+    async def work(self, queue: MemoryObjectReceiveStream[tuple[Sending, Part]], slots: anyio.CapacityLimiter) -> None:
+        """One worker: takes a slot, then a part, until the queue is closed."""
+        while True:
+            async with slots:
+                try:
+                    sending, part = await queue.receive()
+                except anyio.EndOfStream:
+                    return
+                try:
+                    if not sending.given_up and not self._run.stop.asked:
+                        with sending.flight():
+                            await self._send(sending, part)
+                finally:
+                    sending.landed()
+
+    async def _send(self, sending: Sending, part: Part) -> None:
+        backoff = Backoff(self._run.retry, self._run.runtime.random)
+        if part.locked:
+            part = await self._unlocked(sending, part, backoff)
+        while not part.complete:
+            reader = PartReader(sending, part, self._bucket)
+            try:
+                await self._attempt(sending, part, reader)
+            except PartLocked as outcome:
+                await self._wait(sending, part, backoff, PartNotTaken(outcome.reason))
+            except PartNotTaken as outcome:
+                if not outcome.passing:
+                    raise Refused(
+                        f"{self._named(sending, part)}: {outcome.reason}", path=sending.transfer.path
+                    ) from None
+                self._pace.trouble()
+                await self._wait(sending, part, backoff, outcome)
+            else:
+                self._took(sending, part, reader.xxh3)
+                return
+            # Our own broken attempt may have gone through, or may still hold the part's lock.
+            part = await self._unlocked(sending, part, backoff)
+            if part.complete:
+                self._took(sending, part, reader.xxh3)
+                return
+        self._took(sending, part, None)
+
+    async def _attempt(self, sending: Sending, part: Part, reader: PartReader) -> None:
+        meter = sending.meter
+        accepted = 0
+
+        def on_accepted(count: int) -> None:
+            nonlocal accepted
+            accepted += count
+            meter.in_flight += count
+            self._run.meter.accepted += count
+
+        self._run.meter.busy += 1
+        try:
+            await self._run.api.send_part(sending.upload_url, part, reader.chunks, on_accepted=on_accepted)
+        finally:
+            self._run.meter.busy -= 1
+            meter.in_flight -= accepted
+
+    async def _unlocked(self, sending: Sending, part: Part, backoff: Backoff) -> Part:
+        """The part as the server has it, once it is not locked any more."""
+        while True:
+            with self._run.stop.ends():
+                part = await self._run.api.part(sending.upload_url, part.no)
+            if part.complete or not part.locked:
+                return part
+            await self._wait(sending, part, backoff, PartNotTaken("its lock is still held"))
+
+    async def _wait(self, sending: Sending, part: Part, backoff: Backoff, outcome: PartNotTaken) -> None:
+        delay = backoff.next_delay(outcome.retry_after, self._run.runtime.monotonic())
+        what = f"{self._named(sending, part)}: {outcome.reason}"
+        if delay is None:
+            raise ServerFailing(f"{what}; given up after trying again for some time", path=sending.transfer.path)
+        self._run.notify(no.Retrying(what, delay))
+        with self._run.stop.ends():
+            await self._run.runtime.sleep(delay)
+
+    def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
+        meter = sending.meter
+        meter.there += part.size
+        if xxh3 is None:
+            return
+        meter.parts_sent += 1
+        meter.bytes_sent += part.size
+        self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))
+
+    @staticmethod
+    def _named(sending: Sending, part: Part) -> str:
+        return f"{shown(sending.transfer.path)}, part {part.no}"
