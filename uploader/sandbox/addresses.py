@@ -1,0 +1,51 @@
+"""The absolute addresses that answers carry. They follow the request's Host header unless a public address is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """`origin` is where the pages are, `api` ends in /v2, `upload` in /upload; none ends in a slash."""
+
+    origin: str
+    api: str
+    upload: str
+
+    def item(self, item_id: int) -> str:
+        """An item in the API."""
+        return f"{self.api}/account/articles/{item_id}"
+
+    def file(self, item_id: int, file_id: int) -> str:
+        """A file in the API: the location that an initiate names."""
+        return f"{self.item(item_id)}/files/{file_id}"
+
+    def page(self, item_id: int) -> str:
+        """An item's page for people."""
+        return f"{self.origin}/account/articles/{item_id}"
+
+    def download(self, file_id: int) -> str:
+        """A file's bytes."""
+        return f"{self.origin}/files/{file_id}"
+
+    def upload_of(self, token: str) -> str:
+        """An upload."""
+        return f"{self.upload}/{token}"
+
+
+def addresses(host: str, upload_port: int, public_url: str | None, public_upload_url: str | None) -> Addresses:
+    """Addresses for a request whose Host header is `host`; the public ones win where they are set."""
+    api = (public_url or f"http://{host}/v2").rstrip("/")
+    upload = (public_upload_url or f"http://{_bracketed(host)}:{upload_port}/upload").rstrip("/")
+    return Addresses(api.removesuffix("/v2"), api, upload)
+
+
+def _bracketed(host: str) -> str:
+    """The host without its port, an IPv6 address still in brackets."""
+    try:
+        name = urlsplit(f"//{host}").hostname or host
+    except ValueError:
+        return host
+    return f"[{name}]" if ":" in name else name

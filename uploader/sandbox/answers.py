@@ -1,0 +1,65 @@
+"""What the API says: JSON as Figshare writes it, its errors, and the HTML of its 202. Knows no store and no route."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+ACCEPTED_HTML = (
+    "<html>\n <head>\n  <title>202 Accepted</title>\n </head>\n <body>\n  <h1>202 Accepted</h1>\n"
+    "  The request is accepted for processing.<br/><br/>\n\n\n\n </body>\n</html>"
+)
+"""The 157 bytes that a real completion was answered with."""
+
+
+class ApiError(Exception):
+    """An answer other than success: `{"message", "code"}`, and `data` where there is something to add.
+
+    Real codes are words such as "EntityNotFound", although the documentation calls them integers.
+    """
+
+    def __init__(self, status: int, code: str, message: str, data: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object of the answer."""
+        body: dict[str, Any] = {"message": self.message, "code": self.code}
+        if self.data is not None:
+            body["data"] = self.data
+        return body
+
+
+def not_found(what: str) -> ApiError:
+    """A thing that is not there, or that this account may not see; `what` is "Article" or "File"."""
+    return ApiError(404, "EntityNotFound", f"{what} not found")
+
+
+def invalid(message: str, field: str) -> ApiError:
+    """A body of the wrong structure."""
+    return ApiError(422, "UnprocessableEntity", message, {"invalid_params": field})
+
+
+def json_answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """JSON with a blank after each colon, as Figshare's."""
+    return web.Response(
+        status=status,
+        body=json.dumps(body).encode(),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def located(location: str, status: int, extra: dict[str, Any] | None = None) -> web.Response:
+    """An answer that names a resource in its body and its Location header. `extra` may hold keys before and after."""
+    return json_answer(extra if extra is not None else {"location": location}, status, {"Location": location})
+
+
+def empty(status: int) -> web.Response:
+    """An answer without a body: all errors of the upload service are such."""
+    return web.Response(status=status)

@@ -1,0 +1,146 @@
+"""The bytes of the files: one sparse file each, under a name made up here. Everything blocks; call it in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+BLOCK = 64 * 1024
+"""Bytes. Zeros are left out in runs of whole blocks."""
+
+_ZEROS = bytes(BLOCK)
+_HASH_READ = 2**20
+_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
+
+
+class Blobs:
+    """The directory that holds the bytes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def path(self, name: str) -> Path:
+        """Where the bytes called `name` lie."""
+        return self._directory / name
+
+    def create(self, size: int) -> str:
+        """Make an empty place for `size` bytes, all of them holes, and name it. OSError as the disk says."""
+        name = secrets.token_hex(16)
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, size)
+        except OSError:
+            self.remove([name])
+            raise
+        finally:
+            os.close(descriptor)
+        return name
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove bytes; those that are gone already are no error."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self.path(name).unlink()
+
+    def sweep(self, known: frozenset[str]) -> None:
+        """Remove what a crash left behind: bytes that no file of the database names."""
+        with os.scandir(self._directory) as entries:
+            stray = [entry.name for entry in entries if entry.name not in known]
+        self.remove(stray)
+
+    def writer(self, name: str, *, start: int, length: int, clean: bool) -> PartFile:
+        """Open a region for one part. `clean` says that nothing was ever written there."""
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
+        return PartFile(descriptor, start, sparse=clean or _punch(descriptor, start, length))
+
+    def md5(self, name: str, stopped: Callable[[], bool]) -> str | None:
+        """The MD5 of the bytes in hex, in bounded memory; None when `stopped` turned true or the bytes are gone."""
+        digest = hashlib.md5(usedforsecurity=False)
+        buffer = bytearray(_HASH_READ)
+        view = memoryview(buffer)
+        try:
+            with self.path(name).open("rb", buffering=0) as source:
+                while count := source.readinto(buffer):
+                    if stopped():
+                        return None
+                    digest.update(view[:count])
+        except FileNotFoundError:
+            return None
+        return digest.hexdigest()
+
+
+class PartFile:
+    """Writes one part front to back. `sparse` leaves out zeros, which is right only where the region is a hole.
+
+    `write` and `close` may be called from different threads; a write after `close` does nothing.
+    """
+
+    def __init__(self, descriptor: int, offset: int, *, sparse: bool) -> None:
+        self._descriptor: int | None = descriptor
+        self._offset = offset
+        self._sparse = sparse
+        self._lock = threading.Lock()
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append chunks to what was written. OSError as the disk says."""
+        with self._lock:
+            if self._descriptor is None:
+                return
+            # Many crumbs cost more in system calls than in one copy.
+            pieces = [b"".join(chunks)] if len(chunks) > 8 else chunks
+            for piece in pieces:
+                for start, end in _runs(piece) if self._sparse else ((0, len(piece)),):
+                    _write_all(self._descriptor, memoryview(piece)[start:end], self._offset + start)
+                self._offset += len(piece)
+
+    def close(self) -> None:
+        """Let the descriptor go, after a write that is under way."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+
+def _write_all(descriptor: int, view: memoryview, offset: int) -> None:
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        view = view[count:]
+        offset += count
+
+
+def _runs(piece: bytes) -> list[tuple[int, int]]:
+    """The stretches of `piece` to be written: all but its blocks of zeros. Ends are exclusive."""
+    runs: list[tuple[int, int]] = []
+    for start in range(0, len(piece), BLOCK):
+        end = min(start + BLOCK, len(piece))
+        # Two bytes tell most data from zeros without a look at the rest.
+        if piece[start] == 0 and piece[end - 1] == 0 and piece[start:end] == _ZEROS[: end - start]:
+            continue
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((start, end))
+    return runs
+
+
+def _punch(descriptor: int, start: int, length: int) -> bool:
+    """Make a region a hole again; False where system or file system cannot (fallocate(2), Linux)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    except (OSError, AttributeError):
+        return False
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    while fallocate(descriptor, _KEEP_SIZE_PUNCH_HOLE, start, length) != 0:
+        if ctypes.get_errno() != errno.EINTR:
+            return False
+    return True

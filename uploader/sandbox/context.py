@@ -1,0 +1,60 @@
+"""What every handler works with, and the few questions that all of them ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from aiohttp import web
+
+from uploader.sandbox.addresses import Addresses, addresses
+from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.db import Database
+from uploader.sandbox.hashing import Hasher
+from uploader.sandbox.locks import PartLocks
+from uploader.sandbox.record import RequestLog
+from uploader.sandbox.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One running sandbox. `now` gives seconds since the epoch; `disk` is where bytes are read and written."""
+
+    settings: Settings
+    db: Database
+    blobs: Blobs
+    hasher: Hasher
+    log: RequestLog
+    disk: ThreadPoolExecutor
+    now: Callable[[], float] = time.time
+    locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
+    listening: str = ""
+    """Host and port of the API."""
+    upload_port: int = 0
+
+    def addresses(self, request: web.Request) -> Addresses:
+        """The addresses to put into an answer to this request."""
+        settings = self.settings
+        # aiohttp would ask the resolver for a name where there is no header.
+        host = request.headers.get("Host") or self.listening
+        return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
+
+    async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call something that blocks on the disk, in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.disk, lambda: function(*args, **kwargs))
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context_of(request: web.Request) -> Context:
+    """The sandbox that a request came to."""
+    return request.config_dict[CONTEXT]

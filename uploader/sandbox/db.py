@@ -1,0 +1,154 @@
+"""The SQLite file of the sandbox: its schema, and one thread that all statements run on.
+
+Write-ahead log without fsync: what was committed survives the end of the process by any signal, which is what the
+sandbox promises. A power cut may cost the last commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from uploader.sandbox.home import SandboxUnusable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VERSION = 1
+"""The schema's version, in `PRAGMA user_version`."""
+
+_SCHEMA = """
+CREATE TABLE authors (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    full_name TEXT NOT NULL,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    orcid_id TEXT NOT NULL
+);
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    status TEXT NOT NULL,            -- draft, private
+    created REAL NOT NULL,           -- seconds since the epoch, as all times here
+    modified REAL NOT NULL,
+    metadata TEXT NOT NULL           -- a JSON object of the fields as item_body makes them
+);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    supplied_md5 TEXT NOT NULL,      -- '' where none was supplied
+    folder_path TEXT NOT NULL,
+    link TEXT,                       -- not null: a linked file, without upload and bytes
+    token TEXT NOT NULL UNIQUE,      -- names the upload
+    blob TEXT,                       -- the name of the bytes in DIR/files
+    created REAL NOT NULL,
+    hidden_until REAL NOT NULL,
+    hidden_gets INTEGER NOT NULL,    -- GETs still to be answered 404
+    aborted INTEGER NOT NULL DEFAULT 0,
+    completed REAL,
+    md5 TEXT,                        -- of the stored bytes, once computed
+    hashed REAL
+);
+CREATE INDEX files_of_item ON files(item_id, id);
+CREATE TABLE parts (
+    file_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,          -- inclusive
+    complete INTEGER NOT NULL DEFAULT 0,
+    dirty INTEGER NOT NULL DEFAULT 0, -- its region of the bytes may hold something
+    PRIMARY KEY (file_id, number)
+) WITHOUT ROWID;
+INSERT INTO sqlite_sequence(name, seq) VALUES ('items', 30000000), ('files', 60000000), ('authors', 11000000);
+"""
+
+
+class Database:
+    """One connection, used by one thread. `await run(function, *args)` calls function(connection, *args) there.
+
+    Each call is one transaction: it is committed when the function returns, and undone when it raises. What was
+    committed is on disk before `run` returns, also when the caller is cancelled meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-db")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the file, or make it. SandboxUnusable when it is none of ours, or of a newer version."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+
+    async def run(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call `function` with the connection, in one transaction, on the database's thread."""
+
+        def call() -> T:
+            connection = self._connection
+            if connection is None:
+                message = "the database is closed"
+                raise RuntimeError(message)
+            connection.execute("BEGIN")
+            try:
+                result = function(connection, *args, **kwargs)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            return result
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def close(self) -> None:
+        """Finish what was asked for and close; blocks for that long."""
+        if self._connection is not None:
+            self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        try:
+            # SQLite gives its side files the mode of the main one.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(self._path, error) from error
+        try:
+            self._prepare(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise _unusable(self._path, error) from error
+        except SandboxUnusable:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA foreign_keys=ON")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            message = f"{self._path} was written by a newer figup"
+            raise SandboxUnusable(message)
+        if version == 0:
+            connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _unusable(path: Path, error: Exception) -> SandboxUnusable:
+    return SandboxUnusable(f"{path} cannot be used: {error}")

@@ -1,0 +1,61 @@
+"""Reads the body of an initiate. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.answers import invalid
+
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_MOST = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Initiate:
+    """A file to be made. `md5` is lower-case hex or ""; `folder_path` has no slash at its ends; `link` or None."""
+
+    name: str
+    size: int
+    md5: str
+    folder_path: str
+    link: str | None
+
+
+def read_initiate(body: dict[str, Any], *, empty_accepted: bool) -> Initiate:
+    """Check a body: a link, or else name and size with or without md5. ApiError 422 on anything else."""
+    given = {name: value for name, value in body.items() if value is not None}
+    folder = _text(given, "folder_path").strip("/")
+    if "link" in given:
+        link = _text(given, "link")
+        if not re.match(r"https?://\S", link):
+            raise invalid("link must be an address", "link")
+        if "size" in given or "md5" in given:
+            raise invalid("Use either link, or name, size and md5", "link")
+        return Initiate(_text(given, "name") or link.rstrip("/").rpartition("/")[2], 0, "", folder, link)
+    name = _text(given, "name")
+    if not name:
+        raise invalid("Missing mandatory field - name", "name")
+    md5 = _text(given, "md5")
+    if md5 and not _MD5.fullmatch(md5):
+        raise invalid("md5 must be 32 hexadecimal digits", "md5")
+    return Initiate(name, _size(given, empty_accepted=empty_accepted), md5.lower(), folder, None)
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    value = given.get(name, "")
+    if not isinstance(value, str) or "\0" in value:
+        raise invalid(f"{name} must be a string", name)
+    return value
+
+
+def _size(given: dict[str, Any], *, empty_accepted: bool) -> int:
+    value = given.get("size")
+    if value is None:
+        raise invalid("Missing mandatory field - size", "size")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise invalid("size must be a number of bytes", "size")
+    if value == 0 and not empty_accepted:
+        raise invalid("Empty files are not allowed", "size")
+    return value

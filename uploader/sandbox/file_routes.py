@@ -1,0 +1,223 @@
+"""The operations on files: list, initiate, read, complete, delete, and the download of the bytes."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from uploader.sandbox import file_view, files_db, items_db, walk
+from uploader.sandbox.answers import ACCEPTED_HTML, ApiError, invalid, json_answer, located, not_found
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.file_body import Initiate, read_initiate
+from uploader.sandbox.files_db import File, NewFile
+from uploader.sandbox.item_routes import ITEM, body_of, item_id_of
+from uploader.sandbox.middleware import allowed, matches
+from uploader.sandbox.paging import window
+from uploader.sandbox.parts import Span, TooManyParts, cut
+from uploader.sandbox.record import RECORD
+from uploader.sandbox.routes import Route
+from uploader.sandbox.settings import Settings
+
+FILE = ITEM + r"/files/{file_id:\d{1,18}}"
+
+MOST_PARTS = 1_000_000
+"""A file that would have more is refused: a part plan of a few bytes is for small files."""
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("list-files", "GET", f"{ITEM}/files", list_files),
+        Route("initiate", "POST", f"{ITEM}/files", initiate),
+        Route("get-file", "GET", FILE, get_file),
+        Route("complete", "POST", FILE, complete),
+        Route("delete-file", "DELETE", FILE, delete_file),
+        Route("download", "GET", r"/files/{file_id:\d{1,18}}", download, open_to_all=True),
+    ]
+
+
+def file_id_of(request: web.Request) -> int:
+    """The file named in the path; noted for the log."""
+    file_id = int(request.match_info["file_id"])
+    request[RECORD].file_id = file_id
+    return file_id
+
+
+async def list_files(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id = item_id_of(request)
+    rows = window(request.query)
+    now, at, delays = context.now(), context.addresses(request), context.settings.delays
+
+    def listing(db: sqlite3.Connection) -> list[dict[str, Any]]:
+        if items_db.get(db, item_id) is None:
+            raise not_found("Article")
+        files = files_db.page(db, item_id, now, rows.limit, rows.offset)
+        return [file_view.file_object(file, at, now, delays) for file in files]
+
+    return json_answer(await context.db.run(listing))
+
+
+async def initiate(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id = item_id_of(request)
+    wanted = read_initiate(await body_of(request), empty_accepted=context.settings.empty_files == "accept")
+    spans = await _cut(context, wanted)
+    now = context.now()
+    new = NewFile(
+        item_id=item_id,
+        name=wanted.name,
+        size=wanted.size,
+        supplied_md5=wanted.md5,
+        folder_path=wanted.folder_path,
+        link=wanted.link,
+        token=str(uuid.uuid4()),
+        blob=await _place(context, wanted.size) if spans else None,
+        created=now,
+        hidden_until=now + context.settings.hidden_for,
+        hidden_gets=context.settings.hidden_gets,
+        parts=spans,
+    )
+    try:
+        file_id = await context.db.run(_store, new, context.settings)
+    except ApiError:
+        await context.on_disk(context.blobs.remove, [new.blob] if new.blob else [])
+        raise
+    request[RECORD].file_id = file_id
+    return located(context.addresses(request).file(item_id, file_id), 201)
+
+
+async def get_file(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id, file_id = item_id_of(request), file_id_of(request)
+    now = context.now()
+    file = await context.db.run(files_db.look, item_id, file_id, now)
+    if file is None:
+        raise not_found("File")
+    return json_answer(file_view.file_object(file, context.addresses(request), now, context.settings.delays))
+
+
+async def complete(request: web.Request) -> web.Response:
+    """202 with HTML. Once more on a completed file does no harm; a linked file has nothing to complete."""
+    context = context_of(request)
+    item_id, file_id = item_id_of(request), file_id_of(request)
+    await request.read()
+    file = await context.db.run(_complete, item_id, file_id, context)
+    if file is not None:
+        context.hasher.begin(file)
+    return web.Response(
+        status=202,
+        text=ACCEPTED_HTML,
+        content_type="text/html",
+        charset="UTF-8",
+        headers={"Location": context.addresses(request).file(item_id, file_id)},
+    )
+
+
+async def delete_file(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id, file_id = item_id_of(request), file_id_of(request)
+    file = await context.db.run(_delete, item_id, file_id, context.now())
+    context.locks.forget(file.token)
+    if file.blob is not None:
+        await context.on_disk(context.blobs.remove, [file.blob])
+    return web.Response(status=204)
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """The bytes of a file that is available, ranges included; the token in the header or as `token`."""
+    context = context_of(request)
+    file_id = file_id_of(request)
+    if not (allowed(request, context) or matches(request.query.get("token"), context)):
+        raise ApiError(403, "Forbidden", "Invalid or missing token")
+    file = await context.db.run(files_db.by_id, file_id)
+    if file is None or walk.status(file.progress, context.now(), context.settings.delays) != "available":
+        raise not_found("File")
+    if file.link is not None:
+        return web.Response(status=302, headers={"Location": file.link})
+    headers = {
+        "Content-Type": file_view.mimetype_of(file.name),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if file.blob is None:
+        return web.Response(headers=headers)
+    return web.FileResponse(context.blobs.path(file.blob), headers=headers)
+
+
+async def _cut(context: Context, wanted: Initiate) -> list[Span]:
+    """The parts of a file that is not too large. ApiError when it is."""
+    settings = context.settings
+    if settings.max_file_size and wanted.size > settings.max_file_size:
+        raise ApiError(settings.quota_status, "FileTooLarge", "The file is larger than the maximum file size")
+    try:
+        return await context.on_disk(cut, wanted.size, settings.part_plan, most=MOST_PARTS)
+    except TooManyParts as error:
+        raise invalid(f"The file would have {error}", "size") from error
+
+
+def _store(db: sqlite3.Connection, new: NewFile, settings: Settings) -> int:
+    """Store a new file; in one transaction with the look at the quota, so that no two requests share its last."""
+    if items_db.get(db, new.item_id) is None:
+        raise not_found("Article")
+    links, uploads = files_db.kinds(db, new.item_id)
+    if settings.mixed_links == "refuse" and (uploads if new.link is not None else links):
+        raise invalid("An item holds either one linked file or uploaded files", "link")
+    used = files_db.used(db, completed_only=settings.quota_counts == "completed")
+    if new.size > settings.quota - used:
+        raise ApiError(
+            settings.quota_status,
+            "QuotaExceeded",
+            "The account has not enough free space for this file",
+            {"quota": settings.quota, "used_quota": used, "size": new.size},
+        )
+    items_db.touch(db, new.item_id, new.created)
+    return files_db.create(db, new)
+
+
+async def _place(context: Context, size: int) -> str:
+    try:
+        return await context.on_disk(context.blobs.create, size)
+    except OSError as error:
+        if error.errno in {errno.EFBIG, errno.EINVAL}:
+            raise invalid("The sandbox's file system takes no file of this size", "size") from error
+        raise
+
+
+def _complete(db: sqlite3.Connection, item_id: int, file_id: int, context: Context) -> File | None:
+    """Note the completion; None when there is nothing to begin (parts missing, and that is let pass)."""
+    now = context.now()
+    file = _seen(db, item_id, file_id, now)
+    if file.link is not None:
+        raise ApiError(400, "BadRequest", "A linked file has no upload")
+    if file.aborted:
+        raise ApiError(400, "BadRequest", "The upload was aborted")
+    missing = files_db.missing_parts(db, file_id)
+    if missing:
+        if context.settings.incomplete == "accept":
+            return None
+        raise ApiError(400, "BadRequest", f"The upload is not finished: {missing} parts are missing")
+    files_db.complete(db, file_id, now)
+    items_db.touch(db, item_id, now)
+    done = _seen(db, item_id, file_id, now)
+    return done if done.hashed is None else None
+
+
+def _delete(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File:
+    file = _seen(db, item_id, file_id, now)
+    files_db.delete(db, file_id)
+    items_db.touch(db, item_id, now)
+    return file
+
+
+def _seen(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File:
+    """A file that is not hidden; ApiError 404."""
+    file = files_db.get(db, item_id, file_id)
+    if file is None or file.hidden_until > now or file.hidden_gets:
+        raise not_found("File")
+    return file

@@ -1,0 +1,237 @@
+"""Statements about files, uploads and parts. Each takes the connection first and belongs to one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from uploader.sandbox.parts import Span
+from uploader.sandbox.walk import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file's record, as the table has it. `link` is None for an uploaded file, `blob` None for a linked one."""
+
+    id: int
+    item_id: int
+    name: str
+    size: int
+    supplied_md5: str
+    folder_path: str
+    link: str | None
+    token: str
+    blob: str | None
+    created: float
+    hidden_until: float
+    hidden_gets: int
+    aborted: bool
+    completed: float | None
+    md5: str | None
+    hashed: float | None
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.completed, self.hashed, self.md5, self.supplied_md5)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part and whether it is COMPLETE; both ends are inclusive. `dirty`: its region may hold bytes."""
+
+    number: int
+    start: int
+    end: int
+    complete: bool
+    dirty: bool
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """What an initiate makes. `parts` is empty for links and for files of zero bytes."""
+
+    item_id: int
+    name: str
+    size: int
+    supplied_md5: str
+    folder_path: str
+    link: str | None
+    token: str
+    blob: str | None
+    created: float
+    hidden_until: float
+    hidden_gets: int
+    parts: list[Span]
+
+
+def create(db: sqlite3.Connection, new: NewFile) -> int:
+    """Store a file with its parts and return its id."""
+    completed = new.created if new.link is not None else None
+    cursor = db.execute(
+        "INSERT INTO files (item_id, name, size, supplied_md5, folder_path, link, token, blob, created,"
+        " hidden_until, hidden_gets, completed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.item_id, new.name, new.size, new.supplied_md5, new.folder_path, new.link, new.token, new.blob,
+            new.created, new.hidden_until, new.hidden_gets, completed,
+        ),
+    )  # fmt: skip
+    file_id = int(cursor.lastrowid or 0)
+    db.executemany(
+        'INSERT INTO parts (file_id, number, start, "end") VALUES (?, ?, ?, ?)',
+        ((file_id, span.number, span.start, span.end) for span in new.parts),
+    )
+    return file_id
+
+
+def get(db: sqlite3.Connection, item_id: int, file_id: int) -> File | None:
+    """One file of an item, hidden or not."""
+    row = db.execute("SELECT * FROM files WHERE id = ? AND item_id = ?", (file_id, item_id)).fetchone()
+    return None if row is None else _file(row)
+
+
+def by_id(db: sqlite3.Connection, file_id: int) -> File | None:
+    """One file, whatever its item."""
+    row = db.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
+    return None if row is None else _file(row)
+
+
+def by_token(db: sqlite3.Connection, token: str) -> File | None:
+    """The file of an upload."""
+    row = db.execute("SELECT * FROM files WHERE token = ? AND link IS NULL", (token,)).fetchone()
+    return None if row is None else _file(row)
+
+
+def look(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File | None:
+    """A file as a GET sees it: None while it is hidden. Counts this look where looks are counted."""
+    found = get(db, item_id, file_id)
+    if found is None or found.hidden_until > now:
+        return None
+    if found.hidden_gets > 0:
+        db.execute("UPDATE files SET hidden_gets = hidden_gets - 1 WHERE id = ?", (file_id,))
+        return None
+    return found
+
+
+def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, offset: int = 0) -> list[File]:
+    """The files of an item that can be seen, in order of their making. `limit` None: all."""
+    rows = db.execute(
+        "SELECT * FROM files WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ? ORDER BY id LIMIT ? OFFSET ?",
+        (item_id, now, -1 if limit is None else limit, offset),
+    )
+    return [_file(row) for row in rows]
+
+
+def tally(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
+    """How many files of an item can be seen, and their bytes."""
+    row = db.execute(
+        "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM files"
+        " WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?",
+        (item_id, now),
+    ).fetchone()
+    return row[0], row[1]
+
+
+def kinds(db: sqlite3.Connection, item_id: int) -> tuple[int, int]:
+    """How many linked and how many uploaded files an item has, hidden ones included."""
+    row = db.execute("SELECT COUNT(link), COUNT(*) - COUNT(link) FROM files WHERE item_id = ?", (item_id,)).fetchone()
+    return row[0], row[1]
+
+
+def used(db: sqlite3.Connection, *, completed_only: bool) -> int:
+    """Bytes of all files of the account."""
+    condition = " WHERE completed IS NOT NULL" if completed_only else ""
+    return int(db.execute(f"SELECT COALESCE(SUM(size), 0) FROM files{condition}").fetchone()[0])  # noqa: S608
+
+
+def blobs(db: sqlite3.Connection, item_id: int | None = None) -> list[str]:
+    """The names of all bytes, or of those of one item."""
+    rows = db.execute("SELECT blob FROM files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)", (item_id,))
+    return [row[0] for row in rows]
+
+
+def tokens(db: sqlite3.Connection, item_id: int) -> list[str]:
+    """The uploads of an item."""
+    return [row[0] for row in db.execute("SELECT token FROM files WHERE item_id = ?", (item_id,))]
+
+
+def delete(db: sqlite3.Connection, file_id: int) -> bool:
+    """Remove a file's record and its upload; False when there is none."""
+    return db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount > 0
+
+
+def missing_parts(db: sqlite3.Connection, file_id: int) -> int:
+    """How many parts are not COMPLETE."""
+    row = db.execute("SELECT COUNT(*) FROM parts WHERE file_id = ? AND NOT complete", (file_id,)).fetchone()
+    return int(row[0])
+
+
+def complete(db: sqlite3.Connection, file_id: int, now: float) -> None:
+    """Note the completion; the first one counts."""
+    db.execute("UPDATE files SET completed = ? WHERE id = ? AND completed IS NULL", (now, file_id))
+
+
+def unhashed(db: sqlite3.Connection) -> list[File]:
+    """Completed files whose MD5 is still to be computed."""
+    rows = db.execute("SELECT * FROM files WHERE completed IS NOT NULL AND hashed IS NULL AND link IS NULL")
+    return [_file(row) for row in rows]
+
+
+def hashed(db: sqlite3.Connection, file_id: int, md5: str | None, now: float) -> None:
+    """Note the end of the integrity check, with the MD5 where one was computed."""
+    db.execute("UPDATE files SET md5 = ?, hashed = ? WHERE id = ?", (md5, now, file_id))
+
+
+def parts(db: sqlite3.Connection, file_id: int) -> list[Part]:
+    """The parts of an upload, in order."""
+    rows = db.execute("SELECT * FROM parts WHERE file_id = ? ORDER BY number", (file_id,))
+    return [_part(row) for row in rows]
+
+
+def part(db: sqlite3.Connection, file_id: int, number: int) -> Part | None:
+    """One part."""
+    row = db.execute("SELECT * FROM parts WHERE file_id = ? AND number = ?", (file_id, number)).fetchone()
+    return None if row is None else _part(row)
+
+
+def open_part(db: sqlite3.Connection, file_id: int, number: int) -> None:
+    """Note that bytes are about to be written: the part is PENDING and its region no hole any more."""
+    db.execute("UPDATE parts SET complete = 0, dirty = 1 WHERE file_id = ? AND number = ?", (file_id, number))
+
+
+def finish_part(db: sqlite3.Connection, file_id: int, number: int) -> bool:
+    """Note that a part is COMPLETE; False when its upload went away or was aborted meanwhile."""
+    cursor = db.execute(
+        "UPDATE parts SET complete = 1 WHERE file_id = ?1 AND number = ?2"
+        " AND EXISTS (SELECT 1 FROM files WHERE id = ?1 AND completed IS NULL AND NOT aborted)",
+        (file_id, number),
+    )
+    return cursor.rowcount > 0
+
+
+def reset_part(db: sqlite3.Connection, file_id: int, number: int) -> None:
+    """Make a part PENDING again; what was written stays until it is sent anew."""
+    db.execute("UPDATE parts SET complete = 0 WHERE file_id = ? AND number = ?", (file_id, number))
+
+
+def progress(db: sqlite3.Connection, file_id: int, buckets: int) -> list[tuple[int, int]]:
+    """An upload in at most `buckets` stretches of parts, each as (COMPLETE, all)."""
+    rows = db.execute(
+        "SELECT SUM(complete), COUNT(*) FROM parts WHERE file_id = ?1"
+        " GROUP BY (number - 1) * ?2 / MAX(?2, (SELECT COUNT(*) FROM parts WHERE file_id = ?1))",
+        (file_id, buckets),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def _file(row: sqlite3.Row) -> File:
+    values = dict(row)
+    values["aborted"] = bool(values["aborted"])
+    return File(**values)
+
+
+def _part(row: sqlite3.Row) -> Part:
+    return Part(row["number"], row["start"], row["end"], bool(row["complete"]), bool(row["dirty"]))

@@ -1,0 +1,70 @@
+"""Computes the MD5s of completed files, one after another, in a thread; goes on after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from uploader.sandbox import files_db
+from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.db import Database
+from uploader.sandbox.files_db import File
+
+log = logging.getLogger(__name__)
+
+
+class Hasher:
+    """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked."""
+
+    def __init__(self, db: Database, blobs: Blobs, *, never: bool) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._never = never
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-md5")
+        self._stopped = threading.Event()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def resume(self) -> None:
+        """Begin what an earlier process left undone."""
+        for file in await self._db.run(files_db.unhashed):
+            self.begin(file)
+
+    def begin(self, file: File) -> None:
+        """See to it that the file's MD5 gets known; once is enough, twice does no harm."""
+        if file.id not in self._tasks:
+            task = asyncio.get_running_loop().create_task(self._hash(file))
+            self._tasks[file.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(file.id, None))
+
+    async def close(self) -> None:
+        """Give up what is under way; a restart begins it again."""
+        self._stopped.set()
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._thread.shutdown(cancel_futures=True)
+
+    async def _hash(self, file: File) -> None:
+        md5: str | None = None
+        if file.blob is None:
+            md5 = hashlib.md5(usedforsecurity=False).hexdigest()
+        elif not (self._never and not file.supplied_md5):
+            try:
+                md5 = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._blobs.md5, file.blob, self._stopped.is_set
+                )
+            except OSError:
+                log.exception("cannot read the bytes of file %d", file.id)
+                return
+            if md5 is None:
+                return
+        await self._db.run(_note, file.id, md5)
+
+
+def _note(db: sqlite3.Connection, file_id: int, md5: str | None) -> None:
+    files_db.hashed(db, file_id, md5, time.time())

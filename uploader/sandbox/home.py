@@ -1,0 +1,126 @@
+"""The sandbox's directory: who holds it, the token kept in it, and the note by which others find a running sandbox.
+
+DIR/lock           held (flock) while a sandbox runs
+DIR/sandbox.json   where it listens, 0600; there while it runs, and after a kill until the next start
+DIR/token          the token made for it, 0600, where none was given
+DIR/sandbox.db     SQLite
+DIR/files/         bytes, under names made up here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from uploader.errors import UserError
+
+
+class SandboxBusy(UserError):
+    """Another sandbox runs on this directory."""
+
+    code = "sandbox-busy"
+    exit_status = 8
+    default_hint = "Stop it, or give another directory with --dir."
+
+
+class SandboxUnusable(UserError):
+    """The directory or an address cannot be used."""
+
+    code = "sandbox-unusable"
+    exit_status = 2
+
+
+class Home:
+    """Owns a directory from `open` to `close`. All methods block shortly on the disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._lock: int | None = None
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "sandbox.db"
+
+    @property
+    def files(self) -> Path:
+        return self.directory / "files"
+
+    @property
+    def note(self) -> Path:
+        return self.directory / "sandbox.json"
+
+    def open(self) -> None:
+        """Make the directory and take it. SandboxBusy when it is taken, SandboxUnusable when it cannot be."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.files.mkdir(exist_ok=True, mode=0o700)
+            lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"{self.directory} cannot be used: {error.strerror}"
+            raise SandboxUnusable(message) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if isinstance(error, BlockingIOError):
+                message = f"another sandbox runs on {self.directory}"
+                raise SandboxBusy(message) from error
+            message = f"{self.directory} cannot be locked: {error.strerror}"
+            raise SandboxUnusable(message) from error
+        self._lock = lock
+
+    def announce(self, note: dict[str, Any]) -> None:
+        """Say where the sandbox listens."""
+        _write(self.note, json.dumps(note) + "\n")
+
+    def ports(self) -> tuple[int, int]:
+        """The ports of API and upload service when a sandbox last ran here, 0 for not known."""
+        try:
+            kept = json.loads((self.directory / "ports").read_text("ascii"))
+            return int(kept["api"]), int(kept["upload"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0, 0
+
+    def keep_ports(self, api: int, upload: int) -> None:
+        """Note the ports for the next start."""
+        _write(self.directory / "ports", json.dumps({"api": api, "upload": upload}) + "\n")
+
+    def close(self) -> None:
+        """Take the note away and let the directory go."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self.note.unlink()
+        os.close(self._lock)
+        self._lock = None
+
+
+def kept_token(directory: Path) -> str:
+    """The token kept in a sandbox's directory; made when there is none. SandboxUnusable when neither can be."""
+    path = directory / "token"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kept = path.read_text("utf-8").strip() if path.exists() else ""
+        if not kept:
+            kept = secrets.token_hex(32)
+            _write(path, kept + "\n")
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be used: {error}"
+        raise SandboxUnusable(message) from error
+    return kept
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a whole file in place, readable by its owner alone."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)

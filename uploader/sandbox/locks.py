@@ -1,0 +1,53 @@
+"""Which parts are locked: in memory, so that a restart releases what a dead process's connections held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Key = tuple[str, int]
+"""Upload token and part number."""
+
+
+class PartLocks:
+    """Locks of parts, each held by one PUT or lingering after one that broke. For one event loop; never blocks.
+
+    `clock` gives seconds and need not be related to the time of day.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until: dict[Key, float] = {}
+
+    def acquire(self, key: Key) -> bool:
+        """Take the lock; False when it is held or lingers."""
+        if self.locked(key):
+            return False
+        self._until[key] = math.inf
+        return True
+
+    def release(self, key: Key, linger: float = 0.0) -> None:
+        """Give the lock back, `linger` seconds from now."""
+        if linger > 0:
+            self._until[key] = self._clock() + linger
+        else:
+            self._until.pop(key, None)
+
+    def locked(self, key: Key) -> bool:
+        """Whether the part is locked now."""
+        until = self._until.get(key)
+        if until is None:
+            return False
+        if until <= self._clock():
+            del self._until[key]
+            return False
+        return True
+
+    def of_upload(self, token: str) -> frozenset[int]:
+        """The numbers of the locked parts of one upload."""
+        return frozenset(key[1] for key in list(self._until) if key[0] == token and self.locked(key))
+
+    def forget(self, token: str) -> None:
+        """Drop the locks of an upload that is gone."""
+        for key in [key for key in self._until if key[0] == token]:
+            del self._until[key]

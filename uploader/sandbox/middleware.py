@@ -1,0 +1,90 @@
+"""What happens around every request: its record and log line, the token, and errors turned into answers."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+
+import anyio
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from uploader.sandbox.answers import ApiError, empty, json_answer
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.record import RECORD, credential, record_of
+from uploader.sandbox.routes import Handler, Route, RouteTable
+
+log = logging.getLogger(__name__)
+
+
+def around(service: str, table: RouteTable) -> Middleware:
+    """The middleware of a service, "api" or "upload"."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        context = context_of(request)
+        route = table.match(request)
+        record = record_of(request, service, route.kind if route else "other", context.now())
+        request[RECORD] = record
+        began = time.monotonic()
+        try:
+            if service == "api" and route is not None:
+                await anyio.sleep(context.settings.latency)
+                _authorize(request, context, route)
+            answer = await handler(request)
+            record.status = answer.status if record.outcome == "answered" else None
+        except Exception as error:  # noqa: BLE001 - a server answers whatever happens
+            answer = _failed(error, service)
+            record.status = answer.status
+        except BaseException:
+            record.outcome = "stopped"
+            raise
+        finally:
+            if service == "api":
+                record.received = request.content.total_bytes
+            record.seconds = time.monotonic() - began
+            await context.log.write(record)
+        return answer
+
+    return middleware
+
+
+def _authorize(request: web.Request, context: Context, route: Route) -> None:
+    if route.open_to_all or allowed(request, context):
+        return
+    status = context.settings.auth_status
+    raise ApiError(status, "Forbidden" if status == 403 else "Unauthorized", "Invalid or missing token")
+
+
+def allowed(request: web.Request, context: Context) -> bool:
+    """Whether the request carries the token, as `Authorization: token …` or as access_token in the query."""
+    header = request.headers.get("Authorization")
+    if header is not None and header.strip().partition(" ")[0].lower() != "token":
+        return False
+    return matches(credential(request), context)
+
+
+def matches(offered: str | None, context: Context) -> bool:
+    """Whether this is the sandbox's token."""
+    return offered is not None and hmac.compare_digest(
+        offered.encode("utf-8", "replace"), context.settings.token.encode()
+    )
+
+
+def _failed(error: Exception, service: str) -> web.Response:
+    """The answer to a request that a handler did not answer; errors of the upload service have no body."""
+    if isinstance(error, ApiError):
+        return json_answer(error.body(), error.status) if service == "api" else empty(error.status)
+    if isinstance(error, web.HTTPException):
+        status, code, message = error.status, _CODES.get(error.status, "BadRequest"), error.reason
+    else:
+        log.error("a request failed", exc_info=error)
+        status, code, message = 500, "InternalServerError", "Internal server error"
+    if service == "upload":
+        return empty(status)
+    headers = {"Allow": error.headers["Allow"]} if isinstance(error, web.HTTPMethodNotAllowed) else None
+    return json_answer({"message": message, "code": code}, status, headers)
+
+
+_CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}

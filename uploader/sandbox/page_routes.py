@@ -1,0 +1,120 @@
+"""Serves the pages: the index of items, and one page for each item. No token: what is here stays on this machine."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from aiohttp import web
+
+from uploader.sandbox import files_db, item_view, items_db, pages, walk
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import not_found
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.files_db import File
+from uploader.sandbox.items_db import Item
+from uploader.sandbox.routes import Route
+
+ROWS = 250
+"""Of a table, on one page."""
+_BUCKETS = 100
+
+_SAFE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("page", "GET", "/", index, open_to_all=True),
+        Route("page", "GET", r"/account/articles/{item_id:\d{1,18}}", item, open_to_all=True),
+    ]
+
+
+async def index(request: web.Request) -> web.Response:
+    context = context_of(request)
+    html = await context.db.run(_index, context, _number(request))
+    return _html(html)
+
+
+async def item(request: web.Request) -> web.Response:
+    context = context_of(request)
+    number = int(request.match_info["item_id"])
+    html = await context.db.run(_item, context, number, _number(request), context.addresses(request))
+    return _html(html)
+
+
+def _number(request: web.Request) -> int:
+    text = request.query.get("page", "1")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_SAFE)
+
+
+def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
+    now = context.now()
+    found = items_db.page(db, ROWS + 1, (page - 1) * ROWS)
+    rows = [_row(db, one, now) for one in found[:ROWS]]
+    used = files_db.used(db, completed_only=context.settings.quota_counts == "completed")
+    total = f"{pages.readable(used)} of {pages.readable(context.settings.quota)} used"
+    return pages.index(rows, pages.Turn(page, len(found) > ROWS), total)
+
+
+def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
+    count, size = files_db.tally(db, one.id, now)
+    title = one.metadata["title"]
+    return pages.ItemRow(one.id, title, one.status, count, size, item_view.moment(one.modified))
+
+
+def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
+    found = items_db.get(db, number)
+    if found is None:
+        raise not_found("Article")
+    now, delays = context.now(), context.settings.delays
+    files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
+    shown = files[:ROWS]
+    return pages.item(
+        _row(db, found, now),
+        found.metadata["doi"],
+        [_file(db, context, file, now, at) for file in shown],
+        pages.Turn(page, len(files) > ROWS),
+        refresh=any(file.link is None and not walk.settled(file.progress, now, delays) for file in shown),
+    )
+
+
+def _file(db: sqlite3.Connection, context: Context, file: File, now: float, at: Addresses) -> pages.FileRow:
+    delays = context.settings.delays
+    status = walk.status(file.progress, now, delays) if file.link is None else "available"
+    bar: list[pages.Stretch] = []
+    note = ""
+    if file.aborted:
+        status, note = "aborted", "the upload was aborted"
+    elif file.completed is None:
+        bar, note = _parts(db, context, file)
+    return pages.FileRow(
+        name=file.name,
+        folder=file.folder_path,
+        size=file.size,
+        status=status,
+        md5=walk.computed_md5(file.progress, now, delays),
+        supplied=file.supplied_md5,
+        link=file.link,
+        download=at.download(file.id) if status == "available" and file.link is None else None,
+        bar=bar,
+        note=note,
+    )
+
+
+def _parts(db: sqlite3.Connection, context: Context, file: File) -> tuple[list[pages.Stretch], str]:
+    buckets = files_db.progress(db, file.id, _BUCKETS)
+    locked = sorted(context.locks.of_upload(file.token))
+    complete, count = sum(one for one, _ in buckets), sum(both for _, both in buckets)
+    note = f"{complete} of {count} part{'' if count == 1 else 's'}"
+    if locked:
+        note += f", {len(locked)} locked"
+    return pages.stretches(buckets, locked), note

@@ -1,0 +1,94 @@
+"""Takes the body of a part from a connection to the disk: in bounded memory, reading ahead by one batch of writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+
+from aiohttp import ClientPayloadError, StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
+
+from uploader.sandbox.blobs import PartFile
+
+BATCH = 2**20
+"""Bytes gathered for one write; at most two such batches are in memory for each connection."""
+
+
+class BodyStalled(Exception):
+    """Nothing arrived for as long as was allowed."""
+
+
+class BodyBroken(Exception):
+    """The connection broke, or the body's framing is wrong."""
+
+
+class BodyTooLong(Exception):
+    """More bytes came than the part has."""
+
+
+async def chunks(content: StreamReader, *, idle: float, rate: int) -> AsyncIterator[bytes]:
+    """The body in the pieces it came in. BodyStalled after `idle` seconds of nothing, BodyBroken when it breaks off.
+
+    `rate` is bytes a second, 0 for no limit.
+    """
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        try:
+            async with asyncio.timeout(idle):
+                chunk = await content.readany()
+        except TimeoutError as error:
+            raise BodyStalled from error
+        except (OSError, ClientPayloadError, HttpProcessingError) as error:
+            raise BodyBroken from error
+        if not chunk:
+            return
+        yield chunk
+        if rate:
+            due = max(due, loop.time() - 0.1) + len(chunk) / rate
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+class Receiver:
+    """Writes pieces of a body to a part. `received` counts the bytes taken in."""
+
+    def __init__(self, target: PartFile, length: int, disk: Executor) -> None:
+        self._target = target
+        self._length = length
+        self._disk = disk
+        self._batch: list[bytes] = []
+        self._gathered = 0
+        self._writing: asyncio.Future[None] | None = None
+        self.received = 0
+
+    async def take(self, chunk: bytes) -> None:
+        """Accept a piece. BodyTooLong when it passes the end of the part, OSError when an earlier write failed."""
+        self.received += len(chunk)
+        if self.received > self._length:
+            raise BodyTooLong
+        self._batch.append(chunk)
+        self._gathered += len(chunk)
+        if self._gathered >= BATCH:
+            await self._write()
+
+    async def finish(self) -> None:
+        """Write what is left. OSError when it cannot be."""
+        if self._batch:
+            await self._write()
+        await self._settle()
+
+    async def abandon(self) -> None:
+        """Wait for the write under way, so that nothing lands in the part afterwards."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _write(self) -> None:
+        await self._settle()
+        batch, self._batch, self._gathered = self._batch, [], 0
+        self._writing = asyncio.get_running_loop().run_in_executor(self._disk, self._target.write, batch)
+
+    async def _settle(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing

@@ -1,0 +1,38 @@
+"""The table of operations: each has a kind (its name in the request log and for faults), a method and a path."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `open_to_all`: no token is asked for."""
+
+    kind: str
+    method: str
+    path: str
+    handler: Handler
+    open_to_all: bool = False
+
+
+class RouteTable:
+    """Routes of one service, found again by what a request matched."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._routes = routes
+        self._found: dict[web.AbstractRoute, Route] = {}
+
+    def add_to(self, app: web.Application) -> None:
+        """Register all of them."""
+        for route in self._routes:
+            self._found[app.router.add_route(route.method, route.path, route.handler)] = route
+
+    def match(self, request: web.Request) -> Route | None:
+        """The operation that a request asks for, None when there is no such."""
+        return self._found.get(request.match_info.route)

@@ -1,0 +1,123 @@
+"""Puts a sandbox together, runs it, and takes it down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+from aiohttp import web
+
+from uploader._version import __version__
+from uploader.sandbox import account_routes, file_routes, files_db, item_routes, items_db, page_routes, upload_routes
+from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.context import CONTEXT, Context
+from uploader.sandbox.db import Database
+from uploader.sandbox.hashing import Hasher
+from uploader.sandbox.home import Home, SandboxUnusable
+from uploader.sandbox.middleware import around
+from uploader.sandbox.record import RequestLog
+from uploader.sandbox.routes import RouteTable
+from uploader.sandbox.settings import Settings
+
+_DISK_THREADS = 8
+_PATIENCE = 0.25
+"""Seconds that requests under way get when the sandbox stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload."""
+
+    url: str
+    upload_url: str
+    context: Context
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Run a sandbox for as long as the block lasts. For asyncio.
+
+    SandboxBusy when another one has the directory, SandboxUnusable when the directory, the request log or an
+    address cannot be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        home = Home(settings.directory)
+        await anyio.to_thread.run_sync(home.open)
+        stack.callback(home.close)
+        context = await _context(settings, home, stack)
+        api = await _serve(stack, _api(context), settings.host, settings.port)
+        upload = await _serve(stack, _upload(context), settings.host, settings.upload_port)
+        context.listening, context.upload_port = _host(*api), upload[1]
+        at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
+        note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
+        await anyio.to_thread.run_sync(home.announce, note)
+        await context.hasher.resume()
+        yield at
+
+
+async def _context(settings: Settings, home: Home, stack: contextlib.AsyncExitStack) -> Context:
+    """Open the store. What it opens is closed by `stack`."""
+    disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="sandbox-disk")
+    stack.callback(disk.shutdown)
+    db = Database(home.database)
+    stack.callback(db.close)
+    await db.open()
+    blobs = Blobs(home.files)
+    hasher = Hasher(db, blobs, never=settings.delays.md5 is None)
+    stack.push_async_callback(hasher.close)
+    log = RequestLog(settings.request_log)
+    stack.callback(log.close)
+    await anyio.to_thread.run_sync(log.open)
+    known = await db.run(_known)
+    await anyio.to_thread.run_sync(blobs.sweep, known)
+    return Context(settings=settings, db=db, blobs=blobs, hasher=hasher, log=log, disk=disk)
+
+
+def _known(db: sqlite3.Connection) -> frozenset[str]:
+    items_db.owner(db)
+    return frozenset(files_db.blobs(db))
+
+
+def _api(context: Context) -> web.Application:
+    table = RouteTable([*account_routes.routes(), *item_routes.routes(), *file_routes.routes(), *page_routes.routes()])
+    return _app("api", table, context)
+
+
+def _upload(context: Context) -> web.Application:
+    return _app("upload", RouteTable(upload_routes.routes()), context)
+
+
+def _app(service: str, table: RouteTable, context: Context) -> web.Application:
+    app = web.Application(middlewares=[around(service, table)])
+    app[CONTEXT] = context
+    table.add_to(app)
+    app.on_response_prepare.append(_signed)
+    return app
+
+
+async def _signed(_: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers["Server"] = f"figup-sandbox/{__version__}"
+
+
+async def _serve(stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int) -> tuple[str, int]:
+    """Listen, and return the address that was taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except (OSError, OverflowError) as error:
+        message = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
+        raise SandboxUnusable(message) from error
+    address: tuple[str, int] = runner.addresses[0]
+    return address[0], address[1]
+
+
+def _host(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

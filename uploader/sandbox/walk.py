@@ -1,0 +1,61 @@
+"""What a file's record says at a moment: pure functions of its times and the delays set, so nothing is lost on restart.
+
+States and their order: created → ic_checking → ic_success → moving_to_final → available, and ic_failure for an
+MD5 that is not the supplied one (seen by clients of the real service; the documentation names only `available`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uploader.sandbox.settings import Delays
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """When things happened to a file; seconds since the epoch, None for not yet.
+
+    `md5` is the MD5 of the stored bytes once it is known, `supplied` the client's or "".
+    """
+
+    completed: float | None
+    hashed: float | None
+    md5: str | None
+    supplied: str
+
+
+def taken(progress: Progress, now: float, delays: Delays) -> bool:
+    """Whether the completion shows: the upload is COMPLETED, and its address gone from the file's record."""
+    return progress.completed is not None and now >= progress.completed + delays.created
+
+
+def status(progress: Progress, now: float, delays: Delays) -> str:
+    """The file's `status` at `now`."""
+    if progress.completed is None or not taken(progress, now, delays):
+        return "created"
+    if progress.hashed is None:
+        return "ic_checking"
+    edge = max(progress.hashed, progress.completed + delays.created + delays.checking)
+    if now < edge:
+        return "ic_checking"
+    if progress.supplied and progress.md5 != progress.supplied:
+        return "ic_failure"
+    if now < edge + delays.success:
+        return "ic_success"
+    if now < edge + delays.success + delays.moving:
+        return "moving_to_final"
+    return "available"
+
+
+def computed_md5(progress: Progress, now: float, delays: Delays) -> str:
+    """The `computed_md5` to show at `now`; "" while it is not known, and for good where `delays.md5` is None."""
+    if progress.completed is None or progress.md5 is None or delays.md5 is None:
+        return ""
+    return progress.md5 if now >= progress.completed + delays.created + delays.md5 else ""
+
+
+def settled(progress: Progress, now: float, delays: Delays) -> bool:
+    """Whether waiting changes nothing any more."""
+    if status(progress, now, delays) not in {"available", "ic_failure"}:
+        return False
+    return delays.md5 is None or bool(computed_md5(progress, now, delays))
