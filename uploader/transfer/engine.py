@@ -112,9 +112,9 @@ class Engine:
             for _ in range(CEILING):
                 tasks.start_soon(sender.work, receive, self._slots)
             tasks.start_soon(self._tick)
-            with send, receive:
+            with receive, send:
                 await self._drive_all(send)
-            tasks.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
 
     # --- before the first byte ------------------------------------------------------------------------------------
 
