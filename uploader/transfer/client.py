@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -148,11 +149,11 @@ class Client:
         target = Target(self.endpoint, item, chosen)
         name = job_name(target, sources)
         existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
-        if existing is not None:
-            return await self._run(OpenJob(self._states, existing), on_event)
-        job = await anyio.to_thread.run_sync(self._states.next_generation, name)
-        plan = await anyio.to_thread.run_sync(plan_events, target, sources, job)
-        return await self._run(OpenJob(self._states, job, plan), on_event)
+        job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)
+        plan = functools.partial(plan_events, target, sources, job)
+        if existing is None:
+            await anyio.to_thread.run_sync(plan)  # an unusable source must not leave a job behind
+        return await self._run(OpenJob(self._states, job, plan, new=existing is None), on_event)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
         """Go on with a job, named by its id or the beginning of it; None: the one that is unfinished.

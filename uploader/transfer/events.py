@@ -29,7 +29,10 @@ class FileEvent(Event, frozen=True):
 
 
 class JobPlanned(JobEvent, frozen=True, tag="job"):
-    """The job was laid out. Exactly one of `item` (an item's id) and `title` (of the item to create) is not None."""
+    """The job was laid out, to send so many `files`. One of `item` (an id) and `title` (of the item to create) is None.
+
+    `created` is by this machine's clock, since no server was asked yet; `version` is figup's.
+    """
 
     job: str
     endpoint: str
@@ -37,6 +40,7 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
     title: str | None
     created: str
     version: str
+    files: int
 
 
 class SourcePlanned(FileEvent, frozen=True, tag="source"):

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer.disk import Disk
-from uploader.transfer.events import AnyEvent
 from uploader.transfer.journal import Replay, decode
-from uploader.transfer.lifecycle import IllegalEvent, JobState
+from uploader.transfer.lifecycle import JobState
+from uploader.transfer.recovery import replay
 
 _ID_LENGTH = 10
 
@@ -91,21 +91,19 @@ class StateDir:
         Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
         replay is then not empty. Raises JobMissing, JournalNewer, JournalDamaged.
         """
+        log = self.log(job)
+        taken, state = replay(log.events)
+        if len(taken) < len(log.events):
+            log.damaged.append(len(taken) + 2)
+        log.events = taken
+        return log, state
+
+    def log(self, job: str) -> Replay:
+        """A job's journal as it stands. Raises JobMissing, JournalNewer, JournalDamaged."""
         data = self.disk.read(self.folder(job) / "journal")
         if data is None:
             raise JobMissing(f"there is no job {job!r} in {self.path}")
-        replay = decode(data)
-        state = JobState()
-        taken: list[AnyEvent] = []
-        for number, event in enumerate(replay.events, start=2):
-            try:
-                state.apply(event)
-            except IllegalEvent:
-                replay.damaged.append(number)
-            else:
-                taken.append(event)
-        replay.events = taken
-        return replay, state
+        return decode(data)
 
     def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
         """Every job with its state, or with the error that reading it gave."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,11 +19,12 @@ from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.engine import Engine
 from uploader.transfer.folders import StateDir
-from uploader.transfer.journal import Journal, Replay
+from uploader.transfer.journal import Journal
 from uploader.transfer.lifecycle import ItemState, JobState, State, Transfer
 from uploader.transfer.lock import JobLock
 from uploader.transfer.meter import FileMeter, Meter
 from uploader.transfer.options import Options
+from uploader.transfer.recovery import recover
 from uploader.transfer.report import FileReport, Problem, Report
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stop
@@ -34,11 +35,13 @@ _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "f
 class OpenJob:
     """A job under its lock, with its journal open. An async context manager; raises JobBusy and what reading raises."""
 
-    def __init__(self, states: StateDir, name: str, plan: Sequence[ev.AnyEvent] | None = None) -> None:
-        """Open the job that exists, or, given a `plan` (its first events), the one that is thereby made."""
+    def __init__(
+        self, states: StateDir, name: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None = None, *, new: bool = False
+    ) -> None:
+        """Open a job that exists, or a `new` one. `plan` makes its first events, and blocks; None when nobody knows."""
         self.name = name
         self.state = JobState()
-        self.resumed = plan is None
+        self.resumed = not new
         self.damaged = False
         self._states = states
         self._plan = plan
@@ -73,26 +76,23 @@ class OpenJob:
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
-        if disk.read(path) is not None:
-            # Also when a plan was given: another process may have made the job since we looked.
-            self.resumed = True
-            replay, self.state = self._states.read(self.name)
-            self._check_readable(replay)
-            self.damaged = bool(replay.damaged)
-            self._journal = Journal.reopen(path, replay, disk)
-        elif self._plan is not None:
-            for event in self._plan:
+        if disk.read(path) is None:
+            plan = self._plan() if self._plan is not None and not self.resumed else None
+            if plan is None:
+                raise JobMissing(f"there is no job {self.name!r} in {self._states.path}")
+            for event in plan:
                 self.state.apply(event)
-            self._journal = Journal.create(path, self._plan, disk)
-        else:
-            raise JobMissing(f"there is no job {self.name!r} in {self._states.path}")
-
-    def _check_readable(self, replay: Replay) -> None:
-        if self.state.plan is None or not self.state.transfers:
-            raise JournalDamaged(
-                f"the journal of job {self.name} is damaged in line {replay.damaged[0] if replay.damaged else 1}, "
-                "so that it does not say what was to be sent"
-            )
+            self._journal = Journal.create(path, plan, disk)
+            return
+        # Also when the job was to be new: another process may have made it since we looked.
+        self.resumed = True
+        log, self.state = self._states.read(self.name)
+        if log.damaged:
+            self.damaged = True
+            log.events, self.state = recover(self._states.log(self.name).events, self._plan() if self._plan else None)
+        if not self.state.complete:
+            raise JournalDamaged(f"the journal of job {self.name} is damaged and does not say what was to be sent")
+        self._journal = Journal.reopen(path, log, disk)
 
     def _begun(self) -> bool:
         """True when anything may exist on Figshare because of this job."""

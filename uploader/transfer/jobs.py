@@ -58,7 +58,7 @@ def summarise(states: StateDir, job: str) -> JobSummary:
         raise
     except FigupError as error:
         return JobSummary(job, "damaged", changed, problem=error.message)
-    if state.plan is None:
+    if state.plan is None or not state.complete:
         return JobSummary(job, "damaged", changed, problem="the journal does not say what was to be sent")
     problems = [t.error.message for t in state.transfers if t.error is not None]
     return JobSummary(

@@ -56,6 +56,7 @@ REENTRY = "reentry"
 
 TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.PLANNED, ev.UploadIntended): S.INITIATING,
+    (S.PLANNED, ev.UploadInitiated): S.INITIATED,  # in a journal that lost the intent
     (S.PLANNED, ev.FoundIdentical): S.VERIFIED,
     (S.PLANNED, ev.RemnantRemoved): S.PLANNED,
     (S.INITIATING, ev.UploadInitiated): S.INITIATED,
@@ -296,6 +297,11 @@ class JobState:
                 self.item_id, self.item_url = event.id, event.url
             case _:
                 raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    @property
+    def complete(self) -> bool:
+        """True when the journal says of every source what it was; False only for a damaged one."""
+        return self.plan is not None and bool(self.transfers) and len(self.transfers) == self.plan.files
 
     @property
     def finished(self) -> bool:

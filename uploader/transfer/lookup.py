@@ -65,8 +65,10 @@ async def find_item(run: JobRun) -> int | None:
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     """The remote file that an initiation led to, or None when it led to none.
 
-    It has the name and size, was not there before the intent, awaits parts, has none, and no other job here owns it.
+    It has the name and size, was not there before the intent, awaits parts, and no job here owns it. In an item that
+    the user named it has no parts either: there, somebody else may be sending a file of the same name.
     """
+    item_is_ours = run.state.plan is not None and run.state.plan.item is None
     _, owned = run.states.owned_elsewhere(run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()}
 
@@ -90,7 +92,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
             and file.id not in transfer.known
         ]
         for file in sorted(candidates, key=lambda f: f.id):
-            if await untouched(file):
+            if item_is_ours or await untouched(file):
                 return file.id
         return None
 

@@ -65,4 +65,7 @@ def plan_events(target: Target, paths: Sequence[str], job: str) -> list[ev.AnyEv
         now = look(path)
         sources.append(ev.SourcePlanned(index, path, name, now.size, now.mtime_ns, now.inode))
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return [ev.JobPlanned(job, target.endpoint, target.item, target.title, created, __version__), *sources]
+    return [
+        ev.JobPlanned(job, target.endpoint, target.item, target.title, created, __version__, len(sources)),
+        *sources,
+    ]

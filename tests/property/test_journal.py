@@ -1,0 +1,168 @@
+"""The journal's promises, for any life of any job: every prefix can be read, and every damage is noticed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.walks import AT, lives
+from uploader.errors import JournalDamaged, JournalNewer
+from uploader.transfer import events as ev
+from uploader.transfer.disk import Disk
+from uploader.transfer.folders import StateDir
+from uploader.transfer.journal import Header, Journal, decode, encode, encode_line
+from uploader.transfer.lifecycle import ItemState, JobState, State
+from uploader.transfer.recovery import recover, replay
+
+
+@given(lives())
+def test_what_was_written_is_read(events: list[ev.AnyEvent]) -> None:
+    replay = decode(encode(events)[0])
+    assert replay.events == events
+    assert replay.clean
+
+
+@given(lives(), st.data())
+def test_any_prefix_is_a_journal_without_its_torn_last_line(events: list[ev.AnyEvent], data: st.DataObject) -> None:
+    whole = encode(events)[0]
+    cut = data.draw(st.integers(whole.index(b"\n") + 1, len(whole)))
+    replay = decode(whole[:cut])
+    assert replay.damaged == []
+    assert replay.torn == (whole[cut - 1 : cut] != b"\n")
+    assert replay.events == events[: whole[:cut].count(b"\n") - 1]
+    job = JobState()
+    for event in replay.events:
+        job.apply(event)
+
+
+@given(lives(), st.data())
+def test_any_single_damaged_byte_is_noticed_and_its_line_never_believed(
+    events: list[ev.AnyEvent], data: st.DataObject
+) -> None:
+    whole = bytearray(encode(events)[0])
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    try:
+        replay = decode(bytes(whole))
+    except (JournalDamaged, JournalNewer):
+        pytest.fail("a damaged first line was believed")
+    assert not replay.clean
+    read = iter(events)
+    assert all(event in read for event in replay.events), "an event that was never written"
+    assert len(events) - len(replay.events) <= 2
+
+
+@given(lives(), st.data())
+def test_a_lost_line_is_noticed(events: list[ev.AnyEvent], data: st.DataObject) -> None:
+    lines = encode(events)[0].splitlines(keepends=True)
+    gone = data.draw(st.integers(0, len(lines) - 2))
+    del lines[gone]
+    assert not decode(b"".join(lines)).clean
+
+
+@given(st.binary(max_size=2000))
+def test_rubbish_is_never_taken_for_a_journal(rubbish: bytes) -> None:
+    replay = decode(rubbish)
+    assert replay.events == []
+    assert not replay.clean
+
+
+def test_a_newer_format_is_refused() -> None:
+    with pytest.raises(JournalNewer):
+        decode(encode_line(Header(2), 0)[0])
+
+
+def test_a_line_with_another_first_line_is_no_journal() -> None:
+    line, _ = encode_line(ev.Resumed("t"), 0)
+    with pytest.raises(JournalDamaged):
+        decode(line)
+
+
+def test_a_part_takes_less_than_a_hundred_bytes() -> None:
+    line, _ = encode_line(ev.PartSent(99_999, 1_000_000, 2**64 - 1), 0)
+    assert len(line) < 100
+
+
+def write(folder: Path, data: bytes) -> StateDir:
+    states = StateDir(folder, Disk())
+    states.disk.make_folder(states.folder("abc"))
+    states.disk.replace(states.folder("abc") / "journal", data)
+    return states
+
+
+def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) -> None:
+    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    states = write(tmp_path, encode([*events, ev.ItemIntended("t")])[0][:-3])
+    path = states.folder("abc") / "journal"
+    replay, _ = states.read("abc")
+    assert replay.torn
+    journal = Journal.reopen(path, replay, states.disk)
+    journal.record(ev.ItemIntended("again"))
+    journal._write_now(b"".join(journal._pending), sync=True)
+    journal.close()
+    assert decode(path.read_bytes()).events == [*events, ev.ItemIntended("again")]
+    assert decode(path.read_bytes()).clean
+    assert not path.with_name("journal.damaged").exists()
+
+
+def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Path) -> None:
+    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    data = encode([*events, ev.ItemIntended("t"), ev.ItemReady(1, "u")])[0]
+    damaged = data.replace(b'"item?"', b'"item!"')
+    states = write(tmp_path, damaged)
+    path = states.folder("abc") / "journal"
+    replay, job = states.read("abc")
+    assert replay.damaged == [4]
+    assert job.item_id == 1
+    Journal.reopen(path, replay, states.disk).close()
+    assert path.with_name("journal.damaged").read_bytes() == damaged
+    assert decode(path.read_bytes()).clean
+    assert [p.stat().st_mode & 0o777 for p in path.parent.iterdir()] == [0o600, 0o600]
+
+
+def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -> None:
+    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    lines = encode([*events, ev.UploadIntended(0, "t"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 0, 3)])[0]
+    states = write(tmp_path, lines.replace(b'"init"', b'"Init"'))
+    replay, job = states.read("abc")
+    assert replay.damaged == [5, 5]
+    assert (job.transfers[0].state, job.transfers[0].file_id) == (State.INITIATING, None)
+
+
+@given(lives(), st.data())
+def test_of_any_damaged_journal_a_job_remains_that_asks_before_it_creates(
+    events: list[ev.AnyEvent], data: st.DataObject
+) -> None:
+    whole = bytearray(encode(events)[0])
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    plan = [e for e in events if isinstance(e, ev.JobPlanned | ev.SourcePlanned)]
+    taken, job = recover(decode(bytes(whole)).events, plan)
+    assert job.plan == plan[0]
+    assert len(job.transfers) == len(plan) - 1
+    assert job.item_state is not ItemState.UNKNOWN
+    for transfer in job.transfers:
+        assert transfer.state is not State.PLANNED or transfer.remnants
+    assert replay(taken)[0] == taken
+
+
+def test_a_journal_that_lost_its_plan_gets_it_from_the_command() -> None:
+    plan: list[ev.AnyEvent] = [ev.JobPlanned("a", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    rest: list[ev.AnyEvent] = [ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8)]
+    assert not recover(rest, None)[1].complete
+    job = recover(rest, plan)[1]
+    assert (job.item_id, job.transfers[0].file_id) == (3, 8)
+
+
+def test_state_is_private(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        states = write(tmp_path / "a" / "b", b"x")
+    finally:
+        os.umask(old)
+    assert states.folder("abc").stat().st_mode & 0o777 == 0o700
+    assert (states.folder("abc") / "journal").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,79 @@
+"""Lives that jobs could have had: sequences of events that the lifecycle's table allows."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from uploader.transfer import events as ev
+from uploader.transfer.lifecycle import TABLE, ItemState, JobState, State, Transfer
+
+AT = "2026-01-02T03:04:05+00:00"
+MD5 = "0123456789abcdef0123456789abcdef"
+
+
+def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
+    """Some event of this kind."""
+    samples: dict[type[ev.Event], ev.AnyEvent] = {
+        ev.UploadIntended: ev.UploadIntended(file, AT, (number,)),
+        ev.NotInitiated: ev.NotInitiated(file),
+        ev.UploadInitiated: ev.UploadInitiated(file, number),
+        ev.PartsMissing: ev.PartsMissing(file, 1, 9),
+        ev.PartSent: ev.PartSent(file, number % 9 + 1, 2**64 - 1 - number),
+        ev.PartReset: ev.PartReset(file, number % 9 + 1),
+        ev.PartsComplete: ev.PartsComplete(file, 9),
+        ev.SourceHashed: ev.SourceHashed(file, MD5),
+        ev.CompleteIntended: ev.CompleteIntended(file),
+        ev.Completed: ev.Completed(file),
+        ev.Verified: ev.Verified(file, MD5),
+        ev.FoundIdentical: ev.FoundIdentical(file, number, MD5),
+        ev.Mismatched: ev.Mismatched(file, MD5, MD5[::-1]),
+        ev.UploadLost: ev.UploadLost(file),
+        ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
+        ev.RemnantRemoved: ev.RemnantRemoved(file, number),
+        ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
+        ev.Cancelled: ev.Cancelled(file),
+        ev.Resumed: ev.Resumed(AT),
+    }
+    return samples[kind]
+
+
+def transfer_in(state: State) -> Transfer:
+    """A transfer that has come to this state, with what it would know there."""
+    transfer = Transfer(0, "/data/a", "a", 90, 1, 2, state=state)
+    if state not in (State.PLANNED, State.INITIATING, State.FAILED, State.CANCELLED):
+        transfer.file_id = 5
+    if state is State.INITIATING:
+        transfer.intended_at = AT
+    return transfer
+
+
+_ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
+    ItemState.UNKNOWN: [ev.ItemIntended(AT), ev.ItemReady(3, "https://example.org/3", found=True)],
+    ItemState.INTENDED: [ev.ItemNotCreated(), ev.ItemReady(3, "https://example.org/3")],
+    ItemState.READY: [],
+}
+
+
+@st.composite
+def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
+    """The events of one job with one to three files, in an order that could have happened."""
+    files = draw(st.integers(1, 3))
+    job = JobState()
+    events: list[ev.AnyEvent] = []
+
+    def happen(event: ev.AnyEvent) -> None:
+        job.apply(event)
+        events.append(event)
+
+    happen(ev.JobPlanned("abc", "https://example.org/v2", None, "Tïtle\u2028", AT, "0.1.0", files))
+    for index in range(files):
+        happen(ev.SourcePlanned(index, f"/data/{draw(st.text(max_size=8))}", "n", 90, 1, 2))
+    for _ in range(draw(st.integers(0, longest))):
+        moves: list[ev.AnyEvent] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state]]
+        for transfer in job.transfers:
+            kinds = sorted(
+                {k for s, k in TABLE if s is transfer.state and k is not ev.Resumed}, key=lambda k: k.__name__
+            )
+            moves += [sample(kind, transfer.index, draw(st.integers(1, 50))) for kind in kinds]
+        happen(draw(st.sampled_from(moves)))
+    return events

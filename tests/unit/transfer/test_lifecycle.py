@@ -1,0 +1,207 @@
+"""The lifecycle, exhaustively: every state against every event, as the table has it and no other way."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+
+from tests.support.walks import lives, sample, transfer_in
+from uploader.transfer import events as ev
+from uploader.transfer.lifecycle import (
+    OPEN,
+    REENTRY,
+    TABLE,
+    IllegalEvent,
+    ItemState,
+    JobState,
+    Parts,
+    State,
+    Step,
+    Transfer,
+    next_step,
+)
+
+FILE_EVENTS = sorted({k for _, k in TABLE}, key=lambda k: k.__name__)
+
+
+def test_the_table_knows_every_event_of_a_transfer() -> None:
+    concrete = {k for k in ev.FileEvent.__subclasses__() if k is not ev.SourcePlanned}
+    assert concrete | {ev.Resumed} == set(FILE_EVENTS)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("kind", FILE_EVENTS, ids=lambda k: k.__name__)
+def test_every_state_takes_the_events_of_the_table_and_no_others(state: State, kind: type[ev.Event]) -> None:
+    transfer = transfer_in(state)
+    event = sample(kind)
+    assert isinstance(event, ev.FileEvent | ev.Resumed)
+    target = TABLE.get((state, kind))
+    if target is None:
+        before = copy.deepcopy(transfer.__dict__ | {"parts": None})
+        with pytest.raises(IllegalEvent, match=kind.__name__):
+            transfer.apply(event)
+        assert transfer.__dict__ | {"parts": None} == before
+        return
+    transfer.apply(event)
+    if target == REENTRY:
+        assert transfer.state in (State.PLANNED, State.INITIATING, State.INITIATED, State.VERIFIED)
+    else:
+        assert transfer.state is target
+
+
+def test_every_state_can_be_reached_and_left_towards_verified() -> None:
+    edges = {(a, b) for (a, _), b in TABLE.items() if isinstance(b, State)}
+    edges |= {(state, State.PLANNED) for state in (State.FAILED, State.CANCELLED)}
+
+    def closure(start: State, forwards: bool) -> set[State]:
+        seen, todo = {start}, [start]
+        while todo:
+            here = todo.pop()
+            for a, b in edges:
+                there, origin = (b, a) if forwards else (a, b)
+                if origin is here and there not in seen:
+                    seen.add(there)
+                    todo.append(there)
+        return seen
+
+    assert closure(State.PLANNED, forwards=True) == set(State)
+    assert closure(State.VERIFIED, forwards=False) == set(State)
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (State.PLANNED, Step.INITIATE),
+        (State.INITIATING, Step.LOOK_UP),
+        (State.INITIATED, Step.INSPECT),
+        (State.SENDING, Step.SEND),
+        (State.SENT, Step.COMPLETE),
+        (State.COMPLETING, Step.INSPECT),
+        (State.COMPLETED, Step.AWAIT_MD5),
+        (State.VERIFIED, Step.NOTHING),
+        (State.FAILED, Step.NOTHING),
+        (State.CANCELLED, Step.NOTHING),
+    ],
+)
+def test_each_state_has_its_step(state: State, step: Step) -> None:
+    assert next_step(transfer_in(state)) is step
+
+
+@pytest.mark.parametrize("state", OPEN)
+def test_an_upload_that_is_known_is_asked_about_before_anything_else_on_resume(state: State) -> None:
+    transfer = transfer_in(state)
+    transfer.apply(ev.Resumed("t"))
+    assert (transfer.state, next_step(transfer)) == (State.INITIATED, Step.INSPECT)
+
+
+def test_a_lost_answer_is_looked_up_on_resume_and_not_repeated() -> None:
+    transfer = transfer_in(State.PLANNED)
+    transfer.apply(ev.UploadIntended(0, "t", (1, 2)))
+    transfer.apply(ev.Failed(0, "unreachable", "no"))
+    transfer.apply(ev.Resumed("t"))
+    assert next_step(transfer) is Step.LOOK_UP
+    assert transfer.known == (1, 2)
+
+
+def test_a_bad_copy_is_removed_only_after_a_good_one_is_verified() -> None:
+    transfer = transfer_in(State.COMPLETED)
+    transfer.apply(ev.Mismatched(0, "a", "b"))
+    assert transfer.superseded == [5]
+    assert next_step(transfer) is Step.INITIATE
+    for event in (ev.UploadIntended(0, "t"), ev.UploadInitiated(0, 6), ev.PartsComplete(0, 1), ev.CompleteIntended(0)):
+        transfer.apply(event)
+        assert next_step(transfer) is not Step.REMOVE_SUPERSEDED
+    transfer.apply(ev.Completed(0))
+    assert next_step(transfer) is Step.AWAIT_MD5
+    transfer.apply(ev.Verified(0, "a"))
+    assert next_step(transfer) is Step.REMOVE_SUPERSEDED
+    transfer.apply(ev.RemnantRemoved(0, 5))
+    assert next_step(transfer) is Step.NOTHING
+
+
+@pytest.mark.parametrize("state", OPEN)
+def test_a_dead_placeholder_is_removed_before_the_file_starts_again(state: State) -> None:
+    transfer = transfer_in(state)
+    transfer.apply(ev.UploadLost(0))
+    assert (transfer.remnants, transfer.file_id) == ([5], None)
+    assert next_step(transfer) is Step.REMOVE_REMNANTS
+    transfer.apply(ev.RemnantRemoved(0, 5))
+    assert next_step(transfer) is Step.INITIATE
+
+
+def test_parts_are_counted_once_and_forgotten_on_reset() -> None:
+    parts = Parts()
+    parts.sent(3, 33)
+    parts.sent(3, 34)
+    parts.sent(1000, 2**64 - 1)
+    assert (parts.count, parts.xxh3(3), parts.xxh3(1000), parts.xxh3(4), parts.xxh3(9999)) == (
+        2,
+        34,
+        2**64 - 1,
+        None,
+        None,
+    )
+    parts.reset(3)
+    parts.reset(9999)
+    assert (parts.count, parts.xxh3(3)) == (1, None)
+
+
+@given(lives())
+def test_no_life_forgets_a_remote_file_that_it_made(events: list[ev.AnyEvent]) -> None:
+    job = JobState()
+    made: dict[int, set[int]] = {}
+    for event in events:
+        job.apply(event)
+        if isinstance(event, ev.UploadInitiated | ev.FoundIdentical):
+            made.setdefault(event.file, set()).add(event.id)
+        if isinstance(event, ev.RemnantRemoved):
+            made.get(event.file, set()).discard(event.id)
+        for transfer in job.transfers:
+            assert made.get(transfer.index, set()) <= transfer.owned_ids()
+
+
+@given(lives())
+def test_every_prefix_of_a_life_can_be_taken_up_again(events: list[ev.AnyEvent]) -> None:
+    job = JobState()
+    for event in events:
+        job.apply(event)
+        taken_up = copy.deepcopy(job)
+        taken_up.apply(ev.Resumed("t"))
+        for before, after in zip(job.transfers, taken_up.transfers, strict=True):
+            assert after.file_id == before.file_id
+            if before.state is not State.VERIFIED:
+                assert next_step(after) in (Step.REMOVE_REMNANTS, Step.INITIATE, Step.LOOK_UP, Step.INSPECT)
+
+
+def test_an_item_is_created_once() -> None:
+    job = JobState()
+    job.apply(ev.ItemIntended("t"))
+    with pytest.raises(IllegalEvent):
+        job.apply(ev.ItemIntended("t"))
+    job.apply(ev.ItemReady(1, "u"))
+    assert job.item_state is ItemState.READY
+    with pytest.raises(IllegalEvent):
+        job.apply(ev.ItemReady(2, "u"))
+
+
+def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:
+    job = JobState()
+    for event in (ev.Completed(0), ev.Completed(-1), ev.SourcePlanned(1, "/p", "p", 1, 1, 1)):
+        with pytest.raises(IllegalEvent):
+            job.apply(event)
+
+
+def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_remove() -> None:
+    job = JobState()
+    assert not job.finished
+    job.transfers = [transfer_in(State.VERIFIED), transfer_in(State.VERIFIED)]
+    assert job.finished
+    job.transfers[1].superseded.append(9)
+    assert not job.finished
+
+
+def test_owned_files_are_all_that_may_still_exist() -> None:
+    transfer = Transfer(0, "/a", "a", 1, 1, 1, file_id=1, remnants=[2], superseded=[3])
+    assert transfer.owned_ids() == {1, 2, 3}
