@@ -7,6 +7,7 @@ import copy
 import pytest
 from hypothesis import given
 
+from tests.support import diagram
 from tests.support.walks import lives, sample, transfer_in
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import (
@@ -205,3 +206,9 @@ def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_re
 def test_owned_files_are_all_that_may_still_exist() -> None:
     transfer = Transfer(0, "/a", "a", 1, 1, 1, file_id=1, remnants=[2], superseded=[3])
     assert transfer.owned_ids() == {1, 2, 3}
+
+
+def test_the_readme_draws_the_table_as_it_is() -> None:
+    text = diagram.README.read_text("utf-8")
+    assert diagram.draw() in text
+    assert diagram.updated(text) == text
