@@ -2,6 +2,7 @@
 
 DIR/lock           held (flock) while a sandbox runs
 DIR/sandbox.json   where it listens, 0600; there while it runs, and after a kill until the next start
+DIR/ports          the ports used last: addresses given out before a restart stay good
 DIR/token          the token made for it, 0600, where none was given
 DIR/sandbox.db     SQLite
 DIR/files/         bytes, under names made up here

@@ -51,11 +51,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await anyio.to_thread.run_sync(home.open)
         stack.callback(home.close)
         context = await _context(settings, home, stack)
-        api = await _serve(stack, _api(context), settings.host, settings.port)
-        upload = await _serve(stack, _upload(context), settings.host, settings.upload_port)
+        last = await anyio.to_thread.run_sync(home.ports)
+        api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
+        upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
         context.listening, context.upload_port = _host(*api), upload[1]
         at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
         note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
+        await anyio.to_thread.run_sync(home.keep_ports, api[1], upload[1])
         await anyio.to_thread.run_sync(home.announce, note)
         await context.hasher.resume()
         yield at
@@ -105,16 +107,26 @@ async def _signed(_: web.Request, answer: web.StreamResponse) -> None:
     answer.headers["Server"] = f"figup-sandbox/{__version__}"
 
 
-async def _serve(stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int) -> tuple[str, int]:
-    """Listen, and return the address that was taken."""
+def _ports(port: int, last: int) -> list[int]:
+    """The ports to try: the one asked for, or else the one used last and then any."""
+    return [port] if port or not last else [last, 0]
+
+
+async def _serve(
+    stack: contextlib.AsyncExitStack, app: web.Application, host: str, ports: list[int]
+) -> tuple[str, int]:
+    """Listen on the first port that is free, and return the address."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except (OSError, OverflowError) as error:
-        message = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
-        raise SandboxUnusable(message) from error
+    for port in ports:
+        try:
+            await web.TCPSite(runner, host, port).start()
+            break
+        except OSError as error:
+            if port == ports[-1]:
+                message = f"cannot listen on {host}:{port}: {error.strerror or error}"
+                raise SandboxUnusable(message) from error
     address: tuple[str, int] = runner.addresses[0]
     return address[0], address[1]
 
