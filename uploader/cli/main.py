@@ -1,17 +1,40 @@
-"""The command `figup`: finds the command asked for and imports that one alone, so that `--version` is instant."""
+"""The command `figup`: finds the command asked for and imports that one alone, so that `--version` is instant.
+
+What goes wrong before a command runs (a mistake in the command line, above all) is told here.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import click
 
 from uploader._version import __version__
+from uploader.errors import FigupError
 
-COMMANDS: dict[str, str] = {
-    "sandbox": "uploader.cli.sandbox:sandbox",
+COMMANDS: dict[str, tuple[str, str]] = {
+    "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
+    "resume": ("uploader.cli.upload:resume", "Go on with an interrupted job."),
+    "jobs": ("uploader.cli.jobs:jobs", "List the jobs on this machine."),
+    "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
 }
-"""Command name → module:attribute, in the order in which `figup --help` lists them."""
+"""Command name → module:attribute and what `figup --help` says of it, in its order."""
+
+EPILOG = """\b
+Start here:
+  figup auth login                  store your token (figshare.com/account/applications)
+  figup upload data.tar             send a file; run the same again if anything goes wrong
+  figup demo                        see it survive a kill, without an account
+
+\b
+Environment:
+  FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR
+
+`figup COMMAND --help` tells more of each.
+"""
 
 
 class LazyGroup(click.Group):
@@ -21,15 +44,62 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        target = COMMANDS.get(cmd_name)
-        if target is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = target.partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+    def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> NoReturn:
+        """Run, and exit with the documented status."""
+        words = list(sys.argv[1:] if args is None else args)
+        settings.setdefault("prog_name", "figup")
+        settings["standalone_mode"] = False
+        try:
+            status = super().main(words, *more, **settings)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = error.exit_code
+        except (click.ClickException, click.Abort, FigupError, KeyboardInterrupt) as error:
+            status = _tell(error, as_json="--json" in words)
+        except BrokenPipeError:
+            _forget_stdout()
+            status = 0
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _tell(error: BaseException, *, as_json: bool) -> int:
+    """Say what kept a command from running, and return the exit status."""
+    from uploader.cli.console import Console, Summary
+    from uploader.cli.failures import failure_of
+
+    failure = failure_of(error)
+    console = Console(json=as_json, quiet=False)
+    console.failure(failure)
+    console.summary(Summary(exit_code=failure.exit_status))
+    console.outlet.drain()
+    return failure.exit_status
+
+
+def _forget_stdout() -> None:
+    from uploader.cli.outlet import forget
+
+    forget(sys.stdout)
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="figup")
 def main() -> None:
-    """Put large files on Figshare, and do not lose them on the way."""
+    """Put large files on Figshare, and do not lose them on the way.
+
+    Run the same command again until it says 0, and every byte is on Figshare exactly once, verified.
+    """

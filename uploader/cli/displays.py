@@ -1,0 +1,117 @@
+"""Displays: how a running job is shown. JSON Lines for a program, bars on a terminal, a plain line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from uploader.cli.console import Console
+from uploader.cli.failures import Failure
+from uploader.cli.lines import Lines, progress_line
+from uploader.transfer import notices as no
+from uploader.transfer.source import shown
+
+JSON_EVERY = 10.0
+"""Seconds between two progress events with `--json`."""
+SAME_RETRY_EVERY = 5.0
+"""Seconds for which a retry for the same reason is not said again."""
+
+
+class Progress(Protocol):
+    """Shows how far a job is."""
+
+    def take(self, notice: no.Progress) -> None:
+        """So far it is now."""
+
+    def started(self, notice: no.FileStarted) -> None:
+        """A file begins, with so much of it already there."""
+
+    def close(self) -> None:
+        """The job is over."""
+
+
+class Display:
+    """Takes all notices of a job."""
+
+    def __init__(
+        self, console: Console, progress: Progress | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._progress = progress
+        self._clock = clock
+        self._latest: no.Progress | None = None
+        self._next_event = 0.0
+        self._retries: dict[str, float] = {}
+
+    def take(self, notice: no.AnyNotice) -> None:
+        """Show it."""
+        if isinstance(notice, no.Progress):
+            self._take_progress(notice)
+            return
+        if isinstance(notice, no.FileFailed):
+            hint = shown(notice.hint) if notice.hint else None
+            self._console.failure(Failure(notice.code, shown(notice.message), hint, notice.path, 1))
+            return
+        self._event(notice)
+        if isinstance(notice, no.FileStarted) and self._progress is not None:
+            self._progress.started(notice)
+        elif not self._console.json:
+            self._remark(notice)
+
+    def in_one_line(self) -> str:
+        """How far the job is, now."""
+        return progress_line(self._latest) if self._latest is not None else "nothing was sent yet"
+
+    def close(self) -> None:
+        """The job is over."""
+        if self._progress is not None:
+            self._progress.close()
+
+    def _take_progress(self, notice: no.Progress) -> None:
+        self._latest = notice
+        now = self._clock()
+        if self._console.json and now >= self._next_event:
+            self._next_event = now + JSON_EVERY
+            self._event(notice)
+        if self._progress is not None:
+            self._progress.take(notice)
+
+    def _event(self, notice: no.AnyNotice) -> None:
+        fields: dict[str, Any] = msgspec.to_builtins(notice)
+        self._console.event(fields.pop("event"), **fields)
+
+    def _remark(self, notice: no.AnyNotice) -> None:
+        if isinstance(notice, no.Warned):
+            self._console.note(shown(notice.message))
+        elif isinstance(notice, no.FileRestarted):
+            self._console.note(f"{shown(notice.path)}: is sent again from its beginning: {shown(notice.reason)}")
+        elif isinstance(notice, no.Retrying):
+            self._remark_retry(notice)
+
+    def _remark_retry(self, notice: no.Retrying) -> None:
+        """Many parts fail for one reason at the same time: it is said once in a while, not for each of them."""
+        now = self._clock()
+        reason = _without_part(notice.reason)
+        if now < self._retries.get(reason, 0.0):
+            return
+        self._retries = {known: until for known, until in self._retries.items() if until > now}
+        self._retries[reason] = now + SAME_RETRY_EVERY
+        wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
+        self._console.note(f"{shown(notice.reason)}{wait}")
+
+
+def _without_part(reason: str) -> str:
+    """The reason without which part it concerns."""
+    head, part, tail = reason.partition(", part ")
+    return head + tail.lstrip("0123456789") if part else reason
+
+
+def display_for(console: Console, *, no_progress: bool) -> Display:
+    """The display that suits where stderr goes."""
+    if console.json or console.quiet or no_progress or sys.stderr is None:
+        return Display(console, None)
+    return Display(console, Lines(console.note))

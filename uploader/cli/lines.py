@@ -1,0 +1,68 @@
+"""Plain progress: a line now and then, for batch logs and pipes. No control characters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from uploader.cli import units
+from uploader.transfer import notices as no
+
+EVERY = 30.0
+"""Seconds between two lines."""
+
+
+def time_left(progress: no.Progress) -> float | None:
+    """Seconds until all is sent if it goes on like this; None when that cannot be said."""
+    if not progress.rate:
+        return None
+    return (progress.bytes_total - progress.bytes_done) / progress.rate
+
+
+def progress_line(progress: no.Progress) -> str:
+    """How far a job is, in one line."""
+    pieces = [
+        f"{units.show_bytes(progress.bytes_done)} of {units.show_bytes(progress.bytes_total)}"
+        f" ({units.show_percent(progress.bytes_done, progress.bytes_total)})",
+        f"{progress.files_done} of {units.show_count(progress.files_total, 'file')} verified",
+    ]
+    left = time_left(progress)
+    if progress.active and all(file.waiting for file in progress.active):
+        pieces.append("waiting for Figshare's checksum")
+    else:
+        pieces.append(units.show_rate(progress.rate or 0.0))
+        if left is not None:
+            pieces.append(f"{units.show_duration(left)} left")
+        pieces.append(units.show_count(progress.connections, "connection"))
+    return ", ".join(pieces)
+
+
+class Lines:
+    """Says how far the job is at its beginning, every so often, and at its end."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._due: float | None = None
+        self._latest: no.Progress | None = None
+        self._said: no.Progress | None = None
+
+    def started(self, notice: no.FileStarted) -> None:
+        """The next progress tells of it."""
+
+    def take(self, notice: no.Progress) -> None:
+        """So far it is now."""
+        self._latest = notice
+        now = self._clock()
+        if self._due is None or now >= self._due:
+            self._due = now + EVERY
+            self._tell(notice)
+
+    def close(self) -> None:
+        """The last line."""
+        if self._latest is not None and self._latest is not self._said:
+            self._tell(self._latest)
+
+    def _tell(self, progress: no.Progress) -> None:
+        self._said = progress
+        self._say(progress_line(progress))

@@ -1,0 +1,97 @@
+"""The place: which Figshare a command talks to, with which token, and where its jobs are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader.cli.options import Common, Tuning
+from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.session import Settings, check_endpoint
+from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
+from uploader.transfer.disk import Disk
+from uploader.transfer.folders import StateDir
+from uploader.transfer.jobs import summarise, unfinished_job
+from uploader.transfer.options import Options
+
+
+@dataclass(frozen=True)
+class Place:
+    """`endpoint` is normalised. `token` is known only for a sandbox; else it is looked for when a client is made."""
+
+    endpoint: str
+    token: str | None
+    common: Common
+
+    @property
+    def states(self) -> StateDir:
+        """The jobs on this machine."""
+        return StateDir(state_dir(self.common), Disk())
+
+    def client(self, tuning: Tuning | None = None) -> Client:
+        """A client for this place. Blocks shortly; raises what `Client` raises."""
+        common = self.common
+        settings = Settings(self.endpoint, ca_file=common.ca_file, insecure_http=common.insecure_http)
+        options = Options()
+        if tuning is not None:
+            settings = Settings(
+                self.endpoint,
+                api_rate=tuning.api_rate,
+                retry=RetryPolicy(elapsed_cap=tuning.retry_timeout),
+                stall_timeout=tuning.stall_timeout,
+                visibility_timeout=tuning.settle_timeout,
+                ca_file=common.ca_file,
+                insecure_http=common.insecure_http,
+            )
+            options = Options(
+                connections=tuning.connections,
+                limit_rate=tuning.limit_rate,
+                hash_first=tuning.hash_first,
+                restart_changed=tuning.restart_changed,
+                verify_timeout=tuning.verify_timeout,
+                grace=tuning.grace,
+                settle_timeout=tuning.settle_timeout,
+            )
+        return Client(
+            self.token,
+            endpoint=self.endpoint,
+            token_file=common.token_file,
+            state_dir=state_dir(common),
+            options=options,
+            settings=settings,
+        )
+
+
+def state_dir(common: Common) -> Path:
+    """Where jobs are kept."""
+    return common.state_dir if common.state_dir is not None else default_state_dir()
+
+
+@contextmanager
+def place(common: Common, *, recorded: str | None = None) -> Iterator[Place]:
+    """Where the command line points to. `recorded` is the endpoint of the job concerned, which counts where
+    `--endpoint` is not given. With `--sandbox` the sandbox runs for as long as the block lasts.
+
+    Raises UsageError, InsecureEndpoint, and what starting a sandbox raises.
+    """
+    if common.sandbox:
+        from uploader.cli.local_sandbox import local_sandbox
+
+        with local_sandbox(state_dir(common) / "sandbox") as sandbox:
+            yield Place(sandbox.url, sandbox.token, common)
+        return
+    chosen = common.endpoint if common.endpoint_given or recorded is None else recorded
+    endpoint = check_endpoint(chosen or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
+    yield Place(endpoint, None, common)
+
+
+def recorded_endpoint(common: Common, job: str | None) -> tuple[str, str | None]:
+    """The full name of a job, and the endpoint that its journal names, None where it is too damaged to tell.
+
+    `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobMissing, UsageError.
+    """
+    states = StateDir(state_dir(common), Disk())
+    name = unfinished_job(states) if job is None else states.find(job)
+    return name, summarise(states, name).endpoint

@@ -1,0 +1,107 @@
+"""Running a command: its event loop, signals, console and log put together, and the one place where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from uploader.cli.console import Console, Summary
+from uploader.cli.failures import Failure, failure_of, resumable
+from uploader.cli.logs import start_logging
+from uploader.cli.options import Common
+from uploader.cli.signals import Signals
+from uploader.errors import FigupError, Interrupted
+from uploader.transfer.report import Report
+
+log = logging.getLogger("uploader.cli")
+
+LAST_WORDS = 0.3
+"""Seconds that a process which has to be ended spends on its last line."""
+
+
+@dataclass
+class Session:
+    """What a command works with."""
+
+    common: Common
+    console: Console
+    signals: Signals
+    summary: Summary
+
+    def take(self, report: Report) -> None:
+        """The summary says what the report says."""
+        import msgspec
+
+        fields: dict[str, Any] = msgspec.to_builtins(report)
+        for name in ("job", "item_id", "item_url", "files", "bytes_sent", "bytes_total", "seconds"):
+            setattr(self.summary, name, fields[name])
+
+
+Work = Callable[[Session], Awaitable[int]]
+
+
+def run(common: Common, work: Work) -> int:
+    """Do the work on an event loop of its own, say how it ended, and return the exit status.
+
+    Raises UsageError when the log cannot be written, before anything is done.
+    """
+    console = Console(json=common.json, quiet=common.quiet)
+    start_logging(common.verbose, common.log_file, console.outlet.err)
+    return anyio.run(_supervised, common, console, work)
+
+
+async def _supervised(common: Common, console: Console, work: Work) -> int:
+    started = time.monotonic()
+    summary = Summary()
+    asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
+
+    def last_words(status: int) -> None:
+        summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
+        console.summary(summary)
+        console.outlet.drain(LAST_WORDS)
+
+    scope = anyio.CancelScope()
+    with Signals(scope, console.note, last_words) as signals:
+        status = await _ended(Session(common, console, signals, summary), scope, work)
+        summary.exit_code = status
+        summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
+        console.summary(summary)
+        await anyio.to_thread.run_sync(console.outlet.drain)
+    return status
+
+
+async def _ended(session: Session, scope: anyio.CancelScope, work: Work) -> int:
+    """The work's exit status, after what went wrong was told."""
+    try:
+        with scope:
+            return await work(session)
+        failure = failure_of(Interrupted("stopped before everything was done"))
+    except FigupError as error:
+        if isinstance(error.report, Report):
+            session.take(error.report)
+        failure = failure_of(error)
+    except Exception as error:
+        log.debug("internal error", exc_info=error)
+        failure = failure_of(error)
+    if session.summary.job is not None and session.summary.item_id is not None:
+        failure = resumable(failure, session.summary.job)
+    session.console.failure(failure)
+    return _status(session, failure)
+
+
+def _status(session: Session, failure: Failure) -> int:
+    if failure.code == Interrupted.code and session.signals.received is not None:
+        return session.signals.exit_status
+    return failure.exit_status
+
+
+def _log_stray_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Faults that asyncio finds nobody to tell about go to our log, never as a traceback to the terminal."""
+    log.debug("%s", context.get("message"), exc_info=context.get("exception"))

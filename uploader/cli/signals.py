@@ -1,0 +1,120 @@
+"""Signals: what Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 do to a command, and that it ends in time whatever hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from uploader.cli.failures import CTRL_C, INTERRUPTED
+from uploader.cli.units import show_duration
+
+_CANCEL_AFTER = 0.5
+"""Seconds after the grace period at which what still runs is cancelled."""
+_EXIT_AFTER = 1.3
+"""Seconds after the grace period at which a process that still runs is ended; the rest of 2 s is for last words."""
+
+
+class Signals:
+    """Ends the work in `scope`: in good order where it knows how to, else by cancelling it. A context manager, to be
+    entered on the loop. `received` is the first signal that ended the work, None so far."""
+
+    def __init__(self, scope: anyio.CancelScope, say: Callable[[str], None], last_words: Callable[[int], None]) -> None:
+        """`last_words(exit status)` is called, in a thread, before a process that hangs is ended."""
+        self.received: signal.Signals | None = None
+        self.in_flight: Callable[[], int] = lambda: 0
+        self.progress: Callable[[], str] = lambda: "at work"
+        self._scope = scope
+        self._say = say
+        self._last_resort = _LastResort(last_words)
+        self._stop: Callable[[], None] | None = None
+        self._grace = 0.0
+        self._count = 0
+        self._installed: list[signal.Signals] = []
+
+    @property
+    def exit_status(self) -> int:
+        """Of a command that a signal ended."""
+        return CTRL_C if self.received is signal.SIGINT else INTERRUPTED
+
+    def in_good_order(self, stop: Callable[[], None] | None, grace: float = 0.0) -> None:
+        """From now on the first signal calls `stop`, which needs up to `grace` seconds, and the second one too, which
+        then needs none. None: signals cancel the work at once."""
+        self._stop, self._grace = stop, grace
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Ignored by whoever started us (nohup, `&` in a script): it stays so.
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                loop.add_signal_handler(signum, self._end, signum)
+                self._installed.append(signum)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._say(self.progress()))
+        self._installed.append(signal.SIGUSR1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in self._installed:
+            loop.remove_signal_handler(signum)
+
+    def _end(self, signum: signal.Signals) -> None:
+        self._count += 1
+        self.received = self.received or signum
+        grace = self._grace if self._stop is not None and self._count == 1 else 0.0
+        self._last_resort.at(time.monotonic() + grace + _EXIT_AFTER, self.exit_status)
+        if self._stop is None:
+            self._scope.cancel()
+            return
+        if self._count == 1:
+            self._say(self._stopping(grace))
+        self._stop()
+        asyncio.get_running_loop().call_later(grace + _CANCEL_AFTER, self._scope.cancel)
+
+    def _stopping(self, grace: float) -> str:
+        parts = self.in_flight()
+        again = (
+            "press Ctrl-C again to stop at once" if self.received is signal.SIGINT else "signal again to stop at once"
+        )
+        if not parts or not grace:
+            return "stopping"
+        noun = "1 part" if parts == 1 else f"{parts} parts"
+        return f"stopping: letting {noun} finish, up to {show_duration(grace)}; {again}"
+
+
+class _LastResort:
+    """Ends the process at a given time, for the case that a disk or a pipe holds it and nothing else can."""
+
+    def __init__(self, last_words: Callable[[int], None]) -> None:
+        self._last_words = last_words
+        self._changed = threading.Condition()
+        self._deadline: float | None = None
+        self._status = 1
+
+    def at(self, deadline: float, status: int) -> None:
+        """End it then (monotonic seconds), or at the earlier time that was set before."""
+        with self._changed:
+            first = self._deadline is None
+            self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
+            self._status = status
+            self._changed.notify()
+        if first:
+            threading.Thread(target=self._watch, name="figup-last-resort", daemon=True).start()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while self._deadline is not None and (left := self._deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+        with contextlib.suppress(Exception):
+            self._last_words(self._status)
+        os._exit(self._status)

@@ -1,0 +1,106 @@
+"""`figup upload` and `figup resume`."""
+
+from __future__ import annotations
+
+import click
+
+from uploader.cli.dry_run import show_plan
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
+from uploader.cli.place import place, recorded_endpoint
+from uploader.cli.running import Session, run
+from uploader.cli.transfers import send
+from uploader.transfer.plan import checked_title, default_title, resolve
+
+UPLOAD_HELP = """\b
+Examples:
+  figup upload survey.tar                      a new item called "survey.tar"
+  figup upload *.csv --title "Survey 2024"     a new item with all these files
+  figup upload more.csv --item 1234567         one more file for an item
+  figup upload -- -odd-name.csv                a name that begins with a dash
+
+\b
+Exit status:
+  0 everything is there and verified     5 the source changed, or MD5s differ
+  1 some files failed                    6 over quota or maximum file size
+  2 the command line is wrong            7 sent; Figshare's MD5 is still out
+  3 no token, or not allowed             8 another process works on this job
+  4 no such file or item                75 interrupted: run it again to go on
+                                       130 Ctrl-C: run it again to go on
+
+"""
+
+RESUME_HELP = """\b
+Examples:
+  figup resume             the one job that is unfinished
+  figup resume k3v9        the job whose id begins so (`figup jobs` lists them)
+
+"""
+
+
+@click.command("upload", cls=FigupCommand, epilog=UPLOAD_HELP + ENVIRONMENT)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item.")
+@click.option("--title", metavar="T", help="Title of the new item.  [default: the first file's name]")
+@click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
+@tuning_options
+@common_options
+def upload(
+    paths: tuple[str, ...],
+    item: int | None,
+    title: str | None,
+    new_job: bool,
+    dry_run: bool,
+    tuning: Tuning,
+    common: Common,
+) -> int:
+    """Send files to Figshare: to a new item, or to the one given with --item.
+
+    The same command is the same job. Whatever interrupts it, run it again until its exit status is 0: it goes on
+    where it was, and then every byte is on Figshare exactly once, verified by its MD5. Run once more, it sends
+    nothing.
+    """
+    if item is not None and title is not None:
+        raise click.UsageError("--item and --title exclude each other: an item is either given or created")
+    if title is not None:
+        checked_title(title)
+    with place(common) as at:
+        if dry_run:
+            return run(common, lambda session: show_plan(session, at, list(paths), item, title, new_job=new_job))
+        client = at.client(tuning)
+
+        async def work(session: Session) -> int:
+            def say_title() -> None:
+                if item is None and title is None:
+                    chosen = default_title(resolve(paths))
+                    session.console.note(f'the new item is called "{chosen}"; --title gives it another title')
+
+            return await send(
+                session,
+                client,
+                tuning.grace,
+                lambda tell: client.upload(paths, item=item, title=title, new_job=new_job, on_event=tell),
+                on_new_job=say_title,
+            )
+
+        return run(common, work)
+
+
+@click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
+@click.argument("job", required=False)
+@tuning_options
+@common_options
+def resume(job: str | None, tuning: Tuning, common: Common) -> int:
+    """Go on with an interrupted job; without JOB, with the one that is unfinished.
+
+    It talks to the endpoint that the job was begun with, unless --endpoint is given. Running the same `figup upload`
+    again does the same.
+    """
+    name, recorded = recorded_endpoint(common, job)
+    with place(common, recorded=recorded) as at:
+        client = at.client(tuning)
+
+        async def work(session: Session) -> int:
+            return await send(session, client, tuning.grace, lambda tell: client.resume(name, on_event=tell))
+
+        return run(common, work)
