@@ -8,13 +8,13 @@ On the way it compares the parts that an earlier run sent with their recorded xx
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 import xxhash
 
@@ -27,6 +27,8 @@ AHEAD = 64 << 20
 """Bytes that the digest may be ahead of the furthest sender."""
 BEHIND = 1 << 30
 """Bytes that a sender may be ahead of the digest."""
+_LETTING_GO = 5.0
+"""Seconds that the thread may take to let go of the source when it is told to end."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,19 @@ class Digest:
         self._turn = threading.Condition()
         self._moved = anyio.Event()
         self._waiting = False
+        self._ended = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
 
     async def run(self) -> str:
         """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
+        self._loop = asyncio.get_running_loop()
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._stop_on_cancel)
-                md5 = await anyio.to_thread.run_sync(self._hash, limiter=anyio.CapacityLimiter(1))
-                tasks.cancel_scope.cancel()
+            return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
         finally:
             self._stop()
+            with anyio.move_on_after(_LETTING_GO, shield=True):
+                await anyio.to_thread.run_sync(self._ended.wait, abandon_on_cancel=True)
             self._tell_moved()
-        return md5
 
     def sending(self, offset: int) -> None:
         """A sender has come to `offset`."""
@@ -83,15 +86,14 @@ class Digest:
 
     async def room(self, offset: int) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there."""
-        while offset - self._position > BEHIND and not self._stopped:
-            self._waiting = True
-            await self._moved.wait()
-
-    async def _stop_on_cancel(self) -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self._stop()
+        if offset - self._position <= BEHIND:
+            return
+        while not self._stopped:
+            # Before the look at the position: the thread may move on between the look and the wait.
+            self._waiting, moved = True, self._moved
+            if offset - self._position <= BEHIND:
+                return
+            await moved.wait()
 
     def _stop(self) -> None:
         with self._turn:
@@ -103,6 +105,12 @@ class Digest:
         moved.set()
 
     def _hash(self) -> str:
+        try:
+            return self._hash_all()
+        finally:
+            self._ended.set()
+
+    def _hash_all(self) -> str:
         md5 = hashlib.md5(usedforsecurity=False)
         boundaries = iter(self._recorded)
         part = next(boundaries, None)
@@ -136,4 +144,4 @@ class Digest:
             if self._stopped:
                 raise _Stop
         if self._waiting:
-            anyio.from_thread.run_sync(self._tell_moved)
+            self._loop.call_soon_threadsafe(self._tell_moved)

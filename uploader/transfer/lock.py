@@ -62,13 +62,8 @@ class JobLock:
         self._fd = -1
         self.lost = False
         """True when another machine took the lease although we were alive: the run has to stop."""
-        self._lease = Lease(
-            nonce=secrets.token_hex(8),
-            machine=machine or machine_id(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        )
+        self._machine = machine
+        self._lease: Lease
 
     async def acquire(self) -> None:
         """Take the lock, waiting only where another machine's lease has to be watched. Raises JobBusy."""
@@ -112,6 +107,13 @@ class JobLock:
                 raise JobBusy(f"another process works on this job: {now.holder()}")
 
     def _take_kernel_lock(self) -> None:
+        self._lease = Lease(
+            nonce=secrets.token_hex(8),
+            machine=self._machine or machine_id(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
         with state_errors(self._path):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:

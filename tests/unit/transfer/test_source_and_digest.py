@@ -1,0 +1,155 @@
+"""Reading sources, noticing that they changed, and the MD5 that is computed beside the sending."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+import xxhash
+
+from uploader.errors import SourceChanged, SourceMissing, SourceUnreadable, UsageError
+from uploader.transfer import digest as digests
+from uploader.transfer.digest import Digest, Recorded
+from uploader.transfer.source import Source, remote_name, shown
+
+
+def test_a_missing_file_a_folder_and_a_pipe_are_refused_each_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="no such file"):
+        Source(str(tmp_path / "gone"))
+    with pytest.raises(SourceMissing):
+        Source(str(tmp_path / "gone" / "deeper"))
+    with pytest.raises(UsageError, match="is a folder"):
+        Source(str(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="not a regular file"):
+        Source(str(tmp_path / "pipe"))
+    with pytest.raises(UsageError):
+        Source(str(tmp_path / ("x" * 300)))
+
+
+def test_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    source = Source(str(tmp_path / "a"))
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(SourceUnreadable, match="Input/output error"):
+        source.read(0, 3)
+    source.close()
+
+
+def test_reading_past_a_new_end_is_a_changed_source(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 100)
+    source = Source(str(path))
+    os.truncate(path, 50)
+    assert source.read(0, 50) == b"x" * 50
+    with pytest.raises(SourceChanged, match="shorter"):
+        source.read(40, 20)
+    source.close()
+
+
+def test_drift(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 100)
+    source = Source(str(path))
+    assert not source.drifted()
+    status = path.stat()
+    with path.open("r+b") as stream:
+        stream.write(b"y")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert source.drifted(), "other bytes behind the same size and mtime"
+    source.close()
+    source = Source(str(path))
+    (tmp_path / "b").write_bytes(b"z" * 100)
+    (tmp_path / "b").replace(path)
+    assert source.drifted(), "another file behind the same name"
+    path.write_bytes(b"short")
+    with pytest.raises(SourceChanged, match="from 100 to 5 bytes"):
+        source.drifted()
+    path.unlink()
+    with pytest.raises(SourceChanged, match="removed"):
+        source.drifted()
+    source.close()
+
+
+def test_names_stay_on_one_line_and_in_utf_8() -> None:
+    assert shown("a\nb\x1b[31m\u2028é😀") == "a\\nb\\x1b[31m\\u2028é😀"
+    assert remote_name("/x/-a b\n") == "-a b\n"
+    with pytest.raises(UsageError, match="UTF-8"):
+        remote_name("/x/\udcff")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    data = os.urandom(1000) * 5000
+    (tmp_path / "s").write_bytes(data)
+    return Source(str(tmp_path / "s"))
+
+
+def recorded(data: bytes, start: int, end: int, no: int = 1) -> Recorded:
+    return Recorded(no, start, end, xxhash.xxh3_64_intdigest(data[start:end]))
+
+
+@pytest.mark.anyio
+async def test_the_digest_is_the_md5_and_compares_what_was_sent_before(source: Source) -> None:
+    data = Path(source.path).read_bytes()
+    sent = [recorded(data, 0, 10), recorded(data, 10, 1_500_000, 2), recorded(data, 2_000_000, 5_000_000, 3)]
+    digest = Digest(source, recorded=sent, paced=False)
+    assert await digest.run() == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.anyio
+async def test_a_part_that_is_not_what_was_sent_stops_it(source: Source) -> None:
+    data = Path(source.path).read_bytes()
+    changed = Recorded(2, 10, 1_500_000, xxhash.xxh3_64_intdigest(b"other"))
+    with pytest.raises(SourceChanged, match="since part 2 of it was sent"):
+        await Digest(source, recorded=[recorded(data, 0, 10), changed], paced=False).run()
+
+
+@pytest.mark.anyio
+async def test_it_stays_within_its_window_of_the_sending_front(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "AHEAD", 1 << 20)
+    monkeypatch.setattr(digests, "BEHIND", 1 << 20)
+    digest = Digest(source)
+    results: list[str] = []
+
+    async def run() -> None:
+        results.append(await digest.run())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        with anyio.fail_after(5):
+            while digest._position < 1 << 20:
+                await anyio.sleep(0)
+        await digest.room(2 << 20)
+        with anyio.move_on_after(0.05) as too_far:
+            await digest.room((2 << 20) + 1)
+        assert too_far.cancelled_caught, "a sender ran away from the digest"
+        assert digest._position == 1 << 20, "the digest ran away from the senders"
+        digest.sending(3 << 20)
+        with anyio.fail_after(5):
+            await digest.room(5 << 20)
+        assert not results
+        digest.all_sent()
+    assert results == [hashlib.md5(Path(source.path).read_bytes(), usedforsecurity=False).hexdigest()]
+
+
+@pytest.mark.anyio
+async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "AHEAD", 1)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            digest = Digest(source)
+            tasks.start_soon(digest.run)
+            while not digest._position:
+                await anyio.sleep(0)
+            tasks.cancel_scope.cancel()
+        await digest.room(1 << 60)
