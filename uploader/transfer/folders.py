@@ -127,8 +127,12 @@ class StateDir:
         return items, files
 
     def last_change(self, job: str) -> datetime:
-        """When the job's journal was last written to."""
-        return datetime.fromtimestamp((self.folder(job) / "journal").stat().st_mtime, UTC)
+        """When the job's journal was last written to. Raises JobMissing."""
+        try:
+            changed = (self.folder(job) / "journal").stat().st_mtime
+        except OSError:
+            raise JobMissing(f"there is no job {job!r} in {self.path}") from None
+        return datetime.fromtimestamp(changed, UTC)
 
     def write_manifest(self, job: str, state: JobState) -> Path:
         """Write the finished job's sources with their MD5s, in the form that `md5sum -c` takes."""

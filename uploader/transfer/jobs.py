@@ -54,8 +54,6 @@ def summarise(states: StateDir, job: str) -> JobSummary:
     changed = states.last_change(job)
     try:
         _, state = states.read(job)
-    except JobMissing:
-        raise
     except FigupError as error:
         return JobSummary(job, "damaged", changed, problem=error.message)
     if state.plan is None or not state.complete:

@@ -1,0 +1,101 @@
+"""How many connections, and how a run is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from uploader.transfer.pace import CEILING, ConnectionPace
+from uploader.transfer.stop import Stop, Stopped
+
+
+def settle(pace: ConnectionPace, rate_at: Callable[[int], float], ticks: int = 60) -> int:
+    """The number of connections after so many looks at a line that gives `rate_at(connections)`."""
+    for _ in range(ticks):
+        pace.observe(rate_at(pace.limit), pace.limit)
+    return pace.limit
+
+
+def test_it_climbs_to_the_ceiling_while_that_helps() -> None:
+    assert settle(ConnectionPace(), lambda n: 1e6 * n, ticks=30) == CEILING
+
+
+@pytest.mark.parametrize("enough", [4, 8, 16])
+def test_it_does_not_go_far_beyond_what_helps(enough: int) -> None:
+    pace = ConnectionPace()
+    assert enough * 0.5 <= settle(pace, lambda n: 1e6 * min(n, enough)) <= enough * 1.8
+
+
+def test_it_halves_on_trouble_and_comes_back() -> None:
+    pace = ConnectionPace()
+    assert settle(pace, lambda n: 1e6 * n, ticks=30) == CEILING
+    pace.trouble()
+    assert pace.limit == CEILING // 2
+    assert settle(pace, lambda n: 1e6 * n) == CEILING
+
+
+def test_trouble_never_stops_it_altogether() -> None:
+    pace = ConnectionPace(1)
+    for _ in range(9):
+        pace.trouble()
+    assert pace.limit == 1
+
+
+def test_a_fixed_number_is_kept() -> None:
+    pace = ConnectionPace(6)
+    assert settle(pace, lambda n: 1e6 * n) == 6
+    pace.trouble()
+    assert pace.limit == 3
+    assert settle(pace, lambda n: 1e6 * n) == 6
+
+
+def test_idle_connections_say_nothing_about_the_line() -> None:
+    pace = ConnectionPace()
+    for _ in range(50):
+        pace.observe(0.0, 1)
+    assert pace.limit == 4
+
+
+@pytest.mark.anyio
+async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
+    stop = Stop()
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            with stop.ends():
+                await anyio.sleep_forever()
+        except Stopped:
+            ended.append("wait")
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            stop.ask()
+        with pytest.raises(Stopped), stop.ends():
+            await anyio.sleep_forever()
+    assert ended == ["wait"]
+
+
+@pytest.mark.anyio
+async def test_cancellation_by_the_host_is_no_wish_to_stop() -> None:
+    stop = Stop()
+    with anyio.move_on_after(0) as scope, stop.ends():
+        await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert not stop.asked
+
+
+@pytest.mark.anyio
+async def test_the_grace_period_ends_by_itself_or_by_force() -> None:
+    stop = Stop()
+    with anyio.fail_after(5):
+        stop.ask()
+        await stop.expired(0.01)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stop.expired, 3600)
+            await anyio.wait_all_tasks_blocked()
+            stop.force()
