@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 CHUNK = 1 << 20
@@ -40,6 +41,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
+@cache
 def md5_of_zeros(size: int) -> str:
     """The MD5 of so many zero bytes (a multiple of 1 MiB), without reading a file."""
     digest = hashlib.md5(usedforsecurity=False)

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,18 @@ import anyio
 import click
 import platformdirs
 
-from uploader.errors import FigupError
+from uploader.cli import units
+from uploader.cli.options import Figures
+from uploader.errors import UsageError
 from uploader.sandbox.home import kept_token
 from uploader.sandbox.parts import PartPlan, Uniform, read_plan
 from uploader.sandbox.server import running
-from uploader.sandbox.settings import Delays, Settings, parse_size
+from uploader.sandbox.settings import Delays, Settings
 
-
-class _Parsed(click.ParamType[Any]):
-    """A value that a function reads from text, raising ValueError when it cannot."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 10**9:
-        message = f"{text!r} is no number of seconds"
-        raise ValueError(message)
-    return value
-
-
-SIZE = _Parsed("size", parse_size)
-SECONDS = _Parsed("seconds", _seconds)
-SECONDS_OR_NEVER = _Parsed("seconds|never", lambda text: -1.0 if text == "never" else _seconds(text))
-PLAN = _Parsed("plan", lambda text: read_plan(text, parse_size))
+SIZE = Figures("size", units.parse_size)
+SECONDS = Figures("time", units.parse_duration)
+SECONDS_OR_NEVER = Figures("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
+PLAN = Figures("plan", lambda text: read_plan(text, units.parse_size))
 
 
 def _default_directory() -> Path:
@@ -115,34 +91,28 @@ def sandbox(
 
     Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. Items have a page in
     the browser at the same port. All it acknowledged is kept over restarts and kills. Sizes are written 10MiB
-    (binary) or 20GB (decimal), times in seconds.
+    (binary) or 20GB (decimal), times 1.5 (seconds) or 2min.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="figup sandbox: %(message)s")
     directory = (directory or _default_directory()).absolute()
     delays = {name: options.pop(f"{name}_delay") for name in ("created", "checking", "success", "moving", "md5")}
     if delays["md5"] < 0:
         delays["md5"] = None
-    try:
-        if part_size < 1:
-            message = "--part-size must be at least 1 byte"
-            raise click.UsageError(message)
-        if not token:
-            token = kept_token(directory)
-            click.echo(f"token {token}", err=True)
-        settings = Settings(
-            directory=directory,
-            token=token,
-            part_plan=part_plan or Uniform(part_size),
-            delays=Delays(**delays),
-            quota_status=int(quota_status),
-            auth_status=int(auth_status),
-            **options,
-        )
-        anyio.run(_serve, settings)
-    except FigupError as error:
-        hint = f" {error.hint}" if error.hint else ""
-        click.echo(f"figup: {error.message}.{hint}", err=True)
-        sys.exit(error.exit_status)
+    if part_size < 1:
+        raise UsageError("--part-size must be at least 1 byte")
+    if not token:
+        token = kept_token(directory)
+        click.echo(f"token {token}", err=True)
+    settings = Settings(
+        directory=directory,
+        token=token,
+        part_plan=part_plan or Uniform(part_size),
+        delays=Delays(**delays),
+        quota_status=int(quota_status),
+        auth_status=int(auth_status),
+        **options,
+    )
+    anyio.run(_serve, settings)
 
 
 async def _serve(settings: Settings) -> None:

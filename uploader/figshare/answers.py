@@ -83,14 +83,14 @@ def value_or_problem(answer: Answer, reader: Reader[T], peer: Peer, url: str, no
         return _success(answer, reader, peer)
     if 300 <= answer.status < 400:
         raise _moved(answer, peer, url)
-    if answer.is_html and answer.status < 500 and peer.is_api:
+    if is_passing_status(answer.status) or answer.status >= 500:
+        return passing_problem(answer, peer, now)
+    if answer.is_html and peer.is_api:
         return _foreign(answer, peer)
     if answer.status == 404 and reader.missing is not None:
         return reader.missing()
     if answer.status == 409 and reader.lockable:
         raise PartLocked(f"{peer.name} answered 409 for {reader.what}")
-    if is_passing_status(answer.status) or answer.status >= 500:
-        return passing_problem(answer, peer, now)
     raise _refusal(answer, reader, peer)
 
 

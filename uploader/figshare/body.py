@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import select
+import socket
+import struct
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
@@ -15,6 +18,8 @@ from aiohttp.abc import AbstractStreamWriter
 if sys.platform == "linux":
     import fcntl
     import termios
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 Chunk = bytes | memoryview
 Chunks = Callable[[], AsyncIterator[Chunk]]
@@ -135,8 +140,8 @@ class PartBody(aiohttp.Payload):
     def _handle(self) -> int:
         if self._transport is None or self._transport.is_closing():
             return -1
-        socket = self._transport.get_extra_info("socket")
-        return -1 if socket is None else int(socket.fileno())
+        handle = self._transport.get_extra_info("socket")
+        return -1 if handle is None else int(handle.fileno())
 
     def taken_whole(self) -> None:
         """The server says it has all of it."""
@@ -152,8 +157,18 @@ class PartBody(aiohttp.Payload):
         self.abort()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        """Drops the connection with a reset, so that the server lets go of the part's lock at once.
+
+        Without it the kernel would go on sending what it holds, to whoever has stopped reading.
+        """
+        transport = self._transport
+        if transport is None:
+            return
+        handle = transport.get_extra_info("socket")
+        if handle is not None and not transport.is_closing():
+            with contextlib.suppress(OSError):
+                handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
 
     async def closed(self) -> None:
         """Waits until `chunks` is done with; the writer task must have been cancelled or ended."""

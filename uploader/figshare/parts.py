@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from uploader.errors import ProtocolViolation
-from uploader.figshare.wire import MAX_ID, NotJson, Part, Upload
+from uploader.figshare import wire
+from uploader.figshare.wire import MAX_ID, Part, Upload
 
 MAX_PARTS = 1_000_000
 
@@ -100,10 +101,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
     """Raises from outside the handlers, so that no context keeps the body alive or shows it."""
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError:
-        wrong_shape = True
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        wrong_shape = False
-    if wrong_shape:
-        raise ProtocolViolation(f"the upload service answered with something else than {what}")
-    raise NotJson("not JSON")
+        pass
+    wire.decode(body)
+    raise ProtocolViolation(f"the upload service answered with something else than {what}")

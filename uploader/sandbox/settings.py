@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from uploader.sandbox.parts import PartPlan, Uniform
-
-_UNITS = {
-    "": 1, "b": 1,
-    "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12, "tb": 10**12,
-    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
-}  # fmt: skip
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of "20GB" (decimal), "10MiB" (binary), "5M" (decimal) or a plain number; ValueError otherwise."""
-    match = _SIZE.fullmatch(text)
-    if match is None or match[2].lower() not in _UNITS:
-        message = f"{text!r} is not a size; write 1048576, 10MiB or 20GB"
-        raise ValueError(message)
-    unit = _UNITS[match[2].lower()]
-    if "." not in match[1]:
-        return int(match[1]) * unit
-    return round(float(match[1]) * unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

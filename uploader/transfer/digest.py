@@ -137,11 +137,11 @@ class Digest:
             )
 
     def _advance(self, count: int) -> None:
+        self._position += count
+        if self._waiting:
+            self._loop.call_soon_threadsafe(self._tell_moved)
         with self._turn:
-            self._position += count
             while self._position >= self._front + AHEAD and not self._stopped:
                 self._turn.wait()
             if self._stopped:
                 raise _Stop
-        if self._waiting:
-            self._loop.call_soon_threadsafe(self._tell_moved)
