@@ -33,7 +33,7 @@ class Context:
     hasher: Hasher
     log: RequestLog
     disk: ThreadPoolExecutor
-    now: Callable[[], float] = time.time
+    now: Callable[[], float]
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
     """Host and port of the API."""

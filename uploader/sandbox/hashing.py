@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import sqlite3
 import threading
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import anyio.to_thread
 
 from uploader.sandbox import files_db
 from uploader.sandbox.blobs import Blobs
@@ -21,10 +22,11 @@ log = logging.getLogger(__name__)
 class Hasher:
     """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked."""
 
-    def __init__(self, db: Database, blobs: Blobs, *, never: bool) -> None:
+    def __init__(self, db: Database, blobs: Blobs, *, never: bool, now: Callable[[], float]) -> None:
         self._db = db
         self._blobs = blobs
         self._never = never
+        self._now = now
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-md5")
         self._stopped = threading.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -47,7 +49,7 @@ class Hasher:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._thread.shutdown(cancel_futures=True)
+        await anyio.to_thread.run_sync(self._thread.shutdown)
 
     async def _hash(self, file: File) -> None:
         md5: str | None = None
@@ -63,8 +65,4 @@ class Hasher:
                 return
             if md5 is None:
                 return
-        await self._db.run(_note, file.id, md5)
-
-
-def _note(db: sqlite3.Connection, file_id: int, md5: str | None) -> None:
-    files_db.hashed(db, file_id, md5, time.time())
+        await self._db.run(files_db.hashed, file.id, md5, self._now())

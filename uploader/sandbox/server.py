@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -40,45 +42,56 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """Run a sandbox for as long as the block lasts. For asyncio.
+async def running(settings: Settings, *, now: Callable[[], float] = time.time) -> AsyncIterator[Running]:
+    """Run a sandbox for as long as the block lasts. For asyncio. `now` gives seconds since the epoch.
 
     SandboxBusy when another one has the directory, SandboxUnusable when the directory, the request log or an
     address cannot be used.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        home = Home(settings.directory)
-        await anyio.to_thread.run_sync(home.open)
-        stack.callback(home.close)
-        context = await _context(settings, home, stack)
-        last = await anyio.to_thread.run_sync(home.ports)
-        api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
-        upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
-        context.listening, context.upload_port = _host(*api), upload[1]
-        at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
-        note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
-        await anyio.to_thread.run_sync(home.keep_ports, api[1], upload[1])
-        await anyio.to_thread.run_sync(home.announce, note)
-        await context.hasher.resume()
-        yield at
+    stack = contextlib.AsyncExitStack()
+    try:
+        yield await _start(settings, stack, now)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await stack.aclose()
 
 
-async def _context(settings: Settings, home: Home, stack: contextlib.AsyncExitStack) -> Context:
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Callable[[], float]) -> Running:
+    """Open everything and listen; `stack` undoes it."""
+    home = Home(settings.directory)
+    await anyio.to_thread.run_sync(home.open)
+    stack.push_async_callback(anyio.to_thread.run_sync, home.close)
+    context = await _context(settings, home, stack, now)
+    last = await anyio.to_thread.run_sync(home.ports)
+    api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
+    upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
+    context.listening, context.upload_port = _host(*api), upload[1]
+    at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
+    note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
+    await anyio.to_thread.run_sync(home.keep_ports, api[1], upload[1])
+    await anyio.to_thread.run_sync(home.announce, note)
+    await context.hasher.resume()
+    return at
+
+
+async def _context(
+    settings: Settings, home: Home, stack: contextlib.AsyncExitStack, now: Callable[[], float]
+) -> Context:
     """Open the store. What it opens is closed by `stack`."""
     disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="sandbox-disk")
-    stack.callback(disk.shutdown)
+    stack.push_async_callback(anyio.to_thread.run_sync, functools.partial(disk.shutdown))
     db = Database(home.database)
-    stack.callback(db.close)
+    stack.push_async_callback(anyio.to_thread.run_sync, db.close)
     await db.open()
     blobs = Blobs(home.files)
-    hasher = Hasher(db, blobs, never=settings.delays.md5 is None)
+    hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now)
     stack.push_async_callback(hasher.close)
     log = RequestLog(settings.request_log)
-    stack.callback(log.close)
+    stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
     known = await db.run(_known)
     await anyio.to_thread.run_sync(blobs.sweep, known)
-    return Context(settings=settings, db=db, blobs=blobs, hasher=hasher, log=log, disk=disk)
+    return Context(settings=settings, db=db, blobs=blobs, hasher=hasher, log=log, disk=disk, now=now)
 
 
 def _known(db: sqlite3.Connection) -> frozenset[str]:
