@@ -1,0 +1,57 @@
+"""SIGKILL at random moments, many times over: always one item, one file, equal MD5s, and no part sent twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once, check_token_stayed_home
+from tests.support.sandbox import Sandbox
+
+KILLS = 12
+"""Kills that one upload has to live through, at most; it often ends before."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_again_and_again_and_complete_in_the_end(
+    seed: int, bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    choice = random.Random(seed)
+    plan = choice.choice(["64KiB", "random:7", "1MiB,3,200KiB"])
+    sandbox = start_sandbox("--part-plan", plan, "--lock-linger", "0.2", "--hidden-gets", str(choice.choice([0, 2])))
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    source = tmp_path / "dätä set.bin"
+    source.write_bytes(random.Random(seed).randbytes(3_000_000 + seed))
+    command = ["upload", str(source), "--json", "--limit-rate", "2M", "--api-rate", "1000", "--settle-timeout", "2"]
+    for _ in range(KILLS):
+        run = bare_figup.start(*command)
+        # From before the first request to well after the last: a run of its own takes some two seconds.
+        time.sleep(choice.uniform(0.2, 1.6))
+        run.kill()
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, source)
+    check_token_stayed_home(sandbox)
+    assert bare_figup.run("jobs", "--json").expect(0).events[0]["state"] == "finished"
+
+
+def test_both_sides_killed_at_once(bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
+    sandbox = start_sandbox("--part-size", "64KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    source = tmp_path / "a.bin"
+    source.write_bytes(os.urandom(3_000_000))
+    run = bare_figup.start("upload", str(source), "--limit-rate", "1500k")
+    deadline = time.monotonic() + 20
+    while len(sandbox.requests(kind="put-part")) < 10:
+        assert time.monotonic() < deadline
+    sandbox.kill()
+    run.kill()
+    sandbox.start()
+    result = bare_figup.run("upload", str(source), "--json").expect(0)
+    assert result.summary["files"][0]["parts_found"] >= 1
+    check_exactly_once(sandbox, source)

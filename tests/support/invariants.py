@@ -1,0 +1,68 @@
+"""What must hold at the end of every story, whatever happened on the way; asked from the sandbox itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.support.sandbox import Sandbox
+
+
+def ask(sandbox: Sandbox, path: str) -> Any:
+    """The JSON that the sandbox's API answers for a path below /v2."""
+    request = urllib.request.Request(f"{sandbox.url}{path}", headers={"Authorization": f"token {sandbox.token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def items(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """All items of the account."""
+    rows: list[dict[str, Any]] = ask(sandbox, "/account/articles?page_size=1000")
+    return rows
+
+
+def files(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
+    """All files of an item, unfinished ones included."""
+    rows: list[dict[str, Any]] = ask(sandbox, f"/account/articles/{item_id}/files?page_size=1000")
+    return rows
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a local file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def download(sandbox: Sandbox, file: dict[str, Any]) -> bytes:
+    """The bytes that the sandbox holds."""
+    request = urllib.request.Request(file["download_url"], headers={"Authorization": f"token {sandbox.token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
+    """One item, each source in it exactly once with its very bytes, and no part sent that Figshare had."""
+    (item,) = items(sandbox)
+    held = files(sandbox, item["id"])
+    assert sorted(f["name"] for f in held) == sorted(source.name for source in sources)
+    by_name = {file["name"]: file for file in held}
+    for source in sources:
+        file = by_name[source.name]
+        assert file["computed_md5"] == md5_of(source)
+        assert file["status"] in ("ic_checking", "ic_success", "moving_to_final", "available")
+        assert hashlib.md5(download(sandbox, file), usedforsecurity=False).hexdigest() == md5_of(source)
+    check_nothing_sent_twice(sandbox)
+
+
+def check_nothing_sent_twice(sandbox: Sandbox) -> None:
+    """No part was sent that Figshare had COMPLETE."""
+    assert sandbox.requests(kind="put-part", part_before="COMPLETE") == []
+
+
+def check_token_stayed_home(sandbox: Sandbox) -> None:
+    """No token reached the upload service."""
+    assert sandbox.requests(service="upload", authorization=True) == []
