@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -121,9 +122,10 @@ class Client:
 
     # --- what it does ---------------------------------------------------------------------------------------------
 
-    async def account(self) -> Account:
+    async def account(self, *, on_event: no.Listener | None = None) -> Account:
         """Whose token this is, and how much room there is. Raises TokenRefused."""
-        return await self._api.account()
+        with self._telling(on_event):
+            return await self._api.account()
 
     async def upload(
         self,
@@ -164,23 +166,30 @@ class Client:
         name = await anyio.to_thread.run_sync(self._find_job, job)
         return await self._run(OpenJob(self._states, name), on_event)
 
-    async def cancel(self, job: str) -> Cancellation:
+    async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Give a job up: its unfinished remote files are removed, and only those. Raises JobMissing, JobBusy."""
         name = await anyio.to_thread.run_sync(self._find_job, job)
         async with OpenJob(self._states, name) as opened:
             if opened.state.finished:
                 raise UsageError(f"job {name} is finished: there is nothing to give up")
             self._check_endpoint(opened)
-            removed, kept = await cancel_transfers(make_run(opened, self._around(None)))
+            with self._telling(on_event):
+                removed, kept = await cancel_transfers(make_run(opened, self._around(on_event)))
             state = opened.state
             return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
 
     async def verify(
-        self, item: int, paths: Paths, *, on_result: Callable[[Comparison], None] | None = None
+        self,
+        item: int,
+        paths: Paths,
+        *,
+        on_result: Callable[[Comparison], None] | None = None,
+        on_event: no.Listener | None = None,
     ) -> list[Comparison]:
         """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing."""
         given = [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
-        return await verify(self._api, item, given, on_result or (lambda _: None))
+        with self._telling(on_event):
+            return await verify(self._api, item, given, on_result or (lambda _: None))
 
     def stop(self) -> None:
         """Stop what is running in good order: parts under way may finish within the grace period, then it raises
@@ -196,15 +205,12 @@ class Client:
         async with job:
             self._check_endpoint(job)
             if job.state.finished:
-                await confirm_finished(self._api, job.state)
+                with self._telling(on_event):
+                    await confirm_finished(self._api, job.state)
                 meter = Meter(job.state.transfers)
                 return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
-            around = self._around(on_event)
-            self._listeners.append(around.notify)
-            try:
-                return await run_job(job, around)
-            finally:
-                self._listeners.remove(around.notify)
+            with self._telling(on_event):
+                return await run_job(job, self._around(on_event))
 
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan
@@ -224,6 +230,18 @@ class Client:
             notify=on_event or (lambda _: None),
             stop=self._stop,
         )
+
+    @contextmanager
+    def _telling(self, on_event: no.Listener | None) -> Iterator[None]:
+        """Whoever listens is told of API requests that are tried again."""
+        if on_event is None:
+            yield
+            return
+        self._listeners.append(on_event)
+        try:
+            yield
+        finally:
+            self._listeners.remove(on_event)
 
     def _on_retry(self, reason: str, delay: float) -> None:
         for notify in self._listeners:

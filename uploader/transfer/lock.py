@@ -9,9 +9,11 @@ lease of a different machine watches the lease, and takes it over only when it h
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import secrets
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -136,11 +138,7 @@ class JobLock:
             self._fd = -1
 
     def _read_lease(self) -> Lease | None:
-        data = self._disk.read(self._lease_path)
-        try:
-            return msgspec.json.decode(data, type=Lease) if data else None
-        except msgspec.MsgspecError:
-            return None
+        return _decoded(self._disk.read(self._lease_path))
 
     def _write_lease(self) -> None:
         self._disk.replace(self._lease_path, msgspec.json.encode(self._lease))
@@ -149,3 +147,33 @@ class JobLock:
         current = self._read_lease()
         if current is not None and current.nonce == self._lease.nonce:
             self._lease_path.unlink(missing_ok=True)
+
+
+def holder(folder: Path, disk: Disk) -> str | None:
+    """Who works on a job, in words for a person; None when nobody does. Only looks, so that it disturbs nobody."""
+    path = folder / "lease"
+    lease = _decoded(disk.read(path))
+    if lease is None:
+        return None
+    with state_errors(path):
+        age = time.time() - path.stat().st_mtime if path.exists() else math.inf
+    if age > STILL_BEATS * BEAT or (lease.machine == machine_id() and not _is_alive(lease.pid)):
+        return None
+    return lease.holder()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _decoded(data: bytes | None) -> Lease | None:
+    try:
+        return msgspec.json.decode(data, type=Lease) if data else None
+    except msgspec.MsgspecError:
+        return None
