@@ -57,7 +57,9 @@ class Display:
             self._console.failure(Failure(notice.code, shown(notice.message), hint, notice.path, 1))
             return
         self._event(notice)
-        if isinstance(notice, no.FileStarted) and self._progress is not None:
+        if isinstance(notice, no.FileVerified):
+            self._count_verified(notice)
+        elif isinstance(notice, no.FileStarted) and self._progress is not None:
             self._progress.started(notice)
         elif not self._console.json:
             self._remark(notice)
@@ -79,6 +81,15 @@ class Display:
             self._event(notice)
         if self._progress is not None:
             self._progress.take(notice)
+
+    def _count_verified(self, notice: no.FileVerified) -> None:
+        """The run may end before it tells its progress again, and the last line is to be true."""
+        latest = self._latest
+        if latest is not None and self._progress is not None:
+            active = tuple(file for file in latest.active if file.path != notice.path)
+            done = min(latest.files_done + 1, latest.files_total)
+            self._latest = msgspec.structs.replace(latest, files_done=done, active=active)
+            self._progress.take(self._latest)
 
     def _event(self, notice: no.AnyNotice) -> None:
         fields: dict[str, Any] = msgspec.to_builtins(notice)
@@ -114,4 +125,8 @@ def display_for(console: Console, *, no_progress: bool) -> Display:
     """The display that suits where stderr goes."""
     if console.json or console.quiet or no_progress or sys.stderr is None:
         return Display(console, None)
+    if sys.stderr.isatty():
+        from uploader.cli.bars import Bars
+
+        return Display(console, Bars(console.outlet))
     return Display(console, Lines(console.note))

@@ -29,7 +29,7 @@ def progress_line(progress: no.Progress) -> str:
     left = time_left(progress)
     if progress.active and all(file.waiting for file in progress.active):
         pieces.append("waiting for Figshare's checksum")
-    else:
+    elif progress.files_done < progress.files_total:
         pieces.append(units.show_rate(progress.rate or 0.0))
         if left is not None:
             pieces.append(f"{units.show_duration(left)} left")

@@ -149,7 +149,7 @@ def _explain(status: int, folder: Path, port: int) -> None:
         raise SandboxBusy(f"another sandbox runs on {folder}")
     if port and f":{port}: " in reason:
         raise PortTaken(
-            f"the sandbox's port {port} is used by another program: {reason}",
+            f"the sandbox's port {port} is used by another program",
             hint=f"Stop that program; or remove {folder / 'ports'}, and jobs of this sandbox have to be begun anew.",
         )
     raise SandboxFailed(f"the sandbox on {folder} did not start: {reason}", hint=f"See {folder / 'sandbox.log'}.")

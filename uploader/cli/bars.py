@@ -1,0 +1,179 @@
+"""Bars: progress on a terminal, one bar for the whole job and one for each file under way. Drawn by the outlet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.utils import disp_len, disp_trim
+
+from uploader.cli import units
+from uploader.cli.lines import time_left
+from uploader.cli.outlet import Outlet
+from uploader.transfer import notices as no
+from uploader.transfer.source import shown
+
+WAITING = "waiting for Figshare's checksum"
+_SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
+_WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
+_TOTAL = _SENDING + ", {connections}"
+_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, " + WAITING
+_WINDOW = 10.0
+"""Seconds over which a file's rate is averaged."""
+_ROWS_KEPT = 3
+"""Lines of the terminal that bars leave free."""
+
+
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that is told its rate and the time left instead of guessing them from when it was drawn."""
+
+    monitor_interval = 0
+
+    def __init__(self, name: str, total: int, position: int, style: str) -> None:
+        self.rate: float | None = None
+        self.left: float | None = None
+        self.connections = ""
+        self.waited = 0.0
+        self._name = name
+        super().__init__(
+            total=total, position=position, bar_format=style, leave=False, dynamic_ncols=True, file=sys.stderr,
+            unit="B", unit_scale=True,
+        )  # fmt: skip
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the style may name."""
+        known = dict(super().format_dict)
+        columns = known["ncols"] or 80
+        return {
+            **known,
+            "prefix": fitting(self._name, max(6, columns // 4)),
+            "percent": 100 * known["n"] // known["total"] if known["total"] else 100,
+            "speed": units.show_rate(self.rate) if self.rate is not None else "-",
+            "left": units.show_duration(self.left) if self.left is not None else "?",
+            "waited": f"{self.waited:.0f} s",
+            "done": units.show_bytes(known["n"]),
+            "size": units.show_bytes(known["total"]),
+            "connections": self.connections,
+        }
+
+    def show(self, done: int, style: str) -> None:
+        """Draw it."""
+        self.n, self.bar_format = done, style
+        self.refresh()
+
+
+def fitting(name: str, columns: int) -> str:
+    """A name in at most so many columns of a terminal; wide characters take two. The end, which tells more, stays."""
+    name = shown(name)
+    if disp_len(name) <= columns:
+        return name
+    tail = name
+    while tail and disp_len(tail) > columns // 2:
+        tail = tail[1:]
+    head: str = disp_trim(name, columns - disp_len(tail) - 1)
+    return f"{head}…{tail}"
+
+
+class _Speed:
+    """Bytes a second of one file, lately."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def __call__(self, now: float, done: int) -> float | None:
+        if self._samples and done < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
+            self._samples.popleft()
+        (then, before) = self._samples[0]
+        return (done - before) / (now - then) if now > then else None
+
+
+class Bars:
+    """Progress on a terminal. Called on the loop; everything that draws is done by the outlet's thread."""
+
+    def __init__(self, outlet: Outlet, clock: Callable[[], float] = time.monotonic) -> None:
+        self._outlet = outlet
+        self._clock = clock
+        self._total: Bar | None = None
+        self._bars: dict[str, Bar] = {}
+        self._speeds: dict[str, _Speed] = {}
+        self._waiting: dict[str, float] = {}
+
+    def started(self, notice: no.FileStarted) -> None:
+        """What was there already is no speed."""
+        self._outlet.do(lambda: self._forget_speed(notice.path))
+
+    def take(self, notice: no.Progress) -> None:
+        """Draw it, unless the terminal is held up: there will be a newer one."""
+        now = self._clock()
+        if not self._outlet.held_up:
+            self._outlet.do(lambda: self._draw(notice, now))
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._outlet.do(self._close)
+
+    def _draw(self, progress: no.Progress, now: float) -> None:
+        total = self._total or self._open(progress)
+        total.rate, total.left = progress.rate, time_left(progress)
+        total.connections = units.show_count(progress.connections, "connection")
+        waiting = bool(progress.active) and all(file.waiting for file in progress.active)
+        total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL)
+        active = {file.path for file in progress.active}
+        for path in [path for path in self._bars if path not in active]:
+            self._bars.pop(path).close()
+            self._forget_speed(path)
+        for file in progress.active:
+            self._draw_file(file, now)
+
+    def _forget_speed(self, path: str) -> None:
+        self._speeds.pop(path, None)
+
+    def _draw_file(self, file: no.ActiveFile, now: float) -> None:
+        bar = self._bars.get(file.path) or self._bar_for(file)
+        if bar is None:
+            return
+        bar.rate = self._speeds.setdefault(file.path, _Speed())(now, file.bytes_done)
+        bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
+        if file.waiting:
+            bar.waited = now - self._waiting.setdefault(file.path, now)
+        bar.show(file.bytes_done, _WAITING if file.waiting else _SENDING)
+
+    def _bar_for(self, file: no.ActiveFile) -> Bar | None:
+        """A new bar on the first free line; None when the terminal is full."""
+        taken = {-bar.pos for bar in self._bars.values()}
+        line = next(line for line in range(1, len(taken) + 2) if line not in taken)
+        if line > _rows() - _ROWS_KEPT:
+            return None
+        self._bars[file.path] = bar = Bar(file.name, file.size, line, _SENDING)
+        return bar
+
+    def _open(self, progress: no.Progress) -> Bar:
+        # The lock that tqdm would make of its own accord is one between processes, which not every machine has.
+        Bar.set_lock(threading.RLock())
+        self._outlet.above = lambda line: Bar.write(line, file=sys.stderr)
+        self._total = Bar("total", progress.bytes_total, 0, _TOTAL)
+        return self._total
+
+    def _close(self) -> None:
+        for bar in (*self._bars.values(), *((self._total,) if self._total is not None else ())):
+            bar.close()
+        self._bars, self._total = {}, None
+        self._outlet.above = None
+
+
+def _rows() -> int:
+    """Lines of the terminal."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).lines or 24
+    except OSError:
+        return 24
