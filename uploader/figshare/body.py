@@ -165,7 +165,7 @@ class PartBody(aiohttp.Payload):
         if transport is None:
             return
         handle = transport.get_extra_info("socket")
-        if handle is not None and not transport.is_closing():
+        if handle is not None:
             with contextlib.suppress(OSError):
                 handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()

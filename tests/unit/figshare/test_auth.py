@@ -1,0 +1,230 @@
+"""Where the token is found, kept and forgotten."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader.errors import NoToken, StateUnusable, TokenFileExposed, UsageError
+from uploader.figshare import auth
+from uploader.figshare.auth import Token, find_token, forget_token, store_token
+
+ENDPOINT = "https://api.figshare.com/v2"
+OTHER = "http://127.0.0.1:1/v2"
+
+
+class Ring:
+    """A keyring package with one backend in memory."""
+
+    def __init__(self, priority: float = 5) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+        self.broken = False
+        self.package = types.ModuleType("keyring")
+        self.errors = types.ModuleType("keyring.errors")
+        self.errors.KeyringError = type("KeyringError", (Exception,), {})  # type: ignore[attr-defined]
+        backend = types.SimpleNamespace(priority=priority, name="memory")
+        for name, value in {
+            "errors": self.errors,
+            "get_keyring": lambda: backend,
+            "get_password": lambda service, user: self._do(lambda: self.kept.get((service, user))),
+            "set_password": lambda service, user, secret: self._do(
+                lambda: self.kept.__setitem__((service, user), secret)
+            ),
+            "delete_password": lambda service, user: self._do(lambda: self._delete(service, user)),
+        }.items():
+            setattr(self.package, name, value)
+
+    def _do(self, action: Any) -> Any:
+        if self.broken:
+            raise self.errors.KeyringError("locked")
+        return action()
+
+    def _delete(self, service: str, user: str) -> None:
+        if self.kept.pop((service, user), None) is None:
+            raise self.errors.KeyringError("not found")
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> Ring:
+        monkeypatch.setitem(sys.modules, "keyring", self.package)
+        monkeypatch.setitem(sys.modules, "keyring.errors", self.errors)
+        return self
+
+
+@pytest.fixture(autouse=True)
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real one of this machine is left alone; importing it fails as if it were not installed."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+
+@pytest.fixture(autouse=True)
+def open_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def find(config: Path, *, token_file: Path | None = None, environ: dict[str, str] | None = None) -> auth.FoundToken:
+    return find_token(token_file=token_file, endpoint=ENDPOINT, environ=environ or {}, config_dir=config)
+
+
+def secret_file(path: Path, text: str = "s3cret\n", mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring().use(monkeypatch)
+    token_file = secret_file(tmp_path / "token", "of-file\n")
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    store_token(Token("of-store"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    ring.use(monkeypatch)
+    store_token(Token("of-ring"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    environ = {"FIGSHARE_TOKEN": "of-env"}
+
+    def revealed(**kwargs: Any) -> tuple[str, str]:
+        found = find(tmp_path, **kwargs)
+        return found.token.reveal(), found.origin
+
+    assert revealed(token_file=token_file, environ=environ) == ("of-file", f"the token file {token_file}")
+    assert revealed(environ=environ) == ("of-env", "the environment variable FIGSHARE_TOKEN")
+    assert revealed() == ("of-ring", "the keyring (memory)")
+    ring.kept.clear()
+    assert revealed() == ("of-store", f"the file {tmp_path / 'tokens.json'}")
+
+
+def test_no_token_anywhere(tmp_path: Path) -> None:
+    with pytest.raises(NoToken, match="no token for https"):
+        find(tmp_path)
+
+
+def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoToken, match="does not exist"):
+        find(tmp_path, token_file=tmp_path / "none", environ={"FIGSHARE_TOKEN": "x"})
+
+
+def test_a_token_file_that_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(NoToken, match="cannot read"):
+        find(tmp_path, token_file=tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o610])
+def test_a_token_file_for_others_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    path = secret_file(tmp_path / "token", mode=mode)
+    with pytest.raises(TokenFileExposed) as caught:
+        find(tmp_path, token_file=path)
+    assert f"chmod 600 {path}" in (caught.value.hint or "")
+
+
+def test_an_exposed_store_is_refused_too(tmp_path: Path) -> None:
+    store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    (tmp_path / "tokens.json").chmod(0o644)
+    with pytest.raises(TokenFileExposed):
+        find(tmp_path)
+
+
+def test_a_token_may_come_through_a_pipe(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from uploader.figshare.auth import find_token\n"
+        "found = find_token(token_file=Path('/dev/stdin'), endpoint='x', environ={}, config_dir=Path('/nowhere'))\n"
+        "print(found.token.reveal())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], input="piped\n", capture_output=True, text=True, check=True)
+    assert run.stdout == "piped\n"
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "two words", "a\nb", "a\x00b", "snow☃", "a\x7fb", "x" * 5000, "\x85a b"])
+def test_garbled_tokens(tmp_path: Path, text: str) -> None:
+    path = secret_file(tmp_path / "token", text)
+    with pytest.raises(UsageError) as caught:
+        find(tmp_path, token_file=path)
+    assert str(path) in str(caught.value)
+    if text.strip():
+        assert text.strip() not in str(caught.value)
+    with pytest.raises(UsageError, match="FIGSHARE_TOKEN"):
+        find(tmp_path, environ={"FIGSHARE_TOKEN": text})
+
+
+def test_the_store_keeps_each_endpoint_and_is_private(tmp_path: Path) -> None:
+    config = tmp_path / "a" / "figup"
+    assert "tokens.json" in store_token(Token("one"), endpoint=ENDPOINT, config_dir=config, environ={})
+    store_token(Token("two"), endpoint=OTHER, config_dir=config, environ={})
+    assert stat.S_IMODE(config.stat().st_mode) == 0o700
+    assert stat.S_IMODE((config / "tokens.json").stat().st_mode) == 0o600
+    assert [path.name for path in config.iterdir()] == ["tokens.json"]
+    assert find(config).token.reveal() == "one"
+    found = find_token(token_file=None, endpoint=OTHER, environ={}, config_dir=config)
+    assert found.token.reveal() == "two"
+
+
+def test_the_store_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_token(Token("one"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    before = (tmp_path / "tokens.json").read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StateUnusable, match="No space left"):
+        store_token(Token("two"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    assert (tmp_path / "tokens.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens.json"]
+
+
+def test_storing_says_what_outranks_the_place(tmp_path: Path) -> None:
+    said = store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={"FIGSHARE_TOKEN": "y"})
+    assert "FIGSHARE_TOKEN is set and comes first" in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tokens": []}', '{"tokens": {"a": 1}}', "{"])
+def test_a_damaged_store_is_said(tmp_path: Path, text: str) -> None:
+    secret_file(tmp_path / "tokens.json", text)
+    with pytest.raises(UsageError, match="damaged"):
+        find(tmp_path)
+
+
+def test_the_keyring_keeps_it_out_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring().use(monkeypatch)
+    assert store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={}) == "the keyring (memory)"
+    assert ring.kept == {("figup", ENDPOINT): "x"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["broken", "keeps nothing"])
+def test_an_unusable_keyring_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    ring = Ring(priority=0 if trouble == "keeps nothing" else 5).use(monkeypatch)
+    ring.broken = trouble == "broken"
+    assert "tokens.json" in store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    assert find(tmp_path).token.reveal() == "x"
+    assert len(forget_token(endpoint=ENDPOINT, config_dir=tmp_path)) == 1
+
+
+def test_forgetting_names_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    store_token(Token("other"), endpoint=OTHER, config_dir=tmp_path, environ={})
+    Ring().use(monkeypatch)
+    store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    places = forget_token(endpoint=ENDPOINT, config_dir=tmp_path)
+    assert places == ["the keyring (memory)", f"the file {tmp_path / 'tokens.json'}"]
+    assert forget_token(endpoint=ENDPOINT, config_dir=tmp_path) == []
+    assert json.loads((tmp_path / "tokens.json").read_text())["tokens"] == {OTHER: "other"}
+
+
+def test_a_token_does_not_show_or_travel() -> None:
+    token = Token(" s3cret\n")
+    assert token.reveal() == "s3cret"
+    assert "s3cret" not in f"{token} {token!r} {token:>40} {[token]} {auth.FoundToken(token, 'x')}"
+    for travel in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+        with pytest.raises(TypeError):
+            travel(token)
+    assert not hasattr(token, "__dict__")

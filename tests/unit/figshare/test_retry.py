@@ -1,0 +1,91 @@
+"""When to ask again, and for how long."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.figshare.retry import (
+    RETRY_AFTER_CAP,
+    Backoff,
+    RetryPolicy,
+    is_passing_status,
+    parse_http_date,
+    parse_retry_after,
+)
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_passing_statuses_are_these_and_no_others() -> None:
+    assert {status for status in range(100, 600) if is_passing_status(status)} == {408, 425, 429, 500, 502, 503, 504}
+
+
+def test_delays_grow_to_the_longest() -> None:
+    backoff = Backoff(RetryPolicy(first_delay=1, max_delay=5, factor=2, elapsed_cap=100), lambda: 1.0)
+    assert [backoff.next_delay(None, 0) for _ in range(5)] == [1, 2, 4, 5, 5]
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 12))
+def test_jitter_stays_in_the_upper_half(draw: float, failures: int) -> None:
+    policy = RetryPolicy(elapsed_cap=1e9)
+    backoff = Backoff(policy, lambda: draw)
+    delays = [backoff.next_delay(None, 0) for _ in range(failures)]
+    top = min(policy.first_delay * policy.factor ** (failures - 1), policy.max_delay)
+    assert delays[-1] is not None
+    assert top / 2 <= delays[-1] <= top
+
+
+def test_the_cap_counts_from_the_first_failure() -> None:
+    backoff = Backoff(RetryPolicy(first_delay=1, elapsed_cap=10), lambda: 1.0)
+    assert backoff.next_delay(None, 5000) == 1
+    assert backoff.next_delay(None, 5008) == 2
+    assert backoff.next_delay(None, 5009) is None
+
+
+def test_the_server_is_never_asked_earlier_than_it_said() -> None:
+    backoff = Backoff(RetryPolicy(first_delay=1, elapsed_cap=100), lambda: 1.0)
+    assert backoff.next_delay(30, 0) == 30
+    assert backoff.next_delay(0.1, 0) == 2
+
+
+def test_a_wait_beyond_the_cap_is_not_begun() -> None:
+    assert Backoff(RetryPolicy(elapsed_cap=100), lambda: 1.0).next_delay(101, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("nan", None),
+        ("1e3", None),
+        ("0", 0),
+        (" 120 ", 120),
+        ("1.5", 1.5),
+        ("9" * 50, RETRY_AFTER_CAP),
+        ("9" * 5000, RETRY_AFTER_CAP),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime((NOW + timedelta(seconds=90)).astimezone(timezone(timedelta(hours=5)))), 90),
+        (format_datetime(NOW - timedelta(days=2), usegmt=True), 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_CAP),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{1,9}( [A-Z+0-9-]+)?"))
+def test_retry_after_takes_any_text(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or 0 <= seconds <= RETRY_AFTER_CAP
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    assert parse_http_date("Thu, 01 Jan 2026 12:00:00") == NOW
