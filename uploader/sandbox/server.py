@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -138,7 +139,9 @@ async def _serve(
             break
         except OSError as error:
             if port == ports[-1]:
-                message = f"cannot listen on {host}:{port}: {error.strerror or error}"
+                # asyncio puts the address into the words of a failed bind once more.
+                reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+                message = f"cannot listen on {host}:{port}: {reason}"
                 raise SandboxUnusable(message) from error
     address: tuple[str, int] = runner.addresses[0]
     return address[0], address[1]

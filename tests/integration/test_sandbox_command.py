@@ -1,0 +1,148 @@
+"""`figup sandbox` as a command: what it prints, where it keeps things, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_it_says_ready_and_nothing_else(sandbox: Sandbox) -> None:
+    assert sandbox.url.startswith("http://127.0.0.1:")
+    assert sandbox.url.endswith("/v2")
+    sandbox.stop()
+    assert sandbox.process.stdout.text == f"ready {sandbox.url}\n"
+    assert sandbox.process.stderr.text == ""
+
+
+def test_the_note_tells_others_where_it_is(sandbox: Sandbox) -> None:
+    note = sandbox.dir / "sandbox.json"
+    assert mode(note) == 0o600
+    said = json.loads(note.read_text())
+    assert (said["url"], said["token"], said["pid"]) == (sandbox.url, "t0ken", sandbox.process.pid)
+    assert urlsplit(said["upload_url"]).port != urlsplit(sandbox.url).port
+    sandbox.stop()
+    assert not note.exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_with_connections_open(start_sandbox: Start, signum: int) -> None:
+    sandbox = start_sandbox("--part-size", "1MiB")
+    api, upload = (
+        urlsplit(json.loads((sandbox.dir / "sandbox.json").read_text())[key]) for key in ("url", "upload_url")
+    )
+    with (
+        socket.create_connection((api.hostname or "", api.port or 0)) as idle,
+        socket.create_connection((upload.hostname or "", upload.port or 0)) as busy,
+    ):
+        idle.sendall(b"GET /v2/licenses HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(10)
+        busy.sendall(b"PUT /upload/x/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc")
+        began = time.monotonic()
+        sandbox.process.send_signal(signum)
+        assert sandbox.process.wait(10) == 0
+        assert time.monotonic() - began < 5
+    assert sandbox.process.stderr.text == ""
+
+
+def test_a_second_one_on_the_same_directory_is_refused(sandbox: Sandbox, bare_figup: Figup) -> None:
+    refused = bare_figup.run("sandbox", "--dir", str(sandbox.dir), "--token", "x").expect(8)
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert str(sandbox.dir) in refused.stderr
+    assert json.loads((sandbox.dir / "sandbox.json").read_text())["pid"] == sandbox.process.pid
+
+
+def test_without_a_token_one_is_made_and_kept(bare_figup: Figup) -> None:
+    tokens = []
+    for _ in range(2):
+        running = bare_figup.start("sandbox")
+        assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+        running.send_signal(signal.SIGTERM)
+        done = running.wait(10).expect(0)
+        tokens.append(done.stderr.removeprefix("token ").strip())
+    kept = bare_figup.state_dir / "sandbox" / "token"
+    assert tokens == [kept.read_text().strip()] * 2
+    assert len(tokens[0]) >= 32
+    assert mode(kept) == 0o600
+
+
+def test_the_token_may_come_from_the_environment(bare_figup: Figup) -> None:
+    bare_figup.env["FIGUP_SANDBOX_TOKEN"] = "from-env"
+    running = bare_figup.start("sandbox")
+    assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+    assert json.loads((bare_figup.state_dir / "sandbox" / "sandbox.json").read_text())["token"] == "from-env"
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(10).expect(0).stderr == ""
+
+
+def ready_at(figup: Figup) -> tuple[str, str]:
+    """Start a sandbox, stop it, and return the addresses it had."""
+    running = figup.start("sandbox", "--token", "x")
+    assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+    note = json.loads((figup.state_dir / "sandbox" / "sandbox.json").read_text())
+    running.send_signal(signal.SIGTERM)
+    running.wait(10).expect(0)
+    return note["url"], note["upload_url"]
+
+
+def test_ports_are_kept_over_a_restart_and_given_up_when_taken(bare_figup: Figup) -> None:
+    url, upload = ready_at(bare_figup)
+    assert ready_at(bare_figup) == (url, upload)
+    with socket.create_server(("127.0.0.1", urlsplit(upload).port or 0)):
+        again, other = ready_at(bare_figup)
+    assert again == url
+    assert other != upload
+
+
+def test_a_port_that_is_taken_is_told(sandbox: Sandbox, bare_figup: Figup) -> None:
+    refused = bare_figup.run("sandbox", "--token", "x", "--port", str(urlsplit(sandbox.url).port)).expect(2)
+    assert refused.stderr.count("\n") == 1
+    assert "cannot listen on 127.0.0.1:" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--part-size", "0"),
+        ("--part-plan", "1MiB,0"),
+        ("--quota", "much"),
+        ("--md5-delay", "soon"),
+        ("--dir", "/proc/none"),
+        ("--request-log", "/proc/none/log", "--token", "x"),
+        ("surplus",),
+    ],
+)
+def test_mistakes_are_one_line(bare_figup: Figup, args: tuple[str, ...]) -> None:
+    refused = bare_figup.run("sandbox", "--token", "x", *args).expect(2)
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith("figup: ")
+
+
+def test_a_database_that_is_none_is_told(bare_figup: Figup, tmp_path: Path) -> None:
+    (tmp_path / "sandbox.db").write_text("no database, but long enough to look like one" * 10)
+    refused = bare_figup.run("sandbox", "--token", "x", "--dir", str(tmp_path)).expect(2)
+    assert "sandbox.db cannot be used" in refused.stderr
+
+
+def test_all_it_keeps_is_private(sandbox: Sandbox) -> None:
+    for path in sandbox.dir.rglob("*"):
+        assert mode(path) & 0o077 == 0, path

@@ -1,0 +1,102 @@
+"""Every answer of every operation the sandbox serves, held against Figshare's own OpenAPI description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.openapi import validate_request, validate_response
+from tests.support.sandbox_api import Api, sandbox_api
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = "/account/articles"
+ITEM = f"{ITEMS}/{{article_id}}"
+FILES = f"{ITEM}/files"
+FILE = f"{FILES}/{{file_id}}"
+
+
+class Checked:
+    """Calls the sandbox, and checks request and answer."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def __call__(
+        self, method: str, template: str, path: str, expected: int, body: Any = None, *, strangers: bool = False
+    ) -> Any:
+        if body is not None and expected < 400:
+            validate_request(method, template, body)
+        headers = {} if strangers else None
+        status, answer = await self._api.call(method, path, body, headers=headers)
+        assert status == expected, (method, path, answer)
+        validate_response(method, template, status, answer)
+        return answer
+
+
+FULL_ITEM = {
+    "title": "Everything", "description": "d", "tags": ["a"], "references": ["https://example.org"],
+    "related_materials": [{"identifier": "10.1/x", "identifier_type": "DOI", "relation": "IsSupplementTo"}],
+    "categories": [24418], "authors": [{"name": "Ann Bee"}], "custom_fields_list": [{"name": "k", "value": "v"}],
+    "defined_type": "dataset", "funding": "f", "funding_list": [{"title": "g"}], "license": 1,
+    "resource_doi": "10.1/x", "resource_title": "t", "timeline": {"firstOnline": "2020-01-01"},
+}  # fmt: skip
+
+
+async def test_items(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        call = Checked(api)
+        for body in ({"title": "Only a title"}, FULL_ITEM):
+            made = await call("POST", ITEMS, "/account/articles", 201, body)
+            item = f"/account/articles/{made['entity_id']}"
+            await call("GET", ITEM, item, 200)
+            await call("PUT", ITEM, item, 205, {"title": "Another"})
+            await call("PATCH", ITEM, item, 205, {"tags": ["b"]})
+            await call("GET", ITEM, item, 200)
+        await call("GET", ITEMS, "/account/articles", 200)
+        await call("GET", ITEMS, "/account/articles?limit=1&page=1", 422)
+        await call("POST", ITEMS, "/account/articles", 422, {"title": "x"})
+        await call("POST", ITEMS, "/account/articles", 404, {"title": "abc", "categories": [1]})
+        await call("PUT", ITEM, item, 422, {"title": "x"})
+        await call("PATCH", ITEM, item, 422, {"title": "x"})
+        await call("DELETE", ITEM, item, 204)
+        for method in ("GET", "DELETE", "PUT", "PATCH"):
+            await call(method, ITEM, item, 404, {"title": "abc"} if method.startswith("P") else None)
+
+
+async def test_files(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        call = Checked(api)
+        item = await api.item()
+        made = await call("POST", FILES, f"{item}/files", 201, {"name": "a.csv", "size": 4, "folder_path": "/a/b"})
+        file = made["location"]
+        await call("GET", FILE, file, 200)
+        await call("POST", FILE, file, 400)
+        await api.put(await api.upload_url(file), 1, b"0123")
+        await call("POST", FILE, file, 202)
+        await api.available(file)
+        await call("GET", FILE, file, 200)
+        await call("GET", FILES, f"{item}/files", 200)
+        await call("GET", FILES, f"{item}/files?page_size=0", 422)
+        await call("GET", ITEM, item, 200)
+        await call("POST", FILES, f"{item}/files", 422, {"name": "a.csv"})
+        await call("DELETE", FILE, file, 204)
+        for method in ("GET", "POST", "DELETE"):
+            await call(method, FILE, file, 404)
+        linked = await call("POST", FILES, f"{item}/files", 201, {"link": "https://example.org/x"})
+        await call("GET", FILE, linked["location"], 200)
+        await call("GET", ITEM, item, 200)
+
+
+async def test_account_and_lists(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        call = Checked(api)
+        for path in ("/account", "/account/licenses", "/licenses", "/categories", "/account/categories", "/token"):
+            await call("GET", path, path, 200)
+        for template in ("/account", ITEMS, ITEM, FILES, FILE):
+            path = template.format(article_id=1, file_id=1)
+            await call("GET", template, path, 403, strangers=True)
+    async with sandbox_api(tmp_path / "s", auth_status=401) as api:
+        await Checked(api)("GET", "/account", "/account", 401, strangers=True)
