@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,18 +13,21 @@ from tqdm import tqdm
 from tqdm.utils import disp_len, disp_trim
 
 from uploader.cli import units
-from uploader.cli.lines import time_left
+from uploader.cli.lines import Speed, time_left
 from uploader.cli.outlet import Outlet
 from uploader.transfer import notices as no
 from uploader.transfer.source import shown
 
 WAITING = "waiting for Figshare's checksum"
 _SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
+_SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
-_TOTAL = _SENDING + ", {connections}"
+_TOTAL = _SENDING + "{connections}"
 _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, " + WAITING
-_WINDOW = 10.0
-"""Seconds over which a file's rate is averaged."""
+_TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
+_SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _SENDING_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
+"""What a style becomes on a terminal of less than _WIDE columns."""
+_WIDE = 90
 _ROWS_KEPT = 3
 """Lines of the terminal that bars leave free."""
 
@@ -43,7 +45,6 @@ class Bar(tqdm):  # type: ignore[type-arg]
         self._name = name
         super().__init__(
             total=total, position=position, bar_format=style, leave=False, dynamic_ncols=True, file=sys.stderr,
-            unit="B", unit_scale=True,
         )  # fmt: skip
 
     @property
@@ -65,7 +66,8 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
     def show(self, done: int, style: str) -> None:
         """Draw it."""
-        self.n, self.bar_format = done, style
+        narrow = (super().format_dict["ncols"] or _WIDE) < _WIDE
+        self.n, self.bar_format = done, _SHORT.get(style, style) if narrow else style
         self.refresh()
 
 
@@ -81,22 +83,6 @@ def fitting(name: str, columns: int) -> str:
     return f"{head}…{tail}"
 
 
-class _Speed:
-    """Bytes a second of one file, lately."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def __call__(self, now: float, done: int) -> float | None:
-        if self._samples and done < self._samples[-1][1]:
-            self._samples.clear()
-        self._samples.append((now, done))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
-            self._samples.popleft()
-        (then, before) = self._samples[0]
-        return (done - before) / (now - then) if now > then else None
-
-
 class Bars:
     """Progress on a terminal. Called on the loop; everything that draws is done by the outlet's thread."""
 
@@ -105,7 +91,7 @@ class Bars:
         self._clock = clock
         self._total: Bar | None = None
         self._bars: dict[str, Bar] = {}
-        self._speeds: dict[str, _Speed] = {}
+        self._speeds: dict[str, Speed] = {}
         self._waiting: dict[str, float] = {}
 
     def started(self, notice: no.FileStarted) -> None:
@@ -125,7 +111,8 @@ class Bars:
     def _draw(self, progress: no.Progress, now: float) -> None:
         total = self._total or self._open(progress)
         total.rate, total.left = progress.rate, time_left(progress)
-        total.connections = units.show_count(progress.connections, "connection")
+        connections = units.show_count(progress.connections, "connection")
+        total.connections = f", {connections}" if progress.connections else ""
         waiting = bool(progress.active) and all(file.waiting for file in progress.active)
         total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL)
         active = {file.path for file in progress.active}
@@ -142,7 +129,7 @@ class Bars:
         bar = self._bars.get(file.path) or self._bar_for(file)
         if bar is None:
             return
-        bar.rate = self._speeds.setdefault(file.path, _Speed())(now, file.bytes_done)
+        bar.rate = self._speeds.setdefault(file.path, Speed())(now, file.bytes_done)
         bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
         if file.waiting:
             bar.waited = now - self._waiting.setdefault(file.path, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio.to_thread
 
 from uploader.cli import units
-from uploader.cli.place import Place
+from uploader.cli.place import Place, states_of
 from uploader.cli.running import Session
 from uploader.transfer.events import SourcePlanned
 from uploader.transfer.folders import Target, job_name
@@ -43,10 +43,11 @@ async def show_plan(
 
 def _job(at: Place, name: str, new_job: bool) -> tuple[str, JobSummary | None]:
     """The job that the command means, and what it is so far, None for a new one."""
-    existing = None if new_job else at.states.latest(name)
+    states = states_of(at.common)
+    existing = None if new_job else states.latest(name)
     if existing is None:
-        return at.states.next_generation(name), None
-    return existing, summarise(at.states, existing)
+        return states.next_generation(name), None
+    return existing, summarise(states, existing)
 
 
 def _text(session: Session, at: Place, target: Target, state: str, done: int) -> str:

@@ -10,13 +10,29 @@ import click
 import msgspec
 
 from uploader.cli import units
+from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.place import state_dir
+from uploader.cli.place import place, recorded_endpoint, states_of
 from uploader.cli.running import Session, run
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir
+from uploader.cli.watching import look, text, watch
 from uploader.transfer.jobs import JobSummary, list_jobs
 from uploader.transfer.source import shown
+
+STATUS_HELP = """\b
+Examples:
+  figup status k3v9             the job whose id begins so
+  figup status k3v9 --watch     follow it while another process works on it
+
+\b
+Exit status: 0; with --watch 0 when the job is finished, 1 when it failed or was cancelled, and 75 when it is
+unfinished and nobody works on it.
+
+"""
+CANCEL_HELP = """\b
+Example:
+  figup cancel k3v9
+
+"""
 
 
 @click.command("jobs", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -26,21 +42,17 @@ def jobs(common: Common) -> int:
 
     Needs neither a token nor a connection.
     """
-    states = StateDir(state_dir(common), Disk())
 
     async def work(session: Session) -> int:
+        states = states_of(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
         for job in found:
-            session.console.event("job", **_fields(job))
-        session.console.result(table(found, datetime.now(UTC)) if found else f"No jobs in {states.path}")
+            fields: dict[str, Any] = msgspec.to_builtins(job)
+            session.console.event("job", **fields)
+        session.console.result(table(found, datetime.now(UTC)) if found else f"No jobs in {states.path}.")
         return 0
 
     return run(common, work)
-
-
-def _fields(job: JobSummary) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(job)
-    return fields
 
 
 def table(found: list[JobSummary], now: datetime) -> str:
@@ -48,9 +60,7 @@ def table(found: list[JobSummary], now: datetime) -> str:
     rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "FILES")]
     rows += [_row(job, now) for job in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _row(job: JobSummary, now: datetime) -> tuple[str, ...]:
@@ -65,3 +75,57 @@ def _row(job: JobSummary, now: datetime) -> tuple[str, ...]:
         str(job.item_id) if job.item_id is not None else "-",
         names[0] + more if names else shown(job.problem or ""),
     )
+
+
+@click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
+@click.argument("job")
+@click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
+@common_options
+def status(job: str, follow: bool, common: Common) -> int:
+    """Show one job: its files, how far each is, and what became of it.
+
+    This is what the journal on this machine says; `figup verify` asks Figshare. Needs neither a token nor a
+    connection. JOB may be the beginning of an id that `figup jobs` lists.
+    """
+
+    async def work(session: Session) -> int:
+        states = states_of(common)
+        name = await anyio.to_thread.run_sync(states.find, job)
+        if follow:
+            return await watch(session, states, name)
+        now = await look(states, name)
+        now.tell(session)
+        session.console.result(text(now))
+        return 0
+
+    return run(common, work)
+
+
+@click.command("cancel", cls=FigupCommand, epilog=CANCEL_HELP + ENVIRONMENT)
+@click.argument("job")
+@common_options
+def cancel(job: str, common: Common) -> int:
+    """Give a job up: removes its unfinished remote files, and only those.
+
+    Files that Figshare holds completely are kept, and so is the item. Nothing local is touched.
+    """
+    name, recorded = recorded_endpoint(common, job)
+    with place(common, recorded=recorded) as at:
+        client = at.client()
+
+        async def work(session: Session) -> int:
+            display = Display(session.console, None)
+            async with client:
+                done = await client.cancel(name, on_event=display.take)
+            session.summary.job, session.summary.item_id = done.job, done.item_id
+            session.summary.item_url = done.item_url
+            session.console.event("cancelled", **msgspec.to_builtins(done))
+            removed = units.show_count(len(done.removed), "unfinished file")
+            kept = f"; kept {units.show_count(len(done.kept), 'complete file')}" if done.kept else ""
+            where = f" from item {done.item_id}" if done.item_id is not None else ""
+            session.console.result(f"Job {done.job} is given up: removed {removed}{where}{kept}.")
+            if done.item_id is not None:
+                session.console.result(f"Item {done.item_id}: {done.item_url or 'its address is not known'}")
+            return 0
+
+        return run(common, work)

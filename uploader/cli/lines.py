@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from uploader.cli import units
@@ -10,6 +11,25 @@ from uploader.transfer import notices as no
 
 EVERY = 30.0
 """Seconds between two lines."""
+_WINDOW = 10.0
+"""Seconds over which a speed is averaged."""
+
+
+class Speed:
+    """Bytes a second, lately, of something that is told how far it is."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def __call__(self, now: float, done: int) -> float | None:
+        """None as long as it cannot be said. What goes back starts anew."""
+        if self._samples and done < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (done - before) / (now - then) if now > then else None
 
 
 def time_left(progress: no.Progress) -> float | None:
@@ -33,7 +53,8 @@ def progress_line(progress: no.Progress) -> str:
         pieces.append(units.show_rate(progress.rate or 0.0))
         if left is not None:
             pieces.append(f"{units.show_duration(left)} left")
-        pieces.append(units.show_count(progress.connections, "connection"))
+        if progress.connections:
+            pieces.append(units.show_count(progress.connections, "connection"))
     return ", ".join(pieces)
 
 

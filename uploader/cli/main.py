@@ -19,7 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
     "resume": ("uploader.cli.upload:resume", "Go on with an interrupted job."),
     "jobs": ("uploader.cli.jobs:jobs", "List the jobs on this machine."),
+    "status": ("uploader.cli.jobs:status", "Show one job."),
+    "cancel": ("uploader.cli.jobs:cancel", "Give a job up, and remove its unfinished remote files."),
+    "verify": ("uploader.cli.verify:verify", "Compare local files with what Figshare holds."),
     "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
+    "auth": ("uploader.cli.auth:auth", "Log in and out: where the token is, whether it works, as whom."),
 }
 """Command name → module:attribute and what `figup --help` says of it, in its order."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uploader.cli.options import Common, Tuning
@@ -16,6 +16,9 @@ from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import summarise, unfinished_job
 from uploader.transfer.options import Options
 
+PATIENCE = RetryPolicy(elapsed_cap=20.0)
+"""For commands that a person waits for."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -25,43 +28,54 @@ class Place:
     token: str | None
     common: Common
 
-    @property
-    def states(self) -> StateDir:
-        """The jobs on this machine."""
-        return StateDir(state_dir(self.common), Disk())
-
-    def client(self, tuning: Tuning | None = None) -> Client:
-        """A client for this place. Blocks shortly; raises what `Client` raises."""
+    def client(
+        self, tuning: Tuning | None = None, *, retry: RetryPolicy | None = None, token: str | None = None
+    ) -> Client:
+        """A client for this place, as `token` or as whom is found. Blocks shortly; raises what `Client` raises."""
         common = self.common
-        settings = Settings(self.endpoint, ca_file=common.ca_file, insecure_http=common.insecure_http)
+        settings = Settings(
+            self.endpoint,
+            retry=retry or RetryPolicy(),
+            ca_file=common.ca_file,
+            insecure_http=common.insecure_http,
+        )
         options = Options()
         if tuning is not None:
-            settings = Settings(
-                self.endpoint,
-                api_rate=tuning.api_rate,
-                retry=RetryPolicy(elapsed_cap=tuning.retry_timeout),
-                stall_timeout=tuning.stall_timeout,
-                visibility_timeout=tuning.settle_timeout,
-                ca_file=common.ca_file,
-                insecure_http=common.insecure_http,
-            )
-            options = Options(
-                connections=tuning.connections,
-                limit_rate=tuning.limit_rate,
-                hash_first=tuning.hash_first,
-                restart_changed=tuning.restart_changed,
-                verify_timeout=tuning.verify_timeout,
-                grace=tuning.grace,
-                settle_timeout=tuning.settle_timeout,
-            )
+            settings, options = tuned(settings, tuning)
         return Client(
-            self.token,
+            token or self.token,
             endpoint=self.endpoint,
             token_file=common.token_file,
             state_dir=state_dir(common),
             options=options,
             settings=settings,
         )
+
+
+def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:
+    """What the options of sending say."""
+    settings = replace(
+        settings,
+        api_rate=tuning.api_rate,
+        retry=RetryPolicy(elapsed_cap=tuning.retry_timeout),
+        stall_timeout=tuning.stall_timeout,
+        visibility_timeout=tuning.settle_timeout,
+    )
+    options = Options(
+        connections=tuning.connections,
+        limit_rate=tuning.limit_rate,
+        hash_first=tuning.hash_first,
+        restart_changed=tuning.restart_changed,
+        verify_timeout=tuning.verify_timeout,
+        grace=tuning.grace,
+        settle_timeout=tuning.settle_timeout,
+    )
+    return settings, options
+
+
+def states_of(common: Common) -> StateDir:
+    """The jobs on this machine."""
+    return StateDir(state_dir(common), Disk())
 
 
 def state_dir(common: Common) -> Path:
@@ -92,6 +106,6 @@ def recorded_endpoint(common: Common, job: str | None) -> tuple[str, str | None]
 
     `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobMissing, UsageError.
     """
-    states = StateDir(state_dir(common), Disk())
+    states = states_of(common)
     name = unfinished_job(states) if job is None else states.find(job)
     return name, summarise(states, name).endpoint

@@ -1,0 +1,161 @@
+"""`figup auth`: where the token is, whether it works, as whom."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Any
+
+import anyio.to_thread
+import click
+import msgspec
+
+from uploader.cli import units
+from uploader.cli.displays import Display
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.place import PATIENCE, Place, place
+from uploader.cli.running import Session, run
+from uploader.errors import NoToken, UsageError
+from uploader.figshare import auth as tokens
+from uploader.figshare.wire import Account
+from uploader.transfer.client import default_config_dir
+from uploader.transfer.source import shown
+
+LOGIN_HELP = """\b
+Examples:
+  figup auth login                        asks for it, without showing it
+  figup auth login < token.txt            reads it
+  pass figshare | figup auth login
+
+"""
+
+
+@click.group("auth")
+def auth() -> None:
+    """Where the token is, whether it works, as whom.
+
+    Make one at figshare.com/account/applications ("Create Personal Token").
+    """
+
+
+@auth.command("login", cls=FigupCommand, epilog=LOGIN_HELP + ENVIRONMENT, context_settings={"allow_extra_args": True})
+@common_options
+@click.pass_context
+def login(context: click.Context, common: Common) -> int:
+    """Check a token, and store it for this endpoint.
+
+    It is asked for without an echo, or read from stdin. It is stored in the keyring, where the package "keyring" is
+    installed and works, else in a file that only you can read.
+    """
+    if context.args:
+        # Not as click does it: that would show the token.
+        raise click.UsageError("the token does not belong on the command line; it is asked for, or read from stdin")
+    with place(common) as at:
+        token = _read_token(common, at)
+        client = at.client(retry=PATIENCE, token=token.reveal())
+
+        async def work(session: Session) -> int:
+            async with client:
+                account = await client.account(on_event=Display(session.console, None).take)
+            where = await anyio.to_thread.run_sync(_store, token, at.endpoint)
+            session.console.event("login", endpoint=at.endpoint, stored=where, **_whom(account))
+            session.console.result(f"Logged in at {at.endpoint} as {_name(account)}. The token is in {where}.")
+            return 0
+
+        return run(common, work)
+
+
+def _read_token(common: Common, at: Place) -> tokens.Token:
+    """From --token-file, a person, or stdin. Raises NoToken, UsageError."""
+    if at.token is not None:
+        return tokens.Token(at.token)
+    if common.token_file is not None:
+        return _find(common, at).token
+    if sys.stdin is None:
+        raise NoToken("there is no token on stdin")
+    if sys.stdin.isatty():
+        text = getpass.getpass(f"Token for {at.endpoint} (it is not shown): ", sys.stderr)
+    else:
+        text = sys.stdin.readline()
+    if not text.strip():
+        raise NoToken("no token was given", hint="Make one at figshare.com/account/applications.")
+    return tokens.Token(text, origin="what was given")
+
+
+def _store(token: tokens.Token, endpoint: str) -> str:
+    return tokens.store_token(token, endpoint=endpoint, config_dir=default_config_dir(), environ=os.environ)
+
+
+def _find(common: Common, at: Place) -> tokens.FoundToken:
+    return tokens.find_token(
+        token_file=common.token_file, endpoint=at.endpoint, environ=os.environ, config_dir=default_config_dir()
+    )
+
+
+def _whom(account: Account) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(account)
+    return {"account": fields}
+
+
+def _name(account: Account) -> str:
+    name = shown(f"{account.first_name} {account.last_name}".strip())
+    return f"{name or 'account'} {f'<{shown(account.email)}>' if account.email else f'({account.id})'}"
+
+
+@auth.command("status", cls=FigupCommand, epilog=ENVIRONMENT)
+@common_options
+def status(common: Common) -> int:
+    """Say where the token for this endpoint is, whether it works, as whom, and how much room there is."""
+    with place(common) as at:
+        found = tokens.FoundToken(tokens.Token(at.token), "the sandbox's folder") if at.token else _find(common, at)
+        client = at.client(retry=PATIENCE, token=found.token.reveal())
+
+        async def work(session: Session) -> int:
+            session.console.event("token", endpoint=at.endpoint, origin=found.origin)
+            session.console.result(f"The token for {at.endpoint} is in {found.origin}.")
+            async with client:
+                account = await client.account(on_event=Display(session.console, None).take)
+            session.console.event("account", **_whom(account)["account"])
+            session.console.result(f"It works, as {_name(account)}.\n{_room(account)}")
+            return 0
+
+        return run(common, work)
+
+
+def _room(account: Account) -> str:
+    if account.quota is None or account.used_quota is None:
+        return "How much room there is, the account does not say."
+    left = units.show_bytes(max(0, account.quota - account.used_quota))
+    text = f"Room: {left} of {units.show_bytes(account.quota)} left."
+    if account.maximum_file_size is not None:
+        text += f" One file may have {units.show_bytes(account.maximum_file_size)}."
+    return text
+
+
+@auth.command("logout", cls=FigupCommand, epilog=ENVIRONMENT)
+@common_options
+def logout(common: Common) -> int:
+    """Remove the stored token for this endpoint from this machine.
+
+    It stays valid: at figshare.com/account/applications it can be revoked.
+    """
+    if common.sandbox:
+        raise UsageError("a sandbox's token is not stored by `figup auth login`, and needs no logout")
+    with place(common) as at:
+
+        async def work(session: Session) -> int:
+            gone = await anyio.to_thread.run_sync(_forget, at.endpoint)
+            left = [f"the environment variable {tokens.VARIABLE}"] if tokens.VARIABLE in os.environ else []
+            session.console.event("logout", endpoint=at.endpoint, removed=gone, left=left)
+            where = f"removed from {' and '.join(gone)}" if gone else "not stored on this machine"
+            session.console.result(f"The token for {at.endpoint} was {where}.")
+            if left:
+                session.console.result(f"Still there: {left[0]} holds a token, and commands go on to use it.")
+            return 0
+
+        return run(common, work)
+
+
+def _forget(endpoint: str) -> list[str]:
+    return tokens.forget_token(endpoint=endpoint, config_dir=default_config_dir())
