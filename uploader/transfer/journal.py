@@ -17,7 +17,7 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
-from uploader.errors import JournalDamaged, JournalNewer
+from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.transfer.disk import Disk
 from uploader.transfer.events import AnyEvent
 
@@ -129,6 +129,7 @@ class Journal:
         self._seed = seed
         self._pending: list[bytes] = []
         self._unsynced = False
+        self._broken: FigupError | None = None
         self._turn = anyio.Lock()
 
     @classmethod
@@ -176,12 +177,19 @@ class Journal:
                     await anyio.to_thread.run_sync(self._write_now, data, sync)
 
     def _write_now(self, data: bytes, sync: bool) -> None:
-        if data:
-            self._unsynced = True
-            self._disk.write(self._fd, data, self._path)
-        if sync and self._unsynced:
-            self._disk.sync(self._fd, self._path)
-            self._unsynced = False
+        if self._broken is not None:
+            # After a line that was written in part, no other line can follow: the next run begins by mending that.
+            raise self._broken
+        try:
+            if data:
+                self._unsynced = True
+                self._disk.write(self._fd, data, self._path)
+            if sync and self._unsynced:
+                self._disk.sync(self._fd, self._path)
+                self._unsynced = False
+        except FigupError as error:
+            self._broken = error
+            raise
 
     def close(self) -> None:
         """Close the file; what was recorded and neither flushed nor committed is lost."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+import anyio.to_thread
+
 from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.wire import File
 from uploader.transfer.lifecycle import Transfer
@@ -45,7 +47,7 @@ async def find_item(run: JobRun) -> int | None:
     if plan is None or intent is None:
         return None
     since = datetime.fromisoformat(intent.at) - _CLOCK_SLACK
-    owned, _ = run.states.owned_elsewhere(run.job)
+    owned, _ = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
 
     async def look() -> int | None:
         found = [
@@ -69,7 +71,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     the user named it has no parts either: there, somebody else may be sending a file of the same name.
     """
     item_is_ours = run.state.plan is not None and run.state.plan.item is None
-    _, owned = run.states.owned_elsewhere(run.job)
+    _, owned = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()}
 
     async def untouched(file: File) -> bool:
