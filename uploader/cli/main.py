@@ -6,6 +6,7 @@ What goes wrong before a command runs (a mistake in the command line, above all)
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("uploader.cli.jobs:cancel", "Give a job up, and remove its unfinished remote files."),
     "verify": ("uploader.cli.verify:verify", "Compare local files with what Figshare holds."),
     "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
+    "demo": ("uploader.cli.demo:demo", "See an upload survive a kill, without an account."),
     "auth": ("uploader.cli.auth:auth", "Log in and out: where the token is, whether it works, as whom."),
 }
 """Command name → module:attribute and what `figup --help` says of it, in its order."""
@@ -73,6 +75,9 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             _forget_stdout()
             status = 0
+        except Exception as error:
+            logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
+            status = _tell(error, as_json="--json" in words)
         sys.exit(status if isinstance(status, int) else 0)
 
 

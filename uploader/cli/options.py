@@ -28,18 +28,18 @@ Environment:
 class Common:
     """The options that every command takes. `endpoint_given`: it stands on the command line itself."""
 
-    endpoint: str | None
-    endpoint_given: bool
-    token_file: Path | None
-    sandbox: bool
-    state_dir: Path | None
     json: bool
     quiet: bool
     verbose: int
     log_file: Path | None
     no_progress: bool
-    ca_file: Path | None
-    insecure_http: bool
+    endpoint: str | None = None
+    endpoint_given: bool = False
+    token_file: Path | None = None
+    sandbox: bool = False
+    state_dir: Path | None = None
+    ca_file: Path | None = None
+    insecure_http: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class FigupCommand(click.Command):
 
 
 _PATH = click.Path(path_type=Path)
-_COMMON = [
+_PLACE = [
     click.option("--endpoint", metavar="URL", envvar="FIGSHARE_ENDPOINT", show_envvar=True,
                  help="Address of the API.  [default: https://api.figshare.com/v2]"),
     click.option("--token-file", metavar="PATH", type=_PATH,
@@ -120,14 +120,16 @@ _COMMON = [
                  help="Use a local Figshare, kept in STATE-DIR/sandbox; it is started if none runs there."),
     click.option("--state-dir", metavar="DIR", type=_PATH, envvar="FIGUP_STATE_DIR", show_envvar=True,
                  help="Where jobs are kept.  [default: the platform's state directory]"),
+    click.option("--ca-file", metavar="PATH", type=_PATH, help="Certificate authorities to trust instead."),
+    click.option("--insecure-http", is_flag=True,
+                 help="Allow plain http to other machines: everybody on the way can read the token."),
+]  # fmt: skip
+_OUTPUT = [
     click.option("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),
     click.option("--quiet", is_flag=True, help="Say nothing but errors and what was asked for."),
     click.option("-v", "verbose", count=True, help="Log on stderr what is done; -vv logs every request."),
     click.option("--log-file", metavar="PATH", type=_PATH, help="Append a log of everything, with times in UTC."),
     click.option("--no-progress", is_flag=True, help="Show no progress."),
-    click.option("--ca-file", metavar="PATH", type=_PATH, help="Certificate authorities to trust instead."),
-    click.option("--insecure-http", is_flag=True,
-                 help="Allow plain http to other machines: everybody on the way can read the token."),
 ]  # fmt: skip
 _COMMON_NAMES = frozenset({f.name for f in dataclasses.fields(Common)} | {"help"})
 _SECONDS = Figures("time", units.parse_duration)
@@ -159,11 +161,19 @@ _TUNING = [
 
 def common_options(command: Callable[..., int]) -> Any:
     """Gives the command the options that all have, as one argument `common`."""
+    return _with_options(_collected(command), [*_PLACE, *_OUTPUT])
 
+
+def output_options(command: Callable[..., int]) -> Any:
+    """As `common_options`, for a command that knows by itself which Figshare it talks to."""
+    return _with_options(_collected(command), _OUTPUT)
+
+
+def _collected(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def collected(**values: Any) -> int:
+        names = {f.name for f in dataclasses.fields(Common)} & values.keys()
         source = click.get_current_context().get_parameter_source("endpoint")
-        names = [f.name for f in dataclasses.fields(Common) if f.name != "endpoint_given"]
         common = Common(
             endpoint_given=source is ParameterSource.COMMANDLINE, **{name: values.pop(name) for name in names}
         )
@@ -171,7 +181,7 @@ def common_options(command: Callable[..., int]) -> Any:
             raise click.UsageError("--sandbox and --endpoint exclude each other")
         return command(common=common, **values)
 
-    return _with_options(collected, _COMMON)
+    return collected
 
 
 def tuning_options(command: Callable[..., int]) -> Any:

@@ -34,6 +34,7 @@ class Session:
     console: Console
     signals: Signals
     summary: Summary
+    scope: anyio.CancelScope
 
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
@@ -69,7 +70,7 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
 
     scope = anyio.CancelScope()
     with Signals(scope, console.note, last_words) as signals:
-        status = await _ended(Session(common, console, signals, summary), scope, work)
+        status = await _ended(Session(common, console, signals, summary, scope), work)
         summary.exit_code = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
         console.summary(summary)
@@ -77,10 +78,10 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
     return status
 
 
-async def _ended(session: Session, scope: anyio.CancelScope, work: Work) -> int:
+async def _ended(session: Session, work: Work) -> int:
     """The work's exit status, after what went wrong was told."""
     try:
-        with scope:
+        with session.scope:
             return await work(session)
         failure = failure_of(Interrupted("stopped before everything was done"))
     except FigupError as error:

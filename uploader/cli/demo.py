@@ -1,0 +1,92 @@
+"""`figup demo`: the promise in one minute. The real command against a sandbox, killed half way and run again.
+
+Everything that it claims at the end is counted: from the sandbox's request log, from its API, and by reading the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from uploader.cli import units
+from uploader.cli.demo_steps import Demo
+from uploader.cli.local_sandbox import local_sandbox
+from uploader.cli.options import Common, FigupCommand, Figures, output_options
+from uploader.cli.running import Session, run
+from uploader.errors import UsageError
+
+SMALLEST = 1 << 20
+_PARTS = 100
+_PART_SIZE = 10 << 20
+_CLEAN_UP = 8.0
+"""Seconds that removing everything may take after Ctrl-C."""
+
+HELP = """\b
+Examples:
+  figup demo
+  figup demo --size 100Mi --keep
+
+Exit status: 0 if every claim held, else 1.
+"""
+
+
+@click.command("demo", cls=FigupCommand, epilog=HELP)
+@click.option(
+    "--size",
+    metavar="SIZE",
+    type=Figures("size", units.parse_size),
+    default="1GiB",
+    show_default=True,
+    help="Size of the file.",
+)
+@click.option(
+    "--dir",
+    "parent",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where its folder is made.  [default: the folder for temporary files]",
+)
+@click.option("--keep", is_flag=True, help="Leave everything there at the end, and say where.")
+@output_options
+def demo(size: int, parent: Path | None, keep: bool, common: Common) -> int:  # fmt: skip
+    """Show that nothing is lost: upload a file to a local Figshare, kill it half way, and run the same command again.
+
+    Needs no account and no network. Takes twice the size on disk, and well under a minute.
+    """
+    if size < SMALLEST:
+        raise UsageError(f"--size is {units.show_bytes(size)}, and the demo needs 1Mi at least to have a half way")
+    with _folder(parent, size, keep=keep) as folder:
+        log = folder / "requests.jsonl"
+        part_size = min(_PART_SIZE, max(1 << 12, size // _PARTS))
+        more = ("--request-log", str(log), "--part-size", str(part_size))
+        with local_sandbox(folder / "sandbox", *more) as sandbox:
+
+            async def work(session: Session) -> int:
+                # A child is killed at once; what takes time afterwards is removing the folder.
+                session.signals.in_good_order(session.scope.cancel, _CLEAN_UP)
+                return await Demo(session, folder, sandbox, log, size, keep=keep).run()
+
+            return run(common, work)
+
+
+@contextlib.contextmanager
+def _folder(parent: Path | None, size: int, *, keep: bool) -> Iterator[Path]:
+    """A folder of its own, removed at the end unless it is kept. Raises UsageError when there is no room."""
+    place = (parent or Path(tempfile.gettempdir())).absolute()
+    need, room = 2 * size + (64 << 20), shutil.disk_usage(place).free
+    if room < need:
+        raise UsageError(
+            f"the demo takes {units.show_bytes(need)}, and {place} has room for {units.show_bytes(room)}",
+            hint="Give a smaller --size, or another place with --dir.",
+        )
+    folder = Path(tempfile.mkdtemp(prefix="figup-demo-", dir=place))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,248 @@
+"""The steps of the demo: what is started, killed, asked and counted. Uses the command as a person would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from uploader.cli import units
+from uploader.cli.bars import Bars
+from uploader.cli.lines import Speed
+from uploader.cli.local_sandbox import LocalSandbox, package_home
+from uploader.cli.running import Session
+from uploader.errors import FigupError
+from uploader.figshare.api import Figshare
+from uploader.figshare.auth import Token
+from uploader.figshare.session import Settings
+from uploader.figshare.wire import File
+from uploader.transfer import notices as no
+
+_BLOCK = 8 << 20
+_FIRST_RUN = 6.0
+"""Seconds that the first run would take undisturbed: slow enough for a kill to land half way on a fast machine."""
+_LOOK = 0.02
+_DRAW = 0.25
+_PATIENCE = "30s"
+
+
+class DemoFailed(FigupError):
+    """Something did not happen that had to."""
+
+    code = "demo-failed"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the request log of the sandbox says about parts: taken in all, and sent although they were there."""
+
+    taken: int
+    repeated: int
+
+
+class Demo:
+    """One run of it."""
+
+    def __init__(
+        self, session: Session, folder: Path, sandbox: LocalSandbox, log: Path, size: int, *, keep: bool
+    ) -> None:
+        self._session = session
+        self._console = session.console
+        self._folder = folder
+        self._sandbox = sandbox
+        self._log = log
+        self._size = size
+        self._keep = keep
+        self._file = folder / "demo.bin"
+        self._env = {k: v for k, v in os.environ.items() if not k.startswith(("FIGSHARE_", "FIGUP_"))} | {
+            "FIGSHARE_ENDPOINT": sandbox.url,
+            "FIGSHARE_TOKEN": sandbox.token,
+            "FIGUP_STATE_DIR": str(folder / "state"),
+        }
+
+    async def run(self) -> int:
+        """Do it all, and say what came of it. Raises DemoFailed."""
+        self._say(f"A local Figshare runs at {self._sandbox.url}.")
+        self._say(f"Making a file of {units.show_bytes(self._size)} ({self._size} bytes) of random bytes.")
+        await self._make_file()
+        upload = ["upload", str(self._file), "--json", "--retry-timeout", _PATIENCE]
+        rate = str(round(self._size / _FIRST_RUN))
+        self._say(
+            f"$ figup upload {self._file.name}        (held to {units.show_rate(float(rate))}, to be killed in time)"
+        )
+        total, killed_at = await self._killed_half_way([*upload, "--limit-rate", rate])
+        self._say(f"  killed with SIGKILL after {killed_at} of {total} parts")
+        self._say("$ figup jobs")
+        self._say(await self._output("jobs"))
+        self._say(f"$ figup upload {self._file.name}        (the same command again)")
+        summary = await self._second_run(upload, total)
+        return await self._tell(summary)
+
+    # --- the steps ------------------------------------------------------------------------------------------------
+
+    async def _make_file(self) -> None:
+        with self._file.open("wb") as file, self._bar() as show:
+            done = 0
+            while done < self._size:
+                done += await anyio.to_thread.run_sync(_write_random, file, min(_BLOCK, self._size - done))
+                show(done)
+
+    async def _killed_half_way(self, arguments: list[str]) -> tuple[int, int]:
+        """How many parts there are, and how many were there when the first run was killed."""
+        out = self._folder / "first-run.jsonl"
+        async with self._started(arguments, out) as process:
+            while True:
+                total = _parts_total(await anyio.to_thread.run_sync(_events, out))
+                taken = (await self._counted()).taken
+                if total and taken * 2 >= total:
+                    break
+                if process.returncode is not None:
+                    raise DemoFailed(f"the first run ended by itself with {process.returncode}: {self._complaint(out)}")
+                await anyio.sleep(_LOOK)
+            process.kill()
+            await process.wait()
+        return total, taken
+
+    async def _second_run(self, arguments: list[str], total: int) -> dict[str, Any]:
+        """The summary that it ended with."""
+        out = self._folder / "second-run.jsonl"
+        with self._bar() as show:
+            async with self._started(arguments, out) as process:
+                while process.returncode is None:
+                    show(min(self._size, (await self._counted()).taken * self._size // total))
+                    with anyio.move_on_after(_DRAW):
+                        await process.wait()
+        events = await anyio.to_thread.run_sync(_events, out)
+        if process.returncode != 0 or not events or events[-1]["event"] != "summary":
+            raise DemoFailed(f"the second run ended with {process.returncode}: {self._complaint(out)}")
+        summary: dict[str, Any] = events[-1]
+        return summary
+
+    async def _tell(self, summary: dict[str, Any]) -> int:
+        """Compare what was promised with what is there."""
+        counted = await self._counted()
+        local = await anyio.to_thread.run_sync(_md5, self._file)
+        items, files = await self._asked(summary["item_id"])
+        told = summary["files"][0]
+        remote = [file.computed_md5 for file in files if file.name == self._file.name]
+        self._session.summary.job, self._session.summary.item_id = summary["job"], summary["item_id"]
+        self._session.summary.item_url, self._session.summary.files = summary["item_url"], summary["files"]
+        self._session.summary.bytes_sent, self._session.summary.bytes_total = summary["bytes_sent"], self._size
+        claims = [
+            (f"{told['parts_found']} parts were already there", told["parts_found"] > 0),
+            (
+                f"{told['parts_sent']} parts were sent by the second run",
+                told["parts_found"] + told["parts_sent"] == told["parts_total"],
+            ),
+            (f"{counted.repeated} parts were sent again although Figshare had them", counted.repeated == 0),
+            (f"{counted.taken} parts were taken by Figshare in all", counted.taken == told["parts_total"]),
+            (f"local MD5   {local}", True),
+            (f"remote MD5  {', '.join(md5 or 'not computed' for md5 in remote) or 'none'}", remote == [local]),
+            (f"{units.show_count(len(items), 'item')} on Figshare", items == [summary["item_id"]]),
+            (f"{units.show_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
+        ]
+        for claim, holds in claims:
+            self._say(f"  {'ok ' if holds else 'NOT'}  {claim}")
+            self._console.event("claim", claim=claim, holds=holds)
+        self._say(f"The item's page: {summary['item_url']}")
+        if self._keep:
+            self._say(f"Kept in {self._folder}; `figup sandbox --dir {self._folder / 'sandbox'}` shows the page again.")
+        broken = [claim for claim, holds in claims if not holds]
+        if broken:
+            raise DemoFailed(f"this does not hold: {'; '.join(broken)}", hint="Please report it.")
+        self._say("Nothing was lost, and nothing was sent twice.")
+        return 0
+
+    # --- the tools ------------------------------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        self._console.event("demo", text=text)
+        self._console.result(text)
+
+    @contextmanager
+    def _bar(self) -> Iterator[Callable[[int], None]]:
+        """On a terminal, a bar that is told how many bytes are done."""
+        common = self._session.common
+        if common.json or common.quiet or common.no_progress or sys.stderr is None or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        bars, speed = Bars(self._console.outlet), Speed()
+        try:
+            yield lambda done: bars.take(_progress(done, self._size, speed(anyio.current_time(), done)))
+        finally:
+            bars.close()
+
+    @asynccontextmanager
+    async def _started(self, arguments: list[str], out: Path) -> AsyncIterator[anyio.abc.Process]:
+        """`figup ARGUMENTS`, which does not outlive the block; stdout goes to a file, stderr to one beside it."""
+        command = [sys.executable, "-m", "uploader", *arguments]
+        with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
+            process = await anyio.open_process(
+                command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self._env, cwd=package_home()
+            )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
+
+    async def _output(self, *arguments: str) -> str:
+        out = self._folder / "output.txt"
+        async with self._started(list(arguments), out) as process:
+            await process.wait()
+        return (await anyio.to_thread.run_sync(out.read_text, "utf-8")).rstrip("\n")
+
+    def _complaint(self, out: Path) -> str:
+        """What a run said last on stderr."""
+        lines = out.with_suffix(".err").read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1].removeprefix("figup: ") if lines else "it said nothing"
+
+    async def _counted(self) -> Counted:
+        return await anyio.to_thread.run_sync(_count, self._log)
+
+    async def _asked(self, item_id: int) -> tuple[list[int], list[File]]:
+        """Ids of all items on the sandbox, and the files of ours, asked from its API."""
+        async with Figshare(Settings(self._sandbox.url, api_rate=None), Token(self._sandbox.token)) as figshare:
+            items = [item.id async for item in figshare.own_items()]
+            return items, [file async for file in figshare.files(item_id)]
+
+
+def _write_random(file: Any, length: int) -> int:
+    file.write(os.urandom(length))
+    return length
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    """JSON Lines that are whole."""
+    return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _parts_total(events: list[dict[str, Any]]) -> int:
+    return next((int(event["parts_total"]) for event in events if event["event"] == "file"), 0)
+
+
+def _count(log: Path) -> Counted:
+    puts = [event for event in _events(log) if event["kind"] == "put-part" and event["status"] == 200]
+    return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
+
+
+def _progress(done: int, size: int, rate: float | None) -> no.Progress:
+    return no.Progress(done, size, int(done == size), 1, rate, 0, ())
