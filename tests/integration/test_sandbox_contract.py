@@ -29,7 +29,7 @@ class Checked:
     ) -> Any:
         if body is not None and expected < 400:
             validate_request(method, template, body)
-        headers = {} if strangers else None
+        headers: dict[str, str] | None = {} if strangers else None
         status, answer = await self._api.call(method, path, body, headers=headers)
         assert status == expected, (method, path, answer)
         validate_response(method, template, status, answer)

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+import anyio.to_thread
+
 from uploader.sandbox.home import SandboxUnusable
 
 P = ParamSpec("P")
@@ -109,11 +111,10 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    def close(self) -> None:
-        """Finish what was asked for and close; blocks for that long."""
-        if self._connection is not None:
-            self._thread.submit(self._close).result()
-        self._thread.shutdown()
+    async def close(self) -> None:
+        """Finish what was asked for and close."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        await anyio.to_thread.run_sync(self._thread.shutdown)
 
     def _open(self) -> None:
         try:

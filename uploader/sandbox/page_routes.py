@@ -7,7 +7,6 @@ import sqlite3
 from aiohttp import web
 
 from uploader.sandbox import files_db, item_view, items_db, pages, walk
-from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
@@ -43,7 +42,7 @@ async def index(request: web.Request) -> web.Response:
 async def item(request: web.Request) -> web.Response:
     context = context_of(request)
     number = int(request.match_info["item_id"])
-    html = await context.db.run(_item, context, number, _number(request), context.addresses(request))
+    html = await context.db.run(_item, context, number, _number(request))
     return _html(html)
 
 
@@ -68,10 +67,14 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
 def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
     count, size = files_db.tally(db, one.id, now)
     title = one.metadata["title"]
-    return pages.ItemRow(one.id, title, one.status, count, size, item_view.moment(one.modified))
+    return pages.ItemRow(one.id, title, one.status, count, size, _moment(one.modified))
 
 
-def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
+def _moment(time: float) -> str:
+    return item_view.moment(time).replace("T", " ").replace("Z", " UTC")
+
+
+def _item(db: sqlite3.Connection, context: Context, number: int, page: int) -> str:
     found = items_db.get(db, number)
     if found is None:
         raise not_found("Article")
@@ -81,13 +84,13 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     return pages.item(
         _row(db, found, now),
         found.metadata["doi"],
-        [_file(db, context, file, now, at) for file in shown],
+        [_file(db, context, file, now) for file in shown],
         pages.Turn(page, len(files) > ROWS),
         refresh=any(file.link is None and not walk.settled(file.progress, now, delays) for file in shown),
     )
 
 
-def _file(db: sqlite3.Connection, context: Context, file: File, now: float, at: Addresses) -> pages.FileRow:
+def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> pages.FileRow:
     delays = context.settings.delays
     status = walk.status(file.progress, now, delays) if file.link is None else "available"
     bar: list[pages.Stretch] = []
@@ -96,6 +99,8 @@ def _file(db: sqlite3.Connection, context: Context, file: File, now: float, at: 
         status, note = "aborted", "the upload was aborted"
     elif file.completed is None:
         bar, note = _parts(db, context, file)
+    elif file.link is None:
+        bar = [pages.Stretch("complete", 1)]
     return pages.FileRow(
         name=file.name,
         folder=file.folder_path,
@@ -104,7 +109,6 @@ def _file(db: sqlite3.Connection, context: Context, file: File, now: float, at: 
         md5=walk.computed_md5(file.progress, now, delays),
         supplied=file.supplied_md5,
         link=file.link,
-        download=at.download(file.id) if status == "available" and file.link is None else None,
         bar=bar,
         note=note,
     )

@@ -58,7 +58,6 @@ class FileRow:
     md5: str
     supplied: str
     link: str | None
-    download: str | None
     bar: Sequence[Stretch]
     note: str
     """A few words about the parts."""
@@ -148,7 +147,7 @@ def item(row: ItemRow, doi: str, files: Sequence[FileRow], turn: Turn, *, refres
     if not files:
         return _page(row.title, head + '<p class="none">This item has no files.</p>', refresh=refresh)
     table = (
-        '<table><colgroup><col><col style="width:6.5rem"><col style="width:10rem"></colgroup><thead><tr>'
+        '<table><colgroup><col><col style="width:6.5rem"><col style="width:8.5rem"></colgroup><thead><tr>'
         '<th>File</th><th class="num">Size</th><th>State</th></tr></thead><tbody>'
         + "".join(map(_file, files))
         + "</tbody></table>"
@@ -165,9 +164,8 @@ _KEY = (
 
 def _file(file: FileRow) -> str:
     name = escape(file.name) or "<i>no name</i>"
-    target = file.link or file.download
-    if target is not None:
-        name = f'<a rel="noreferrer" href="{escape(target)}">{name}</a>'
+    if file.link is not None:
+        name = f'<a rel="noreferrer" href="{escape(file.link)}">{name}</a>'
     folder = f'<span class="soft">{escape(file.folder)}/</span>' if file.folder else ""
     md5 = f"<br><code>MD5 {escape(file.md5)}</code>" if file.md5 else ""
     if file.supplied and file.md5 and file.supplied != file.md5:

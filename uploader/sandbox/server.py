@@ -82,7 +82,7 @@ async def _context(
     disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="sandbox-disk")
     stack.push_async_callback(anyio.to_thread.run_sync, functools.partial(disk.shutdown))
     db = Database(home.database)
-    stack.push_async_callback(anyio.to_thread.run_sync, db.close)
+    stack.push_async_callback(db.close)
     await db.open()
     blobs = Blobs(home.files)
     hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now)

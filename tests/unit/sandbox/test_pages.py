@@ -1,0 +1,36 @@
+"""Bars of parts, and sizes for people."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.sandbox.pages import Stretch, readable, stretches
+
+
+def test_neighbours_that_look_the_same_become_one() -> None:
+    buckets = [(1, 1), (1, 1), (0, 1), (2, 4), (0, 4), (0, 4)]
+    assert stretches(buckets, [10]) == [
+        Stretch("complete", 2),
+        Stretch("pending", 1),
+        Stretch("some", 4),
+        Stretch("locked", 4),
+        Stretch("pending", 4),
+    ]
+    assert stretches([], []) == []
+
+
+@given(st.lists(st.integers(1, 50).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))))
+def test_a_bar_stands_for_every_part(buckets: list[tuple[int, int]]) -> None:
+    bar = stretches(buckets, [1, 7])
+    assert sum(one.weight for one in bar) == sum(count for _, count in buckets)
+    assert len(bar) <= len(buckets)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345_678, "12.35 MB"), (5 * 10**15, "5000.00 TB")],
+)
+def test_sizes(size: int, words: str) -> None:
+    assert readable(size) == words

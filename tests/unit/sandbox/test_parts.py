@@ -1,0 +1,57 @@
+"""The part plan: every byte in exactly one part, whatever the policy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.sandbox.parts import Cycle, PartPlan, Random, TooManyParts, Uniform, cut, read_plan
+
+plans = st.one_of(
+    st.builds(Uniform, st.integers(1, 50)),
+    st.builds(Cycle, st.lists(st.integers(1, 50), min_size=1, max_size=5).map(tuple)),
+    st.builds(Random, st.text(max_size=5), st.integers(1, 50)),
+)
+
+
+@given(st.integers(0, 2000), plans)
+def test_parts_cover_the_file_without_gaps(size: int, plan: PartPlan) -> None:
+    spans = cut(size, plan, most=2000)
+    assert [span.number for span in spans] == list(range(1, len(spans) + 1))
+    edges = [0, *(span.end + 1 for span in spans)]
+    assert edges == [*(span.start for span in spans), size]
+    assert all(span.length >= 1 for span in spans)
+
+
+def test_offsets_are_inclusive() -> None:
+    assert [(span.start, span.end) for span in cut(10, Uniform(4), most=9)] == [(0, 3), (4, 7), (8, 9)]
+
+
+def test_the_sizes_seen_in_the_wild() -> None:
+    assert [span.length for span in cut(23_561_500, Uniform(10_485_760), most=9)] == [10_485_760, 10_485_760, 2_589_980]
+
+
+def test_too_many_parts() -> None:
+    assert len(cut(10, Uniform(1), most=10)) == 10
+    with pytest.raises(TooManyParts):
+        cut(11, Uniform(1), most=10)
+
+
+def test_a_seed_gives_the_same_parts_again() -> None:
+    assert cut(10**9, Random("a"), most=10**6) == cut(10**9, Random("a"), most=10**6)
+    assert cut(10**9, Random("a"), most=10**6) != cut(10**9, Random("b"), most=10**6)
+
+
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [("5", Uniform(5)), ("1,7,3", Cycle((1, 7, 3))), ("random:x", Random("x")), ("random:", Random(""))],
+)
+def test_plans_are_read(text: str, plan: PartPlan) -> None:
+    assert read_plan(text, int) == plan
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,0", "x", "1,,2", "-1"])
+def test_bad_plans(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the words are the size reader's
+        read_plan(text, int)
