@@ -1,0 +1,126 @@
+"""Crashes at every point of a job: each journal write, sync, rename and request, before, after and in the middle.
+
+The points are counted in an undisturbed run, then an upload ends at each of them and is run again; whatever happened,
+one item and one file with equal MD5s remain, and no part is sent that Figshare had.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.crashing import Crasher, Order, Outcome
+from tests.support.invariants import ask, check_nothing_sent_twice, files, items, md5_of
+from tests.support.sandbox import Sandbox
+
+SHARDS = 4
+
+
+@pytest.fixture
+def crasher() -> Iterator[Crasher]:
+    crasher = Crasher()
+    yield crasher
+    crasher.close()
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return start_sandbox("--part-size", "300KiB", "--lock-linger", "0.05", "--md5-delay", "0", "--checking-delay", "0")
+
+
+class Story:
+    """One upload with its own source, title and state directory, ended and taken up again."""
+
+    def __init__(self, crasher: Crasher, sandbox: Sandbox, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True)
+        self.source = folder / "data.bin"
+        self.source.write_bytes(random.Random(name).randbytes(700_000))
+        self._crasher, self._sandbox = crasher, sandbox
+        self.title = f"title {name}"
+        self._order = Order(sandbox.url, sandbox.token, str(folder / "state"), str(self.source), self.title)
+
+    def run(self, point: int = 0, how: str = "kill") -> Outcome:
+        """Run the upload, to end at this point."""
+        self._order.point, self._order.how = point, how
+        return self._crasher.upload(self._order)
+
+    def check(self) -> None:
+        """One item of this title, one file, equal MD5s."""
+        mine = [item for item in items(self._sandbox) if item["title"] == self.title]
+        assert len(mine) == 1, f"{len(mine)} items called {self.title}"
+        held = files(self._sandbox, mine[0]["id"])
+        assert [(f["name"], f["computed_md5"]) for f in held] == [("data.bin", md5_of(self.source))]
+
+
+def count_points(crasher: Crasher, sandbox: Sandbox, folder: Path) -> list[str]:
+    """The names of all points of an undisturbed upload."""
+    outcome = Story(crasher, sandbox, folder, "undisturbed").run()
+    assert (outcome.exit_status, outcome.error) == (0, "")
+    assert len(outcome.points) > 60
+    return outcome.points
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("how", ["kill", "power", "full"])
+def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
+    names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    for point in range(1 + shard, len(names) + 1, SHARDS):
+        story = Story(crasher, sandbox, tmp_path / str(point), f"{how} at {point}, {names[point - 1]}")
+        first = story.run(point, how)
+        if how == "full":
+            assert first.error.startswith("state-full: ") or first.exit_status == 0, (story.title, first.error)
+        else:
+            assert first.signal == 9, (story.title, first.error)
+        again = story.run()
+        assert (again.exit_status, again.error) == (0, ""), story.title
+        story.check()
+    check_nothing_sent_twice(sandbox)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_pairs_of_crashes(seed: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
+    names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    choice = random.Random(seed)
+    for turn in range(25):
+        points = [choice.randint(1, len(names)), choice.randint(1, len(names))]
+        hows = [choice.choice(["kill", "power"]), choice.choice(["kill", "power"])]
+        story = Story(crasher, sandbox, tmp_path / str(turn), f"seed {seed} turn {turn} at {points} by {hows}")
+        for point, how in zip(points, hows, strict=True):
+            story.run(point, how)
+        again = story.run()
+        assert (again.exit_status, again.error) == (0, ""), story.title
+        story.check()
+    check_nothing_sent_twice(sandbox)
+
+
+def test_crashes_while_adding_to_an_item_touch_nothing_else_in_it(
+    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first = Story(crasher, sandbox, tmp_path / "first", "first")
+    first.source = first.source.rename(first.source.with_name("other.bin"))
+    first._order.source = str(first.source)
+    assert first.run().exit_status == 0
+    (item,) = items(sandbox)
+    before = files(sandbox, item["id"])
+    story = Story(crasher, sandbox, tmp_path / "second", "second")
+    story._order.item = item["id"]
+    for point in range(3, 70, 9):
+        story.run(point)
+    assert story.run().exit_status == 0
+    held = {f["name"]: f for f in files(sandbox, item["id"])}
+    assert set(held) == {"other.bin", "data.bin"}
+    assert (held["other.bin"]["id"], held["other.bin"]["computed_md5"]) == (before[0]["id"], md5_of(first.source))
+    assert held["data.bin"]["computed_md5"] == md5_of(story.source)
+    assert ask(sandbox, f"/account/articles/{item['id']}")["title"] == "title first"
+    check_nothing_sent_twice(sandbox)
+
+
+def test_the_order_of_the_first_points_is_intent_before_request(
+    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    creating = next(i for i, name in enumerate(names) if name.startswith("before POST"))
+    assert "after sync journal" in names[:creating], "nothing was on disk before the first creating request"

@@ -1,0 +1,234 @@
+"""Uploads that end at a chosen point: before or after any journal write, sync or rename, and any request.
+
+`python -m tests.support.crashing` is a process that has everything imported and forks for each upload that it is told
+of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` a line.
+
+At its point an upload ends by SIGKILL (`kill`), by a loss of power (`power`: what was not synced is gone, too), or the
+disk is full from there on (`full`: no process ends, the write fails).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+import uploader
+import uploader.figshare.api
+import uploader.figshare.calls
+import uploader.transfer.client
+from uploader.errors import FigupError
+from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.sending import PartSender
+from uploader.figshare.session import Settings
+from uploader.figshare.transport import Answer, Request, Send, exchange_over
+from uploader.transfer.disk import Disk, state_errors
+
+
+class Order(msgspec.Struct):
+    """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power or full."""
+
+    endpoint: str
+    token: str
+    state_dir: str
+    source: str
+    title: str
+    point: int = 0
+    how: str = "kill"
+    item: int | None = None
+
+
+class Outcome(msgspec.Struct):
+    """How it ended: by this signal (0: by itself), with this exit status and error, after these points."""
+
+    signal: int
+    exit_status: int
+    error: str = ""
+    points: list[str] = []
+
+
+class Points:
+    """Counts the points of one upload, and ends it at its own."""
+
+    def __init__(self, order: Order, report: int) -> None:
+        self._order = order
+        self._report = report
+        self.names: list[str] = []
+        self.disk = ForgetfulDisk(self)
+
+    @property
+    def full(self) -> bool:
+        """True from the point on at which the disk is full."""
+        return self._order.how == "full" and 0 < self._order.point <= len(self.names)
+
+    def reach(self, name: str) -> None:
+        """One more point."""
+        self.names.append(name)
+        if self._order.point == len(self.names) and self._order.how != "full":
+            if self._order.how == "power":
+                self.disk.lose_power()
+            self.tell(Outcome(0, 0, points=self.names))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Write the outcome to whoever forked us."""
+        os.write(self._report, msgspec.json.encode(outcome))
+
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        """A point before and one after."""
+        self.reach(f"before {name}")
+        yield
+        self.reach(f"after {name}")
+
+
+class ForgetfulDisk(Disk):
+    """A disk whose unsynced writes and renames are gone when the power goes."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+        self._synced: dict[str, bytes | None] = {}
+        """What would be found at a path after a loss of power; paths that are not here are as they seem."""
+
+    def lose_power(self) -> None:
+        """Forget what was not synced."""
+        for name, content in self._synced.items():
+            path = Path(name)
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif path.parent.exists():
+                path.write_bytes(content)
+
+    def write(self, fd: int, data: bytes, path: Path) -> None:
+        self._synced.setdefault(str(path), path.read_bytes() if path.exists() else None)
+        with self._points.around(f"write {path.name}"):
+            if self._points.full:
+                super().write(fd, data[: len(data) // 2], path)
+                with state_errors(path):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(fd, data[: len(data) // 2], path)
+            self._points.reach(f"in the middle of write {path.name}")
+            super().write(fd, data[len(data) // 2 :], path)
+
+    def sync(self, fd: int, path: Path) -> None:
+        with self._points.around(f"sync {path.name}"):
+            super().sync(fd, path)
+            written = Path(f"/proc/self/fd/{fd}").resolve()
+            if written == path.resolve():
+                self._synced.pop(str(path), None)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        self._synced.setdefault(str(path), path.read_bytes() if path.exists() else None)
+        with self._points.around(f"replace {path.name}"):
+            super().replace(path, data)
+        self._synced.pop(str(path), None)
+
+    def sync_folder(self, path: Path) -> None:
+        with self._points.around("sync folder"):
+            super().sync_folder(path)
+
+
+def _with_points_around_requests(points: Points) -> None:
+    def exchange(*args: Any, **kwargs: Any) -> Send:
+        send = exchange_over(*args, **kwargs)
+
+        async def send_at_a_point(request: Request) -> Answer:
+            with points.around(f"{request.method} {request.shown.rsplit('/', 1)[0]}"):
+                return await send(request)
+
+        return send_at_a_point
+
+    class SenderAtAPoint(PartSender):
+        async def send(self, upload_url: str, part: Any, chunks: Callable[[], AsyncIterator[Any]], told: Any) -> None:
+            async def halved() -> AsyncIterator[Any]:
+                async for chunk in chunks():
+                    yield chunk[: len(chunk) // 2]
+                    points.reach("in the middle of a part")
+                    yield chunk[len(chunk) // 2 :]
+
+            with points.around("PUT part"):
+                await super().send(upload_url, part, halved, told)
+
+    uploader.figshare.calls.exchange_over = exchange
+    uploader.figshare.api.PartSender = SenderAtAPoint  # type: ignore[misc]
+
+
+async def _upload(order: Order) -> int:
+    settings = Settings(order.endpoint, api_rate=None, retry=RetryPolicy(elapsed_cap=20), visibility_timeout=1.0)
+    options = uploader.Options(connections=1, settle_timeout=1.0)
+    target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
+    client = uploader.Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
+    async with client:
+        return (await client.upload(order.source, **target)).exit_code
+
+
+def _run(order: Order, report: int) -> NoReturn:
+    points = Points(order, report)
+    uploader.transfer.client.Disk = lambda: points.disk  # type: ignore[misc,assignment]
+    _with_points_around_requests(points)
+    try:
+        outcome = Outcome(0, asyncio.run(_upload(order)))
+    except FigupError as error:
+        outcome = Outcome(0, error.exit_status, f"{error.code}: {error.message}")
+    except Exception as error:  # noqa: BLE001 - told to the test, which fails
+        outcome = Outcome(0, -1, repr(error))
+    outcome.points = points.names
+    points.tell(outcome)
+    os._exit(0)
+
+
+def _fork(order: Order) -> Outcome:
+    told, report = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(told)
+        _run(order, report)
+    os.close(report)
+    with os.fdopen(told, "rb") as stream:
+        answer = stream.read()
+    _, status = os.waitpid(child, 0)
+    outcome = msgspec.json.decode(answer, type=Outcome) if answer else Outcome(0, -1, "it said nothing")
+    outcome.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return outcome
+
+
+class Crasher:
+    """The forking process, seen from a test."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.crashing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def upload(self, order: Order) -> Outcome:
+        """Let one upload happen."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("no pipes")
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._process.stdin.flush()
+        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def main() -> None:
+    """Fork for each order on stdin."""
+    for line in sys.stdin.buffer:
+        outcome = _fork(msgspec.json.decode(line, type=Order))
+        sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
