@@ -1,7 +1,7 @@
 """Uploads that end at a chosen point: before or after any journal write, sync or rename, and any request.
 
 `python -m tests.support.crashing` is a process that has everything imported and forks for each upload that it is told
-of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` a line.
+of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` each.
 
 At its point an upload ends by SIGKILL (`kill`), by a loss of power (`power`: what was not synced is gone, too), or the
 disk is full from there on (`full`: no process ends, the write fails).
@@ -19,13 +19,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest import mock
 
 import msgspec
 
 import uploader
-import uploader.figshare.api
-import uploader.figshare.calls
-import uploader.transfer.client
 from uploader.errors import FigupError
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.sending import PartSender
@@ -158,8 +156,8 @@ def _with_points_around_requests(points: Points) -> None:
             with points.around("PUT part"):
                 await super().send(upload_url, part, halved, told)
 
-    uploader.figshare.calls.exchange_over = exchange
-    uploader.figshare.api.PartSender = SenderAtAPoint  # type: ignore[misc]
+    mock.patch("uploader.figshare.calls.exchange_over", exchange).start()
+    mock.patch("uploader.figshare.api.PartSender", SenderAtAPoint).start()
 
 
 async def _upload(order: Order) -> int:
@@ -173,7 +171,7 @@ async def _upload(order: Order) -> int:
 
 def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
-    uploader.transfer.client.Disk = lambda: points.disk  # type: ignore[misc,assignment]
+    mock.patch("uploader.transfer.client.Disk", lambda: points.disk).start()
     _with_points_around_requests(points)
     try:
         outcome = Outcome(0, asyncio.run(_upload(order)))
