@@ -171,7 +171,7 @@ async def _upload(order: Order) -> int:
 
 def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
-    mock.patch("uploader.transfer.client.Disk", lambda: points.disk).start()
+    mock.patch("uploader.transfer.client.Disk", return_value=points.disk).start()
     _with_points_around_requests(points)
     try:
         outcome = Outcome(0, asyncio.run(_upload(order)))
