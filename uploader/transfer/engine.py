@@ -228,6 +228,9 @@ class Engine:
                 driver.close()
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
+        if error.path is None:
+            # What a server said of a request does not name the file that it was made for.
+            error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
         self.problems[transfer.index] = error
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
