@@ -94,6 +94,9 @@ class Bars:
         self._speeds: dict[str, Speed] = {}
         self._waiting: dict[str, float] = {}
 
+    def begun(self, notice: no.JobStarted) -> None:
+        """The first progress opens the bars."""
+
     def started(self, notice: no.FileStarted) -> None:
         """What was there already is no speed."""
         self._outlet.do(lambda: self._forget_speed(notice.path))

@@ -24,6 +24,9 @@ SAME_RETRY_EVERY = 5.0
 class Progress(Protocol):
     """Shows how far a job is."""
 
+    def begun(self, notice: no.JobStarted) -> None:
+        """The job begins, or goes on."""
+
     def take(self, notice: no.Progress) -> None:
         """So far it is now."""
 
@@ -57,12 +60,16 @@ class Display:
             self._console.failure(Failure(notice.code, shown(notice.message), hint, notice.path, 1))
             return
         self._event(notice)
-        if isinstance(notice, no.FileVerified):
+        if isinstance(notice, no.JobStarted):
+            self._latest = no.Progress(0, notice.bytes_total, 0, notice.files, None, 0, ())
+        elif isinstance(notice, no.FileVerified):
             self._count_verified(notice)
-        elif isinstance(notice, no.FileStarted) and self._progress is not None:
-            self._progress.started(notice)
         elif not self._console.json:
             self._remark(notice)
+        if self._progress is not None and isinstance(notice, no.JobStarted):
+            self._progress.begun(notice)
+        elif self._progress is not None and isinstance(notice, no.FileStarted):
+            self._progress.started(notice)
 
     def in_one_line(self) -> str:
         """How far the job is, now."""
@@ -85,10 +92,16 @@ class Display:
     def _count_verified(self, notice: no.FileVerified) -> None:
         """The run may end before it tells its progress again, and the last line is to be true."""
         latest = self._latest
-        if latest is not None and self._progress is not None:
-            active = tuple(file for file in latest.active if file.path != notice.path)
-            done = min(latest.files_done + 1, latest.files_total)
-            self._latest = msgspec.structs.replace(latest, files_done=done, active=active)
+        if latest is None:
+            return
+        verified = min(latest.files_done + 1, latest.files_total)
+        self._latest = msgspec.structs.replace(
+            latest,
+            bytes_done=latest.bytes_total if verified == latest.files_total else latest.bytes_done,
+            files_done=verified,
+            active=tuple(file for file in latest.active if file.path != notice.path),
+        )
+        if self._progress is not None:
             self._progress.take(self._latest)
 
     def _event(self, notice: no.AnyNotice) -> None:

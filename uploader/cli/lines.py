@@ -50,7 +50,8 @@ def progress_line(progress: no.Progress) -> str:
     if progress.active and all(file.waiting for file in progress.active):
         pieces.append("waiting for Figshare's checksum")
     elif progress.files_done < progress.files_total:
-        pieces.append(units.show_rate(progress.rate or 0.0))
+        if progress.rate is not None:
+            pieces.append(units.show_rate(progress.rate))
         if left is not None:
             pieces.append(f"{units.show_duration(left)} left")
         if progress.connections:
@@ -67,6 +68,13 @@ class Lines:
         self._due: float | None = None
         self._latest: no.Progress | None = None
         self._said: no.Progress | None = None
+
+    def begun(self, notice: no.JobStarted) -> None:
+        """The first line."""
+        self._due = self._clock() + EVERY
+        goes_on = ", goes on where it was" if notice.resumed else ""
+        amount = f"{units.show_count(notice.files, 'file')}, {units.show_bytes(notice.bytes_total)}"
+        self._say(f"job {notice.job}{goes_on}: {amount}")
 
     def started(self, notice: no.FileStarted) -> None:
         """The next progress tells of it."""

@@ -1,0 +1,141 @@
+"""What a display makes of a job's notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.test_lines import Clock, progress
+from uploader.cli import displays
+from uploader.cli.console import Console
+from uploader.cli.displays import Display
+from uploader.cli.failures import Failure
+from uploader.transfer import notices as no
+
+
+class Heard(Console):
+    """A console that keeps what it was told."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        super().__init__(json=json, quiet=False)
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.notes: list[str] = []
+        self.failures: list[Failure] = []
+
+    def event(self, event: str, **fields: Any) -> None:
+        self.events.append((event, fields))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def failure(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+
+class Bars:
+    """Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.seen: list[no.Progress] = []
+        self.closed = False
+
+    def begun(self, notice: no.JobStarted) -> None:
+        pass
+
+    def started(self, notice: no.FileStarted) -> None:
+        pass
+
+    def take(self, notice: no.Progress) -> None:
+        self.seen.append(notice)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_progress_events_come_every_ten_seconds_at_most() -> None:
+    clock, console = Clock(), Heard(json=True)
+    display = Display(console, None, clock)
+    for _ in range(81):
+        display.take(progress())
+        clock.now += 0.25
+    assert [name for name, _ in console.events] == ["progress"] * 3
+
+
+def test_a_person_is_not_sent_events_of_progress() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    display.take(progress())
+    assert console.events == []
+    assert len(bars.seen) == 1
+    display.close()
+    assert bars.closed
+
+
+def test_one_reason_for_retries_is_said_once_in_a_while() -> None:
+    clock, console = Clock(), Heard()
+    display = Display(console, None, clock)
+    for part in range(32):
+        display.take(no.Retrying(f"/a.bin, part {part}: connection refused", 3.0))
+    display.take(no.Retrying("/b.bin, part 1: connection refused", 0.2))
+    assert console.notes == [
+        "/a.bin, part 0: connection refused; next attempt in 3 s",
+        "/b.bin, part 1: connection refused",
+    ]
+    clock.now += displays.SAME_RETRY_EVERY
+    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    assert len(console.notes) == 3
+
+
+def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> None:
+    console = Heard(json=True)
+    display = Display(console, None, Clock())
+    for part in range(3):
+        display.take(no.Retrying(f"/a.bin, part {part}: reset", 3.0))
+    assert [name for name, _ in console.events] == ["retry"] * 3
+    assert console.notes == []
+
+
+@pytest.mark.parametrize(
+    ("notice", "words"),
+    [
+        (no.Warned("the journal\nwas damaged"), "the journal\\nwas damaged"),
+        (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
+    ],
+)
+def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None:
+    console = Heard()
+    Display(console, None, Clock()).take(notice)
+    assert console.notes == [words]
+
+
+def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
+    for json in (True, False):
+        console = Heard(json=json)
+        Display(console, None, Clock()).take(no.FileFailed("conflict", "a: other\nfile", "Rename it.", "/a"))
+        assert [f.fields() for f in console.failures] == [
+            {"code": "conflict", "message": "a: other\\nfile", "hint": "Rename it.", "path": "/a"}
+        ]
+        assert console.events == []
+
+
+def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    display.take(no.JobStarted("k3", False, 1, 1000))
+    assert bars.seen == []
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    assert len(bars.seen) == 1
+
+
+def test_the_last_progress_counts_the_file_just_verified() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    assert display.in_one_line() == "nothing was sent yet"
+    display.take(progress(1000, waiting=True))
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert (bars.seen[-1].files_done, bars.seen[-1].active) == (1, ())
+    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert bars.seen[-1].files_done == 1
