@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import anyio.lowlevel
 
 from uploader.figshare.runtime import Runtime
@@ -38,6 +39,19 @@ class FakeRuntime(Runtime):
 
     def random(self) -> float:
         return 1.0
+
+
+class GatedRuntime(FakeRuntime):
+    """Sleeps end when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        await self.gate.wait()
+        self.time += seconds
 
 
 @dataclass

@@ -10,12 +10,14 @@ import anyio
 import pytest
 
 from tests.unit.figshare.conftest import Connect
-from tests.unit.figshare.service import HANG, FakeRuntime, Service, listening, read_request, reply
+from tests.unit.figshare.service import HANG, FakeRuntime, GatedRuntime, Service, listening, read_request, reply
 from uploader.errors import ProtocolViolation, ServerFailing, Unreachable
 from uploader.figshare import transport
 from uploader.figshare.api import Figshare
+from uploader.figshare.auth import Token
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.session import Settings
 
 ACCOUNT = reply(200, {"id": 1})
 CREATING: list[Any] = [
@@ -43,24 +45,21 @@ async def test_a_deletion_is_asked_again(service: Service, connect: Connect) -> 
     assert [asked.method for asked in service.asked] == ["DELETE"] * 3
 
 
-async def test_retry_after_is_obeyed_by_every_request(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
-    service.answers = [reply(429, b"", {"Retry-After": "40"}), ACCOUNT]
-    figshare = connect()
-    start = runtime.time
-    seen: list[float] = []
-
-    def note(_: object) -> bytes:
-        seen.append(runtime.time - start)
-        return ACCOUNT
-
-    service.answers[1] = note
-    async with anyio.create_task_group() as group:
+async def test_retry_after_is_obeyed_by_every_request(service: Service) -> None:
+    service.answers = [reply(429, b"", {"Retry-After": "40"}), ACCOUNT, ACCOUNT]
+    runtime = GatedRuntime()
+    settings = Settings(service.endpoint, api_rate=None)
+    async with Figshare(settings, Token("x"), runtime=runtime) as figshare, anyio.create_task_group() as group:
+        group.start_soon(figshare.account)
+        with anyio.fail_after(5):
+            while not runtime.sleeps:
+                await anyio.sleep(0.005)
         group.start_soon(figshare.account)
         await anyio.sleep(0.05)
-        service.script = note
-        group.start_soon(figshare.account)
-    assert len(seen) == 2
-    assert min(seen) >= 40
+        assert len(service.asked) == 1
+        runtime.gate.set()
+    assert len(service.asked) == 3
+    assert runtime.sleeps[0] == 40
 
 
 async def test_a_date_in_retry_after_is_read_on_the_servers_clock(
