@@ -346,12 +346,12 @@ async def test_accepted_is_what_the_other_side_holds(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         async with anyio.create_task_group() as group:
-            figshare = connect(stall_timeout=60)
+            figshare = connect(stall_timeout=1.2)
             send = functools.partial(figshare.send_part, on_accepted=accepted.append)
             group.start_soon(send, url_of(server.getsockname()[1]), part_of(BIG), Source(BIG))
             connection, _ = await asyncio.get_running_loop().sock_accept(server)
             # Longer than the watch's period: everything that could be counted was.
-            await anyio.sleep(1.2)
+            await anyio.sleep(0.7)
             held = array.array("i", [0])
             fcntl.ioctl(connection, termios.FIONREAD, held)
             group.cancel_scope.cancel()
