@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
@@ -128,6 +129,8 @@ def test_a_port_that_is_taken_is_told(sandbox: Sandbox, bare_figup: Figup) -> No
         ("--dir", "/proc/none"),
         ("--request-log", "/proc/none/log", "--token", "x"),
         ("surplus",),
+        ("--fault", "put-part=explode"),
+        ("--faults", "nowhere.toml"),
     ],
 )
 def test_mistakes_are_one_line(bare_figup: Figup, args: tuple[str, ...]) -> None:
@@ -135,6 +138,30 @@ def test_mistakes_are_one_line(bare_figup: Figup, args: tuple[str, ...]) -> None
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1
     assert refused.stderr.startswith("figup: ")
+
+
+def test_faults_from_the_command_line_and_a_file(start_sandbox: Start, tmp_path: Path) -> None:
+    (tmp_path / "faults.toml").write_text('faults = ["list-licenses:2=503"]')
+    sandbox = start_sandbox("--fault", "list-licenses=429", "--faults", str(tmp_path / "faults.toml"))
+    seen = []
+    for _ in range(3):
+        connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=20)
+        connection.request("GET", "/v2/licenses")
+        seen.append(connection.getresponse().status)
+        connection.close()
+    assert seen == [429, 503, 200]
+
+
+def test_a_file_of_faults_that_is_wrong_is_told_by_name(bare_figup: Figup, tmp_path: Path) -> None:
+    (tmp_path / "faults.toml").write_text("faults = 3")
+    refused = bare_figup.run("sandbox", "--token", "x", "--faults", str(tmp_path / "faults.toml")).expect(2)
+    assert "faults.toml: only a list" in refused.stderr
+
+
+def test_the_help_tells_the_grammar_of_faults(bare_figup: Figup) -> None:
+    shown = bare_figup.run("sandbox", "--help").expect(0).stdout
+    for words in ("put-part:2=reset-mid-body", "lost-answer", "--lock-linger", "[[fault]]"):
+        assert words in shown
 
 
 def test_a_database_that_is_none_is_told(bare_figup: Figup, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from uploader.sandbox import files_db
 from uploader.sandbox.answers import json_answer
 from uploader.sandbox.context import context_of
 from uploader.sandbox.reference import ACCOUNT_ID, CATEGORIES, LICENSES
@@ -27,7 +26,7 @@ async def account(request: web.Request) -> web.Response:
     """All quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts."""
     context = context_of(request)
     settings = context.settings
-    used = await context.db.run(files_db.used, completed_only=settings.quota_counts == "completed")
+    used = await context.db.run(context.used)
     return json_answer(
         {
             "id": ACCOUNT_ID,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 
 import anyio
@@ -21,6 +23,17 @@ async def hold(request: web.Request, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and not gone(request):  # noqa: ASYNC110
         await anyio.sleep(min(_LOOK, left))
+
+
+def reset(request: web.Request) -> web.Response:
+    """Reset the connection: the client gets no orderly end, whatever was written. What is returned is never sent."""
+    transport = request.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response(status=500)
 
 
 def drop(request: web.Request) -> web.Response:

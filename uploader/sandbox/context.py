@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,11 @@ from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
+from uploader.sandbox import files_db
 from uploader.sandbox.addresses import Addresses, addresses
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.db import Database
+from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
 from uploader.sandbox.record import RequestLog
@@ -21,6 +24,25 @@ from uploader.sandbox.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Effects:
+    """What faults left behind, in memory alone."""
+
+    revoked: bool = False
+    """The token is good for nothing any more."""
+    quota_full: bool = False
+    lost: set[str] = field(default_factory=set)
+    """Uploads that are 404."""
+    md5: dict[int, str] = field(default_factory=dict)
+    """Files that get "wrong-md5" or "no-md5"."""
+
+    def clear(self) -> None:
+        """As if nothing had been."""
+        self.revoked = self.quota_full = False
+        self.lost.clear()
+        self.md5.clear()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +56,8 @@ class Context:
     log: RequestLog
     disk: ThreadPoolExecutor
     now: Callable[[], float]
+    faults: FaultBook
+    effects: Effects
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
     """Host and port of the API."""
@@ -45,6 +69,11 @@ class Context:
         # aiohttp would ask the resolver for a name where there is no header.
         host = request.headers.get("Host") or self.listening
         return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
+
+    def used(self, db: sqlite3.Connection) -> int:
+        """Bytes of the quota that are used."""
+        used = files_db.used(db, completed_only=self.settings.quota_counts == "completed")
+        return max(used, self.settings.quota) if self.effects.quota_full else used
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call something that blocks on the disk, in a thread."""

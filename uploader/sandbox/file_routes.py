@@ -21,7 +21,6 @@ from uploader.sandbox.paging import window
 from uploader.sandbox.parts import Span, TooManyParts, cut
 from uploader.sandbox.record import RECORD
 from uploader.sandbox.routes import Route
-from uploader.sandbox.settings import Settings
 
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"
 
@@ -84,7 +83,7 @@ async def initiate(request: web.Request) -> web.Response:
         parts=spans,
     )
     try:
-        file_id = await context.db.run(_store, new, context.settings)
+        file_id = await context.db.run(_store, new, context)
     except ApiError:
         await context.on_disk(context.blobs.remove, [new.blob] if new.blob else [])
         raise
@@ -133,7 +132,9 @@ async def download(request: web.Request) -> web.StreamResponse:
     """The bytes of a file that is available, ranges included; the token in the header or as `token`."""
     context = context_of(request)
     file_id = file_id_of(request)
-    if not (allowed(request, context) or matches(request.query.get("token"), context)):
+    revoked = context.effects.revoked
+    asked = request.query.get("token")
+    if not (allowed(request, context, revoked=revoked) or matches(asked, context, revoked=revoked)):
         raise ApiError(403, "Forbidden", "Invalid or missing token")
     file = await context.db.run(files_db.by_id, file_id)
     if file is None or walk.status(file.progress, context.now(), context.settings.delays) != "available":
@@ -161,14 +162,15 @@ async def _cut(context: Context, wanted: Initiate) -> list[Span]:
         raise invalid(f"The file would have {error}", "size") from error
 
 
-def _store(db: sqlite3.Connection, new: NewFile, settings: Settings) -> int:
+def _store(db: sqlite3.Connection, new: NewFile, context: Context) -> int:
     """Store a new file; in one transaction with the look at the quota, so that no two requests share its last."""
     if items_db.get(db, new.item_id) is None:
         raise not_found("Article")
+    settings = context.settings
     links, uploads = files_db.kinds(db, new.item_id)
     if settings.mixed_links == "refuse" and (uploads if new.link is not None else links):
         raise invalid("An item holds either one linked file or uploaded files", "link")
-    used = files_db.used(db, completed_only=settings.quota_counts == "completed")
+    used = context.used(db)
     if new.size > settings.quota - used:
         raise ApiError(
             settings.quota_status,

@@ -163,6 +163,16 @@ def delete(db: sqlite3.Connection, file_id: int) -> bool:
     return db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount > 0
 
 
+def abort(db: sqlite3.Connection, file_id: int) -> None:
+    """Abort an upload for good."""
+    db.execute("UPDATE files SET aborted = 1 WHERE id = ?", (file_id,))
+
+
+def hide(db: sqlite3.Connection, file_id: int, until: float) -> None:
+    """Make a file invisible."""
+    db.execute("UPDATE files SET hidden_until = ? WHERE id = ?", (until, file_id))
+
+
 def missing_parts(db: sqlite3.Connection, file_id: int) -> int:
     """How many parts are not COMPLETE."""
     row = db.execute("SELECT COUNT(*) FROM parts WHERE file_id = ? AND NOT complete", (file_id,)).fetchone()

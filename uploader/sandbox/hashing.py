@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio.to_thread
@@ -20,13 +20,19 @@ log = logging.getLogger(__name__)
 
 
 class Hasher:
-    """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked."""
+    """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked.
 
-    def __init__(self, db: Database, blobs: Blobs, *, never: bool, now: Callable[[], float]) -> None:
+    `spoiled` says of files, looked at when an MD5 is known, that it shall be a "wrong-md5" or "no-md5".
+    """
+
+    def __init__(
+        self, db: Database, blobs: Blobs, *, never: bool, now: Callable[[], float], spoiled: Mapping[int, str]
+    ) -> None:
         self._db = db
         self._blobs = blobs
         self._never = never
         self._now = now
+        self._spoiled = spoiled
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-md5")
         self._stopped = threading.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -65,4 +71,7 @@ class Hasher:
                 return
             if md5 is None:
                 return
-        await self._db.run(files_db.hashed, file.id, md5, self._now())
+        fault = self._spoiled.get(file.id)
+        if fault == "wrong-md5" and md5 is not None:
+            md5 = f"{int(md5[0], 16) ^ 1:x}{md5[1:]}"
+        await self._db.run(files_db.hashed, file.id, None if fault == "no-md5" else md5, self._now())

@@ -33,6 +33,10 @@ class PartLocks:
         else:
             self._until.pop(key, None)
 
+    def hold(self, key: Key, seconds: float) -> None:
+        """Lock a part that nobody sends, or lengthen the lock it has."""
+        self._until[key] = max(self._until.get(key, 0.0), self._clock() + seconds)
+
     def locked(self, key: Key) -> bool:
         """Whether the part is locked now."""
         until = self._until.get(key)

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from uploader.sandbox.answers import ApiError, empty, json_answer
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.fault_actions import under_faults
 from uploader.sandbox.record import RECORD, credential, record_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
 
@@ -28,15 +29,17 @@ def around(service: str, table: RouteTable) -> Middleware:
         record = record_of(request, service, route.kind if route else "other", context.now())
         request[RECORD] = record
         began = time.monotonic()
+
+        async def proceed() -> web.StreamResponse:
+            return await _serve(request, context, route, handler, service)
+
         try:
             if service == "api" and route is not None:
                 await anyio.sleep(context.settings.latency)
-                _authorize(request, context, route)
-            answer = await handler(request)
-            record.status = answer.status if record.outcome == "answered" else None
-        except Exception as error:  # noqa: BLE001 - a server answers whatever happens
-            answer = _failed(error, service)
-            record.status = answer.status
+            faults = context.faults.decide(record.kind, _part(request))
+            answer = await under_faults(request, context, faults, proceed)
+            if record.outcome == "answered":
+                record.status = answer.status
         except BaseException:
             record.outcome = "stopped"
             raise
@@ -50,26 +53,43 @@ def around(service: str, table: RouteTable) -> Middleware:
     return middleware
 
 
+async def _serve(
+    request: web.Request, context: Context, route: Route | None, handler: Handler, service: str
+) -> web.StreamResponse:
+    """The honest answer, errors included."""
+    try:
+        if service == "api" and route is not None:
+            _authorize(request, context, route)
+        return await handler(request)
+    except Exception as error:  # noqa: BLE001 - a server answers whatever happens
+        return _failed(error, service)
+
+
+def _part(request: web.Request) -> int | None:
+    number = request.match_info.get("number")
+    return None if number is None else int(number)
+
+
 def _authorize(request: web.Request, context: Context, route: Route) -> None:
-    if route.open_to_all or allowed(request, context):
+    if route.open_to_all or allowed(request, context, revoked=context.effects.revoked and route.kind != "control"):
         return
     status = context.settings.auth_status
     raise ApiError(status, "Forbidden" if status == 403 else "Unauthorized", "Invalid or missing token")
 
 
-def allowed(request: web.Request, context: Context) -> bool:
+def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
     """Whether the request carries the token, as `Authorization: token …` or as access_token in the query."""
     header = request.headers.get("Authorization")
     if header is not None and header.strip().partition(" ")[0].lower() != "token":
         return False
-    return matches(credential(request), context)
+    return matches(credential(request), context, revoked=revoked)
 
 
-def matches(offered: str | None, context: Context) -> bool:
-    """Whether this is the sandbox's token."""
-    return offered is not None and hmac.compare_digest(
-        offered.encode("utf-8", "replace"), context.settings.token.encode()
-    )
+def matches(offered: str | None, context: Context, *, revoked: bool) -> bool:
+    """Whether this is the sandbox's token, and no fault revoked it."""
+    if offered is None or revoked:
+        return False
+    return hmac.compare_digest(offered.encode("utf-8", "replace"), context.settings.token.encode())
 
 
 def _failed(error: Exception, service: str) -> web.Response:

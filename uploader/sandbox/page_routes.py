@@ -59,7 +59,7 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     now = context.now()
     found = items_db.page(db, ROWS + 1, (page - 1) * ROWS)
     rows = [_row(db, one, now) for one in found[:ROWS]]
-    used = files_db.used(db, completed_only=context.settings.quota_counts == "completed")
+    used = context.used(db)
     total = f"{pages.readable(used)} of {pages.readable(context.settings.quota)} used"
     return pages.index(rows, pages.Turn(page, len(found) > ROWS), total)
 

@@ -17,10 +17,20 @@ import anyio.to_thread
 from aiohttp import web
 
 from uploader._version import __version__
-from uploader.sandbox import account_routes, file_routes, files_db, item_routes, items_db, page_routes, upload_routes
+from uploader.sandbox import (
+    account_routes,
+    control_routes,
+    file_routes,
+    files_db,
+    item_routes,
+    items_db,
+    page_routes,
+    upload_routes,
+)
 from uploader.sandbox.blobs import Blobs
-from uploader.sandbox.context import CONTEXT, Context
+from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.db import Database
+from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.home import Home, SandboxUnusable
 from uploader.sandbox.middleware import around
@@ -85,14 +95,25 @@ async def _context(
     stack.push_async_callback(db.close)
     await db.open()
     blobs = Blobs(home.files)
-    hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now)
+    effects = Effects()
+    hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now, spoiled=effects.md5)
     stack.push_async_callback(hasher.close)
     log = RequestLog(settings.request_log)
     stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
     known = await db.run(_known)
     await anyio.to_thread.run_sync(blobs.sweep, known)
-    return Context(settings=settings, db=db, blobs=blobs, hasher=hasher, log=log, disk=disk, now=now)
+    return Context(
+        settings=settings,
+        db=db,
+        blobs=blobs,
+        hasher=hasher,
+        log=log,
+        disk=disk,
+        now=now,
+        faults=FaultBook(list(settings.faults)),
+        effects=effects,
+    )
 
 
 def _known(db: sqlite3.Connection) -> frozenset[str]:
@@ -101,8 +122,10 @@ def _known(db: sqlite3.Connection) -> frozenset[str]:
 
 
 def _api(context: Context) -> web.Application:
-    table = RouteTable([*account_routes.routes(), *item_routes.routes(), *file_routes.routes(), *page_routes.routes()])
-    return _app("api", table, context)
+    routes = [*account_routes.routes(), *item_routes.routes(), *file_routes.routes(), *page_routes.routes()]
+    if context.settings.control:
+        routes += control_routes.routes()
+    return _app("api", RouteTable(routes), context)
 
 
 def _upload(context: Context) -> web.Application:

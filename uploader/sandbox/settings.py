@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uploader.sandbox.faults import Rule
 from uploader.sandbox.parts import PartPlan, Uniform
 
 
@@ -72,5 +73,8 @@ class Settings:
     """A PUT of a part that is COMPLETE: "accept" or "refuse" (409)."""
     incomplete: str = "refuse"
     """Completing with parts missing: "refuse" (400) or "accept" (202, the file stays created)."""
+    faults: tuple[Rule, ...] = ()
+    control: bool = False
+    """Whether faults can be set over HTTP."""
     item_files: int | None = None
     """How many files the item object shows; None: all of them."""

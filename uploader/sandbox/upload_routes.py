@@ -13,6 +13,7 @@ from uploader.sandbox.answers import empty
 from uploader.sandbox.blobs import PartFile
 from uploader.sandbox.connection import drop, gone, hold
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.fault_actions import TAMPER, tampered
 from uploader.sandbox.files_db import File, Part
 from uploader.sandbox.record import RECORD, Record
 from uploader.sandbox.routes import Route
@@ -53,7 +54,7 @@ async def get_upload(request: web.Request) -> web.Response:
         shown = file_view.upload_object(file, parts, locked, now, context.settings.delays)
         return file, json.dumps(shown).encode()
 
-    found = await context.db.run(answer)
+    found = None if token in context.effects.lost else await context.db.run(answer)
     if found is None:
         return empty(404)
     _note(request[RECORD], found[0])
@@ -124,6 +125,8 @@ async def _receive(request: web.Request, context: Context, target: Target) -> we
     settings = context.settings
     try:
         body = receive.chunks(request.content, idle=settings.idle_timeout, rate=settings.connection_rate)
+        if TAMPER in request:
+            body = tampered(body, request[TAMPER], part.length)
         async for chunk in body:
             await receiver.take(chunk)
         if receiver.received < part.length:
@@ -187,7 +190,7 @@ async def _target(request: web.Request, context: Context, *, locked: bool | None
 
     record = request[RECORD]
     record.part_no = number
-    found = await context.db.run(find)
+    found = None if token in context.effects.lost else await context.db.run(find)
     if found is not None:
         _note(record, found.file)
         record.part_before = file_view.part_status(found.part)

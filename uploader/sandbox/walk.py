@@ -15,7 +15,8 @@ from uploader.sandbox.settings import Delays
 class Progress:
     """When things happened to a file; seconds since the epoch, None for not yet.
 
-    `md5` is the MD5 of the stored bytes once it is known, `supplied` the client's or "".
+    `md5` is the MD5 of the stored bytes once it is known, and None for good where `hashed` is set without it.
+    `supplied` is the client's, or "".
     """
 
     completed: float | None
@@ -38,7 +39,7 @@ def status(progress: Progress, now: float, delays: Delays) -> str:
     edge = max(progress.hashed, progress.completed + delays.created + delays.checking)
     if now < edge:
         return "ic_checking"
-    if progress.supplied and progress.md5 != progress.supplied:
+    if progress.supplied and progress.md5 not in {None, progress.supplied}:
         return "ic_failure"
     if now < edge + delays.success:
         return "ic_success"
@@ -58,4 +59,4 @@ def settled(progress: Progress, now: float, delays: Delays) -> bool:
     """Whether waiting changes nothing any more."""
     if status(progress, now, delays) not in {"available", "ic_failure"}:
         return False
-    return delays.md5 is None or bool(computed_md5(progress, now, delays))
+    return delays.md5 is None or progress.md5 is None or bool(computed_md5(progress, now, delays))

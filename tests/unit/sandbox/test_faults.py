@@ -1,0 +1,145 @@
+"""The grammar of faults, and when they strike."""
+
+from __future__ import annotations
+
+import pytest
+
+from uploader.sandbox import account_routes, fault_actions, file_routes, item_routes, upload_routes
+from uploader.sandbox.faults import REQUESTS, SPECS, FaultBook, Occurrences, Stage, read_rule, read_toml
+
+
+def test_every_operation_has_a_name_for_faults() -> None:
+    modules = (account_routes, file_routes, item_routes, upload_routes)
+    assert {route.kind for module in modules for route in module.routes()} == REQUESTS
+
+
+def test_every_fault_that_spoils_an_answer_is_carried_out() -> None:
+    assert {name for name, spec in SPECS.items() if spec.stage is Stage.ANSWER} == set(fault_actions.ACTIONS)
+
+
+def test_a_rule_in_full() -> None:
+    rule = read_rule("put-part@3:2..=503,retry-after=5,body=html")
+    assert (rule.request, rule.part, rule.when) == ("put-part", 3, Occurrences(2, None))
+    assert (rule.fault.name, rule.fault.options) == ("status", {"code": 503, "retry-after": "5", "body": "html"})
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("initiate=reset", Occurrences(1, 1)),
+        ("initiate:3=reset", Occurrences(3, 3)),
+        ("initiate:3..=reset", Occurrences(3, None)),
+        ("initiate:..3=reset", Occurrences(1, 3)),
+        ("initiate:2..3=reset", Occurrences(2, 3)),
+        ("initiate:every=reset", Occurrences(1, None)),
+    ],
+)
+def test_when(text: str, when: Occurrences) -> None:
+    assert read_rule(text).when == when
+
+
+def test_an_address_may_hold_equals_signs() -> None:
+    assert read_rule("get-file=redirect,to=http://x/?a=b").fault.options == {"to": "http://x/?a=b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no fault; write"),
+        ("put-part", "no fault; write"),
+        ("put-part=", "no fault; write"),
+        ("put-part=explode", "'explode' is no fault"),
+        ("putpart=reset", "'putpart' is no request"),
+        ("put-part=99", "'99' is no code"),
+        ("put-part=600", "'600' is no code"),
+        ("put-part=status", "status needs code="),
+        ("put-part=503,retry-after=soon", "'soon' is no retry-after"),
+        ("put-part=503,after=1", "status has no option 'after'; it has code, retry-after, body"),
+        ("put-part=reset,now=1", "reset has no option 'now'"),
+        ("put-part=reset,now", "'now' in"),
+        ("put-part=hang,seconds=-1", "'-1' is no seconds"),
+        ("put-part:0=reset", "it never comes"),
+        ("put-part:3..2=reset", "it never comes"),
+        ("put-part:x=reset", "'x' is no WHEN"),
+        ("put-part:..=reset", "'..' is no WHEN"),
+        ("initiate@1=reset", "initiate has no part number"),
+        ("any@1=reset", "any has no part number"),
+        ("initiate=flip-bit", "flip-bit fits put-part, not initiate"),
+        ("any=wrong-md5", "wrong-md5 fits complete, not any"),
+        ("get-file=redirect", "redirect needs to="),
+        ("get-file=redirect,to=elsewhere", "'elsewhere' is no to"),
+    ],
+)
+def test_mistakes_are_told(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_rule(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_toml() -> None:
+    rules = read_toml(
+        """
+        faults = ["initiate=lost-answer"]
+        [[fault]]
+        request = "put-part"
+        part = 3
+        when = "2.."
+        fault = 503
+        retry-after = 1
+        [[fault]]
+        request = "complete"
+        when = 2
+        fault = "wrong-md5"
+        """
+    )
+    assert [rule.request for rule in rules] == ["initiate", "put-part", "complete"]
+    assert (rules[1].part, rules[1].when, rules[1].fault.options) == (
+        3,
+        Occurrences(2, None),
+        {"code": 503, "retry-after": "1"},
+    )
+    assert rules[2].when == Occurrences(2, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "x = 1", "faults = 1", "fault = [1]", "[[fault]]\nrequest = 'any'", "fault = {}"]
+)
+def test_bad_toml(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_toml(text)
+
+
+def names(book: FaultBook, request: str, part: int | None = None) -> list[str]:
+    return [fault.name for fault in book.decide(request, part)]
+
+
+def test_each_rule_counts_what_fits_it() -> None:
+    book = FaultBook([read_rule("put-part@2:2=reset"), read_rule("put-part:3=html")])
+    assert names(book, "put-part", 1) == []
+    assert names(book, "put-part", 2) == []
+    assert names(book, "get-part", 2) == []
+    assert names(book, "put-part", 2) == ["reset"]
+    assert names(book, "put-part", 2) == []
+    assert [entry["seen"] for entry in book.listing()] == [3, 4]
+
+
+def test_states_add_up_and_one_answer_counts() -> None:
+    lines = ["put-part=html", "put-part=lock", "any=reset", "put-part=abort-upload"]
+    book = FaultBook([read_rule(line) for line in lines])
+    assert names(book, "put-part", 1) == ["lock", "abort-upload", "html"]
+
+
+def test_any_is_every_operation_and_no_page() -> None:
+    book = FaultBook([read_rule("any:every=reset")])
+    assert names(book, "page") == names(book, "control") == names(book, "other") == []
+    assert names(book, "get-item") == ["reset"]
+
+
+def test_rules_come_and_go() -> None:
+    book = FaultBook([])
+    assert names(book, "initiate") == []
+    book.add([read_rule("initiate=reset")])
+    assert names(book, "initiate") == ["reset"]
+    book.clear()
+    assert book.listing() == []

@@ -1,0 +1,51 @@
+"""The control address: faults set, looked at and cleared while the sandbox runs. There only when it was asked for."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from uploader.sandbox.answers import ApiError, json_answer
+from uploader.sandbox.context import context_of
+from uploader.sandbox.faults import read_rule
+from uploader.sandbox.item_routes import body_of
+from uploader.sandbox.routes import Route
+
+FAULTS = "/sandbox/faults"
+
+
+def routes() -> list[Route]:
+    """This module's operations; a token that a fault revoked still opens them."""
+    return [
+        Route("control", "GET", FAULTS, listing),
+        Route("control", "POST", FAULTS, add),
+        Route("control", "DELETE", FAULTS, clear),
+    ]
+
+
+async def listing(request: web.Request) -> web.Response:
+    """The rules in force, and how many requests each has seen."""
+    return json_answer(context_of(request).faults.listing())
+
+
+async def add(request: web.Request) -> web.Response:
+    """Body `{"fault": LINE}` or `{"faults": [LINE, …]}`; answers 201 with all rules in force, 422 on a bad line."""
+    body = await body_of(request)
+    lines = body.get("faults", [])
+    lines = [*lines, body["fault"]] if "fault" in body and isinstance(lines, list) else lines
+    if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
+        raise ApiError(422, "UnprocessableEntity", 'Send {"fault": "..."} or {"faults": ["...", ...]}')
+    try:
+        rules = [read_rule(line) for line in lines]
+    except ValueError as error:
+        raise ApiError(422, "UnprocessableEntity", str(error)) from error
+    book = context_of(request).faults
+    book.add(rules)
+    return json_answer(book.listing(), 201)
+
+
+async def clear(request: web.Request) -> web.Response:
+    """Drop all rules, and undo what they left behind in memory: the token is good again, the quota as it was."""
+    context = context_of(request)
+    context.faults.clear()
+    context.effects.clear()
+    return web.Response(status=204)

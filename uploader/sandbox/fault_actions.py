@@ -1,0 +1,255 @@
+"""Carries faults out on real requests: what it means for the store, the body, the answer and the connection."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
+
+import anyio
+from aiohttp import web
+
+from uploader.sandbox import files_db, items_db
+from uploader.sandbox.connection import gone, hold, reset
+from uploader.sandbox.context import Context
+from uploader.sandbox.faults import Fault, Stage
+from uploader.sandbox.receive import BodyBroken
+from uploader.sandbox.record import RECORD
+
+Proceed = Callable[[], Awaitable[web.StreamResponse]]
+Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
+
+TAMPER = web.RequestKey("tamper", Fault)
+"""On a PUT of a part: what is to happen to its body on the way to the disk."""
+
+_PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
+
+
+async def under_faults(
+    request: web.Request, context: Context, faults: list[Fault], proceed: Proceed
+) -> web.StreamResponse:
+    """Serve a request with its faults; `proceed` serves it honestly and never raises but for cancellation."""
+    if not faults:
+        return await proceed()
+    record = request[RECORD]
+    record.fault = ",".join(fault.name for fault in faults)
+    for fault in faults:
+        if fault.stage is Stage.STATE:
+            await _change_state(request, context, fault)
+    spoiled = [fault for fault in faults if fault.stage is Stage.ANSWER]
+    answer = await (ACTIONS[spoiled[0].name](request, spoiled[0], proceed) if spoiled else proceed())
+    hidden = next((fault for fault in faults if fault.name == "hide"), None)
+    if hidden is not None and record.file_id is not None:
+        await context.db.run(files_db.hide, record.file_id, context.now() + hidden.seconds)
+    return answer
+
+
+async def tampered(body: AsyncIterator[bytes], fault: Fault, length: int) -> AsyncIterator[bytes]:
+    """A part's body as a fault lets it through; `length` is what the part has. BodyBroken where the fault cuts."""
+    passed = 0
+    cut = fault.options.get("bytes", length // 2) if fault.name == "reset-mid-body" else None
+    flip = fault.options.get("byte", 0) if fault.name == "flip-bit" else None
+    async for chunk in body:
+        if cut is not None and passed + len(chunk) >= cut:
+            yield chunk[: cut - passed]
+            raise BodyBroken
+        if flip is not None and passed <= flip < passed + len(chunk):
+            at = flip - passed
+            yield chunk[:at] + bytes([chunk[at] ^ 1]) + chunk[at + 1 :]
+        else:
+            yield chunk
+        passed += len(chunk)
+
+
+async def _change_state(request: web.Request, context: Context, fault: Fault) -> None:
+    effects = context.effects
+    match fault.name:
+        case "revoke-token":
+            effects.revoked = True
+        case "quota-full":
+            effects.quota_full = True
+        case "lock":
+            context.locks.hold((request.match_info["token"], int(request.match_info["number"])), fault.seconds)
+        case "wrong-md5" | "no-md5":
+            effects.md5[int(request.match_info["file_id"])] = fault.name
+        case "abort-upload":
+            await context.db.run(_abort, request)
+        case "lose-upload":
+            token = await context.db.run(_token, request)
+            if token is not None:
+                effects.lost.add(token)
+        case _:
+            pass
+
+
+def _token(db: sqlite3.Connection, request: web.Request) -> str | None:
+    """The upload that a request is about."""
+    if "token" in request.match_info:
+        return request.match_info["token"]
+    file = files_db.by_id(db, int(request.match_info["file_id"]))
+    return None if file is None else file.token
+
+
+def _abort(db: sqlite3.Connection, request: web.Request) -> None:
+    token = _token(db, request)
+    file = None if token is None else files_db.by_token(db, token)
+    if file is not None:
+        files_db.abort(db, file.id)
+        items_db.touch(db, file.item_id, time.time())
+
+
+async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.StreamResponse:
+    status = fault.options["code"]
+    headers = {}
+    after = fault.options.get("retry-after")
+    if after is not None:
+        kind, _, seconds = after.rpartition(":")
+        headers["Retry-After"] = formatdate(time.time() + int(seconds), usegmt=True) if kind else seconds
+    form = fault.options.get("body", "json")
+    if form == "empty":
+        return web.Response(status=status, headers=headers)
+    if form == "html":
+        return web.Response(status=status, headers=headers, text=_PAGE.format(status), content_type="text/html")
+    body = json.dumps({"message": f"This sandbox was told to answer {status}", "code": str(status)})
+    return web.Response(status=status, headers=headers, text=body, content_type="application/json")
+
+
+async def _html(_: web.Request, __: Fault, ___: Proceed) -> web.StreamResponse:
+    return web.Response(text=_PAGE.format("Welcome"), content_type="text/html")
+
+
+async def _waf_202(_: web.Request, __: Fault, ___: Proceed) -> web.StreamResponse:
+    return web.Response(status=202, headers={"x-amzn-waf-action": "challenge"})
+
+
+async def _waf_403(_: web.Request, fault: Fault, __: Proceed) -> web.StreamResponse:
+    text = "" if fault.options.get("body", "html") == "empty" else _PAGE.format("403 Forbidden")
+    return web.Response(status=403, text=text, content_type="text/html")
+
+
+async def _redirect(_: web.Request, fault: Fault, __: Proceed) -> web.StreamResponse:
+    return web.Response(status=fault.options.get("code", 302), headers={"Location": fault.options["to"]})
+
+
+async def _reset(request: web.Request, _: Fault, __: Proceed) -> web.StreamResponse:
+    request[RECORD].outcome = "reset"
+    return reset(request)
+
+
+async def _reset_mid_body(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    """A part's body takes its usual way, so that the lock lingers as it does when a connection breaks."""
+    record = request[RECORD]
+    if record.kind == "put-part":
+        request[TAMPER] = fault
+        answer = await proceed()
+        if record.outcome == "aborted":
+            record.outcome = "reset"
+            return reset(request)
+        return answer
+    left = fault.options.get("bytes", (request.content_length or 0) // 2)
+    while left > 0 and (chunk := await request.content.read(left)):
+        left -= len(chunk)
+    return await _reset(request, fault, proceed)
+
+
+async def _lost_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
+    answer = await proceed()
+    request[RECORD].status = answer.status
+    request[RECORD].outcome = "lost"
+    reset(request)
+    return answer
+
+
+async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    await hold(request, fault.seconds)
+    return await proceed()
+
+
+async def _hang(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    answer = await proceed()
+    await hold(request, fault.seconds)
+    if gone(request):
+        request[RECORD].outcome, request[RECORD].status = "aborted", answer.status
+    return answer
+
+
+async def _hang_mid_answer(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    return await _half_answer(request, proceed, fault.seconds)
+
+
+async def _cut_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
+    return await _half_answer(request, proceed, 0.0)
+
+
+async def _half_answer(request: web.Request, proceed: Proceed, seconds: float) -> web.StreamResponse:
+    body, out = await _begin(request, proceed)
+    request[RECORD].outcome = "cut"
+    await out.write(body[: len(body) // 2])
+    await hold(request, seconds)
+    reset(request)
+    return out
+
+
+async def _trickle(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    body, out = await _begin(request, proceed)
+    pause = fault.options.get("seconds", 0.05)
+    for byte in body:
+        await out.write(bytes([byte]))
+        await anyio.sleep(pause)
+    return out
+
+
+async def _begin(request: web.Request, proceed: Proceed) -> tuple[bytes, web.StreamResponse]:
+    """Serve the request and send the head of its answer; returns the body that is to follow."""
+    answer = await proceed()
+    body = _bytes(answer)
+    out = web.StreamResponse(status=answer.status, headers=answer.headers)
+    out.content_length = len(body)
+    request[RECORD].status = answer.status
+    await out.prepare(request)
+    return body, out
+
+
+async def _truncated(_: web.Request, __: Fault, proceed: Proceed) -> web.StreamResponse:
+    answer = await proceed()
+    body = _bytes(answer)
+    return web.Response(status=answer.status, body=body[: len(body) // 2], content_type="application/json")
+
+
+async def _invalid(_: web.Request, __: Fault, proceed: Proceed) -> web.StreamResponse:
+    answer = await proceed()
+    return web.Response(status=answer.status, text="{'location': None,}", content_type="application/json")
+
+
+async def _flip_bit(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    request[TAMPER] = fault
+    return await proceed()
+
+
+def _bytes(answer: web.StreamResponse) -> bytes:
+    """The body of an answer that is in memory; empty for a download."""
+    body = answer.body if isinstance(answer, web.Response) else None
+    return body if isinstance(body, bytes) else b""
+
+
+ACTIONS: dict[str, Action] = {
+    "status": _plain_status,
+    "html": _html,
+    "waf-202": _waf_202,
+    "waf-403": _waf_403,
+    "redirect": _redirect,
+    "reset": _reset,
+    "reset-mid-body": _reset_mid_body,
+    "lost-answer": _lost_answer,
+    "stall": _stall,
+    "hang": _hang,
+    "hang-mid-answer": _hang_mid_answer,
+    "cut-answer": _cut_answer,
+    "trickle": _trickle,
+    "truncated-json": _truncated,
+    "invalid-json": _invalid,
+    "flip-bit": _flip_bit,
+}
+"""Each fault that spoils an answer, and how."""
