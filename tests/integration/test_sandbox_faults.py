@@ -165,14 +165,12 @@ async def test_lost_answers_take_effect(tmp_path: Path) -> None:
 
 async def test_hanging(tmp_path: Path) -> None:
     impatient = aiohttp.ClientTimeout(total=0.3)
-    async with faulty(
-        tmp_path / "s", "create-item:..2=hang", "put-part=stall", "create-item:3=hang,seconds=0.01"
-    ) as api:
+    lines = ["create-item:..2=hang", "create-item:3=hang,seconds=0.01", "put-part=stall"]
+    async with faulty(tmp_path / "s", *lines) as api:
+        url = f"{api.at.url}/account/articles"
         for _ in range(2):
             with pytest.raises(TimeoutError):
-                await api.http.post(
-                    f"{api.at.url}/account/articles", json={"title": "abc"}, headers=AUTH, timeout=impatient
-                )
+                await api.http.post(url, json={"title": "abc"}, headers=AUTH, timeout=impatient)
         assert len(await api.get("/account/articles")) == 2
         _, upload = await new_upload(api)
         with pytest.raises(TimeoutError):
@@ -229,7 +227,7 @@ async def test_a_lock_that_stays(tmp_path: Path) -> None:
         _, upload = await new_upload(api)
         assert [await api.put(upload, 1, b"0123") for _ in range(2)] == [409, 409]
         assert (await api.get(f"{upload}/2"))["locked"] is True
-        assert [part["locked"] for part in (await api.get(upload))["parts"]][0] is True
+        assert (await api.get(upload))["parts"][0]["locked"] is True
         with anyio.fail_after(20):
             while await api.put(upload, 2, b"4567") != 200:
                 await anyio.sleep(0.01)
@@ -262,8 +260,8 @@ async def test_files_and_md5s_that_do_not_come(tmp_path: Path) -> None:
         right = "781e5e245d69b566979b86e28d23f2c7"
         wrong = await api.available(await api.send(item, DATA))
         assert wrong["computed_md5"] == "681e5e245d69b566979b86e28d23f2c7"
-        for fields in ({}, {"md5": right}):
-            never = await api.send(item, DATA, **fields)
+        for supplied in ("", right):
+            never = await api.send(item, DATA, md5=supplied)
             assert (await api.until(never, lambda record: record["status"] == "available"))["computed_md5"] == ""
         assert (await api.available(await api.send(item, DATA)))["computed_md5"] == right
 
@@ -295,7 +293,8 @@ async def test_the_control_address(tmp_path: Path) -> None:
         assert [(await api.call("GET", "/account"))[0] for _ in range(3)] == [200, 503, 200]
         assert (await api.call("POST", control, {"faults": ["any:every=reset-mid-body"]}))[0] == 201
         assert [entry["seen"] for entry in await api.get(control)] == [3, 0]
-        for wrong in ({}, {"fault": 1}, {"faults": []}, {"faults": "x"}, {"fault": "x"}, {"faults": [1]}):
+        mistakes: list[Any] = [{}, {"fault": 1}, {"faults": []}, {"faults": "x"}, {"fault": "x"}, {"faults": [1]}]
+        for wrong in mistakes:
             assert (await api.call("POST", control, wrong))[0] == 422
         assert (await api.call("DELETE", control))[0] == 204
         assert await api.get(control) == []

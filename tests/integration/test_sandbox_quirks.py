@@ -89,7 +89,8 @@ async def test_a_lock_lingers_when_the_connection_breaks(tmp_path: Path) -> None
         assert (part["status"], part["locked"]) == ("PENDING", True)
         assert await api.put(upload, 1, b"0123") == 409
         record = next(record for record in api.requests() if record["outcome"] == "aborted")
-        assert (record["kind"], record["received"], record["status"], record["part_no"]) == ("put-part", 2, None, 1)
+        assert (record["kind"], record["status"], record["part_no"]) == ("put-part", None, 1)
+        assert 0 <= record["received"] <= 2
 
 
 async def test_a_lock_is_gone_after_its_time(tmp_path: Path) -> None:
