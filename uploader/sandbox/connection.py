@@ -9,6 +9,7 @@ import time
 import anyio
 from aiohttp import web
 
+_ENDING = web.RequestKey("ending", str)
 _LOOK = 0.05
 """Seconds between looks at a connection: nobody is told when a client hangs up on a request that was read whole."""
 
@@ -25,19 +26,24 @@ async def hold(request: web.Request, seconds: float) -> None:
         await anyio.sleep(min(_LOOK, left))
 
 
-def reset(request: web.Request) -> web.Response:
-    """Reset the connection: the client gets no orderly end, whatever was written. What is returned is never sent."""
-    transport = request.transport
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    return web.Response(status=500)
-
-
 def drop(request: web.Request) -> web.Response:
-    """Close the connection without an answer. What is returned is never sent."""
-    if request.transport is not None:
-        request.transport.abort()
+    """See to it that the connection is closed once the request is on record. What is returned is never sent."""
+    request[_ENDING] = "close"
     return web.Response(status=500)
+
+
+def reset(request: web.Request) -> web.Response:
+    """Likewise, with a reset: the client gets no orderly end, whatever was written."""
+    request[_ENDING] = "reset"
+    return web.Response(status=500)
+
+
+def end(request: web.Request) -> None:
+    """Do to the connection what `drop` or `reset` asked for."""
+    ending, transport = request.get(_ENDING), request.transport
+    if ending is None or transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if ending == "reset" and sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

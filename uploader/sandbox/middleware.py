@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from uploader.sandbox.answers import ApiError, empty, json_answer
+from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import under_faults
 from uploader.sandbox.record import RECORD, credential, record_of
@@ -48,6 +49,7 @@ def around(service: str, table: RouteTable) -> Middleware:
                 record.received = request.content.total_bytes
             record.seconds = time.monotonic() - began
             await context.log.write(record)
+            end(request)
         return answer
 
     return middleware
