@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,9 @@ class Order(msgspec.Struct):
     point: int = 0
     how: str = "kill"
     item: int | None = None
+    retry_timeout: float = 20.0
+    patience: float = 5.0
+    """Seconds for a silent answer, a stalled part, and a checksum that does not come."""
 
 
 class Outcome(msgspec.Struct):
@@ -52,6 +56,7 @@ class Outcome(msgspec.Struct):
     exit_status: int
     error: str = ""
     points: list[str] = []
+    seconds: float = 0.0
 
 
 class Points:
@@ -161,8 +166,15 @@ def _with_points_around_requests(points: Points) -> None:
 
 
 async def _upload(order: Order) -> int:
-    settings = Settings(order.endpoint, api_rate=None, retry=RetryPolicy(elapsed_cap=20), visibility_timeout=1.0)
-    options = uploader.Options(connections=1, settle_timeout=1.0)
+    settings = Settings(
+        order.endpoint,
+        api_rate=None,
+        retry=RetryPolicy(first_delay=0.1, elapsed_cap=order.retry_timeout),
+        answer_timeout=order.patience,
+        stall_timeout=order.patience,
+        visibility_timeout=1.0,
+    )
+    options = uploader.Options(connections=1, settle_timeout=1.0, verify_timeout=order.patience)
     target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
     client = uploader.Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     async with client:
@@ -186,6 +198,7 @@ def _run(order: Order, report: int) -> NoReturn:
 
 def _fork(order: Order) -> Outcome:
     told, report = os.pipe()
+    started = time.monotonic()
     child = os.fork()
     if child == 0:
         os.close(told)
@@ -195,6 +208,7 @@ def _fork(order: Order) -> Outcome:
         answer = stream.read()
     _, status = os.waitpid(child, 0)
     outcome = msgspec.json.decode(answer, type=Outcome) if answer else Outcome(0, -1, "it said nothing")
+    outcome.seconds = time.monotonic() - started
     outcome.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     return outcome
 
