@@ -246,7 +246,8 @@ async def test_uploads_that_end(tmp_path: Path) -> None:
         assert (await api.get(upload))["status"] == "PENDING"
         assert (await api.call("GET", upload))[0] == 404
         assert await api.put(upload, 1, b"0123") == 404
-        assert (await api.get(file))["status"] == "created"
+        record = await api.get(file)
+        assert (record["status"], record["upload_url"]) == ("created", upload)
 
 
 async def test_files_and_md5s_that_do_not_come(tmp_path: Path) -> None:

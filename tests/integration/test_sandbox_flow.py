@@ -240,6 +240,8 @@ async def test_bytes_come_back(tmp_path: Path) -> None:
             assert (answer.status, await answer.read()) == (206, DATA[2:5])
         async with api.http.get(url, params={"token": "wrong"}) as answer:
             assert answer.status == 403
+        async with api.http.head(url, headers=AUTH) as answer:
+            assert (answer.status, answer.headers["Content-Length"]) == (200, "10")
         unfinished = await api.get(await api.initiate(item))
         async with api.http.get(unfinished["download_url"], headers=AUTH) as answer:
             assert answer.status == 404

@@ -149,6 +149,26 @@ async def test_chunks_are_taken(tmp_path: Path) -> None:
         assert (await api.get(f"{upload}/1"))["status"] == "COMPLETE"
 
 
+async def test_a_body_is_stored_as_it_was_sent(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        _, upload = await new_upload(api)
+        async with raw_put(f"{upload}/1", "Content-Length: 4", "Content-Encoding: gzip", body=b"0123") as stream:
+            assert b"200 OK" in await stream.receive()
+
+
+async def test_a_part_may_come_in_crumbs(tmp_path: Path) -> None:
+    size = 3000
+    async with sandbox_api(tmp_path / "s", part_plan=Uniform(size)) as api:
+        file, upload = await new_upload(api, size)
+        chunks = b"".join(b"1\r\n%c\r\n" % (48 + number % 10) for number in range(size)) + b"0\r\n\r\n"
+        async with raw_put(f"{upload}/1", "Transfer-Encoding: chunked") as stream:
+            for start in range(0, len(chunks), 7):
+                await stream.send(chunks[start : start + 7])
+            assert b"200 OK" in await stream.receive()
+        assert (await api.call("POST", file))[0] == 202
+        assert next((tmp_path / "s" / "files").iterdir()).read_bytes() == DATA * 300
+
+
 async def test_broken_framing_is_no_part(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         _, upload = await new_upload(api)

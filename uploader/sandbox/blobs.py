@@ -10,7 +10,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 BLOCK = 64 * 1024
@@ -64,14 +64,12 @@ class Blobs:
     def md5(self, name: str, stopped: Callable[[], bool]) -> str | None:
         """The MD5 of the bytes in hex, in bounded memory; None when `stopped` turned true or the bytes are gone."""
         digest = hashlib.md5(usedforsecurity=False)
-        buffer = bytearray(_HASH_READ)
-        view = memoryview(buffer)
         try:
             with self.path(name).open("rb", buffering=0) as source:
-                while count := source.readinto(buffer):
+                for piece in _pieces(source.fileno()):
                     if stopped():
                         return None
-                    digest.update(view[:count])
+                    digest.update(piece)
         except FileNotFoundError:
             return None
         return digest.hexdigest()
@@ -107,6 +105,35 @@ class PartFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+
+def _pieces(descriptor: int) -> Iterator[memoryview]:
+    """A whole file in pieces, each good until the next is asked for; holes are not read, for they are long."""
+    size = os.fstat(descriptor).st_size
+    zeros, buffer = memoryview(bytes(_HASH_READ)), memoryview(bytearray(_HASH_READ))
+    position = 0
+    while position < size:
+        data = _next_data(descriptor, position, size)
+        while position < data:
+            piece = zeros[: min(_HASH_READ, data - position)]
+            position += len(piece)
+            yield piece
+        # As much as may be read before the next hole is looked for.
+        end = min(position + 16 * _HASH_READ, size)
+        while position < end:
+            count = os.preadv(descriptor, [buffer[: end - position]], position)
+            if count == 0:
+                return
+            position += count
+            yield buffer[:count]
+
+
+def _next_data(descriptor: int, position: int, size: int) -> int:
+    """Where the first byte that is no hole lies at or behind `position`; `size` when there is none."""
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA)
+    except OSError as error:
+        return size if error.errno == errno.ENXIO else position
 
 
 def _write_all(descriptor: int, view: memoryview, offset: int) -> None:

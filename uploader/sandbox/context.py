@@ -33,15 +33,12 @@ class Effects:
     revoked: bool = False
     """The token is good for nothing any more."""
     quota_full: bool = False
-    lost: set[str] = field(default_factory=set)
-    """Uploads that are 404."""
     md5: dict[int, str] = field(default_factory=dict)
     """Files that get "wrong-md5" or "no-md5"."""
 
     def clear(self) -> None:
         """As if nothing had been."""
         self.revoked = self.quota_full = False
-        self.lost.clear()
         self.md5.clear()
 
 

@@ -44,7 +44,7 @@ async def add(request: web.Request) -> web.Response:
 
 
 async def clear(request: web.Request) -> web.Response:
-    """Drop all rules, and undo what they left behind in memory: the token is good again, the quota as it was."""
+    """Drop all rules; the token is good again, and the quota as it was. What they did to files and parts stays."""
     context = context_of(request)
     context.faults.clear()
     context.effects.clear()

@@ -52,7 +52,7 @@ CREATE TABLE files (
     created REAL NOT NULL,
     hidden_until REAL NOT NULL,
     hidden_gets INTEGER NOT NULL,    -- GETs still to be answered 404
-    aborted INTEGER NOT NULL DEFAULT 0,
+    aborted INTEGER NOT NULL DEFAULT 0, -- 1: the upload is ABORTED, 2: it is 404
     completed REAL,
     md5 TEXT,                        -- of the stored bytes, once computed
     hashed REAL

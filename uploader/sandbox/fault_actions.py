@@ -11,7 +11,7 @@ from email.utils import formatdate
 import anyio
 from aiohttp import web
 
-from uploader.sandbox import files_db, items_db
+from uploader.sandbox import files_db
 from uploader.sandbox.connection import gone, hold, reset
 from uploader.sandbox.context import Context
 from uploader.sandbox.faults import Fault, Stage
@@ -74,30 +74,20 @@ async def _change_state(request: web.Request, context: Context, fault: Fault) ->
             context.locks.hold((request.match_info["token"], int(request.match_info["number"])), fault.seconds)
         case "wrong-md5" | "no-md5":
             effects.md5[int(request.match_info["file_id"])] = fault.name
-        case "abort-upload":
-            await context.db.run(_abort, request)
-        case "lose-upload":
-            token = await context.db.run(_token, request)
-            if token is not None:
-                effects.lost.add(token)
+        case "abort-upload" | "lose-upload":
+            await context.db.run(_abort, request, lose=fault.name == "lose-upload")
         case _:
             pass
 
 
-def _token(db: sqlite3.Connection, request: web.Request) -> str | None:
-    """The upload that a request is about."""
-    if "token" in request.match_info:
-        return request.match_info["token"]
-    file = files_db.by_id(db, int(request.match_info["file_id"]))
-    return None if file is None else file.token
-
-
-def _abort(db: sqlite3.Connection, request: web.Request) -> None:
-    token = _token(db, request)
-    file = None if token is None else files_db.by_token(db, token)
-    if file is not None:
-        files_db.abort(db, file.id)
-        items_db.touch(db, file.item_id, time.time())
+def _abort(db: sqlite3.Connection, request: web.Request, *, lose: bool) -> None:
+    """End the upload that a request is about."""
+    token = request.match_info.get("token")
+    if token is None:
+        file = files_db.by_id(db, int(request.match_info["file_id"]))
+        token = None if file is None else file.token
+    if token is not None:
+        files_db.abort(db, token, lose=lose)
 
 
 async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.StreamResponse:

@@ -37,6 +37,7 @@ def routes() -> list[Route]:
         Route("complete", "POST", FILE, complete),
         Route("delete-file", "DELETE", FILE, delete_file),
         Route("download", "GET", r"/files/{file_id:\d{1,18}}", download, open_to_all=True),
+        Route("download", "HEAD", r"/files/{file_id:\d{1,18}}", download, open_to_all=True),
     ]
 
 

@@ -26,6 +26,7 @@ class File:
     hidden_until: float
     hidden_gets: int
     aborted: bool
+    """The upload takes nothing any more."""
     completed: float | None
     md5: str | None
     hashed: float | None
@@ -100,8 +101,8 @@ def by_id(db: sqlite3.Connection, file_id: int) -> File | None:
 
 
 def by_token(db: sqlite3.Connection, token: str) -> File | None:
-    """The file of an upload."""
-    row = db.execute("SELECT * FROM files WHERE token = ? AND link IS NULL", (token,)).fetchone()
+    """The file of an upload; None also for an upload that was lost."""
+    row = db.execute("SELECT * FROM files WHERE token = ? AND link IS NULL AND aborted < 2", (token,)).fetchone()
     return None if row is None else _file(row)
 
 
@@ -163,9 +164,9 @@ def delete(db: sqlite3.Connection, file_id: int) -> bool:
     return db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount > 0
 
 
-def abort(db: sqlite3.Connection, file_id: int) -> None:
-    """Abort an upload for good."""
-    db.execute("UPDATE files SET aborted = 1 WHERE id = ?", (file_id,))
+def abort(db: sqlite3.Connection, token: str, *, lose: bool) -> None:
+    """Abort an upload for good; `lose`: it answers 404 from now on."""
+    db.execute("UPDATE files SET aborted = ? WHERE token = ?", (2 if lose else 1, token))
 
 
 def hide(db: sqlite3.Connection, file_id: int, until: float) -> None:

@@ -15,10 +15,14 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 from uploader.errors import UserError
+
+_PATIENCE = 0.2
+"""Seconds: a command that looks for a running sandbox may hold the lock for a moment."""
 
 
 class SandboxBusy(UserError):
@@ -65,15 +69,27 @@ class Home:
             message = f"{self.directory} cannot be used: {error.strerror}"
             raise SandboxUnusable(message) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._take(lock)
+        except BaseException:
             os.close(lock)
-            if isinstance(error, BlockingIOError):
-                message = f"another sandbox runs on {self.directory}"
-                raise SandboxBusy(message) from error
-            message = f"{self.directory} cannot be locked: {error.strerror}"
-            raise SandboxUnusable(message) from error
+            raise
         self._lock = lock
+
+    def _take(self, lock: int) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    message = f"another sandbox runs on {self.directory}"
+                    raise SandboxBusy(message) from error
+                time.sleep(0.02)
+            except OSError as error:
+                message = f"{self.directory} cannot be locked: {error.strerror}"
+                raise SandboxUnusable(message) from error
+            else:
+                return
 
     def announce(self, note: dict[str, Any]) -> None:
         """Say where the sandbox listens."""

@@ -13,6 +13,8 @@ from uploader.sandbox.blobs import PartFile
 
 BATCH = 2**20
 """Bytes gathered for one write; at most two such batches are in memory for each connection."""
+_CRUMBS = 1024
+"""Pieces that are written however small they are: a list of single bytes is large, too."""
 
 
 class BodyStalled(Exception):
@@ -69,7 +71,7 @@ class Receiver:
             raise BodyTooLong
         self._batch.append(chunk)
         self._gathered += len(chunk)
-        if self._gathered >= BATCH:
+        if self._gathered >= BATCH or len(self._batch) >= _CRUMBS:
             await self._write()
 
     async def finish(self) -> None:

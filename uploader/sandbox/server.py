@@ -153,7 +153,8 @@ async def _serve(
     stack: contextlib.AsyncExitStack, app: web.Application, host: str, ports: list[int]
 ) -> tuple[str, int]:
     """Listen on the first port that is free, and return the address."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
+    # A body is stored as it was sent, whatever its Content-Encoding says.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE, auto_decompress=False)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for port in ports:

@@ -54,7 +54,7 @@ async def get_upload(request: web.Request) -> web.Response:
         shown = file_view.upload_object(file, parts, locked, now, context.settings.delays)
         return file, json.dumps(shown).encode()
 
-    found = None if token in context.effects.lost else await context.db.run(answer)
+    found = await context.db.run(answer)
     if found is None:
         return empty(404)
     _note(request[RECORD], found[0])
@@ -190,7 +190,7 @@ async def _target(request: web.Request, context: Context, *, locked: bool | None
 
     record = request[RECORD]
     record.part_no = number
-    found = None if token in context.effects.lost else await context.db.run(find)
+    found = await context.db.run(find)
     if found is not None:
         _note(record, found.file)
         record.part_before = file_view.part_status(found.part)

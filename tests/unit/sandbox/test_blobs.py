@@ -94,6 +94,19 @@ def test_the_md5(blobs: Blobs) -> None:
     assert blobs.md5("gone", lambda: False) is None
 
 
+@given(st.lists(st.tuples(st.integers(1, 5 * 2**20), st.booleans()), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+def test_the_md5_of_a_file_with_holes(blobs: Blobs, stretches: list[tuple[int, bool]]) -> None:
+    name = blobs.create(sum(length for length, _ in stretches))
+    digest, start = hashlib.md5(usedforsecurity=False), 0
+    for length, hole in stretches:
+        data = bytes(length) if hole else b"x" * length
+        write(blobs, name, start, [data], clean=True)
+        digest.update(data)
+        start += length
+    assert blobs.md5(name, lambda: False) == digest.hexdigest()
+
+
 def test_strays_are_swept(blobs: Blobs, tmp_path: Path) -> None:
     kept, stray = blobs.create(1), blobs.create(1)
     blobs.sweep(frozenset({kept, "gone"}))
