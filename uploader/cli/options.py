@@ -110,7 +110,7 @@ class FigupCommand(click.Command):
                     formatter.write_dl(records)
 
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path, readable=False)
 _PLACE = [
     click.option("--endpoint", metavar="URL", envvar="FIGSHARE_ENDPOINT", show_envvar=True,
                  help="Address of the API.  [default: https://api.figshare.com/v2]"),

@@ -38,7 +38,7 @@ Examples:
 
 
 @click.command("upload", cls=FigupCommand, epilog=UPLOAD_HELP + ENVIRONMENT)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item.")
 @click.option("--title", metavar="T", help="Title of the new item.  [default: the first file's name]")
 @click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")

@@ -38,7 +38,7 @@ _WORDS = {
 
 @click.command("verify", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
 @click.argument("item", metavar="ITEM", type=click.IntRange(min=1))
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(readable=False))
 @common_options
 def verify(item: int, paths: tuple[str, ...], common: Common) -> int:
     """Compare local files with the files of the item: size and MD5. Nothing is sent.

@@ -1,0 +1,376 @@
+"""What a person is told when something is wrong: one line, the documented exit status, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup, Result
+from tests.support.invariants import check_exactly_once, items
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+QUICK = ("--retry-timeout", "1s", "--settle-timeout", "1s")
+
+
+def source(figup: Figup, name: str = "data.bin", size: int = 10_000) -> Path:
+    path = figup.cwd / name
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def point(figup: Figup, sandbox: Sandbox) -> None:
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+
+
+def refused(result: Result, status: int, *words: str) -> str:
+    """The one line about the error, which holds all these words."""
+    result.expect(status)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("figup: ")
+    for word in words:
+        assert word in line
+    return line
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], "no such command 'nonsense'"),
+        (["upload"], "missing argument 'PATH...'"),
+        (["upload", "x", "--what"], "no such option '--what'"),
+        (["upload", "x", "--item", "0"], "0 is not in the range"),
+        (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title exclude each other"),
+        (["upload", "x", "--title", ""], "a title has 3 to 1000 characters"),
+        (["upload", "x", "--limit-rate", "fast"], "'fast' is no rate"),
+        (["upload", "x", "--connections", "33"], "neither auto nor a number from 1 to 32"),
+        (["upload", "x", "--connections", "0"], "neither auto nor a number from 1 to 32"),
+        (["upload", "x", "--api-rate", "0"], "is no number of requests a second"),
+        (["upload", "x", "--grace", "soon"], "'soon' is no time"),
+        (["upload", "x", "--sandbox", "--endpoint", "http://localhost/v2"], "exclude each other"),
+        (["upload", "x", "--endpoint", "figshare.com"], "no http(s) address"),
+        (["upload", "x", "--endpoint", "http://example.org/v2"], "would send the token in the clear"),
+        (["verify", "abc", "x"], "'abc' is not a valid integer range"),
+        (["status"], "missing argument 'JOB'"),
+        (["auth", "login", "t0ken-on-the-line"], "does not belong on the command line"),
+        (["upload", "x", "--token", "t0ken-on-the-line"], "never given on the command line"),
+        (["demo", "--size", "1k"], "the demo needs 1Mi at least"),
+    ],
+)
+def test_a_mistake_in_the_command_line_is_one_line_and_2(bare_figup: Figup, words: list[str], said: str) -> None:
+    bare_figup.env["FIGSHARE_TOKEN"] = "unused"
+    done = bare_figup.run(*words)
+    assert said in refused(done, 2)
+    assert len(done.stderr.splitlines()) == 1
+    assert "t0ken-on-the-line" not in done.stderr
+    assert not bare_figup.state_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["upload", "--json"], ["nonsense", "--json"], ["upload", "x", "--json", "--item", "z"]]
+)
+def test_a_program_gets_its_summary_for_a_mistake_too(bare_figup: Figup, words: list[str]) -> None:
+    done = bare_figup.run(*words).expect(2)
+    assert [event["event"] for event in done.events] == ["error", "summary"]
+    assert done.events[0]["code"] == "usage"
+    summary = done.summary
+    assert (summary["job"], summary["item_id"], summary["files"], summary["exit_code"]) == (None, None, [], 2)
+
+
+def test_no_command_shows_the_help(bare_figup: Figup) -> None:
+    done = bare_figup.run().expect(2)
+    assert done.stderr.startswith("Usage: figup")
+
+
+# --- sources --------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
+    refused(figup.run("upload", "nope.bin"), 4, f"{figup.cwd}/nope.bin", "no such file")
+    refused(figup.run("upload", "nope\n.bin"), 4, "nope\\n.bin")
+    assert sandbox.requests() == []
+    assert not (figup.state_dir / "jobs").exists() or not list((figup.state_dir / "jobs").iterdir())
+
+
+def test_a_folder(figup: Figup) -> None:
+    (figup.cwd / "folder").mkdir()
+    refused(figup.run("upload", "folder"), 2, "/folder", "folder")
+
+
+def unreadable(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def test_a_file_that_may_not_be_read(figup: Figup) -> None:
+    mine = source(figup)
+    mine.chmod(0)
+    # Root may read what nobody may, but not what has no reading at all.
+    candidates = [path for path in (mine, Path("/proc/sys/vm/compact_memory")) if unreadable(path)]
+    if not candidates:
+        pytest.skip("this user may read everything")
+    refused(figup.run("upload", candidates[0]), 4, str(candidates[0]), "cannot be read", "Permission denied")
+
+
+def test_a_pipe(figup: Figup) -> None:
+    os.mkfifo(figup.cwd / "pipe")
+    refused(figup.run("upload", "pipe"), 2, "pipe", "not a regular file")
+
+
+def test_a_failure_before_the_job_exists_has_its_summary(figup: Figup) -> None:
+    done = figup.run("upload", "nope.bin", "--json").expect(4)
+    error, summary = done.events
+    assert (error["event"], error["code"], error["path"]) == ("error", "source-missing", f"{figup.cwd}/nope.bin")
+    assert (summary["job"], summary["files"], summary["exit_code"]) == (None, [], 4)
+
+
+# --- token ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_token(figup: Figup) -> None:
+    del figup.env["FIGSHARE_TOKEN"]
+    source(figup)
+    refused(figup.run("upload", "data.bin"), 3, "no token", "FIGSHARE_TOKEN", "figup auth login")
+
+
+@pytest.mark.parametrize("status", ["403", "401"])
+def test_a_wrong_token(bare_figup: Figup, start_sandbox: Start, status: str) -> None:
+    point(bare_figup, start_sandbox("--auth-status", status))
+    bare_figup.env["FIGSHARE_TOKEN"] = "wr0ng"
+    source(bare_figup)
+    line = refused(bare_figup.run("upload", "data.bin"), 3, status, "figup auth login")
+    assert "wr0ng" not in line
+    assert bare_figup.run("jobs").expect(0).stdout == f"No jobs in {bare_figup.state_dir}.\n"
+
+
+def test_a_token_file_that_others_can_read(figup: Figup) -> None:
+    source(figup)
+    token = figup.cwd / "token"
+    token.write_text("t0ken\n")
+    token.chmod(0o644)
+    refused(figup.run("upload", "data.bin", "--token-file", "token"), 3, "other people can read", "chmod 600")
+    token.chmod(0o600)
+    figup.run("upload", "data.bin", "--token-file", "token").expect(0)
+    refused(figup.run("upload", "data.bin", "--token-file", "nope"), 3, "does not exist")
+
+
+# --- the other side -------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_item(figup: Figup) -> None:
+    source(figup)
+    refused(figup.run("upload", "data.bin", "--item", "12345"), 4, "no item 12345")
+
+
+@pytest.mark.parametrize(
+    ("switch", "words"), [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5000")]
+)
+def test_limits_are_found_before_the_first_byte(
+    bare_figup: Figup, start_sandbox: Start, switch: tuple[str, str], words: str
+) -> None:
+    sandbox = start_sandbox(*switch)
+    point(bare_figup, sandbox)
+    source(bare_figup)
+    refused(bare_figup.run("upload", "data.bin"), 6, words)
+    assert items(sandbox) == []
+    assert sandbox.requests(kind="put-part") == []
+
+
+def test_a_checksum_that_does_not_come(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--md5-delay", "3")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    done = bare_figup.run("upload", "data.bin", "--verify-timeout", "0.5s", "--json").expect(7)
+    assert done.events[-2]["code"] == "md5-pending"
+    assert done.events[-2]["hint"].startswith(f"Later: figup verify {done.summary['item_id']} ")
+    assert done.summary["files"][0]["status"] == "sent"
+    assert bare_figup.run("verify", str(done.summary["item_id"]), "data.bin").expect(7).stdout.startswith(str(path))
+    bare_figup.run("upload", "data.bin").expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def test_nothing_listens(bare_figup: Figup) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        bare_figup.env |= {
+            "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{taken.getsockname()[1]}/v2",
+            "FIGSHARE_TOKEN": "t0ken",
+        }
+        source(bare_figup)
+        done = bare_figup.run("upload", "data.bin", *QUICK)
+    refused(done, 75, "127.0.0.1", "refused", "Run the same command again to go on")
+
+
+class Html(http.server.BaseHTTPRequestHandler):
+    """A login portal."""
+
+    def do_GET(self) -> None:
+        body = b"<html><h1>Please log in</h1></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def portal() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Html) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v2"
+        server.shutdown()
+        thread.join()
+
+
+def test_something_that_is_not_figshare(bare_figup: Figup, portal: str) -> None:
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": portal, "FIGSHARE_TOKEN": "t0ken"}
+    source(bare_figup)
+    refused(bare_figup.run("upload", "data.bin"), 2, "--endpoint", "api.figshare.com")
+
+
+# --- the state directory --------------------------------------------------------------------------------------------
+
+
+def test_a_state_directory_that_is_a_file(figup: Figup) -> None:
+    source(figup)
+    figup.state_dir.write_text("")
+    refused(figup.run("upload", "data.bin"), 2, str(figup.state_dir), "--state-dir")
+
+
+def test_a_state_directory_that_cannot_be_written(figup: Figup, sandbox: Sandbox) -> None:
+    place = Path("/proc/sys/figup")
+    if not place.parent.exists():
+        pytest.skip("no folder here that even root cannot write to")
+    source(figup)
+    refused(figup.run("upload", "data.bin", "--state-dir", place), 2, str(place), "FIGUP_STATE_DIR")
+    assert items(sandbox) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with next to no room."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or unmount is None:
+        pytest.skip("only root can mount a disk that is full")
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", place], check=False, capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run([unmount, "-l", place], check=True)
+
+
+def test_a_full_disk_stops_the_job_and_it_goes_on_when_there_is_room(
+    figup: Figup, sandbox: Sandbox, tiny_disk: Path
+) -> None:
+    path = source(figup)
+    filler = tiny_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"x" * 4096)
+    refused(figup.run("upload", "data.bin", "--state-dir", tiny_disk), 75, "is full", "Make room")
+    filler.unlink()
+    figup.run("upload", "data.bin", "--state-dir", tiny_disk).expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def begun(figup: Figup) -> Path:
+    """The journal of a job that was killed on its way."""
+    source(figup, size=1_000_000)
+    run = figup.start("upload", "data.bin", "--json", "--limit-rate", "200k")
+    job: str = run.wait_for_event("job")["job"]
+    run.wait_for_event("file")
+    run.kill()
+    return figup.state_dir / "jobs" / job / "journal"
+
+
+def test_a_damaged_journal_is_mended_by_asking_figshare(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    journal = begun(bare_figup)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[4] = lines[4][:5] + b"\xff\x00" + lines[4][7:]
+    journal.write_bytes(b"".join(lines))
+    done = bare_figup.run("upload", "data.bin", *QUICK).expect(0)
+    assert "damaged" in done.stderr
+    check_exactly_once(sandbox, bare_figup.cwd / "data.bin")
+
+
+def test_a_journal_that_is_no_journal(bare_figup: Figup, start_sandbox: Start) -> None:
+    point(bare_figup, start_sandbox("--part-size", "100KiB"))
+    journal = begun(bare_figup)
+    journal.write_bytes(b"\x00" * 1000)
+    refused(bare_figup.run("resume", journal.parent.name), 2, "journal")
+    listed = bare_figup.run("jobs").expect(0).stdout
+    assert "damaged" in listed
+
+
+def test_a_journal_of_a_newer_figup(bare_figup: Figup, start_sandbox: Start) -> None:
+    from uploader.transfer.journal import Header, encode_line
+
+    point(bare_figup, start_sandbox("--part-size", "100KiB"))
+    journal = begun(bare_figup)
+    header, _ = encode_line(Header(99), 0)
+    journal.write_bytes(header + journal.read_bytes().split(b"\n", 1)[1])
+    refused(bare_figup.run("upload", "data.bin"), 2, "format 99", "Update figup")
+
+
+def test_two_processes_on_one_job(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    path = source(bare_figup, size=600_000)
+    first = bare_figup.start("upload", "data.bin", "--json", "--limit-rate", "300k")
+    first.wait_for_event("file")
+    second = bare_figup.run("upload", "data.bin", "--json").expect(8)
+    assert second.events[-2]["code"] == "job-busy"
+    assert f"process {first.process.pid} on " in second.events[-2]["message"]
+    first.wait().expect(0)
+    check_exactly_once(sandbox, path)
+
+
+# --- our own mistakes -----------------------------------------------------------------------------------------------
+
+
+def test_an_internal_error_is_one_line_and_its_traceback_is_in_the_log(bare_figup: Figup) -> None:
+    broken = bare_figup.cwd / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import uploader.transfer.client as c\n"
+        "async def account(self, **_): raise KeyError('inside')\n"
+        "c.Client.account = account\n"
+    )
+    checkout = str(Path(__file__).parents[2])
+    bare_figup.env |= {
+        "FIGSHARE_TOKEN": "t0ken",
+        "PYTHONPATH": os.pathsep.join([str(broken), checkout]),
+    }
+    done = bare_figup.run("auth", "status", "--log-file", "log").expect(1)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("figup: internal error (KeyError). Please report it")
+    assert "Traceback" in (bare_figup.cwd / "log").read_text()
+    loud = bare_figup.run("auth", "status", "-vv").expect(1)
+    assert "Traceback" in loud.stderr

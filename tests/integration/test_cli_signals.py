@@ -1,0 +1,234 @@
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, once and twice, whatever figup is just doing: how soon it ends, and how."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import COMMAND, Figup, Result, Running
+from tests.support.invariants import check_exactly_once
+from tests.support.processes import Process
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+GRACE = 1.0
+LIMIT = GRACE + 2.0
+
+
+def source(figup: Figup, size: int = 1_000_000) -> Path:
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def point(figup: Figup, sandbox: Sandbox) -> None:
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+
+
+def until(holds: Callable[[], object], timeout: float = 20) -> None:
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ended(run: Running, *signals: int, within: float = LIMIT) -> Result:
+    """How it ends after these signals, a moment apart, counted from the last one."""
+    for count, signum in enumerate(signals):
+        if count:
+            # Two of one kind that wait to be delivered are one.
+            assert run.process.stderr.wait_for(lambda line: "stopping" in line, 10)
+        last = time.monotonic()
+        run.send_signal(signum)
+    done = run.wait(30)
+    assert time.monotonic() - last < within
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def stalled(bare_figup: Figup, start_sandbox: Start) -> Running:
+    """An upload whose parts never get anywhere."""
+    sandbox = start_sandbox("--part-size", "500KiB", "--connection-rate", "1000")
+    point(bare_figup, sandbox)
+    source(bare_figup, 2_000_000)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
+    run.wait_for_event("file")
+    # The kernel takes some of a part at once; then nothing moves.
+    until(lambda: "progress" in run.process.stdout.text)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)], ids=["int", "term", "hup"]
+)
+def test_parts_that_do_not_finish_get_the_grace_period(stalled: Running, signum: int, status: int) -> None:
+    began = time.monotonic()
+    done = ended(stalled, signum).expect(status)
+    assert time.monotonic() - began > GRACE * 0.9
+    error, summary = done.events[-2:]
+    assert (error["code"], summary["exit_code"]) == ("interrupted", status)
+    assert error["hint"].startswith("Run the same command again to go on, or `figup resume ")
+    assert summary["files"][0]["status"] == "unfinished"
+    stopping, last = done.stderr.splitlines()
+    assert stopping.startswith("figup: stopping: letting 4 parts finish, up to 1 s; ")
+    assert ("press Ctrl-C again" in stopping) == (signum == signal.SIGINT)
+    assert f"figup resume {summary['job']}" in last
+
+
+def test_a_second_signal_ends_it_at_once(bare_figup: Figup, start_sandbox: Start) -> None:
+    point(bare_figup, start_sandbox("--connection-rate", "1000"))
+    source(bare_figup)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", "1h")
+    run.wait_for_event("progress")
+    ended(run, signal.SIGINT, signal.SIGINT, within=2.0).expect(130)
+
+
+def test_parts_that_finish_in_time_are_kept(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "200KiB", "--connection-rate", "200k")
+    point(bare_figup, sandbox)
+    path = source(bare_figup, 2_000_000)
+    run = bare_figup.start(
+        "upload", "data.bin", "--title", "Some data", "--json", "--connections", "2", "--grace", "20s"
+    )
+    until(lambda: sandbox.requests(kind="put-part"))
+    done = ended(run, signal.SIGTERM, within=5.0).expect(75)
+    assert sandbox.requests(kind="put-part", status=200) == sandbox.requests(kind="put-part")
+    sent = done.summary["files"][0]["parts_sent"]
+    assert sent == len(sandbox.requests(kind="put-part"))
+    sandbox.restart("--part-size", "200KiB")
+    again = bare_figup.run("resume", "--json").expect(0).summary
+    assert again["files"][0]["parts_found"] == sent
+    check_exactly_once(sandbox, path)
+
+
+def test_while_it_connects_and_waits_to_try_again(bare_figup: Figup) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        bare_figup.env |= {
+            "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{taken.getsockname()[1]}/v2",
+            "FIGSHARE_TOKEN": "t0ken",
+        }
+        source(bare_figup)
+        run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")
+        run.wait_for_event("retry")
+        done = ended(run, signal.SIGTERM, within=2.0).expect(75)
+    assert done.events[-2]["code"] == "interrupted"
+    assert done.summary["item_id"] is None
+
+
+def test_while_the_server_says_nothing(bare_figup: Figup) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bare_figup.env |= {
+            "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/v2",
+            "FIGSHARE_TOKEN": "t0ken",
+        }
+        source(bare_figup)
+        run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")
+        run.wait_for_event("job")
+        ended(run, signal.SIGINT, within=2.0).expect(130)
+
+
+def test_while_it_waits_for_the_checksum(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--md5-delay", "never")
+    point(bare_figup, sandbox)
+    source(bare_figup)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")
+    run.wait_for_event("sent")
+    done = ended(run, signal.SIGTERM, within=2.0).expect(75)
+    assert done.summary["files"][0]["status"] == "sent"
+
+
+def test_a_command_without_parts_ends_at_once(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--latency", "60")
+    point(bare_figup, sandbox)
+    source(bare_figup)
+    run = bare_figup.start("verify", "1", "data.bin", "--json", "-vv")
+    until(lambda: sandbox.process.returncode is None and _connected(run))
+    done = ended(run, signal.SIGINT, within=2.0).expect(130)
+    assert [event["event"] for event in done.events] == ["error", "summary"]
+
+
+def _connected(run: Running) -> bool:
+    """True when the process has a connection, which it gets on its event loop."""
+    fds = Path(f"/proc/{run.process.pid}/fd")
+    found = 0
+    for fd in fds.iterdir():
+        with contextlib.suppress(OSError):
+            found += str(fd.readlink()).startswith("socket:")
+    # asyncio has a pair of its own.
+    return found > 2
+
+
+def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start) -> None:
+    """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
+    sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    process = subprocess.Popen(
+        [*COMMAND, "upload", "data.bin", "--json", "--grace", f"{GRACE}s"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=bare_figup.env,
+        cwd=bare_figup.cwd,
+    )
+    os.close(write)
+    try:
+        until(lambda: sandbox.requests(kind="complete"))
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert process.wait(20) == 75
+        assert time.monotonic() - began < LIMIT
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(read)
+    bare_figup.run("upload", "data.bin").expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def test_nohup_is_heeded(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    process = Process(
+        ["nohup", *COMMAND, "upload", "data.bin", "--title", "Some data", "--json", "--limit-rate", "500k"],
+        env=bare_figup.env,
+        cwd=bare_figup.cwd,
+    )
+    try:
+        process.stdout.wait_for(lambda line: '"event": "file"' in line, 20)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 0
+    finally:
+        process.end()
+    check_exactly_once(sandbox, path)
+
+
+def test_sigusr1_says_how_far_it_is_and_changes_nothing(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--limit-rate", "500k")
+    run.wait_for_event("progress")
+    run.send_signal(signal.SIGUSR1)
+    line = run.process.stderr.wait_for(lambda _: True, 10)
+    assert line is not None
+    assert line.startswith("figup: ")
+    assert " of 1.00 MB (" in line
+    run.wait().expect(0)
+    check_exactly_once(sandbox, path)
