@@ -157,7 +157,9 @@ class SandboxCommand(click.Command):
     """Shows its options in their groups."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, epilog=_fault_help(), context_settings={"max_content_width": 110}, **settings)
+        settings.setdefault("epilog", _fault_help())
+        settings.setdefault("context_settings", {"max_content_width": 110})
+        super().__init__(*args, **settings)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         records = [param.get_help_record(ctx) for param in self.get_params(ctx)]
