@@ -163,6 +163,19 @@ def test_closed_streams_are_no_obstacle(figup: Figup, sandbox: Sandbox) -> None:
     check_exactly_once(sandbox, path)
 
 
+def test_a_full_disk_under_stdout_is_said_and_does_not_stop_the_upload(figup: Figup, sandbox: Sandbox) -> None:
+    if not os.access("/dev/full", os.W_OK):
+        pytest.skip("no /dev/full here")
+    path = source(figup)
+    command = " ".join([*COMMAND, "upload", "data.bin", "--json", ">/dev/full"])
+    done = subprocess.run(
+        ["sh", "-c", command], env=figup.env, cwd=figup.cwd, check=False, timeout=30, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("cannot write to stdout") == 1
+    check_exactly_once(sandbox, path)
+
+
 def test_an_output_that_can_show_ascii_alone(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup, name="Größe.bin")
     figup.env |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

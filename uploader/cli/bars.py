@@ -51,9 +51,11 @@ class Bar(tqdm):  # type: ignore[type-arg]
     def format_dict(self) -> dict[str, Any]:
         """What the style may name."""
         known = dict(super().format_dict)
-        columns = known["ncols"] or 80
+        # Two columns stay free for the ^C that a terminal echoes; else it would wrap the line.
+        columns = max(10, (known["ncols"] or 80) - 2)
         return {
             **known,
+            "ncols": columns,
             "prefix": fitting(self._name, max(6, columns // 4)),
             "percent": 100 * known["n"] // known["total"] if known["total"] else 100,
             "speed": units.show_rate(self.rate) if self.rate is not None else "-",

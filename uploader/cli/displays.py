@@ -18,7 +18,9 @@ from uploader.transfer.source import shown
 JSON_EVERY = 10.0
 """Seconds between two progress events with `--json`."""
 SAME_RETRY_EVERY = 5.0
-"""Seconds for which a retry for the same reason is not said again."""
+"""Seconds for which a retry for the same reason is not said again on a terminal."""
+SAME_RETRY_LOGGED_EVERY = 30.0
+"""The same where stderr is kept: a batch log must not fill with them."""
 
 
 class Progress(Protocol):
@@ -49,6 +51,8 @@ class Display:
         self._latest: no.Progress | None = None
         self._next_event = 0.0
         self._retries: dict[str, float] = {}
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._retry_every = SAME_RETRY_EVERY if on_terminal else SAME_RETRY_LOGGED_EVERY
 
     def take(self, notice: no.AnyNotice) -> None:
         """Show it."""
@@ -123,7 +127,7 @@ class Display:
         if now < self._retries.get(reason, 0.0):
             return
         self._retries = {known: until for known, until in self._retries.items() if until > now}
-        self._retries[reason] = now + SAME_RETRY_EVERY
+        self._retries[reason] = now + self._retry_every
         wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
         self._console.note(f"{shown(notice.reason)}{wait}")
 

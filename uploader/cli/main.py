@@ -63,6 +63,7 @@ class LazyGroup(click.Group):
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> NoReturn:
         """Run, and exit with the documented status."""
         words = list(sys.argv[1:] if args is None else args)
+        as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
         settings.setdefault("prog_name", "figup")
         settings["standalone_mode"] = False
         try:
@@ -71,13 +72,13 @@ class LazyGroup(click.Group):
             error.show()
             status = error.exit_code
         except (click.ClickException, click.Abort, FigupError, KeyboardInterrupt) as error:
-            status = _tell(error, as_json="--json" in words)
+            status = _tell(error, as_json=as_json)
         except BrokenPipeError:
             _forget_stdout()
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _tell(error, as_json="--json" in words)
+            status = _tell(error, as_json=as_json)
         sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -70,9 +70,12 @@ class Outlet:
             else:
                 stream.write(line + "\n")
                 stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as fault:
             self._lost.add(id(stream))
             forget(stream)
+            if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
+                # The work goes on, but whoever kept the output must know that it is not whole.
+                self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
 
 
 def forget(stream: TextIO) -> None:

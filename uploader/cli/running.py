@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from uploader.cli.console import Console, Summary
 from uploader.cli.failures import Failure, failure_of, resumable
@@ -38,8 +39,6 @@ class Session:
 
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
-        import msgspec
-
         fields: dict[str, Any] = msgspec.to_builtins(report)
         for name in ("job", "item_id", "item_url", "files", "bytes_sent", "bytes_total", "seconds"):
             setattr(self.summary, name, fields[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -72,7 +73,13 @@ def test_a_person_is_not_sent_events_of_progress() -> None:
     assert bars.closed
 
 
-def test_one_reason_for_retries_is_said_once_in_a_while() -> None:
+@pytest.mark.parametrize(
+    ("terminal", "pause"), [(True, displays.SAME_RETRY_EVERY), (False, displays.SAME_RETRY_LOGGED_EVERY)]
+)
+def test_one_reason_for_retries_is_said_once_in_a_while(
+    terminal: bool, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     clock, console = Clock(), Heard()
     display = Display(console, None, clock)
     for part in range(32):
@@ -82,7 +89,10 @@ def test_one_reason_for_retries_is_said_once_in_a_while() -> None:
         "/a.bin, part 0: connection refused; next attempt in 3 s",
         "/b.bin, part 1: connection refused",
     ]
-    clock.now += displays.SAME_RETRY_EVERY
+    clock.now += pause - 0.1
+    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    assert len(console.notes) == 2
+    clock.now += 0.1
     display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
     assert len(console.notes) == 3
 

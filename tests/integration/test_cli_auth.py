@@ -1,0 +1,86 @@
+"""`figup auth`: the token's way into the store, out of it, and to where it works."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+
+
+@pytest.fixture
+def without(figup: Figup) -> Figup:
+    """The command with an endpoint and no token."""
+    del figup.env["FIGSHARE_TOKEN"]
+    return figup
+
+
+def store(figup: Figup) -> Path:
+    return figup.cwd / ".config" / "figup" / "tokens.json"
+
+
+def test_login_checks_stores_and_says_as_whom(without: Figup, sandbox: Sandbox) -> None:
+    done = without.run("auth", "login", input="t0ken\n").expect(0)
+    assert done.stdout == (
+        f"Logged in at {sandbox.url} as Sandbox Owner <owner@sandbox.invalid>. "
+        f"The token is in the file {store(without)}.\n"
+    )
+    assert stat.S_IMODE(store(without).stat().st_mode) == 0o600
+    source = without.cwd / "a.bin"
+    source.write_bytes(b"content")
+    without.run("upload", "a.bin").expect(0)
+
+
+@pytest.mark.parametrize("given", ["wr0ng\n", "\n", "", "two words\n"])
+def test_a_token_that_does_not_work_is_not_stored(without: Figup, given: str) -> None:
+    done = without.run("auth", "login", input=given)
+    assert done.returncode in (2, 3)
+    assert len(done.stderr.splitlines()) == 1
+    assert not given.strip() or given.strip() not in done.stderr
+    assert not store(without).exists()
+
+
+def test_login_reads_a_token_file_too(without: Figup) -> None:
+    place = without.cwd / "token"
+    place.write_text("t0ken\n")
+    place.chmod(0o600)
+    without.run("auth", "login", "--token-file", "token").expect(0)
+    assert store(without).exists()
+
+
+def test_status_says_where_as_whom_and_how_much_room(figup: Figup, sandbox: Sandbox) -> None:
+    done = figup.run("auth", "status").expect(0)
+    assert done.stdout.splitlines() == [
+        f"The token for {sandbox.url} is in the environment variable FIGSHARE_TOKEN.",
+        "It works, as Sandbox Owner <owner@sandbox.invalid>.",
+        "Room: 1.00 TB of 1.00 TB left.",
+    ]
+    told = figup.run("auth", "status", "--json").expect(0)
+    assert [event["event"] for event in told.events] == ["token", "account", "summary"]
+    assert told.events[1]["quota"] == 10**12
+
+
+def test_status_of_a_token_that_does_not_work(figup: Figup) -> None:
+    figup.env["FIGSHARE_TOKEN"] = "wr0ng"
+    done = figup.run("auth", "status").expect(3)
+    assert "environment variable FIGSHARE_TOKEN" in done.stdout
+    assert "not accepted" in done.stderr
+    del figup.env["FIGSHARE_TOKEN"]
+    assert "no token for" in figup.run("auth", "status").expect(3).stderr
+
+
+def test_logout_says_from_where_and_what_is_left(without: Figup, sandbox: Sandbox) -> None:
+    without.run("auth", "login", input="t0ken\n").expect(0)
+    without.env["FIGSHARE_TOKEN"] = "t0ken"
+    done = without.run("auth", "logout").expect(0)
+    assert done.stdout.splitlines() == [
+        f"The token for {sandbox.url} was removed from the file {store(without)}.",
+        "Still there: the environment variable FIGSHARE_TOKEN holds a token, and commands go on to use it.",
+    ]
+    del without.env["FIGSHARE_TOKEN"]
+    again = without.run("auth", "logout").expect(0)
+    assert again.stdout == f"The token for {sandbox.url} was not stored on this machine.\n"
+    without.run("auth", "status").expect(3)

@@ -1,0 +1,65 @@
+"""`figup demo`: what it claims holds, is counted, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import md5_of
+
+
+@pytest.fixture
+def place(bare_figup: Figup) -> Path:
+    place = bare_figup.cwd / "place"
+    place.mkdir()
+    return place
+
+
+def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> None:
+    done = bare_figup.run("demo", "--size", "20Mi", "--dir", place).expect(0)
+    text = done.stdout
+    found = int(re.findall(r"ok +(\d+) parts were already there", text)[0])
+    sent = int(re.findall(r"ok +(\d+) parts were sent by the second run", text)[0])
+    assert 50 <= found < 101
+    assert sent + found == 101
+    assert "ok   0 parts were sent again although Figshare had them" in text
+    assert "killed with SIGKILL" in text
+    assert "unfinished" in text
+    local, remote = re.findall(r"MD5 +([0-9a-f]{32})", text)
+    assert local == remote
+    assert "ok   1 item on Figshare" in text
+    assert "ok   1 file of this name in it, 1 in all" in text
+    assert re.search(r"The item's page: http://127\.0\.0\.1:\d+/account/articles/\d+", text)
+    assert "NOT" not in text
+    assert list(place.iterdir()) == []
+    assert not bare_figup.state_dir.exists()
+
+
+def test_it_leaves_the_evidence_when_asked_to(bare_figup: Figup, place: Path) -> None:
+    done = bare_figup.run("demo", "--size", "5MiB", "--dir", place, "--keep", "--json").expect(0)
+    assert all(event["holds"] for event in done.events if event["event"] == "claim")
+    assert (done.summary["exit_code"], done.summary["bytes_total"]) == (0, 5 << 20)
+    (kept,) = place.iterdir()
+    assert done.summary["files"][0]["md5"] == md5_of(kept / "demo.bin")
+    assert (kept / "requests.jsonl").exists()
+
+
+def test_ctrl_c_cleans_up_too(bare_figup: Figup, place: Path) -> None:
+    run = bare_figup.start("demo", "--size", "20Mi", "--dir", place)
+    assert run.process.stdout.wait_for(lambda line: line.startswith("$ figup upload"), 20)
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    run.wait(15).expect(130)
+    assert time.monotonic() - began < 10
+    assert list(place.iterdir()) == []
+
+
+def test_no_room_is_found_out_beforehand(bare_figup: Figup, place: Path) -> None:
+    done = bare_figup.run("demo", "--size", "900T", "--dir", place).expect(2)
+    assert "has room for" in done.stderr
+    assert list(place.iterdir()) == []

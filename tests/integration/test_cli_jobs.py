@@ -1,0 +1,186 @@
+"""`figup jobs`, `status`, `resume` and `cancel`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup, Running
+from tests.support.invariants import check_exactly_once, files, items
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+
+
+@pytest.fixture
+def parts(bare_figup: Figup, start_sandbox: Start) -> Sandbox:
+    """A sandbox with small parts, which `bare_figup` uses."""
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    return sandbox
+
+
+def source(figup: Figup, name: str = "data.bin", size: int = 1_000_000) -> Path:
+    path = figup.cwd / name
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def under_way(figup: Figup, name: str = "data.bin", *, size: int = 1_000_000) -> tuple[Running, Path, str]:
+    """An upload that runs, its source, and its job."""
+    path = source(figup, name, size)
+    run = figup.start("upload", name, "--json", "--limit-rate", "400k")
+    job: str = run.wait_for_event("job")["job"]
+    run.wait_for_event("file")
+    return run, path, job
+
+
+def test_no_jobs(bare_figup: Figup) -> None:
+    done = bare_figup.run("jobs").expect(0)
+    assert (done.stdout, done.stderr) == (f"No jobs in {bare_figup.state_dir}.\n", "")
+    assert [event["event"] for event in bare_figup.run("jobs", "--json").expect(0).events] == ["summary"]
+    bare_figup.run("status", "abc").expect(4)
+    bare_figup.run("resume").expect(4)
+    bare_figup.run("cancel", "abc").expect(4)
+    assert not bare_figup.state_dir.exists()
+
+
+def test_jobs_are_listed_latest_first_without_token_or_network(parts: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "done\n.bin", 10_000)
+    finished = bare_figup.run("upload", "done\n.bin", "--title", "Done", "--json").expect(0).summary
+    run, _, job = under_way(bare_figup)
+    run.kill()
+    parts.kill()
+    del bare_figup.env["FIGSHARE_TOKEN"], bare_figup.env["FIGSHARE_ENDPOINT"]
+    heading, first, second = bare_figup.run("jobs").expect(0).stdout.splitlines()
+    assert heading.split() == ["JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "FILES"]
+    assert first.split()[:2] == [job, "unfinished"]
+    assert second.split()[:4] == [finished["job"], "finished", "100", "%"]
+    assert second.endswith("done\\n.bin")
+    listed = bare_figup.run("jobs", "--json").expect(0).events
+    assert [(event["event"], event.get("state")) for event in listed] == [
+        ("job", "unfinished"),
+        ("job", "finished"),
+        ("summary", None),
+    ]
+
+
+def test_status_tells_who_works_on_a_job_and_how_it_goes_on(parts: Sandbox, bare_figup: Figup) -> None:
+    run, _, job = under_way(bare_figup)
+    now = bare_figup.run("status", job[:5]).expect(0).stdout
+    assert f"Job {job}: unfinished" in now
+    assert f"Worked on by process {run.process.pid} on " in now
+    run.kill()
+    later = bare_figup.run("status", job).expect(0).stdout
+    assert "Nobody works on it." in later
+    assert f"To go on: figup resume {job}" in later
+    assert f"Item {items(parts)[0]['id']}: http://" in later
+    told = bare_figup.run("status", job, "--json").expect(0)
+    assert (told.events[0]["state"], told.events[0]["holder"]) == ("unfinished", None)
+    assert (told.summary["job"], told.summary["files"][0]["name"]) == (job, "data.bin")
+
+
+def test_watching_ends_with_the_job(parts: Sandbox, bare_figup: Figup) -> None:
+    run, _, job = under_way(bare_figup, size=600_000)
+    watched = bare_figup.run("status", job, "--watch", "--json").expect(0)
+    run.wait().expect(0)
+    assert [event["event"] for event in watched.events[-3:]] == ["progress", "job", "summary"]
+    assert watched.events[-2]["state"] == "finished"
+    assert f"Job {job}: finished" in bare_figup.run("status", job, "--watch").expect(0).stdout
+
+
+def test_watching_ends_when_the_work_is_cut_off(parts: Sandbox, bare_figup: Figup) -> None:
+    run, _, job = under_way(bare_figup)
+    watching = bare_figup.start("status", job, "--watch")
+    assert watching.process.stderr.wait_for(lambda line: " of 1.00 MB (" in line, 20)
+    run.kill()
+    done = watching.wait(20).expect(75)
+    assert f"figup resume {job}" in done.stdout
+
+
+def test_watching_is_ended_by_ctrl_c(parts: Sandbox, bare_figup: Figup) -> None:
+    _, _, job = under_way(bare_figup)
+    watching = bare_figup.start("status", job, "--watch")
+    assert watching.process.stderr.wait_for(lambda line: " of 1.00 MB (" in line, 20)
+    watching.send_signal(signal.SIGINT)
+    watching.wait(5).expect(130)
+
+
+# --- resume ---------------------------------------------------------------------------------------------------------
+
+
+def test_resume_goes_on_with_the_one_unfinished_job(parts: Sandbox, bare_figup: Figup) -> None:
+    run, path, job = under_way(bare_figup)
+    run.wait_for_event("progress")
+    run.kill()
+    done = bare_figup.run("resume").expect(0)
+    assert f"figup: job {job}, goes on where it was: 1 file, 1.00 MB" in done.stderr
+    assert "data.bin: 1.00 MB (1000000 bytes)" in done.stdout
+    check_exactly_once(parts, path)
+    assert "finished" in bare_figup.run("resume").expect(4).stderr
+
+
+def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup: Figup) -> None:
+    jobs = []
+    for name in ("a.bin", "b.bin"):
+        run, path, job = under_way(bare_figup, name)
+        run.kill()
+        jobs.append(job)
+    done = bare_figup.run("resume").expect(2)
+    assert all(job in done.stderr for job in jobs)
+    assert "a.bin" in done.stderr
+    summary = bare_figup.run("resume", jobs[1][:4], "--json").expect(0).summary
+    assert (summary["job"], summary["files"][0]["path"]) == (jobs[1], str(path))
+
+
+def test_resume_talks_to_the_jobs_own_endpoint(parts: Sandbox, bare_figup: Figup, start_sandbox: Start) -> None:
+    run, path, job = under_way(bare_figup)
+    run.kill()
+    other = start_sandbox()
+    bare_figup.env["FIGSHARE_ENDPOINT"] = other.url
+    refused = bare_figup.run("resume", job, "--endpoint", other.url).expect(2)
+    assert f"belongs to {parts.url}" in refused.stderr
+    bare_figup.run("resume", job).expect(0)
+    check_exactly_once(parts, path)
+    assert other.requests() == []
+
+
+def test_resuming_a_finished_job_sends_nothing(parts: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, size=1000)
+    job = bare_figup.run("upload", "data.bin", "--json").expect(0).summary["job"]
+    assert "nothing was sent" in bare_figup.run("resume", job).expect(0).stdout
+
+
+# --- cancel ---------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_removes_the_unfinished_file_and_nothing_else(parts: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "kept.bin", 1000)
+    item = bare_figup.run("upload", "kept.bin", "--json").expect(0).summary["item_id"]
+    source(bare_figup, "half.bin")
+    run = bare_figup.start("upload", "half.bin", "--item", str(item), "--json", "--limit-rate", "300k")
+    job = run.wait_for_event("job")["job"]
+    run.wait_for_event("file")
+    assert "another process works on this job" in bare_figup.run("cancel", job).expect(8).stderr
+    run.kill()
+    del bare_figup.env["FIGSHARE_ENDPOINT"]
+    done = bare_figup.run("cancel", job).expect(0)
+    assert done.stdout.startswith(f"Job {job} is given up: removed 1 unfinished file from item {item}.\n")
+    assert [file["name"] for file in files(parts, item)] == ["kept.bin"]
+    assert (bare_figup.cwd / "half.bin").exists()
+    assert [event["state"] for event in bare_figup.run("jobs", "--json").expect(0).events[:2]] == [
+        "cancelled",
+        "finished",
+    ]
+
+
+def test_a_finished_job_is_not_cancelled(parts: Sandbox, bare_figup: Figup) -> None:
+    path = source(bare_figup, size=1000)
+    job = bare_figup.run("upload", "data.bin", "--json").expect(0).summary["job"]
+    done = bare_figup.run("cancel", job, "--json").expect(2)
+    assert [event["event"] for event in done.events] == ["error", "summary"]
+    check_exactly_once(parts, path)

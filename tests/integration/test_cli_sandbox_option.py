@@ -1,0 +1,135 @@
+"""`--sandbox`: a local Figshare that is there when it is needed, is the same one the next time, and is gone after."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.processes import Process
+
+
+@pytest.fixture
+def folder(bare_figup: Figup) -> Path:
+    return bare_figup.state_dir / "sandbox"
+
+
+@pytest.fixture
+def source(bare_figup: Figup) -> Path:
+    path = bare_figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(30_000_000))
+    return path
+
+
+def gone(pid: int, timeout: float = 10) -> bool:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def pid_of(folder: Path) -> int:
+    note = folder / "sandbox.json"
+    deadline = time.monotonic() + 20
+    while not note.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return int(json.loads(note.read_text())["pid"])
+
+
+@pytest.fixture
+def running(bare_figup: Figup, folder: Path) -> Iterator[Callable[[], Process]]:
+    started: list[Process] = []
+
+    def start() -> Process:
+        run = bare_figup.start("sandbox", "--dir", folder)
+        started.append(run.process)
+        assert run.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+        return run.process
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def test_it_is_started_for_the_command_and_the_job_is_the_same_the_next_time(
+    bare_figup: Figup, folder: Path, source: Path
+) -> None:
+    first = bare_figup.run("upload", "data.bin", "--sandbox", "--json").expect(0)
+    assert "token" not in first.stderr, "what the sandbox says is not mixed in"
+    assert not (folder / "sandbox.json").exists()
+    again = bare_figup.run("upload", "data.bin", "--sandbox", "--json").expect(0)
+    assert again.summary["job"] == first.summary["job"]
+    assert again.summary["bytes_sent"] == 0
+    item = str(first.summary["item_id"])
+    bare_figup.run("verify", item, "data.bin", "--sandbox").expect(0)
+
+
+def test_one_that_runs_is_used_and_left_running(
+    bare_figup: Figup, folder: Path, source: Path, running: Callable[[], Process]
+) -> None:
+    process = running()
+    bare_figup.run("upload", "data.bin", "--sandbox").expect(0)
+    assert pid_of(folder) == process.pid
+    assert process.returncode is None
+    assert "It works" in bare_figup.run("auth", "status", "--sandbox").expect(0).stdout
+
+
+def test_it_does_not_outlive_a_command_that_is_killed_and_the_job_goes_on(
+    bare_figup: Figup, folder: Path, source: Path
+) -> None:
+    run = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "5M")
+    run.wait_for_event("file")
+    pid = pid_of(folder)
+    run.kill()
+    assert gone(pid)
+    done = bare_figup.run("resume", "--sandbox", "--json").expect(0)
+    assert done.summary["files"][0]["status"] == "verified"
+    assert done.events[0]["resumed"] is True
+
+
+def test_ctrl_c_ends_the_command_before_the_sandbox(bare_figup: Figup, folder: Path, source: Path) -> None:
+    run = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "5M", "--grace", "1s")
+    run.wait_for_event("progress")
+    pid = pid_of(folder)
+    run.send_signal(signal.SIGINT)
+    done = run.wait(10).expect(130)
+    assert done.events[-2]["code"] == "interrupted"
+    assert gone(pid)
+
+
+def test_its_port_taken_by_another_program_is_said_clearly(bare_figup: Figup, folder: Path, source: Path) -> None:
+    url = bare_figup.run("upload", "data.bin", "--sandbox", "--json").expect(0).summary["item_url"]
+    with socket.create_server(("127.0.0.1", urlsplit(url).port or 0)):
+        done = bare_figup.run("upload", "data.bin", "--sandbox").expect(2)
+    assert done.stderr.startswith(f"figup: the sandbox's port {urlsplit(url).port} is used by another program. ")
+    assert str(folder / "ports") in done.stderr
+
+
+def test_two_commands_share_the_one_that_the_first_started(bare_figup: Figup, folder: Path, source: Path) -> None:
+    first = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "20M")
+    first.wait_for_event("file")
+    small = bare_figup.cwd / "small.bin"
+    small.write_bytes(b"content")
+    bare_figup.run("upload", "small.bin", "--sandbox").expect(0)
+    first.wait().expect(0)
+
+
+def test_a_folder_that_cannot_be_made(bare_figup: Figup, source: Path) -> None:
+    bare_figup.state_dir.write_text("")
+    done = bare_figup.run("upload", "data.bin", "--sandbox").expect(2)
+    assert str(bare_figup.state_dir) in done.stderr
+    assert len(done.stderr.splitlines()) == 1

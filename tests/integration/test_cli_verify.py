@@ -1,0 +1,63 @@
+"""`figup verify`: each way in which a local file and the item's can differ, and the exit status that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.command import Figup
+from tests.support.invariants import md5_of
+from tests.support.sandbox import Sandbox
+
+
+def source(figup: Figup, name: str, content: bytes = b"content") -> Path:
+    path = figup.cwd / name
+    path.write_bytes(content)
+    return path
+
+
+def uploaded(figup: Figup, *names: str) -> str:
+    for name in names:
+        source(figup, name)
+    done = figup.run("upload", *names, "--title", "some files", "--json", "--api-rate", "1000").expect(0)
+    return str(done.summary["item_id"])
+
+
+def test_the_same(figup: Figup, sandbox: Sandbox) -> None:
+    item = uploaded(figup, "a", "b")
+    before = len(sandbox.requests())
+    done = figup.run("verify", item, "a", "b").expect(0)
+    first, second = done.stdout.splitlines()
+    assert first == f"{figup.cwd}/a: the same (7 bytes, MD5 {md5_of(figup.cwd / 'a')})"
+    assert second.startswith(f"{figup.cwd}/b: the same")
+    assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
+
+
+def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup) -> None:
+    item = uploaded(figup, "a", "b")
+    source(figup, "b", b"CONTENT")
+    source(figup, "c")
+    done = figup.run("verify", item, "a", "b", "c", "--json").expect(5)
+    assert [(e["name"], e["status"]) for e in done.events[:-1]] == [("a", "same"), ("b", "different"), ("c", "missing")]
+    assert all(e["event"] == "compared" for e in done.events[:-1])
+    assert [file["status"] for file in done.summary["files"]] == ["same", "different", "missing"]
+    assert (done.summary["item_id"], done.summary["exit_code"]) == (int(item), 5)
+    assert "MISSING" in figup.run("verify", item, "c").expect(1).stdout
+    assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
+
+
+def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    source(bare_figup, "half", b"x" * 1_000_000)
+    run = bare_figup.start("upload", "half", "--json", "--limit-rate", "200k")
+    item = str(run.wait_for_event("item")["item_id"])
+    run.wait_for_event("file")
+    run.kill()
+    assert "UNFINISHED" in bare_figup.run("verify", item, "half").expect(1).stdout
+
+
+def test_what_cannot_be_compared(figup: Figup) -> None:
+    source(figup, "a")
+    assert "no item 999" in figup.run("verify", "999", "a").expect(4).stderr
+    assert "no such file" in figup.run("verify", "999", "nope").expect(4).stderr
