@@ -168,6 +168,25 @@ def _connected(run: Running) -> bool:
     return found > 2
 
 
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]], ids=["once", "twice"])
+def test_a_disk_that_is_dead(bare_figup: Figup, start_sandbox: Start, signals: list[int]) -> None:
+    """A thread that reads from it never comes back; the process ends in time all the same, with its summary."""
+    point(bare_figup, start_sandbox("--part-size", "100KiB"))
+    source(bare_figup)
+    dead = bare_figup.cwd / "dead"
+    dead.mkdir()
+    (dead / "sitecustomize.py").write_text(
+        "import time\nimport uploader.transfer.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
+    )
+    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(dead), str(Path(__file__).parents[2])])
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
+    run.wait_for_event("progress")
+    done = ended(run, *signals).expect(75)
+    assert (done.summary["exit_code"], done.summary["item_id"] is None) == (75, False)
+    assert done.events[-2]["code"] == "interrupted"
+    assert f"figup resume {done.summary['job']}" in done.stderr.splitlines()[-1]
+
+
 def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start) -> None:
     """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
     sandbox = start_sandbox("--part-size", "100KiB")

@@ -44,7 +44,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         self.waited = 0.0
         self._name = name
         super().__init__(
-            total=total, position=position, bar_format=style, leave=False, dynamic_ncols=True, file=sys.stderr,
+            total=total, position=position, bar_format=_fitted(style), leave=False, dynamic_ncols=True, file=sys.stderr,
         )  # fmt: skip
 
     @property
@@ -68,9 +68,13 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
     def show(self, done: int, style: str) -> None:
         """Draw it."""
-        narrow = (super().format_dict["ncols"] or _WIDE) < _WIDE
-        self.n, self.bar_format = done, _SHORT.get(style, style) if narrow else style
+        self.n, self.bar_format = done, _fitted(style)
         self.refresh()
+
+
+def _fitted(style: str) -> str:
+    """What a style becomes on this terminal."""
+    return _SHORT.get(style, style) if _terminal().columns < _WIDE else style
 
 
 def fitting(name: str, columns: int) -> str:
@@ -144,7 +148,7 @@ class Bars:
         """A new bar on the first free line; None when the terminal is full."""
         taken = {-bar.pos for bar in self._bars.values()}
         line = next(line for line in range(1, len(taken) + 2) if line not in taken)
-        if line > _rows() - _ROWS_KEPT:
+        if line > _terminal().lines - _ROWS_KEPT:
             return None
         self._bars[file.path] = bar = Bar(file.name, file.size, line, _SENDING)
         return bar
@@ -163,9 +167,10 @@ class Bars:
         self._outlet.above = None
 
 
-def _rows() -> int:
-    """Lines of the terminal."""
+def _terminal() -> os.terminal_size:
+    """Columns and lines."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).lines or 24
-    except OSError:
-        return 24
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return os.terminal_size((80, 24))
+    return os.terminal_size((size.columns or 80, size.lines or 24))

@@ -63,6 +63,8 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
     asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
 
     def last_words(status: int) -> None:
+        failure = failure_of(Interrupted("stopped; something that hangs was not waited for"))
+        console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
         summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
         console.outlet.drain(LAST_WORDS)

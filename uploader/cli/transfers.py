@@ -74,7 +74,7 @@ def summary_text(report: Report, *, sent_before: bool) -> str:
     if sent_before:
         lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
     else:
-        found = sum(file.parts_found for file in report.files)
+        found = sum(_already_there(file) for file in report.files)
         sent = sum(file.parts_sent for file in report.files)
         rate = report.bytes_sent / report.seconds if report.seconds else 0.0
         lines.append(
@@ -82,6 +82,12 @@ def summary_text(report: Report, *, sent_before: bool) -> str:
             f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
         )
     return "\n".join(lines)
+
+
+def _already_there(file: FileReport) -> int:
+    """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
+    untouched = file.parts_found == file.parts_sent == 0
+    return file.parts_total or 0 if untouched else file.parts_found
 
 
 def _file_line(file: FileReport) -> str:
