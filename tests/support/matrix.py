@@ -23,8 +23,10 @@ from tests.support.invariants import ask, files, items, md5_of
 from tests.support.sandbox import Sandbox
 
 PAGE = Path(__file__).parents[1] / "FAULTS.md"
-RETRY_TIMEOUT = 2.0
-PATIENCE = 0.7
+RETRY_TIMEOUT = 1.5
+PATIENCE = 0.5
+STAGES = 7
+"""Cells that are played at the same time; an odd number, for quick and slow cells take turns."""
 LONGEST = 30.0
 """Seconds that no run of any cell may take: the retry time is capped, and so is everything else."""
 
@@ -90,9 +92,11 @@ ANYWHERE = {
     "hang before the answer": "hang,seconds=60",
     "hang in the answer": "hang-mid-answer,seconds=60",
     "nothing is read": "stall,seconds=60",
-    "trickle": "trickle,seconds=0.005",
+    "trickle": "trickle,seconds=0.001",
     "token revoked": "revoke-token",
 }
+FOR_GOOD = ("400", "403", "404", "409", "413", "422", "redirect", "firewall 403, empty")
+"""Faults that are not tried again: once is every time."""
 ONLY = {
     "initiate": {"invisible for a second": "hide,seconds=1", "quota full": "quota-full"},
     "create-item": {"quota full": "quota-full"},
@@ -141,7 +145,8 @@ def cells() -> Iterator[Cell]:
         for fault, line in (ANYWHERE | ONLY.get(request.kind, {})).items():
             if (request.kind, fault) not in NEVER:
                 yield Cell(request, fault, line, often=False)
-                yield Cell(request, fault, line, often=True)
+                if fault not in FOR_GOOD:
+                    yield Cell(request, fault, line, often=True)
 
 
 @dataclass(frozen=True)
@@ -193,8 +198,10 @@ class Stage:
         assert seen >= cell.request.first, f"{cell.key}: the fault never struck"
         assert first.exit_status in (0, 1, 2, 3, 4, 5, 6, 7, 75), f"{cell.key}: {first}"
         assert first.seconds < LONGEST, f"{cell.key}: took {first.seconds} s"
-        assert (again.exit_status, again.error) == (0, ""), f"{cell.key}: without the fault: {again} after {first}"
-        if first.exit_status and re.match(r"\d", cell.line) and "body" not in cell.line and cell.line[0] == "4":
+        # A checksum that was never computed is not computed by running the command again.
+        assert again.exit_status == (7 if cell.fault == "no MD5" else 0), f"{cell.key}: then {again} after {first}"
+        told = re.match(r"4\d\d", cell.line) and "body" not in cell.line and cell.fault != "404"
+        if told and first.exit_status:
             assert "This sandbox was told" in first.error, f"{cell.key}: its own words are missing in {first.error}"
         mine = [item for item in items(self.sandbox) if item["title"] == order.title]
         assert len(mine) == 1, f"{cell.key}: {len(mine)} items"
@@ -275,8 +282,9 @@ def page(results: dict[tuple[str, str, str], Result]) -> str:
         lines += ["", f"## {request.title}", "", "| fault | once | every time |", "|---|---|---|"]
         faults = dict.fromkeys(fault for title, fault, _ in results if title == request.title)
         for fault in faults:
-            once, often = (results[request.title, fault, how].outcome for how in ("once", "every time"))
-            lines.append(f"| {fault} | {once} | {often} |")
+            once = results[request.title, fault, "once"].outcome
+            often = results.get((request.title, fault, "every time"))
+            lines.append(f"| {fault} | {once} | {often.outcome if often else once} |")
     return "\n".join([*lines, ""])
 
 
@@ -295,4 +303,4 @@ def expected() -> dict[tuple[str, str, str], str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        PAGE.write_text(page(play_all(cells(), Path(place), 6)), "utf-8")
+        PAGE.write_text(page(play_all(cells(), Path(place), STAGES)), "utf-8")

@@ -386,9 +386,22 @@ class FileDriver:
             pause = min(pause * 1.5, _LAST_POLL)
 
     async def _remove_superseded(self) -> None:
+        run = self._run
         for file_id in tuple(self._transfer.superseded):
-            await self._run.api.delete_file(self._run.item_id, file_id)
-            await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
+            await run.api.delete_file(run.item_id, file_id)
+            if await self._still_there(file_id):
+                raise ServerFailing(
+                    f"{shown(self._transfer.path)}: verified, but its earlier bad copy, file {file_id}, is not removed",
+                    path=self._transfer.path,
+                )
+            await run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
+
+    async def _still_there(self, file_id: int) -> bool:
+        try:
+            await self._run.api.file(self._run.item_id, file_id)
+        except FileGone:
+            return False
+        return True
 
     @property
     def _file_id(self) -> int:

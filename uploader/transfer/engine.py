@@ -106,13 +106,14 @@ class Engine:
 
     async def _work(self) -> None:
         await self._prepare()
-        async with anyio.create_task_group() as tasks:
-            send, receive = anyio.create_memory_object_stream[tuple[Sending, Part]](0)
-            sender = PartSender(self._run, self._pace, self._bucket)
-            for _ in range(CEILING):
-                tasks.start_soon(sender.work, receive, self._slots)
-            tasks.start_soon(self._tick)
-            with receive, send:
+        send, receive = anyio.create_memory_object_stream[tuple[Sending, Part]](0)
+        sender = PartSender(self._run, self._pace, self._bucket)
+        # Closed only after the last worker has ended: none of them must wait on a queue that is gone.
+        with receive, send:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(CEILING):
+                    tasks.start_soon(sender.work, receive, self._slots)
+                tasks.start_soon(self._tick)
                 await self._drive_all(send)
                 tasks.cancel_scope.cancel()
 
