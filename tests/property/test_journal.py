@@ -95,7 +95,10 @@ def write(folder: Path, data: bytes) -> StateDir:
 
 
 def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) -> None:
-    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    events: list[ev.AnyEvent] = [
+        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
+        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+    ]
     states = write(tmp_path, encode([*events, ev.ItemIntended("t")])[0][:-3])
     path = states.folder("abc") / "journal"
     replay, _ = states.read("abc")
@@ -110,7 +113,10 @@ def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) ->
 
 
 def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Path) -> None:
-    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    events: list[ev.AnyEvent] = [
+        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
+        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+    ]
     data = encode([*events, ev.ItemIntended("t"), ev.ItemReady(1, "u")])[0]
     damaged = data.replace(b'"item?"', b'"item!"')
     states = write(tmp_path, damaged)
@@ -125,7 +131,10 @@ def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Pat
 
 
 def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -> None:
-    events = [ev.JobPlanned("abc", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
+    events: list[ev.AnyEvent] = [
+        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
+        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+    ]
     lines = encode([*events, ev.UploadIntended(0, "t"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 0, 3)])[0]
     states = write(tmp_path, lines.replace(b'"init"', b'"Init"'))
     replay, job = states.read("abc")

@@ -195,12 +195,13 @@ def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:
 
 
 def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_remove() -> None:
-    job = JobState()
-    assert not job.finished
-    job.transfers = [transfer_in(State.VERIFIED), transfer_in(State.VERIFIED)]
-    assert job.finished
-    job.transfers[1].superseded.append(9)
-    assert not job.finished
+    one, other = transfer_in(State.VERIFIED), transfer_in(State.VERIFIED)
+    left_over = transfer_in(State.VERIFIED)
+    left_over.superseded.append(9)
+    assert not JobState().finished
+    assert JobState(transfers=[one, other]).finished
+    assert not JobState(transfers=[one, left_over]).finished
+    assert not JobState(transfers=[one, transfer_in(State.COMPLETED)]).finished
 
 
 def test_owned_files_are_all_that_may_still_exist() -> None:
