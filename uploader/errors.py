@@ -134,6 +134,7 @@ class SourceChanged(UserError):
 
     code = "source-changed"
     exit_status = 5
+    default_hint = "Put the old file back and run the same command again, or add --restart-changed to send the new one."
 
 
 class QuotaExceeded(UserError):

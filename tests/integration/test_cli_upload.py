@@ -260,7 +260,7 @@ def test_a_finished_source_that_changed_is_a_conflict_that_is_explained(figup: F
     figup.run("upload", "data.bin").expect(0)
     path.write_bytes(b"other")
     done = figup.run("upload", "data.bin").expect(5)
-    assert "--new-job" in done.stderr
+    assert "--restart-changed" in done.stderr
     assert len(items(sandbox)) == 1
 
 

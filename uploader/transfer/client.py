@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 import platformdirs
 
-from uploader.errors import UsageError
+from uploader.errors import SourceChanged, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token, find_token
 from uploader.figshare.runtime import Runtime
@@ -205,10 +205,15 @@ class Client:
         async with job:
             self._check_endpoint(job)
             if job.state.finished:
-                with self._telling(on_event):
-                    await confirm_finished(self._api, job.state)
-                meter = Meter(job.state.transfers)
-                return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
+                try:
+                    with self._telling(on_event):
+                        await confirm_finished(self._api, job.state)
+                except SourceChanged:
+                    if not self._options.restart_changed:
+                        raise
+                else:
+                    meter = Meter(job.state.transfers)
+                    return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
             with self._telling(on_event):
                 return await run_job(job, self._around(on_event))
 

@@ -132,7 +132,6 @@ class Digest:
         if xxh3 != part.xxh3:
             raise SourceChanged(
                 f"{shown(self._source.path)}: changed since part {part.no} of it was sent",
-                hint="Add --restart-changed to send the file again as it is now, or put the old file back.",
                 path=self._source.path,
             )
 

@@ -9,17 +9,18 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged
+from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged, SourceMissing
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.wire import File, Part, Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.digest import Digest, Recorded
+from uploader.transfer.finished import check_source
 from uploader.transfer.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.lookup import find_upload
 from uploader.transfer.run import JobRun
 from uploader.transfer.sender import Sending
-from uploader.transfer.source import Source, shown
+from uploader.transfer.source import PUT_BACK, Source, shown
 from uploader.transfer.stop import Stopped
 
 _TRIES = 3
@@ -45,6 +46,7 @@ class FileDriver:
         self._hashed = anyio.Event()
         self._upload: Upload | None = None
         self._upload_url = ""
+        self._seen: int | None = None
         self._lost = 0
         self._refusals = 0
         self._mismatches = 0
@@ -60,13 +62,18 @@ class FileDriver:
         }
 
     async def drive(self) -> None:
-        """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this file."""
+        """Do what is to be done until nothing is, and see that the source is still what was verified.
+
+        Raises Stopped, or a FigupError that concerns this file.
+        """
         self._meter.active = True
         try:
             while (step := next_step(self._transfer)) is not Step.NOTHING:
                 if self._run.stop.asked:
                     raise Stopped
                 await self._steps[step]()
+            with self._run.stop.ends():
+                await check_source(self._transfer, self._source.snapshot if self._source is not None else None)
         finally:
             self._meter.active = False
 
@@ -79,7 +86,11 @@ class FileDriver:
 
     async def _open_source(self) -> Source:
         if self._source is None:
-            self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            try:
+                self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            except SourceMissing as error:
+                error.hint = PUT_BACK
+                raise
             await self._compare_with_plan(self._source)
         return self._source
 
@@ -88,15 +99,11 @@ class FileDriver:
         transfer, now = self._transfer, source.snapshot
         if (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode):
             return
-        untouched = transfer.file_id is None and transfer.state is State.PLANNED
-        if untouched or (self._run.options.restart_changed and transfer.state is not State.COMPLETED):
-            if not untouched:
-                self._tell_restart("its source changed, and that was asked for")
+        if transfer.file_id is None and transfer.state is State.PLANNED:
             await self._run.commit(ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode))
         elif now.size != transfer.size:
             raise SourceChanged(
                 f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
-                hint="Add --restart-changed to send the file again as it is now, or put the old file back.",
                 path=transfer.path,
             )
         # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.
@@ -165,7 +172,7 @@ class FileDriver:
     async def _already_there(self) -> bool:
         """True when the item holds this very file already. Raises Conflict when it holds another of that name."""
         transfer = self._transfer
-        mine = transfer.owned_ids()
+        mine = transfer.owned_ids() | self._run.removed
         for other in self._run.others[transfer.name]:
             if other.id in mine:
                 continue
@@ -205,7 +212,8 @@ class FileDriver:
         transfer = self._transfer
         try:
             with self._run.stop.ends():
-                file = await self._run.api.file(self._run.item_id, self._file_id, fresh=not self._meter.inspected)
+                file = await self._run.api.file(self._run.item_id, self._file_id, fresh=self._file_id != self._seen)
+                self._seen = file.id
                 if file.status != "created" or file.upload_url is None:
                     await self._take_as_completed()
                     return
@@ -220,7 +228,6 @@ class FileDriver:
         elif upload.size != transfer.size:
             raise SourceChanged(
                 f"{shown(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
-                hint="Add --restart-changed to send the file again as it is now.",
                 path=transfer.path,
             )
         else:
@@ -317,6 +324,7 @@ class FileDriver:
     async def _remove_remnants(self) -> None:
         for file_id in tuple(self._transfer.remnants):
             await self._run.api.delete_file(self._run.item_id, file_id)
+            self._run.removed.add(file_id)
             await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
 
     # --- complete and verify --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from uploader.errors import (
@@ -22,6 +23,7 @@ from uploader.errors import (
     NoToken,
     PassingError,
     QuotaExceeded,
+    SourceChanged,
     TokenRefused,
 )
 from uploader.figshare.limits import TokenBucket
@@ -36,11 +38,13 @@ from uploader.transfer.lookup import find_item
 from uploader.transfer.pace import CEILING, ConnectionPace
 from uploader.transfer.run import JobRun
 from uploader.transfer.sender import CHUNK, PartSender, Sending
-from uploader.transfer.source import shown
+from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
 
 ACTIVE_FILES = 8
 """Files that are led through their life at the same time; their parts share the connections."""
+_RESTARTS = 3
+"""How often, in one run, a source that changed is begun again where that was asked for."""
 _COMMIT_EVERY = 0.5
 _TICK = 0.25
 _PACE_TICKS = 4
@@ -126,7 +130,8 @@ class Engine:
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             self._check_limits(account)
         created = await self._ensure_item()
-        if not created and any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers):
+        initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
+        if not created and (initiating or run.options.restart_changed):
             with run.stop.ends():
                 await self._list_item()
 
@@ -198,7 +203,7 @@ class Engine:
     # --- the files ------------------------------------------------------------------------------------------------
 
     async def _drive_all(self, queue: MemoryObjectSendStream[tuple[Sending, Part]]) -> None:
-        todo = iter([t for t in self._run.state.transfers if next_step(t) is not Step.NOTHING])
+        todo = iter(self._run.state.transfers)
         async with anyio.create_task_group() as tasks:
             for _ in range(min(ACTIVE_FILES, len(self._run.state.transfers))):
                 tasks.start_soon(self._drive_in_turn, todo, queue)
@@ -207,10 +212,14 @@ class Engine:
         self, todo: Iterator[Transfer], queue: MemoryObjectSendStream[tuple[Sending, Part]]
     ) -> None:
         for transfer in todo:
-            if not self._run.stop.asked:
-                await self._drive(transfer, queue)
+            restarts = 0
+            while not self._run.stop.asked and await self._drive(transfer, queue, may_restart=restarts < _RESTARTS):
+                restarts += 1
 
-    async def _drive(self, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]]) -> None:
+    async def _drive(
+        self, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]], *, may_restart: bool
+    ) -> bool:
+        """Lead a transfer as far as it goes; True when its source changed and it has to be led from its start."""
         driver = None
         try:
             with single_error():
@@ -223,10 +232,24 @@ class Engine:
         except _FOR_THE_JOB:
             raise
         except FigupError as error:
+            if isinstance(error, SourceChanged) and self._run.options.restart_changed and may_restart:
+                return await self._take_new_version(transfer, error)
             await self._give_up_on(transfer, error)
         finally:
             if driver is not None:
                 driver.close()
+        return False
+
+    async def _take_new_version(self, transfer: Transfer, change: SourceChanged) -> bool:
+        try:
+            now = await anyio.to_thread.run_sync(look, transfer.path)
+        except FigupError as error:
+            await self._give_up_on(transfer, error)
+            return False
+        self._run.meter.files[transfer.index].restart()
+        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
+        await self._run.commit(ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode))
+        return True
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
         if error.path is None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import anyio.to_thread
 
-from uploader.errors import Conflict, SourceChanged
+from uploader.errors import Conflict, SourceChanged, SourceMissing
 from uploader.figshare.api import Figshare
 from uploader.transfer.digest import Digest
 from uploader.transfer.lifecycle import JobState, Transfer
-from uploader.transfer.source import Source, shown
+from uploader.transfer.source import Snapshot, Source, shown
 
 
 async def confirm_finished(api: Figshare, state: JobState) -> None:
     """Return when the sources are what was sent and the item still holds them. Raises SourceChanged, Conflict."""
     for transfer in state.transfers:
-        await _check_source(transfer)
+        await check_source(transfer)
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     held = {file.id: file async for file in api.files(state.item_id)}
@@ -28,11 +28,21 @@ async def confirm_finished(api: Figshare, state: JobState) -> None:
             )
 
 
-async def _check_source(transfer: Transfer) -> None:
-    source = await anyio.to_thread.run_sync(Source, transfer.path)
+async def check_source(transfer: Transfer, seen: Snapshot | None = None) -> None:
+    """Return when the source of a verified transfer holds what was sent. Raises SourceChanged, SourceMissing.
+
+    `seen` is its state in which this run read it to the end; None when it did not, and the journal has to do.
+    """
+    try:
+        source = await anyio.to_thread.run_sync(Source, transfer.path)
+    except SourceMissing as error:
+        error.message = f"{shown(transfer.path)}: was sent and verified, and is no longer there"
+        error.hint = "Put it back and run the same command again to have it compared; the item holds it."
+        raise
     try:
         now = source.snapshot
-        if (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode):
+        recorded = (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode)
+        if now == seen or (seen is None and recorded):
             return
         if now.size == transfer.size and await Digest(source, paced=False).run() == transfer.md5:
             return
@@ -40,6 +50,6 @@ async def _check_source(transfer: Transfer) -> None:
         source.close()
     raise SourceChanged(
         f"{shown(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
-        hint="Add --new-job to send the new version too, to an item of its own or to the one given with --item.",
+        hint="Add --restart-changed to send the new version in its place, or send it to another item to keep both.",
         path=transfer.path,
     )

@@ -78,7 +78,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
     **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
     **{(state, ev.SourceHashed): state for state in UNFINISHED},
-    **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.FAILED, S.CANCELLED)},
+    **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.VERIFIED, S.FAILED, S.CANCELLED)},
     **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
     **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
     **{(state, ev.Resumed): REENTRY for state in State},
@@ -129,6 +129,8 @@ class Transfer:
     inode: int
     state: State = State.PLANNED
     file_id: int | None = None
+    foreign: bool = False
+    """True when the remote file was there already, made by somebody else: never to be removed."""
     intended_at: str | None = None
     """When an initiation was begun whose outcome is not known yet (the server's clock); None when there is none."""
     known: tuple[int, ...] = ()
@@ -154,7 +156,7 @@ class Transfer:
         self.state = _reentry(self) if isinstance(target, str) else target
 
     def owned_ids(self) -> set[int]:
-        """Every remote file that this transfer made and that may still exist."""
+        """Every remote file that this transfer made, or found to be its source, and that may still exist."""
         return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())
 
 
@@ -168,9 +170,10 @@ def _reentry(transfer: Transfer) -> State:
 
 
 def _restart(transfer: Transfer, keep: list[int]) -> None:
-    if transfer.file_id is not None:
+    if transfer.file_id is not None and not transfer.foreign:
         keep.append(transfer.file_id)
     transfer.file_id = None
+    transfer.foreign = False
     transfer.intended_at = None
     transfer.parts = Parts()
     transfer.parts_total = None
@@ -189,6 +192,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.file_id = event.id
         case ev.FoundIdentical():
             transfer.file_id = event.id
+            transfer.foreign = True
             transfer.md5 = event.md5
         case ev.PartsMissing():
             transfer.parts_total, transfer.parts_done = event.total, event.done
@@ -207,7 +211,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.UploadLost():
             _restart(transfer, transfer.remnants)
         case ev.SourceReplaced():
-            done = transfer.state is State.COMPLETED
+            done = transfer.state in (State.COMPLETED, State.VERIFIED)
             _restart(transfer, transfer.superseded if done else transfer.remnants)
             transfer.size, transfer.mtime_ns, transfer.inode = event.size, event.mtime_ns, event.inode
             transfer.md5 = None

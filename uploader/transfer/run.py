@@ -36,6 +36,8 @@ class JobRun:
     meter: Meter
     others: dict[str, list[File]] = field(default_factory=lambda: defaultdict(list))
     """The item's files as this run found them, by name."""
+    removed: set[int] = field(default_factory=set)
+    """Those of them that this run removed since."""
 
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from uploader.errors import FigupError, SourceChanged, SourceMissing, SourceUnreadable, UsageError
 
+PUT_BACK = "Put it back and run the same command again."
+"""What to do about a source that is gone when a part of it was sent already."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -90,12 +93,14 @@ class Source:
         """True when the file may hold other bytes than when it was opened: its content has to be compared again.
 
         The ctime tells of changes that hide behind a restored mtime; it also moves when only rights or names change.
-        Raises SourceChanged where there is no doubt: the file is gone, or of another size.
+        Raises SourceChanged where there is no doubt: the file is of another size; SourceMissing when it is gone.
         """
         try:
             now = _snapshot(os.stat(self.path))  # noqa: PTH116 - one system call, and the path is a plain string
         except FileNotFoundError:
-            raise SourceChanged(f"{shown(self.path)}: was removed while it was being sent", path=self.path) from None
+            raise SourceMissing(
+                f"{shown(self.path)}: was removed while it was being sent", hint=PUT_BACK, path=self.path
+            ) from None
         except OSError as error:
             raise _translated(error, self.path) from error
         if now.size != self.snapshot.size:

@@ -155,12 +155,25 @@ def test_no_life_forgets_a_remote_file_that_it_made(events: list[ev.AnyEvent]) -
     made: dict[int, set[int]] = {}
     for event in events:
         job.apply(event)
-        if isinstance(event, ev.UploadInitiated | ev.FoundIdentical):
+        if isinstance(event, ev.UploadInitiated):
             made.setdefault(event.file, set()).add(event.id)
         if isinstance(event, ev.RemnantRemoved):
             made.get(event.file, set()).discard(event.id)
         for transfer in job.transfers:
             assert made.get(transfer.index, set()) <= transfer.owned_ids()
+
+
+def test_a_new_version_never_removes_a_file_that_somebody_else_made() -> None:
+    transfer = transfer_in(State.PLANNED)
+    transfer.apply(ev.FoundIdentical(0, 77, "m"))
+    transfer.apply(ev.SourceReplaced(0, 1, 2, 3))
+    assert (transfer.state, transfer.owned_ids()) == (State.PLANNED, set())
+
+
+def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_verified_itself() -> None:
+    transfer = transfer_in(State.VERIFIED)
+    transfer.apply(ev.SourceReplaced(0, 1, 2, 3))
+    assert (transfer.remnants, transfer.superseded, next_step(transfer)) == ([], [5], Step.INITIATE)
 
 
 @given(lives())

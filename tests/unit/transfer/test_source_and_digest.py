@@ -73,7 +73,7 @@ def test_drift(tmp_path: Path) -> None:
     with pytest.raises(SourceChanged, match="from 100 to 5 bytes"):
         source.drifted()
     path.unlink()
-    with pytest.raises(SourceChanged, match="removed"):
+    with pytest.raises(SourceMissing, match="removed"):
         source.drifted()
     source.close()
 
