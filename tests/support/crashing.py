@@ -24,13 +24,16 @@ from unittest import mock
 
 import msgspec
 
-import uploader
 from uploader.errors import FigupError
+from uploader.figshare import api, calls
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.sending import PartSender
 from uploader.figshare.session import Settings
 from uploader.figshare.transport import Answer, Request, Send, exchange_over
+from uploader.transfer import client
+from uploader.transfer.client import Client
 from uploader.transfer.disk import Disk, state_errors
+from uploader.transfer.options import Options
 
 
 class Order(msgspec.Struct):
@@ -161,8 +164,8 @@ def _with_points_around_requests(points: Points) -> None:
             with points.around("PUT part"):
                 await super().send(upload_url, part, halved, told)
 
-    mock.patch("uploader.figshare.calls.exchange_over", exchange).start()
-    mock.patch("uploader.figshare.api.PartSender", SenderAtAPoint).start()
+    mock.patch.object(calls, "exchange_over", exchange).start()
+    mock.patch.object(api, "PartSender", SenderAtAPoint).start()
 
 
 async def _upload(order: Order) -> int:
@@ -174,16 +177,16 @@ async def _upload(order: Order) -> int:
         stall_timeout=order.patience,
         visibility_timeout=1.0,
     )
-    options = uploader.Options(connections=1, settle_timeout=1.0, verify_timeout=order.patience)
+    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.patience)
     target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
-    client = uploader.Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
-    async with client:
-        return (await client.upload(order.source, **target)).exit_code
+    session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
+    async with session:
+        return (await session.upload(order.source, **target)).exit_code
 
 
 def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
-    mock.patch("uploader.transfer.client.Disk", return_value=points.disk).start()
+    mock.patch.object(client, "Disk", return_value=points.disk).start()
     _with_points_around_requests(points)
     try:
         outcome = Outcome(0, asyncio.run(_upload(order)))

@@ -47,6 +47,10 @@ class FileDriver:
         self._upload: Upload | None = None
         self._upload_url = ""
         self._seen: int | None = None
+        self._initiating = run.new_backoff()
+        self._completing = run.new_backoff()
+        self._unseen = False
+        """True from the answer that announced the remote file until it was first seen."""
         self._lost = 0
         self._refusals = 0
         self._mismatches = 0
@@ -162,12 +166,14 @@ class FileDriver:
                 self._run.item_id, name=transfer.name, size=source.snapshot.size, md5=self._md5
             )
         except AmbiguousAnswer as outcome:
-            self._run.notify(no.Retrying(f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived", 0.0))
+            reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            await self._run.wait_to_try_again(self._initiating, reason)
         except Exception:
             await self._run.commit(ev.NotInitiated(transfer.index))
             raise
         else:
             await self._run.commit(ev.UploadInitiated(transfer.index, file_id))
+            self._unseen = True
 
     async def _already_there(self) -> bool:
         """True when the item holds this very file already. Raises Conflict when it holds another of that name."""
@@ -219,8 +225,15 @@ class FileDriver:
                     return
                 upload = await self._run.api.upload(file.upload_url)
         except (FileGone, UploadGone) as outcome:
+            if self._unseen:
+                # It may come yet: another one now would be one too many.
+                raise ServerFailing(
+                    f"{shown(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
+                    path=transfer.path,
+                ) from None
             await self._lose(outcome.reason)
             return
+        self._unseen = False
         if upload.status == "aborted":
             await self._lose("Figshare aborted the upload")
         elif upload.status == "completed":
@@ -336,7 +349,8 @@ class FileDriver:
         try:
             await self._run.api.complete(self._run.item_id, self._file_id)
         except AmbiguousAnswer as outcome:
-            self._run.notify(no.Retrying(f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived", 0.0))
+            reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            await self._run.wait_to_try_again(self._completing, reason)
         except FileGone as outcome:
             await self._lose(outcome.reason)
         except Refused:

@@ -28,6 +28,7 @@ from uploader.errors import (
 )
 from uploader.figshare.limits import TokenBucket
 from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Account, Part
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
@@ -161,6 +162,7 @@ class Engine:
         if plan is None:
             raise RuntimeError("a job without a plan")
         created = False
+        backoff = run.new_backoff()
         while state.item_state is not ItemState.READY:
             if plan.item is not None:
                 await self._item_known(plan.item, found=True)
@@ -171,12 +173,12 @@ class Engine:
                 else:
                     await self._item_known(found, found=True)
             else:
-                created = await self._create_item(plan.title or "")
+                created = await self._create_item(plan.title or "", backoff)
         if state.item_id is not None:
             run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
         return created
 
-    async def _create_item(self, title: str) -> bool:
+    async def _create_item(self, title: str, backoff: Backoff) -> bool:
         run = self._run
         if run.stop.asked:
             raise Stopped
@@ -184,7 +186,7 @@ class Engine:
         try:
             item_id = await run.api.create_item(title)
         except AmbiguousAnswer as outcome:
-            run.notify(no.Retrying(f"creating the item: {outcome.reason}; looking whether it arrived", 0.0))
+            await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
             return False
         except FigupError:
             await run.commit(ev.ItemNotCreated())

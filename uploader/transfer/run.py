@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from uploader.errors import ServerFailing
 from uploader.figshare.api import Figshare
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.wire import File
 from uploader.transfer.events import AnyEvent
@@ -14,7 +15,7 @@ from uploader.transfer.folders import StateDir
 from uploader.transfer.journal import Journal
 from uploader.transfer.lifecycle import JobState
 from uploader.transfer.meter import Meter
-from uploader.transfer.notices import Listener
+from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.stop import Stop
 
@@ -48,6 +49,19 @@ class JobRun:
         """Something happened, or is about to, that must be on disk before anything else is done."""
         self.record(event)
         await self.journal.commit()
+
+    def new_backoff(self) -> Backoff:
+        """The waits of one thing that is tried again and again, capped by the retry time-out."""
+        return Backoff(self.retry, self.runtime.random)
+
+    async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:
+        """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
+        delay = backoff.next_delay(retry_after, self.runtime.monotonic())
+        if delay is None:
+            raise ServerFailing(f"{reason}; given up after trying again for some time")
+        self.notify(Retrying(reason, delay))
+        with self.stop.ends():
+            await self.runtime.sleep(delay)
 
     @property
     def item_id(self) -> int:

@@ -10,13 +10,12 @@ import anyio.to_thread
 import xxhash
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from uploader.errors import FigupError, Refused, ServerFailing
+from uploader.errors import FigupError, Refused
 from uploader.figshare.limits import TokenBucket
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
-from uploader.transfer import notices as no
 from uploader.transfer.digest import Digest
 from uploader.transfer.lifecycle import Transfer
 from uploader.transfer.meter import FileMeter
@@ -150,7 +149,7 @@ class PartSender:
                     sending.landed()
 
     async def _send(self, sending: Sending, part: Part) -> None:
-        backoff = Backoff(self._run.retry, self._run.runtime.random)
+        backoff = self._run.new_backoff()
         if part.locked:
             part = await self._unlocked(sending, part, backoff)
         while not part.complete:
@@ -203,13 +202,8 @@ class PartSender:
             await self._wait(sending, part, backoff, PartNotTaken("its lock is still held"))
 
     async def _wait(self, sending: Sending, part: Part, backoff: Backoff, outcome: PartNotTaken) -> None:
-        delay = backoff.next_delay(outcome.retry_after, self._run.runtime.monotonic())
-        what = f"{self._named(sending, part)}: {outcome.reason}"
-        if delay is None:
-            raise ServerFailing(f"{what}; given up after trying again for some time", path=sending.transfer.path)
-        self._run.notify(no.Retrying(what, delay))
-        with self._run.stop.ends():
-            await self._run.runtime.sleep(delay)
+        reason = f"{self._named(sending, part)}: {outcome.reason}"
+        await self._run.wait_to_try_again(backoff, reason, retry_after=outcome.retry_after)
 
     def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
         meter = sending.meter
