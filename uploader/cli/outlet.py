@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import TextIO
 
+from uploader.transfer.source import shown
+
 
 class Outlet:
     """Does what it is given, one thing after the other, in a thread of its own that never keeps figup alive."""
@@ -38,13 +40,13 @@ class Outlet:
         """Have it done in turn. What it raises for a stream that takes nothing more is the stream's end, no error."""
         self._todo.put(action)
 
-    def out(self, line: str) -> None:
-        """A line on stdout."""
-        self.do(lambda: self._write(sys.stdout, line))
+    def out(self, text: str) -> None:
+        """A line, or several, on stdout; what could control a terminal is escaped."""
+        self.do(lambda: self._write(sys.stdout, plain(text)))
 
-    def err(self, line: str) -> None:
-        """A line on stderr, above the progress bars if there are any."""
-        self.do(lambda: self._write(sys.stderr, line))
+    def err(self, text: str) -> None:
+        """The same on stderr, above the progress bars if there are any."""
+        self.do(lambda: self._write(sys.stderr, plain(text)))
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything was written; False when that took longer than `timeout` seconds. Blocks."""
@@ -76,6 +78,11 @@ class Outlet:
             if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
                 # The work goes on, but whoever kept the output must know that it is not whole.
                 self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
+
+
+def plain(text: str) -> str:
+    """A text without control characters (but for line ends): wherever it came from, it only says something."""
+    return text if text.isprintable() else "\n".join(shown(line) for line in text.split("\n"))
 
 
 def forget(stream: TextIO) -> None:

@@ -68,6 +68,14 @@ def host_of(url: str) -> str:
         return "?"
 
 
+def host_of_location(location: str, *, base: str) -> str:
+    """The host that a Location, perhaps a relative one, points to; "?" where it is garbled."""
+    try:
+        return host_of(urljoin(base, location))
+    except ValueError:
+        return "?"
+
+
 def id_in_location(location: str, *, base: str, kind: str) -> int | None:
     """The number after `kind` ("articles", "files") at the end of a Location, None where there is none.
 
@@ -110,6 +118,7 @@ def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver will: "a..b" and overlong names are none
     except ValueError:
         return None
     return parts if usable else None

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
-from urllib.parse import urljoin
 
 from uploader.errors import (
     FigupError,
@@ -162,7 +161,7 @@ def _foreign(answer: Answer, peer: Peer) -> Problem:
 
 
 def _moved(answer: Answer, peer: Peer, url: str) -> FigupError:
-    target = addresses.host_of(urljoin(url, answer.headers.get("Location", "")))
+    target = addresses.host_of_location(answer.headers.get("Location", ""), base=url)
     words = f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
     return ProtocolViolation(words) if peer.met else NotFigshare(words)
 

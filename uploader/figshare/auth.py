@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -126,7 +127,7 @@ def _read_private(path: Path) -> str | None:
             if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
                 raise TokenFileExposed(
                     f"other people can read the token file {path}",
-                    hint=f"Run `chmod 600 {path}`; if others use this machine, make a new token too.",
+                    hint=f"Run `chmod 600 {shlex.quote(str(path))}`; if others use this machine, make a new token too.",
                     path=str(path),
                 )
             raw = stream.read(1 << 20)

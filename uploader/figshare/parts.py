@@ -10,7 +10,9 @@ from uploader.errors import ProtocolViolation
 from uploader.figshare import wire
 from uploader.figshare.wire import MAX_ID, Part, Upload
 
-MAX_PARTS = 1_000_000
+MAX_PARTS = 200_000
+"""Of one upload. Figshare hands parts on to S3, which takes 10,000; each costs memory, and a server may be broken."""
+MAX_PART_NO = 1_000_000
 
 T = TypeVar("T")
 
@@ -39,9 +41,9 @@ _UPLOAD = msgspec.json.Decoder(_RawUpload)
 def parse_upload(body: bytes) -> Upload:
     """GET upload_url. Raises NotJson, or ProtocolViolation where the parts do not make up the file exactly."""
     raw = _decoded(_UPLOAD, body, "an upload")
+    if len(raw.parts or ()) > MAX_PARTS:
+        raise ProtocolViolation(f"the upload service lists more than {MAX_PARTS} parts")
     parts = sorted((_part(part) for part in raw.parts or ()), key=lambda part: part.start)
-    if len(parts) > MAX_PARTS:
-        raise ProtocolViolation(f"the upload service lists {len(parts)} parts")
     size = raw.size if raw.size is not None else (parts[-1].end + 1 if parts else 0)
     if not 0 <= size <= MAX_ID:
         raise ProtocolViolation("the upload service tells a size that no file can have")
@@ -57,7 +59,7 @@ def parse_part(body: bytes) -> Part:
 
 
 def _part(raw: _RawPart) -> Part:
-    if raw.partNo < 0 or raw.startOffset < 0 or max(raw.partNo, raw.startOffset, raw.endOffset) > MAX_ID:
+    if not 0 <= raw.partNo <= MAX_PART_NO or raw.startOffset < 0 or max(raw.startOffset, raw.endOffset) > MAX_ID:
         raise ProtocolViolation("the upload service tells a part that no file can have")
     if raw.endOffset < raw.startOffset - 1:
         raise ProtocolViolation(f"part {raw.partNo} ends before it starts")

@@ -19,12 +19,14 @@ from uploader.figshare.retry import is_passing_status
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Network, Settings
 from uploader.figshare.transport import (
+    ERROR_LIMIT,
     Answer,
     ExchangeFailed,
     LostConnection,
     failure_of,
     once_only,
     read_answer,
+    yarl_url,
 )
 from uploader.figshare.watch import Watch
 from uploader.figshare.wire import Part
@@ -82,7 +84,7 @@ class PartSender:
         whole = False
         try:
             response = await self._network.upload.put(
-                url,
+                yarl_url(url),
                 data=body,
                 allow_redirects=False,
                 proxy=proxy,
@@ -92,7 +94,7 @@ class PartSender:
             )
             body.hold()
             try:
-                answer = await read_answer(response, self._settings.answer_timeout)
+                answer = await read_answer(response, self._settings.answer_timeout, longest=ERROR_LIMIT)
                 whole = body.complete
             finally:
                 if not whole:

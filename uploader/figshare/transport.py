@@ -15,7 +15,7 @@ from uploader.errors import TlsFailure
 from uploader.figshare.addresses import host_of
 from uploader.figshare.session import Network
 
-JSON_LIMIT = 64 * 1024 * 1024
+JSON_LIMIT = 32 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read: of a success, where more is a failure; of an error, where more is cut."""
 
@@ -50,7 +50,7 @@ class Answer:
     @property
     def is_html(self) -> bool:
         """By its body: observed content types lie in both directions."""
-        return self.body.lstrip()[:1] == b"<"
+        return re.match(rb"\s*<", self.body) is not None
 
 
 class ExchangeFailed(Exception):
@@ -122,9 +122,12 @@ async def once_only(
     raise LostConnection(reason or "the connection was closed without an answer")
 
 
-async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float) -> Answer:
+async def read_answer(
+    response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None
+) -> Answer:
     """Reads a body within its limits; on return the connection is either reusable or closed.
 
+    `longest` is the limit in bytes for a success, None for JSON_LIMIT.
     Raises ExchangeFailed for a success that is too long or compressed; an error answer is cut instead.
     """
     success = 200 <= response.status < 300
@@ -132,7 +135,7 @@ async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float) -
         response.close()
         raise ExchangeFailed("it sent a compressed answer although none was asked for", sent=True, lasting=True)
     body = bytearray()
-    limit = JSON_LIMIT if success else ERROR_LIMIT
+    limit = (longest or JSON_LIMIT) if success else ERROR_LIMIT
     with anyio.move_on_after(None if success else answer_timeout) as patience:
         try:
             async for block in response.content.iter_any():
@@ -147,7 +150,8 @@ async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float) -
         response.close()
     if success and len(body) > limit:
         raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, lasting=True)
-    return Answer(response.status, response.headers, bytes(body[:limit]))
+    del body[limit:]
+    return Answer(response.status, response.headers, bytes(body))
 
 
 def yarl_url(url: str) -> URL:
