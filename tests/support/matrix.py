@@ -277,8 +277,9 @@ def page(results: dict[tuple[str, str, str], Result]) -> str:
     ]
     for request in REQUESTS:
         lines += ["", f"## {request.title}", "", "| fault | once | every time |", "|---|---|---|"]
-        faults = dict.fromkeys(fault for title, fault, _ in results if title == request.title)
-        for fault in faults:
+        for fault in ANYWHERE | ONLY.get(request.kind, {}):
+            if (request.title, fault, "once") not in results:
+                continue
             once, often = (results[request.title, fault, how].outcome for how in ("once", "every time"))
             lines.append(f"| {fault} | {once} | {often} |")
     return "\n".join([*lines, ""])
