@@ -112,6 +112,7 @@ class SourceUnreadable(UserError):
 
     code = "source-unreadable"
     exit_status = 4
+    default_hint = "Make it readable, then run the same command again."
 
 
 class ItemMissing(UserError):

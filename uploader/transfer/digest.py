@@ -84,14 +84,22 @@ class Digest:
         """No sender will come any more: hash the rest."""
         self.sending(self._size)
 
+    async def compared(self) -> None:
+        """Wait until all recorded parts have been compared with the source."""
+        if self._recorded:
+            self.sending(self._recorded[-1].end)
+            await self._until(self._recorded[-1].end)
+
     async def room(self, offset: int) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there."""
-        if offset - self._position <= BEHIND:
-            return
-        while not self._stopped:
+        await self._until(offset - BEHIND)
+
+    async def _until(self, position: int) -> None:
+        """Wait until the bytes up to `position` are hashed, or the digest has ended."""
+        while self._position < position and not self._stopped:
             # Before the look at the position: the thread may move on between the look and the wait.
             self._waiting, moved = True, self._moved
-            if offset - self._position <= BEHIND:
+            if self._position >= position:
                 return
             await moved.wait()
 
@@ -121,11 +129,11 @@ class Digest:
             md5.update(data)
             if part and self._position >= part.start:
                 checked.update(data)
-            self._advance(len(data))
-            if part and self._position == part.end:
+            if part and self._position + len(data) == part.end:
                 self._compare(part, checked.intdigest())
                 checked.reset()
                 part = next(boundaries, None)
+            self._advance(len(data))
         return md5.hexdigest()
 
     def _compare(self, part: Recorded, xxh3: int) -> None:

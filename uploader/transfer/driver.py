@@ -15,7 +15,7 @@ from uploader.figshare.wire import File, Part, Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.digest import Digest, Recorded
-from uploader.transfer.finished import check_source
+from uploader.transfer.finished import check_source, looks_as_recorded, source_replaced
 from uploader.transfer.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.lookup import find_upload
 from uploader.transfer.run import JobRun
@@ -41,6 +41,7 @@ class FileDriver:
         self._queue = queue
         self._tasks = tasks
         self._source: Source | None = None
+        self._doubtful = False
         self._digest: Digest | None = None
         self._md5: str | None = None
         self._hashed = anyio.Event()
@@ -101,10 +102,11 @@ class FileDriver:
     async def _compare_with_plan(self, source: Source) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
         transfer, now = self._transfer, source.snapshot
-        if (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode):
+        if looks_as_recorded(transfer, now):
             return
+        self._doubtful = True
         if transfer.file_id is None and transfer.state is State.PLANNED:
-            await self._run.commit(ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode))
+            await self._run.commit(source_replaced(transfer, now))
         elif now.size != transfer.size:
             raise SourceChanged(
                 f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
@@ -282,6 +284,10 @@ class FileDriver:
             raise RuntimeError("parts are sent only after the server was asked for them")
         digest = await self._start_digest(paced=True)
         source = await self._open_source()
+        if self._doubtful:
+            # Before anything is added to what an earlier run sent of what may have been another version.
+            with self._run.stop.ends():
+                await digest.compared()
         sending = Sending(self._transfer, self._meter, self._upload_url, source, digest)
         try:
             await self._feed(sending, self._upload)

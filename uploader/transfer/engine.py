@@ -33,6 +33,7 @@ from uploader.figshare.wire import Account, Part
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.driver import FileDriver
+from uploader.transfer.finished import source_replaced
 from uploader.transfer.lifecycle import UNFINISHED, ItemState, State, Step, Transfer, next_step
 from uploader.transfer.lock import JobLock
 from uploader.transfer.lookup import find_item
@@ -250,7 +251,7 @@ class Engine:
             return False
         self._run.meter.files[transfer.index].restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
-        await self._run.commit(ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode))
+        await self._run.commit(source_replaced(transfer, now))
         return True
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:

@@ -44,13 +44,17 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
 
 
 class SourcePlanned(FileEvent, frozen=True, tag="source"):
-    """A transfer belongs to the job: the source's absolute path and its state when planned (sizes in bytes)."""
+    """A transfer belongs to the job: the source's absolute path and its state when planned (sizes in bytes).
+
+    `ctime_ns` is None in journals of earlier versions.
+    """
 
     path: str
     name: str
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = None
 
 
 class ItemIntended(JobEvent, frozen=True, tag="item?"):
@@ -168,6 +172,7 @@ class SourceReplaced(FileEvent, frozen=True, tag="source+"):
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = None
 
 
 class RemnantRemoved(FileEvent, frozen=True, tag="rm"):

@@ -1,4 +1,5 @@
-"""A job that is finished already and is asked for again: nothing is sent, but nothing is claimed unchecked either."""
+"""Sources against what the journal says of them, and a finished job that is asked for again: nothing is sent, but
+nothing is claimed unchecked either."""
 
 from __future__ import annotations
 
@@ -6,9 +7,22 @@ import anyio.to_thread
 
 from uploader.errors import Conflict, SourceChanged, SourceMissing
 from uploader.figshare.api import Figshare
+from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest
 from uploader.transfer.lifecycle import JobState, Transfer
 from uploader.transfer.source import Snapshot, Source, shown
+
+
+def looks_as_recorded(transfer: Transfer, now: Snapshot) -> bool:
+    """True when nothing about the source but its content could tell it from the one that was begun to send."""
+    return (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
+        transfer.ctime_ns in (None, now.ctime_ns)
+    )
+
+
+def source_replaced(transfer: Transfer, now: Snapshot) -> ev.SourceReplaced:
+    """The transfer starts again with this state of its source."""
+    return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
 
 
 async def confirm_finished(api: Figshare, state: JobState) -> None:
@@ -41,8 +55,7 @@ async def check_source(transfer: Transfer, seen: Snapshot | None = None) -> None
         raise
     try:
         now = source.snapshot
-        recorded = (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode)
-        if now == seen or (seen is None and recorded):
+        if now == seen or (seen is None and looks_as_recorded(transfer, now)):
             return
         if now.size == transfer.size and await Digest(source, paced=False).run() == transfer.md5:
             return

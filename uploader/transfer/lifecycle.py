@@ -127,6 +127,7 @@ class Transfer:
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int | None = None
     state: State = State.PLANNED
     file_id: int | None = None
     foreign: bool = False
@@ -213,7 +214,8 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.SourceReplaced():
             done = transfer.state in (State.COMPLETED, State.VERIFIED)
             _restart(transfer, transfer.superseded if done else transfer.remnants)
-            transfer.size, transfer.mtime_ns, transfer.inode = event.size, event.mtime_ns, event.inode
+            transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
+            transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
             transfer.md5 = None
             transfer.error = None
         case ev.RemnantRemoved():
@@ -276,7 +278,9 @@ class JobState:
                 if event.file != len(self.transfers):
                     raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
                 self.transfers.append(
-                    Transfer(event.file, event.path, event.name, event.size, event.mtime_ns, event.inode)
+                    Transfer(
+                        event.file, event.path, event.name, event.size, event.mtime_ns, event.inode, event.ctime_ns
+                    )
                 )
             case ev.FileEvent():
                 if not 0 <= event.file < len(self.transfers):

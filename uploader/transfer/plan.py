@@ -63,7 +63,7 @@ def plan_events(target: Target, paths: Sequence[str], job: str) -> list[ev.AnyEv
             )
         names[name] = path
         now = look(path)
-        sources.append(ev.SourcePlanned(index, path, name, now.size, now.mtime_ns, now.inode))
+        sources.append(ev.SourcePlanned(index, path, name, now.size, now.mtime_ns, now.inode, now.ctime_ns))
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return [
         ev.JobPlanned(job, target.endpoint, target.item, target.title, created, __version__, len(sources)),
