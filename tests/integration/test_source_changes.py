@@ -1,0 +1,404 @@
+"""Sources that change, or seem to: at every stage of a job, by the real command. Two versions are never mixed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Figup, Result, Running
+from tests.support.control import add_faults, drop_faults
+from tests.support.invariants import check_nothing_sent_twice, check_token_stayed_home, download, files, items, md5_of
+from tests.support.sandbox import Sandbox
+
+PART = 40 << 10
+SIZE = 20 * PART + 77
+_names = itertools.count()
+
+
+# --- what happens to a source ---------------------------------------------------------------------------------------
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as stream:
+        stream.write(b"more")
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, PART // 2)
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(random.Random("other").randbytes(SIZE))
+    other.replace(path)
+
+
+def change_unseen(path: Path) -> None:
+    """Other bytes, the same size, the same mtime."""
+    before = path.stat()
+    with path.open("r+b") as stream:
+        stream.write(b"other bytes")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def touch(path: Path) -> None:
+    path.touch()
+
+
+def copy_back(path: Path) -> None:
+    """Moved aside, and put back as a copy."""
+    aside = path.with_name("aside")
+    path.rename(aside)
+    shutil.copy(aside, path)
+
+
+def round_times(path: Path) -> None:
+    """What some network file systems make of a time once it is no longer in their cache."""
+    before = path.stat()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns // 10**9 * 10**9))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+CHANGES = [grow, shrink, replace, change_unseen]
+SEEMING = [touch, copy_back, round_times]
+Change = Callable[[Path], None]
+
+
+# --- when it happens ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for all stories: each has an item of its own. MD5s take a moment."""
+    folder = tmp_path_factory.mktemp("changes")
+    quick = "--checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0.05 --md5-delay 0.4 --control"
+    sandbox = Sandbox(folder / "sandbox", args=["--part-size", str(PART), *quick.split()])
+    sandbox.start()
+    yield sandbox
+    check_nothing_sent_twice(sandbox)
+    check_token_stayed_home(sandbox)
+    sandbox.stop()
+
+
+class Story:
+    """One job with one source, led to a certain stage."""
+
+    def __init__(self, figup: Figup, sandbox: Sandbox) -> None:
+        figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+        self.figup, self.sandbox = figup, sandbox
+        self.title = f"story {next(_names)}"
+        self.path = figup.cwd / "dätä.bin"
+        self.content = random.Random(self.title).randbytes(SIZE)
+        self.path.write_bytes(self.content)
+        # Not of this second's beginning, so that rounding it changes it.
+        os.utime(self.path, ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
+        self.job = ""
+
+    def start(self, *more: str) -> Running:
+        words = ["upload", str(self.path), "--title", self.title, "--json", "--api-rate", "1000"]
+        return self.figup.start(*words, "--settle-timeout", "1", *more)
+
+    def run(self, *more: str) -> Result:
+        return self.start(*more).wait()
+
+    @property
+    def item_id(self) -> int:
+        (item,) = [item for item in items(self.sandbox) if item["title"] == self.title]
+        identity: int = item["id"]
+        return identity
+
+    @property
+    def held(self) -> list[dict[str, Any]]:
+        """The files that the item holds."""
+        return files(self.sandbox, self.item_id)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return self.sandbox.requests(item_id=self.item_id)
+
+    def under_way(self) -> Running:
+        """A run that has sent some parts, on record, and has others before it."""
+        run = self.start("--limit-rate", "500k", "--connections", "1")
+        self.job = run.wait_for_event("job")["job"]
+        journal = self.figup.state_dir / "jobs" / self.job / "journal"
+        deadline = time.monotonic() + 20
+        while journal.read_text("utf-8").count('{"e":"p",') < 2:
+            assert time.monotonic() < deadline, journal.read_text("utf-8")
+            time.sleep(0.01)
+        return run
+
+    def refused(self, result: Result, *, gone: bool = False) -> None:
+        """It ended as the exit status promises, with one line that names the file and says what to do."""
+        result.expect(4 if gone else 5)
+        error = next(event for event in result.events if event["event"] == "error")
+        assert error["code"] == ("source-missing" if gone else "source-changed")
+        assert error["path"] == str(self.path)
+        assert self.path.name in error["message"]
+        assert "run the same command again" in error["hint"] or "--restart-changed" in error["hint"]
+        assert "back" in error["hint"] or "in its place" in error["hint"]
+
+    def put_back(self) -> None:
+        """The old bytes, by way of another file."""
+        self.path.with_name("again").write_bytes(self.content)
+        self.path.with_name("again").replace(self.path)
+
+    def check(self) -> None:
+        """The item holds the source as it is now, once, and nothing else."""
+        (file,) = self.held
+        assert (file["name"], file["size"]) == (self.path.name, self.path.stat().st_size)
+        assert file["computed_md5"] == md5_of(self.path)
+        assert download(self.sandbox, file) == self.path.read_bytes()
+
+
+@pytest.fixture
+def story(bare_figup: Figup, shared: Sandbox) -> Iterator[Story]:
+    yield Story(bare_figup, shared)
+    drop_faults(shared)
+
+
+def while_planned(story: Story, change: Change) -> Result:
+    add_faults(story.sandbox, "initiate=400")
+    story.job = story.run().expect(1).summary["job"]
+    change(story.path)
+    return story.run()
+
+
+def while_sending(story: Story, change: Change) -> Result:
+    run = story.under_way()
+    change(story.path)
+    return run.wait()
+
+
+def between_kill_and_resume(story: Story, change: Change) -> Result:
+    story.under_way().kill()
+    change(story.path)
+    return story.run()
+
+
+def while_the_checksum_is_out(story: Story, change: Change) -> Result:
+    run = story.start()
+    story.job = run.wait_for_event("job")["job"]
+    run.wait_for_event("sent")
+    change(story.path)
+    return run.wait()
+
+
+def between_completion_and_verification(story: Story, change: Change) -> Result:
+    story.job = story.run("--verify-timeout", "0").expect(7).summary["job"]
+    change(story.path)
+    return story.run()
+
+
+def after_the_end(story: Story, change: Change) -> Result:
+    story.job = story.run().expect(0).summary["job"]
+    change(story.path)
+    return story.run()
+
+
+STAGES = [
+    while_sending,
+    between_kill_and_resume,
+    while_the_checksum_is_out,
+    between_completion_and_verification,
+    after_the_end,
+]
+Stage = Callable[[Story, Change], Result]
+
+
+# --- what becomes of it ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_changed_source_is_refused_and_sent_again_when_asked_for(stage: Stage, change: Change, story: Story) -> None:
+    story.refused(stage(story, change))
+    item = story.item_id
+    before = [file["id"] for file in story.held]
+    summary = story.run("--restart-changed").expect(0).summary
+    assert (summary["job"], summary["item_id"]) == (story.job, item)
+    assert summary["files"][0]["status"] == "verified"
+    story.check()
+    assert [file["id"] for file in story.held] != before, "another version is another file"
+    if stage not in (while_sending, between_kill_and_resume):
+        _check_removed_last(story, before[0], story.held[0]["id"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        *((between_kill_and_resume, change) for change in CHANGES),
+        (while_sending, shrink),
+        (while_sending, change_unseen),
+        (between_completion_and_verification, replace),
+        (after_the_end, grow),
+    ],
+)
+def test_the_old_file_put_back_goes_on_where_it_was(stage: Stage, change: Change, story: Story) -> None:
+    story.refused(stage(story, change))
+    before = [file["id"] for file in story.held]
+    story.put_back()
+    story.run().expect(0)
+    story.check()
+    assert [file["id"] for file in story.held] == before
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_source_may_change_as_long_as_nothing_was_sent(change: Change, story: Story) -> None:
+    while_planned(story, change).expect(0)
+    story.check()
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        *((stage, touch) for stage in STAGES),
+        *((stage, copy_back) for stage in STAGES[:2]),
+        (after_the_end, copy_back),
+        (between_kill_and_resume, round_times),
+        (between_completion_and_verification, round_times),
+        (after_the_end, round_times),
+    ],
+)
+def test_what_only_seems_to_change_succeeds(stage: Stage, change: Change, story: Story) -> None:
+    result = stage(story, change).expect(0)
+    story.check()
+    assert len([r for r in story.requests if r["kind"] == "initiate" and r["status"] == 201]) == 1
+    assert result.summary["job"] == story.job
+
+
+def test_what_only_seems_to_change_is_not_sent_again_though_restarts_are_asked_for(story: Story) -> None:
+    story.under_way().kill()
+    touch(story.path)
+    assert story.run("--restart-changed").expect(0).summary["files"][0]["parts_found"] >= 2
+    story.check()
+    touch(story.path)
+    story.run("--restart-changed").expect(0)
+    assert len([r for r in story.requests if r["kind"] == "initiate"]) == 1
+
+
+@pytest.mark.parametrize("stage", [while_planned, *STAGES])
+def test_a_source_that_is_gone_is_said_to_be_and_goes_on_once_it_is_back(stage: Stage, story: Story) -> None:
+    result = stage(story, remove)
+    story.refused(result, gone=True)
+    story.put_back()
+    story.run().expect(0)
+    story.check()
+
+
+def test_a_change_that_a_restart_was_asked_for_beforehand_is_taken_while_it_is_sent(story: Story) -> None:
+    words = ["--limit-rate", "500k", "--connections", "1", "--restart-changed"]
+    run = story.start(*words)
+    run.wait_for_event("progress")
+    change_unseen(story.path)
+    assert [event["event"] for event in run.wait().expect(0).events].count("restart") <= 1
+    story.check()
+
+
+def test_one_of_several_changes_and_the_others_are_done(story: Story) -> None:
+    other = story.path.with_name("other.bin")
+    other.write_bytes(b"other" * 1000)
+    command = ["upload", str(story.path), str(other), "--title", story.title, "--json", "--api-rate", "1000"]
+    assert story.figup.run(*command, "--verify-timeout", "0").returncode == 7
+    change_unseen(story.path)
+    result = story.figup.run(*command).expect(1)
+    assert [file["status"] for file in result.summary["files"]] == ["verified", "verified"]
+    assert next(error["path"] for error in result.events if error["event"] == "error") == str(story.path)
+    story.figup.run(*command, "--restart-changed").expect(0)
+    held = {file["name"]: file["computed_md5"] for file in story.held}
+    assert held == {story.path.name: md5_of(story.path), other.name: md5_of(other)}
+    assert len(story.held) == 2
+
+
+# --- a source that cannot be read -----------------------------------------------------------------------------------
+
+_BAD_SECTOR = f"""
+import errno, os
+_pread = os.pread
+def pread(fd, count, offset):
+    if offset + count > {6 * PART} and "dätä" in os.readlink(f"/proc/self/fd/{{fd}}"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return _pread(fd, count, offset)
+os.pread = pread
+"""
+"""A disk that cannot read the second half of the source, as Python loads it at its start."""
+
+
+def test_a_source_that_is_unreadable_in_the_middle(story: Story, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "sitecustomize.py").write_text(_BAD_SECTOR, "utf-8")
+    story.figup.env["PYTHONPATH"] = str(disk)
+    result = story.run().expect(4)
+    error = next(event for event in result.events if event["event"] == "error")
+    assert (error["code"], error["path"]) == ("source-unreadable", str(story.path))
+    assert "Input/output error" in error["message"]
+    assert "run the same command again" in error["hint"].lower()
+    del story.figup.env["PYTHONPATH"]
+    story.run().expect(0)
+    story.check()
+
+
+# --- MD5s that differ -----------------------------------------------------------------------------------------------
+
+
+def _check_removed_last(story: Story, bad: int, good: int) -> None:
+    """The bad file was removed once, and only after Figshare was seen to hold the good one."""
+    seen = [(r["kind"], r["file_id"]) for r in story.requests]
+    removed = seen.index(("delete-file", bad))
+    completed = seen.index(("complete", good))
+    assert ("get-file", good) in seen[completed:removed], seen
+    assert [kind for kind, _ in seen].count("delete-file") == 1
+
+
+@pytest.mark.parametrize("fault", ["complete=wrong-md5", "put-part:3=flip-bit"])
+@pytest.mark.parametrize("hidden", ["", "initiate:2=hide,seconds=0.5"])
+def test_a_copy_that_turns_out_bad_is_removed_after_a_good_one_is_verified(
+    fault: str, hidden: str, story: Story
+) -> None:
+    add_faults(story.sandbox, fault, *([hidden] if hidden else []))
+    events = story.run().expect(0).events
+    story.check()
+    bad, good = (event["file_id"] for event in events if event["event"] == "sent")
+    assert good == story.held[0]["id"]
+    _check_removed_last(story, bad, good)
+
+
+def test_a_copy_that_is_bad_twice_is_an_error_and_running_again_tries_again(story: Story) -> None:
+    add_faults(story.sandbox, "complete:..2=wrong-md5")
+    result = story.run().expect(5)
+    error = next(event for event in result.events if event["event"] == "error")
+    local = md5_of(story.path)
+    assert error["code"] == "md5-mismatch"
+    assert local in error["message"]
+    assert f"{int(local[0], 16) ^ 1:x}{local[1:]} there" in error["message"], "as the fault makes it"
+    assert "run the same command again" in error["hint"]
+    bad = [file["id"] for file in story.held]
+    assert len(bad) == 2, "nothing is removed before there is something better"
+    assert story.run().expect(0).summary["job"] == result.summary["job"]
+    story.check()
+    assert story.held[0]["id"] not in bad
+
+
+def test_an_upload_that_is_lost_beside_a_file_that_is_new_is_no_conflict(story: Story) -> None:
+    other = story.path.with_name("other.bin")
+    other.write_bytes(b"other" * 1000)
+    command = ["upload", str(story.path), str(other), "--title", story.title, "--json", "--api-rate", "1000"]
+    add_faults(story.sandbox, "initiate=400", "initiate:2..=hang,seconds=1")
+    run = story.figup.start(*command, "--limit-rate", "200k", "--connections", "1")
+    run.wait_for_event("file")
+    run.kill()
+    drop_faults(story.sandbox)
+    add_faults(story.sandbox, "get-upload=lose-upload")
+    story.figup.run(*command).expect(0)
+    assert sorted(file["name"] for file in story.held) == sorted([story.path.name, other.name])

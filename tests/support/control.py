@@ -1,0 +1,27 @@
+"""Faults set and taken away while a sandbox runs (one that was started with --control)."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+from tests.support.sandbox import Sandbox
+
+
+def _control(sandbox: Sandbox, method: str, body: dict[str, Any] | None = None) -> None:
+    address = sandbox.url.removesuffix("/v2") + "/sandbox/faults"
+    headers = {"Authorization": f"token {sandbox.token}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data, headers, method=method), timeout=10):
+        pass
+
+
+def add_faults(sandbox: Sandbox, *rules: str) -> None:
+    """Set these; they count requests from now on. Raises OSError when the sandbox does not answer."""
+    _control(sandbox, "POST", {"faults": list(rules)})
+
+
+def drop_faults(sandbox: Sandbox) -> None:
+    """Take all away. Raises OSError when the sandbox does not answer."""
+    _control(sandbox, "DELETE")
