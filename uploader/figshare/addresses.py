@@ -49,6 +49,11 @@ def check_upload_url(url: str, *, endpoint: str, insecure_http: bool = False) ->
     return url
 
 
+def is_address(url: str) -> bool:
+    """True for an absolute http(s) address with a host that can be looked up."""
+    return _split(url) is not None
+
+
 def part_url(upload_url: str, no: int) -> str:
     """The address of one part; a query of the upload address is kept."""
     parts = urlsplit(upload_url)

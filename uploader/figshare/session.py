@@ -108,9 +108,17 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:
+    """Raises UsageError for one that cannot be spoken to (socks5://, …)."""
     if addresses.is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     proxy = urllib.request.getproxies().get(scheme)
     if not proxy:
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    if not addresses.is_address(address):
+        # It may hold a password, and is not shown.
+        raise UsageError(
+            f"the environment's proxy for {scheme} is no http(s) address",
+            hint=f"Set {scheme.upper()}_PROXY to http://host:port, or name {host} in NO_PROXY.",
+        )
+    return address

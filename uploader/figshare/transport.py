@@ -13,6 +13,7 @@ from yarl import URL
 
 from uploader.errors import TlsFailure
 from uploader.figshare.addresses import host_of
+from uploader.figshare.retry import is_passing_status
 from uploader.figshare.session import Network
 
 JSON_LIMIT = 32 * 1024 * 1024
@@ -122,9 +123,7 @@ async def once_only(
     raise LostConnection(reason or "the connection was closed without an answer")
 
 
-async def read_answer(
-    response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None
-) -> Answer:
+async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None) -> Answer:
     """Reads a body within its limits; on return the connection is either reusable or closed.
 
     `longest` is the limit in bytes for a success, None for JSON_LIMIT.
@@ -164,7 +163,9 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
     if isinstance(fault, aiohttp.ClientConnectorError):
         return _no_connection(fault, host)
     if isinstance(fault, aiohttp.ClientHttpProxyError):
-        return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=fault.status == 407)
+        # 407 is the proxy that wants to know who we are, but some say 401; 403 is one that may not connect there.
+        lasting = 400 <= fault.status < 500 and not is_passing_status(fault.status)
+        return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=lasting)
     if isinstance(fault, aiohttp.ConnectionTimeoutError):
         return ExchangeFailed("no connection in time", sent=False)
     if isinstance(fault, LostConnection):
