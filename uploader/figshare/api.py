@@ -25,6 +25,8 @@ from uploader.figshare.watch import Watch
 
 PAGE = 1000
 """Rows a page; documented maximum."""
+MAX_ROWS = 500_000
+"""Rows of one list; a server that goes on beyond them is broken."""
 
 
 class _HasId(Protocol):
@@ -212,6 +214,8 @@ class Figshare:
             if len(rows) >= PAGE and not new:
                 raise ProtocolViolation(f"page {page} of {reader.what} repeats earlier ones")
             seen.update(row.id for row in new)
+            if len(seen) > MAX_ROWS:
+                raise ProtocolViolation(f"{reader.what} has more than {MAX_ROWS} rows")
             for row in new:
                 yield row
             if len(rows) < PAGE:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from multidict import CIMultiDict
+
 from uploader.errors import ServerFailing, Unreachable
 from uploader.figshare.answers import Peer, Problem, Reader, no_answer, value_or_problem
 from uploader.figshare.auth import Token
@@ -22,16 +24,31 @@ log = logging.getLogger("uploader.figshare.http")
 T = TypeVar("T")
 
 
+_SHORTEST_SECRET = 12
+"""Characters from which on a token can be told from other text; Figshare's have 128."""
+
+
 def authorized(send: Send, token: Token, endpoint: str) -> Send:
-    """Adds the token, for the endpoint's own addresses only."""
+    """Adds the token, for the endpoint's own addresses only, and takes it out of what the answer says."""
 
     async def authorized_send(request: Request) -> Answer:
         if not request.url.startswith(endpoint + "/"):
             raise ValueError("the token goes to the endpoint only")
         headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
-        return await send(dataclasses.replace(request, headers=headers))
+        return _without(token.reveal(), await send(dataclasses.replace(request, headers=headers)))
 
     return authorized_send
+
+
+def _without(secret: str, answer: Answer) -> Answer:
+    """The answer; one that says the token back has it blotted out, since its words are shown, logged and journaled."""
+    if len(secret) < _SHORTEST_SECRET:
+        return answer
+    body = answer.body.replace(secret.encode("latin-1"), b"...")
+    if not any(secret in value for value in answer.headers.values()):
+        return answer if body is answer.body else dataclasses.replace(answer, body=body)
+    headers = CIMultiDict((name, value.replace(secret, "...")) for name, value in answer.headers.items())
+    return Answer(answer.status, headers, body)
 
 
 class Budget:

@@ -167,7 +167,8 @@ def parse_entity_id(body: bytes) -> tuple[int | None, str]:
 def server_words(body: bytes) -> str:
     """The first line of the message of an error answer ({"message", "code"}), "" where there is none.
 
-    OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 characters, printable.
+    OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 characters, printable, and addresses
+    in it have lost their secrets.
     """
     try:
         value = decode(body)
@@ -178,8 +179,14 @@ def server_words(body: bytes) -> str:
             lines = _text(value, key).strip().splitlines()
             words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
             if words:
-                return words[:300]
+                return _without_secrets(words)[:300]
     return ""
+
+
+def _without_secrets(words: str) -> str:
+    """Words without the secret part of an upload address, and without what follows the path of any address."""
+    words = re.sub(r"(/upload/)[^\s/?#\"']+", r"\1...", words)
+    return re.sub(r"(https?://[^\s?#]*)[?#]\S*", r"\1?...", words)
 
 
 def decode(body: bytes) -> Any:

@@ -1,0 +1,247 @@
+"""The token goes to the API and nowhere else, and the upload address is as well kept, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup, Result
+from tests.support.control import add_faults, drop_faults
+from tests.support.hostile import SECRET, answer, hostile
+from tests.support.sandbox import Sandbox
+
+TOKEN = "c4nary-t0ken-4d5e6f"
+QUICK = ("--retry-timeout", "0.6s", "--settle-timeout", "0.5s", "--verify-timeout", "0.5s", "--stall-timeout", "0.5s")
+LOUD = ("-vv", "--json", "--log-file", "figup.log")
+AT_ONCE = "--md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0"
+
+REQUESTS = (
+    "get-account", "create-item", "list-items", "get-item", "list-files", "initiate", "get-file", "get-upload",
+    "put-part", "get-part", "complete", "delete-file",
+)  # fmt: skip
+LEADS_TO = {
+    "list-items": "create-item=lost-answer",
+    "list-files": "initiate=lost-answer",
+    "get-part": "put-part=503",
+    "delete-file": "complete=wrong-md5",
+}
+FAULTS = (
+    "400", "403", "404", "409,body=empty", "422", "500,body=html", "503", "html", "waf-202", "waf-403",
+    "redirect,to=http://127.0.0.1:1/v2", "redirect,to=https://example.org/v2,code=308", "reset", "reset-mid-body",
+    "lost-answer", "cut-answer", "truncated-json", "invalid-json", "revoke-token", "hang-mid-answer,seconds=0.3",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox that takes faults over HTTP and accepts the canary."""
+    folder = tmp_path_factory.mktemp("shared")
+    sandbox = Sandbox(folder / "sandbox", token=TOKEN, args=["--control", "--part-size", "4KiB", *AT_ONCE.split()])
+    try:
+        sandbox.start()
+        yield sandbox
+    finally:
+        sandbox.stop()
+
+
+@pytest.fixture
+def loud(bare_figup: Figup, shared: Sandbox) -> Figup:
+    """The command with the canary as its token, before 10,000 bytes to send."""
+    point(bare_figup, shared)
+    return bare_figup
+
+
+def point(figup: Figup, sandbox: Sandbox) -> None:
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": TOKEN}
+    (figup.cwd / "data.bin").write_bytes(os.urandom(10_000))
+
+
+def secrets_of(sandbox: Sandbox) -> tuple[str, ...]:
+    """The secret halves of all upload addresses, as the sandbox keeps them."""
+    with contextlib.closing(sqlite3.connect(sandbox.dir / "sandbox.db", timeout=10)) as db:
+        return tuple(secret for (secret,) in db.execute("SELECT token FROM files"))
+
+
+def check_silent(figup: Figup, *results: Result, but: tuple[Path, ...] = (), secrets: tuple[str, ...] = ()) -> None:
+    """None of the secrets is in any output, nor in any file or file name below the home directory, state included."""
+    said = [("output", (result.stdout + result.stderr).encode()) for result in results]
+    files = [path for path in figup.cwd.rglob("*") if path.is_file() and path not in but]
+    assert any(path.name in ("journal", "figup.log") for path in files)
+    said += [(str(path), str(path).encode() + path.read_bytes()) for path in files]
+    for name, text in said:
+        for secret in (TOKEN, *secrets):
+            assert secret.encode() not in text, f"a secret in {name}"
+            assert hashlib.sha256(secret.encode()).hexdigest().encode() not in text
+
+
+def check_sent_home_only(sandbox: Sandbox) -> None:
+    """Every request to the API brought the token, none to the upload service any."""
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()[:16]
+    assert {request["token_sha256"] for request in sandbox.requests(service="api")} == {digest}
+    assert sandbox.requests(service="upload", authorization=True) == []
+    assert TOKEN not in sandbox.request_log_file.read_text("utf-8")
+
+
+# --- every fault at every request -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_kind", REQUESTS)
+def test_the_token_shows_nowhere_whatever_a_request_meets(tmp_path: Path, request_kind: str) -> None:
+    """Each request meets its share of the faults, and each fault happens twice; the unit tests have every pair."""
+    share = [f for number, f in enumerate(FAULTS) if number % 6 == REQUESTS.index(request_kind) % 6]
+    sandbox = Sandbox(tmp_path / "sandbox", token=TOKEN, args=["--control", "--part-size", "4KiB", *AT_ONCE.split()])
+    try:
+        sandbox.start()
+        for fault in share:
+            _suffer(tmp_path, sandbox, request_kind, fault)
+        check_sent_home_only(sandbox)
+    finally:
+        sandbox.stop()
+
+
+def _suffer(tmp_path: Path, sandbox: Sandbox, request: str, fault: str) -> None:
+    home = tmp_path / re.sub(r"\W+", "-", fault)
+    home.mkdir()
+    figup = Figup(home)
+    point(figup, sandbox)
+    drop_faults(sandbox)
+    add_faults(sandbox, *([LEADS_TO[request]] if request in LEADS_TO else []), f"{request}={fault}")
+    try:
+        done = figup.run("upload", "data.bin", *LOUD, *QUICK)
+        assert done.returncode in (0, 1, 2, 3, 4, 7, 75), done
+        assert done.events[-1]["event"] == "summary"
+        check_silent(figup, done, secrets=secrets_of(sandbox))
+    finally:
+        figup.end()
+
+
+# --- other ends -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox) -> None:
+    run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
+    run.wait_for_event("file")
+    words = Path(f"/proc/{run.process.pid}/cmdline")
+    if words.exists():
+        assert TOKEN.encode() not in words.read_bytes()
+    run.kill()
+    killed = run.wait()
+    check_silent(loud, killed, secrets=secrets_of(shared))
+    done = loud.run("resume", *LOUD).expect(0)
+    check_silent(loud, killed, done, loud.run("jobs"), secrets=secrets_of(shared))
+    assert secrets_of(shared)
+    check_sent_home_only(shared)
+
+
+@pytest.mark.parametrize("damage", ["journal", "source"])
+def test_a_bad_journal_and_a_changed_source(loud: Figup, shared: Sandbox, damage: str) -> None:
+    run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
+    job = run.wait_for_event("job")["job"]
+    run.wait_for_event("file")
+    run.kill()
+    journal = loud.state_dir / "jobs" / job / "journal"
+    if damage == "journal":
+        text = journal.read_bytes()
+        journal.write_bytes(text[:200] + b"\xff" + text[201:])
+    else:
+        (loud.cwd / "data.bin").write_bytes(os.urandom(9_000))
+    done = loud.run("upload", "data.bin", *LOUD, *QUICK)
+    assert done.returncode == (0 if damage == "journal" else 5), done
+    check_silent(loud, done, secrets=secrets_of(shared))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "uploader.figshare.sending:_judge",
+        "uploader.figshare.layers:value_or_problem",
+        "uploader.figshare.transport:read_answer",
+        "uploader.figshare.addresses:check_upload_url",
+        "uploader.transfer.journal:encode_line",
+    ],
+)
+def test_the_traceback_of_our_own_mistake(loud: Figup, shared: Sandbox, broken: str) -> None:
+    """The mistake strikes where token and upload address are at hand; -vv and --log-file then show a traceback."""
+    module, name = broken.split(":")
+    plug = loud.cwd / "plug"
+    plug.mkdir()
+    (plug / "sitecustomize.py").write_text(
+        f"import {module} as m\ndef broken(*a, **k): raise RuntimeError('a mistake')\nm.{name} = broken\n"
+    )
+    loud.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    done = loud.run("upload", "data.bin", *LOUD, *QUICK).expect(1)
+    assert "Traceback" in done.stderr
+    assert "Traceback" in (loud.cwd / "figup.log").read_text()
+    assert "internal error (RuntimeError)" in done.stderr
+    check_silent(loud, done, secrets=secrets_of(shared))
+
+
+def test_a_redirect_takes_nothing_along(bare_figup: Figup) -> None:
+    """Two servers: what one points to, the other one hears nothing of."""
+    with hostile() as first, hostile() as second:
+        bare_figup.env |= {"FIGSHARE_ENDPOINT": first.url, "FIGSHARE_TOKEN": TOKEN}
+        (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
+        for kind in ("account", "create", "item", "initiate", "file", "upload", "put", "complete"):
+            location = f"http://127.0.0.1:{second.port}/v2/account?token={TOKEN}"
+            first.answers = {kind: lambda _, to=location: answer(307, b"", Location=to)}  # type: ignore[misc]
+            done = bare_figup.run("upload", "data.bin", "--new-job", *LOUD, *QUICK)
+            assert done.returncode in (1, 2, 75), done
+            check_silent(bare_figup, done, secrets=(SECRET,))
+        assert second.asked == []
+        assert {("authorization" in asked.headers) for asked in first.asked if asked.path.startswith("/v2")} == {True}
+        assert not any("authorization" in asked.headers for asked in first.asked if asked.path.startswith("/upload"))
+
+
+def test_a_server_that_says_the_secrets_back(bare_figup: Figup) -> None:
+    """Its words are shown, so a server could have the token put into a log; it is taken out."""
+    with hostile() as server:
+        bare_figup.env |= {"FIGSHARE_ENDPOINT": server.url, "FIGSHARE_TOKEN": TOKEN}
+        (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
+        words = {"message": f"bad token {TOKEN} for {server.upload_url}", "code": TOKEN}
+        for status in (403, 422, 500):
+            server.answers = {"initiate": lambda _, status=status: answer(status, words)}  # type: ignore[misc]
+            done = bare_figup.run("upload", "data.bin", "--new-job", *LOUD, *QUICK)
+            assert "bad token ... for http://127.0.0.1" in done.stderr
+            check_silent(bare_figup, done, secrets=(SECRET,))
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_is_private_whatever_the_umask(loud: Figup, shared: Sandbox) -> None:
+    before = os.umask(0)
+    try:
+        loud.env["XDG_CONFIG_HOME"] = str(loud.cwd / "config")
+        loud.run("auth", "login", input=f"{TOKEN}\n").expect(0)
+        run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
+        run.wait_for_event("file")
+        kept = [loud.state_dir, *loud.state_dir.rglob("*"), loud.cwd / "figup.log"]
+        kept += [loud.cwd / "config" / "figup", *(loud.cwd / "config" / "figup").iterdir()]
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in kept if path.exists()}
+        run.kill()
+    finally:
+        os.umask(before)
+    assert {"journal", "lock", "lease", "tokens.json", "figup.log"} <= {path.name for path in modes}
+    assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+
+
+def test_a_token_file_for_others_is_refused_with_a_command_that_mends_it(loud: Figup) -> None:
+    folder = loud.cwd / "my tokens; rm x"
+    folder.mkdir()
+    token = folder / "t"
+    token.write_text(f"{TOKEN}\n")
+    token.chmod(0o640)
+    done = loud.run("auth", "status", "--token-file", token, *LOUD).expect(3)
+    command = re.search(r"`(chmod .*?)`", done.events[0]["hint"])
+    assert command is not None
+    assert os.system(command[1]) == 0  # noqa: S605 - it is what a person would paste into a shell
+    loud.run("auth", "status", "--token-file", token, *LOUD).expect(0)
+    check_silent(loud, done, but=(token,))
