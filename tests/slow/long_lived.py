@@ -1,0 +1,92 @@
+"""A program that lives long and uploads through one `uploader.Client`: `python -m tests.slow.long_lived FOLDER SECONDS
+SEED`, with endpoint, token and state directory in the environment.
+
+Writes a line of JSON for each upload, and at the end one with what it used of memory and open files then and after the
+first uploads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import anyio
+
+import uploader
+
+WARM_UP = 25
+"""Uploads after which memory and open files are looked at for the first time."""
+MOST = 100
+"""Attempts that one upload may take."""
+
+
+def usage() -> dict[str, int]:
+    """Resident bytes, and open descriptors by kind."""
+    gc.collect()
+    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    sockets = others = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            sockets += str(entry.readlink()).startswith("socket:")
+        except FileNotFoundError:
+            continue
+        others += 1
+    return {"resident": resident, "sockets": sockets, "others": others - sockets}
+
+
+async def upload_one(client: uploader.Client, path: Path, title: str, choice: random.Random) -> Counter[str]:
+    """Upload until it is verified, with calls that are cancelled on the way."""
+    tally: Counter[str] = Counter()
+    for attempt in range(MOST):
+        patience = choice.uniform(0.05, 1.5) if attempt < 3 and choice.random() < 0.3 else None
+        with anyio.move_on_after(patience):
+            try:
+                report = await client.upload(path, title=title)
+            except uploader.FigupError as error:
+                tally[f"client error {error.code}"] += 1
+                await anyio.sleep(0.05)
+                continue
+            md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            if report.files[0].md5 != md5:
+                raise AssertionError(f"{report.files[0].md5} is reported, {md5} is right")
+            sys.stdout.write(json.dumps({"item": report.item_id, "name": path.name, "md5": md5}) + "\n")
+            sys.stdout.flush()
+            return tally
+        tally["client calls cancelled"] += 1
+    raise AssertionError(f"{title}: not done in {MOST} attempts")
+
+
+async def main(folder: Path, seconds: float, seed: str) -> None:
+    choice = random.Random(seed)
+    settings = uploader.Settings(
+        os.environ["FIGSHARE_ENDPOINT"], api_rate=None, retry=uploader.RetryPolicy(0.1, elapsed_cap=5), stall_timeout=2
+    )
+    options = uploader.Options(settle_timeout=2, verify_timeout=20)
+    tally: Counter[str] = Counter()
+    before: dict[str, int] | None = None
+    deadline = time.monotonic() + seconds
+    async with uploader.Client(settings=settings, options=options) as client:
+        while time.monotonic() < deadline or before is None:
+            number = tally["client uploads"]
+            path = folder / f"lib {number}.bin"
+            path.write_bytes(choice.randbytes(choice.randint(1, 600_000)))
+            tally += await upload_one(client, path, f"library {number}", choice)
+            tally["client uploads"] += 1
+            path.unlink()
+            if tally["client uploads"] == WARM_UP:
+                before = usage()
+        after = usage()
+    tasks = len(asyncio.all_tasks())
+    sys.stdout.write(json.dumps({"before": before, "after": after, "tasks": tasks, "tally": tally}) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))

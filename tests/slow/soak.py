@@ -1,0 +1,226 @@
+"""The soak: many jobs at once under faults, kills, restarts and changing sources, each run again until it says 0.
+
+`python -m tests.slow.soak --minutes 60 [--seed S]` prints a tally, and ends with 1 when anything was lost, doubled or
+wrong. The seed settles what is done; when it strikes is up to the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.slow.chaos import Chaos, create_item, delete_item
+from tests.slow.soaked_job import SoakedJob
+from tests.support.environment import clean_environment
+from tests.support.invariants import files, items
+from tests.support.processes import Process
+
+WORKERS = 3
+KEPT_BYTES = 300_000_000
+"""What finished jobs may take on the disk, once here and once in the sandbox; the oldest are checked and removed."""
+RESIDENT_TOLERANCE = 16 << 20
+SOCKET_TOLERANCE = 32
+"""Connections that a client may keep alive: as many as it may use."""
+_LAST_RUNS = 300.0
+
+
+class Soak:
+    """One soak on one folder. `tally` counts; `play` raises when something is not as it must be."""
+
+    def __init__(self, folder: Path, seed: str, minutes: float) -> None:
+        self.tally: Counter[str] = Counter()
+        self._folder = folder
+        self._seed = seed
+        self._seconds = minutes * 60
+        self._deadline = time.monotonic() + self._seconds
+        self._chaos = Chaos(folder, seed)
+        self._kept: list[tuple[SoakedJob, int]] = []
+        self._by_library: dict[int, dict[str, str]] = {}
+        self._errors: list[BaseException] = []
+        self._lock = threading.Lock()
+
+    def play(self) -> None:
+        """Do it all, and see that it ended well."""
+        try:
+            self._shared = [create_item(self._chaos.sandbox, f"shared {number}") for number in range(2)]
+            library = self._start_library()
+            workers = [threading.Thread(target=self._work, args=(n,), name=f"worker {n}") for n in range(WORKERS)]
+            self._chaos.begin()
+            for worker in workers:
+                worker.start()
+            while time.monotonic() < self._deadline and not self._errors and self._chaos.error is None:
+                workers[0].join(0.5)
+            self._chaos.end()
+            for worker in workers:
+                worker.join()
+            self._check_library(library)
+            if self._errors:
+                raise self._errors[0]
+            if self._chaos.error is not None:
+                raise self._chaos.error
+            self._check_store()
+            self._check_requests()
+        finally:
+            self.tally.update(self._chaos.tally)
+            self._chaos.close()
+
+    def report(self) -> str:
+        """The tally, a line each."""
+        return "\n".join(f"{count:>14,}  {what}" for what, count in sorted(self.tally.items()))
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    def _work(self, worker: int) -> None:
+        choice = random.Random(f"{self._seed}: worker {worker}")
+        number = 0
+        try:
+            while time.monotonic() < self._deadline and not self._errors:
+                number += 1
+                name = f"job {worker}-{number}"
+                item = choice.choice([None, None, *self._shared])
+                job = SoakedJob(name, f"{self._seed}: {name}", self._folder, self._chaos, item)
+                at = job.play()
+                with self._lock:
+                    self.tally.update(job.tally)
+                    self._kept.append((job, at))
+                self._make_room()
+        except BaseException as error:  # noqa: BLE001 - raised again where the soak ends
+            with self._lock:
+                self._errors.append(error)
+
+    def _make_room(self) -> None:
+        with self._lock:
+            surplus = sum(job.bytes_total for job, _ in self._kept) - KEPT_BYTES
+            old: list[tuple[SoakedJob, int]] = []
+            while surplus > 0 and self._kept:
+                old.append(self._kept.pop(0))
+                surplus -= old[-1][0].bytes_total
+        for job, item in old:
+            with self._chaos.calm() as sandbox:
+                job.check(sandbox, item)
+                if job.item is None:
+                    delete_item(sandbox, item)
+            if job.item is None:
+                job.remove()
+            else:
+                with self._lock:
+                    self._shared_gone(job)
+
+    def _shared_gone(self, job: SoakedJob) -> None:
+        """Files in shared items stay there; only what is expected of them is remembered."""
+        self._by_library.setdefault(job.item or 0, {}).update(job.expected)
+        job.remove()
+
+    # --- the library ----------------------------------------------------------------------------------------------
+
+    def _start_library(self) -> Process:
+        place = self._folder / "library"
+        place.mkdir()
+        env = clean_environment(place) | {
+            "FIGSHARE_ENDPOINT": self._chaos.sandbox.url,
+            "FIGSHARE_TOKEN": self._chaos.sandbox.token,
+            "FIGUP_STATE_DIR": str(place / "state"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        command = [sys.executable, "-m", "tests.slow.long_lived", str(place), str(self._seconds), self._seed]
+        return Process(command, env=env, cwd=place)
+
+    def _check_library(self, process: Process) -> None:
+        try:
+            status = process.wait(_LAST_RUNS)
+        finally:
+            process.end()
+        assert status == 0, process.stdout.text[-2000:] + process.stderr.text
+        *done, end = [json.loads(line) for line in process.stdout.text.splitlines()]
+        for upload in done:
+            self._by_library[upload["item"]] = {upload["name"]: upload["md5"]}
+        before, after = end["before"], end["after"]
+        self.tally.update(end["tally"])
+        self.tally["client resident bytes before"] = before["resident"]
+        self.tally["client resident bytes after"] = after["resident"]
+        self.tally["client open files before"] = before["others"]
+        self.tally["client open files after"] = after["others"]
+        assert after["others"] == before["others"], end
+        assert after["sockets"] <= SOCKET_TOLERANCE, end
+        assert after["resident"] - before["resident"] <= RESIDENT_TOLERANCE, end
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _check_store(self) -> None:
+        """Every item that there must be, none that there must not, and in each the right files once."""
+        sandbox = self._chaos.sandbox
+        expected: dict[int, dict[str, str]] = {item: {} for item in self._shared} | self._by_library
+        for job, item in self._kept:
+            expected.setdefault(item, {}).update(job.expected)
+        listed = self._all_items()
+        lost, doubled = expected.keys() - listed.keys(), listed.keys() - expected.keys()
+        wrong = {
+            item: found
+            for item, right in expected.items()
+            if item in listed
+            and (found := sorted((f["name"], f["computed_md5"]) for f in files(sandbox, item))) != sorted(right.items())
+        }
+        self.tally["lost"], self.tally["duplicated"], self.tally["wrong"] = len(lost), len(doubled), len(wrong)
+        assert not lost, f"lost: {lost}"
+        assert not doubled, f"doubled: {[listed[item] for item in doubled]}"
+        assert not wrong, f"wrong: {wrong}"
+
+    def _all_items(self) -> dict[int, dict[str, Any]]:
+        rows = items(self._chaos.sandbox)
+        assert len(rows) < 1000, "more items than one page shows"
+        return {row["id"]: row for row in rows}
+
+    def _check_requests(self) -> None:
+        kinds: Counter[str] = Counter()
+        with self._chaos.sandbox.request_log_file.open(encoding="utf-8") as log:
+            for line in log:
+                entry = json.loads(line)
+                kinds["requests"] += 1
+                kinds["requests with a fault"] += entry["fault"] is not None
+                kinds["COMPLETE parts sent again"] += (
+                    entry["kind"] == "put-part" and entry["part_before"] == "COMPLETE" and entry["received"] != 0
+                )
+                kinds["tokens on the upload service"] += entry["service"] == "upload" and entry["authorization"]
+        for what, count in kinds.items():
+            self.tally[what] = count
+        assert kinds["COMPLETE parts sent again"] == 0, "a part was sent that Figshare had"
+        assert kinds["tokens on the upload service"] == 0
+
+
+def soak(minutes: float, seed: str, folder: Path) -> str:
+    """Soak, print and return the tally. Raises AssertionError when something is not as it must be."""
+    story = Soak(folder, seed, minutes)
+    started = time.monotonic()
+    try:
+        story.play()
+    finally:
+        print(f"soak of {minutes} minutes ({time.monotonic() - started:.0f} s), seed {seed}\n{story.report()}")
+    return story.report()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", default=str(random.randrange(10**6)))
+    parser.add_argument("--folder", type=Path, help="an empty one, which is kept; else a temporary one")
+    given = parser.parse_args()
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
+        soak(given.minutes, given.seed, given.folder)
+    else:
+        with tempfile.TemporaryDirectory(prefix="figup-soak-") as place:
+            soak(given.minutes, given.seed, Path(place))
+    print("soak: all good")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""One job of the soak: sources, a command, and everything that is done to them until the command says 0."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.slow.chaos import Chaos
+from tests.support.command import Figup, Result
+from tests.support.invariants import download, files, md5_of
+from tests.support.sandbox import Sandbox
+
+DISTURBED = 20
+"""Runs of one command that are killed and have their sources changed; those after them are left alone."""
+MOST = 60
+"""Runs after which the command must have said 0."""
+_LONGEST = 150.0
+"""Seconds that no run may take."""
+_PASSING = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 0, 1, 2, 3, 4, 5, 6, 7, 75, 130}
+"""8 is not among them: nobody else works on the job."""
+_NAMES = ("data.bin", "dätä set.csv", "results.h5")
+
+
+class SoakedJob:
+    """A job with one to five files for a new item, or for the given one."""
+
+    def __init__(self, name: str, seed: str, folder: Path, chaos: Chaos, item: int | None) -> None:
+        self.name = name
+        self._choice = choice = random.Random(seed)
+        self._chaos = chaos
+        self._folder = folder / name
+        self._folder.mkdir(parents=True)
+        self._figup = Figup(self._folder, endpoint=chaos.sandbox.url, token=chaos.sandbox.token)
+        # All jobs share their state directory, as those of one person do.
+        self._figup.env["FIGUP_STATE_DIR"] = str(folder / "state")
+        self.item = item
+        self.tally: Counter[str] = Counter()
+        self._content: dict[Path, bytes] = {}
+        self.history: list[str] = []
+        for number in range(choice.choice([1, 1, 2, 5])):
+            plain = item is None and number < len(_NAMES)
+            self._write(self._folder / (_NAMES[number] if plain else f"{name} {number}.bin"), self._size())
+        # Many new items have the same title, from the same file name in another folder.
+        self._target = ["--item", str(item)] if item is not None else []
+        if item is None and choice.random() < 0.3:
+            self._target = ["--title", f"the title of {name}"]
+        self._restart = False
+        self._changed: dict[Path, bytes] = {}
+
+    @property
+    def expected(self) -> dict[str, str]:
+        """MD5s of the sources by their names on Figshare."""
+        return {path.name: md5_of(path) for path in self._content}
+
+    @property
+    def bytes_total(self) -> int:
+        return sum(path.stat().st_size for path in self._content)
+
+    def play(self) -> int:
+        """Run it again and again until it says 0, and compare; returns the item's id."""
+        try:
+            return self._finished(self._run_until_0())
+        except BaseException as error:
+            error.add_note(f"job {self.name} in {self._folder}: " + "\n  ".join(self.history))
+            raise
+
+    def remove(self) -> None:
+        """Drop the sources from the disk."""
+        shutil.rmtree(self._folder)
+
+    def _run_until_0(self) -> Result:
+        for number in range(1, MOST + 1):
+            result = self._run_once(disturbed=number <= DISTURBED)
+            self.tally["runs"] += 1
+            if result.returncode == 0:
+                return result
+            self._react(result, disturbed=number <= DISTURBED)
+        raise AssertionError(f"it did not say 0 in {MOST} runs: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def _command(self) -> list[str]:
+        choice = self._choice
+        words = ["upload", *map(str, self._content), *self._target, "--json", "--api-rate", "1000"]
+        words += ["--settle-timeout", "2", "--stall-timeout", "2", "--verify-timeout", "20"]
+        words += ["--retry-timeout", choice.choice(["1", "5", "20"]), "--grace", choice.choice(["0", "1", "10"])]
+        if choice.random() < 0.6:
+            words += ["--limit-rate", choice.choice(["400k", "1M", "4M"])]
+        if choice.random() < 0.2:
+            words.append("--hash-first")
+        if choice.random() < 0.4:
+            words += ["--connections", choice.choice(["1", "3", "8"])]
+        return [*words, "--restart-changed"] if self._restart else words
+
+    def _run_once(self, *, disturbed: bool) -> Result:
+        run = self._figup.start(*self._command())
+        signals = 0
+        if disturbed and self._choice.random() < 0.7:
+            signals = self._choice.choice([1, 1, 1, 2])
+        deadline = time.monotonic() + _LONGEST
+        for _ in range(signals):
+            try:
+                run.process.wait(self._choice.choice([0.3, 0.8, 1.5, 3.0]) * self._choice.uniform(0.5, 1.5))
+            except subprocess.TimeoutExpired:
+                signum = self._choice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+                self.tally[f"figup {signum.name}"] += 1
+                run.send_signal(signum)
+        try:
+            result = run.wait(max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            run.process.end()
+            raise AssertionError(
+                f"a run took over {_LONGEST} s: {run.process.stdout.text[-3000:]}{run.process.stderr.text[-3000:]}"
+            ) from None
+        self._look_at(result)
+        return result
+
+    def _look_at(self, result: Result) -> None:
+        codes = [event["code"] for event in result.events if event["event"] == "error"]
+        self.history.append(f"{' '.join(result.args[-4:])}: {result.returncode} {codes}")
+        self.tally.update(f"error {code}" for code in codes)
+        assert result.returncode in _PASSING, result
+        assert "internal" not in codes, result
+        assert "conflict" not in codes, result
+        assert "Traceback" not in result.stderr, result
+        if result.returncode >= 0:
+            assert result.summary["exit_code"] == result.returncode, result
+
+    # --- sources --------------------------------------------------------------------------------------------------
+
+    def _size(self) -> int:
+        choice = self._choice
+        return choice.choice([choice.randint(1, 2000), choice.randint(200_000, 400_000), choice.randint(1, 5_000_000)])
+
+    def _write(self, path: Path, size: int) -> None:
+        self._content[path] = self._choice.randbytes(size)
+        path.write_bytes(self._content[path])
+
+    def _react(self, result: Result, *, disturbed: bool) -> None:
+        """What a person does next: mends what was refused, or, when nobody looks, something happens to a source."""
+        codes = {event["code"] for event in result.events if event["event"] == "error"}
+        missing = [path for path in self._content if not path.exists()]
+        if missing:
+            if "source-missing" in codes or not disturbed:
+                self._put_back(missing)
+        elif "source-changed" in codes:
+            if self._changed and not self._restart and self._choice.random() < 0.4:
+                self._put_back(list(self._changed))
+            else:
+                self._restart = True
+        elif disturbed and self._choice.random() < 0.2:
+            self._disturb(self._choice.choice(list(self._content)))
+
+    def _put_back(self, paths: list[Path]) -> None:
+        self.tally["sources put back"] += 1
+        for path in paths:
+            path.with_name("aside").write_bytes(self._changed.pop(path, self._content[path]))
+            path.with_name("aside").replace(path)
+            self._content[path] = path.read_bytes()
+        self.history.append(f"put back {[path.name for path in paths]}")
+
+    def _disturb(self, path: Path) -> None:
+        choice = self._choice
+        before = path.stat()
+        act = choice.choice(["touch", "copy", "other", "grow", "shrink", "unseen", "remove"])
+        self.tally[f"source: {act}"] += 1
+        self.history.append(f"{act} {path.name}")
+        old = self._content[path]
+        if act in ("other", "grow", "shrink", "unseen"):
+            self._changed.setdefault(path, old)
+        if act == "touch":
+            path.touch()
+        elif act == "remove":
+            path.unlink()
+        elif act == "unseen":
+            at = choice.randrange(len(old))
+            path.write_bytes(old[:at] + bytes([old[at] ^ 255]) + old[at + 1 :])
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        else:
+            new = {"copy": old, "grow": old + b"more", "shrink": old[: max(1, len(old) // 2)]}
+            path.with_name("aside").write_bytes(new.get(act) or choice.randbytes(len(old)))
+            path.with_name("aside").replace(path)
+        if act != "remove":
+            self._content[path] = path.read_bytes()
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _finished(self, result: Result) -> int:
+        item: int = result.summary["item_id"]
+        assert self.item in (None, item), result
+        assert {file["status"] for file in result.summary["files"]} == {"verified"}, result
+        with self._chaos.calm() as sandbox:
+            self.check(sandbox, item, downloads=True)
+            if self._choice.random() < 0.3:
+                again = self._figup.run(*self._command(), timeout=_LONGEST)
+                assert (again.returncode, again.summary["bytes_sent"]) == (0, 0), again
+        self.tally["jobs"] += 1
+        self.tally["files"] += len(self._content)
+        self.tally["bytes"] += self.bytes_total
+        return item
+
+    def check(self, sandbox: Sandbox, item: int, *, downloads: bool = False) -> None:
+        """The item holds every source, each once, with its very bytes; and nothing else, when it is the job's own."""
+        deadline = time.monotonic() + 20
+        while any(f["status"] != "available" for f in self._held(sandbox, item)):
+            assert time.monotonic() < deadline, self._held(sandbox, item)
+            time.sleep(0.02)
+        held = self._held(sandbox, item)
+        assert sorted((f["name"], f["computed_md5"]) for f in held) == sorted(self.expected.items()), held
+        for file in held if downloads else ():
+            content = download(sandbox, file)
+            assert hashlib.md5(content, usedforsecurity=False).hexdigest() == self.expected[file["name"]]
+
+    def _held(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
+        return [f for f in files(sandbox, item) if self.item is None or f["name"] in self.expected]
