@@ -132,7 +132,7 @@ def parse_item(body: bytes) -> Item:
         title=_text(row, "title"),
         status=_text(row, "status"),
         is_public=_flag(row, "is_public"),
-        url=next((page for key in pages if (page := _text(row, key))), ""),
+        url=next((page for key in pages if (page := _page(row, key))), ""),
         created=_moment(row, "created_date"),
     )
 
@@ -265,6 +265,12 @@ def _text(row: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         return ""
     return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+
+
+def _page(row: Mapping[str, Any], key: str) -> str:
+    """An address that can be shown to a person as it is, "" for anything else: a line end in it would forge a line."""
+    text = _text(row, key)
+    return text if text.isprintable() and text.lower().startswith(("https://", "http://")) else ""
 
 
 def _flag(row: Mapping[str, Any], key: str) -> bool:

@@ -111,6 +111,9 @@ def test_upload_addresses_that_are_taken_as_given(url: str, endpoint: str) -> No
         "https://127.1/x",
         "https://2130706433/x",
         "https://0x7f.1/x",
+        "https://a..b/x",
+        "https://" + "a" * 300 + ".org/x",
+        "https://\xe4..\xf6/x",
     ],
 )
 def test_upload_addresses_that_no_figshare_gives(url: str) -> None:

@@ -207,3 +207,12 @@ def test_a_lone_surrogate_can_still_be_printed() -> None:
 def test_secrets_are_in_no_repr() -> None:
     assert "6cc7f07c" not in repr(wire.parse_file(encoded(FRESH_FILE)))
     assert "6cc7f07c" not in repr(wire.Upload(token="6cc7f07c", status="pending", size=0))
+
+
+@pytest.mark.parametrize(
+    "page", ["https://x/\nfigup: done", "https://x/\x1b[2J", "https://x/\u202e", "javascript:x", 5]
+)
+def test_a_page_that_cannot_be_shown_is_none(page: object) -> None:
+    assert wire.parse_item(json.dumps({"id": 1, "url_private_html": page}).encode()).url == ""
+    good = {"id": 1, "url_private_html": page, "figshare_url": "https://x/1"}
+    assert wire.parse_item(json.dumps(good).encode()).url == "https://x/1"

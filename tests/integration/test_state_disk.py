@@ -1,0 +1,118 @@
+"""The disk that holds the state goes bad in the middle of an upload: it says so, and goes on when it is well again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup, Running
+from tests.support.invariants import check_exactly_once
+from tests.support.programs import require_program
+from tests.support.sandbox import Sandbox
+
+QUICK = ("--retry-timeout", "1s", "--settle-timeout", "1s")
+
+
+class Disk:
+    """A small file system of the test's own, in memory."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._filler = place / "filler"
+
+    def remount(self, mode: str) -> None:
+        """`ro` or `rw`. A file that is open for writing keeps it from becoming `ro`."""
+        subprocess.run([require_program("mount", "mount"), "-o", f"remount,{mode}", self.place], check=True)
+
+    def fill(self) -> None:
+        """Take all room that is left."""
+        with self._filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while True:
+                stream.write(bytes(4096))
+
+    def empty(self) -> None:
+        """Give it back."""
+        self._filler.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    mount, unmount = require_program("mount", "mount"), require_program("umount", "mount")
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=256k,mode=700", "none", place], check=False, capture_output=True
+    )
+    if made.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {made.stderr.decode().strip()}")
+    try:
+        yield Disk(place)
+    finally:
+        subprocess.run([unmount, "-l", place], check=True)
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return start_sandbox("--part-size", "20KiB")
+
+
+def begun(figup: Figup, disk: Disk, *more: str) -> tuple[Running, Path]:
+    """An upload that takes some seconds, once it is under way."""
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(600_000))
+    run = figup.start("upload", "data.bin", "--state-dir", disk.place, "--json", "--limit-rate", "200k", *QUICK, *more)
+    run.wait_for_event("file")
+    return run, path
+
+
+def test_the_disk_fills_up(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
+    run, path = begun(figup, disk)
+    disk.fill()
+    done = run.wait().expect(75)
+    (error,) = [event for event in done.events if event["event"] == "error"]
+    assert error["code"] == "state-full"
+    assert str(disk.place) in error["message"]
+    assert "Make room" in error["hint"]
+    assert done.summary["exit_code"] == 75
+    assert "Traceback" not in done.stderr
+    disk.empty()
+    figup.run("upload", "data.bin", "--state-dir", disk.place).expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def test_the_disk_can_no_longer_be_written(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
+    """An open file keeps a disk from being remounted, so the run is paused between two: killed, then gone on with."""
+    run, path = begun(figup, disk)
+    run.kill()
+    disk.remount("ro")
+    done = figup.run("upload", "data.bin", "--state-dir", disk.place, "--json", *QUICK).expect(2)
+    (error,) = [event for event in done.events if event["event"] == "error"]
+    assert error["code"] == "state-unusable"
+    assert "Read-only file system" in error["message"]
+    assert "Traceback" not in done.stderr
+    assert figup.run("jobs", "--state-dir", disk.place).expect(0).stdout.count("unfinished") == 1
+    disk.remount("rw")
+    figup.run("upload", "data.bin", "--state-dir", disk.place).expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def test_a_log_whose_disk_is_full_is_told_once(figup: Figup, sandbox: Sandbox, disk: Disk, tmp_path: Path) -> None:
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(100_000))
+    disk.fill()
+    disk.empty()
+    disk.fill()
+    log = tmp_path / "disk" / "log"
+    log.touch(mode=0o600)
+    done = figup.run("upload", "data.bin", "-v", "--log-file", log).expect(0)
+    assert done.stderr.count("--log-file: the log is not whole") == 1
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    check_exactly_once(sandbox, path)
