@@ -41,10 +41,13 @@ class PartNotTaken(Outcome):
     """One attempt to send a part failed.
 
     `retry_after` is what the server asked for, in seconds, None where it asked for nothing. `passing` is True where
-    another attempt is likely to fare better.
+    another attempt is likely to fare better. `crowded`: fewer parts at the same time might (429, 503, a standstill).
     """
 
-    def __init__(self, reason: str, retry_after: float | None = None, *, passing: bool = True) -> None:
+    def __init__(
+        self, reason: str, retry_after: float | None = None, *, passing: bool = True, crowded: bool = False
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.passing = passing
+        self.crowded = crowded

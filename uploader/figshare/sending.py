@@ -125,7 +125,7 @@ def _judge(answer: Answer, body: PartBody, peer: Peer, now: datetime) -> None:
         raise PartLocked(said(answer, peer))
     problem = passing_problem(answer, peer, now)
     passing = answer.status < 300 or answer.status >= 500 or is_passing_status(answer.status)
-    raise PartNotTaken(problem.reason, problem.retry_after, passing=passing)
+    raise PartNotTaken(problem.reason, problem.retry_after, passing=passing, crowded=answer.status in (429, 503))
 
 
 def _meaning(fault: Exception, body: PartBody, host: str) -> Exception:
@@ -133,7 +133,7 @@ def _meaning(fault: Exception, body: PartBody, host: str) -> Exception:
     if body.failure is not None:
         return body.failure
     if body.cut_reason is not None:
-        return PartNotTaken(f"{host}: {body.cut_reason}")
+        return PartNotTaken(f"{host}: {body.cut_reason}", crowded=True)
     failure = fault if isinstance(fault, ExchangeFailed) else failure_of(fault, host)
     if isinstance(failure, TlsFailure):
         return failure

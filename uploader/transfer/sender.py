@@ -163,7 +163,8 @@ class PartSender:
                     raise Refused(
                         f"{self._named(sending, part)}: {outcome.reason}", path=sending.transfer.path
                     ) from None
-                self._pace.trouble()
+                if outcome.crowded:
+                    self._pace.trouble()
                 await self._wait(sending, part, backoff, outcome)
             else:
                 self._took(sending, part, reader.xxh3)

@@ -190,6 +190,7 @@ async def test_a_part_that_was_not_taken(
         assert len(service.asked) == 1
     assert caught.value.passing is passing
     assert caught.value.retry_after == retry_after
+    assert caught.value.crowded is words.startswith(("answered 429", "503"))
 
 
 async def test_no_connection(refusing: str, connect: Connect) -> None:
