@@ -212,7 +212,6 @@ def test_https_through_a_proxy_that_asks_who_we_are(
 ) -> None:
     certificate = authority.sign("elsewhere", f"IP:{ELSEWHERE}")
     api, upload = free_ports(2, ELSEWHERE)
-    ports = (f"ConnectPort {api}", f"ConnectPort {upload}")
     public = ("--public-url", f"https://{ELSEWHERE}:{api}/v2")
     elsewhere.restart("--host", ELSEWHERE, *public, "--public-upload-url", f"https://{ELSEWHERE}:{upload}/upload")
     sites = [_site(elsewhere, api, certificate, "api"), _site(elsewhere, upload, certificate, "upload")]
