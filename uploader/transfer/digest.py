@@ -55,6 +55,7 @@ class Digest:
         self._recorded = recorded
         self._front = 0 if paced else self._size
         self._position = 0
+        self._begun = False
         self._stopped = False
         self._turn = threading.Condition()
         self._moved = anyio.Event()
@@ -68,9 +69,10 @@ class Digest:
         try:
             return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
         finally:
-            self._stop()
-            with anyio.move_on_after(_LETTING_GO, shield=True):
-                await anyio.to_thread.run_sync(self._ended.wait, abandon_on_cancel=True)
+            # A thread that has not begun will never read: it looks at `_stopped` first, if it is started at all.
+            if self._stop():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._ended.wait, _LETTING_GO)
             self._tell_moved()
 
     def sending(self, offset: int) -> None:
@@ -103,16 +105,22 @@ class Digest:
                 return
             await moved.wait()
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
+        """Tell the thread to end; True when it had begun."""
         with self._turn:
             self._stopped = True
             self._turn.notify()
+            return self._begun
 
     def _tell_moved(self) -> None:
         moved, self._moved, self._waiting = self._moved, anyio.Event(), False
         moved.set()
 
     def _hash(self) -> str:
+        with self._turn:
+            if self._stopped:
+                raise _Stop
+            self._begun = True
         try:
             return self._hash_all()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import anyio
@@ -153,3 +154,23 @@ async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
                 await anyio.sleep(0)
             tasks.cancel_scope.cancel()
         await digest.room(1 << 60)
+
+
+async def test_a_digest_that_is_cancelled_before_it_begins_leaves_no_thread_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 100)
+    source = await anyio.to_thread.run_sync(Source, str(path))
+    waits: list[float | None] = []
+
+    class Ended(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return super().wait(0)
+
+    digest = Digest(source)
+    digest._ended = Ended()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await digest.run()
+    assert waits == [], "nothing began, and nothing is waited for"
+    await anyio.to_thread.run_sync(source.close)
