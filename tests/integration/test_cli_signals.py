@@ -251,3 +251,11 @@ def test_sigusr1_says_how_far_it_is_and_changes_nothing(bare_figup: Figup, start
     assert " of 1.00 MB (" in line
     run.wait().expect(0)
     check_exactly_once(sandbox, path)
+
+
+def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(bare_figup: Figup, tmp_path: Path) -> None:
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", "utf-8")
+    bare_figup.env["PYTHONPATH"] = str(tmp_path / "trap")
+    done = bare_figup.run("jobs")
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
