@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,7 +30,8 @@ KEPT_BYTES = 300_000_000
 RESIDENT_TOLERANCE = 16 << 20
 SOCKET_TOLERANCE = 32
 """Connections that a client may keep alive: as many as it may use."""
-_LAST_RUNS = 300.0
+_LAST_RUNS = 120.0
+"""Seconds that the upload under way may take at the end, and the program to end."""
 
 
 class Soak:
@@ -61,11 +63,12 @@ class Soak:
             self._chaos.end()
             for worker in workers:
                 worker.join()
-            self._check_library(library)
-            if self._errors:
-                raise self._errors[0]
             if self._chaos.error is not None:
-                raise self._chaos.error
+                self._errors.insert(0, self._chaos.error)
+            if self._errors:
+                library.end()
+                raise self._errors[0]
+            self._check_library(library)
             self._check_store()
             self._check_requests()
         finally:
@@ -136,6 +139,8 @@ class Soak:
     def _check_library(self, process: Process) -> None:
         try:
             status = process.wait(_LAST_RUNS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the library's program does not end") from None
         finally:
             process.end()
         assert status == 0, process.stdout.text[-2000:] + process.stderr.text
