@@ -107,7 +107,7 @@ class Story:
 
     def start(self, *more: str) -> Running:
         words = ["upload", str(self.path), "--title", self.title, "--json", "--api-rate", "1000"]
-        return self.figup.start(*words, "--settle-timeout", "1", *more)
+        return self.figup.start(*words, "--settle-timeout", "3", *more)
 
     def run(self, *more: str) -> Result:
         return self.start(*more).wait()

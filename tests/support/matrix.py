@@ -100,11 +100,11 @@ ONLY = {
     "create-item": {"quota full": "quota-full"},
     "put-part": {
         "stored with a wrong bit": "flip-bit",
-        "locked for a second": "lock,seconds=1",
+        "locked for a while": "lock,seconds=0.4",
         "upload aborted": "abort-upload",
         "upload lost": "lose-upload",
     },
-    "get-part": {"locked for a second": "lock,seconds=1", "upload lost": "lose-upload"},
+    "get-part": {"locked for a while": "lock,seconds=0.4", "upload lost": "lose-upload"},
     "get-upload": {"upload aborted": "abort-upload", "upload lost": "lose-upload"},
     "complete": {
         "upload aborted": "abort-upload",
