@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -318,6 +319,18 @@ def test_one_of_several_changes_and_the_others_are_done(story: Story) -> None:
     held = {file["name"]: file["computed_md5"] for file in story.held}
     assert held == {story.path.name: md5_of(story.path), other.name: md5_of(other)}
     assert len(story.held) == 2
+
+
+def test_a_run_that_is_stopped_before_it_looked_at_the_new_version_does_not_say_0(story: Story) -> None:
+    story.run().expect(0)
+    replace(story.path)
+    add_faults(story.sandbox, "get-account=hang,seconds=3")
+    run = story.start("--restart-changed", "--grace", "0")
+    run.wait_for_event("job")
+    run.send_signal(signal.SIGTERM)
+    run.wait().expect(75)
+    story.run("--restart-changed").expect(0)
+    story.check()
 
 
 # --- a source that cannot be read -----------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ class Engine:
         self._slots = anyio.CapacityLimiter(self._pace.limit)
         limit = run.options.limit_rate
         self._bucket = TokenBucket(limit, max(limit / 4 if limit else 0, CHUNK), run.runtime)
+        self._led: set[int] = set()
+        """Files that were led to the end and whose sources were found unchanged there."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -107,7 +109,7 @@ class Engine:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._run.journal.commit()
-        if self._run.stop.asked and not self._run.state.finished:
+        if self._run.stop.asked and len(self._led) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 
     async def _work(self) -> None:
@@ -229,6 +231,7 @@ class Engine:
                 async with anyio.create_task_group() as tasks:
                     driver = FileDriver(self._run, transfer, queue, tasks)
                     await driver.drive()
+                    self._led.add(transfer.index)
                     tasks.cancel_scope.cancel()
         except Stopped:
             pass
