@@ -52,7 +52,7 @@ async def upload_one(client: uploader.Client, path: Path, title: str, choice: ra
                 report = await client.upload(path, title=title)
             except uploader.FigupError as error:
                 tally[f"client error {error.code}"] += 1
-                await anyio.sleep(0.05)
+                await anyio.sleep(min(1.0, 0.05 * (attempt + 1)))
                 continue
             md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             if report.files[0].md5 != md5:
