@@ -144,10 +144,10 @@ class Chaos:
         return f"{choice.choice(REQUESTS + PARTS * 3)}:{when}={choice.choice(ANYWHERE)}"
 
 
-def delete_item(sandbox: Sandbox, item_id: int) -> None:
-    """Remove an item with its files, so that the disk does not fill."""
+def delete(sandbox: Sandbox, path: str) -> None:
+    """Remove an item, or a file."""
     headers = {"Authorization": f"token {sandbox.token}"}
-    request = urllib.request.Request(f"{sandbox.url}/account/articles/{item_id}", headers=headers, method="DELETE")
+    request = urllib.request.Request(f"{sandbox.url}{path}", headers=headers, method="DELETE")
     with urllib.request.urlopen(request, timeout=10):
         pass
 

@@ -77,7 +77,7 @@ async def main(folder: Path, seconds: float, seed: str) -> None:
         while time.monotonic() < deadline or before is None:
             number = tally["client uploads"]
             path = folder / f"lib {number}.bin"
-            path.write_bytes(choice.randbytes(choice.randint(1, 600_000)))
+            path.write_bytes(choice.randbytes(choice.randint(1, 100_000)))
             tally += await upload_one(client, path, f"library {number}", choice)
             tally["client uploads"] += 1
             path.unlink()

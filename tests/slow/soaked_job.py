@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.slow.chaos import Chaos
+from tests.slow.chaos import Chaos, delete
 from tests.support.command import Figup, Result
 from tests.support.invariants import download, files, md5_of
 from tests.support.sandbox import Sandbox
@@ -45,6 +45,9 @@ class SoakedJob:
         self.tally: Counter[str] = Counter()
         self._content: dict[Path, bytes] = {}
         self.history: list[str] = []
+        self.expected: dict[str, str] = {}
+        """MD5s of the sources by their names on Figshare, once it is finished; `bytes_total` is their size."""
+        self.bytes_total = 0
         for number in range(choice.choice([1, 1, 2, 5])):
             plain = item is None and number < len(_NAMES)
             self._write(self._folder / (_NAMES[number] if plain else f"{name} {number}.bin"), self._size())
@@ -55,26 +58,16 @@ class SoakedJob:
         self._restart = False
         self._changed: dict[Path, bytes] = {}
 
-    @property
-    def expected(self) -> dict[str, str]:
-        """MD5s of the sources by their names on Figshare."""
-        return {path.name: md5_of(path) for path in self._content}
-
-    @property
-    def bytes_total(self) -> int:
-        return sum(path.stat().st_size for path in self._content)
-
     def play(self) -> int:
-        """Run it again and again until it says 0, and compare; returns the item's id."""
+        """Run it again and again until it says 0, and compare; then drop the sources. Returns the item's id."""
         try:
-            return self._finished(self._run_until_0())
+            item = self._finished(self._run_until_0())
         except BaseException as error:
             error.add_note(f"job {self.name} in {self._folder}: " + "\n  ".join(self.history))
             raise
-
-    def remove(self) -> None:
-        """Drop the sources from the disk."""
+        self._content.clear()
         shutil.rmtree(self._folder)
+        return item
 
     def _run_until_0(self) -> Result:
         for number in range(1, MOST + 1):
@@ -198,13 +191,15 @@ class SoakedJob:
         item: int = result.summary["item_id"]
         assert self.item in (None, item), result
         assert {file["status"] for file in result.summary["files"]} == {"verified"}, result
+        self.expected = {path.name: md5_of(path) for path in self._content}
+        self.bytes_total = sum(path.stat().st_size for path in self._content)
         with self._chaos.calm() as sandbox:
             self.check(sandbox, item, downloads=True)
             if self._choice.random() < 0.3:
                 again = self._figup.run(*self._command(), timeout=_LONGEST)
                 assert (again.returncode, again.summary["bytes_sent"]) == (0, 0), again
         self.tally["jobs"] += 1
-        self.tally["files"] += len(self._content)
+        self.tally["files"] += len(self.expected)
         self.tally["bytes"] += self.bytes_total
         return item
 
@@ -219,6 +214,14 @@ class SoakedJob:
         for file in held if downloads else ():
             content = download(sandbox, file)
             assert hashlib.md5(content, usedforsecurity=False).hexdigest() == self.expected[file["name"]]
+
+    def delete(self, sandbox: Sandbox, item: int) -> None:
+        """Remove from the sandbox what this job sent, so that the disk does not fill."""
+        if self.item is None:
+            delete(sandbox, f"/account/articles/{item}")
+            return
+        for file in self._held(sandbox, item):
+            delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
 
     def _held(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
         return [f for f in files(sandbox, item) if self.item is None or f["name"] in self.expected]
