@@ -63,9 +63,11 @@ class OpenJob:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.journal.close()
-        if not self.resumed and not self._begun():
-            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-        await self.lock.release()
+        # Also when the call was cancelled: a lock that is kept would refuse every later call of this process.
+        with anyio.CancelScope(shield=True):
+            if not self.resumed and not self._begun():
+                await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+            await self.lock.release()
 
     @property
     def journal(self) -> Journal:

@@ -69,8 +69,8 @@ class JobLock:
 
     async def acquire(self) -> None:
         """Take the lock, waiting only where another machine's lease has to be watched. Raises JobBusy."""
-        await anyio.to_thread.run_sync(self._take_kernel_lock)
         try:
+            await anyio.to_thread.run_sync(self._take_kernel_lock)
             await self._await_stillness()
             await anyio.to_thread.run_sync(self._write_lease)
         except BaseException:

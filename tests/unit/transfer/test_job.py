@@ -1,0 +1,33 @@
+"""A job that is opened and closed: whatever ends the block, the next call finds it free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from uploader.transfer.disk import Disk
+from uploader.transfer.folders import StateDir, Target
+from uploader.transfer.job import OpenJob
+from uploader.transfer.plan import plan_events
+
+
+@pytest.mark.anyio
+async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_again_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(b"a")
+    states = StateDir(tmp_path / "state", Disk())
+    plan = await anyio.to_thread.run_sync(
+        lambda: plan_events(Target("https://example.org/v2", None, "title"), [str(source)], "job")
+    )
+    for _ in range(2):
+        with anyio.CancelScope() as scope:
+            async with OpenJob(states, "job", lambda: plan, new=True) as job:
+                assert not job.resumed
+                scope.cancel()
+                await anyio.sleep(0)
+        assert not (states.jobs / "job").exists()
