@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged, SourceMissing
+from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.wire import File, Part, Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
-from uploader.transfer.digest import Digest, Recorded
-from uploader.transfer.finished import check_source, looks_as_recorded, source_replaced
+from uploader.transfer.content import Content
 from uploader.transfer.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.lookup import find_upload
 from uploader.transfer.run import JobRun
 from uploader.transfer.sender import Sending
-from uploader.transfer.source import PUT_BACK, Source, shown
+from uploader.transfer.source import shown
 from uploader.transfer.stop import Stopped
 
 _TRIES = 3
@@ -39,12 +36,7 @@ class FileDriver:
         self._transfer = transfer
         self._meter = run.meter.files[transfer.index]
         self._queue = queue
-        self._tasks = tasks
-        self._source: Source | None = None
-        self._doubtful = False
-        self._digest: Digest | None = None
-        self._md5: str | None = None
-        self._hashed = anyio.Event()
+        self._content = Content(run, transfer, tasks)
         self._upload: Upload | None = None
         self._upload_url = ""
         self._seen: int | None = None
@@ -78,94 +70,29 @@ class FileDriver:
                     raise Stopped
                 await self._steps[step]()
             with self._run.stop.ends():
-                await check_source(self._transfer, self._source.snapshot if self._source is not None else None)
+                await self._content.check_at_end()
         finally:
             self._meter.active = False
 
     def close(self) -> None:
         """Let go of the source; to be called when no task of this driver runs any more."""
-        if self._source is not None:
-            self._source.close()
-
-    # --- the source -----------------------------------------------------------------------------------------------
-
-    async def _open_source(self) -> Source:
-        if self._source is None:
-            try:
-                self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
-            except SourceMissing as error:
-                error.hint = PUT_BACK
-                raise
-            await self._compare_with_plan(self._source)
-        return self._source
-
-    async def _compare_with_plan(self, source: Source) -> None:
-        """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
-        transfer, now = self._transfer, source.snapshot
-        if looks_as_recorded(transfer, now):
-            return
-        self._doubtful = True
-        if transfer.file_id is None and transfer.state is State.PLANNED:
-            await self._run.commit(source_replaced(transfer, now))
-        elif now.size != transfer.size:
-            raise SourceChanged(
-                f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
-                path=transfer.path,
-            )
-        # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.
-
-    async def _start_digest(self, *, paced: bool) -> Digest:
-        if self._digest is None:
-            source = await self._open_source()
-            self._digest = Digest(source, recorded=self._recorded(), paced=paced)
-            self._tasks.start_soon(self._hash, self._digest)
-        return self._digest
-
-    async def _hash(self, digest: Digest) -> None:
-        self._md5 = await digest.run()
-        self._run.record(ev.SourceHashed(self._transfer.index, self._md5))
-        self._hashed.set()
-
-    def _recorded(self) -> list[Recorded]:
-        if self._upload is None:
-            return []
-        sums = ((part, self._transfer.parts.xxh3(part.no)) for part in self._upload.parts)
-        return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
-
-    async def _source_md5(self) -> str:
-        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last."""
-        digest = await self._start_digest(paced=False)
-        digest.all_sent()
-        with self._run.stop.ends():
-            await self._hashed.wait()
-        source = await self._open_source()
-        while await anyio.to_thread.run_sync(source.drifted):
-            # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
-            source.close()
-            self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
-            with self._run.stop.ends():
-                again = await Digest(source, recorded=self._recorded(), paced=False).run()
-            if again != self._md5:
-                raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
-        if self._md5 is None:
-            raise RuntimeError("the digest ended without a result")
-        return self._md5
+        self._content.close()
 
     # --- initiate -------------------------------------------------------------------------------------------------
 
     async def _initiate(self) -> None:
-        source = await self._open_source()
+        source = await self._content.source()
         transfer = self._transfer
         if await self._already_there():
             return
         if self._run.options.hash_first:
-            await self._source_md5()
+            await self._content.md5()
         others = {f.id for f in self._run.others[transfer.name]} | transfer.owned_ids()
         at = self._run.api.server_now().isoformat()
         await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
         try:
             file_id = await self._run.api.initiate(
-                self._run.item_id, name=transfer.name, size=source.snapshot.size, md5=self._md5
+                self._run.item_id, name=transfer.name, size=source.snapshot.size, md5=self._content.known_md5
             )
         except AmbiguousAnswer as outcome:
             reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
@@ -185,7 +112,7 @@ class FileDriver:
             if other.id in mine:
                 continue
             if other.size == transfer.size and other.computed_md5 is not None:
-                md5 = await self._source_md5()
+                md5 = await self._content.md5()
                 if md5 == other.computed_md5:
                     await self._run.commit(ev.FoundIdentical(transfer.index, other.id, md5))
                     self._run.notify(no.FileVerified(transfer.path, other.id, md5))
@@ -221,7 +148,7 @@ class FileDriver:
         try:
             with self._run.stop.ends():
                 file = await self._run.api.file(self._run.item_id, self._file_id, fresh=self._file_id != self._seen)
-                self._seen = file.id
+                self._seen, self._unseen = file.id, False
                 if file.status != "created" or file.upload_url is None:
                     await self._take_as_completed()
                     return
@@ -235,7 +162,6 @@ class FileDriver:
                 ) from None
             await self._lose(outcome.reason)
             return
-        self._unseen = False
         if upload.status == "aborted":
             await self._lose("Figshare aborted the upload")
         elif upload.status == "completed":
@@ -247,7 +173,7 @@ class FileDriver:
             )
         else:
             # Before the server is believed: a changed source must not be mixed with what is there.
-            await self._open_source()
+            await self._content.source()
             if transfer.state in (State.INITIATED, State.COMPLETING):
                 self._take_parts(upload, file.upload_url)
 
@@ -257,7 +183,7 @@ class FileDriver:
 
     def _take_parts(self, upload: Upload, upload_url: str) -> None:
         transfer = self._transfer
-        self._upload, self._upload_url = upload, upload_url
+        self._upload, self._upload_url, self._content.parts = upload, upload_url, upload.parts
         done = [part for part in upload.parts if part.complete]
         for part in upload.parts:
             if not part.complete and transfer.parts.xxh3(part.no) is not None:
@@ -282,9 +208,9 @@ class FileDriver:
     async def _send(self) -> None:
         if self._upload is None:
             raise RuntimeError("parts are sent only after the server was asked for them")
-        digest = await self._start_digest(paced=True)
-        source = await self._open_source()
-        if self._doubtful:
+        digest = await self._content.digest(paced=True)
+        source = await self._content.source()
+        if self._content.doubtful:
             # Before anything is added to what an earlier run sent of what may have been another version.
             with self._run.stop.ends():
                 await digest.compared()
@@ -336,7 +262,7 @@ class FileDriver:
         await self._run.commit(ev.UploadLost(self._transfer.index))
 
     def _tell_restart(self, reason: str) -> None:
-        self._upload = None
+        self._upload, self._content.parts = None, ()
         self._meter.restart()
         self._run.notify(no.FileRestarted(self._transfer.path, reason))
 
@@ -350,7 +276,7 @@ class FileDriver:
 
     async def _complete(self) -> None:
         transfer = self._transfer
-        await self._source_md5()
+        await self._content.md5()
         await self._run.commit(ev.CompleteIntended(transfer.index))
         try:
             await self._run.api.complete(self._run.item_id, self._file_id)
@@ -371,7 +297,7 @@ class FileDriver:
         transfer, run = self._transfer, self._run
         run.notify(no.FileSent(transfer.path, self._file_id))
         self._meter.waiting = True
-        local = transfer.md5 or await self._source_md5()
+        local = transfer.md5 or await self._content.md5()
         try:
             remote = await self._remote_md5()
         except FileGone as outcome:
@@ -389,7 +315,7 @@ class FileDriver:
                 path=transfer.path,
             )
         self._tell_restart(f"Figshare's MD5 is {remote or 'wrong'}, the source's is {local}")
-        self._digest, self._md5, self._hashed = None, None, anyio.Event()
+        self._content.forget_md5()
         await run.commit(ev.Mismatched(transfer.index, local, remote))
 
     async def _remote_md5(self) -> str:

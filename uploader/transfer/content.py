@@ -1,0 +1,112 @@
+"""The content of one transfer in one run: its source, its MD5, and the certainty that both are of one version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from uploader.errors import SourceChanged, SourceMissing
+from uploader.figshare.wire import Part
+from uploader.transfer import events as ev
+from uploader.transfer.digest import Digest, Recorded
+from uploader.transfer.finished import check_source, looks_as_recorded, source_replaced
+from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.run import JobRun
+from uploader.transfer.source import PUT_BACK, Source, shown
+
+
+class Content:
+    """Opened when it is first needed; `close` when no task uses it any more."""
+
+    def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
+        """The digest runs as one of `tasks`."""
+        self.parts: Sequence[Part] = ()
+        """The upload's parts, once they are known: those with a recorded hash are compared with the source."""
+        self.doubtful = False
+        """True when the source may be another version than the one that parts were sent of."""
+        self.known_md5: str | None = None
+        """The MD5, once it has been computed in this run."""
+        self._run = run
+        self._transfer = transfer
+        self._tasks = tasks
+        self._source: Source | None = None
+        self._digest: Digest | None = None
+        self._hashed = anyio.Event()
+
+    def close(self) -> None:
+        """Let go of the source."""
+        if self._source is not None:
+            self._source.close()
+
+    def forget_md5(self) -> None:
+        """Compute it anew when it is next asked for."""
+        self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
+
+    async def source(self) -> Source:
+        """The open source. Raises SourceChanged, SourceMissing, SourceUnreadable."""
+        if self._source is None:
+            try:
+                self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            except SourceMissing as error:
+                error.hint = PUT_BACK
+                raise
+            await self._compare_with_plan(self._source)
+        return self._source
+
+    async def check_at_end(self) -> None:
+        """Raise SourceChanged when the source is no longer what was verified."""
+        await check_source(self._transfer, self._source.snapshot if self._source is not None else None)
+
+    async def digest(self, *, paced: bool) -> Digest:
+        """The digest, which is started if it was not yet; `paced`: beside the sending, not ahead of it."""
+        if self._digest is None:
+            source = await self.source()
+            self._digest = Digest(source, recorded=self._recorded(), paced=paced)
+            self._tasks.start_soon(self._hash, self._digest)
+        return self._digest
+
+    async def md5(self) -> str:
+        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last."""
+        digest = await self.digest(paced=False)
+        digest.all_sent()
+        with self._run.stop.ends():
+            await self._hashed.wait()
+        source = await self.source()
+        while await anyio.to_thread.run_sync(source.drifted):
+            # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
+            source.close()
+            self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            with self._run.stop.ends():
+                again = await Digest(source, recorded=self._recorded(), paced=False).run()
+            if again != self.known_md5:
+                raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
+        if self.known_md5 is None:
+            raise RuntimeError("the digest ended without a result")
+        return self.known_md5
+
+    async def _compare_with_plan(self, source: Source) -> None:
+        """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
+        transfer, now = self._transfer, source.snapshot
+        if looks_as_recorded(transfer, now):
+            return
+        self.doubtful = True
+        if transfer.file_id is None and transfer.state is State.PLANNED:
+            await self._run.commit(source_replaced(transfer, now))
+        elif now.size != transfer.size:
+            raise SourceChanged(
+                f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
+                path=transfer.path,
+            )
+        # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.
+
+    async def _hash(self, digest: Digest) -> None:
+        self.known_md5 = await digest.run()
+        self._run.record(ev.SourceHashed(self._transfer.index, self.known_md5))
+        self._hashed.set()
+
+    def _recorded(self) -> list[Recorded]:
+        sums = ((part, self._transfer.parts.xxh3(part.no)) for part in self.parts)
+        return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
