@@ -321,6 +321,29 @@ def test_one_of_several_changes_and_the_others_are_done(story: Story) -> None:
     assert len(story.held) == 2
 
 
+def test_a_change_after_its_md5_was_announced_does_not_leave_a_file_that_figshare_refuses(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    # The checksum is there before the check that fails.
+    slow = "--md5-delay 0 --checking-delay 0.5 --success-delay 0 --moving-delay 0 --control"
+    story = Story(bare_figup, start_sandbox("--part-size", "1MiB", *slow.split()))
+    add_faults(story.sandbox, "get-upload=hang,seconds=20")
+    run = story.start("--hash-first")
+    job = run.wait_for_event("job")["job"]
+    deadline = time.monotonic() + 20
+    while '{"e":"init",' not in (story.figup.state_dir / "jobs" / job / "journal").read_text("utf-8"):
+        assert time.monotonic() < deadline
+    run.kill()
+    drop_faults(story.sandbox)
+    change_unseen(story.path)
+    story.run().expect(0)
+    deadline = time.monotonic() + 20
+    while story.held[0]["status"] == "ic_checking":
+        assert time.monotonic() < deadline
+    story.check()
+    assert story.held[0]["status"] == "available"
+
+
 def test_a_run_that_is_stopped_before_it_looked_at_the_new_version_does_not_say_0(story: Story) -> None:
     story.run().expect(0)
     replace(story.path)

@@ -299,7 +299,7 @@ class FileDriver:
         self._meter.waiting = True
         local = transfer.md5 or await self._content.md5()
         try:
-            remote = await self._remote_md5()
+            remote = await self._remote_md5(local)
         except FileGone as outcome:
             await self._lose(outcome.reason)
             return
@@ -314,20 +314,25 @@ class FileDriver:
                 hint="Check this machine's disk and memory; run the same command again to try once more.",
                 path=transfer.path,
             )
-        self._tell_restart(f"Figshare's MD5 is {remote or 'wrong'}, the source's is {local}")
+        self._tell_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
         self._content.forget_md5()
         await run.commit(ev.Mismatched(transfer.index, local, remote))
 
-    async def _remote_md5(self) -> str:
-        """Figshare's MD5; "" when its integrity check failed without one. Raises Md5Pending, FileGone."""
+    async def _remote_md5(self, local: str) -> str:
+        """Figshare's MD5; "" when its integrity check fails without one that differs. Raises Md5Pending, FileGone.
+
+        It fails also where an earlier run announced another MD5 (`hash_first`), of a source that has changed since.
+        """
         run = self._run
         deadline = run.runtime.monotonic() + run.options.verify_timeout
         pause = _FIRST_POLL
         while True:
             with run.stop.ends():
                 file = await run.api.file(run.item_id, self._file_id)
+                failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
                 if file.computed_md5 is not None:
-                    return file.computed_md5.lower()
+                    remote = file.computed_md5.lower()
+                    return "" if failing and remote == local else remote
                 if file.status == "ic_failure":
                     return ""
                 if run.runtime.monotonic() + pause > deadline:
