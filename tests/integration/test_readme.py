@@ -53,7 +53,12 @@ def test_no_command_of_the_readme_is_unknown_to_these_tests() -> None:
     known = {"./scripts/demo", "./scripts/test", "./scripts/live-smoke"}
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
     commands = [line for line in lines if line not in known and not line.startswith(("python3 -m venv", "figup "))]
-    batch = ["status=$?", 'if [ $status -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi', "exit $status"]
+    batch = [
+        "trap : TERM    # so that this script outlives the signal that figup is sent, too",
+        "status=$?",
+        'if [ $status -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi',
+        "exit $status",
+    ]
     assert commands == batch
     for script in known:
         assert os.access(ROOT / script, os.X_OK)

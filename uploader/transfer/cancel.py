@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader.figshare.outcomes import FileGone
+from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.lookup import find_upload
@@ -46,7 +46,16 @@ async def _remove_unfinished(run: JobRun, file_id: int) -> bool:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return True
-    if file.status != "created":
+    if file.status != "created" or file.upload_url is None or await _is_complete(run, file.upload_url):
         return False
     await run.api.delete_file(run.item_id, file_id)
     return True
+
+
+async def _is_complete(run: JobRun, upload_url: str) -> bool:
+    """True when the upload was completed, which the file's status may not show yet."""
+    try:
+        upload = await run.api.upload(upload_url)
+    except UploadGone:
+        return False
+    return upload.status == "completed"

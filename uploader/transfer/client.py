@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import os
@@ -253,6 +254,14 @@ class Client:
             notify(no.Retrying(reason, delay))
 
 
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def upload(
     paths: Paths,
     *,
@@ -269,6 +278,8 @@ def upload(
 
     Not to be called where an event loop runs. Raises as `Client` and `Client.upload` do.
     """
+    if _loop_runs():
+        raise UsageError("an event loop runs here already", hint="Use: async with uploader.Client() as client: ...")
     client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options)
 
     async def main() -> Report:

@@ -107,8 +107,10 @@ class Engine:
         except Stopped:
             pass
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._run.journal.commit()
+            # Not into a journal that another machine goes on with: two chains of checksums would damage it.
+            if not self._lock.lost:
+                with anyio.CancelScope(shield=True):
+                    await self._run.journal.commit()
         if self._run.stop.asked and len(self._led) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 

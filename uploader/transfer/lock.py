@@ -9,6 +9,7 @@ lease of a different machine watches the lease, and takes it over only when it h
 from __future__ import annotations
 
 import fcntl
+import logging
 import math
 import os
 import secrets
@@ -21,8 +22,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.errors import JobBusy
+from uploader.errors import FigupError, JobBusy
 from uploader.transfer.disk import FILE_MODE, Disk, state_errors
+
+log = logging.getLogger("uploader.transfer.lock")
 
 BEAT = 5.0
 """Seconds between two beats of a lease."""
@@ -80,8 +83,12 @@ class JobLock:
     async def release(self) -> None:
         """Give the lock back. Never raises."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._remove_lease)
-            self._drop_kernel_lock()
+            try:
+                await anyio.to_thread.run_sync(self._remove_lease)
+            except (FigupError, OSError) as error:
+                log.warning("the lease of a job stays behind: %s", error)
+            finally:
+                self._drop_kernel_lock()
 
     async def keep(self) -> None:
         """Beat until cancelled. Returns, with `lost` set, when another machine has taken the lease."""

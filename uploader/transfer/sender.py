@@ -24,10 +24,8 @@ from uploader.transfer.run import JobRun
 from uploader.transfer.source import Source, shown
 from uploader.transfer.stop import Stopped
 
-READ = 1 << 20
-"""Bytes read from the source at a time; one part under way holds no more than this."""
 CHUNK = 256 << 10
-"""Bytes handed to the connection at a time."""
+"""Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
 _SETTLE_LIMIT = 5.0
 
 
@@ -110,13 +108,11 @@ class PartReader:
         digest = self._sending.digest
         while offset < end:
             await digest.room(offset)
-            block = await anyio.to_thread.run_sync(self._read, offset, min(READ, end - offset))
+            block = await anyio.to_thread.run_sync(self._read, offset, min(CHUNK, end - offset))
             offset += len(block)
             digest.sending(offset)
-            for start in range(0, len(block), CHUNK):
-                chunk = block[start : start + CHUNK]
-                await self._bucket.acquire(len(chunk))
-                yield chunk
+            await self._bucket.acquire(len(block))
+            yield block
         self.xxh3 = self._hasher.intdigest()
 
     def _read(self, offset: int, length: int) -> memoryview:
