@@ -184,3 +184,15 @@ def test_a_finished_job_is_not_cancelled(parts: Sandbox, bare_figup: Figup) -> N
     done = bare_figup.run("cancel", job, "--json").expect(2)
     assert [event["event"] for event in done.events] == ["error", "summary"]
     check_exactly_once(parts, path)
+
+
+def test_cancel_keeps_a_file_that_figshare_holds_completely_though_it_does_not_show_it_yet(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    sandbox = start_sandbox("--created-delay", "3600", "--md5-delay", "never")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    source = tmp_path / "whole.bin"
+    source.write_bytes(b"x" * 5000)
+    sent = bare_figup.run("upload", str(source), "--json", "--verify-timeout", "1s").expect(7)
+    bare_figup.run("cancel", sent.summary["job"]).expect(0)
+    assert sandbox.requests(kind="delete-file") == []

@@ -16,6 +16,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     """
     removed: list[int] = []
     kept: list[int] = []
+    complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
     await run.api.account()
     await run.commit(ev.Resumed(run.api.server_now().isoformat()))
     for transfer in run.state.transfers:
@@ -26,7 +27,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             await _adopt(run, transfer)
         await run.commit(ev.Cancelled(transfer.index))
         for file_id in (*transfer.remnants, *transfer.superseded):
-            if await _remove_unfinished(run, file_id):
+            if file_id not in complete and await _remove_unfinished(run, file_id):
                 removed.append(file_id)
             else:
                 kept.append(file_id)
