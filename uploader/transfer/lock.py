@@ -68,6 +68,7 @@ class JobLock:
         self.lost = False
         """True when another machine took the lease although we were alive: the run has to stop."""
         self._machine = machine
+        self._kernel_decides = True
         self._lease: Lease
 
     async def acquire(self) -> None:
@@ -76,6 +77,8 @@ class JobLock:
             await anyio.to_thread.run_sync(self._take_kernel_lock)
             await self._await_stillness()
             await anyio.to_thread.run_sync(self._write_lease)
+            if not self._kernel_decides:
+                await self._see_that_it_is_ours()
         except BaseException:
             self._drop_kernel_lock()
             raise
@@ -103,7 +106,7 @@ class JobLock:
 
     async def _await_stillness(self) -> None:
         seen = await anyio.to_thread.run_sync(self._read_lease)
-        if seen is None or seen.machine == self._lease.machine:
+        if seen is None or (self._kernel_decides and seen.machine == self._lease.machine):
             return
         waited = 0.0
         while waited < STILL_BEATS * self._beat:
@@ -114,6 +117,13 @@ class JobLock:
                 return
             if now != seen:
                 raise JobBusy(f"another process works on this job: {now.holder()}")
+
+    async def _see_that_it_is_ours(self) -> None:
+        """Where several began at the same moment, the last lease that was written counts."""
+        await anyio.sleep(self._beat / 5)
+        current = await anyio.to_thread.run_sync(self._read_lease)
+        if current is not None and current.nonce != self._lease.nonce:
+            raise JobBusy(f"another process works on this job: {current.holder()}")
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(
@@ -134,6 +144,7 @@ class JobLock:
             raise JobBusy(f"another process works on this job: {who}") from None
         except OSError:
             # The file system has no locks at all: the lease alone decides.
+            self._kernel_decides = False
             return
         if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
             self._drop_kernel_lock()

@@ -113,3 +113,27 @@ async def test_rubbish_in_the_lease_is_no_holder(tmp_path: Path) -> None:
     mine = lock_of(tmp_path)
     await mine.acquire()
     await mine.release()
+
+
+async def test_without_any_locks_one_of_those_that_begin_together_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(fd: int, how: int) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    locks = [lock_of(tmp_path, machine) for machine in ("one", "one", "two")]
+    held: list[JobLock] = []
+
+    async def begin(lock: JobLock) -> None:
+        try:
+            await lock.acquire()
+        except JobBusy:
+            return
+        held.append(lock)
+
+    async with anyio.create_task_group() as tasks:
+        for lock in locks:
+            tasks.start_soon(begin, lock)
+    assert len(held) == 1
+    await held[0].release()
