@@ -177,7 +177,7 @@ async def _upload(order: Order) -> int:
         stall_timeout=order.patience,
         visibility_timeout=1.0,
     )
-    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.patience)
+    options = Options(connections=1, settle_timeout=1.0, verify_timeout=6 * order.patience)
     target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     async with session:

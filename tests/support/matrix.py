@@ -92,7 +92,7 @@ ANYWHERE = {
     "hang before the answer": "hang,seconds=60",
     "hang in the answer": "hang-mid-answer,seconds=60",
     "nothing is read": "stall,seconds=60",
-    "trickle": "trickle,seconds=0.001",
+    "trickle": "trickle,seconds=0.0002",
     "token revoked": "revoke-token",
 }
 ONLY = {
