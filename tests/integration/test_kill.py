@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, many times over: always one item, one file, equal MD5s, and no part sent twice."""
+"""SIGKILL at random moments, and two jobs at once: always one item, one file, equal MD5s, and no part sent twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup
-from tests.support.invariants import check_exactly_once, check_token_stayed_home
+from tests.support.invariants import check_exactly_once, check_token_stayed_home, files, md5_of
 from tests.support.sandbox import Sandbox
 
 KILLS = 12
@@ -55,3 +55,23 @@ def test_both_sides_killed_at_once(bare_figup: Figup, start_sandbox: Callable[..
     result = bare_figup.run("upload", str(source), "--json").expect(0)
     assert result.summary["files"][0]["parts_found"] >= 1
     check_exactly_once(sandbox, source)
+
+
+def test_two_jobs_of_one_title_never_share_an_item(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+    # The first job has no good answer, and looks for its item while the second one's is there and on no record yet.
+    sandbox = start_sandbox("--fault", "create-item=503", "--fault", "get-item=hang,seconds=3")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    sources = [bare_figup.cwd / name / "data.bin" for name in ("one", "two")]
+    for source in sources:
+        source.parent.mkdir()
+        source.write_bytes(os.urandom(1000))
+    first = bare_figup.start("upload", str(sources[0]), "--json", "--settle-timeout", "1")
+    deadline = time.monotonic() + 20
+    while not sandbox.requests(kind="create-item"):
+        assert time.monotonic() < deadline
+    second = bare_figup.start("upload", str(sources[1]), "--json", "--settle-timeout", "1")
+    summaries = [run.wait().expect(0).summary for run in (first, second)]
+    assert len({summary["item_id"] for summary in summaries}) == 2
+    for source, summary in zip(sources, summaries, strict=True):
+        (file,) = files(sandbox, summary["item_id"])
+        assert file["computed_md5"] == md5_of(source)

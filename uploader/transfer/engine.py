@@ -42,6 +42,7 @@ from uploader.transfer.run import JobRun
 from uploader.transfer.sender import CHUNK, PartSender, Sending
 from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
+from uploader.transfer.turns import turn_to_create
 
 ACTIVE_FILES = 8
 """Files that are led through their life at the same time; their parts share the connections."""
@@ -167,20 +168,29 @@ class Engine:
         if plan is None:
             raise RuntimeError("a job without a plan")
         created = False
-        backoff = run.new_backoff()
-        while state.item_state is not ItemState.READY:
+        if state.item_state is not ItemState.READY:
             if plan.item is not None:
                 await self._item_known(plan.item, found=True)
-            elif state.item_state is ItemState.INTENDED:
+            else:
+                async with turn_to_create(run, plan.endpoint, plan.title or ""):
+                    created = await self._find_or_create_item(plan.title or "")
+        if state.item_id is not None:
+            run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
+        return created
+
+    async def _find_or_create_item(self, title: str) -> bool:
+        run = self._run
+        created = False
+        backoff = run.new_backoff()
+        while run.state.item_state is not ItemState.READY:
+            if run.state.item_state is ItemState.INTENDED:
                 found = await find_item(run)
                 if found is None:
                     await run.commit(ev.ItemNotCreated())
                 else:
                     await self._item_known(found, found=True)
             else:
-                created = await self._create_item(plan.title or "", backoff)
-        if state.item_id is not None:
-            run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
+                created = await self._create_item(title, backoff)
         return created
 
     async def _create_item(self, title: str, backoff: Backoff) -> bool:
