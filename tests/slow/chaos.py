@@ -105,9 +105,9 @@ class Chaos:
             yield self.sandbox
 
     def _args(self) -> list[str]:
-        plan, hidden = self._choice.choice(PLANS), self._choice.choice(["0", "0", "2"])
+        plan, hidden = self._choice.choice(PLANS), self._choice.choice(["0", "0", "0.3"])
         rate = self._choice.choice(["0", "0", "700KiB"])
-        return ["--part-plan", plan, "--hidden-gets", hidden, "--connection-rate", rate, *_SHORT.split()]
+        return ["--part-plan", plan, "--hidden-for", hidden, "--connection-rate", rate, *_SHORT.split()]
 
     def _disturb(self) -> None:
         try:
