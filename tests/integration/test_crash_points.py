@@ -73,7 +73,8 @@ def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox:
         if how == "full":
             assert first.error.startswith("state-full: ") or first.exit_status == 0, (story.title, first.error)
         else:
-            assert first.signal == 9, (story.title, first.error)
+            # A point that only the passing of time brings about, as a regular commit, may come once and not again.
+            assert first.signal == 9 or len(first.points) < point, (story.title, first.error)
         again = story.run()
         assert (again.exit_status, again.error) == (0, ""), story.title
         story.check()

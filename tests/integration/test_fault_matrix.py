@@ -31,6 +31,7 @@ def test_a_passing_fault_that_strikes_once_is_always_ridden_out() -> None:
         "408", "425", "429", "429, Retry-After 1", "429, Retry-After a date", "500", "500, HTML", "502", "503",
         "503, Retry-After 1", "504", "reset before reading", "reset in mid-body", "done, answer lost",
         "done, answer cut", "hang before the answer", "hang in the answer", "nothing is read", "trickle",
+        "invisible for a second", "locked for a while", "upload aborted", "upload lost",
     ]  # fmt: skip
     for (request, fault, how), outcome in matrix.expected().items():
         if how == "once" and fault in passing:

@@ -47,9 +47,13 @@ class Order(msgspec.Struct):
     point: int = 0
     how: str = "kill"
     item: int | None = None
-    retry_timeout: float = 20.0
-    patience: float = 5.0
-    """Seconds for a silent answer, a stalled part, and a checksum that does not come."""
+    retry_timeout: float = 60.0
+    patience: float = 30.0
+    """Seconds for a silent answer and a stalled part."""
+    visibility: float = 30.0
+    """Seconds for a new file that is not there yet."""
+    checksum: float = 60.0
+    """Seconds for a checksum that does not come."""
 
 
 class Outcome(msgspec.Struct):
@@ -175,9 +179,9 @@ async def _upload(order: Order) -> int:
         retry=RetryPolicy(first_delay=0.1, elapsed_cap=order.retry_timeout),
         answer_timeout=order.patience,
         stall_timeout=order.patience,
-        visibility_timeout=1.0,
+        visibility_timeout=order.visibility,
     )
-    options = Options(connections=1, settle_timeout=1.0, verify_timeout=6 * order.patience)
+    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.checksum)
     target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     async with session:

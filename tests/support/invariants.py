@@ -17,7 +17,7 @@ def ask(sandbox: Sandbox, path: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"token {sandbox.token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{sandbox.url}{path}", data, headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

@@ -19,7 +19,7 @@ from uploader.errors import (
 )
 from uploader.figshare import addresses, wire
 from uploader.figshare.outcomes import PartLocked
-from uploader.figshare.retry import is_passing_status, parse_retry_after
+from uploader.figshare.retry import is_passing_status, parse_http_date, parse_retry_after
 from uploader.figshare.transport import Answer, ExchangeFailed
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ def is_firewall(answer: Answer) -> bool:
 def passing_problem(answer: Answer, peer: Peer, now: datetime) -> Problem:
     """A passing status as a problem; `now` is the server's clock."""
     words = wire.server_words(answer.body)
-    wait = parse_retry_after(answer.headers.get("Retry-After"), now)
+    wait = _asked_wait(answer, now)
     refused_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
     return Problem(
         said(answer, peer),
@@ -110,6 +110,15 @@ def passing_problem(answer: Answer, peer: Peer, now: datetime) -> Problem:
         retry_after=wait,
         slow_down=answer.status in (429, 503),
     )
+
+
+def _asked_wait(answer: Answer, now: datetime) -> float | None:
+    """Seconds that Retry-After asks for; a date in it is seen from the Date of the same answer, else from `now`.
+
+    Both of them count whole seconds of one clock, which that of the API need not be.
+    """
+    headers = answer.headers
+    return parse_retry_after(headers.get("Retry-After"), parse_http_date(headers.get("Date")) or now)
 
 
 def said(answer: Answer, peer: Peer) -> str:
@@ -147,7 +156,7 @@ def _turned_away(answer: Answer, peer: Peer, now: datetime) -> Problem:
     words = f"a firewall in front of Figshare ({peer.host}) turned the request away"
     if not peer.met:
         raise ServerFailing(words, hint=_FIREWALL_HINT)
-    wait = parse_retry_after(answer.headers.get("Retry-After"), now)
+    wait = _asked_wait(answer, now)
     return Problem(words, no_effect=True, retry_after=wait, slow_down=True)
 
 

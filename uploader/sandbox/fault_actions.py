@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ import anyio
 from aiohttp import web
 
 from uploader.sandbox import files_db
-from uploader.sandbox.connection import gone, hold, reset
+from uploader.sandbox.connection import drop, gone, hold, reset
 from uploader.sandbox.context import Context
 from uploader.sandbox.faults import Fault, Stage
 from uploader.sandbox.receive import BodyBroken
@@ -96,7 +97,9 @@ async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.Stre
     after = fault.options.get("retry-after")
     if after is not None:
         kind, _, seconds = after.rpartition(":")
-        headers["Retry-After"] = formatdate(time.time() + int(seconds), usegmt=True) if kind else seconds
+        # A date has whole seconds: rounded up, so that whoever waits for it has waited long enough.
+        date = formatdate(math.ceil(time.time()) + int(seconds), usegmt=True)
+        headers["Retry-After"] = date if kind else seconds
     form = fault.options.get("body", "json")
     if form == "empty":
         return web.Response(status=status, headers=headers)
@@ -154,6 +157,9 @@ async def _lost_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.
 
 async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     await hold(request, fault.seconds)
+    if gone(request):
+        request[RECORD].outcome = "aborted"
+        return drop(request)
     return await proceed()
 
 

@@ -150,9 +150,11 @@ class PartSender:
             part = await self._unlocked(sending, part, backoff)
         while not part.complete:
             reader = PartReader(sending, part, self._bucket)
+            refused = False
             try:
                 await self._attempt(sending, part, reader)
             except PartLocked as outcome:
+                refused = True
                 await self._wait(sending, part, backoff, PartNotTaken(outcome.reason))
             except PartNotTaken as outcome:
                 if not outcome.passing:
@@ -170,6 +172,8 @@ class PartSender:
             if part.complete:
                 self._took(sending, part, reader.xxh3)
                 return
+            if refused:
+                await self._see_that_it_lives(sending)
         self._took(sending, part, None)
 
     async def _attempt(self, sending: Sending, part: Part, reader: PartReader) -> None:
@@ -197,6 +201,12 @@ class PartSender:
             if part.complete or not part.locked:
                 return part
             await self._wait(sending, part, backoff, PartNotTaken("its lock is still held"))
+
+    async def _see_that_it_lives(self, sending: Sending) -> None:
+        """Raise UploadGone where the upload was aborted: its parts are refused as locked ones are, and bear no lock."""
+        upload = await self._run.api.upload(sending.upload_url)
+        if upload.status == "aborted":
+            raise UploadGone("Figshare aborted the upload")
 
     async def _wait(self, sending: Sending, part: Part, backoff: Backoff, outcome: PartNotTaken) -> None:
         reason = f"{self._named(sending, part)}: {outcome.reason}"
