@@ -7,7 +7,7 @@ import re
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from uploader.errors import InsecureEndpoint, ProtocolViolation, UsageError
-from uploader.figshare.wire import MAX_ID
+from uploader.figshare.loose import MAX_ID
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 

@@ -8,7 +8,8 @@ import msgspec
 
 from uploader.errors import ProtocolViolation
 from uploader.figshare import wire
-from uploader.figshare.wire import MAX_ID, Part, Upload
+from uploader.figshare.loose import MAX_ID
+from uploader.figshare.wire import Part, Upload
 
 MAX_PARTS = 200_000
 """Of one upload. Figshare hands parts on to S3, which takes 10,000; each costs memory, and a server may be broken."""

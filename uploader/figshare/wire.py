@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from uploader.errors import ProtocolViolation
-
-MAX_ID = 2**63 - 1
-_LONGEST_TEXT = 64 * 1024
+from uploader.figshare import loose
+from uploader.figshare.loose import MAX_ID
 
 T = TypeVar("T")
 
@@ -112,41 +111,41 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_account(body: bytes) -> Account:
-    row = _mapping(decode(body), "the account")
+    row = loose.mapping(decode(body), "the account")
     return Account(
-        id=_id(row, "id", "the account"),
-        email=_text(row, "email"),
-        first_name=_text(row, "first_name"),
-        last_name=_text(row, "last_name"),
-        quota=_count(row, "quota"),
-        used_quota=_count(row, "used_quota"),
-        maximum_file_size=_count(row, "maximum_file_size") or None,
+        id=loose.id_of(row, "id", "the account"),
+        email=loose.text(row, "email"),
+        first_name=loose.text(row, "first_name"),
+        last_name=loose.text(row, "last_name"),
+        quota=loose.count(row, "quota"),
+        used_quota=loose.count(row, "used_quota"),
+        maximum_file_size=loose.count(row, "maximum_file_size") or None,
     )
 
 
 def parse_item(body: bytes) -> Item:
-    row = _mapping(decode(body), "the item")
+    row = loose.mapping(decode(body), "the item")
     pages = ("url_private_html", "figshare_url", "url_public_html")
     return Item(
-        id=_id(row, "id", "the item"),
-        title=_text(row, "title"),
-        status=_text(row, "status"),
-        is_public=_flag(row, "is_public"),
-        url=next((page for key in pages if (page := _page(row, key))), ""),
-        created=_moment(row, "created_date"),
+        id=loose.id_of(row, "id", "the item"),
+        title=loose.text(row, "title"),
+        status=loose.text(row, "status"),
+        is_public=loose.flag(row, "is_public"),
+        url=next((page for key in pages if (page := loose.page(row, key))), ""),
+        created=loose.moment(row, "created_date"),
     )
 
 
 def parse_item_rows(body: bytes) -> list[ItemRow]:
-    return _rows(body, "the list of items", _item_row)
+    return rows(body, "the list of items", _item_row)
 
 
 def parse_file(body: bytes) -> File:
-    return _file(_mapping(decode(body), "the file"))
+    return _file(loose.mapping(decode(body), "the file"))
 
 
 def parse_files(body: bytes) -> list[File]:
-    return _rows(body, "the list of files", _file)
+    return rows(body, "the list of files", _file)
 
 
 def parse_entity_id(body: bytes) -> tuple[int | None, str]:
@@ -160,8 +159,8 @@ def parse_entity_id(body: bytes) -> tuple[int | None, str]:
         return None, ""
     if not isinstance(value, Mapping):
         return None, ""
-    found = _whole(value.get("entity_id"))
-    return (found if found is not None and 1 <= found <= MAX_ID else None), _text(value, "location")
+    found = loose.whole(value.get("entity_id"))
+    return (found if found is not None and 1 <= found <= MAX_ID else None), loose.text(value, "location")
 
 
 def server_words(body: bytes) -> str:
@@ -176,7 +175,7 @@ def server_words(body: bytes) -> str:
         return ""
     if isinstance(value, Mapping):
         for key in ("message", "error_description", "error", "code"):
-            lines = _text(value, key).strip().splitlines()
+            lines = loose.text(value, key).strip().splitlines()
             words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
             if words:
                 return _without_secrets(words)[:300]
@@ -200,94 +199,30 @@ def decode(body: bytes) -> Any:
 
 def _item_row(row: Mapping[str, Any]) -> ItemRow:
     return ItemRow(
-        id=_id(row, "id", "an item of the list"),
-        title=_text(row, "title"),
-        created=_moment(row, "created_date"),
-        published=bool(_text(row, "published_date")),
+        id=loose.id_of(row, "id", "an item of the list"),
+        title=loose.text(row, "title"),
+        created=loose.moment(row, "created_date"),
+        published=bool(loose.text(row, "published_date")),
     )
 
 
 def _file(row: Mapping[str, Any]) -> File:
     return File(
-        id=_id(row, "id", "a file"),
-        name=_text(row, "name"),
-        size=_count(row, "size") or 0,
-        status=_text(row, "status"),
-        upload_url=_text(row, "upload_url") or None,
-        computed_md5=_digest(row, "computed_md5"),
-        supplied_md5=_digest(row, "supplied_md5"),
-        is_link_only=_flag(row, "is_link_only"),
-        download_url=_text(row, "download_url"),
+        id=loose.id_of(row, "id", "a file"),
+        name=loose.text(row, "name"),
+        size=loose.count(row, "size") or 0,
+        status=loose.text(row, "status"),
+        upload_url=loose.text(row, "upload_url") or None,
+        computed_md5=loose.digest(row, "computed_md5"),
+        supplied_md5=loose.digest(row, "supplied_md5"),
+        is_link_only=loose.flag(row, "is_link_only"),
+        download_url=loose.text(row, "download_url"),
     )
 
 
-def _rows(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+def rows(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """The objects of a list, each as `read` makes it; `what` names the list."""
     value = decode(body)
     if not isinstance(value, list):
         raise ProtocolViolation(f"Figshare answered with something else than {what}")
-    return [read(_mapping(row, what)) for row in value]
-
-
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ProtocolViolation(f"Figshare answered with something else than {what}")
-    return value
-
-
-def _id(row: Mapping[str, Any], key: str, what: str) -> int:
-    found = _whole(row.get(key))
-    if found is None or not 1 <= found <= MAX_ID:
-        raise ProtocolViolation(f"Figshare told no usable id of {what}")
-    return found
-
-
-def _count(row: Mapping[str, Any], key: str) -> int | None:
-    """A number of bytes; None where it is absent or no size can be that."""
-    found = _whole(row.get(key))
-    return found if found is not None and 0 <= found <= MAX_ID else None
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
-        return int(value)
-    return None
-
-
-def _text(row: Mapping[str, Any], key: str) -> str:
-    """A text that any stream can print (no lone surrogates), "" for null, absent or something else."""
-    value = row.get(key)
-    if not isinstance(value, str):
-        return ""
-    return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
-
-
-def _page(row: Mapping[str, Any], key: str) -> str:
-    """An address that can be shown to a person as it is, "" for anything else: a line end in it would forge a line."""
-    text = _text(row, key)
-    return text if text.isprintable() and text.lower().startswith(("https://", "http://")) else ""
-
-
-def _flag(row: Mapping[str, Any], key: str) -> bool:
-    """Observed: flags come as booleans or, in older records, as 0 and 1."""
-    value = row.get(key)
-    return value is True or (isinstance(value, int) and value == 1)
-
-
-def _digest(row: Mapping[str, Any], key: str) -> str | None:
-    return _text(row, key).strip().lower() or None
-
-
-def _moment(row: Mapping[str, Any], key: str) -> datetime | None:
-    """Aware, UTC; a time without a zone is UTC."""
-    text = _text(row, key)
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return [read(loose.mapping(row, what)) for row in value]
