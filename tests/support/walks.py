@@ -31,6 +31,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
         ev.RemnantRemoved: ev.RemnantRemoved(file, number),
         ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
+        ev.Retried: ev.Retried(file),
         ev.Cancelled: ev.Cancelled(file),
         ev.Resumed: ev.Resumed(AT),
     }

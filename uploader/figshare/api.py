@@ -80,6 +80,11 @@ class Figshare:
         """API requests made so far, repeated ones included; parts do not count."""
         return self._calls.requests
 
+    @property
+    def at_leisure(self) -> bool:
+        """True when the request budget would let an API request go out at once, and none waits to."""
+        return self._calls.at_leisure
+
     def server_now(self) -> datetime:
         """The local clock corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()

@@ -37,7 +37,7 @@ class Calls:
         self._met = False
         self._clock = ServerClock(runtime)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
-        bucket = TokenBucket(settings.api_rate, settings.api_burst, runtime)
+        self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, runtime)
         raw_api = exchange_over(network, network.api, **times)
         # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
         self._budget = Budget(self._clock.noting(traced(authorized(raw_api, token, endpoint), runtime)), bucket)
@@ -59,6 +59,11 @@ class Calls:
     def requests(self) -> int:
         """API requests so far."""
         return self._budget.requests
+
+    @property
+    def at_leisure(self) -> bool:
+        """True when an API request could go out at once, and none waits to."""
+        return self._bucket.at_leisure
 
     def server_now(self) -> datetime:
         return self._clock.now()

@@ -40,6 +40,11 @@ class TokenBucket:
         self._refill()
         self._rate = checked
 
+    @property
+    def at_leisure(self) -> bool:
+        """True when a token could be had at once, and nobody waits for one."""
+        return not self._turn.locked() and self._missing(1) <= 0
+
     def pause(self, seconds: float) -> None:
         """Hand out nothing for `seconds` from now; a pause in force is only ever lengthened."""
         self._resume_at = max(self._resume_at, self._runtime.monotonic() + max(seconds, 0.0))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import anyio
 import anyio.to_thread
@@ -15,11 +16,21 @@ from uploader.transfer.digest import Digest, Recorded
 from uploader.transfer.finished import check_source, looks_as_recorded, source_replaced
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.run import JobRun
-from uploader.transfer.source import PUT_BACK, Source, shown
+from uploader.transfer.source import PUT_BACK, Snapshot, Source, look, shown
+
+
+@contextmanager
+def _missing_put_back() -> Iterator[None]:
+    """A source that is gone now was there when it was planned."""
+    try:
+        yield
+    except SourceMissing as error:
+        error.hint = PUT_BACK
+        raise
 
 
 class Content:
-    """Opened when it is first needed; `close` when no task uses it any more."""
+    """The source is opened when it is needed, and let go of with `rest`; `close` when no task uses it any more."""
 
     def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
         """The digest runs as one of `tasks`."""
@@ -33,32 +44,53 @@ class Content:
         self._transfer = transfer
         self._tasks = tasks
         self._source: Source | None = None
+        self._seen: Snapshot | None = None
+        """The state in which this run first opened the source."""
+        self._holds = False
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Let go of the source for good."""
+        self.rest()
+
+    def rest(self) -> None:
+        """Let go of the source until it is needed again; no digest may be under way."""
         if self._source is not None:
             self._source.close()
+            self._source = None
+        if self._holds:
+            self._holds = False
+            self._run.open_sources.release()
 
     def forget_md5(self) -> None:
         """Compute it anew when it is next asked for."""
         self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
 
-    async def source(self) -> Source:
-        """The open source. Raises SourceChanged, SourceMissing, SourceUnreadable."""
+    async def check(self) -> None:
+        """See that the source is there and what it was. Raises SourceChanged, SourceMissing, SourceUnreadable."""
         if self._source is None:
-            try:
+            with _missing_put_back():
+                now = await anyio.to_thread.run_sync(look, self._transfer.path)
+            await self._compare_with_plan(now)
+
+    async def source(self) -> Source:
+        """The open source. Raises as `check` does, and Stopped."""
+        if not self._holds:
+            with self._run.stop.ends():
+                await self._run.open_sources.acquire()
+                self._holds = True
+        if self._source is None:
+            with _missing_put_back():
                 self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
-            except SourceMissing as error:
-                error.hint = PUT_BACK
-                raise
-            await self._compare_with_plan(self._source)
+            await self._compare_with_plan(self._source.snapshot)
+            # Whatever happened to it while it was at rest is to be seen as a change.
+            self._seen = self._source.snapshot = self._seen or self._source.snapshot
         return self._source
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged when the source is no longer what was verified."""
-        await check_source(self._transfer, self._source.snapshot if self._source is not None else None)
+        await check_source(self._transfer, self._seen)
 
     async def digest(self, *, paced: bool) -> Digest:
         """The digest, which is started if it was not yet; `paced`: beside the sending, not ahead of it."""
@@ -70,6 +102,8 @@ class Content:
 
     async def md5(self) -> str:
         """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last."""
+        if self.known_md5 is not None and self._source is None:
+            return self.known_md5
         digest = await self.digest(paced=False)
         digest.all_sent()
         with self._run.stop.ends():
@@ -79,6 +113,7 @@ class Content:
             # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
             source.close()
             self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            self._seen = source.snapshot
             with self._run.stop.ends():
                 again = await Digest(source, recorded=self._recorded(), paced=False).run()
             if again != self.known_md5:
@@ -87,14 +122,16 @@ class Content:
             raise RuntimeError("the digest ended without a result")
         return self.known_md5
 
-    async def _compare_with_plan(self, source: Source) -> None:
+    async def _compare_with_plan(self, now: Snapshot) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
-        transfer, now = self._transfer, source.snapshot
+        transfer = self._transfer
         if looks_as_recorded(transfer, now):
             return
         self.doubtful = True
         if transfer.file_id is None and transfer.state is State.PLANNED:
+            before = transfer.size
             await self._run.commit(source_replaced(transfer, now))
+            self._run.meter.replaced(transfer, before)
         elif now.size != transfer.size:
             raise SourceChanged(
                 f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",

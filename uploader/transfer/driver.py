@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
 
 from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
-from uploader.figshare.wire import File, Part, Upload
+from uploader.figshare.wire import File, Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.content import Content
 from uploader.transfer.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.lookup import find_upload
+from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
-from uploader.transfer.sender import Sending
 from uploader.transfer.source import shown
 from uploader.transfer.stop import Stopped
 
@@ -30,12 +29,14 @@ class FileDriver:
     """One transfer in one run."""
 
     def __init__(
-        self, run: JobRun, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]], tasks: TaskGroup
+        self, run: JobRun, transfer: Transfer, queue: PartQueue, tasks: TaskGroup, on_sent: Callable[[Transfer], None]
     ) -> None:
+        """`on_sent` is told when no byte of the file waits to be sent any more."""
         self._run = run
         self._transfer = transfer
-        self._meter = run.meter.files[transfer.index]
+        self._meter = run.meter.file(transfer)
         self._queue = queue
+        self._on_sent = on_sent
         self._content = Content(run, transfer, tasks)
         self._upload: Upload | None = None
         self._upload_url = ""
@@ -63,7 +64,7 @@ class FileDriver:
 
         Raises Stopped, or a FigupError that concerns this file.
         """
-        self._meter.active = True
+        self._meter.begin()
         try:
             while (step := next_step(self._transfer)) is not Step.NOTHING:
                 if self._run.stop.asked:
@@ -72,7 +73,7 @@ class FileDriver:
             with self._run.stop.ends():
                 await self._content.check_at_end()
         finally:
-            self._meter.active = False
+            self._meter.end()
 
     def close(self) -> None:
         """Let go of the source; to be called when no task of this driver runs any more."""
@@ -81,18 +82,19 @@ class FileDriver:
     # --- initiate -------------------------------------------------------------------------------------------------
 
     async def _initiate(self) -> None:
-        source = await self._content.source()
+        await self._content.check()
         transfer = self._transfer
         if await self._already_there():
             return
         if self._run.options.hash_first:
             await self._content.md5()
-        others = {f.id for f in self._run.others[transfer.name]} | transfer.owned_ids()
+            self._content.rest()
+        others = {f.id for f in self._run.remote.others[transfer.name]} | transfer.owned_ids()
         at = self._run.api.server_now().isoformat()
         await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
         try:
             file_id = await self._run.api.initiate(
-                self._run.item_id, name=transfer.name, size=source.snapshot.size, md5=self._content.known_md5
+                self._run.item_id, name=transfer.name, size=transfer.size, md5=self._content.known_md5
             )
         except AmbiguousAnswer as outcome:
             reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
@@ -107,14 +109,16 @@ class FileDriver:
     async def _already_there(self) -> bool:
         """True when the item holds this very file already. Raises Conflict when it holds another of that name."""
         transfer = self._transfer
-        mine = transfer.owned_ids() | self._run.removed
-        for other in self._run.others[transfer.name]:
+        mine = transfer.owned_ids() | self._run.remote.removed
+        for other in self._run.remote.others[transfer.name]:
             if other.id in mine:
                 continue
             if other.size == transfer.size and other.computed_md5 is not None:
                 md5 = await self._content.md5()
+                self._content.rest()
                 if md5 == other.computed_md5:
                     await self._run.commit(ev.FoundIdentical(transfer.index, other.id, md5))
+                    self._meter.verified()
                     self._run.notify(no.FileVerified(transfer.path, other.id, md5))
                     return True
             raise self._conflict(other)
@@ -147,7 +151,8 @@ class FileDriver:
         transfer = self._transfer
         try:
             with self._run.stop.ends():
-                file = await self._run.api.file(self._run.item_id, self._file_id, fresh=self._file_id != self._seen)
+                fresh = self._file_id != self._seen
+                file = await self._run.remote.file(self._file_id, fresh=fresh, cargo=transfer.size)
                 self._seen, self._unseen = file.id, False
                 if file.status != "created" or file.upload_url is None:
                     await self._take_as_completed()
@@ -173,7 +178,7 @@ class FileDriver:
             )
         else:
             # Before the server is believed: a changed source must not be mixed with what is there.
-            await self._content.source()
+            await self._content.check()
             if transfer.state in (State.INITIATED, State.COMPLETING):
                 self._take_parts(upload, file.upload_url)
 
@@ -196,7 +201,7 @@ class FileDriver:
 
     def _begun(self, *, found: int, parts: int, total: int) -> None:
         transfer = self._transfer
-        self._meter.there = found
+        self._meter.found(found)
         if self._meter.inspected:
             return
         self._meter.inspected = True
@@ -214,9 +219,13 @@ class FileDriver:
             # Before anything is added to what an earlier run sent of what may have been another version.
             with self._run.stop.ends():
                 await digest.compared()
-        sending = Sending(self._transfer, self._meter, self._upload_url, source, digest)
+        # Parts with a lock on them come last: it may be gone by then.
+        missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
+        sending = Sending(self._transfer, self._meter, self._upload_url, source, digest, missing)
         try:
-            await self._feed(sending, self._upload)
+            self._queue.offer(sending)
+            with self._run.stop.ends():
+                await sending.settled()
         finally:
             await self._land(sending)
         if isinstance(sending.error, UploadGone):
@@ -225,28 +234,13 @@ class FileDriver:
             raise sending.error
         else:
             self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
-
-    async def _feed(self, sending: Sending, upload: Upload) -> None:
-        """Hand the missing parts to the workers, those with a lock on them last, and wait for them."""
-        missing = [part for part in upload.parts if not part.complete]
-        for part in sorted(missing, key=lambda p: p.locked):
-            if sending.given_up:
-                break
-            sending.expect()
-            try:
-                with self._run.stop.ends():
-                    await self._queue.send((sending, part))
-            except BaseException:
-                sending.landed()
-                raise
-        await sending.settled()
-        if self._run.stop.asked:
-            raise Stopped
+            self._on_sent(self._transfer)
 
     async def _land(self, sending: Sending) -> None:
         """End what is under way: at once, but after a wish to stop within the grace period, which the engine bounds."""
         try:
             if self._run.stop.asked:
+                sending.hold_back()
                 await sending.settled()
         finally:
             await sending.abandon()
@@ -269,7 +263,7 @@ class FileDriver:
     async def _remove_remnants(self) -> None:
         for file_id in tuple(self._transfer.remnants):
             await self._run.api.delete_file(self._run.item_id, file_id)
-            self._run.removed.add(file_id)
+            self._run.remote.removed.add(file_id)
             await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
 
     # --- complete and verify --------------------------------------------------------------------------------------
@@ -277,6 +271,8 @@ class FileDriver:
     async def _complete(self) -> None:
         transfer = self._transfer
         await self._content.md5()
+        self._content.rest()
+        self._on_sent(transfer)
         await self._run.commit(ev.CompleteIntended(transfer.index))
         try:
             await self._run.api.complete(self._run.item_id, self._file_id)
@@ -295,6 +291,7 @@ class FileDriver:
 
     async def _await_md5(self) -> None:
         transfer, run = self._transfer, self._run
+        self._on_sent(transfer)
         run.notify(no.FileSent(transfer.path, self._file_id))
         self._meter.waiting = True
         local = transfer.md5 or await self._content.md5()
@@ -305,6 +302,7 @@ class FileDriver:
             return
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))
+            self._meter.verified()
             run.notify(no.FileVerified(transfer.path, self._file_id, local))
             return
         self._mismatches += 1
@@ -328,7 +326,7 @@ class FileDriver:
         pause = _FIRST_POLL
         while True:
             with run.stop.ends():
-                file = await run.api.file(run.item_id, self._file_id)
+                file = await run.remote.file(self._file_id)
                 failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
                 if file.computed_md5 is not None:
                     remote = file.computed_md5.lower()

@@ -5,12 +5,11 @@ What is done to a file is the driver's business, what is done to a part the send
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectSendStream
 
 from uploader.errors import (
     FigupError,
@@ -23,13 +22,16 @@ from uploader.errors import (
     NoToken,
     PassingError,
     QuotaExceeded,
+    Refused,
+    SomeFilesFailed,
     SourceChanged,
+    SourceUnreadable,
     TokenRefused,
 )
 from uploader.figshare.limits import TokenBucket
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.retry import Backoff
-from uploader.figshare.wire import Account, Part
+from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.driver import FileDriver
@@ -38,14 +40,15 @@ from uploader.transfer.lifecycle import UNFINISHED, ItemState, State, Step, Tran
 from uploader.transfer.lock import JobLock
 from uploader.transfer.lookup import find_item
 from uploader.transfer.pace import CEILING, ConnectionPace
+from uploader.transfer.queue import PartQueue
+from uploader.transfer.remote import worth_a_survey
 from uploader.transfer.run import JobRun
-from uploader.transfer.sender import CHUNK, PartSender, Sending
+from uploader.transfer.schedule import Schedule
+from uploader.transfer.sender import CHUNK, PartSender
 from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
 from uploader.transfer.turns import turn_to_create
 
-ACTIVE_FILES = 8
-"""Files that are led through their life at the same time; their parts share the connections."""
 _RESTARTS = 3
 """How often, in one run, a source that changed is begun again where that was asked for."""
 _COMMIT_EVERY = 0.5
@@ -53,6 +56,8 @@ _TICK = 0.25
 _PACE_TICKS = 4
 _FOR_THE_JOB = (PassingError, TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy)
 """Errors that would meet every file of the job alike: they end the run."""
+_MAY_PASS = (PassingError, Refused, SourceUnreadable)
+"""Errors of single files after which they are tried once more at the end."""
 
 
 @contextmanager
@@ -90,6 +95,9 @@ class Engine:
         self._slots = anyio.CapacityLimiter(self._pace.limit)
         limit = run.options.limit_rate
         self._bucket = TokenBucket(limit, max(limit / 4 if limit else 0, CHUNK), run.runtime)
+        self._queue = PartQueue()
+        self._turn = anyio.Event()
+        """Set when another file may be taken up."""
         self._led: set[int] = set()
         """Files that were led to the end and whose sources were found unchanged there."""
         self.problems: dict[int, FigupError] = {}
@@ -117,16 +125,20 @@ class Engine:
 
     async def _work(self) -> None:
         await self._prepare()
-        send, receive = anyio.create_memory_object_stream[tuple[Sending, Part]](0)
         sender = PartSender(self._run, self._pace, self._bucket)
-        # Closed only after the last worker has ended: none of them must wait on a queue that is gone.
-        with receive, send:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(CEILING):
-                    tasks.start_soon(sender.work, receive, self._slots)
-                tasks.start_soon(self._tick)
-                await self._drive_all(send)
-                tasks.cancel_scope.cancel()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(CEILING):
+                tasks.start_soon(sender.work, self._queue, self._slots)
+            tasks.start_soon(self._run.remote.serve)
+            tasks.start_soon(self._tick)
+            await self._drive_all(self._run.state.transfers)
+            if again := self._worth_another_try():
+                for transfer in again:
+                    del self.problems[transfer.index]
+                    self._run.record(ev.Retried(transfer.index))
+                self._run.notify(no.Warned(f"trying {len(again)} of the files again that failed"))
+                await self._drive_all(again)
+            tasks.cancel_scope.cancel()
 
     # --- before the first byte ------------------------------------------------------------------------------------
 
@@ -138,9 +150,9 @@ class Engine:
             self._check_limits(account)
         created = await self._ensure_item()
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
-        if not created and (initiating or run.options.restart_changed):
+        if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
-                await self._list_item()
+                await run.remote.survey()
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
@@ -213,35 +225,38 @@ class Engine:
         item = await self._run.api.item(item_id)
         await self._run.commit(ev.ItemReady(item_id, item.url, found))
 
-    async def _list_item(self) -> None:
-        async for file in self._run.api.files(self._run.item_id):
-            self._run.others[file.name].append(file)
-
     # --- the files ------------------------------------------------------------------------------------------------
 
-    async def _drive_all(self, queue: MemoryObjectSendStream[tuple[Sending, Part]]) -> None:
-        todo = iter(self._run.state.transfers)
+    async def _drive_all(self, transfers: Iterable[Transfer]) -> None:
+        """Lead all of them as far as they go, many at the same time."""
+        schedule = Schedule(transfers)
         async with anyio.create_task_group() as tasks:
-            for _ in range(min(ACTIVE_FILES, len(self._run.state.transfers))):
-                tasks.start_soon(self._drive_in_turn, todo, queue)
+            while schedule.left and not self._run.stop.asked:
+                while (transfer := schedule.next()) is not None:
+                    tasks.start_soon(self._lead, transfer, schedule)
+                self._turn = anyio.Event()
+                await self._turn.wait()
 
-    async def _drive_in_turn(
-        self, todo: Iterator[Transfer], queue: MemoryObjectSendStream[tuple[Sending, Part]]
-    ) -> None:
-        for transfer in todo:
-            restarts = 0
-            while not self._run.stop.asked and await self._drive(transfer, queue, may_restart=restarts < _RESTARTS):
+    async def _lead(self, transfer: Transfer, schedule: Schedule) -> None:
+        def on_sent(sent: Transfer) -> None:
+            schedule.sent(sent)
+            self._turn.set()
+
+        restarts = 0
+        try:
+            while not self._run.stop.asked and await self._drive(transfer, on_sent, may_restart=restarts < _RESTARTS):
                 restarts += 1
+        finally:
+            schedule.over(transfer)
+            self._turn.set()
 
-    async def _drive(
-        self, transfer: Transfer, queue: MemoryObjectSendStream[tuple[Sending, Part]], *, may_restart: bool
-    ) -> bool:
+    async def _drive(self, transfer: Transfer, on_sent: Callable[[Transfer], None], *, may_restart: bool) -> bool:
         """Lead a transfer as far as it goes; True when its source changed and it has to be led from its start."""
         driver = None
         try:
             with single_error():
                 async with anyio.create_task_group() as tasks:
-                    driver = FileDriver(self._run, transfer, queue, tasks)
+                    driver = FileDriver(self._run, transfer, self._queue, tasks, on_sent)
                     await driver.drive()
                     self._led.add(transfer.index)
                     tasks.cancel_scope.cancel()
@@ -264,9 +279,11 @@ class Engine:
         except FigupError as error:
             await self._give_up_on(transfer, error)
             return False
-        self._run.meter.files[transfer.index].restart()
+        before = transfer.size
+        self._run.meter.file(transfer).restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
         await self._run.commit(source_replaced(transfer, now))
+        self._run.meter.replaced(transfer, before)
         return True
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
@@ -277,6 +294,22 @@ class Engine:
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
+        most = self._run.options.max_errors
+        if most is not None and len(self.problems) > most:
+            raise SomeFilesFailed(
+                f"{len(self.problems)} files failed, and at most {most} may (--max-errors); the rest was not tried"
+            )
+
+    def _worth_another_try(self) -> list[Transfer]:
+        """Files that failed beside others, for reasons that may be gone by now."""
+        if self._run.stop.asked or len(self._run.state.transfers) == 1:
+            return []
+        transfers = self._run.state.transfers
+        return [
+            transfers[index]
+            for index, problem in self.problems.items()
+            if isinstance(problem, _MAY_PASS) and transfers[index].state is State.FAILED
+        ]
 
     # --- beside them ----------------------------------------------------------------------------------------------
 

@@ -188,6 +188,10 @@ class Failed(FileEvent, frozen=True, tag="fail"):
     message: str
 
 
+class Retried(FileEvent, frozen=True, tag="again"):
+    """A transfer that failed in this run is tried once more, after the others."""
+
+
 class Cancelled(FileEvent, frozen=True, tag="cancel"):
     """The user gave up; the unfinished remote file is removed."""
 
@@ -216,5 +220,6 @@ AnyEvent: TypeAlias = (
     | SourceReplaced
     | RemnantRemoved
     | Failed
+    | Retried
     | Cancelled
 )

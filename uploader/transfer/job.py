@@ -25,6 +25,7 @@ from uploader.transfer.lock import JobLock
 from uploader.transfer.meter import FileMeter, Meter
 from uploader.transfer.options import Options
 from uploader.transfer.recovery import recover
+from uploader.transfer.remote import RemoteFiles
 from uploader.transfer.report import FileReport, Problem, Report
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stop
@@ -130,6 +131,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         stop=around.stop,
         runtime=around.runtime,
         meter=Meter(job.state.transfers),
+        remote=RemoteFiles(around.api, job.state, around.runtime),
     )
 
 
@@ -185,8 +187,7 @@ def make_report(
 ) -> Report:
     """What became of the job so far."""
     files = tuple(
-        _file_report(transfer, counted, problems.get(transfer.index))
-        for transfer, counted in zip(state.transfers, meter.files, strict=True)
+        _file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.transfers
     )
     return Report(
         job=job,

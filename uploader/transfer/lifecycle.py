@@ -81,43 +81,45 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.VERIFIED, S.FAILED, S.CANCELLED)},
     **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
     **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
+    (S.FAILED, ev.Retried): REENTRY,
     **{(state, ev.Resumed): REENTRY for state in State},
 }
 """(state, what happened) → the state after it. A pair that is not here cannot happen."""
 
 
+_NO_HASHES: array[int] = array("Q")
+
+
 class Parts:
     """Which parts of an upload the server is known to have, and the xxh3 of those sent; 9 bytes a part."""
 
+    __slots__ = ("_flags", "_hashes")
     _ABSENT, _SENT = 0, 1
 
     def __init__(self) -> None:
         self._flags = bytearray()
-        self._hashes = array("Q")
-        self.count = 0
+        self._hashes: array[int] = _NO_HASHES
 
     def sent(self, no: int, xxh3: int) -> None:
         """Record that part `no` (from 1) was sent with this hash."""
         if no >= len(self._flags):
             grow = max(no + 1, 2 * len(self._flags)) - len(self._flags)
             self._flags.extend(bytes(grow))
-            self._hashes.frombytes(bytes(8 * grow))
-        self.count += self._flags[no] == self._ABSENT
+            self._hashes = self._hashes + array("Q", bytes(8 * grow))
         self._flags[no] = self._SENT
         self._hashes[no] = xxh3
 
     def reset(self, no: int) -> None:
         """Forget part `no`."""
-        if no < len(self._flags) and self._flags[no]:
+        if no < len(self._flags):
             self._flags[no] = self._ABSENT
-            self.count -= 1
 
     def xxh3(self, no: int) -> int | None:
         """Hash of the bytes sent as part `no`; None if no record of sending it remains."""
         return self._hashes[no] if no < len(self._flags) and self._flags[no] else None
 
 
-@dataclass
+@dataclass(slots=True)
 class Transfer:
     """One source on its way to one remote file: everything that its events say."""
 
@@ -141,11 +143,10 @@ class Transfer:
     parts_done: int = 0
     """Parts the server was known to have, from the last answer and what was sent since."""
     md5: str | None = None
-    remnants: list[int] = field(default_factory=list)
+    remnants: tuple[int, ...] = ()
     """Remote files that hold nothing of worth, to be removed before the file starts again."""
-    superseded: list[int] = field(default_factory=list)
+    superseded: tuple[int, ...] = ()
     """Complete remote files that turned out bad, to be removed after a good one is verified."""
-    mismatches: int = 0
     error: ev.Failed | None = None
 
     def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
@@ -170,15 +171,16 @@ def _reentry(transfer: Transfer) -> State:
     return State.PLANNED if transfer.intended_at is None else State.INITIATING
 
 
-def _restart(transfer: Transfer, keep: list[int]) -> None:
-    if transfer.file_id is not None and not transfer.foreign:
-        keep.append(transfer.file_id)
+def _let_go(transfer: Transfer) -> tuple[int, ...]:
+    """The transfer is to start again; the remote file that it made, if there is one, has to be removed some time."""
+    mine = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
     transfer.file_id = None
     transfer.foreign = False
     transfer.intended_at = None
     transfer.parts = Parts()
     transfer.parts_total = None
     transfer.parts_done = 0
+    return mine
 
 
 def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case a kind of event
@@ -207,25 +209,26 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.SourceHashed() | ev.Verified():
             transfer.md5 = event.md5
         case ev.Mismatched():
-            transfer.mismatches += 1
-            _restart(transfer, transfer.superseded)
+            transfer.superseded += _let_go(transfer)
         case ev.UploadLost():
-            _restart(transfer, transfer.remnants)
+            transfer.remnants += _let_go(transfer)
         case ev.SourceReplaced():
-            done = transfer.state in (State.COMPLETED, State.VERIFIED)
-            _restart(transfer, transfer.superseded if done else transfer.remnants)
+            if transfer.state in (State.COMPLETED, State.VERIFIED):
+                transfer.superseded += _let_go(transfer)
+            else:
+                transfer.remnants += _let_go(transfer)
             transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
             transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
             transfer.md5 = None
             transfer.error = None
         case ev.RemnantRemoved():
-            transfer.remnants = [i for i in transfer.remnants if i != event.id]
-            transfer.superseded = [i for i in transfer.superseded if i != event.id]
+            transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
+            transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():
-            _restart(transfer, transfer.remnants)
-        case ev.Resumed():
+            transfer.remnants += _let_go(transfer)
+        case ev.Resumed() | ev.Retried():
             transfer.error = None
 
 

@@ -86,9 +86,8 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     async def look() -> int | None:
         candidates = [
             file
-            async for file in run.api.files(run.item_id)
-            if file.name == transfer.name
-            and file.size == transfer.size
+            for file in await run.remote.named(transfer.name)
+            if file.size == transfer.size
             and file.status == "created"
             and file.id not in owned
             and file.id not in transfer.known

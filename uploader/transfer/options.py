@@ -10,6 +10,7 @@ class Options:
     """Times in seconds, rates in bytes a second.
 
     `connections`: parts sent at the same time; None finds the number by itself. `limit_rate`: None for no limit.
+    `max_errors`: files that may fail before the rest is not tried any more; None for any number.
     `verify_timeout`: how long Figshare's MD5 is waited for after the last byte. `grace`: how long parts under way may
     go on after the first signal. `settle_timeout`: how long the effect of a request with a lost answer is looked for.
     """
@@ -18,6 +19,7 @@ class Options:
     limit_rate: float | None = None
     hash_first: bool = False
     restart_changed: bool = False
+    max_errors: int | None = None
     verify_timeout: float = 900.0
     grace: float = 10.0
     settle_timeout: float = 30.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
+
+import anyio
 
 from uploader.errors import ServerFailing
 from uploader.figshare.api import Figshare
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.runtime import Runtime
-from uploader.figshare.wire import File
 from uploader.transfer.events import AnyEvent
 from uploader.transfer.folders import StateDir
 from uploader.transfer.journal import Journal
@@ -17,7 +17,11 @@ from uploader.transfer.lifecycle import JobState
 from uploader.transfer.meter import Meter
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
+from uploader.transfer.remote import RemoteFiles
 from uploader.transfer.stop import Stop
+
+OPEN_SOURCES = 48
+"""Sources that are open at the same time: more than there are connections, so that these need not wait."""
 
 
 @dataclass
@@ -35,10 +39,9 @@ class JobRun:
     stop: Stop
     runtime: Runtime
     meter: Meter
-    others: dict[str, list[File]] = field(default_factory=lambda: defaultdict(list))
-    """The item's files as this run found them, by name."""
-    removed: set[int] = field(default_factory=set)
-    """Those of them that this run removed since."""
+    remote: RemoteFiles
+    open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
+    """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""

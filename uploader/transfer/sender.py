@@ -1,95 +1,26 @@
-"""Sending parts: one part with its retries, and the workers that take parts of all files from one queue."""
+"""Sending parts: one part with its retries, and the workers that take parts of all files from the queue."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import anyio
 import anyio.to_thread
 import xxhash
-from anyio.streams.memory import MemoryObjectReceiveStream
 
-from uploader.errors import FigupError, Refused
+from uploader.errors import Refused
 from uploader.figshare.limits import TokenBucket
-from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
+from uploader.figshare.outcomes import PartLocked, PartNotTaken
 from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
-from uploader.transfer.digest import Digest
-from uploader.transfer.lifecycle import Transfer
-from uploader.transfer.meter import FileMeter
 from uploader.transfer.pace import ConnectionPace
+from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
-from uploader.transfer.source import Source, shown
-from uploader.transfer.stop import Stopped
+from uploader.transfer.source import shown
 
 CHUNK = 256 << 10
 """Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
-_SETTLE_LIMIT = 5.0
-
-
-class Sending:
-    """One file while its parts are being sent. `error` is the first thing that went wrong with any of them."""
-
-    def __init__(self, transfer: Transfer, meter: FileMeter, upload_url: str, source: Source, digest: Digest) -> None:
-        self.transfer = transfer
-        self.meter = meter
-        self.upload_url = upload_url
-        self.source = source
-        self.digest = digest
-        self.error: FigupError | UploadGone | None = None
-        self._outstanding = 0
-        self._idle = anyio.Event()
-        self._flights: set[anyio.CancelScope] = set()
-        self._abandoned = False
-
-    def expect(self) -> None:
-        """A part is about to be handed to the workers."""
-        self._outstanding += 1
-
-    def landed(self) -> None:
-        """A part that was expected is over, sent or not."""
-        self._outstanding -= 1
-        if self._outstanding == 0:
-            self._idle.set()
-
-    @property
-    def given_up(self) -> bool:
-        """No further part of this file is worth sending in this run."""
-        return self._abandoned or self.error is not None
-
-    @contextmanager
-    def flight(self) -> Iterator[None]:
-        """One part under way: its failure becomes the file's, and ends the others."""
-        with anyio.CancelScope() as scope:
-            self._flights.add(scope)
-            try:
-                yield
-            except (FigupError, UploadGone) as error:
-                self.error = self.error or error
-                self._cancel_flights()
-            except Stopped:
-                pass
-            finally:
-                self._flights.discard(scope)
-
-    def _cancel_flights(self) -> None:
-        for flight in tuple(self._flights):
-            flight.cancel()
-
-    async def settled(self) -> None:
-        """Wait until no part is under way."""
-        while self._outstanding:
-            self._idle = anyio.Event()
-            await self._idle.wait()
-
-    async def abandon(self) -> None:
-        """End the parts under way, and wait until they have let go of the source."""
-        self._abandoned = True
-        self._cancel_flights()
-        with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
-            await self.settled()
 
 
 class PartReader:
@@ -129,16 +60,13 @@ class PartSender:
         self._pace = pace
         self._bucket = bucket
 
-    async def work(self, queue: MemoryObjectReceiveStream[tuple[Sending, Part]], slots: anyio.CapacityLimiter) -> None:
-        """One worker: takes a slot, then a part, until the queue is closed."""
-        while True:
+    async def work(self, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
+        """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
+        while not self._run.stop.asked:
             async with slots:
+                sending, part = await queue.take()
                 try:
-                    sending, part = await queue.receive()
-                except anyio.EndOfStream:
-                    return
-                try:
-                    if not sending.given_up and not self._run.stop.asked:
+                    if not self._run.stop.asked:
                         with sending.flight():
                             await self._send(sending, part)
                 finally:
@@ -183,7 +111,7 @@ class PartSender:
         def on_accepted(count: int) -> None:
             nonlocal accepted
             accepted += count
-            meter.in_flight += count
+            meter.moved(count)
             self._run.meter.accepted += count
 
         self._run.meter.busy += 1
@@ -191,7 +119,7 @@ class PartSender:
             await self._run.api.send_part(sending.upload_url, part, reader.chunks, on_accepted=on_accepted)
         finally:
             self._run.meter.busy -= 1
-            meter.in_flight -= accepted
+            meter.moved(-accepted)
 
     async def _unlocked(self, sending: Sending, part: Part, backoff: Backoff) -> Part:
         """The part as the server has it, once it is not locked any more."""
@@ -213,13 +141,9 @@ class PartSender:
         await self._run.wait_to_try_again(backoff, reason, retry_after=outcome.retry_after)
 
     def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
-        meter = sending.meter
-        meter.there += part.size
-        if xxh3 is None:
-            return
-        meter.parts_sent += 1
-        meter.bytes_sent += part.size
-        self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))
+        sending.meter.arrived(part.size, sent=xxh3 is not None)
+        if xxh3 is not None:
+            self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))
 
     @staticmethod
     def _named(sending: Sending, part: Part) -> str:

@@ -1,0 +1,122 @@
+"""The queue: parts of all files that wait for a connection. Small files go first, so that the requests that each file
+needs are made while the big ones keep the connections busy; otherwise the file that was offered first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import anyio
+
+from uploader.errors import FigupError
+from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.wire import Part
+from uploader.transfer.digest import Digest
+from uploader.transfer.lifecycle import Transfer
+from uploader.transfer.meter import FileMeter
+from uploader.transfer.source import Source
+from uploader.transfer.stop import Stopped
+
+SMALL = 16 << 20
+"""Bytes up to which a file is a small one."""
+_SETTLE_LIMIT = 5.0
+"""Seconds that parts which are ended may take to let go of the source."""
+
+
+class Sending:
+    """One file while its parts are being sent. `error` is the first thing that went wrong with any of them."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        meter: FileMeter,
+        upload_url: str,
+        source: Source,
+        digest: Digest,
+        parts: Sequence[Part],
+    ) -> None:
+        self.transfer = transfer
+        self.meter = meter
+        self.upload_url = upload_url
+        self.source = source
+        self.digest = digest
+        self.error: FigupError | UploadGone | None = None
+        self._waiting = deque(parts)
+        self._under_way = 0
+        self._changed = anyio.Event()
+        self._flights: set[anyio.CancelScope] = set()
+
+    def take(self) -> Part | None:
+        """The next part, which counts as under way until `landed`; None when no more are to be sent."""
+        if not self._waiting:
+            return None
+        self._under_way += 1
+        return self._waiting.popleft()
+
+    def landed(self) -> None:
+        """A part that was taken is over, sent or not."""
+        self._under_way -= 1
+        self._changed.set()
+
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """One part under way: its failure becomes the file's, and ends the others."""
+        with anyio.CancelScope() as scope:
+            self._flights.add(scope)
+            try:
+                yield
+            except (FigupError, UploadGone) as error:
+                self.error = self.error or error
+                self._end_flights()
+            except Stopped:
+                pass
+            finally:
+                self._flights.discard(scope)
+
+    def hold_back(self) -> None:
+        """Let no further part be taken."""
+        self._waiting.clear()
+        self._changed.set()
+
+    async def settled(self) -> None:
+        """Wait until every part is sent, or those under way are over and no further one is to be taken."""
+        while self._waiting or self._under_way:
+            self._changed = anyio.Event()
+            await self._changed.wait()
+
+    async def abandon(self) -> None:
+        """End the parts under way, and wait until they have let go of the source."""
+        self._end_flights()
+        with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
+            await self.settled()
+
+    def _end_flights(self) -> None:
+        self.hold_back()
+        for flight in tuple(self._flights):
+            flight.cancel()
+
+
+class PartQueue:
+    """What the drivers offer and the workers take."""
+
+    def __init__(self) -> None:
+        self._small: deque[Sending] = deque()
+        self._big: deque[Sending] = deque()
+        self._offered = anyio.Event()
+
+    def offer(self, sending: Sending) -> None:
+        """Have the parts of a file sent."""
+        (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
+        self._offered.set()
+
+    async def take(self) -> tuple[Sending, Part]:
+        """The part to be sent next; waits for one."""
+        while True:
+            for files in (self._small, self._big):
+                while files:
+                    if (part := files[0].take()) is not None:
+                        return files[0], part
+                    files.popleft()
+            self._offered = anyio.Event()
+            await self._offered.wait()
