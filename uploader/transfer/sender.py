@@ -10,7 +10,7 @@ import xxhash
 
 from uploader.errors import Refused
 from uploader.figshare.limits import TokenBucket
-from uploader.figshare.outcomes import PartLocked, PartNotTaken
+from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
