@@ -40,7 +40,7 @@ FULL_ITEM = {
     "title": "Everything", "description": "d", "tags": ["a"], "references": ["https://example.org"],
     "related_materials": [{"identifier": "10.1/x", "identifier_type": "DOI", "relation": "IsSupplementTo"}],
     "categories": [24418], "authors": [{"name": "Ann Bee"}], "custom_fields_list": [{"name": "k", "value": "v"}],
-    "defined_type": "dataset", "funding": "f", "funding_list": [{"title": "g"}], "license": 1,
+    "defined_type": "dataset", "funding": "f", "funding_list": [{"title": "g"}, {"id": 3000001}], "license": 1,
     "resource_doi": "10.1/x", "resource_title": "t", "timeline": {"firstOnline": "2020-01-01"},
 }  # fmt: skip
 
@@ -93,8 +93,19 @@ async def test_files(tmp_path: Path) -> None:
 async def test_account_and_lists(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)
-        for path in ("/account", "/account/licenses", "/licenses", "/categories", "/account/categories", "/token"):
+        for path in ("/account", "/account/licenses", "/account/categories", "/token"):
             await call("GET", path, path, 200)
+        for path in ("/licenses", "/categories", "/item_types"):
+            assert len(await call("GET", path, path, 200, strangers=True)) > 3
+        search = "/account/authors/search"
+        [owner] = await call("POST", search, search, 200, {"search_for": "sandbox", "page": 1, "page_size": 5})
+        await call("POST", search, search, 400, {"limit": 0})
+        await call("GET", "/account/authors/{author_id}", f"/account/authors/{owner['id']}", 200)
+        await call("GET", "/account/authors/{author_id}", "/account/authors/1", 404)
+        search = "/account/funding/search"
+        assert [one["id"] for one in await call("POST", search, search, 200, {"search_for": "SBX-101"})] == [3000001]
+        assert len(await call("POST", search, search, 200, {})) == 3
+        await call("POST", search, search, 400, {"search_for": 1})
         for template in ("/account", ITEMS, ITEM, FILES, FILE):
             path = template.format(article_id=1, file_id=1)
             await call("GET", template, path, 403, strangers=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import click
 
 from uploader.cli import units
 from uploader.cli.options import Figures
-from uploader.sandbox.faults import REQUESTS, SPECS, Rule, Stage, read_rule, read_toml
+from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
+from uploader.sandbox.kinds import REQUESTS
 from uploader.sandbox.parts import read_plan
 
 
@@ -75,6 +77,8 @@ GROUPS: dict[str, list[Callable[[Any], Any]]] = {
                      help="Linked and uploaded files in one item."),
         click.option("--item-files", metavar="N", type=click.IntRange(0),
                      help="Files that an item's object shows.  [default: all]"),
+        click.option("--institution", is_flag=True,
+                     help="The account is an institution's, and administers it: it may impersonate others."),
         click.option("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
                      help="Answer to a bad token."),
     ],
@@ -119,8 +123,8 @@ def _fault_help() -> str:
         shown = [(" ".join([name, *(f"{one}=" for one in spec.options)]), spec.words) for name, spec in names.items()]
         return "\n".join(f"  {usage:<38}{words}" for usage, words in shown)
 
-    requests = sorted(REQUESTS)
-    half = (len(requests) + 1) // 2
+    requests = textwrap.fill(", ".join(sorted(REQUESTS)), 106, initial_indent="  ", subsequent_indent="  ",
+                             break_on_hyphens=False)  # fmt: skip
     return f"""\b
 RULE is REQUEST[@PART][:WHEN]=FAULT[,OPTION=VALUE]...
   put-part:2=reset-mid-body                     the second PUT of a part, whichever
@@ -131,8 +135,7 @@ RULE is REQUEST[@PART][:WHEN]=FAULT[,OPTION=VALUE]...
 
 \b
 REQUEST is any or one of
-  {", ".join(requests[:half])},
-  {", ".join(requests[half:])}
+{requests}
 
 \b
 FAULT spoils the answer (the first of a request's rules that does so counts):

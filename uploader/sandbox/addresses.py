@@ -30,6 +30,10 @@ class Addresses:
         """A file's bytes."""
         return f"{self.origin}/files/{file_id}"
 
+    def thumb(self, file_id: int) -> str:
+        """The small picture of a file."""
+        return f"{self.download(file_id)}/preview/{file_id}/thumb.png"
+
     def upload_of(self, token: str) -> str:
         """An upload."""
         return f"{self.upload}/{token}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
@@ -45,6 +47,22 @@ def invalid(message: str, field: str) -> ApiError:
     return ApiError(422, "UnprocessableEntity", message, {"invalid_params": field})
 
 
+def forbidden() -> ApiError:
+    """What this account, or nobody, may do."""
+    return ApiError(403, "Forbidden", "Insufficient permissions")
+
+
+@contextlib.contextmanager
+def invalid_is_bad_request() -> Iterator[None]:
+    """In the block, `invalid` is answered 400: for operations whose documentation knows no 422."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 422:
+            raise
+        raise ApiError(400, "BadRequest", error.message, error.data) from error
+
+
 def json_answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """JSON with a blank after each colon, as Figshare's."""
     return web.Response(
@@ -58,6 +76,16 @@ def json_answer(body: object, status: int = 200, headers: dict[str, str] | None 
 def located(location: str, status: int, extra: dict[str, Any] | None = None) -> web.Response:
     """An answer that names a resource in its body and its Location header. `extra` may hold keys before and after."""
     return json_answer(extra if extra is not None else {"location": location}, status, {"Location": location})
+
+
+def reset_content(location: str) -> web.Response:
+    """205: changed, with the address in a header and nothing else."""
+    return web.Response(status=205, headers={"Location": location})
+
+
+def no_content() -> web.Response:
+    """204: gone."""
+    return web.Response(status=204)
 
 
 def empty(status: int) -> web.Response:

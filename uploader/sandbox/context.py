@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,13 @@ from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
-from uploader.sandbox import files_db
 from uploader.sandbox.addresses import Addresses, addresses
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
+from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.record import RequestLog
 from uploader.sandbox.settings import Settings
 
@@ -67,10 +66,14 @@ class Context:
         host = request.headers.get("Host") or self.listening
         return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
 
-    def used(self, db: sqlite3.Connection) -> int:
+    def quota(self, account: Account) -> int:
+        """Bytes that an account may have in files that are not public."""
+        return self.settings.quota if account.quota is None else account.quota
+
+    def used(self, account: Account) -> int:
         """Bytes of the quota that are used."""
-        used = files_db.used(db, completed_only=self.settings.quota_counts == "completed")
-        return max(used, self.settings.quota) if self.effects.quota_full else used
+        used = account.completed if self.settings.quota_counts == "completed" else account.initiated
+        return max(used, self.quota(account)) if self.effects.quota_full else used
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call something that blocks on the disk, in a thread."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from uploader.sandbox.answers import ApiError, json_answer
+from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.faults import read_rule
-from uploader.sandbox.item_routes import body_of
 from uploader.sandbox.routes import Route
 
 FAULTS = "/sandbox/faults"

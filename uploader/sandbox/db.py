@@ -1,4 +1,4 @@
-"""The SQLite file of the sandbox: its schema, and one thread that all statements run on.
+"""The SQLite file of the sandbox, and one thread that all statements run on.
 
 Write-ahead log without fsync: what was committed survives the end of the process by any signal, which is what the
 sandbox promises. A power cut may cost the last commits.
@@ -17,58 +17,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 import anyio.to_thread
 
 from uploader.sandbox.home import SandboxUnusable
+from uploader.sandbox.schema import STEPS, VERSION
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-VERSION = 1
-"""The schema's version, in `PRAGMA user_version`."""
-
-_SCHEMA = """
-CREATE TABLE authors (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    full_name TEXT NOT NULL,
-    first_name TEXT NOT NULL,
-    last_name TEXT NOT NULL,
-    orcid_id TEXT NOT NULL
-);
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    status TEXT NOT NULL,            -- draft, private
-    created REAL NOT NULL,           -- seconds since the epoch, as all times here
-    modified REAL NOT NULL,
-    metadata TEXT NOT NULL           -- a JSON object of the fields as item_body makes them
-);
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    supplied_md5 TEXT NOT NULL,      -- '' where none was supplied
-    folder_path TEXT NOT NULL,
-    link TEXT,                       -- not null: a linked file, without upload and bytes
-    token TEXT NOT NULL UNIQUE,      -- names the upload
-    blob TEXT,                       -- the name of the bytes in DIR/files
-    created REAL NOT NULL,
-    hidden_until REAL NOT NULL,
-    hidden_gets INTEGER NOT NULL,    -- GETs still to be answered 404
-    aborted INTEGER NOT NULL DEFAULT 0, -- 1: the upload is ABORTED, 2: it is 404
-    completed REAL,
-    md5 TEXT,                        -- of the stored bytes, once computed
-    hashed REAL
-);
-CREATE INDEX files_of_item ON files(item_id, id);
-CREATE TABLE parts (
-    file_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL,          -- inclusive
-    complete INTEGER NOT NULL DEFAULT 0,
-    dirty INTEGER NOT NULL DEFAULT 0, -- its region of the bytes may hold something
-    PRIMARY KEY (file_id, number)
-) WITHOUT ROWID;
-INSERT INTO sqlite_sequence(name, seq) VALUES ('items', 30000000), ('files', 60000000), ('authors', 11000000);
-"""
 
 
 class Database:
@@ -142,8 +94,8 @@ class Database:
         if version > VERSION:
             message = f"{self._path} was written by a newer figup"
             raise SandboxUnusable(message)
-        if version == 0:
-            connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
+        for number, step in enumerate(STEPS[version:], version + 1):
+            connection.executescript(f"BEGIN;{step}PRAGMA user_version={number};COMMIT;")
 
     def _close(self) -> None:
         if self._connection is not None:

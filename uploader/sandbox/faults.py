@@ -12,14 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-PART_REQUESTS = frozenset({"get-part", "put-part", "delete-part"})
-UPLOAD_REQUESTS = PART_REQUESTS | {"get-upload"}
-FILE_REQUESTS = frozenset({"get-file", "complete", "delete-file"})
-REQUESTS = UPLOAD_REQUESTS | FILE_REQUESTS | {
-    "get-account", "get-token", "list-licenses", "list-categories", "list-items", "create-item", "get-item",
-    "update-item", "delete-item", "list-files", "initiate", "download",
-}  # fmt: skip
-"""Every request that a fault can be set for; `any` is all of them."""
+from uploader.sandbox.kinds import FILE_REQUESTS, PART_REQUESTS, REQUESTS, UPLOAD_REQUESTS
 
 
 class Stage(Enum):

@@ -10,15 +10,19 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from uploader.sandbox import file_view, files_db, items_db, walk
-from uploader.sandbox.answers import ACCEPTED_HTML, ApiError, invalid, json_answer, located, not_found
+from uploader.sandbox import file_view, files_db, walk
+from uploader.sandbox.answers import ACCEPTED_HTML, ApiError, invalid, json_answer, located, no_content, not_found
+from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.file_body import Initiate, read_initiate
 from uploader.sandbox.files_db import File, NewFile
-from uploader.sandbox.item_routes import ITEM, body_of, item_id_of
+from uploader.sandbox.items import store
+from uploader.sandbox.items.routes import ITEM, item_id_of
 from uploader.sandbox.middleware import allowed, matches
 from uploader.sandbox.paging import window
 from uploader.sandbox.parts import Span, TooManyParts, cut
+from uploader.sandbox.people import accounts
+from uploader.sandbox.people.acting import account_of
 from uploader.sandbox.record import RECORD
 from uploader.sandbox.routes import Route
 
@@ -50,13 +54,12 @@ def file_id_of(request: web.Request) -> int:
 
 async def list_files(request: web.Request) -> web.Response:
     context = context_of(request)
-    item_id = item_id_of(request)
+    item_id, account_id = item_id_of(request), account_of(request)
     rows = window(request.query)
     now, at, delays = context.now(), context.addresses(request), context.settings.delays
 
     def listing(db: sqlite3.Connection) -> list[dict[str, Any]]:
-        if items_db.get(db, item_id) is None:
-            raise not_found("Article")
+        store.owned(db, item_id, account_id)
         files = files_db.page(db, item_id, now, rows.limit, rows.offset)
         return [file_view.file_object(file, at, now, delays) for file in files]
 
@@ -84,7 +87,7 @@ async def initiate(request: web.Request) -> web.Response:
         parts=spans,
     )
     try:
-        file_id = await context.db.run(_store, new, context)
+        file_id = await context.db.run(_store, new, account_of(request), context)
     except ApiError:
         await context.on_disk(context.blobs.remove, [new.blob] if new.blob else [])
         raise
@@ -96,7 +99,7 @@ async def get_file(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id, file_id = item_id_of(request), file_id_of(request)
     now = context.now()
-    file = await context.db.run(files_db.look, item_id, file_id, now)
+    file = await context.db.run(_look, item_id, file_id, account_of(request), now)
     if file is None:
         raise not_found("File")
     return json_answer(file_view.file_object(file, context.addresses(request), now, context.settings.delays))
@@ -106,8 +109,8 @@ async def complete(request: web.Request) -> web.Response:
     """202 with HTML. Once more on a completed file does no harm; a linked file has nothing to complete."""
     context = context_of(request)
     item_id, file_id = item_id_of(request), file_id_of(request)
-    await request.read()
-    file = await context.db.run(_complete, item_id, file_id, context)
+    await optional_body_of(request)
+    file = await context.db.run(_complete, item_id, file_id, account_of(request), context)
     if file is not None:
         context.hasher.begin(file)
     return web.Response(
@@ -122,11 +125,12 @@ async def complete(request: web.Request) -> web.Response:
 async def delete_file(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id, file_id = item_id_of(request), file_id_of(request)
-    file = await context.db.run(_delete, item_id, file_id, context.now())
+    file = await context.db.run(_delete, item_id, file_id, account_of(request), context.now())
     context.locks.forget(file.token)
-    if file.blob is not None:
+    # What is in a public version stays there.
+    if file.blob is not None and not file.attached:
         await context.on_disk(context.blobs.remove, [file.blob])
-    return web.Response(status=204)
+    return no_content()
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -163,23 +167,23 @@ async def _cut(context: Context, wanted: Initiate) -> list[Span]:
         raise invalid(f"The file would have {error}", "size") from error
 
 
-def _store(db: sqlite3.Connection, new: NewFile, context: Context) -> int:
+def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Context) -> int:
     """Store a new file; in one transaction with the look at the quota, so that no two requests share its last."""
-    if items_db.get(db, new.item_id) is None:
+    item, account = store.get(db, new.item_id, account_id), accounts.get(db, account_id)
+    if account is None:
         raise not_found("Article")
     settings = context.settings
-    links, uploads = files_db.kinds(db, new.item_id)
-    if settings.mixed_links == "refuse" and (uploads if new.link is not None else links):
+    if settings.mixed_links == "refuse" and (item.uploaded if new.link is not None else item.linked):
         raise invalid("An item holds either one linked file or uploaded files", "link")
-    used = context.used(db)
-    if new.size > settings.quota - used:
+    quota, used = context.quota(account), context.used(account)
+    if new.size > quota - used:
         raise ApiError(
             settings.quota_status,
             "QuotaExceeded",
             "The account has not enough free space for this file",
-            {"quota": settings.quota, "used_quota": used, "size": new.size},
+            {"quota": quota, "used_quota": used, "size": new.size},
         )
-    items_db.touch(db, new.item_id, new.created)
+    store.touch(db, new.item_id, new.created)
     return files_db.create(db, new)
 
 
@@ -192,10 +196,16 @@ async def _place(context: Context, size: int) -> str:
         raise
 
 
-def _complete(db: sqlite3.Connection, item_id: int, file_id: int, context: Context) -> File | None:
+def _look(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:
+    """A file as a GET sees it; None while it cannot be seen, and that look is counted. ApiError 404."""
+    store.owned(db, item_id, account_id)
+    return files_db.look(db, item_id, file_id, now)
+
+
+def _complete(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, context: Context) -> File | None:
     """Note the completion; None when there is nothing to begin (parts missing, and that is let pass)."""
     now = context.now()
-    file = _seen(db, item_id, file_id, now)
+    file = _seen(db, item_id, file_id, account_id, now)
     if file.link is not None:
         raise ApiError(400, "BadRequest", "A linked file has no upload")
     if file.aborted:
@@ -206,20 +216,21 @@ def _complete(db: sqlite3.Connection, item_id: int, file_id: int, context: Conte
             return None
         raise ApiError(400, "BadRequest", f"The upload is not finished: {missing} parts are missing")
     files_db.complete(db, file_id, now)
-    items_db.touch(db, item_id, now)
-    done = _seen(db, item_id, file_id, now)
+    store.touch(db, item_id, now)
+    done = _seen(db, item_id, file_id, account_id, now)
     return done if done.hashed is None else None
 
 
-def _delete(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File:
-    file = _seen(db, item_id, file_id, now)
+def _delete(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File:
+    file = _seen(db, item_id, file_id, account_id, now)
     files_db.delete(db, file_id)
-    items_db.touch(db, item_id, now)
+    store.touch(db, item_id, now)
     return file
 
 
-def _seen(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File:
+def _seen(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File:
     """A file that is not hidden; ApiError 404."""
+    store.owned(db, item_id, account_id)
     file = files_db.get(db, item_id, file_id)
     if file is None or file.hidden_until > now or file.hidden_gets:
         raise not_found("File")

@@ -30,6 +30,8 @@ class File:
     completed: float | None
     md5: str | None
     hashed: float | None
+    attached: bool
+    """It is in a public version."""
 
     @property
     def progress(self) -> Progress:
@@ -120,7 +122,9 @@ def look(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File
 def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, offset: int = 0) -> list[File]:
     """The files of an item that can be seen, in order of their making. `limit` None: all."""
     rows = db.execute(
-        "SELECT * FROM files WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ? ORDER BY id LIMIT ? OFFSET ?",
+        # The rows before the page are counted in the index alone.
+        "SELECT files.* FROM (SELECT id FROM files WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?"
+        " ORDER BY id LIMIT ? OFFSET ?) JOIN files USING (id) ORDER BY id",
         (item_id, now, -1 if limit is None else limit, offset),
     )
     return [_file(row) for row in rows]
@@ -136,21 +140,23 @@ def tally(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def kinds(db: sqlite3.Connection, item_id: int) -> tuple[int, int]:
-    """How many linked and how many uploaded files an item has, hidden ones included."""
-    row = db.execute("SELECT COUNT(link), COUNT(*) - COUNT(link) FROM files WHERE item_id = ?", (item_id,)).fetchone()
-    return row[0], row[1]
-
-
-def used(db: sqlite3.Connection, *, completed_only: bool) -> int:
-    """Bytes of all files of the account."""
-    condition = " WHERE completed IS NOT NULL" if completed_only else ""
-    return int(db.execute(f"SELECT COALESCE(SUM(size), 0) FROM files{condition}").fetchone()[0])  # noqa: S608
+def folders(db: sqlite3.Connection, item_id: int, now: float) -> dict[str, str]:
+    """File id → directory, of the files of an item that can be seen and are in one."""
+    rows = db.execute(
+        "SELECT id, folder_path FROM files WHERE item_id = ? AND folder_path != ''"
+        " AND hidden_gets = 0 AND hidden_until <= ? ORDER BY id",
+        (item_id, now),
+    )
+    return {str(row[0]): row[1] for row in rows}
 
 
 def blobs(db: sqlite3.Connection, item_id: int | None = None) -> list[str]:
-    """The names of all bytes, or of those of one item."""
-    rows = db.execute("SELECT blob FROM files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)", (item_id,))
+    """The names of all bytes, or of those of one item; also of files that are in a public version alone."""
+    rows = db.execute(
+        "SELECT blob FROM files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)"
+        " UNION SELECT blob FROM published_files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)",
+        (item_id,),
+    )
     return [row[0] for row in rows]
 
 
@@ -240,7 +246,7 @@ def progress(db: sqlite3.Connection, file_id: int, buckets: int) -> list[tuple[i
 
 def _file(row: sqlite3.Row) -> File:
     values = dict(row)
-    values["aborted"] = bool(values["aborted"])
+    values["aborted"], values["attached"] = bool(values["aborted"]), bool(values["attached"])
     return File(**values)
 
 

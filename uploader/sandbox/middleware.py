@@ -14,6 +14,7 @@ from uploader.sandbox.answers import ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import under_faults
+from uploader.sandbox.people.acting import settle
 from uploader.sandbox.record import RECORD, credential, record_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
 
@@ -62,6 +63,8 @@ async def _serve(
     try:
         if service == "api" and route is not None:
             _authorize(request, context, route)
+            if not route.open_to_all:
+                await settle(request, context)
         return await handler(request)
     except Exception as error:  # noqa: BLE001 - a server answers whatever happens
         return _failed(error, service)

@@ -6,11 +6,13 @@ import sqlite3
 
 from aiohttp import web
 
-from uploader.sandbox import files_db, item_view, items_db, pages, walk
+from uploader.sandbox import files_db, pages, walk
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
-from uploader.sandbox.items_db import Item
+from uploader.sandbox.items import store, view
+from uploader.sandbox.items.store import Item
+from uploader.sandbox.people import accounts
 from uploader.sandbox.routes import Route
 
 ROWS = 250
@@ -57,10 +59,12 @@ def _html(text: str) -> web.Response:
 
 def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     now = context.now()
-    found = items_db.page(db, ROWS + 1, (page - 1) * ROWS)
+    found = store.page(db, None, ROWS + 1, (page - 1) * ROWS)
     rows = [_row(db, one, now) for one in found[:ROWS]]
-    used = context.used(db)
-    total = f"{pages.readable(used)} of {pages.readable(context.settings.quota)} used"
+    account = accounts.get(db, accounts.OWNER_ID)
+    total = ""
+    if account is not None:
+        total = f"{pages.readable(context.used(account))} of {pages.readable(context.quota(account))} used"
     return pages.index(rows, pages.Turn(page, len(found) > ROWS), total)
 
 
@@ -71,11 +75,11 @@ def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
 
 
 def _moment(time: float) -> str:
-    return item_view.moment(time).replace("T", " ").replace("Z", " UTC")
+    return view.moment(time).replace("T", " ").replace("Z", " UTC")
 
 
 def _item(db: sqlite3.Connection, context: Context, number: int, page: int) -> str:
-    found = items_db.get(db, number)
+    found = store.find(db, number)
     if found is None:
         raise not_found("Article")
     now, delays = context.now(), context.settings.delays

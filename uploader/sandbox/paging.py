@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from uploader.sandbox.answers import ApiError
 
@@ -27,6 +28,15 @@ def window(query: Mapping[str, str]) -> Window:
         return Window(values.get("limit", 10), values.get("offset", 0))
     size = values.get("page_size", 10)
     return Window(size, (values.get("page", 1) - 1) * size)
+
+
+def window_in(body: Mapping[str, Any]) -> Window:
+    """The same from the JSON body of a search."""
+    given = {name: body[name] for name in _BOUNDS if body.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ApiError(422, "UnprocessableEntity", f"Invalid value received for {name}", {"invalid_params": name})
+    return window({name: str(value) for name, value in given.items()})
 
 
 def _number(name: str, text: str) -> int:

@@ -1,21 +1,26 @@
-"""Figshare's fixed lists as far as the sandbox needs them, and the sandbox's one account."""
+"""Figshare's fixed lists as far as the sandbox needs them, and the sandbox's one institution."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-LICENSES: Final[dict[int, dict[str, Any]]] = {
-    value: {"value": value, "name": name, "url": url}
-    for value, name, url in (
-        (1, "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
-        (2, "CC0", "https://creativecommons.org/publicdomain/zero/1.0/"),
-        (3, "MIT", "https://opensource.org/licenses/MIT"),
-        (4, "GPL", "https://www.gnu.org/copyleft/gpl.html"),
-        (5, "GPL 2.0+", "https://www.gnu.org/licenses/gpl-2.0.html"),
-        (6, "GPL 3.0+", "https://www.gnu.org/licenses/gpl-3.0.html"),
-        (7, "Apache 2.0", "https://www.apache.org/licenses/LICENSE-2.0.html"),
-    )
-}
+_LICENSES: Final = (
+    (1, "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
+    (2, "CC0", "https://creativecommons.org/publicdomain/zero/1.0/"),
+    (3, "MIT", "https://opensource.org/licenses/MIT"),
+    (4, "GPL", "https://www.gnu.org/copyleft/gpl.html"),
+    (5, "GPL 2.0+", "https://www.gnu.org/licenses/gpl-2.0.html"),
+    (6, "GPL 3.0+", "https://www.gnu.org/licenses/gpl-3.0.html"),
+    (7, "Apache 2.0", "https://www.apache.org/licenses/LICENSE-2.0.html"),
+)
+_LICENSES_OF_INSTITUTION: Final = ((12, "CC BY-NC-ND 4.0", "https://creativecommons.org/licenses/by-nc-nd/4.0/"),)
+
+
+def licenses(*, institution: bool) -> dict[int, dict[str, Any]]:
+    """The licences by number; those of an institution are for its accounts alone."""
+    known = _LICENSES + (_LICENSES_OF_INSTITUTION if institution else ())
+    return {value: {"value": value, "name": name, "url": url} for value, name, url in known}
+
 
 ITEM_TYPES: Final[dict[str, int]] = {
     "figure": 1, "media": 2, "dataset": 3, "poster": 5, "journal contribution": 6, "presentation": 7, "thesis": 8,
@@ -25,24 +30,112 @@ ITEM_TYPES: Final[dict[str, int]] = {
     "event": 27, "service": 28, "model": 29,
 }  # fmt: skip
 
-CATEGORIES: Final[dict[int, dict[str, Any]]] = {
+
+def _categories() -> dict[int, dict[str, Any]]:
+    """The tree below, numbered as the real one is: three for each line, within a division."""
+    found: dict[int, dict[str, Any]] = {}
+    path: list[int] = []
+    for number, source, title in _TREE:
+        level = len(source) // 2
+        path[level - 1 :] = [number]
+        found[number] = {
+            "id": number,
+            "title": title,
+            "parent_id": path[-2] if level > 1 else 0,
+            "path": "".join(f"/{one}" for one in path),
+            "source_id": source,
+            "taxonomy_id": 100,
+            "is_selectable": level == 3,
+            "has_children": level < 3,
+        }
+    return found
+
+
+_TREE: Final = (
+    (24130, "31", "Biological sciences"),
+    (24397, "3109", "Zoology"),
+    (24400, "310901", "Animal behaviour"),
+    (24403, "310902", "Animal cell and molecular biology"),
+    (24406, "310903", "Animal developmental and reproductive biology"),
+    (24409, "310904", "Animal diet and nutrition"),
+    (24412, "310905", "Animal immunology"),
+    (24415, "310906", "Animal neurobiology"),
+    (24418, "310907", "Animal physiological ecology"),
+    (24421, "310908", "Animal physiology - biophysics"),
+    (24424, "310909", "Animal physiology - cell"),
+    (24457, "32", "Biomedical and clinical sciences"),
+    (24775, "3211", "Oncology and carcinogenesis"),
+    (24778, "321101", "Cancer cell biology"),
+    (24781, "321102", "Cancer diagnosis"),
+    (24784, "321103", "Cancer genetics"),
+    (24811, "321199", "Oncology and carcinogenesis not elsewhere classified"),
+    (26857, "46", "Information and computing sciences"),
+    (27121, "4605", "Data management and data science"),
+    (27124, "460501", "Data engineering and data science"),
+    (27127, "460502", "Data mining and knowledge discovery"),
+    (27130, "460503", "Data models, storage and indexing"),
+    (27133, "460504", "Data quality"),
+)
+CATEGORIES: Final = _categories()
+"""Some of the real ones: a number that is not here may not be set, as one that an account may not use."""
+
+RELATIONS: Final = (
+    "IsCitedBy", "Cites", "IsSupplementTo", "IsSupplementedBy", "IsContinuedBy", "Continues", "Describes",
+    "IsDescribedBy", "HasMetadata", "IsMetadataFor", "HasVersion", "IsVersionOf", "IsNewVersionOf",
+    "IsPreviousVersionOf", "IsPartOf", "HasPart", "IsPublishedIn", "IsReferencedBy", "References", "IsDocumentedBy",
+    "Documents", "IsCompiledBy", "Compiles", "IsVariantFormOf", "IsOriginalFormOf", "IsIdenticalTo", "IsReviewedBy",
+    "Reviews", "IsDerivedFrom", "IsSourceOf", "IsRequiredBy", "Requires", "IsObsoletedBy", "Obsoletes",
+)  # fmt: skip
+"""How a related material may stand to an item."""
+
+IDENTIFIER_TYPES: Final = (
+    "ARK", "arXiv", "bibcode", "DOI", "EAN13", "EISSN", "Handle", "IGSN", "ISBN", "ISSN", "ISTC", "LISSN", "LSID",
+    "PMID", "PURL", "UPC", "URL", "URN", "w3id",
+)  # fmt: skip
+"""What may identify a related material."""
+
+FUNDINGS: Final[dict[int, dict[str, Any]]] = {
     number: {
-        "id": number, "title": title, "parent_id": parent, "path": path, "source_id": source, "taxonomy_id": 100,
-        "is_selectable": selectable, "has_children": not selectable,
+        "id": number, "title": title, "grant_code": code, "funder_name": funder, "is_user_defined": 0,
+        "url": f"https://app.dimensions.ai/details/grant/grant.{number}",
     }
-    for number, title, parent, path, source, selectable in (
-        (24130, "Biological sciences", 0, "/24130", "31", False),
-        (24397, "Zoology", 24130, "/24130/24397", "3109", False),
-        (24418, "Animal physiological ecology", 24397, "/24130/24397/24418", "310907", True),
-        (24421, "Animal systematics and taxonomy", 24397, "/24130/24397/24421", "310910", True),
-        (26857, "Information and computing sciences", 0, "/26857", "46", False),
-        (27121, "Data management and data science", 26857, "/26857/27121", "4605", False),
-        (27124, "Data engineering and data science", 27121, "/26857/27121/27124", "460501", True),
-        (27127, "Data quality", 27121, "/26857/27121/27127", "460504", True),
+    for number, title, code, funder in (
+        (3000001, "Reproducible pipelines for marine imaging", "SBX-101", "Sandbox Research Council"),
+        (3000002, "Long-term storage of field recordings", "SBX-102", "Sandbox Research Council"),
+        (3000003, "Open data in the humanities", "OD-7", "Foundation for Open Sandboxes"),
     )
 }  # fmt: skip
-"""A few of the real ones: a number that is not here may not be set, as one that an account may not use."""
+"""Grants that the funding search knows. They are made up, as real ones would be somebody's."""
 
-ACCOUNT_ID: Final = 2000001
-OWNER_NAME: Final = ("Sandbox Owner", "Sandbox", "Owner", "")
-"""Full name, first name, last name, ORCID of the account's owner."""
+INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
+
+GROUPS: Final[dict[int, dict[str, Any]]] = {
+    number: {
+        "id": number, "name": name, "resource_id": "", "parent_id": parent, "association_criteria": "",
+        "upload_access": "All Users",
+    }
+    for number, name, parent in (
+        (2100, "Sandbox University", 0), (2101, "Faculty of Science", 2100), (2102, "Library", 2100)
+    )
+}  # fmt: skip
+"""The institution's groups."""
+
+EMBARGO_OPTIONS: Final[dict[int, dict[str, Any]]] = {
+    2201: {"id": 2201, "type": "logged_in", "ip_name": ""},
+    2202: {"id": 2202, "type": "ip_range", "ip_name": "Campus"},
+    2203: {"id": 2203, "type": "administrator", "ip_name": ""},
+}
+"""Who an embargo of the institution may let through."""
+
+CUSTOM_FIELDS: Final[tuple[dict[str, Any], ...]] = tuple(
+    {"id": number, "name": name, "field_type": kind, "settings": settings, "order": order, "is_mandatory": False}
+    for order, (number, name, kind, settings) in enumerate(
+        (
+            (365, "Instrument", "text", {}),
+            (366, "Site", "dropdown", {"options": ["North", "South"]}),
+            (367, "Recorded on", "date", {}),
+        ),
+        start=1,
+    )
+)
+"""The custom fields of the institution's items."""

@@ -11,33 +11,29 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 import anyio.to_thread
 from aiohttp import web
 
 from uploader._version import __version__
-from uploader.sandbox import (
-    account_routes,
-    control_routes,
-    file_routes,
-    files_db,
-    item_routes,
-    items_db,
-    page_routes,
-    upload_routes,
-)
+from uploader.sandbox import control_routes, file_routes, files_db, list_routes, page_routes, upload_routes
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.home import Home, SandboxUnusable
+from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.middleware import around
+from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.record import RequestLog
 from uploader.sandbox.routes import RouteTable
 from uploader.sandbox.settings import Settings
 
+API: Final = (people_routes, list_routes, item_routes, file_routes, page_routes)
+"""The modules whose operations are always there."""
 _DISK_THREADS = 8
 _PATIENCE = 0.25
 """Seconds that requests under way get when the sandbox stops."""
@@ -117,12 +113,11 @@ async def _context(
 
 
 def _known(db: sqlite3.Connection) -> frozenset[str]:
-    items_db.owner(db)
     return frozenset(files_db.blobs(db))
 
 
 def _api(context: Context) -> web.Application:
-    routes = [*account_routes.routes(), *item_routes.routes(), *file_routes.routes(), *page_routes.routes()]
+    routes = [route for group in API for route in group.routes()]
     if context.settings.control:
         routes += control_routes.routes()
     return _app("api", RouteTable(routes), context)

@@ -76,5 +76,7 @@ class Settings:
     faults: tuple[Rule, ...] = ()
     control: bool = False
     """Whether faults can be set over HTTP."""
+    institution: bool = False
+    """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
     item_files: int | None = None
     """How many files the item object shows; None: all of them."""

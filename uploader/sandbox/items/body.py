@@ -1,0 +1,69 @@
+"""Reads the body of a create or an update of an item: every field checked, none stored that is not known. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox import checks
+from uploader.sandbox.answers import invalid
+from uploader.sandbox.people.authors import NewAuthor
+
+EMPTY: dict[str, Any] = {
+    "title": "", "description": "", "tags": [], "references": [], "related_materials": [], "categories": [],
+    "authors": [], "custom_fields": {}, "defined_type": "dataset", "funding": None, "funding_list": [], "license": 1,
+    "doi": "", "handle": "", "resource_doi": None, "resource_title": None, "timeline": {}, "group_id": None,
+    "is_metadata_record": False, "metadata_reason": "", "download_disabled": False, "embargo": None,
+}  # fmt: skip
+"""An item's fields and what they are where nothing was given. `authors` holds ids, `embargo` is that of items.embargo;
+`funding_list` and `related_materials` hold whole objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChanges:
+    """What a body asks for: `fields` as in EMPTY, but with authors, fundings and materials as the client named them."""
+
+    fields: dict[str, Any]
+    authors: list[int | NewAuthor] | None
+    """None where none were named."""
+
+
+def read(body: dict[str, Any], *, creating: bool, institution: bool) -> ItemChanges:
+    """Check a body. ApiError 422 or 404."""
+    if creating and body.get("title") is None:
+        raise invalid("Missing mandatory field - title", "title")
+    fields = checks.checked(body, _CHECKS | {"license": checks.license_of(institution=institution)})
+    for name, preferred in _SAME.items():
+        if preferred in fields:
+            fields[name] = fields.pop(preferred)
+    return ItemChanges(fields, fields.pop("authors", None))
+
+
+_CHECKS: dict[str, checks.Check] = {
+    "title": checks.text(3, 1000),
+    "description": checks.text(0, 20000),
+    "tags": checks.texts,
+    "keywords": checks.texts,
+    "references": checks.links,
+    "related_materials": checks.related_materials,
+    "categories": checks.categories,
+    "categories_by_source_id": checks.source_ids,
+    "authors": checks.authors,
+    "custom_fields": checks.custom_fields,
+    "custom_fields_list": checks.custom_list,
+    "defined_type": checks.item_type,
+    "funding": checks.text(0, 2000),
+    "funding_list": checks.funding_list,
+    "doi": checks.text(0, 1000),
+    "handle": checks.text(0, 1000),
+    "resource_doi": checks.text(0, 1000),
+    "resource_title": checks.text(0, 1000),
+    "timeline": checks.timeline,
+    "group_id": checks.whole,
+    "is_metadata_record": checks.truth,
+    "metadata_reason": checks.text(0, 2000),
+    "download_disabled": checks.truth,
+}
+
+_SAME = {"tags": "keywords", "categories": "categories_by_source_id", "custom_fields": "custom_fields_list"}
+"""Field → another name of it, which wins."""

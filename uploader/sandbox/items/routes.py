@@ -1,0 +1,155 @@
+"""The operations on items themselves: list, create, read, update, delete."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox import file_view, files_db
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import forbidden, json_answer, located, no_content, not_found
+from uploader.sandbox.bodies import body_of
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.items import body, relations, store, view
+from uploader.sandbox.paging import window
+from uploader.sandbox.people import authors
+from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.record import RECORD
+from uploader.sandbox.reference import GROUPS
+from uploader.sandbox.routes import Route
+
+ITEM = r"/v2/account/articles/{item_id:\d{1,18}}"
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("list-items", "GET", "/v2/account/articles", list_items),
+        Route("create-item", "POST", "/v2/account/articles", create_item),
+        Route("get-item", "GET", ITEM, get_item),
+        Route("update-item", "PUT", ITEM, update_item),
+        Route("update-item", "PATCH", ITEM, update_item),
+        Route("delete-item", "DELETE", ITEM, delete_item),
+    ]
+
+
+def item_id_of(request: web.Request) -> int:
+    """The item named in the path; noted for the log."""
+    item_id = int(request.match_info["item_id"])
+    request[RECORD].item_id = item_id
+    return item_id
+
+
+async def list_items(request: web.Request) -> web.Response:
+    context = context_of(request)
+    rows = window(request.query)
+    items = await context.db.run(store.page, account_of(request), rows.limit, rows.offset)
+    at, now = context.addresses(request), context.now()
+    return json_answer([view.row(item, at, now) for item in items])
+
+
+async def create_item(request: web.Request) -> web.Response:
+    context = context_of(request)
+    changes = await read_item(request, creating=True)
+    item = await context.db.run(create, changes, account_of(request), context.now())
+    request[RECORD].item_id = item.id
+    location = context.addresses(request).item(item.id)
+    return located(location, 201, {"entity_id": item.id, "location": location, "warnings": []})
+
+
+async def get_item(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id, account_id = item_id_of(request), account_of(request)
+    return json_answer(await context.db.run(whole, item_id, account_id, context, context.addresses(request)))
+
+
+async def update_item(request: web.Request) -> web.Response:
+    """PUT and PATCH: what is not named stays as it is, for both (what a PUT wipes is not known)."""
+    context = context_of(request)
+    item_id = item_id_of(request)
+    changes = await read_item(request, creating=False)
+    await context.db.run(_update, item_id, account_of(request), changes, context.now())
+    location = context.addresses(request).item(item_id)
+    return located(location, 205, {"location": location, "warnings": []})
+
+
+async def delete_item(request: web.Request) -> web.Response:
+    context = context_of(request)
+    tokens, blobs = await context.db.run(delete, item_id_of(request), account_of(request))
+    await forget(context, tokens, blobs)
+    return no_content()
+
+
+async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges:
+    """The body of a create or an update. ApiError also for a group that the account has not: 403 or 404."""
+    institution = context_of(request).settings.institution
+    changes = body.read(await body_of(request), creating=creating, institution=institution)
+    if "group_id" in changes.fields:
+        if not institution:
+            raise forbidden()
+        if changes.fields["group_id"] not in GROUPS:
+            raise not_found("Group")
+    return changes
+
+
+def create(
+    db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, now: float, project_id: int | None = None
+) -> store.Item:
+    """Store a new item. The account's owner is its first author, whoever else was named."""
+    owner = authors.of_account(db, account_id)
+    named = authors.resolve(db, changes.authors or [])
+    fields = _resolved(db, changes.fields, account_id)
+    fields["authors"] = [owner, *(one for one in named if one != owner)]
+    return store.create(db, account_id, body.EMPTY | fields, now, project_id)
+
+
+def delete(db: sqlite3.Connection, item_id: int, account_id: int) -> tuple[list[str], list[str]]:
+    """Remove an item that was never published; returns its uploads and the names of its bytes. ApiError 404, 403."""
+    if store.get(db, item_id, account_id).version:
+        raise forbidden()
+    tokens, blobs = files_db.tokens(db, item_id), files_db.blobs(db, item_id)
+    store.delete(db, item_id)
+    return tokens, blobs
+
+
+async def forget(context: Context, tokens: list[str], blobs: list[str]) -> None:
+    """Let go of locks and bytes of files that are no more."""
+    for token in tokens:
+        context.locks.forget(token)
+    await context.on_disk(context.blobs.remove, blobs)
+
+
+def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Context, at: Addresses) -> dict[str, Any]:
+    """The item's object. ApiError 404."""
+    item = store.get(db, item_id, account_id)
+    now, delays = context.now(), context.settings.delays
+    files = files_db.page(db, item_id, now, context.settings.item_files)
+    contents = view.Contents(
+        authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
+        files=[file_view.file_object(file, at, now, delays) for file in files],
+        folders=files_db.folders(db, item_id, now),
+        size=files_db.tally(db, item_id, now)[1],
+        has_link=item.linked > 0,
+        thumb=None,
+    )
+    return view.full(item, at, now, contents)
+
+
+def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body.ItemChanges, now: float) -> None:
+    item = store.get(db, item_id, account_id)
+    fields = _resolved(db, changes.fields, account_id)
+    if changes.authors is not None:
+        fields["authors"] = authors.resolve(db, changes.authors)
+    store.update(db, item, fields, now)
+
+
+def _resolved(db: sqlite3.Connection, fields: dict[str, Any], account_id: int) -> dict[str, Any]:
+    """The fields with fundings and materials as they are stored."""
+    resolved = dict(fields)
+    if "funding_list" in fields:
+        resolved["funding_list"] = relations.fundings(db, fields["funding_list"])
+    if "related_materials" in fields:
+        resolved["related_materials"] = relations.materials(db, fields["related_materials"], account_id)
+    return resolved

@@ -1,0 +1,107 @@
+"""Statements about items. Every function takes the connection first and belongs to one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.answers import not_found
+from uploader.sandbox.items.body import EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item as stored. `metadata` has the fields of items.body; times are seconds since the epoch.
+
+    `version` is that of the last publication, 0 for none; `published` is when the first one became public or will,
+    None for never or not known. `linked` and `uploaded` count files, hidden ones included.
+    """
+
+    id: int
+    account_id: int
+    project_id: int | None
+    status: str
+    created: float
+    modified: float
+    metadata: dict[str, Any]
+    version: int
+    published: float | None
+    linked: int
+    uploaded: int
+
+    def is_public(self, now: float) -> bool:
+        """Whether a version of it can be seen by all."""
+        return self.published is not None and self.published <= now
+
+
+def create(
+    db: sqlite3.Connection, account_id: int, metadata: dict[str, Any], now: float, project_id: int | None = None
+) -> Item:
+    """Store a new draft."""
+    cursor = db.execute(
+        "INSERT INTO items (account_id, project_id, status, created, modified, metadata)"
+        " VALUES (?, ?, 'draft', ?, ?, ?)",
+        (account_id, project_id, now, now, json.dumps(metadata)),
+    )
+    return Item(int(cursor.lastrowid or 0), account_id, project_id, "draft", now, now, EMPTY | metadata, 0, None, 0, 0)
+
+
+def find(db: sqlite3.Connection, item_id: int) -> Item | None:
+    """One item, whoever owns it; None when there is none."""
+    row = db.execute("SELECT * FROM items WHERE id = ?", (item_id,)).fetchone()
+    return None if row is None else _item(row)
+
+
+def get(db: sqlite3.Connection, item_id: int, account_id: int) -> Item:
+    """One item of an account. ApiError 404, also for another's."""
+    found = find(db, item_id)
+    if found is None or found.account_id != account_id:
+        raise not_found("Article")
+    return found
+
+
+def owned(db: sqlite3.Connection, item_id: int, account_id: int) -> None:
+    """Do nothing where the account has the item. ApiError 404. Cheaper than `get`."""
+    if db.execute("SELECT 1 FROM items WHERE id = ? AND account_id = ?", (item_id, account_id)).fetchone() is None:
+        raise not_found("Article")
+
+
+def page(
+    db: sqlite3.Connection, account_id: int | None, limit: int, offset: int, project_id: int | None = None
+) -> list[Item]:
+    """Items of an account or a project (None: of all), the newest first."""
+    rows = db.execute(
+        "SELECT * FROM items WHERE (?1 IS NULL OR account_id = ?1) AND (?2 IS NULL OR project_id = ?2)"
+        " ORDER BY id DESC LIMIT ?3 OFFSET ?4",
+        (account_id, project_id, limit, offset),
+    )
+    return [_item(row) for row in rows]
+
+
+def update(db: sqlite3.Connection, item: Item, changes: dict[str, Any], now: float) -> None:
+    """Change some fields; a draft becomes private by it."""
+    db.execute(
+        "UPDATE items SET status = 'private', modified = ?, metadata = ? WHERE id = ?",
+        (now, json.dumps(item.metadata | changes), item.id),
+    )
+
+
+def touch(db: sqlite3.Connection, item_id: int, now: float) -> None:
+    """Note that something of the item changed."""
+    db.execute("UPDATE items SET modified = ? WHERE id = ?", (now, item_id))
+
+
+def delete(db: sqlite3.Connection, item_id: int) -> None:
+    """Remove an item with everything that hangs on it. What its files used is free again."""
+    # The files first: while the item is there, the accounting knows whose they were.
+    db.execute("DELETE FROM files WHERE item_id = ?", (item_id,))
+    db.execute("DELETE FROM private_links WHERE kind = 'articles' AND owner_id = ?", (item_id,))
+    db.execute("DELETE FROM items WHERE id = ?", (item_id,))
+
+
+def _item(row: sqlite3.Row) -> Item:
+    values: dict[str, Any] = dict(row)
+    values["metadata"] = EMPTY | json.loads(values["metadata"])
+    return Item(**values)

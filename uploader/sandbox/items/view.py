@@ -1,0 +1,134 @@
+"""An item as the API shows it: the object of a single GET and the row of a listing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.items import embargo
+from uploader.sandbox.items.store import Item
+from uploader.sandbox.reference import CATEGORIES, CUSTOM_FIELDS, ITEM_TYPES, licenses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is told of an item besides its own fields. `authors` and `files` are objects as the API has them.
+
+    `files` None: they are under an embargo. `folders` maps file ids to directories, `size` is bytes, `thumb` a file.
+    """
+
+    authors: Sequence[dict[str, Any]]
+    files: Sequence[dict[str, Any]] | None
+    folders: dict[str, str]
+    size: int
+    has_link: bool
+    thumb: int | None
+
+
+def moment(time: float) -> str:
+    """Seconds since the epoch as Figshare writes them, to the second."""
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict[str, Any]:
+    """What `GET /account/articles` lists of an item."""
+    meta = item.metadata
+    public = f"{at.api}/articles/{item.id}"
+    page = at.page(item.id)
+    return {
+        "id": item.id,
+        "title": meta["title"],
+        "doi": meta["doi"],
+        "handle": meta["handle"],
+        "url": at.item(item.id),
+        "published_date": moment(item.published) if item.published is not None and item.is_public(now) else None,
+        "thumb": "" if thumb is None else at.thumb(thumb),
+        "defined_type": ITEM_TYPES[meta["defined_type"]],
+        "defined_type_name": meta["defined_type"],
+        "group_id": meta["group_id"],
+        "url_private_api": at.item(item.id),
+        "url_public_api": public,
+        "url_private_html": page,
+        "url_public_html": page,
+        "timeline": meta["timeline"],
+        "resource_title": meta["resource_title"],
+        "resource_doi": meta["resource_doi"],
+        "created_date": moment(item.created),
+        "modified_date": moment(item.modified),
+    }
+
+
+def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
+    """The item itself, as its owner sees it."""
+    public = item.is_public(now)
+    return {
+        "curation_status": None,
+        "group_resource_id": None,
+        "account_id": item.account_id,
+        **complete(item, at, now, contents),
+        "version": item.version if public else 0,
+        "status": "public" if public else item.status,
+        "is_public": public,
+        **row(item, at, now, contents.thumb),
+    }
+
+
+def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
+    """What is told to everyone of an item beyond its row, whether of a public version or of the private copy."""
+    meta = item.metadata
+    return {
+        "files": None if contents.files is None else list(contents.files),
+        "folder_structure": contents.folders,
+        "authors": list(contents.authors),
+        "custom_fields": _custom_fields(meta["custom_fields"]),
+        "figshare_url": at.page(item.id),
+        "download_disabled": meta["download_disabled"],
+        "description": meta["description"],
+        "funding": meta["funding"],
+        "funding_list": meta["funding_list"],
+        "size": contents.size,
+        "is_confidential": False,
+        "is_metadata_record": meta["is_metadata_record"],
+        "confidential_reason": "",
+        "metadata_reason": meta["metadata_reason"],
+        "license": licenses(institution=True)[meta["license"]],
+        "tags": meta["tags"],
+        "keywords": meta["tags"],
+        "categories": [category(number) for number in meta["categories"]],
+        "references": meta["references"],
+        "has_linked_file": contents.has_link,
+        "citation": _citation(item, contents.authors),
+        "related_materials": meta["related_materials"],
+        **embargo.shown(meta["embargo"], now),
+    }
+
+
+def category(number: int) -> dict[str, Any]:
+    """A category of an item."""
+    return {name: value for name, value in CATEGORIES[number].items() if name not in {"is_selectable", "has_children"}}
+
+
+def _custom_fields(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    known = {one["name"]: one for one in CUSTOM_FIELDS}
+    return [
+        {
+            "name": name,
+            "value": value,
+            "field_type": known[name]["field_type"] if name in known else "text",
+            "settings": known[name]["settings"] if name in known else {},
+            "order": order,
+            "is_mandatory": False,
+        }
+        for order, (name, value) in enumerate(fields.items(), start=1)
+    ]
+
+
+def _citation(item: Item, authors: Sequence[dict[str, Any]]) -> str:
+    names = ", ".join(f"{author['last_name']}, {author['first_name']}".strip(", ") for author in authors)
+    meta = item.metadata
+    year = datetime.fromtimestamp(item.published or item.created, UTC).year
+    doi = f" https://doi.org/{meta['doi']}" if meta["doi"] else ""
+    return f"{names} ({year}). {meta['title']}. figshare. {meta['defined_type'].capitalize()}.{doi}"

@@ -1,0 +1,63 @@
+"""Figshare's fixed lists: licences, categories, item types, fundings."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from uploader.sandbox import checks
+from uploader.sandbox.answers import invalid_is_bad_request, json_answer
+from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.context import context_of
+from uploader.sandbox.items import relations
+from uploader.sandbox.reference import CATEGORIES, ITEM_TYPES, licenses
+from uploader.sandbox.routes import Route
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("list-licenses", "GET", "/v2/account/licenses", own_licenses),
+        Route("list-licenses", "GET", "/v2/licenses", public_licenses, open_to_all=True),
+        Route("list-categories", "GET", "/v2/account/categories", categories),
+        Route("list-categories", "GET", "/v2/categories", categories, open_to_all=True),
+        Route("list-item-types", "GET", "/v2/item_types", item_types, open_to_all=True),
+        Route("search-funding", "POST", "/v2/account/funding/search", search_funding),
+    ]
+
+
+async def own_licenses(request: web.Request) -> web.Response:
+    return json_answer(list(licenses(institution=context_of(request).settings.institution).values()))
+
+
+async def public_licenses(_: web.Request) -> web.Response:
+    return json_answer(list(licenses(institution=False).values()))
+
+
+async def categories(_: web.Request) -> web.Response:
+    return json_answer(list(CATEGORIES.values()))
+
+
+async def item_types(_: web.Request) -> web.Response:
+    """The same for every group."""
+    return json_answer(
+        [
+            {
+                "id": number,
+                "name": name,
+                "string_id": name.replace(" ", "_"),
+                "icon": name.replace(" ", "_"),
+                "public_description": "",
+                "is_selectable": True,
+                "url_name": name.replace(" ", "_"),
+            }
+            for name, number in ITEM_TYPES.items()
+        ]
+    )
+
+
+async def search_funding(request: web.Request) -> web.Response:
+    context = context_of(request)
+    body = await optional_body_of(request)
+    with invalid_is_bad_request():
+        sought = checks.checked(body, {"search_for": checks.text(0, 1000)})
+    return json_answer(await context.db.run(relations.search_fundings, sought.get("search_for", "")))

@@ -1,0 +1,124 @@
+"""Statements about accounts. Every function takes the connection first and belongs to one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.people import authors
+
+OWNER_ID = 2000001
+"""The account that the token belongs to; the schema makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. Its names are those of its author; `quota` is None where the sandbox's setting counts.
+
+    `initiated` and `completed` are bytes of files that are in no public version, `public` of those that are.
+    """
+
+    id: int
+    author_id: int
+    email: str
+    institution_user_id: str
+    symplectic_user_id: str
+    group_id: int
+    quota: int | None
+    active: bool
+    created: float
+    modified: float
+    initiated: int
+    completed: int
+    public: int
+    first_name: str
+    last_name: str
+    orcid_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """What an administrator says of an account to be made."""
+
+    email: str
+    first_name: str
+    last_name: str
+    institution_user_id: str
+    symplectic_user_id: str
+    group_id: int
+    quota: int | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which accounts: those that fit everything that is not None. `words` are looked for in names and address."""
+
+    words: str | None = None
+    active: bool | None = None
+    email: str | None = None
+    institution_user_id: str | None = None
+    id_gte: int = 0
+    id_lte: int = 2**62
+
+
+_COLUMNS = "accounts.*, authors.first_name, authors.last_name, authors.orcid_id"
+_FROM = "FROM accounts JOIN authors ON authors.id = accounts.author_id"
+
+
+def get(db: sqlite3.Connection, account_id: int) -> Account | None:
+    """One account, None when there is none."""
+    row = db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id = ?", (account_id,)).fetchone()
+    return None if row is None else _account(row)
+
+
+def page(db: sqlite3.Connection, sought: Sought, limit: int, offset: int) -> list[Account]:
+    """Accounts in order of their ids."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id BETWEEN ? AND ?"
+        " AND (?3 IS NULL OR active = ?3) AND (?4 IS NULL OR email = ?4)"
+        " AND (?5 IS NULL OR institution_user_id = ?5)"
+        " AND (?6 IS NULL OR instr(lower(full_name || ' ' || email), lower(?6)))"
+        " ORDER BY accounts.id LIMIT ?7 OFFSET ?8",
+        (
+            sought.id_gte, sought.id_lte, sought.active, sought.email, sought.institution_user_id, sought.words,
+            limit, offset,
+        ),
+    )  # fmt: skip
+    return [_account(row) for row in rows]
+
+
+def taken(db: sqlite3.Connection, email: str) -> bool:
+    """Whether an account has this address already."""
+    return db.execute("SELECT 1 FROM accounts WHERE email = ?", (email,)).fetchone() is not None
+
+
+def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
+    """Store an account with its author and return the account's id."""
+    full_name = f"{new.first_name} {new.last_name}".strip()
+    author_id = authors.create(db, authors.NewAuthor(full_name, new.first_name, new.last_name, ""))
+    cursor = db.execute(
+        "INSERT INTO accounts (author_id, email, institution_user_id, symplectic_user_id, group_id, quota, active,"
+        " created, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            author_id, new.email, new.institution_user_id, new.symplectic_user_id, new.group_id, new.quota,
+            new.active, now, now,
+        ),
+    )  # fmt: skip
+    account_id = int(cursor.lastrowid or 0)
+    db.execute("UPDATE authors SET account_id = ? WHERE id = ?", (account_id, author_id))
+    return account_id
+
+
+def update(db: sqlite3.Connection, account_id: int, *, group_id: int, active: bool, now: float) -> None:
+    """The two things that an administrator may change."""
+    db.execute(
+        "UPDATE accounts SET group_id = ?, active = ?, modified = ? WHERE id = ?", (group_id, active, now, account_id)
+    )
+
+
+def _account(row: sqlite3.Row) -> Account:
+    values: dict[str, Any] = dict(row)
+    values["active"] = bool(values["active"])
+    return Account(**values)

@@ -1,0 +1,54 @@
+"""On whose behalf a request acts: the token's owner, or the account that an institution's administrator impersonates.
+
+`impersonate` stands in the query of GET and DELETE, and in the JSON body of the others, as documented; elsewhere it
+is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from uploader.sandbox.answers import forbidden, invalid, not_found
+from uploader.sandbox.context import Context
+from uploader.sandbox.people import accounts
+
+_ACTING = web.RequestKey("acting", int)
+_IN_QUERY = frozenset({"GET", "HEAD", "DELETE"})
+
+
+def account_of(request: web.Request) -> int:
+    """The id of the account that the request acts for."""
+    return request[_ACTING]
+
+
+async def settle(request: web.Request, context: Context) -> None:
+    """Find out whom the request acts for. ApiError 422, 403 where this token may not, 404 for nobody's id."""
+    request[_ACTING] = accounts.OWNER_ID
+    asked = await _asked(request)
+    if asked is None:
+        return
+    if not (isinstance(asked, int) and not isinstance(asked, bool)):
+        raise invalid("impersonate must be an account id", "impersonate")
+    if not context.settings.institution:
+        raise forbidden()
+    account = await context.db.run(accounts.get, asked) if abs(asked) < 2**62 else None
+    if account is None or not account.active:
+        raise not_found("Account")
+    request[_ACTING] = account.id
+
+
+async def _asked(request: web.Request) -> object:
+    """The value of `impersonate`; None where there is none. A body that is no JSON is for others to refuse."""
+    if request.method in _IN_QUERY:
+        text = request.query.get("impersonate")
+        return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else text
+    raw = await request.read()
+    if b"impersonate" not in raw:
+        return None
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return body.get("impersonate") if isinstance(body, dict) else None

@@ -1,0 +1,107 @@
+"""Statements about authors, and an author's object. Every function that takes a connection is in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.answers import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A person named on items; `orcid_id` is "" where there is none. `account_id` is None for one without account."""
+
+    id: int
+    full_name: str
+    first_name: str
+    last_name: str
+    orcid_id: str
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAuthor:
+    """An author as named by a client, without an id."""
+
+    full_name: str
+    first_name: str
+    last_name: str
+    orcid_id: str
+
+
+def create(db: sqlite3.Connection, new: NewAuthor) -> int:
+    """Store an author and return the id."""
+    cursor = db.execute(
+        "INSERT INTO authors (full_name, first_name, last_name, orcid_id) VALUES (?, ?, ?, ?)",
+        (new.full_name, new.first_name, new.last_name, new.orcid_id),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def of_account(db: sqlite3.Connection, account_id: int) -> int:
+    """The id of an account's owner as an author."""
+    return int(db.execute("SELECT author_id FROM accounts WHERE id = ?", (account_id,)).fetchone()[0])
+
+
+def get(db: sqlite3.Connection, author_id: int) -> Author | None:
+    """One author, None when there is none."""
+    found = of_ids(db, [author_id])
+    return found[0] if found else None
+
+
+def of_ids(db: sqlite3.Connection, ids: Sequence[int]) -> list[Author]:
+    """The authors of these ids that exist, in this order."""
+    marks = ", ".join("?" * len(ids))
+    rows = db.execute(f"SELECT * FROM authors WHERE id IN ({marks})", ids)  # noqa: S608 - question marks only
+    found = {row["id"]: Author(**dict(row)) for row in rows}
+    return [found[one] for one in ids if one in found]
+
+
+def resolve(db: sqlite3.Connection, named: Sequence[int | NewAuthor]) -> list[int]:
+    """The ids of authors as named by a client, each once: new ones are stored, an ORCID is one person.
+
+    ApiError 400 for an id that is nobody's.
+    """
+    ids: list[int] = []
+    for one in named:
+        if isinstance(one, int):
+            if get(db, one) is None:
+                raise ApiError(400, "BadRequest", f"Author with ID {one} not found")
+            ids.append(one)
+        else:
+            known = _by_orcid(db, one.orcid_id)
+            ids.append(create(db, one) if known is None else known)
+    return list(dict.fromkeys(ids))
+
+
+def search(
+    db: sqlite3.Connection, words: str, orcid: str, *, with_account: bool | None, limit: int, offset: int
+) -> list[Author]:
+    """Authors whose name has these words, in order of their ids. Empty words and an empty ORCID fit all."""
+    rows = db.execute(
+        "SELECT * FROM authors WHERE instr(lower(full_name), lower(?1)) AND (?2 = '' OR orcid_id = ?2)"
+        " AND (?3 IS NULL OR (account_id IS NOT NULL) = ?3) ORDER BY id LIMIT ?4 OFFSET ?5",
+        (words, orcid, with_account, limit, offset),
+    )
+    return [Author(**dict(row)) for row in rows]
+
+
+def shown(author: Author) -> dict[str, Any]:
+    """The object that the API shows of an author."""
+    return {
+        "id": author.id,
+        "full_name": author.full_name,
+        "first_name": author.first_name,
+        "last_name": author.last_name,
+        "is_active": author.account_id is not None,
+        "url_name": author.full_name.replace(" ", "_") or "_",
+        "orcid_id": author.orcid_id,
+    }
+
+
+def _by_orcid(db: sqlite3.Connection, orcid: str) -> int | None:
+    row = db.execute("SELECT MIN(id) FROM authors WHERE orcid_id = ? AND ? != ''", (orcid, orcid)).fetchone()
+    return None if row[0] is None else int(row[0])

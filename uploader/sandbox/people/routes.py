@@ -1,0 +1,109 @@
+"""The account, the token, and the search for authors."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox import checks
+from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer, not_found
+from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.items.view import moment
+from uploader.sandbox.paging import window_in
+from uploader.sandbox.people import accounts, authors
+from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.authors import Author
+from uploader.sandbox.reference import INSTITUTION
+from uploader.sandbox.routes import Route
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("get-account", "GET", "/v2/account", account),
+        Route("get-token", "GET", "/v2/token", token),
+        Route("search-authors", "POST", "/v2/account/authors/search", search_authors),
+        Route("get-author", "GET", r"/v2/account/authors/{author_id:\d{1,18}}", get_author),
+    ]
+
+
+async def account(request: web.Request) -> web.Response:
+    context = context_of(request)
+    return json_answer(await context.db.run(account_object, account_of(request), context))
+
+
+def account_object(db: sqlite3.Connection, account_id: int, context: Context) -> dict[str, Any]:
+    """All quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts. ApiError 404."""
+    found = accounts.get(db, account_id)
+    if found is None:
+        raise not_found("Account")
+    used = context.used(found)
+    return {
+        "id": found.id,
+        "first_name": found.first_name,
+        "last_name": found.last_name,
+        "email": found.email,
+        "active": found.active,
+        "institution_id": INSTITUTION["id"] if context.settings.institution else 0,
+        "group_id": found.group_id,
+        "institution_user_id": found.institution_user_id,
+        "quota": context.quota(found),
+        "used_quota": used + found.public,
+        "used_quota_private": used,
+        "used_quota_public": found.public,
+        "pending_quota_request": False,
+        "maximum_file_size": context.settings.max_file_size,
+        "created_date": moment(found.created),
+        "modified_date": moment(found.modified),
+        "user_id": found.author_id,
+        "orcid_id": found.orcid_id,
+        "symplectic_user_id": found.symplectic_user_id,
+    }
+
+
+async def token(request: web.Request) -> web.Response:
+    """What the token is good for. A personal token does not run out; the documented fields have no way to say so."""
+    value = context_of(request).settings.token
+    return json_answer(
+        {"access_token": value, "token": value, "token_type": "bearer", "expires_in": 2**31 - 1, "scope": "all"}
+    )
+
+
+async def search_authors(request: web.Request) -> web.Response:
+    context = context_of(request)
+    body = await optional_body_of(request)
+    with invalid_is_bad_request():
+        rows = window_in(body)
+        sought = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
+                                       "is_active": checks.truth})  # fmt: skip
+    found = await context.db.run(
+        authors.search,
+        sought.get("search_for", ""),
+        sought.get("orcid", ""),
+        with_account=sought.get("is_active"),
+        limit=rows.limit,
+        offset=rows.offset,
+    )
+    return json_answer([_complete(one, institution=context.settings.institution) for one in found])
+
+
+async def get_author(request: web.Request) -> web.Response:
+    context = context_of(request)
+    found = await context.db.run(authors.get, int(request.match_info["author_id"]))
+    if found is None:
+        raise ApiError(404, "EntityNotFound", "Author not found")
+    return json_answer(_complete(found, institution=context.settings.institution))
+
+
+def _complete(author: Author, *, institution: bool) -> dict[str, Any]:
+    at_home = institution and author.account_id is not None
+    return {
+        **authors.shown(author),
+        "institution_id": INSTITUTION["id"] if at_home else 0,
+        "group_id": 0,
+        "is_public": 0,
+        "job_title": "",
+    }
