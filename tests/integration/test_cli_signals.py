@@ -259,3 +259,13 @@ def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(bare_
     bare_figup.env["PYTHONPATH"] = str(tmp_path / "trap")
     done = bare_figup.run("jobs")
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_sigusr2_lifts_the_rate_limit(figup: Figup, sandbox: Sandbox) -> None:
+    path = source(figup)
+    running = figup.start("upload", path, "--limit-rate", "4000")
+    until(lambda: sandbox.requests(kind="initiate"))
+    running.send_signal(signal.SIGUSR2)
+    done = running.wait(60).expect(0)
+    assert "the rate limit is lifted now" in done.stderr
+    check_exactly_once(sandbox, path)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from uploader.cli import units
 from uploader.cli.console import Console
 from uploader.cli.failures import Failure
 from uploader.cli.lines import Lines, progress_line
@@ -117,6 +118,9 @@ class Display:
             self._console.note(shown(notice.message))
         elif isinstance(notice, no.FileRestarted):
             self._console.note(f"{shown(notice.path)}: is sent again from its beginning: {shown(notice.reason)}")
+        elif isinstance(notice, no.LimitChanged):
+            limit = units.show_rate(notice.rate) if notice.rate is not None else "lifted"
+            self._console.note(f"the rate limit is {limit} now")
         elif isinstance(notice, no.Retrying):
             self._remark_retry(notice)
 

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli import units
+from uploader.transfer.throttle import Limit
 
 ENVIRONMENT = """\b
 Environment:
@@ -47,10 +48,11 @@ class Tuning:
     """The options of sending. Times are seconds, rates bytes a second; `connections` None finds the number."""
 
     connections: int | None
-    limit_rate: float | None
+    limit_rate: Limit | None
     api_rate: float
     hash_first: bool
     restart_changed: bool
+    max_errors: int | None
     retry_timeout: float
     stall_timeout: float
     verify_timeout: float
@@ -139,13 +141,16 @@ _RESTART = click.option(
 _TUNING = [
     click.option("--connections", metavar="auto|N", type=Figures("connections", _connections), default="auto",
                  show_default=True, help="Parts sent at the same time."),
-    click.option("--limit-rate", metavar="RATE", type=Figures("rate", units.parse_rate),
-                 help="Bytes a second at most: 50M, 50Mi, 400mbit.  [default: no limit]"),
+    click.option("--limit-rate", metavar="RATE", type=Figures("rate", units.parse_limit),
+                 help="Bytes a second at most: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
+                 "SIGUSR2 lifts the limit, and puts it in force again.  [default: no limit]"),
     click.option("--api-rate", metavar="N", type=Figures("number", _api_rate), default="1", show_default=True,
                  help="API requests a second, with a burst of 20; parts do not count."),
     click.option("--hash-first", is_flag=True,
                  help="Compute the MD5 before sending, and tell Figshare; reads the file twice."),
     _RESTART,
+    click.option("--max-errors", metavar="N", type=click.IntRange(min=0),
+                 help="Files that may fail; after one more the rest is not tried.  [default: any number]"),
     click.option("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
                  help="How long a request that keeps failing is tried."),
     click.option("--stall-timeout", metavar="TIME", type=_SECONDS, default="60s", show_default=True,

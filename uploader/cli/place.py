@@ -66,6 +66,7 @@ def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:
         limit_rate=tuning.limit_rate,
         hash_first=tuning.hash_first,
         restart_changed=tuning.restart_changed,
+        max_errors=tuning.max_errors,
         verify_timeout=tuning.verify_timeout,
         grace=tuning.grace,
         settle_timeout=tuning.settle_timeout,

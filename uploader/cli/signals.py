@@ -32,6 +32,8 @@ class Signals:
         self.received: signal.Signals | None = None
         self.in_flight: Callable[[], int] = lambda: 0
         self.progress: Callable[[], str] = lambda: "at work"
+        self.toggle_limit: Callable[[], bool] = lambda: False
+        """What SIGUSR2 does; False when there is no limit to lift."""
         self._scope = scope
         self._say = say
         self._last_resort = _LastResort(last_words)
@@ -58,7 +60,8 @@ class Signals:
                 loop.add_signal_handler(signum, self._end, signum)
                 self._installed.append(signum)
         loop.add_signal_handler(signal.SIGUSR1, lambda: self._say(self.progress()))
-        self._installed.append(signal.SIGUSR1)
+        loop.add_signal_handler(signal.SIGUSR2, self._toggle)
+        self._installed += [signal.SIGUSR1, signal.SIGUSR2]
         return self
 
     def __exit__(
@@ -80,6 +83,10 @@ class Signals:
             self._say(self._stopping(grace))
         self._stop()
         asyncio.get_running_loop().call_later(grace + _CANCEL_AFTER, self._scope.cancel)
+
+    def _toggle(self) -> None:
+        if not self.toggle_limit():
+            self._say("there is no rate limit to lift; --limit-rate sets one")
 
     def _stopping(self, grace: float) -> str:
         parts = self.in_flight()

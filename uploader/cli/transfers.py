@@ -27,6 +27,7 @@ class Narrator:
         self._connections = 0
         self._display = display_for(session.console, no_progress=session.common.no_progress)
         session.signals.in_flight = lambda: self._connections
+        session.signals.toggle_limit = client.toggle_limit
         session.signals.progress = self._display.in_one_line
 
     def __call__(self, notice: no.AnyNotice) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from uploader.transfer.throttle import Timetable
+
 _NUMBER = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE)
 _BYTES = {
     "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
@@ -12,6 +14,7 @@ _BYTES = {
 }  # fmt: skip
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 _TIME_PIECE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", re.IGNORECASE)
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _SHOWN = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -33,6 +36,23 @@ def parse_rate(text: str) -> float:
     if not value:
         raise ValueError(f"{text!r} is no rate; write 50M (bytes a second), 50Mi or 400mbit")
     return value
+
+
+def parse_limit(text: str) -> float | Timetable | None:
+    """A rate, "off" (None), or a timetable such as "08:00,20M 19:00,off". Raises ValueError."""
+    if "," not in text:
+        return None if text.strip() == "off" else parse_rate(text)
+    steps: dict[int, float | None] = {}
+    for step in text.split():
+        time, _, rate = step.partition(",")
+        begin = _CLOCK.fullmatch(time)
+        if begin is None:
+            raise ValueError(f"{step!r} is no time and rate; write 08:00,20M 19:00,off")
+        second = int(begin[1]) * 3600 + int(begin[2]) * 60
+        if second in steps:
+            raise ValueError(f"{time} stands in the timetable twice")
+        steps[second] = None if rate == "off" else parse_rate(rate)
+    return Timetable(tuple(sorted(steps.items())))
 
 
 def parse_duration(text: str) -> float:

@@ -29,16 +29,12 @@ class TokenBucket:
         self._turn = anyio.Lock()
         self._rate = _checked(rate)
 
-    @property
-    def rate(self) -> float | None:
-        """Tokens a second, None for unlimited."""
-        return self._rate
-
-    @rate.setter
-    def rate(self, rate: float | None) -> None:
+    def change(self, rate: float | None, burst: float) -> None:
+        """Another rate and burst from now on, also for those who wait."""
         checked = _checked(rate)
         self._refill()
-        self._rate = checked
+        self._rate, self._burst = checked, float(burst)
+        self._tokens = min(self._tokens, self._burst)
 
     @property
     def at_leisure(self) -> bool:

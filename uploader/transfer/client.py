@@ -35,6 +35,7 @@ from uploader.transfer.options import Options
 from uploader.transfer.plan import checked_title, default_title, plan_events, resolve
 from uploader.transfer.report import Report
 from uploader.transfer.stop import Stop
+from uploader.transfer.throttle import Throttle
 from uploader.transfer.verify import Comparison, verify
 
 PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
@@ -95,6 +96,7 @@ class Client:
         self._stop = Stop()
         self._listeners: list[no.Listener] = []
         self._open_api: Figshare | None = None
+        self._throttle = Throttle(self._options.limit_rate, self._runtime)
 
     def _find_token(self, token_file: str | Path | None) -> Token:
         return find_token(
@@ -200,6 +202,16 @@ class Client:
         else:
             self._stop.ask()
 
+    def toggle_limit(self) -> bool:
+        """Lift the rate limit that the options set, or put it in force again; False when they set none.
+
+        To be called on the loop.
+        """
+        if self._options.limit_rate is None:
+            return False
+        self._throttle.toggle()
+        return True
+
     # --- how ------------------------------------------------------------------------------------------------------
 
     async def _run(self, job: OpenJob, on_event: no.Listener | None) -> Report:
@@ -235,6 +247,7 @@ class Client:
             runtime=self._runtime,
             notify=on_event or (lambda _: None),
             stop=self._stop,
+            throttle=self._throttle,
         )
 
     @contextmanager

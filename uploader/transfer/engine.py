@@ -28,7 +28,6 @@ from uploader.errors import (
     SourceUnreadable,
     TokenRefused,
 )
-from uploader.figshare.limits import TokenBucket
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Account
@@ -44,7 +43,7 @@ from uploader.transfer.queue import PartQueue
 from uploader.transfer.remote import worth_a_survey
 from uploader.transfer.run import JobRun
 from uploader.transfer.schedule import Schedule
-from uploader.transfer.sender import CHUNK, PartSender
+from uploader.transfer.sender import PartSender
 from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
 from uploader.transfer.turns import turn_to_create
@@ -93,8 +92,6 @@ class Engine:
         self._lock = lock
         self._pace = ConnectionPace(run.options.connections)
         self._slots = anyio.CapacityLimiter(self._pace.limit)
-        limit = run.options.limit_rate
-        self._bucket = TokenBucket(limit, max(limit / 4 if limit else 0, CHUNK), run.runtime)
         self._queue = PartQueue()
         self._turn = anyio.Event()
         """Set when another file may be taken up."""
@@ -125,7 +122,7 @@ class Engine:
 
     async def _work(self) -> None:
         await self._prepare()
-        sender = PartSender(self._run, self._pace, self._bucket)
+        sender = PartSender(self._run, self._pace)
         async with anyio.create_task_group() as tasks:
             for _ in range(CEILING):
                 tasks.start_soon(sender.work, self._queue, self._slots)
@@ -337,4 +334,6 @@ class Engine:
                 self._pace.observe((meter.accepted - before) / (now - then), meter.busy)
                 then, before = now, meter.accepted
             self._slots.total_tokens = self._pace.limit
+            if self._run.throttle.look():
+                self._run.notify(no.LimitChanged(self._run.throttle.rate))
             self._run.notify(meter.progress(now))

@@ -29,6 +29,7 @@ from uploader.transfer.remote import RemoteFiles
 from uploader.transfer.report import FileReport, Problem, Report
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stop
+from uploader.transfer.throttle import Throttle
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 
@@ -115,6 +116,7 @@ class Surroundings:
     runtime: Runtime
     notify: no.Listener
     stop: Stop
+    throttle: Throttle
 
 
 def make_run(job: OpenJob, around: Surroundings) -> JobRun:
@@ -132,6 +134,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         runtime=around.runtime,
         meter=Meter(job.state.transfers),
         remote=RemoteFiles(around.api, job.state, around.runtime),
+        throttle=around.throttle,
     )
 
 

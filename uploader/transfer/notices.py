@@ -102,6 +102,12 @@ class Warned(Notice, frozen=True, tag="warning"):
     message: str
 
 
+class LimitChanged(Notice, frozen=True, tag="limit"):
+    """From now on so many bytes a second may go out; None for as many as can."""
+
+    rate: float | None
+
+
 class FileFailed(Notice, frozen=True, tag="error"):
     """A file could not be sent; the others go on."""
 
@@ -121,6 +127,7 @@ AnyNotice: TypeAlias = (
     | FileRestarted
     | Retrying
     | Warned
+    | LimitChanged
     | FileFailed
 )
 Listener: TypeAlias = Callable[[AnyNotice], None]

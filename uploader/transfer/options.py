@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from uploader.transfer.throttle import Limit
+
 
 @dataclass(frozen=True)
 class Options:
     """Times in seconds, rates in bytes a second.
 
-    `connections`: parts sent at the same time; None finds the number by itself. `limit_rate`: None for no limit.
+    `connections`: parts sent at the same time; None finds the number by itself. `limit_rate`: one rate or a timetable;
+    None for no limit.
     `max_errors`: files that may fail before the rest is not tried any more; None for any number.
     `verify_timeout`: how long Figshare's MD5 is waited for after the last byte. `grace`: how long parts under way may
     go on after the first signal. `settle_timeout`: how long the effect of a request with a lost answer is looked for.
     """
 
     connections: int | None = None
-    limit_rate: float | None = None
+    limit_rate: Limit | None = None
     hash_first: bool = False
     restart_changed: bool = False
     max_errors: int | None = None

@@ -108,7 +108,8 @@ class PartQueue:
     def offer(self, sending: Sending) -> None:
         """Have the parts of a file sent."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
-        self._offered.set()
+        offered, self._offered = self._offered, anyio.Event()
+        offered.set()
 
     async def take(self) -> tuple[Sending, Part]:
         """The part to be sent next; waits for one."""
@@ -118,5 +119,4 @@ class PartQueue:
                     if (part := files[0].take()) is not None:
                         return files[0], part
                     files.popleft()
-            self._offered = anyio.Event()
             await self._offered.wait()

@@ -19,6 +19,7 @@ from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.remote import RemoteFiles
 from uploader.transfer.stop import Stop
+from uploader.transfer.throttle import Throttle
 
 OPEN_SOURCES = 48
 """Sources that are open at the same time: more than there are connections, so that these need not wait."""
@@ -40,6 +41,7 @@ class JobRun:
     runtime: Runtime
     meter: Meter
     remote: RemoteFiles
+    throttle: Throttle
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 

@@ -9,7 +9,6 @@ import anyio.to_thread
 import xxhash
 
 from uploader.errors import Refused
-from uploader.figshare.limits import TokenBucket
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Part
@@ -18,18 +17,16 @@ from uploader.transfer.pace import ConnectionPace
 from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
-
-CHUNK = 256 << 10
-"""Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
+from uploader.transfer.throttle import Throttle
 
 
 class PartReader:
     """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
 
-    def __init__(self, sending: Sending, part: Part, bucket: TokenBucket) -> None:
+    def __init__(self, sending: Sending, part: Part, throttle: Throttle) -> None:
         self._sending = sending
         self._part = part
-        self._bucket = bucket
+        self._throttle = throttle
         self._hasher = xxhash.xxh3_64()
         self.xxh3: int | None = None
 
@@ -39,10 +36,10 @@ class PartReader:
         digest = self._sending.digest
         while offset < end:
             await digest.room(offset)
-            block = await anyio.to_thread.run_sync(self._read, offset, min(CHUNK, end - offset))
+            block = await anyio.to_thread.run_sync(self._read, offset, min(self._throttle.grain, end - offset))
             offset += len(block)
             digest.sending(offset)
-            await self._bucket.acquire(len(block))
+            await self._throttle.take(len(block))
             yield block
         self.xxh3 = self._hasher.intdigest()
 
@@ -55,10 +52,9 @@ class PartReader:
 class PartSender:
     """Sends single parts, and tries again what may pass."""
 
-    def __init__(self, run: JobRun, pace: ConnectionPace, bucket: TokenBucket) -> None:
+    def __init__(self, run: JobRun, pace: ConnectionPace) -> None:
         self._run = run
         self._pace = pace
-        self._bucket = bucket
 
     async def work(self, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
         """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
@@ -77,7 +73,7 @@ class PartSender:
         if part.locked:
             part = await self._unlocked(sending, part, backoff)
         while not part.complete:
-            reader = PartReader(sending, part, self._bucket)
+            reader = PartReader(sending, part, self._run.throttle)
             refused = False
             try:
                 await self._attempt(sending, part, reader)

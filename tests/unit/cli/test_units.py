@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.cli import units
+from uploader.transfer.throttle import Timetable
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,17 @@ def test_a_hundred_percent_means_all_of_it() -> None:
     assert units.show_percent(999, 1000) == "99 %"
     assert units.show_percent(1000, 1000) == "100 %"
     assert units.show_percent(0, 0) == "100 %"
+
+
+def test_a_limit_is_a_rate_or_off_or_a_timetable() -> None:
+    assert units.parse_limit("400mbit") == 50e6
+    assert units.parse_limit("off") is None
+    assert units.parse_limit("19:00,off 8:00,20M") == Timetable(((8 * 3600, 20e6), (19 * 3600, None)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "08:00", "08:00,", "24:00,1M", "08:60,1M", "08:00,1M 08:00,2M", "08:00,1M,2M", "8,1M"]
+)
+def test_what_is_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no|twice"):
+        units.parse_limit(text)

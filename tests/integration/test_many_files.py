@@ -1,0 +1,84 @@
+"""Many files in one job: how few requests they take, and what one of them that fails does to the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once, files, items
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+
+
+def sources(figup: Figup, count: int, size: int = 2000) -> list[str]:
+    names = [f"f{number:04}.bin" for number in range(count)]
+    for name in names:
+        (figup.cwd / name).write_bytes(os.urandom(size))
+    return names
+
+
+def point(figup: Figup, sandbox: Sandbox) -> None:
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+
+
+@pytest.mark.parametrize("more", [(), ("--hidden-for", "0.5"), ("--md5-delay", "3")])
+def test_hundreds_of_files_take_two_requests_each_and_few_more(
+    bare_figup: Figup, start_sandbox: Start, more: tuple[str, ...]
+) -> None:
+    sandbox = start_sandbox(*more)
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 300)
+    done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "200", "--json").expect(0)
+    asked = sum(request["service"] == "api" for request in sandbox.requests())
+    assert [file["status"] for file in done.summary["files"]] == ["verified"] * 300
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+    assert asked <= 2.1 * 300 + 20
+
+
+def test_a_killed_job_of_many_files_goes_on_with_one_listing(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox()
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 120)
+    command = ("upload", *names, "--title", "many", "--api-rate", "500")
+    for count in (40, 150, 260):
+        running = bare_figup.start(*command)
+        while len(sandbox.requests()) < count and running.process.returncode is None:
+            pass
+        running.send_signal(signal.SIGKILL)
+        running.wait(30)
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+
+
+def test_a_file_that_fails_is_tried_again_at_the_end(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--fault", "initiate:2=400")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 5)
+    done = bare_figup.run("upload", *names, "--title", "many").expect(0)
+    assert "trying 1 of the files again that failed" in done.stderr
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+
+
+def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox()
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 6)
+    (bare_figup.cwd / "empty.bin").write_bytes(b"")
+    done = bare_figup.run("upload", *names, "empty.bin", "--title", "many", "--json").expect(1)
+    assert [f["status"] for f in done.summary["files"]] == ["verified"] * 6 + ["failed"]
+    (item,) = items(sandbox)
+    assert len(files(sandbox, item["id"])) == 6
+
+
+def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--fault", "initiate:1..=400")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 40)
+    done = bare_figup.run("upload", *names, "--title", "many", "--max-errors", "3", "--api-rate", "10").expect(1)
+    assert "at most 3 may (--max-errors); the rest was not tried" in done.stderr
+    assert len(sandbox.requests(kind="initiate")) < 40

@@ -1,0 +1,80 @@
+"""The throttle: how many bytes a second may go out over all connections together, by the time of day if wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from uploader.figshare.limits import TokenBucket
+from uploader.figshare.runtime import Runtime
+
+CHUNK = 256 << 10
+"""Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
+_SMALLEST = 4 << 10
+_BURST = 0.15
+"""Seconds' worth of bytes that may be made up for at once: no second sees more than 115 % of the rate."""
+_GRAIN = 0.05
+"""Seconds' worth of bytes that are handed over at a time where that is less than a chunk."""
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """A rate for each part of the day. `steps` are (seconds since local midnight, bytes a second or None for no limit),
+    in ascending order and at least one; before the first of a day the last one counts."""
+
+    steps: tuple[tuple[int, float | None], ...]
+
+    def at(self, local: datetime) -> float | None:
+        """The rate at this time, None for no limit."""
+        second = local.hour * 3600 + local.minute * 60 + local.second
+        now = self.steps[-1][1]
+        for begin, rate in self.steps:
+            if begin <= second:
+                now = rate
+        return now
+
+
+Limit = float | Timetable
+"""Bytes a second, always the same or by the time of day."""
+
+
+class Throttle:
+    """Lets bytes go out at no more than a rate. `rate` is what is in force, None for no limit."""
+
+    def __init__(self, limit: Limit | None, runtime: Runtime) -> None:
+        self._limit = limit
+        self._runtime = runtime
+        self._lifted = False
+        self.rate = self._wanted()
+        self._bucket = TokenBucket(self.rate, _burst(self.rate), runtime)
+
+    async def take(self, count: int) -> None:
+        """Wait until `count` bytes may go out. To be cancelled at will."""
+        await self._bucket.acquire(count)
+
+    @property
+    def grain(self) -> int:
+        """Bytes to hand over at a time, so that a slow line is a steady one."""
+        return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _GRAIN)))
+
+    def toggle(self) -> None:
+        """Lift the limit, or put it in force again."""
+        self._lifted = not self._lifted
+
+    def look(self) -> bool:
+        """Put the rate in force that is to be now; True when it is another one than before."""
+        wanted = self._wanted()
+        if wanted == self.rate:
+            return False
+        self.rate = wanted
+        self._bucket.change(wanted, _burst(wanted))
+        return True
+
+    def _wanted(self) -> float | None:
+        if self._lifted or self._limit is None:
+            return None
+        return self._limit.at(self._runtime.now().astimezone()) if isinstance(self._limit, Timetable) else self._limit
+
+
+def _burst(rate: float | None) -> float:
+    return max(rate * _BURST if rate else 0.0, _SMALLEST)
