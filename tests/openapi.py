@@ -33,6 +33,8 @@ NULLS = {
     "Article": ("published_date", "group_id", "resource_title", "resource_doi"),
     "ProjectArticle": ("funding", "embargo_date", "embargo_type"),
     "ArticleCompletePrivate": ("curation_status", "group_resource_id"),
+    "ArticleComplete": ("files",),  # of a public item under embargo
+    "ArticleEmbargo": ("embargo_date", "embargo_type"),
 }
 """Schema → fields that recordings of the live service show as null: blank fields are there, and null."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.openapi import validate_request, validate_response
-from tests.support.sandbox_api import Api, sandbox_api
+from tests.support.contract import Checked
+from tests.support.sandbox_api import sandbox_api
 
 pytestmark = pytest.mark.anyio
 
@@ -16,24 +15,6 @@ ITEMS = "/account/articles"
 ITEM = f"{ITEMS}/{{article_id}}"
 FILES = f"{ITEM}/files"
 FILE = f"{FILES}/{{file_id}}"
-
-
-class Checked:
-    """Calls the sandbox, and checks request and answer."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-
-    async def __call__(
-        self, method: str, template: str, path: str, expected: int, body: Any = None, *, strangers: bool = False
-    ) -> Any:
-        if body is not None and expected < 400:
-            validate_request(method, template, body)
-        headers: dict[str, str] | None = {} if strangers else None
-        status, answer = await self._api.call(method, path, body, headers=headers)
-        assert status == expected, (method, path, answer)
-        validate_response(method, template, status, answer)
-        return answer
 
 
 FULL_ITEM = {

@@ -103,6 +103,8 @@ GROUPS: dict[str, list[Callable[[Any], Any]]] = {
                      help="From completion to computed_md5."),
         click.option("--latency", metavar="TIME", type=_TIME, default="0", show_default=True,
                      help="Before every answer of the API."),
+        click.option("--public-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
+                     help="Until a published item can be seen by all."),
         click.option("--connection-rate", metavar="SIZE", type=_SIZE, default="0", show_default=True,
                      help="Bytes a second that are read of one PUT; 0 is no limit."),
     ],

@@ -34,6 +34,14 @@ class Addresses:
         """The small picture of a file."""
         return f"{self.download(file_id)}/preview/{file_id}/thumb.png"
 
+    def private(self, token: str) -> str:
+        """Where a private link leads."""
+        return f"{self.origin}/s/{token}"
+
+    def public_item(self, item_id: int, version: int | None = None) -> str:
+        """A published item in the API, or one version of it."""
+        return f"{self.api}/articles/{item_id}" + ("" if version is None else f"/versions/{version}")
+
     def upload_of(self, token: str) -> str:
         """An upload."""
         return f"{self.upload}/{token}"

@@ -1,4 +1,4 @@
-"""The operations on files: list, initiate, read, complete, delete, and the download of the bytes."""
+"""The operations on files: list, initiate, read, complete, delete."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import errno
 import sqlite3
 import uuid
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import web
 
-from uploader.sandbox import file_view, files_db, walk
+from uploader.sandbox import file_view, files_db
 from uploader.sandbox.answers import ACCEPTED_HTML, ApiError, invalid, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
@@ -18,7 +17,6 @@ from uploader.sandbox.file_body import Initiate, read_initiate
 from uploader.sandbox.files_db import File, NewFile
 from uploader.sandbox.items import store
 from uploader.sandbox.items.routes import ITEM, item_id_of
-from uploader.sandbox.middleware import allowed, matches
 from uploader.sandbox.paging import window
 from uploader.sandbox.parts import Span, TooManyParts, cut
 from uploader.sandbox.people import accounts
@@ -40,8 +38,6 @@ def routes() -> list[Route]:
         Route("get-file", "GET", FILE, get_file),
         Route("complete", "POST", FILE, complete),
         Route("delete-file", "DELETE", FILE, delete_file),
-        Route("download", "GET", r"/files/{file_id:\d{1,18}}", download, open_to_all=True),
-        Route("download", "HEAD", r"/files/{file_id:\d{1,18}}", download, open_to_all=True),
     ]
 
 
@@ -131,29 +127,6 @@ async def delete_file(request: web.Request) -> web.Response:
     if file.blob is not None and not file.attached:
         await context.on_disk(context.blobs.remove, [file.blob])
     return no_content()
-
-
-async def download(request: web.Request) -> web.StreamResponse:
-    """The bytes of a file that is available, ranges included; the token in the header or as `token`."""
-    context = context_of(request)
-    file_id = file_id_of(request)
-    revoked = context.effects.revoked
-    asked = request.query.get("token")
-    if not (allowed(request, context, revoked=revoked) or matches(asked, context, revoked=revoked)):
-        raise ApiError(403, "Forbidden", "Invalid or missing token")
-    file = await context.db.run(files_db.by_id, file_id)
-    if file is None or walk.status(file.progress, context.now(), context.settings.delays) != "available":
-        raise not_found("File")
-    if file.link is not None:
-        return web.Response(status=302, headers={"Location": file.link})
-    headers = {
-        "Content-Type": file_view.mimetype_of(file.name),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if file.blob is None:
-        return web.Response(headers=headers)
-    return web.FileResponse(context.blobs.path(file.blob), headers=headers)
 
 
 async def _cut(context: Context, wanted: Initiate) -> list[Span]:

@@ -8,9 +8,29 @@ PART_REQUESTS: Final = frozenset({"get-part", "put-part", "delete-part"})
 UPLOAD_REQUESTS: Final = PART_REQUESTS | {"get-upload"}
 FILE_REQUESTS: Final = frozenset({"get-file", "complete", "delete-file"})
 _FILES = FILE_REQUESTS | {"list-files", "initiate", "download"}
-_ITEMS = frozenset({"list-items", "create-item", "get-item", "update-item", "delete-item"})
+_ITEMS = frozenset(
+    {
+        "list-items", "create-item", "get-item", "update-item", "delete-item", "publish-item", "reserve-item-doi",
+        "get-embargo", "update-embargo", "delete-embargo", "update-thumbnail",
+    }
+)  # fmt: skip
+_PUBLIC_ITEMS = frozenset(
+    {
+        "get-public-item", "list-versions", "get-version", "get-version-embargo", "list-public-files",
+        "list-version-files", "get-public-file",
+    }
+)  # fmt: skip
 _PEOPLE = frozenset({"get-account", "get-token", "search-authors", "get-author"})
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
 
-REQUESTS: Final = UPLOAD_REQUESTS | _FILES | _ITEMS | _PEOPLE | _LISTS
+
+def _of_thing(word: str) -> frozenset[str]:
+    """What both items and collections have."""
+    parts = ("authors", "author", "categories", "category", "links", "link")
+    verbs = {"authors": ("list", "add", "replace"), "categories": ("list", "add", "replace"), "links": ("list",),
+             "link": ("create", "update", "delete")}  # fmt: skip
+    return frozenset(f"{verb}-{word}-{part}" for part in parts for verb in verbs.get(part, ("delete",)))
+
+
+REQUESTS: Final = UPLOAD_REQUESTS | _FILES | _ITEMS | _of_thing("item") | _PUBLIC_ITEMS | _PEOPLE | _LISTS
 """Every request that a fault can be set for; `any` is all of them."""

@@ -6,7 +6,7 @@ import sqlite3
 
 from aiohttp import web
 
-from uploader.sandbox import files_db, pages, walk
+from uploader.sandbox import files_db, links_db, pages, walk
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
@@ -32,6 +32,7 @@ def routes() -> list[Route]:
     return [
         Route("page", "GET", "/", index, open_to_all=True),
         Route("page", "GET", r"/account/articles/{item_id:\d{1,18}}", item, open_to_all=True),
+        Route("page", "GET", r"/s/{token:[0-9a-f]{1,100}}", private, open_to_all=True),
     ]
 
 
@@ -46,6 +47,15 @@ async def item(request: web.Request) -> web.Response:
     number = int(request.match_info["item_id"])
     html = await context.db.run(_item, context, number, _number(request))
     return _html(html)
+
+
+async def private(request: web.Request) -> web.Response:
+    """What a private link shows, for as long as it is good."""
+    context = context_of(request)
+    link = await context.db.run(links_db.by_token, request.match_info["token"], context.now())
+    if link is None or link.kind != "articles":
+        raise not_found("Private link")
+    return _html(await context.db.run(_item, context, link.owner_id, _number(request)))
 
 
 def _number(request: web.Request) -> int:

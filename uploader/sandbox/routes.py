@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
@@ -19,6 +20,12 @@ class Route:
     path: str
     handler: Handler
     open_to_all: bool = False
+
+
+class Operations(Protocol):
+    """A module, or an object, that has some operations."""
+
+    def routes(self) -> list[Route]: ...
 
 
 class RouteTable:

@@ -18,22 +18,38 @@ import anyio.to_thread
 from aiohttp import web
 
 from uploader._version import __version__
-from uploader.sandbox import control_routes, file_routes, files_db, list_routes, page_routes, upload_routes
+from uploader.sandbox import (
+    control_routes,
+    download_routes,
+    file_routes,
+    files_db,
+    list_routes,
+    page_routes,
+    upload_routes,
+)
+from uploader.sandbox.author_routes import AuthorRoutes
 from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.home import Home, SandboxUnusable
+from uploader.sandbox.items import public_routes, publish_routes
 from uploader.sandbox.items import routes as item_routes
+from uploader.sandbox.items.thing import ITEM_THING
+from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import around
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.record import RequestLog
-from uploader.sandbox.routes import RouteTable
+from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 
-API: Final = (people_routes, list_routes, item_routes, file_routes, page_routes)
-"""The modules whose operations are always there."""
+API: Final[tuple[Operations, ...]] = (
+    people_routes, list_routes, item_routes, publish_routes, public_routes, file_routes, download_routes, page_routes,
+    *(group(thing) for thing in (ITEM_THING,) for group in (AuthorRoutes, CategoryRoutes, LinkRoutes)),
+)  # fmt: skip
+"""The operations of the API that are always there."""
 _DISK_THREADS = 8
 _PATIENCE = 0.25
 """Seconds that requests under way get when the sandbox stops."""

@@ -45,6 +45,8 @@ class Settings:
     delays: Delays = field(default_factory=Delays)
     latency: float = 0.0
     """Waited before every answer of the API."""
+    public_delay: float = 0.0
+    """A published item is seen by all only after so long."""
     connection_rate: int = 0
     """Bytes a second that one PUT of a part is read at; 0: as fast as it comes."""
     hidden_gets: int = 0

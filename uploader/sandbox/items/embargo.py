@@ -37,7 +37,7 @@ def read(body: dict[str, Any], *, institution: bool) -> dict[str, Any] | None:
         "type": kind,
         "title": texts["embargo_title"],
         "reason": texts["embargo_reason"],
-        "options": _options(body.get("embargo_options") or [], institution=institution),
+        "options": _options(body.get("embargo_options"), institution=institution),
     }
 
 
@@ -82,7 +82,7 @@ def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
 def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
     """Whom the embargo lets through. ApiError 400 for an option or group that the account does not have."""
     options: list[dict[str, Any]] = []
-    for one in checks.objects("embargo_options", entries):
+    for one in checks.objects("embargo_options", [] if entries is None else entries):
         number = checks.whole("embargo_options.id", one.get("id"))
         groups = checks.wholes("embargo_options.group_ids", one.get("group_ids") or [])
         if not institution or number not in EMBARGO_OPTIONS or not set(groups) <= GROUPS.keys():

@@ -12,7 +12,7 @@ from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import body, relations, store, view
+from uploader.sandbox.items import body, relations, store, versions, view
 from uploader.sandbox.paging import window
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.acting import account_of
@@ -126,13 +126,14 @@ def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Contex
     item = store.get(db, item_id, account_id)
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, item_id, now, context.settings.item_files)
+    shown = versions.latest(db, item_id, now) if item.version else None
     contents = view.Contents(
         authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
         files=[file_view.file_object(file, at, now, delays) for file in files],
         folders=files_db.folders(db, item_id, now),
         size=files_db.tally(db, item_id, now)[1],
         has_link=item.linked > 0,
-        thumb=None,
+        thumb=None if shown is None else shown.thumb,
     )
     return view.full(item, at, now, contents)
 

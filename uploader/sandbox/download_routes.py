@@ -1,0 +1,117 @@
+"""The bytes of files: to the owner, to whoever has a private link, and of published files to everyone."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from aiohttp import web
+
+from uploader.sandbox import file_view, files_db, links_db, walk
+from uploader.sandbox.answers import ApiError, not_found
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.items import embargo, store, versions
+from uploader.sandbox.middleware import allowed, matches
+from uploader.sandbox.record import RECORD
+from uploader.sandbox.routes import Route
+
+_FILE = r"/files/{file_id:\d{1,18}}"
+_THUMB = _FILE + r"/preview/{again:\d{1,18}}/thumb.png"
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("download", "GET", _FILE, download, open_to_all=True),
+        Route("download", "HEAD", _FILE, download, open_to_all=True),
+        Route("download", "GET", "/v2/file/download" + _FILE.removeprefix("/files"), redirect, open_to_all=True),
+        Route("page", "GET", _THUMB, thumbnail, open_to_all=True),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """What a download needs of a file. `blob` None: it has no bytes, or `link` says where they are."""
+
+    name: str
+    link: str | None
+    blob: str | None
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """A file that is available, ranges included; the token in the header or as `token`."""
+    context = context_of(request)
+    file_id = _file_id(request)
+    known = _token_given(request, context)
+    found = await context.db.run(_find, file_id, context, known=known, private=request.query.get("private_link"))
+    if found is None and not known:
+        raise ApiError(403, "Forbidden", "Invalid or missing token")
+    if found is None:
+        raise not_found("File")
+    if found.link is not None:
+        return web.Response(status=302, headers={"Location": found.link})
+    headers = {
+        "Content-Type": file_view.mimetype_of(found.name),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if found.blob is None:
+        return web.Response(headers=headers)
+    return web.FileResponse(context.blobs.path(found.blob), headers=headers)
+
+
+async def redirect(request: web.Request) -> web.Response:
+    """Where the bytes of a public file are."""
+    context = context_of(request)
+    file_id = _file_id(request)
+    if await context.db.run(_published, file_id, context.now()) is None:
+        raise not_found("File")
+    return web.Response(status=302, headers={"Location": context.addresses(request).download(file_id)})
+
+
+async def thumbnail(request: web.Request) -> web.StreamResponse:
+    """A published picture, in its own size: nothing is scaled here."""
+    context = context_of(request)
+    found = await context.db.run(_published, _file_id(request), context.now())
+    kind = "" if found is None else file_view.mimetype_of(found.name)
+    if found is None or found.blob is None or kind not in {"image/png", "image/jpeg", "image/gif", "image/webp"}:
+        raise not_found("Thumbnail")
+    headers = {"Content-Type": kind, "X-Content-Type-Options": "nosniff"}
+    return web.FileResponse(context.blobs.path(found.blob), headers=headers)
+
+
+def _file_id(request: web.Request) -> int:
+    file_id = int(request.match_info["file_id"])
+    request[RECORD].file_id = file_id
+    return file_id
+
+
+def _token_given(request: web.Request, context: Context) -> bool:
+    revoked = context.effects.revoked
+    return allowed(request, context, revoked=revoked) or matches(request.query.get("token"), context, revoked=revoked)
+
+
+def _find(db: sqlite3.Connection, file_id: int, context: Context, *, known: bool, private: str | None) -> Bytes | None:
+    """A file that may be downloaded; None when there is none, or not for this one. `known`: a token was sent."""
+    now = context.now()
+    file = files_db.by_id(db, file_id)
+    if file is not None and (known or _linked(db, file.item_id, private, now)):
+        available = walk.status(file.progress, now, context.settings.delays) == "available"
+        return Bytes(file.name, file.link, file.blob) if available else None
+    return _published(db, file_id, now)
+
+
+def _linked(db: sqlite3.Connection, item_id: int, private: str | None, now: float) -> bool:
+    """Whether this is the token of a private link to the item."""
+    link = None if private is None else links_db.by_token(db, private, now)
+    return link is not None and (link.kind, link.owner_id) == ("articles", item_id)
+
+
+def _published(db: sqlite3.Connection, file_id: int, now: float) -> Bytes | None:
+    """A file of a version that all may see, and whose files they may have."""
+    file = versions.visible_file(db, file_id, now)
+    item = None if file is None else store.find(db, file.item_id)
+    if file is None or item is None or embargo.in_force(item.metadata["embargo"], now):
+        return None
+    return None if item.metadata["download_disabled"] else Bytes(file.name, file.link, file.blob)

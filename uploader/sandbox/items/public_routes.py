@@ -1,0 +1,121 @@
+"""Published items as everyone may read them: list, read, versions, files. No token is asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from uploader.sandbox.answers import ApiError, json_answer, not_found
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.items import embargo, public_view, store, versions
+from uploader.sandbox.items.store import Item
+from uploader.sandbox.items.versions import PublishedFile, Version
+from uploader.sandbox.paging import Window, window
+from uploader.sandbox.record import RECORD
+from uploader.sandbox.routes import Route
+
+_ITEM = r"/v2/articles/{item_id:\d{1,18}}"
+_VERSION = _ITEM + r"/versions/{version:\d{1,9}}"
+
+
+class Found(NamedTuple):
+    """A version that can be seen, and its item."""
+
+    item: Item
+    version: Version
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("get-public-item", "GET", _ITEM, read, open_to_all=True),
+        Route("list-versions", "GET", f"{_ITEM}/versions", list_versions, open_to_all=True),
+        Route("get-version", "GET", _VERSION, read, open_to_all=True),
+        Route("get-version-embargo", "GET", f"{_VERSION}/embargo", read_embargo, open_to_all=True),
+        Route("list-public-files", "GET", f"{_ITEM}/files", list_files, open_to_all=True),
+        Route("list-version-files", "GET", f"{_VERSION}/files", list_files, open_to_all=True),
+        Route("get-public-file", "GET", _ITEM + r"/files/{file_id:\d{1,18}}", read_file, open_to_all=True),
+    ]
+
+
+async def read(request: web.Request) -> web.Response:
+    """The latest version, or the one that the path names."""
+    context = context_of(request)
+    at, now, most = context.addresses(request), context.now(), context.settings.item_files
+
+    def answer(db: sqlite3.Connection) -> dict[str, Any]:
+        item, version = _found(db, request, now)
+        return public_view.complete(item, version, versions.files(db, version, None), at, now, most)
+
+    return json_answer(await context.db.run(answer))
+
+
+async def list_versions(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id = _item_id(request)
+    found = await context.db.run(versions.all_of, item_id, context.now())
+    if not found:
+        raise not_found("Article")
+    at = context.addresses(request)
+    return json_answer([{"version": one.number, "url": at.public_item(item_id, one.number)} for one in found])
+
+
+async def read_embargo(request: web.Request) -> web.Response:
+    context = context_of(request)
+    now = context.now()
+    found = await context.db.run(_found, request, now)
+    return json_answer(embargo.shown(found.item.metadata["embargo"], now))
+
+
+async def list_files(request: web.Request) -> web.Response:
+    """Files under an embargo are not shown."""
+    context = context_of(request)
+    files = await context.db.run(_files, request, context, window(request.query))
+    at = context.addresses(request)
+    return json_answer([public_view.file_object(file, at) for file in files])
+
+
+async def read_file(request: web.Request) -> web.Response:
+    context = context_of(request)
+    file_id = int(request.match_info["file_id"])
+    request[RECORD].file_id = file_id
+    file = await context.db.run(_file, request, context, file_id)
+    return json_answer(public_view.file_object(file, context.addresses(request)))
+
+
+def _item_id(request: web.Request) -> int:
+    item_id = int(request.match_info["item_id"])
+    request[RECORD].item_id = item_id
+    return item_id
+
+
+def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
+    """The version that a request is about. ApiError 404 also for one that cannot be seen yet."""
+    item_id = _item_id(request)
+    number = request.match_info.get("version")
+    item = store.find(db, item_id)
+    if item is None or not item.is_public(now):
+        raise not_found("Article")
+    version = versions.latest(db, item_id, now) if number is None else versions.get(db, item_id, int(number))
+    if version is None or version.visible is None or version.visible > now:
+        raise ApiError(404, "EntityNotFound", "Entity not found: ArticleVersion")
+    return Found(item, version)
+
+
+def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Window) -> list[PublishedFile]:
+    now = context.now()
+    item, version = _found(db, request, now)
+    if embargo.in_force(item.metadata["embargo"], now):
+        return []
+    return versions.files(db, version, rows.limit, rows.offset)
+
+
+def _file(db: sqlite3.Connection, request: web.Request, context: Context, file_id: int) -> PublishedFile:
+    now = context.now()
+    item, version = _found(db, request, now)
+    file = versions.file(db, version, file_id)
+    if file is None or embargo.in_force(item.metadata["embargo"], now):
+        raise not_found("File")
+    return file

@@ -1,0 +1,136 @@
+"""What leads to the public: publish, reserve a DOI, the embargo, the thumbnail of a version."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox import checks
+from uploader.sandbox.answers import (
+    ApiError,
+    invalid,
+    invalid_is_bad_request,
+    json_answer,
+    located,
+    no_content,
+    reset_content,
+)
+from uploader.sandbox.bodies import body_of, optional_body_of
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.items import embargo, store, versions
+from uploader.sandbox.items.routes import ITEM, item_id_of
+from uploader.sandbox.people import authors
+from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.routes import Route
+
+_MANDATORY = {
+    "title": "title", "description": "description", "authors": "authors", "categories": "categories",
+    "tags": "keywords", "defined_type": "defined_type", "license": "license",
+}  # fmt: skip
+"""What an item must have to be published: field → what the error calls it."""
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("publish-item", "POST", f"{ITEM}/publish", publish),
+        Route("reserve-item-doi", "POST", f"{ITEM}/reserve_doi", reserve_doi),
+        Route("get-embargo", "GET", f"{ITEM}/embargo", get_embargo),
+        Route("update-embargo", "PUT", f"{ITEM}/embargo", update_embargo),
+        Route("delete-embargo", "DELETE", f"{ITEM}/embargo", delete_embargo),
+        Route("update-thumbnail", "PUT", ITEM + r"/versions/{version:\d{1,9}}/update_thumb", update_thumbnail),
+    ]
+
+
+def doi_of(kind: str, number: int) -> str:
+    """The DOI of an item ("") or a collection ("c."), under the prefix that DataCite has for tests."""
+    return f"10.5072/FK2.figshare.{kind}{number}"
+
+
+async def publish(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id = item_id_of(request)
+    await optional_body_of(request)
+    await context.db.run(_publish, item_id, account_of(request), context)
+    return located(context.addresses(request).public_item(item_id), 201)
+
+
+async def reserve_doi(request: web.Request) -> web.Response:
+    context = context_of(request)
+    await optional_body_of(request)
+    doi = await context.db.run(_reserve, item_id_of(request), account_of(request), context.now())
+    return json_answer({"doi": doi})
+
+
+async def get_embargo(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item = await context.db.run(store.get, item_id_of(request), account_of(request))
+    return json_answer(embargo.shown(item.metadata["embargo"], context.now()))
+
+
+async def update_embargo(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id = item_id_of(request)
+    with invalid_is_bad_request():
+        wanted = embargo.read(await body_of(request), institution=context.settings.institution)
+    await context.db.run(_embargo, item_id, account_of(request), wanted, context.now())
+    return reset_content(f"{context.addresses(request).item(item_id)}/embargo")
+
+
+async def delete_embargo(request: web.Request) -> web.Response:
+    context = context_of(request)
+    await context.db.run(_embargo, item_id_of(request), account_of(request), None, context.now())
+    return no_content()
+
+
+async def update_thumbnail(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item_id, number = item_id_of(request), int(request.match_info["version"])
+    body = await body_of(request)
+    if body.get("file_id") is None:
+        raise invalid("Missing mandatory field - file_id", "file_id")
+    file_id = checks.whole("file_id", body["file_id"])
+    await context.db.run(_thumbnail, item_id, account_of(request), number, file_id)
+    return reset_content(context.addresses(request).public_item(item_id, number))
+
+
+def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Context) -> None:
+    item = store.get(db, item_id, account_id)
+    for field, name in _MANDATORY.items():
+        if not item.metadata[field]:
+            raise ApiError(400, "BadRequest", f"Missing mandatory field for publication - {name}")
+    unfinished = versions.unfinished(db, item_id)
+    if unfinished:
+        raise ApiError(400, "BadRequest", f"The item has {unfinished} files that are not uploaded and checked yet")
+    now = context.now()
+    metadata: dict[str, Any] = {**item.metadata, "doi": item.metadata["doi"] or doi_of("", item_id)}
+    people = [authors.shown(author) for author in authors.of_ids(db, metadata["authors"])]
+    visible = embargo.visible_from(metadata["embargo"], now + context.settings.public_delay)
+    versions.publish(db, item, metadata, people, visible)
+
+
+def _reserve(db: sqlite3.Connection, item_id: int, account_id: int, now: float) -> str:
+    """The item's DOI, which is made once and kept."""
+    item = store.get(db, item_id, account_id)
+    doi = str(item.metadata["doi"] or doi_of("", item_id))
+    store.update(db, item, {"doi": doi}, now)
+    return doi
+
+
+def _embargo(db: sqlite3.Connection, item_id: int, account_id: int, wanted: dict[str, Any] | None, now: float) -> None:
+    """Set or lift the embargo; what was published and waited for its end waits for the new one."""
+    item = store.get(db, item_id, account_id)
+    store.update(db, item, {"embargo": wanted}, now)
+    versions.reschedule(db, item_id, embargo.visible_from(wanted, now), now)
+
+
+def _thumbnail(db: sqlite3.Connection, item_id: int, account_id: int, number: int, file_id: int) -> None:
+    store.owned(db, item_id, account_id)
+    version = versions.get(db, item_id, number)
+    if version is None:
+        raise ApiError(404, "EntityNotFound", "Entity not found: ArticleVersion")
+    if versions.file(db, version, file_id) is None:
+        raise invalid("The file is not in this version", "file_id")
+    versions.set_thumb(db, version, file_id)

@@ -1,0 +1,155 @@
+"""Statements about the public versions of items and their files. A version is never changed, but for its thumbnail.
+
+Every function takes the connection first and belongs to one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.items.body import EMPTY
+from uploader.sandbox.items.store import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version. `visible`: from when on, None while an embargo without end holds it back.
+
+    `authors` are objects as the API shows them; `thumb` is the file that makes the thumbnail.
+    """
+
+    item_id: int
+    number: int
+    visible: float | None
+    metadata: dict[str, Any]
+    authors: list[dict[str, Any]]
+    size: int
+    thumb: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file as it is in a version; `md5` is None where none was ever computed."""
+
+    item_id: int
+    number: int
+    file_id: int
+    name: str
+    size: int
+    supplied_md5: str
+    md5: str | None
+    folder_path: str
+    link: str | None
+    blob: str | None
+
+
+def publish(
+    db: sqlite3.Connection,
+    item: Item,
+    metadata: dict[str, Any],
+    authors: Sequence[dict[str, Any]],
+    visible: float | None,
+) -> int:
+    """Make the next version out of the item as it is now, and return its number. `metadata` is the item's from now."""
+    number = item.version + 1
+    db.execute(
+        "INSERT INTO versions (item_id, number, visible, metadata, authors, size, thumb) VALUES (?1, ?2, ?3, ?4, ?5,"
+        " (SELECT COALESCE(SUM(size), 0) FROM files WHERE item_id = ?1),"
+        " (SELECT thumb FROM versions WHERE item_id = ?1 AND number = ?2 - 1))",
+        (item.id, number, visible, json.dumps(metadata), json.dumps(list(authors))),
+    )
+    db.execute(
+        "INSERT INTO published_files"
+        " SELECT item_id, ?, id, name, size, supplied_md5, md5, folder_path, link, blob FROM files WHERE item_id = ?",
+        (number, item.id),
+    )
+    db.execute("UPDATE files SET attached = 1 WHERE item_id = ? AND NOT attached", (item.id,))
+    db.execute(
+        "UPDATE items SET version = ?, published = COALESCE(published, ?), metadata = ? WHERE id = ?",
+        (number, visible, json.dumps(metadata), item.id),
+    )
+    return number
+
+
+def unfinished(db: sqlite3.Connection, item_id: int) -> int:
+    """How many files of an item are not uploaded and checked."""
+    row = db.execute(
+        "SELECT COUNT(*) FROM files WHERE item_id = ? AND link IS NULL AND hashed IS NULL", (item_id,)
+    ).fetchone()
+    return int(row[0])
+
+
+def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now: float) -> None:
+    """Say when what waits for the end of an embargo is to become visible; None: not by itself."""
+    condition = "(visible IS NULL OR visible > ?)"
+    db.execute(f"UPDATE versions SET visible = ? WHERE item_id = ? AND {condition}", (visible, item_id, now))  # noqa: S608
+    db.execute(
+        "UPDATE items SET published = (SELECT MIN(visible) FROM versions WHERE item_id = items.id) WHERE id = ?",
+        (item_id,),
+    )
+
+
+def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:
+    """The newest version that can be seen; None when there is none."""
+    row = db.execute(
+        "SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1", (item_id, now)
+    ).fetchone()
+    return None if row is None else _version(row)
+
+
+def all_of(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]:
+    """The versions that can be seen, in order."""
+    rows = db.execute("SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number", (item_id, now))
+    return [_version(row) for row in rows]
+
+
+def get(db: sqlite3.Connection, item_id: int, number: int) -> Version | None:
+    """One version, whether it can be seen or not."""
+    row = db.execute("SELECT * FROM versions WHERE item_id = ? AND number = ?", (item_id, number)).fetchone()
+    return None if row is None else _version(row)
+
+
+def set_thumb(db: sqlite3.Connection, version: Version, file_id: int) -> None:
+    """Which file makes the thumbnail."""
+    db.execute(
+        "UPDATE versions SET thumb = ? WHERE item_id = ? AND number = ?", (file_id, version.item_id, version.number)
+    )
+
+
+def files(db: sqlite3.Connection, version: Version, limit: int | None, offset: int = 0) -> list[PublishedFile]:
+    """The files of a version, in order of their making. `limit` None: all."""
+    rows = db.execute(
+        "SELECT * FROM published_files WHERE item_id = ? AND number = ? ORDER BY file_id LIMIT ? OFFSET ?",
+        (version.item_id, version.number, -1 if limit is None else limit, offset),
+    )
+    return [PublishedFile(**dict(row)) for row in rows]
+
+
+def file(db: sqlite3.Connection, version: Version, file_id: int) -> PublishedFile | None:
+    """One file of a version."""
+    row = db.execute(
+        "SELECT * FROM published_files WHERE item_id = ? AND number = ? AND file_id = ?",
+        (version.item_id, version.number, file_id),
+    ).fetchone()
+    return None if row is None else PublishedFile(**dict(row))
+
+
+def visible_file(db: sqlite3.Connection, file_id: int, now: float) -> PublishedFile | None:
+    """A file that is in a version that can be seen, whichever."""
+    row = db.execute(
+        "SELECT published_files.* FROM published_files JOIN versions USING (item_id, number)"
+        " WHERE file_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1",
+        (file_id, now),
+    ).fetchone()
+    return None if row is None else PublishedFile(**dict(row))
+
+
+def _version(row: sqlite3.Row) -> Version:
+    values: dict[str, Any] = dict(row)
+    values["metadata"] = EMPTY | json.loads(values["metadata"])
+    values["authors"] = json.loads(values["authors"])
+    return Version(**values)
