@@ -41,7 +41,7 @@ async def test_authors(tmp_path: Path) -> None:
         assert [one["full_name"] for one in (await api.get(item))["authors"]] == ["C D"]
         assert owner["full_name"] == "Sandbox Owner"
         for method in ("GET", "PUT", "POST"):
-            some = None if method == "GET" else {"authors": []}
+            some: Any = None if method == "GET" else {"authors": []}
             await call(method, template, "/account/articles/1/authors", 404, some)
             await call(method, template, path, 403, some, strangers=True)
 
