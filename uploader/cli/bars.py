@@ -22,12 +22,15 @@ WAITING = "waiting for Figshare's checksum"
 _SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
 _SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
-_TOTAL = _SENDING + "{connections}"
-_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, " + WAITING
+_TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
+_TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
+_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
-_SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _SENDING_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
+_SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _TOTAL_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
 """What a style becomes on a terminal of less than _WIDE columns."""
 _WIDE = 90
+_FILES = 8
+"""Bars of files at most, however many are under way."""
 _ROWS_KEPT = 3
 """Lines of the terminal that bars leave free."""
 
@@ -41,6 +44,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         self.rate: float | None = None
         self.left: float | None = None
         self.connections = ""
+        self.files = ""
         self.waited = 0.0
         self._name = name
         super().__init__(
@@ -64,6 +68,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
             "done": units.show_bytes(known["n"]),
             "size": units.show_bytes(known["total"]),
             "connections": self.connections,
+            "files": self.files,
         }
 
     def show(self, done: int, style: str) -> None:
@@ -122,13 +127,14 @@ class Bars:
         total.rate, total.left = progress.rate, time_left(progress)
         connections = units.show_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
+        total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
         waiting = bool(progress.active) and all(file.waiting for file in progress.active)
         total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL)
-        active = {file.path for file in progress.active}
+        active = {file.path for file in progress.active[:_FILES]}
         for path in [path for path in self._bars if path not in active]:
             self._bars.pop(path).close()
             self._forget_speed(path)
-        for file in progress.active:
+        for file in progress.active[:_FILES]:
             self._draw_file(file, now)
 
     def _forget_speed(self, path: str) -> None:

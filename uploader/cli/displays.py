@@ -13,6 +13,7 @@ from uploader.cli import units
 from uploader.cli.console import Console
 from uploader.cli.failures import Failure
 from uploader.cli.lines import Lines, progress_line
+from uploader.cli.summary import FEW, LIST_THEM
 from uploader.transfer import notices as no
 from uploader.transfer.source import shown
 
@@ -52,6 +53,7 @@ class Display:
         self._latest: no.Progress | None = None
         self._next_event = 0.0
         self._retries: dict[str, float] = {}
+        self._failures = 0
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._retry_every = SAME_RETRY_EVERY if on_terminal else SAME_RETRY_LOGGED_EVERY
 
@@ -61,8 +63,7 @@ class Display:
             self._take_progress(notice)
             return
         if isinstance(notice, no.FileFailed):
-            hint = shown(notice.hint) if notice.hint else None
-            self._console.failure(Failure(notice.code, shown(notice.message), hint, notice.path, 1))
+            self._take_failure(notice)
             return
         self._event(notice)
         if isinstance(notice, no.JobStarted):
@@ -84,6 +85,18 @@ class Display:
         """The job is over."""
         if self._progress is not None:
             self._progress.close()
+
+    def _take_failure(self, notice: no.FileFailed) -> None:
+        """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
+        hint = shown(notice.hint) if notice.hint else None
+        failure = Failure(notice.code, shown(notice.message), hint, notice.path, 1)
+        self._failures += 1
+        if self._failures <= FEW:
+            self._console.failure(failure)
+            return
+        self._console.event("error", **failure.fields())
+        if self._failures == FEW + 1:
+            self._console.note(f"more files fail, and are not named here; {LIST_THEM}")
 
     def _take_progress(self, notice: no.Progress) -> None:
         self._latest = notice
@@ -117,29 +130,25 @@ class Display:
         if isinstance(notice, no.Warned):
             self._console.note(shown(notice.message))
         elif isinstance(notice, no.FileRestarted):
-            self._console.note(f"{shown(notice.path)}: is sent again from its beginning: {shown(notice.reason)}")
+            self._remark_now_and_then(
+                f"restarted: {notice.reason}",
+                f"{notice.path}: is sent again from its beginning: {notice.reason}",
+            )
         elif isinstance(notice, no.LimitChanged):
             limit = units.show_rate(notice.rate) if notice.rate is not None else "lifted"
             self._console.note(f"the rate limit is {limit} now")
         elif isinstance(notice, no.Retrying):
-            self._remark_retry(notice)
+            wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
+            self._remark_now_and_then(no.cause(notice.reason), f"{notice.reason}{wait}")
 
-    def _remark_retry(self, notice: no.Retrying) -> None:
-        """Many parts fail for one reason at the same time: it is said once in a while, not for each of them."""
+    def _remark_now_and_then(self, reason: str, remark: str) -> None:
+        """Many files and parts meet one reason at the same time: it is said once in a while, not for each of them."""
         now = self._clock()
-        reason = _without_part(notice.reason)
         if now < self._retries.get(reason, 0.0):
             return
         self._retries = {known: until for known, until in self._retries.items() if until > now}
         self._retries[reason] = now + self._retry_every
-        wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
-        self._console.note(f"{shown(notice.reason)}{wait}")
-
-
-def _without_part(reason: str) -> str:
-    """The reason without which part it concerns."""
-    head, part, tail = reason.partition(", part ")
-    return head + tail.lstrip("0123456789") if part else reason
+        self._console.note(shown(remark))
 
 
 def display_for(console: Console, *, no_progress: bool) -> Display:

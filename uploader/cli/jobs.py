@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -10,18 +11,20 @@ import click
 import msgspec
 
 from uploader.cli import units
+from uploader.cli.accounting import report_option, write_reports
 from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.place import place, recorded_endpoint, states_of
 from uploader.cli.running import Session, run
 from uploader.cli.watching import look, text, watch
-from uploader.transfer.jobs import JobSummary, list_jobs
+from uploader.transfer.jobs import JobOverview, list_jobs
 from uploader.transfer.source import shown
 
 STATUS_HELP = """\b
 Examples:
   figup status k3v9             the job whose id begins so
-  figup status k3v9 --watch     follow it while another process works on it
+  figup status k3v9 --watch     follow it while another process works on it, also from another node
+  figup status k3v9 --report upload.html    a page for the lab book
 
 \b
 Exit status: 0; with --watch 0 when the job is finished, 1 when it failed or was cancelled, and 75 when it is
@@ -55,7 +58,7 @@ def jobs(common: Common) -> int:
     return run(common, work)
 
 
-def table(found: list[JobSummary], now: datetime) -> str:
+def table(found: list[JobOverview], now: datetime) -> str:
     """One line a job, under a heading."""
     rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "FILES")]
     rows += [_row(job, now) for job in found]
@@ -63,25 +66,26 @@ def table(found: list[JobSummary], now: datetime) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def _row(job: JobSummary, now: datetime) -> tuple[str, ...]:
-    names = [shown(file.name) for file in job.files]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
+    known = job.first is not None
+    more = f" and {job.files_total - 1} more" if job.files_total > 1 else ""
     return (
         job.job,
         job.state,
-        units.show_percent(job.bytes_done, job.bytes_total) if job.files else "?",
-        units.show_bytes(job.bytes_total) if job.files else "?",
+        units.show_percent(job.bytes_done, job.bytes_total) if known else "?",
+        units.show_bytes(job.bytes_total) if known else "?",
         f"{units.show_duration(max(0.0, (now - job.changed).total_seconds()))} ago",
         str(job.item_id) if job.item_id is not None else "-",
-        names[0] + more if names else shown(job.problem or ""),
+        shown(job.first or job.problem or "") + more,
     )
 
 
 @click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
 @click.argument("job")
 @click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
+@report_option
 @common_options
-def status(job: str, follow: bool, common: Common) -> int:
+def status(job: str, follow: bool, reports: tuple[Path, ...], common: Common) -> int:
     """Show one job: its files, how far each is, and what became of it.
 
     This is what the journal on this machine says; `figup verify` asks Figshare. Needs neither a token nor a
@@ -92,11 +96,14 @@ def status(job: str, follow: bool, common: Common) -> int:
         states = states_of(common)
         name = await anyio.to_thread.run_sync(states.find, job)
         if follow:
-            return await watch(session, states, name)
-        now = await look(states, name)
-        now.tell(session)
-        session.console.result(text(now))
-        return 0
+            exit_status = await watch(session, states, name)
+        else:
+            now = await look(states, name)
+            now.tell(session)
+            session.console.result(text(now))
+            exit_status = 0
+        await anyio.to_thread.run_sync(write_reports, states, name, reports)
+        return exit_status
 
     return run(common, work)
 

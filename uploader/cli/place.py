@@ -13,7 +13,7 @@ from uploader.figshare.session import Settings, check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
 from uploader.transfer.disk import Disk
 from uploader.transfer.folders import StateDir
-from uploader.transfer.jobs import summarise, unfinished_job
+from uploader.transfer.jobs import overview, unfinished_job
 from uploader.transfer.options import Options
 
 PATIENCE = RetryPolicy(elapsed_cap=20.0)
@@ -109,4 +109,4 @@ def recorded_endpoint(common: Common, job: str | None) -> tuple[str, str | None]
     """
     states = states_of(common)
     name = unfinished_job(states) if job is None else states.find(job)
-    return name, summarise(states, name).endpoint
+    return name, overview(states, name).endpoint

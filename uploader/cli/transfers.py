@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from uploader.cli import units
+from uploader.cli.accounting import Accounting, account_for
 from uploader.cli.displays import display_for
 from uploader.cli.running import Session
+from uploader.cli.summary import summary_text
+from uploader.errors import FigupError
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
-from uploader.transfer.report import FileReport, Report
-from uploader.transfer.source import shown
+from uploader.transfer.report import Report
 
 Act = Callable[[no.Listener], Awaitable[Report]]
 
@@ -52,46 +53,29 @@ class Narrator:
 
 
 async def send(
-    session: Session, client: Client, grace: float, act: Act, *, on_new_job: Callable[[], None] = lambda: None
+    session: Session,
+    client: Client,
+    grace: float,
+    act: Act,
+    accounting: Accounting,
+    *,
+    on_new_job: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run a job to its end, show how it goes, and say what came of it."""
+    """Run a job to its end, show how it goes, say what came of it, and account for it."""
     narrator = Narrator(session, client, grace, on_new_job)
+    report: Report | None = None
     try:
         async with client:
             report = await act(narrator)
+    except FigupError as error:
+        report = error.report if isinstance(error.report, Report) else None
+        raise
     finally:
         narrator.close()
-    session.take(report)
-    if not session.console.quiet:
-        session.console.result(summary_text(report, sent_before=not narrator.begun))
+        if report is not None:
+            session.take(report)
+            # Of one file that failed, the error says it all.
+            if not session.console.quiet and (report.exit_code == 0 or len(report.files) > 1):
+                session.console.result(summary_text(report, sent_before=not narrator.begun))
+            await account_for(session, accounting, report)
     return 0
-
-
-def summary_text(report: Report, *, sent_before: bool) -> str:
-    """What became of a job that ended well, for a person. `sent_before`: this run found it finished."""
-    lines = [_file_line(file) for file in report.files]
-    if report.item_id is not None:
-        lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
-    if sent_before:
-        lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
-    else:
-        found = sum(_already_there(file) for file in report.files)
-        sent = sum(file.parts_sent for file in report.files)
-        rate = report.bytes_sent / report.seconds if report.seconds else 0.0
-        lines.append(
-            f"Parts: {found} already there, {sent} sent. {units.show_bytes(report.bytes_sent)} sent in "
-            f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
-        )
-    return "\n".join(lines)
-
-
-def _already_there(file: FileReport) -> int:
-    """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
-    untouched = file.parts_found == file.parts_sent == 0
-    return file.parts_total or 0 if untouched else file.parts_found
-
-
-def _file_line(file: FileReport) -> str:
-    size = units.show_bytes(file.size)
-    exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
-    return f"{shown(file.name)}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"

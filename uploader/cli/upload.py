@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from uploader.cli.accounting import Accounting, accounting_options
 from uploader.cli.dry_run import show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
 from uploader.cli.place import place, recorded_endpoint
@@ -43,6 +44,7 @@ Examples:
 @click.option("--title", metavar="T", help="Title of the new item.  [default: the first file's name]")
 @click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
+@accounting_options
 @tuning_options
 @common_options
 def upload(
@@ -51,6 +53,7 @@ def upload(
     title: str | None,
     new_job: bool,
     dry_run: bool,
+    accounting: Accounting,
     tuning: Tuning,
     common: Common,
 ) -> int:
@@ -80,6 +83,7 @@ def upload(
                 client,
                 tuning.grace,
                 lambda tell: client.upload(paths, item=item, title=title, new_job=new_job, on_event=tell),
+                accounting,
                 on_new_job=say_title,
             )
 
@@ -88,9 +92,10 @@ def upload(
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
 @click.argument("job", required=False)
+@accounting_options
 @tuning_options
 @common_options
-def resume(job: str | None, tuning: Tuning, common: Common) -> int:
+def resume(job: str | None, accounting: Accounting, tuning: Tuning, common: Common) -> int:
     """Go on with an interrupted job; without JOB, with the one that is unfinished.
 
     It talks to the endpoint that the job was begun with, unless --endpoint is given. Running the same `figup upload`
@@ -101,6 +106,8 @@ def resume(job: str | None, tuning: Tuning, common: Common) -> int:
         client = at.client(tuning)
 
         async def work(session: Session) -> int:
-            return await send(session, client, tuning.grace, lambda tell: client.resume(name, on_event=tell))
+            return await send(
+                session, client, tuning.grace, lambda tell: client.resume(name, on_event=tell), accounting
+            )
 
         return run(common, work)

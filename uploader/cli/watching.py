@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from uploader.cli import units
 from uploader.cli.displays import display_for
 from uploader.cli.lines import Speed
 from uploader.cli.running import Session
+from uploader.cli.summary import FEW
+from uploader.transfer import live
 from uploader.transfer import notices as no
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import FileSummary, JobSummary, summarise
@@ -56,10 +59,14 @@ async def watch(session: Session, states: StateDir, name: str) -> int:
     """Follow a job until nobody works on it, showing how far it is; the exit status says how it ended."""
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.in_one_line
-    speed = Speed()
+    follower = _Follower(states, name)
     try:
-        while (seen := await look(states, name)).exit_status is None:
-            display.take(_progress(seen.job, speed(time.monotonic(), seen.job.bytes_done)))
+        while True:
+            progress = await anyio.to_thread.run_sync(follower.progress)
+            if progress is not None:
+                display.take(progress)
+            elif (seen := await look(states, name)).exit_status is not None:
+                break
             await anyio.sleep(_EVERY)
     finally:
         display.close()
@@ -68,16 +75,34 @@ async def watch(session: Session, states: StateDir, name: str) -> int:
     return seen.exit_status or 0
 
 
-def _progress(job: JobSummary, rate: float | None) -> no.Progress:
-    return no.Progress(
-        bytes_done=job.bytes_done,
-        bytes_total=job.bytes_total,
-        files_done=job.files_done,
-        files_total=len(job.files),
-        rate=rate,
-        connections=0,
-        active=(),
-    )
+class _Follower:
+    """Looks at a job that somebody works on. Blocks, and disturbs nobody."""
+
+    def __init__(self, states: StateDir, name: str) -> None:
+        self._states = states
+        self._name = name
+        self._speed = Speed()
+
+    def progress(self) -> no.Progress | None:
+        """How far it is; None when nobody works on it."""
+        folder, disk = self._states.folder(self._name), self._states.disk
+        if holder(folder, disk) is None:
+            return None
+        told = live.read(folder, disk)
+        return told.progress if told is not None else self._journaled()
+
+    def _journaled(self) -> no.Progress:
+        """What the journal says, as long as the one who works on it has told nothing."""
+        job = summarise(self._states, self._name)
+        return no.Progress(
+            bytes_done=job.bytes_done,
+            bytes_total=job.bytes_total,
+            files_done=job.files_done,
+            files_total=job.files_total,
+            rate=self._speed(time.monotonic(), job.bytes_done),
+            connections=0,
+            active=(),
+        )
 
 
 def text(seen: Seen) -> str:
@@ -90,11 +115,22 @@ def text(seen: Seen) -> str:
     elif job.title is not None:
         lines.append(f"To be a new item called {shown(job.title)!r}")
     lines += [f"At {job.endpoint}"] if job.endpoint else []
-    lines += [_file_line(file) for file in job.files]
+    lines += _file_lines(job)
     lines += [f"Problem: {shown(job.problem)}"] if job.problem else []
     if seen.exit_status == 75:
         lines.append(f"To go on: figup resume {job.job}")
     return "\n".join(lines)
+
+
+def _file_lines(job: JobSummary) -> list[str]:
+    """Each file; of many those that failed, and how many there are of each kind."""
+    if len(job.files) <= FEW:
+        return [_file_line(file) for file in job.files]
+    counts = ", ".join(f"{count} {state}" for state, count in Counter(file.state for file in job.files).items())
+    failed = [file for file in job.files if file.problem is not None]
+    lines = [f"{len(job.files)} files: {counts}"]
+    lines += [f"  {shown(file.problem or '')}" for file in failed[:FEW]]
+    return lines + ([f"  and {len(failed) - FEW} more that failed; --json has all"] if len(failed) > FEW else [])
 
 
 def _amount(job: JobSummary) -> str:

@@ -28,6 +28,7 @@ from uploader.transfer.cancel import cancel_transfers
 from uploader.transfer.disk import Disk
 from uploader.transfer.finished import confirm_finished
 from uploader.transfer.folders import StateDir, Target, job_name
+from uploader.transfer.historian import recorded
 from uploader.transfer.job import OpenJob, Surroundings, make_report, make_run, run_job
 from uploader.transfer.jobs import unfinished_job
 from uploader.transfer.meter import Meter
@@ -227,8 +228,13 @@ class Client:
                 else:
                     meter = Meter(job.state.transfers)
                     return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
-            with self._telling(on_event):
-                return await run_job(job, self._around(on_event))
+
+            async def run(tell: no.Listener) -> Report:
+                with self._telling(tell):
+                    return await run_job(job, self._around(tell))
+
+            folder = self._states.folder(job.name)
+            return await recorded(folder, self._states.disk, self._runtime, run, on_event or (lambda _: None))
 
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan

@@ -91,6 +91,26 @@ class Disk:
             raise
         self.sync_folder(path.parent)
 
+    def append(self, path: Path, data: bytes) -> None:
+        """Add to the end of a file, which is made where there is none. Not durable; some of it may get there."""
+        with state_errors(path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+            try:
+                os.write(fd, data)
+            finally:
+                os.close(fd)
+
+    def put(self, path: Path, data: bytes) -> None:
+        """Put a whole new file in place of `path`, as `replace` does, but not durably. For one writer a path."""
+        temporary = path.with_name(f".{path.name}.new")
+        with state_errors(path):
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                os.write(fd, data)
+            finally:
+                os.close(fd)
+            temporary.replace(path)
+
     def read(self, path: Path) -> bytes | None:
         """The whole file; None if there is none."""
         with state_errors(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,15 @@ from typing import Self
 import anyio
 import anyio.to_thread
 
-from uploader.errors import FigupError, JobMissing, JournalDamaged, Md5Pending, SomeFilesFailed
+from uploader.errors import (
+    FigupError,
+    JobMissing,
+    JournalDamaged,
+    Md5Pending,
+    SomeFilesFailed,
+    StateFull,
+    StateUnusable,
+)
 from uploader.figshare.api import Figshare
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.runtime import Runtime
@@ -19,6 +28,7 @@ from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.engine import Engine
 from uploader.transfer.folders import StateDir
+from uploader.transfer.jobs import keep_overview
 from uploader.transfer.journal import Journal
 from uploader.transfer.lifecycle import ItemState, JobState, State, Transfer
 from uploader.transfer.lock import JobLock
@@ -26,12 +36,10 @@ from uploader.transfer.meter import FileMeter, Meter
 from uploader.transfer.options import Options
 from uploader.transfer.recovery import recover
 from uploader.transfer.remote import RemoteFiles
-from uploader.transfer.report import FileReport, Problem, Report
+from uploader.transfer.report import FileReport, Problem, Report, status_of
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stop
 from uploader.transfer.throttle import Throttle
-
-_STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 
 
 class OpenJob:
@@ -69,6 +77,8 @@ class OpenJob:
         with anyio.CancelScope(shield=True):
             if not self.resumed and not self._begun():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+            elif not self.lock.lost and not isinstance(fault, StateFull | StateUnusable):
+                await anyio.to_thread.run_sync(self._leave_overview)
             await self.lock.release()
 
     @property
@@ -97,6 +107,10 @@ class OpenJob:
         if not self.state.complete:
             raise JournalDamaged(f"the journal of job {self.name} is damaged and does not say what was to be sent")
         self._journal = Journal.reopen(path, log, disk)
+
+    def _leave_overview(self) -> None:
+        with suppress(FigupError):  # nothing but time is lost without it
+            keep_overview(self._states, self.name, self.state)
 
     def _begun(self) -> bool:
         """True when anything may exist on Figshare because of this job."""
@@ -212,7 +226,7 @@ def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | N
         file_id=transfer.file_id,
         size=transfer.size,
         md5=transfer.md5,
-        status=_STATUS.get(transfer.state, "unfinished"),
+        status=status_of(transfer.state),
         remote_md5=transfer.md5 if transfer.state is State.VERIFIED else None,
         parts_total=transfer.parts_total,
         parts_found=counted.parts_found,

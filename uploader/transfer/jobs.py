@@ -1,14 +1,21 @@
-"""What the journals on this machine say about its jobs. Needs no token and no network; also reads a running job."""
+"""What the journals on this machine say about its jobs. Needs no token and no network; also reads a running job.
+
+A journal of a hundred thousand files takes seconds to read. So whoever closes a job leaves `overview.json` beside its
+journal, which counts for as long as the journal stays as it was then.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
 from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer.folders import StateDir
 from uploader.transfer.lifecycle import JobState, State, Transfer
+
+_OVERVIEW = "overview.json"
 
 
 class FileSummary(msgspec.Struct, frozen=True):
@@ -25,10 +32,11 @@ class FileSummary(msgspec.Struct, frozen=True):
     problem: str | None
 
 
-class JobSummary(msgspec.Struct, frozen=True):
+class JobOverview(msgspec.Struct, frozen=True):
     """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
 
-    `bytes_done` is an estimate for files under way (parts may differ in size). `problem` is why it stands still.
+    `bytes_done` is an estimate for files under way (parts may differ in size). `files_done` are verified; `first` is
+    the name of the first file. `problem` is why it stands still.
     """
 
     job: str
@@ -40,49 +48,57 @@ class JobSummary(msgspec.Struct, frozen=True):
     title: str | None = None
     bytes_total: int = 0
     bytes_done: int = 0
-    files: tuple[FileSummary, ...] = ()
+    files_total: int = 0
+    files_done: int = 0
+    first: str | None = None
     problem: str | None = None
 
-    @property
-    def files_done(self) -> int:
-        """Files that are verified."""
-        return sum(f.state == State.VERIFIED.value for f in self.files)
+
+class JobSummary(JobOverview, frozen=True):
+    """The same with every file."""
+
+    files: tuple[FileSummary, ...] = ()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """An overview, and what the journal was when it was made."""
+
+    journal: tuple[int, int, int]
+    overview: JobOverview
 
 
 def summarise(states: StateDir, job: str) -> JobSummary:
-    """One job. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
-    changed = states.last_change(job)
-    try:
-        _, state = states.read(job)
-    except FigupError as error:
-        return JobSummary(job, "damaged", changed, problem=error.message)
-    if state.plan is None or not state.complete:
-        return JobSummary(job, "damaged", changed, problem="the journal does not say what was to be sent")
-    problems = [t.error.message for t in state.transfers if t.error is not None]
-    return JobSummary(
-        job=job,
-        state=_state(state),
-        changed=changed,
-        endpoint=state.plan.endpoint,
-        item_id=state.item_id,
-        item_url=state.item_url,
-        title=state.plan.title,
-        bytes_total=sum(t.size for t in state.transfers),
-        bytes_done=sum(_bytes_done(t) for t in state.transfers),
-        files=tuple(_file(t) for t in state.transfers),
-        problem=problems[0] if problems else None,
-    )
+    """One job with its files. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
+    seen, state = _read(states, job)
+    files = tuple(_file(t) for t in state.transfers) if state is not None else ()
+    return JobSummary(**msgspec.structs.asdict(seen), files=files)
 
 
-def list_jobs(states: StateDir) -> list[JobSummary]:
+def overview(states: StateDir, job: str) -> JobOverview:
+    """One job. Raises as `summarise` does."""
+    kept = _kept(states, job)
+    return kept if kept is not None else _read(states, job)[0]
+
+
+def keep_overview(states: StateDir, job: str, state: JobState) -> None:
+    """Leave an overview of a job that is being closed: it is not written to any more. Blocks.
+
+    Raises JobMissing, StateFull, StateUnusable.
+    """
+    path = states.folder(job) / _OVERVIEW
+    kept = _Kept(_as_it_is(states, job), _overview(job, state, states.last_change(job)))
+    states.disk.put(path, msgspec.json.encode(kept))
+
+
+def list_jobs(states: StateDir) -> list[JobOverview]:
     """All jobs, the one that changed last first."""
-    summaries = []
+    found = []
     for job in states.names():
         try:
-            summaries.append(summarise(states, job))
+            found.append(overview(states, job))
         except JobMissing:
             continue
-    return sorted(summaries, key=lambda s: s.changed, reverse=True)
+    return sorted(found, key=lambda s: s.changed, reverse=True)
 
 
 def unfinished_job(states: StateDir) -> str:
@@ -91,12 +107,13 @@ def unfinished_job(states: StateDir) -> str:
     if not jobs:
         raise JobMissing("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
     if len(jobs) > 1:
-        names = ", ".join(f"{s.job} ({s.files[0].name})" for s in jobs)
+        names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
         raise UsageError(f"{len(jobs)} jobs are unfinished: {names}", hint="Name one of them: figup resume JOB")
     return jobs[0].job
 
 
-def _state(state: JobState) -> str:
+def state_name(state: JobState) -> str:
+    """How a job stands, in one word: see `JobOverview`."""
     if state.finished:
         return "finished"
     if state.cancelled:
@@ -106,6 +123,56 @@ def _state(state: JobState) -> str:
     if all(t.state is State.PLANNED and t.file_id is None for t in state.transfers):
         return "planned"
     return "unfinished"
+
+
+def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
+    """The journal's word; None where it says too little."""
+    changed = states.last_change(job)
+    try:
+        _, state = states.read(job)
+    except FigupError as error:
+        return JobOverview(job, "damaged", changed, problem=error.message), None
+    if not state.complete:
+        return JobOverview(job, "damaged", changed, problem="the journal does not say what was to be sent"), None
+    return _overview(job, state, changed), state
+
+
+def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
+    return JobOverview(
+        job=job,
+        state=state_name(state),
+        changed=changed,
+        endpoint=state.plan.endpoint if state.plan is not None else None,
+        item_id=state.item_id,
+        item_url=state.item_url,
+        title=state.plan.title if state.plan is not None else None,
+        bytes_total=sum(t.size for t in state.transfers),
+        bytes_done=sum(_bytes_done(t) for t in state.transfers),
+        files_total=len(state.transfers),
+        files_done=sum(t.state is State.VERIFIED for t in state.transfers),
+        first=state.transfers[0].name if state.transfers else None,
+        problem=next((t.error.message for t in state.transfers if t.error is not None), None),
+    )
+
+
+def _kept(states: StateDir, job: str) -> JobOverview | None:
+    """The overview that was left, if the journal is what it was then."""
+    try:
+        data = states.disk.read(states.folder(job) / _OVERVIEW)
+        kept = msgspec.json.decode(data or b"", type=_Kept)
+    except (FigupError, msgspec.MsgspecError):
+        return None
+    return kept.overview if kept.journal == _as_it_is(states, job) else None
+
+
+def _as_it_is(states: StateDir, job: str) -> tuple[int, int, int]:
+    """What tells one state of a journal from another. Raises JobMissing."""
+    path: Path = states.folder(job) / "journal"
+    try:
+        found = path.stat()
+    except OSError:
+        raise JobMissing(f"there is no job {job!r} in {states.path}") from None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _bytes_done(transfer: Transfer) -> int:

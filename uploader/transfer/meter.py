@@ -132,6 +132,7 @@ class Meter:
             rate=self.sample(now),
             connections=self.busy,
             active=tuple(file.shown() for file in self._most_telling()),
+            bytes_sent=self.accepted,
         )
 
     def _most_telling(self) -> list[FileMeter]:

@@ -5,10 +5,13 @@ Each notice encodes to one JSON object with its name under `event`. Sizes are by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
+
+_WHERE = re.compile(r"^/.*?(?:, part \d+)?: (?=\S)")
 
 
 class Notice(msgspec.Struct, frozen=True, tag_field="event"):
@@ -56,7 +59,10 @@ class ActiveFile(msgspec.Struct, frozen=True):
 
 
 class Progress(Notice, frozen=True, tag="progress"):
-    """Now and then: how far the whole job is. `rate` is bytes a second, lately; None before anything was sent."""
+    """Now and then: how far the whole job is. `rate` is bytes a second, lately; None before anything was sent.
+
+    `bytes_sent` were handed to the network in this run, those that had to be sent again included.
+    """
 
     bytes_done: int
     bytes_total: int
@@ -65,6 +71,7 @@ class Progress(Notice, frozen=True, tag="progress"):
     rate: float | None
     connections: int
     active: tuple[ActiveFile, ...]
+    bytes_sent: int = 0
 
 
 class FileSent(Notice, frozen=True, tag="sent"):
@@ -115,6 +122,11 @@ class FileFailed(Notice, frozen=True, tag="error"):
     message: str
     hint: str | None
     path: str | None
+
+
+def cause(reason: str) -> str:
+    """The reason of a retry without the file, and the part of it, that it begins with: many meet the same one."""
+    return _WHERE.sub("", reason)
 
 
 AnyNotice: TypeAlias = (

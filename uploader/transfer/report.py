@@ -5,6 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from uploader.errors import FigupError
+from uploader.transfer.lifecycle import State
+
+_STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
+
+
+def status_of(state: State) -> str:
+    """What a user is told of a transfer in this state: see `FileReport`."""
+    return _STATUS.get(state, "unfinished")
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from uploader.cli import displays
 from uploader.cli.console import Console
 from uploader.cli.displays import Display
 from uploader.cli.failures import Failure
+from uploader.cli.summary import FEW, LIST_THEM
 from uploader.transfer import notices as no
 
 
@@ -84,10 +85,11 @@ def test_one_reason_for_retries_is_said_once_in_a_while(
     display = Display(console, None, clock)
     for part in range(32):
         display.take(no.Retrying(f"/a.bin, part {part}: connection refused", 3.0))
-    display.take(no.Retrying("/b.bin, part 1: connection refused", 0.2))
+        display.take(no.Retrying(f"/set/{part}.bin, part 1: connection refused", 3.0))
+    display.take(no.Retrying("/b.bin, part 1: another reason", 0.2))
     assert console.notes == [
         "/a.bin, part 0: connection refused; next attempt in 3 s",
-        "/b.bin, part 1: connection refused",
+        "/b.bin, part 1: another reason",
     ]
     clock.now += pause - 0.1
     display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
@@ -127,6 +129,24 @@ def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
             {"code": "conflict", "message": "a: other\\nfile", "hint": "Rename it.", "path": "/a"}
         ]
         assert console.events == []
+
+
+def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() -> None:
+    console = Heard()
+    display = Display(console, None, Clock())
+    for number in range(500):
+        display.take(no.FileFailed("conflict", f"{number}: other file", "Rename it.", f"/{number}"))
+    assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(FEW)]
+    assert console.notes == [f"more files fail, and are not named here; {LIST_THEM}"]
+    assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(FEW, 500)]
+
+
+def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
+    console = Heard()
+    display = Display(console, None, Clock())
+    for number in range(500):
+        display.take(no.FileRestarted(f"/{number}", "Figshare aborted the upload"))
+    assert console.notes == ["/0: is sent again from its beginning: Figshare aborted the upload"]
 
 
 def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from uploader.cli.transfers import summary_text
+from uploader.cli.summary import summary_text
 from uploader.transfer.report import FileReport, Report
 
 FILE = FileReport("/a\n", "a\n", 1, 2_500_000, "0" * 32, "verified", parts_total=5)

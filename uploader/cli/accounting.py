@@ -1,0 +1,133 @@
+"""Accounting for a job in files: `--report` for the lab book, and `--failed-to` for the next try."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import click
+import msgspec
+
+from uploader.cli.options import Figures
+from uploader.cli.place import states_of
+from uploader.cli.running import Session
+from uploader.cli.summary import failed
+from uploader.errors import FigupError, UsageError
+from uploader.transfer.dossier import Dossier, dossier
+from uploader.transfer.folders import StateDir
+from uploader.transfer.report import FileReport, Report
+from uploader.transfer.source import shown
+
+_PAGES = (".html", ".htm")
+
+
+def _report_path(text: str) -> Path:
+    if Path(text).suffix.lower() not in (*_PAGES, ".json"):
+        raise ValueError(f"{text!r} is neither a page (FILE.html) nor JSON (FILE.json)")
+    return _file_path(text)
+
+
+def _file_path(text: str) -> Path:
+    path = Path(text).absolute()
+    if path.is_dir():
+        raise ValueError(f"{text!r} is a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"{text!r}: there is no folder {str(path.parent)!r}")
+    return path
+
+
+report_option = click.option(
+    "--report", "reports", metavar="FILE", multiple=True, type=Figures("file", _report_path),
+    help="Write what was sent where, when and how to FILE.html, a page for the lab book, or to FILE.json.",
+)  # fmt: skip
+_failed_to_option = click.option(
+    "--failed-to", metavar="FILE", type=Figures("file", _file_path),
+    help="Write the paths of the files that failed, and why, to FILE; it is empty when none did.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What is to be written where, when a job's run is over."""
+
+    reports: tuple[Path, ...] = ()
+    failed_to: Path | None = None
+
+
+def accounting_options(command: Callable[..., int]) -> Any:
+    """Gives a command that runs a job these options, as one argument `accounting`."""
+
+    @functools.wraps(command)
+    def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
+        return command(accounting=Accounting(reports, failed_to), **values)
+
+    return report_option(_failed_to_option(collected))
+
+
+async def account_for(session: Session, accounting: Accounting, report: Report) -> None:
+    """Write what was asked for about a run that is over, and say where; what cannot be written changes nothing else."""
+    states = states_of(session.common)
+
+    def write() -> None:
+        if accounting.failed_to is not None:
+            put(accounting.failed_to, failed_list(report))
+        write_reports(states, report.job, accounting.reports)
+
+    try:
+        await anyio.to_thread.run_sync(write)
+    except FigupError as error:
+        again = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
+        session.console.note(shown(error.message) + again)
+        return
+    for path in accounting.reports:
+        session.console.note(f"the report is in {shown(str(path))}")
+
+
+def write_reports(states: StateDir, job: str, paths: tuple[Path, ...]) -> None:
+    """Write a job's dossier to these files. Blocks. Raises JobMissing, JournalDamaged, UsageError."""
+    if not paths:
+        return
+    known = dossier(states, job)
+    for path in paths:
+        put(path, _encoded(known, path))
+
+
+def _encoded(known: Dossier, path: Path) -> bytes:
+    if path.suffix.lower() in _PAGES:
+        from uploader.cli.lab_page import lab_page
+
+        return lab_page(known).encode()
+    return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
+
+
+def failed_list(report: Report) -> bytes:
+    """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line."""
+    return b"".join(map(_failed_lines, failed(report)))
+
+
+def _failed_lines(file: FileReport) -> bytes:
+    reason = shown(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
+    if "\n" in file.path or "\r" in file.path:
+        return f"# {reason}\n# (a name with a line break has no place in a list of lines)\n".encode()
+    return f"# {reason}\n{file.path}\n".encode("utf-8", "surrogateescape")
+
+
+def put(path: Path, data: bytes) -> None:
+    """Put a file that the user asked for in its place, as a whole. Blocks. Raises UsageError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a terminal
+            return
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as fault:
+        raise UsageError(f"cannot write {path}: {fault.strerror}", path=str(path)) from None

@@ -1,0 +1,62 @@
+"""The summary of a run for a person: what became of each file, or of how many where there are many, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from uploader.cli import units
+from uploader.transfer.report import FileReport, Report
+from uploader.transfer.source import shown
+
+FEW = 20
+"""So many files are named one by one; of more than these, those alone that failed, and so many at most."""
+LIST_THEM = "--failed-to FILE lists them all"
+
+
+def summary_text(report: Report, *, sent_before: bool = False) -> str:
+    """What became of a job. `sent_before`: this run found it finished."""
+    lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
+    lines += _failures(failed(report))
+    if report.item_id is not None:
+        lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
+    if sent_before:
+        lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
+    else:
+        found = sum(_already_there(file) for file in report.files)
+        sent = sum(file.parts_sent for file in report.files)
+        rate = report.bytes_sent / report.seconds if report.seconds else 0.0
+        lines.append(
+            f"Parts: {found} already there, {sent} sent. {units.show_bytes(report.bytes_sent)} sent in "
+            f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
+        )
+    return "\n".join(lines)
+
+
+def failed(report: Report) -> list[FileReport]:
+    """The files that failed in this run. One whose checksum is merely not known yet has not."""
+    return [file for file in report.files if file.error is not None and file.status != "sent"]
+
+
+def _counted(report: Report) -> list[str]:
+    statuses = Counter(file.status for file in report.files)
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return [f"{len(report.files)} files, {units.show_bytes(report.bytes_total)}: {counts}."]
+
+
+def _failures(files: Sequence[FileReport]) -> list[str]:
+    lines = [f"Failed: {shown(f.error.message if f.error is not None else f.path)}" for f in files[:FEW]]
+    more = len(files) - len(lines)
+    return [*lines, f"And {more} more failed; {LIST_THEM}."] if more else lines
+
+
+def _already_there(file: FileReport) -> int:
+    """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
+    untouched = file.parts_found == file.parts_sent == 0
+    return file.parts_total or 0 if untouched else file.parts_found
+
+
+def _file_line(file: FileReport) -> str:
+    size = units.show_bytes(file.size)
+    exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
+    return f"{shown(file.name)}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
