@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-_WHERE = re.compile(r"^/.*?(?:, part \d+)?: (?=\S)")
+_WHERE = re.compile(r"^/(?:.*, part \d+|.*?): (?=\S)")
 
 
 class Notice(msgspec.Struct, frozen=True, tag_field="event"):
