@@ -34,9 +34,13 @@ def _report_path(text: str) -> Path:
 
 def _file_path(text: str) -> Path:
     path = Path(text).absolute()
-    if path.is_dir():
+    try:
+        folders = path.is_dir(), path.parent.is_dir()
+    except OSError as fault:
+        raise ValueError(f"{text!r}: {fault.strerror}") from None
+    if folders[0]:
         raise ValueError(f"{text!r} is a folder")
-    if not path.parent.is_dir():
+    if not folders[1]:
         raise ValueError(f"{text!r}: there is no folder {str(path.parent)!r}")
     return path
 

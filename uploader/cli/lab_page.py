@@ -64,7 +64,7 @@ def _all(total: int) -> str:
 def _facts(job: Dossier) -> Element:
     item: Child = "not created yet"
     if job.item_id is not None:
-        item = el("span", f"{job.item_id} ", el("a", job.item_url, href=job.item_url) if job.item_url else None)
+        item = el("span", f"{job.item_id} ", _link(job.item_url or ""))
     versions = sorted({job.version, *(run.version for run in job.runs)})
     facts: list[tuple[str, Child]] = [
         ("Item", item),
@@ -85,6 +85,11 @@ def _facts(job: Dossier) -> Element:
         ("Job", el("code", job.job)),
     ]
     return el("dl", *(part for name, value in facts for part in (el("dt", name), el("dd", value))))
+
+
+def _link(address: str) -> Child:
+    """Only what leads to a page is a link: the address is a server's word."""
+    return el("a", address, href=address) if address.startswith(("https://", "http://")) else address
 
 
 def _exactly(count: int) -> str:

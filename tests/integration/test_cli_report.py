@@ -1,0 +1,170 @@
+"""`--report`, `--failed-to`, and watching a job: what is told of it, with a kill and faults in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import files, items, md5_of
+from tests.support.pages import parse
+from tests.support.sandbox import Sandbox
+from uploader.transfer import live
+from uploader.transfer.disk import Disk
+
+Start = Callable[..., Sandbox]
+CANARY = "c4nary-1a2b3c4d5e6f-t0ken"
+NAME = '<b onclick="x">two & "q".bin'
+
+
+@pytest.fixture
+def faulty(bare_figup: Figup, start_sandbox: Start) -> Sandbox:
+    """A sandbox with small parts, that fails now and then, and knows a token that is easily found."""
+    sandbox = start_sandbox(
+        "--part-size", "100KiB", "--fault", "put-part@2:..2=503", "--fault", "put-part@4=reset-mid-body", token=CANARY
+    )
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    return sandbox
+
+
+def source(figup: Figup, name: str, size: int) -> Path:
+    path = figup.cwd / name
+    path.write_bytes(random.Random(name).randbytes(size))
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
+    paths = [source(bare_figup, NAME, 50_000), source(bare_figup, "big.bin", 1_500_000)]
+    command = ["upload", *(path.name for path in paths), "--title", "Two <i>files</i>"]
+    run = bare_figup.start(*command, "--json", "--limit-rate", "400k")
+    job = run.wait_for_event("job")["job"]
+    deadline = time.monotonic() + 30
+    history = bare_figup.state_dir / "jobs" / job / "history.jsonl"
+    while not (history.exists() and b'"e":"s"' in history.read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.kill()
+    done = bare_figup.run(*command, "--report", "r.html", "--report", "r.json").expect(0)
+    assert f"figup: the report is in {bare_figup.cwd / 'r.html'}" in done.stderr
+    told = read(bare_figup.cwd / "r.json")
+    (item,) = items(faulty)
+    assert (told["job"], told["state"], told["item_id"], told["title"]) == (job, "finished", item["id"], item["title"])
+    held = {file["name"]: file["id"] for file in files(faulty, item["id"])}
+    assert [(f["path"], f["name"], f["size"], f["md5"], f["file_id"], f["status"]) for f in told["files"]] == [
+        (str(path), path.name, path.stat().st_size, md5_of(path), held[path.name], "verified") for path in paths
+    ]
+    assert all(f["verified"] for f in told["files"])
+    assert [run["outcome"] for run in told["runs"]] == ["killed", "verified"]
+    assert told["runs"][0]["sent"] > 0
+    assert told["runs"][1]["sent"] >= 1_000_000 - told["runs"][0]["sent"]
+    assert any("503" in fault["reason"] for fault in told["faults"])
+    assert any("reset" in fault["reason"] for fault in told["faults"])
+    text = (bare_figup.cwd / "r.html").read_text("utf-8")
+    page = parse(text)
+    for wanted in (NAME, "Two <i>files</i>", *(md5_of(path) for path in paths), str(held["big.bin"]), "cut off"):
+        assert wanted in page.text
+    assert not list(page.all("b"))
+    assert len(list(page.one("svg").all("path"))) == 2
+    check_no_secrets(faulty, bare_figup, job)
+
+
+def check_no_secrets(sandbox: Sandbox, figup: Figup, job: str) -> None:
+    """Neither the token nor an address of an upload is in anything that was written."""
+    folder = figup.state_dir / "jobs" / job
+    for path in (figup.cwd / "r.html", figup.cwd / "r.json", *folder.iterdir()):
+        content = path.read_bytes()
+        assert CANARY.encode() not in content, path
+        assert sandbox.upload_url.encode() not in content, path
+        assert b"/upload/" not in content, path
+    assert not folder.joinpath("progress.json").exists()
+
+
+def test_a_report_can_be_made_later_and_of_a_job_that_failed(faulty: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "a.bin", 1000)
+    item = bare_figup.run("upload", "a.bin", "--json").expect(0).summary["item_id"]
+    other, good = bare_figup.cwd / "other", source(bare_figup, "good.bin", 1000)
+    other.mkdir()
+    (other / "a.bin").write_bytes(b"different")
+    command = ["upload", str(other / "a.bin"), str(good), "--item", str(item), "--failed-to", "failed.txt"]
+    done = bare_figup.run(*command, "--report", "r.json").expect(1)
+    failed = bare_figup.cwd / "failed.txt"
+    comment, path = failed.read_text().splitlines()
+    assert comment.startswith("# conflict: a.bin: the item holds a different file of that name")
+    assert path == str(other / "a.bin")
+    assert "Failed: a.bin: the item holds a different file of that name" in done.stdout
+    assert "good.bin: 1.00 kB (1000 bytes)" in done.stdout
+    assert read(bare_figup.cwd / "r.json")["counts"] == {"failed": 1, "verified": 1}
+    (other / "a.bin").write_bytes((bare_figup.cwd / "a.bin").read_bytes())
+    again = bare_figup.run(*command, "--restart-changed", "--json").expect(0)
+    assert failed.read_bytes() == b""
+    bare_figup.env.pop("FIGSHARE_TOKEN")
+    faulty.kill()
+    bare_figup.run("status", again.summary["job"], "--report", "later.html").expect(0)
+    page = parse((bare_figup.cwd / "later.html").read_text("utf-8"))
+    assert "All 2 files are on Figshare and verified" in page.text
+    assert "1 of 2 files could not be sent (some-files-failed)" in page.text
+
+
+@pytest.mark.parametrize("value", ["r.pdf", "r", "nowhere/r.html", "folder.html", f"{'x' * 300}.html"])
+def test_a_report_that_cannot_be_is_refused_before_anything_is_sent(
+    value: str, faulty: Sandbox, bare_figup: Figup
+) -> None:
+    source(bare_figup, "a.bin", 1000)
+    (bare_figup.cwd / "folder.html").mkdir()
+    bare_figup.run("upload", "a.bin", "--report", value).expect(2)
+    assert faulty.requests() == []
+
+
+def test_a_report_that_cannot_be_written_does_not_make_an_upload_fail(faulty: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "a.bin", 1000)
+    done = bare_figup.run("upload", "a.bin", "--report", "/proc/r.html", "--json").expect(0)
+    assert "cannot write" in done.stderr
+    assert "figup status " in done.stderr
+    assert done.summary["exit_code"] == 0
+    job = done.summary["job"]
+    bare_figup.run("status", job, "--report", "/proc/r.html").expect(2)
+
+
+def test_watching_shows_what_the_one_at_work_tells(faulty: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "big.bin", 1_500_000)
+    run = bare_figup.start("upload", "big.bin", "--json", "--limit-rate", "300k")
+    job = run.wait_for_event("job")["job"]
+    deadline = time.monotonic() + 30
+    while live.read(bare_figup.state_dir / "jobs" / job, Disk()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    watching = bare_figup.start("status", job, "--watch", "--json")
+    told = watching.wait_for_event("progress")
+    assert told["bytes_sent"] > 0
+    assert [file["name"] for file in told["active"]] == ["big.bin"]
+    assert (told["files_done"], told["files_total"]) == (0, 1)
+    assert told["connections"] >= 0
+    run.kill()
+    assert watching.wait(20).expect(75).summary["job"] == job
+
+
+def test_a_job_of_many_files_is_told_in_a_few_lines(sandbox: Sandbox, figup: Figup) -> None:
+    for number in range(60):
+        (figup.cwd / f"{number:02}.csv").write_bytes(os.urandom(10))
+    done = figup.run("upload", *(f"{number:02}.csv" for number in range(60)), "--title", "Many", "--api-rate", "1000")
+    done.expect(0)
+    assert done.stdout.splitlines()[0] == "60 files, 600 bytes: 60 verified."
+    assert len(done.stdout.splitlines()) == 3
+    job = figup.run("jobs", "--json").expect(0).events[0]
+    assert (job["files_total"], job["files_done"], job["first"]) == (60, 60, "00.csv")
+    told = figup.run("status", job["job"]).expect(0).stdout
+    assert "60 files: 60 verified" in told
+    assert len(told.splitlines()) < 8
+    assert len(figup.run("status", job["job"], "--json").expect(0).summary["files"]) == 60

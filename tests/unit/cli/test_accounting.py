@@ -1,0 +1,79 @@
+"""Files that account for a job: lists of what failed, and how they get to where they are wanted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_summary import FILE, REPORT
+from uploader.cli.accounting import failed_list, put
+from uploader.cli.summary import FEW, LIST_THEM, failed, summary_text
+from uploader.errors import UsageError
+from uploader.transfer.report import FileReport, Problem, Report
+
+
+def broken(number: int, status: str = "failed", path: str | None = None) -> FileReport:
+    where = path or f"/data/{number}"
+    problem = Problem("conflict", f"{where}: there is another", "Rename it.", 5)
+    return FileReport(where, str(number), None, 10, None, status, error=problem)
+
+
+def report(*files: FileReport) -> Report:
+    return Report("k3", 7, "https://x/7", files, 0, 0, 2.0, 1)
+
+
+def test_the_list_names_each_with_its_reason() -> None:
+    made = report(broken(1), FILE, broken(2, "verified"), broken(3, "sent"))
+    assert failed(made) == [broken(1), broken(2, "verified")]
+    assert failed_list(made).decode() == (
+        "# conflict: /data/1: there is another\n/data/1\n# conflict: /data/2: there is another\n/data/2\n"
+    )
+    assert failed_list(REPORT) == b""
+
+
+def test_names_that_are_no_lines() -> None:
+    made = report(broken(1, path="/data/a\nb"), broken(2, path="/data/\udcff"))
+    assert failed_list(made) == (
+        b"# conflict: /data/a\\nb: there is another\n# (a name with a line break has no place in a list of lines)\n"
+        b"# conflict: /data/\\udcff: there is another\n/data/\xff\n"
+    )
+
+
+def test_a_summary_of_a_few_names_all_and_says_why() -> None:
+    lines = summary_text(report(FILE, broken(1))).splitlines()
+    assert lines[1] == "1: 10 bytes, MD5 not known, failed"
+    assert lines[2] == "Failed: /data/1: there is another"
+
+
+def test_a_summary_of_many_counts_and_names_the_first_that_failed() -> None:
+    made = report(*(broken(number) for number in range(10_000)), *([FILE] * 500))
+    lines = summary_text(made).splitlines()
+    assert lines[0] == "10500 files, 0 bytes: 10000 failed, 500 verified."
+    assert lines[1 : FEW + 1] == [f"Failed: /data/{number}: there is another" for number in range(FEW)]
+    assert lines[FEW + 1] == f"And {10_000 - FEW} more failed; {LIST_THEM}."
+    assert len(lines) == FEW + 4
+
+
+def test_a_file_is_put_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "r.html"
+    target.write_bytes(b"old")
+    put(target, b"new")
+    assert target.read_bytes() == b"new"
+    with pytest.raises(UsageError, match="cannot write"):
+        put(tmp_path / "nowhere" / "r.html", b"new")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="cannot write"):
+        put(tmp_path / "folder", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "r.html"]
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    put(pipe, b"new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert pipe.is_fifo()
