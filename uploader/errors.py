@@ -252,6 +252,12 @@ class ServerFailing(PassingError):
     code = "server-failing"
 
 
+class UploadFailing(PassingError):
+    """One file's upload was lost, or refused, again and again, while Figshare was there for others."""
+
+    code = "upload-failing"
+
+
 class StateFull(PassingError):
     """The disk that holds the journal is full."""
 

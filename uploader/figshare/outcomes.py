@@ -5,6 +5,23 @@ They are for code, not for people: whoever talks to Figshare through this packag
 
 from __future__ import annotations
 
+from uploader.errors import (
+    ItemMissing,
+    NotAllowed,
+    Refused,
+    ServerFailing,
+    TlsFailure,
+    TokenRefused,
+    Unreachable,
+    UsageError,
+)
+
+NO_EFFECT = (Refused, NotAllowed, TokenRefused, ItemMissing, ServerFailing, Unreachable, TlsFailure, UsageError)
+"""What a creating request raises when it certainly did nothing: refused, never sent, or turned away unread each time.
+
+Whatever else ends it (a success that cannot be read, a redirect, a cancellation, a mistake of ours) proves nothing.
+"""
+
 
 class Outcome(Exception):
     """Base of the outcomes; `reason` is one line without secrets, fit for a log or a progress line."""

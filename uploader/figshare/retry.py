@@ -38,6 +38,11 @@ class Backoff:
         self._delay = policy.first_delay
         self._first_failure: float | None = None
 
+    @property
+    def since(self) -> float | None:
+        """When the first failure was (monotonic seconds); None before it."""
+        return self._first_failure
+
     def next_delay(self, retry_after: float | None, now: float) -> float | None:
         """Seconds to wait after a failure at `now` (monotonic), never less than the server's `retry_after`.
 

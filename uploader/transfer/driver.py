@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from anyio.abc import TaskGroup
 
-from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, ServerFailing, SourceChanged
-from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
+from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.wire import File, Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
@@ -99,7 +99,7 @@ class FileDriver:
         except AmbiguousAnswer as outcome:
             reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
             await self._run.wait_to_try_again(self._initiating, reason)
-        except Exception:
+        except NO_EFFECT:
             await self._run.commit(ev.NotInitiated(transfer.index))
             raise
         else:
@@ -161,7 +161,7 @@ class FileDriver:
         except (FileGone, UploadGone) as outcome:
             if self._unseen:
                 # It may come yet: another one now would be one too many.
-                raise ServerFailing(
+                raise UploadFailing(
                     f"{shown(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
                     path=transfer.path,
                 ) from None
@@ -248,7 +248,7 @@ class FileDriver:
     async def _lose(self, reason: str) -> None:
         self._lost += 1
         if self._lost > _TRIES:
-            raise ServerFailing(
+            raise UploadFailing(
                 f"{shown(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
                 path=self._transfer.path,
             )
@@ -347,7 +347,7 @@ class FileDriver:
         for file_id in tuple(self._transfer.superseded):
             await run.api.delete_file(run.item_id, file_id)
             if await self._still_there(file_id):
-                raise ServerFailing(
+                raise UploadFailing(
                     f"{shown(self._transfer.path)}: verified, but its earlier bad copy, file {file_id}, is not removed",
                     path=self._transfer.path,
                 )

@@ -20,24 +20,25 @@ from uploader.errors import (
     Md5Pending,
     NotAllowed,
     NoToken,
-    PassingError,
     QuotaExceeded,
     Refused,
+    ServerFailing,
     SomeFilesFailed,
     SourceChanged,
     SourceUnreadable,
+    StateFull,
+    StateUnusable,
     TokenRefused,
+    Unreachable,
 )
-from uploader.figshare.outcomes import AmbiguousAnswer
-from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.driver import FileDriver
 from uploader.transfer.finished import source_replaced
-from uploader.transfer.lifecycle import UNFINISHED, ItemState, State, Step, Transfer, next_step
+from uploader.transfer.item import ensure_item
+from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.lock import JobLock
-from uploader.transfer.lookup import find_item
 from uploader.transfer.pace import CEILING, ConnectionPace
 from uploader.transfer.queue import PartQueue
 from uploader.transfer.remote import worth_a_survey
@@ -46,17 +47,19 @@ from uploader.transfer.schedule import Schedule
 from uploader.transfer.sender import PartSender
 from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
-from uploader.transfer.turns import turn_to_create
 
 _RESTARTS = 3
 """How often, in one run, a source that changed is begun again where that was asked for."""
 _COMMIT_EVERY = 0.5
 _TICK = 0.25
 _PACE_TICKS = 4
-_FOR_THE_JOB = (PassingError, TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy)
+_FOR_THE_JOB = (
+    *(Unreachable, ServerFailing, StateFull, StateUnusable, Interrupted),
+    *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
+)
 """Errors that would meet every file of the job alike: they end the run."""
-_MAY_PASS = (PassingError, Refused, SourceUnreadable)
-"""Errors of single files after which they are tried once more at the end."""
+_MAY_PASS = (Refused, SourceUnreadable)
+"""Errors of single files after which they are tried once more at the end; others had their time already."""
 
 
 @contextmanager
@@ -145,7 +148,7 @@ class Engine:
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             self._check_limits(account)
-        created = await self._ensure_item()
+        created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
@@ -169,58 +172,6 @@ class Engine:
                 f"{need} bytes are to be sent; this account has room for {max(0, room)} of its {account.quota} bytes",
                 hint="Make room, ask for more at figshare.com, or publish items (they free private quota).",
             )
-
-    async def _ensure_item(self) -> bool:
-        """Know the item, creating it if the plan says so; True when this run created it. Raises ItemMissing."""
-        run = self._run
-        state, plan = run.state, run.state.plan
-        if plan is None:
-            raise RuntimeError("a job without a plan")
-        created = False
-        if state.item_state is not ItemState.READY:
-            if plan.item is not None:
-                await self._item_known(plan.item, found=True)
-            else:
-                async with turn_to_create(run, plan.endpoint, plan.title or ""):
-                    created = await self._find_or_create_item(plan.title or "")
-        if state.item_id is not None:
-            run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
-        return created
-
-    async def _find_or_create_item(self, title: str) -> bool:
-        run = self._run
-        created = False
-        backoff = run.new_backoff()
-        while run.state.item_state is not ItemState.READY:
-            if run.state.item_state is ItemState.INTENDED:
-                found = await find_item(run)
-                if found is None:
-                    await run.commit(ev.ItemNotCreated())
-                else:
-                    await self._item_known(found, found=True)
-            else:
-                created = await self._create_item(title, backoff)
-        return created
-
-    async def _create_item(self, title: str, backoff: Backoff) -> bool:
-        run = self._run
-        if run.stop.asked:
-            raise Stopped
-        await run.commit(ev.ItemIntended(run.api.server_now().isoformat()))
-        try:
-            item_id = await run.api.create_item(title)
-        except AmbiguousAnswer as outcome:
-            await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
-            return False
-        except FigupError:
-            await run.commit(ev.ItemNotCreated())
-            raise
-        await self._item_known(item_id, found=False)
-        return True
-
-    async def _item_known(self, item_id: int, *, found: bool) -> None:
-        item = await self._run.api.item(item_id)
-        await self._run.commit(ev.ItemReady(item_id, item.url, found))
 
     # --- the files ------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,12 @@ class ItemNotCreated(JobEvent, frozen=True, tag="item-"):
     """The intended creation is known not to have happened."""
 
 
+class ItemCreated(JobEvent, frozen=True, tag="item+"):
+    """The item exists, created or found to have been; nothing more is known of it yet."""
+
+    id: int
+
+
 class ItemReady(JobEvent, frozen=True, tag="item"):
     """The item is known. `found`: it was looked up after a lost answer, or was given."""
 
@@ -201,6 +207,7 @@ AnyEvent: TypeAlias = (
     | SourcePlanned
     | ItemIntended
     | ItemNotCreated
+    | ItemCreated
     | ItemReady
     | Resumed
     | UploadIntended

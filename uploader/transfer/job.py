@@ -177,6 +177,8 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
     try:
         await engine.run()
         _raise_problems(engine.problems, len(job.state.transfers))
+        if not job.state.finished:
+            raise RuntimeError("the run ended, and not everything is verified")
     except FigupError as error:
         error.report = report(error.exit_status)
         raise

@@ -260,6 +260,7 @@ class ItemState(enum.Enum):
 
     UNKNOWN = "unknown"
     INTENDED = "intended"
+    CREATED = "created"
     READY = "ready"
 
 
@@ -303,7 +304,9 @@ class JobState:
                 self.item_state, self.item_intent = ItemState.INTENDED, event
             case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
                 self.item_state, self.item_intent = ItemState.UNKNOWN, None
-            case ev.ItemReady() if self.item_state is not ItemState.READY:
+            case ev.ItemCreated() if self.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
+                self.item_state, self.item_id = ItemState.CREATED, event.id
+            case ev.ItemReady() if self.item_state is not ItemState.READY and self.item_id in (None, event.id):
                 self.item_state = ItemState.READY
                 self.item_id, self.item_url = event.id, event.url
             case _:

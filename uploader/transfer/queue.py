@@ -111,12 +111,16 @@ class PartQueue:
         offered, self._offered = self._offered, anyio.Event()
         offered.set()
 
-    async def take(self) -> tuple[Sending, Part]:
-        """The part to be sent next; waits for one."""
-        while True:
-            for files in (self._small, self._big):
-                while files:
-                    if (part := files[0].take()) is not None:
-                        return files[0], part
-                    files.popleft()
+    def take(self) -> tuple[Sending, Part] | None:
+        """The part to be sent next; None when there is none."""
+        for files in (self._small, self._big):
+            while files:
+                if (part := files[0].take()) is not None:
+                    return files[0], part
+                files.popleft()
+        return None
+
+    async def wait(self) -> None:
+        """Until there may be something to take."""
+        if not (self._small or self._big):
             await self._offered.wait()

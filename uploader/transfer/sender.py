@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import anyio
 import anyio.to_thread
 import xxhash
 
-from uploader.errors import Refused
+from uploader.errors import Refused, ServerFailing, Unreachable, UploadFailing
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
-from uploader.figshare.retry import Backoff
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
 from uploader.transfer.pace import ConnectionPace
 from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
+from uploader.transfer.stop import Stopped
 from uploader.transfer.throttle import Throttle
 
 
@@ -49,29 +50,78 @@ class PartReader:
         return memoryview(data)
 
 
+class Turn:
+    """A worker's leave to use a connection, given back while its part waits to be tried again: others go on."""
+
+    def __init__(self, run: JobRun, slots: anyio.CapacityLimiter) -> None:
+        self._run = run
+        self._slots = slots
+        self._held = False
+        self.backoff = run.new_backoff()
+
+    async def take(self) -> None:
+        """Wait for a connection. Raises Stopped."""
+        with self._run.stop.ends():
+            await self._slots.acquire_on_behalf_of(self)
+            self._held = True
+
+    def give_back(self) -> None:
+        """Let another one have it."""
+        if self._held:
+            self._held = False
+            self._slots.release_on_behalf_of(self)
+
+    async def wait(self, reason: str, retry_after: float | None) -> None:
+        """Until the part may be tried again. Raises ServerFailing, Stopped."""
+        self.give_back()
+        await self._run.wait_to_try_again(self.backoff, reason, retry_after=retry_after)
+        await self.take()
+
+
 class PartSender:
     """Sends single parts, and tries again what may pass."""
 
     def __init__(self, run: JobRun, pace: ConnectionPace) -> None:
         self._run = run
         self._pace = pace
+        self._last_taken = -math.inf
+        """When any part was last taken."""
 
     async def work(self, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
         """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
         while not self._run.stop.asked:
-            async with slots:
-                sending, part = await queue.take()
-                try:
-                    if not self._run.stop.asked:
-                        with sending.flight():
-                            await self._send(sending, part)
-                finally:
-                    sending.landed()
+            # An idle worker holds no slot: one that has a part to be tried again may need it.
+            await queue.wait()
+            turn = Turn(self._run, slots)
+            try:
+                await turn.take()
+                if (taken := queue.take()) is not None:
+                    await self._send_taken(*taken, turn)
+            except Stopped:
+                return
+            finally:
+                turn.give_back()
 
-    async def _send(self, sending: Sending, part: Part) -> None:
-        backoff = self._run.new_backoff()
+    async def _send_taken(self, sending: Sending, part: Part, turn: Turn) -> None:
+        try:
+            if not self._run.stop.asked:
+                with sending.flight():
+                    await self._send(sending, part, turn)
+        finally:
+            sending.landed()
+
+    async def _send(self, sending: Sending, part: Part, turn: Turn) -> None:
+        """Raises ServerFailing or Unreachable; UploadFailing where meanwhile other parts were taken."""
+        try:
+            await self._persist(sending, part, turn)
+        except (ServerFailing, Unreachable) as error:
+            if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
+                raise
+            raise UploadFailing(error.message, path=sending.transfer.path) from None
+
+    async def _persist(self, sending: Sending, part: Part, turn: Turn) -> None:
         if part.locked:
-            part = await self._unlocked(sending, part, backoff)
+            part = await self._unlocked(sending, part, turn)
         while not part.complete:
             reader = PartReader(sending, part, self._run.throttle)
             refused = False
@@ -79,7 +129,7 @@ class PartSender:
                 await self._attempt(sending, part, reader)
             except PartLocked as outcome:
                 refused = True
-                await self._wait(sending, part, backoff, PartNotTaken(outcome.reason))
+                await self._wait(sending, part, turn, PartNotTaken(outcome.reason))
             except PartNotTaken as outcome:
                 if not outcome.passing:
                     raise Refused(
@@ -87,12 +137,12 @@ class PartSender:
                     ) from None
                 if outcome.crowded:
                     self._pace.trouble()
-                await self._wait(sending, part, backoff, outcome)
+                await self._wait(sending, part, turn, outcome)
             else:
                 self._took(sending, part, reader.xxh3)
                 return
             # Our own broken attempt may have gone through, or may still hold the part's lock.
-            part = await self._unlocked(sending, part, backoff)
+            part = await self._unlocked(sending, part, turn)
             if part.complete:
                 self._took(sending, part, reader.xxh3)
                 return
@@ -117,14 +167,14 @@ class PartSender:
             self._run.meter.busy -= 1
             meter.moved(-accepted)
 
-    async def _unlocked(self, sending: Sending, part: Part, backoff: Backoff) -> Part:
+    async def _unlocked(self, sending: Sending, part: Part, turn: Turn) -> Part:
         """The part as the server has it, once it is not locked any more."""
         while True:
             with self._run.stop.ends():
                 part = await self._run.api.part(sending.upload_url, part.no)
             if part.complete or not part.locked:
                 return part
-            await self._wait(sending, part, backoff, PartNotTaken("its lock is still held"))
+            await self._wait(sending, part, turn, PartNotTaken("its lock is still held"))
 
     async def _see_that_it_lives(self, sending: Sending) -> None:
         """Raise UploadGone where the upload was aborted: its parts are refused as locked ones are, and bear no lock."""
@@ -132,11 +182,12 @@ class PartSender:
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
 
-    async def _wait(self, sending: Sending, part: Part, backoff: Backoff, outcome: PartNotTaken) -> None:
+    async def _wait(self, sending: Sending, part: Part, turn: Turn, outcome: PartNotTaken) -> None:
         reason = f"{self._named(sending, part)}: {outcome.reason}"
-        await self._run.wait_to_try_again(backoff, reason, retry_after=outcome.retry_after)
+        await turn.wait(reason, outcome.retry_after)
 
     def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
+        self._last_taken = self._run.runtime.monotonic()
         sending.meter.arrived(part.size, sent=xxh3 is not None)
         if xxh3 is not None:
             self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))

@@ -198,10 +198,22 @@ def test_an_item_is_created_once() -> None:
     job.apply(ev.ItemIntended("t"))
     with pytest.raises(IllegalEvent):
         job.apply(ev.ItemIntended("t"))
+    job.apply(ev.ItemCreated(1))
+    assert (job.item_state, job.item_id, job.item_url) == (ItemState.CREATED, 1, None)
+    for other in (ev.ItemCreated(2), ev.ItemIntended("t"), ev.ItemNotCreated(), ev.ItemReady(2, "u")):
+        with pytest.raises(IllegalEvent):
+            job.apply(other)
     job.apply(ev.ItemReady(1, "u"))
-    assert job.item_state is ItemState.READY
+    assert (job.item_state, job.item_id, job.item_url) == (ItemState.READY, 1, "u")
     with pytest.raises(IllegalEvent):
-        job.apply(ev.ItemReady(2, "u"))
+        job.apply(ev.ItemReady(1, "u"))
+
+
+def test_a_journal_that_told_the_id_of_an_item_with_its_address_is_read_as_ever() -> None:
+    job = JobState()
+    job.apply(ev.ItemIntended("t"))
+    job.apply(ev.ItemReady(1, "u"))
+    assert (job.item_state, job.item_id) == (ItemState.READY, 1)
 
 
 def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:

@@ -81,13 +81,19 @@ def sending(index: int, size: int, parts: int) -> Sending:
     )
 
 
+async def next_part(queue: PartQueue) -> tuple[Sending, Part]:
+    while (taken := queue.take()) is None:
+        await queue.wait()
+    return taken
+
+
 async def test_small_files_go_before_big_ones_and_otherwise_in_turn() -> None:
     queue = PartQueue()
     for one in (sending(0, SMALL + 1, 2), sending(1, SMALL + 1, 1), sending(2, 1, 1)):
         queue.offer(one)
     order = []
     for _ in range(4):
-        file, part = await queue.take()
+        file, part = await next_part(queue)
         order.append((file.transfer.index, part.no))
     assert order == [(2, 1), (0, 1), (0, 2), (1, 1)]
 
@@ -98,7 +104,7 @@ async def test_a_worker_waits_for_a_part_and_a_driver_until_all_are_over() -> No
 
     async def work() -> None:
         for _ in range(2):
-            taken_from, part = await queue.take()
+            taken_from, part = await next_part(queue)
             done.append(f"part {part.no}")
             await anyio.lowlevel.checkpoint()
             taken_from.landed()
@@ -118,7 +124,7 @@ async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
     ended: list[int] = []
 
     async def work(fails: bool) -> None:
-        taken_from, part = await queue.take()
+        taken_from, part = await next_part(queue)
         with taken_from.flight():
             try:
                 if fails:

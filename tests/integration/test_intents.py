@@ -1,0 +1,86 @@
+"""What is not known to have been refused may have been done: an intent stays on record, and its effect is looked up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.invariants import check_exactly_once
+from tests.support.sandbox import Sandbox
+from uploader.errors import ProtocolViolation
+from uploader.figshare.api import Figshare
+from uploader.figshare.session import Settings
+from uploader.transfer.client import Client
+from uploader.transfer.options import Options
+
+pytestmark = pytest.mark.anyio
+
+
+def client(sandbox: Sandbox, state: Path) -> Client:
+    settings = Settings(sandbox.url, api_rate=None)
+    return Client(sandbox.token, settings=settings, options=Options(settle_timeout=2), state_dir=state)
+
+
+@pytest.mark.parametrize("request_name", ["create_item", "initiate", "complete"])
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), ProtocolViolation("no id"), None])
+async def test_whatever_ends_a_request_after_it_was_done(
+    error: Exception | None, request_name: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+    honest = getattr(Figshare, request_name)
+
+    async def done_and_spoilt(*args: Any, **kwargs: Any) -> None:
+        await honest(*args, **kwargs)
+        if error is not None:
+            raise error
+        first.cancel()
+        await asyncio.sleep(60)
+
+    async with client(sandbox, tmp_path / "state") as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Figshare, request_name, done_and_spoilt)
+            first = asyncio.create_task(session.upload(source, title="Title"))
+            with pytest.raises(asyncio.CancelledError if error is None else type(error)):
+                await first
+        report = await session.upload(source, title="Title")
+    assert report.exit_code == 0
+    check_exactly_once(sandbox, source)
+
+
+async def test_an_item_is_never_searched_for_once_its_id_is_known(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+
+    async def cut_off(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Figshare, "item", cut_off)
+        async with client(sandbox, tmp_path / "state") as session:
+            with pytest.raises(RuntimeError):
+                await session.upload(source, title="Title")
+    async with client(sandbox, tmp_path / "state") as session:
+        await session.upload(source, title="Title")
+    assert sandbox.requests(kind="list-items") == []
+    check_exactly_once(sandbox, source)
+
+
+async def test_a_task_that_vanishes_is_never_taken_for_success(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+
+    async def vanish(*_: Any, **__: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Figshare, "initiate", vanish)
+    async with client(sandbox, tmp_path / "state") as session:
+        with pytest.raises(RuntimeError, match="not everything"):
+            await session.upload(source, title="Title")
