@@ -25,6 +25,7 @@ UNDOCUMENTED_STATUSES = {
     ("patch", "/account/articles/{article_id}", 422): "as for the create",
     ("put", "/account/articles/{article_id}", 400): "a body that is no JSON, as for the create",
     ("get", "/account/articles/{article_id}/files", 422): "paging, as above",
+    ("post", "/account/collections/{collection_id}/publish", 428): "an example of earlier documentation",
     ("get", "/account", 401): "the prose documents 401 for a bad token, behind a switch",
 }
 """Answers that the description does not list for an operation."""
@@ -34,6 +35,8 @@ NULLS = {
     "ProjectArticle": ("funding", "embargo_date", "embargo_type"),
     "ArticleCompletePrivate": ("curation_status", "group_resource_id"),
     "ArticleComplete": ("files",),  # of a public item under embargo
+    "Collection": ("published_date",),
+    "Project": ("published_date",),
     "ArticleEmbargo": ("embargo_date", "embargo_type"),
 }
 """Schema → fields that recordings of the live service show as null: blank fields are there, and null."""

@@ -34,6 +34,14 @@ class Addresses:
         """The small picture of a file."""
         return f"{self.download(file_id)}/preview/{file_id}/thumb.png"
 
+    def project(self, project_id: int) -> str:
+        """A project in the API."""
+        return f"{self.api}/account/projects/{project_id}"
+
+    def collection(self, collection_id: int) -> str:
+        """A collection in the API."""
+        return f"{self.api}/account/collections/{collection_id}"
+
     def private(self, token: str) -> str:
         """Where a private link leads."""
         return f"{self.origin}/s/{token}"

@@ -32,5 +32,24 @@ def _of_thing(word: str) -> frozenset[str]:
     return frozenset(f"{verb}-{word}-{part}" for part in parts for verb in verbs.get(part, ("delete",)))
 
 
-REQUESTS: Final = UPLOAD_REQUESTS | _FILES | _ITEMS | _of_thing("item") | _PUBLIC_ITEMS | _PEOPLE | _LISTS
+_PROJECTS = frozenset(
+    {
+        "list-projects", "create-project", "get-project", "update-project", "delete-project", "publish-project",
+        "list-project-items", "create-project-item", "get-project-item", "delete-project-item", "list-project-files",
+        "get-project-file", "list-public-projects", "get-public-project", "list-public-project-items",
+    }
+)  # fmt: skip
+_COLLECTIONS = frozenset(
+    {
+        "list-collections", "create-collection", "get-collection", "update-collection", "delete-collection",
+        "reserve-collection-doi", "publish-collection", "list-collection-items", "add-collection-items",
+        "replace-collection-items", "delete-collection-item", "get-collection-link", "list-public-collections",
+        "get-public-collection", "list-collection-versions", "get-collection-version", "list-public-collection-items",
+    }
+)  # fmt: skip
+
+REQUESTS: Final = (
+    UPLOAD_REQUESTS | _FILES | _ITEMS | _of_thing("item") | _PUBLIC_ITEMS | _PEOPLE | _LISTS
+    | _PROJECTS | _COLLECTIONS | _of_thing("collection")
+)  # fmt: skip
 """Every request that a fault can be set for; `any` is all of them."""

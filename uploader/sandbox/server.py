@@ -30,6 +30,10 @@ from uploader.sandbox import (
 from uploader.sandbox.author_routes import AuthorRoutes
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.category_routes import CategoryRoutes
+from uploader.sandbox.collections import item_routes as collection_item_routes
+from uploader.sandbox.collections import public_routes as public_collection_routes
+from uploader.sandbox.collections import routes as collection_routes
+from uploader.sandbox.collections.thing import COLLECTION_THING
 from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
@@ -41,13 +45,20 @@ from uploader.sandbox.items.thing import ITEM_THING
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import around
 from uploader.sandbox.people import routes as people_routes
+from uploader.sandbox.projects import item_routes as project_item_routes
+from uploader.sandbox.projects import routes as project_routes
 from uploader.sandbox.record import RequestLog
 from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 
 API: Final[tuple[Operations, ...]] = (
     people_routes, list_routes, item_routes, publish_routes, public_routes, file_routes, download_routes, page_routes,
-    *(group(thing) for thing in (ITEM_THING,) for group in (AuthorRoutes, CategoryRoutes, LinkRoutes)),
+    project_routes, project_item_routes, collection_routes, collection_item_routes, public_collection_routes,
+    *(
+        group(thing)
+        for thing in (ITEM_THING, COLLECTION_THING)
+        for group in (AuthorRoutes, CategoryRoutes, LinkRoutes)
+    ),
 )  # fmt: skip
 """The operations of the API that are always there."""
 _DISK_THREADS = 8

@@ -72,10 +72,12 @@ def page(
     db: sqlite3.Connection, account_id: int | None, limit: int, offset: int, project_id: int | None = None
 ) -> list[Item]:
     """Items of an account or a project (None: of all), the newest first."""
+    wanted = {"account_id": account_id, "project_id": project_id}
+    conditions = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = db.execute(
-        "SELECT * FROM items WHERE (?1 IS NULL OR account_id = ?1) AND (?2 IS NULL OR project_id = ?2)"
-        " ORDER BY id DESC LIMIT ?3 OFFSET ?4",
-        (account_id, project_id, limit, offset),
+        f"SELECT * FROM items {where} ORDER BY id DESC LIMIT :limit OFFSET :offset",  # noqa: S608 - names from here
+        {**wanted, "limit": limit, "offset": offset},
     )
     return [_item(row) for row in rows]
 

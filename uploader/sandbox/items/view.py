@@ -83,7 +83,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "files": None if contents.files is None else list(contents.files),
         "folder_structure": contents.folders,
         "authors": list(contents.authors),
-        "custom_fields": _custom_fields(meta["custom_fields"]),
+        "custom_fields": custom_fields(meta["custom_fields"]),
         "figshare_url": at.page(item.id),
         "download_disabled": meta["download_disabled"],
         "description": meta["description"],
@@ -111,7 +111,8 @@ def category(number: int) -> dict[str, Any]:
     return {name: value for name, value in CATEGORIES[number].items() if name not in {"is_selectable", "has_children"}}
 
 
-def _custom_fields(fields: dict[str, Any]) -> list[dict[str, Any]]:
+def custom_fields(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """Custom fields with their values, in the order in which they were given."""
     known = {one["name"]: one for one in CUSTOM_FIELDS}
     return [
         {

@@ -1,0 +1,1 @@
+"""Collections: items gathered under one title, published as one."""

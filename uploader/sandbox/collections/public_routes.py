@@ -1,0 +1,112 @@
+"""Published collections as everyone may read them: list, read, versions, items. No token is asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import json_answer, not_found
+from uploader.sandbox.collections import store, view
+from uploader.sandbox.collections.routes import institution_id, rank
+from uploader.sandbox.collections.store import Collection, CollectionVersion
+from uploader.sandbox.context import context_of
+from uploader.sandbox.items import public_view, versions
+from uploader.sandbox.items import store as items
+from uploader.sandbox.ordering import order_of
+from uploader.sandbox.paging import Window, window
+from uploader.sandbox.routes import Route
+
+_COLLECTION = r"/v2/collections/{collection_id:\d{1,18}}"
+_VERSION = _COLLECTION + r"/versions/{version:\d{1,9}}"
+_ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "cites")
+
+
+class Found(NamedTuple):
+    """A version that can be seen, and its collection."""
+
+    collection: Collection
+    version: CollectionVersion
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("list-public-collections", "GET", "/v2/collections", list_public, open_to_all=True),
+        Route("get-public-collection", "GET", _COLLECTION, read, open_to_all=True),
+        Route("list-collection-versions", "GET", f"{_COLLECTION}/versions", list_versions, open_to_all=True),
+        Route("get-collection-version", "GET", _VERSION, read, open_to_all=True),
+        Route("list-public-collection-items", "GET", f"{_COLLECTION}/articles", list_items, open_to_all=True),
+    ]
+
+
+async def list_public(request: web.Request) -> web.Response:
+    context = context_of(request)
+    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    now, at = context.now(), context.addresses(request)
+
+    def page(db: sqlite3.Connection) -> list[dict[str, Any]]:
+        found = order.sort(store.public(db, now), rank)[rows.offset : rows.offset + rows.limit]
+        return [view.public_row(one, store.versions(db, one.id, now)[-1], at) for one in found]
+
+    return json_answer(await context.db.run(page))
+
+
+async def read(request: web.Request) -> web.Response:
+    """The latest version, or the one that the path names."""
+    context = context_of(request)
+    collection, version = await context.db.run(_found, request, context.now())
+    return json_answer(view.public(collection, version, institution_id(context), context.addresses(request)))
+
+
+async def list_versions(request: web.Request) -> web.Response:
+    context = context_of(request)
+    number = _number(request)
+    found = await context.db.run(store.versions, number, context.now())
+    if not found:
+        raise not_found("Collection")
+    at = context.addresses(request)
+    return json_answer(
+        [
+            {
+                "version": one.number,
+                "url": view.public_url(number, at, one.number),
+                "funding": one.metadata["funding_list"],
+            }
+            for one in found
+        ]
+    )
+
+
+async def list_items(request: web.Request) -> web.Response:
+    context = context_of(request)
+    at = context.addresses(request)
+    return json_answer(await context.db.run(_items, request, window(request.query), at, context.now()))
+
+
+def _number(request: web.Request) -> int:
+    return int(request.match_info["collection_id"])
+
+
+def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
+    collection = store.find(db, _number(request))
+    seen = store.versions(db, _number(request), now)
+    wanted = request.match_info.get("version")
+    fitting = [one for one in seen if wanted is None or one.number == int(wanted)]
+    if collection is None or not fitting:
+        raise not_found("Collection")
+    return Found(collection, fitting[-1])
+
+
+def _items(
+    db: sqlite3.Connection, request: web.Request, rows: Window, at: Addresses, now: float
+) -> list[dict[str, Any]]:
+    """Those items of the collection that are public themselves."""
+    shown = []
+    for one in _found(db, request, now).version.items:
+        item, version = items.find(db, one), versions.latest(db, one, now)
+        if item is not None and version is not None:
+            shown.append(public_view.row(item, version, at, now))
+    return shown[rows.offset : rows.offset + rows.limit]

@@ -1,0 +1,168 @@
+"""Statements about collections. Every function takes the connection first and belongs to one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.answers import not_found
+
+EMPTY: dict[str, Any] = {
+    "title": "", "description": "", "authors": [], "categories": [], "tags": [], "references": [],
+    "related_materials": [], "custom_fields": {}, "funding": "", "funding_list": [], "doi": "", "handle": "",
+    "resource_id": "", "resource_doi": "", "resource_link": "", "resource_title": "", "resource_version": 0,
+    "group_id": 0, "timeline": {},
+}  # fmt: skip
+"""A collection's fields and what they are where nothing was given. `authors` holds ids; lists of fundings and
+materials hold whole objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection as stored; times are seconds since the epoch. `version` is the last that was published, or 0."""
+
+    id: int
+    account_id: int
+    created: float
+    modified: float
+    version: int
+    published: float | None
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionVersion:
+    """A published version: `authors` are objects as the API shows them, `items` ids."""
+
+    collection_id: int
+    number: int
+    visible: float
+    metadata: dict[str, Any]
+    authors: list[dict[str, Any]]
+    items: list[int]
+
+
+def create(db: sqlite3.Connection, account_id: int, metadata: dict[str, Any], now: float) -> int:
+    """Store a new collection and return its id."""
+    cursor = db.execute(
+        "INSERT INTO collections (account_id, created, modified, metadata) VALUES (?, ?, ?, ?)",
+        (account_id, now, now, json.dumps(metadata)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def find(db: sqlite3.Connection, collection_id: int) -> Collection | None:
+    """One collection, whoever owns it."""
+    row = db.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
+    return None if row is None else _collection(row)
+
+
+def get(db: sqlite3.Connection, collection_id: int, account_id: int) -> Collection:
+    """One collection of an account. ApiError 404."""
+    found = find(db, collection_id)
+    if found is None or found.account_id != account_id:
+        raise not_found("Collection")
+    return found
+
+
+def of_account(db: sqlite3.Connection, account_id: int) -> list[Collection]:
+    """The collections of an account, the newest first."""
+    rows = db.execute("SELECT * FROM collections WHERE account_id = ? ORDER BY id DESC", (account_id,))
+    return [_collection(row) for row in rows]
+
+
+def public(db: sqlite3.Connection, now: float) -> list[Collection]:
+    """The collections that are published, the newest first."""
+    rows = db.execute("SELECT * FROM collections WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
+    return [_collection(row) for row in rows]
+
+
+def update(db: sqlite3.Connection, collection: Collection, changes: dict[str, Any], now: float) -> None:
+    """Change some fields."""
+    db.execute(
+        "UPDATE collections SET modified = ?, metadata = ? WHERE id = ?",
+        (now, json.dumps(collection.metadata | changes), collection.id),
+    )
+
+
+def delete(db: sqlite3.Connection, collection_id: int) -> None:
+    """Remove a collection; its items stay."""
+    db.execute("DELETE FROM private_links WHERE kind = 'collections' AND owner_id = ?", (collection_id,))
+    db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+
+
+def items(db: sqlite3.Connection, collection_id: int, limit: int = -1, offset: int = 0) -> list[int]:
+    """The ids of the items in a collection."""
+    rows = db.execute(
+        "SELECT item_id FROM collection_items WHERE collection_id = ? ORDER BY item_id DESC LIMIT ? OFFSET ?",
+        (collection_id, limit, offset),
+    )
+    return [row[0] for row in rows]
+
+
+def count(db: sqlite3.Connection, collection_id: int) -> int:
+    """How many items are in a collection."""
+    row = db.execute("SELECT COUNT(*) FROM collection_items WHERE collection_id = ?", (collection_id,)).fetchone()
+    return int(row[0])
+
+
+def add_items(db: sqlite3.Connection, collection_id: int, ids: Sequence[int]) -> None:
+    """Put items in; those that are in already stay."""
+    db.executemany("INSERT OR IGNORE INTO collection_items VALUES (?, ?)", ((collection_id, one) for one in ids))
+
+
+def clear_items(db: sqlite3.Connection, collection_id: int) -> None:
+    """Take all items out."""
+    db.execute("DELETE FROM collection_items WHERE collection_id = ?", (collection_id,))
+
+
+def remove_item(db: sqlite3.Connection, collection_id: int, item_id: int) -> bool:
+    """Take an item out; False when it is not in."""
+    cursor = db.execute(
+        "DELETE FROM collection_items WHERE collection_id = ? AND item_id = ?", (collection_id, item_id)
+    )
+    return cursor.rowcount > 0
+
+
+def publish(
+    db: sqlite3.Connection, collection: Collection, metadata: dict[str, Any], authors: list[dict[str, Any]], now: float
+) -> None:
+    """Make the next version out of the collection as it is. `metadata` is the collection's from now."""
+    number = collection.version + 1
+    db.execute(
+        "INSERT INTO collection_versions VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            collection.id, number, now, json.dumps(metadata), json.dumps(authors),
+            json.dumps(items(db, collection.id)),
+        ),
+    )  # fmt: skip
+    db.execute(
+        "UPDATE collections SET version = ?, published = COALESCE(published, ?), metadata = ? WHERE id = ?",
+        (number, now, json.dumps(metadata), collection.id),
+    )
+
+
+def versions(db: sqlite3.Connection, collection_id: int, now: float) -> list[CollectionVersion]:
+    """The versions that can be seen, in order."""
+    rows = db.execute(
+        "SELECT * FROM collection_versions WHERE collection_id = ? AND visible <= ? ORDER BY number",
+        (collection_id, now),
+    )
+    return [_version(row) for row in rows]
+
+
+def _collection(row: sqlite3.Row) -> Collection:
+    values: dict[str, Any] = dict(row)
+    values["metadata"] = EMPTY | json.loads(values["metadata"])
+    return Collection(**values)
+
+
+def _version(row: sqlite3.Row) -> CollectionVersion:
+    values: dict[str, Any] = dict(row)
+    values["metadata"] = EMPTY | json.loads(values["metadata"])
+    for name in ("authors", "items"):
+        values[name] = json.loads(values[name])
+    return CollectionVersion(**values)

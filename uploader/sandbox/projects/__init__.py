@@ -1,0 +1,1 @@
+"""Projects: items that belong together and are worked on together."""

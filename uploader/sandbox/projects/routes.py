@@ -1,0 +1,199 @@
+"""The operations on projects: list, create, read, update, delete, publish; and what of them is public."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox import checks
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import (
+    ApiError,
+    forbidden,
+    invalid,
+    invalid_is_bad_request,
+    json_answer,
+    located,
+    no_content,
+    not_found,
+    reset_content,
+)
+from uploader.sandbox.bodies import body_of, optional_body_of
+from uploader.sandbox.context import context_of
+from uploader.sandbox.items import relations
+from uploader.sandbox.ordering import order_of
+from uploader.sandbox.paging import window
+from uploader.sandbox.people import accounts
+from uploader.sandbox.people.accounts import Account
+from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.projects import store, view
+from uploader.sandbox.projects.store import Project
+from uploader.sandbox.reference import GROUPS
+from uploader.sandbox.routes import Route
+
+PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"
+_PUBLIC = r"/v2/projects/{project_id:\d{1,18}}"
+_ORDERS = ("published_date", "modified_date", "views")
+
+_CHECKS: dict[str, checks.Check] = {
+    "title": checks.text(3, 1000),
+    "description": checks.text(0, 20000),
+    "funding": checks.text(0, 2000),
+    "funding_list": checks.funding_list,
+    "group_id": checks.whole,
+    "custom_fields": checks.custom_fields,
+    "custom_fields_list": checks.custom_list,
+}
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("list-projects", "GET", "/v2/account/projects", list_projects),
+        Route("create-project", "POST", "/v2/account/projects", create_project),
+        Route("get-project", "GET", PROJECT, get_project),
+        Route("update-project", "PUT", PROJECT, update_project),
+        Route("update-project", "PATCH", PROJECT, update_project),
+        Route("delete-project", "DELETE", PROJECT, delete_project),
+        Route("publish-project", "POST", f"{PROJECT}/publish", publish_project),
+        Route("list-public-projects", "GET", "/v2/projects", list_public, open_to_all=True),
+        Route("get-public-project", "GET", _PUBLIC, get_public, open_to_all=True),
+    ]
+
+
+def project_id_of(request: web.Request) -> int:
+    """The project named in the path."""
+    return int(request.match_info["project_id"])
+
+
+async def list_projects(request: web.Request) -> web.Response:
+    context = context_of(request)
+    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    found = order.sort(await context.db.run(store.of_account, account_of(request)), _rank)
+    at = context.addresses(request)
+    return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+
+
+async def create_project(request: web.Request) -> web.Response:
+    context = context_of(request)
+    fields = await _read(request, creating=True)
+    project_id = await context.db.run(_create, fields, account_of(request), context.now())
+    location = context.addresses(request).project(project_id)
+    return located(location, 201, {"entity_id": project_id, "location": location})
+
+
+async def get_project(request: web.Request) -> web.Response:
+    context = context_of(request)
+    at = context.addresses(request)
+    return json_answer(await context.db.run(_full, project_id_of(request), account_of(request), at))
+
+
+async def update_project(request: web.Request) -> web.Response:
+    """PUT and PATCH: what is not named stays as it is, for both."""
+    context = context_of(request)
+    fields = await _read(request, creating=False)
+    project_id = project_id_of(request)
+    await context.db.run(_update, project_id, account_of(request), fields, context.now())
+    return reset_content(context.addresses(request).project(project_id))
+
+
+async def delete_project(request: web.Request) -> web.Response:
+    context = context_of(request)
+    await context.db.run(_delete, project_id_of(request), account_of(request), context.now())
+    return no_content()
+
+
+async def publish_project(request: web.Request) -> web.Response:
+    context = context_of(request)
+    await optional_body_of(request)
+    project_id = project_id_of(request)
+    await context.db.run(_publish, project_id, account_of(request), context.now())
+    return json_answer({"message": f"Project {project_id} has been published"})
+
+
+async def list_public(request: web.Request) -> web.Response:
+    context = context_of(request)
+    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    found = order.sort(await context.db.run(store.public, context.now()), _rank)
+    at = context.addresses(request)
+    return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+
+
+async def get_public(request: web.Request) -> web.Response:
+    context = context_of(request)
+    project, owner = await context.db.run(_public, project_id_of(request), context.now())
+    return json_answer(view.public(project, owner, context.addresses(request)))
+
+
+async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
+    """The fields in a body. ApiError 400, and 403 or 404 for a group."""
+    with invalid_is_bad_request():
+        body = await body_of(request)
+        if creating and body.get("title") is None:
+            raise invalid("Missing mandatory field - title", "title")
+        fields = checks.checked(body, _CHECKS)
+    if "custom_fields_list" in fields:
+        fields["custom_fields"] = fields.pop("custom_fields_list")
+    if fields.get("group_id"):
+        if not context_of(request).settings.institution:
+            raise forbidden()
+        if fields["group_id"] not in GROUPS:
+            raise not_found("Group")
+    return fields
+
+
+def _rank(project: Project, field: str) -> float | None:
+    if field == "views":
+        return 0.0
+    return project.published if field == "published_date" else project.modified
+
+
+def _create(db: sqlite3.Connection, fields: dict[str, Any], account_id: int, now: float) -> int:
+    return store.create(db, account_id, store.EMPTY | _resolved(db, fields), now)
+
+
+def _update(db: sqlite3.Connection, project_id: int, account_id: int, fields: dict[str, Any], now: float) -> None:
+    store.update(db, store.get(db, project_id, account_id), _resolved(db, fields), now)
+
+
+def _resolved(db: sqlite3.Connection, fields: dict[str, Any]) -> dict[str, Any]:
+    if "funding_list" not in fields:
+        return fields
+    return fields | {"funding_list": relations.fundings(db, fields["funding_list"])}
+
+
+def _full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresses) -> dict[str, Any]:
+    project = store.get(db, project_id, account_id)
+    return view.full(project, _owner(db, project), store.used(db, project_id), at)
+
+
+def _delete(db: sqlite3.Connection, project_id: int, account_id: int, now: float) -> None:
+    """Only what is not public, and holds nothing that is, can be deleted."""
+    project = store.get(db, project_id, account_id)
+    if project.published is not None or store.published_items(db, project_id, now)[0]:
+        raise forbidden()
+    store.delete(db, project_id)
+
+
+def _publish(db: sqlite3.Connection, project_id: int, account_id: int, now: float) -> None:
+    store.get(db, project_id, account_id)
+    published, items = store.published_items(db, project_id, now)
+    if published < items:
+        raise ApiError(400, "BadRequest", f"{items - published} items of the project are not public")
+    store.publish(db, project_id, now)
+
+
+def _public(db: sqlite3.Connection, project_id: int, now: float) -> tuple[Project, Account]:
+    project = store.find(db, project_id)
+    if project is None or project.published is None or project.published > now:
+        raise not_found("Project")
+    return project, _owner(db, project)
+
+
+def _owner(db: sqlite3.Connection, project: Project) -> Account:
+    owner = accounts.get(db, project.account_id)
+    if owner is None:
+        raise not_found("Account")
+    return owner

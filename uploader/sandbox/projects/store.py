@@ -1,0 +1,105 @@
+"""Statements about projects. Every function takes the connection first and belongs to one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from uploader.sandbox.answers import not_found
+
+EMPTY: dict[str, Any] = {
+    "title": "", "description": "", "funding": "", "funding_list": [], "group_id": 0, "custom_fields": {},
+}  # fmt: skip
+"""A project's fields and what they are where nothing was given; `funding_list` holds whole objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project as stored; times are seconds since the epoch."""
+
+    id: int
+    account_id: int
+    created: float
+    modified: float
+    published: float | None
+    metadata: dict[str, Any]
+
+
+def create(db: sqlite3.Connection, account_id: int, metadata: dict[str, Any], now: float) -> int:
+    """Store a new project and return its id."""
+    cursor = db.execute(
+        "INSERT INTO projects (account_id, created, modified, metadata) VALUES (?, ?, ?, ?)",
+        (account_id, now, now, json.dumps(metadata)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def find(db: sqlite3.Connection, project_id: int) -> Project | None:
+    """One project, whoever owns it."""
+    row = db.execute("SELECT * FROM projects WHERE id = ?", (project_id,)).fetchone()
+    return None if row is None else _project(row)
+
+
+def get(db: sqlite3.Connection, project_id: int, account_id: int) -> Project:
+    """One project of an account. ApiError 404."""
+    found = find(db, project_id)
+    if found is None or found.account_id != account_id:
+        raise not_found("Project")
+    return found
+
+
+def of_account(db: sqlite3.Connection, account_id: int) -> list[Project]:
+    """The projects of an account, the newest first."""
+    rows = db.execute("SELECT * FROM projects WHERE account_id = ? ORDER BY id DESC", (account_id,))
+    return [_project(row) for row in rows]
+
+
+def public(db: sqlite3.Connection, now: float) -> list[Project]:
+    """The projects that are published, the newest first."""
+    rows = db.execute("SELECT * FROM projects WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
+    return [_project(row) for row in rows]
+
+
+def update(db: sqlite3.Connection, project: Project, changes: dict[str, Any], now: float) -> None:
+    """Change some fields."""
+    db.execute(
+        "UPDATE projects SET modified = ?, metadata = ? WHERE id = ?",
+        (now, json.dumps(project.metadata | changes), project.id),
+    )
+
+
+def publish(db: sqlite3.Connection, project_id: int, now: float) -> None:
+    """Make it public; the first time counts."""
+    db.execute("UPDATE projects SET published = COALESCE(published, ?) WHERE id = ?", (now, project_id))
+
+
+def published_items(db: sqlite3.Connection, project_id: int, now: float) -> tuple[int, int]:
+    """How many items of a project are public, and how many there are."""
+    row = db.execute(
+        "SELECT COUNT(*) FILTER (WHERE published <= ?), COUNT(*) FROM items WHERE project_id = ?", (now, project_id)
+    ).fetchone()
+    return row[0], row[1]
+
+
+def used(db: sqlite3.Connection, project_id: int) -> tuple[int, int]:
+    """Bytes of the files in a project's items: those that are in no public version, and those that are."""
+    row = db.execute(
+        "SELECT COALESCE(SUM(size) FILTER (WHERE NOT attached), 0), COALESCE(SUM(size) FILTER (WHERE attached), 0)"
+        " FROM files JOIN items ON items.id = item_id WHERE project_id = ?",
+        (project_id,),
+    ).fetchone()
+    return row[0], row[1]
+
+
+def delete(db: sqlite3.Connection, project_id: int) -> None:
+    """Remove a project. Its items stay, in none."""
+    db.execute("UPDATE items SET project_id = NULL WHERE project_id = ?", (project_id,))
+    db.execute("DELETE FROM projects WHERE id = ?", (project_id,))
+
+
+def _project(row: sqlite3.Row) -> Project:
+    values: dict[str, Any] = dict(row)
+    values["metadata"] = EMPTY | json.loads(values["metadata"])
+    return Project(**values)

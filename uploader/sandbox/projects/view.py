@@ -1,0 +1,66 @@
+"""A project as the API shows it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.items.view import custom_fields, moment
+from uploader.sandbox.people.accounts import Account
+from uploader.sandbox.projects.store import Project
+from uploader.sandbox.reference import CUSTOM_FIELDS
+
+
+def public_row(project: Project, at: Addresses) -> dict[str, Any]:
+    """What a public listing says of a project."""
+    return {
+        "url": f"{at.api}/projects/{project.id}",
+        "id": project.id,
+        "title": project.metadata["title"],
+        "created_date": moment(project.created),
+        "modified_date": moment(project.modified),
+        "published_date": None if project.published is None else moment(project.published),
+    }
+
+
+def row(project: Project, at: Addresses) -> dict[str, Any]:
+    """What the owner's listing says of it. Projects here use the owner's own storage."""
+    return {**public_row(project, at), "url": at.project(project.id), "role": "Owner", "storage": "individual"}
+
+
+def public(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
+    """A published project."""
+    return {
+        **public_row(project, at),
+        **_described(project, owner, at),
+        "custom_fields": custom_fields(project.metadata["custom_fields"]),
+    }
+
+
+def full(project: Project, owner: Account, used: tuple[int, int], at: Addresses) -> dict[str, Any]:
+    """A project as its owner sees it. `used` are bytes, private and public."""
+    known = {one["name"]: one["id"] for one in CUSTOM_FIELDS}
+    fields = custom_fields(project.metadata["custom_fields"])
+    return {
+        **row(project, at),
+        **_described(project, owner, at),
+        "quota": 0,
+        "used_quota": sum(used),
+        "used_quota_private": used[0],
+        "used_quota_public": used[1],
+        "group_id": project.metadata["group_id"],
+        "account_id": project.account_id,
+        "custom_fields": [{"id": known.get(one["name"], 0), **one} for one in fields],
+    }
+
+
+def _described(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
+    meta = project.metadata
+    name = f"{owner.first_name} {owner.last_name}".strip()
+    return {
+        "funding": meta["funding"],
+        "funding_list": meta["funding_list"],
+        "description": meta["description"],
+        "collaborators": [{"role_name": "Owner", "user_id": owner.author_id, "name": name}],
+        "figshare_url": f"{at.origin}/projects/{project.id}",
+    }
