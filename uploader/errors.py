@@ -7,6 +7,7 @@ anything that a user can cause or see; the command line turns them into one line
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -53,6 +54,19 @@ class UsageError(UserError):
 
     code = "usage"
     exit_status = 2
+
+
+class MetadataInvalid(UserError):
+    """What an item is to say of itself is wrong; nothing was created. `problems`: all of them, each with its place.
+
+    The keys of a problem are `message`, `hint`, `field` and `line` (from 1; None where it is not known).
+    """
+
+    code = "metadata"
+    exit_status = 2
+    default_hint = "`figup metadata template` shows what may stand there."
+
+    problems: Sequence[Mapping[str, str | int | None]] = ()
 
 
 class InsecureEndpoint(UserError):
@@ -164,6 +178,13 @@ class Conflict(UserError):
     """The item already holds something else under this name; nothing was replaced."""
 
     code = "conflict"
+    exit_status = 1
+
+
+class NotPublishable(UserError):
+    """The item lacks something without which it cannot, or should not, be published."""
+
+    code = "not-publishable"
     exit_status = 1
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
 
-from uploader.errors import FigupError, NoToken, PassingError
+from uploader.errors import FigupError, MetadataInvalid, NoToken, PassingError
 from uploader.transfer.source import shown
 
 INTERRUPTED = 75
@@ -24,6 +25,8 @@ class Failure:
     hint: str | None
     path: str | None
     exit_status: int
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """For `--json`, of a problem in a metadata file: its `field` and `line`."""
 
     def line(self) -> str:
         """For a person."""
@@ -33,7 +36,7 @@ class Failure:
 
     def fields(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path}
+        return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -52,6 +55,22 @@ def failure_of(error: BaseException) -> Failure:
         None,
         1,
     )
+
+
+def failures_of(error: BaseException) -> list[Failure]:
+    """All that an exception tells: the one failure that it is, or every problem of a metadata file."""
+    if not isinstance(error, MetadataInvalid) or not error.problems:
+        return [failure_of(error)]
+    whole = failure_of(error)
+    return [
+        replace(
+            whole,
+            message=shown(str(problem["message"])),
+            hint=shown(str(problem["hint"])) if problem["hint"] else None,
+            place={"field": problem["field"], "line": problem["line"]},
+        )
+        for problem in error.problems
+    ]
 
 
 def _of_click(error: click.ClickException) -> Failure:

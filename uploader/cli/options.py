@@ -41,6 +41,7 @@ class Common:
     state_dir: Path | None = None
     ca_file: Path | None = None
     insecure_http: bool = False
+    impersonate: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ _PLACE = [
     click.option("--ca-file", metavar="PATH", type=_PATH, help="Certificate authorities to trust instead."),
     click.option("--insecure-http", is_flag=True,
                  help="Allow plain http to other machines: everybody on the way can read the token."),
+    click.option("--impersonate", metavar="ACCOUNT_ID", type=click.IntRange(min=1),
+                 help="Act for this account, as an administrator of its institution."),
 ]  # fmt: skip
 _OUTPUT = [
     click.option("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),

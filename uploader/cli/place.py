@@ -38,6 +38,7 @@ class Place:
             retry=retry or RetryPolicy(),
             ca_file=common.ca_file,
             insecure_http=common.insecure_http,
+            impersonate=common.impersonate,
         )
         options = Options()
         if tuning is not None:

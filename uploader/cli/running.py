@@ -14,11 +14,11 @@ import anyio.to_thread
 import msgspec
 
 from uploader.cli.console import Console, Summary
-from uploader.cli.failures import Failure, failure_of, resumable
+from uploader.cli.failures import Failure, failure_of, failures_of, resumable
 from uploader.cli.logs import start_logging
 from uploader.cli.options import Common
 from uploader.cli.signals import Signals
-from uploader.errors import FigupError, Interrupted
+from uploader.errors import FigupError, Interrupted, MetadataInvalid
 from uploader.transfer.report import Report
 
 log = logging.getLogger("uploader.cli")
@@ -85,6 +85,11 @@ async def _ended(session: Session, work: Work) -> int:
         with session.scope:
             return await work(session)
         failure = failure_of(Interrupted("stopped before everything was done"))
+    except MetadataInvalid as error:
+        failures = failures_of(error)
+        for failure in failures:
+            session.console.failure(failure)
+        return failures[-1].exit_status
     except FigupError as error:
         if isinstance(error.report, Report):
             session.take(error.report)

@@ -15,6 +15,7 @@ from uploader.figshare import addresses, parts, wire
 from uploader.figshare.answers import Reader
 from uploader.figshare.auth import Token
 from uploader.figshare.calls import Calls
+from uploader.figshare.items import Items
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.runtime import Runtime
@@ -60,6 +61,8 @@ class Figshare:
         self._endpoint = check_endpoint(settings.endpoint, insecure_http=settings.insecure_http)
         self._network = Network(settings)
         self._calls = Calls(self._endpoint, settings, token, self._network, self._runtime, on_retry)
+        self.items = Items(self._calls, _created("articles", self._endpoint))
+        """The calls about items' descriptions, and about collections."""
         self._watch = Watch(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartSender(settings, self._network, self._watch, self._runtime, self._calls.server_now)
 
@@ -106,8 +109,7 @@ class Figshare:
 
     async def create_item(self, title: str) -> int:
         """The new draft's id. Raises AmbiguousAnswer."""
-        reader = Reader("the new item", _created("articles", self._endpoint), takes="anything")
-        return await self._calls.api("POST", "/account/articles", reader, body={"title": title}, creating=True)
+        return await self.items.create({"title": title})
 
     async def delete_item(self, item_id: int) -> None:
         """Deletes an unpublished item; one that is gone already is fine. A published one: NotAllowed or Refused."""

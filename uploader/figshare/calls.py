@@ -34,6 +34,7 @@ class Calls:
         on_retry: Callable[[str, float], None] | None,
     ) -> None:
         self._endpoint = endpoint
+        self._account = settings.impersonate
         self._met = False
         self._clock = ServerClock(runtime)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
@@ -77,7 +78,14 @@ class Calls:
         body: Mapping[str, object] | None = None,
         creating: bool = False,
     ) -> T:
-        """One API call; `path` starts after the endpoint, `body` is sent as JSON."""
+        """One API call; `path` starts after the endpoint, `body` is sent as JSON.
+
+        An account to act for is named in the query of GET and DELETE, in the body of all others (documented).
+        """
+        if self._account is not None and method in ("GET", "DELETE"):
+            path += f"{'&' if '?' in path else '?'}impersonate={self._account}"
+        elif self._account is not None:
+            body = {**(body or {}), "impersonate": self._account}
         request = Request(
             method,
             self._endpoint + path,

@@ -29,7 +29,8 @@ class Settings:
 
     `api_rate` is API requests a second (None: unlimited) with `api_burst` saved up. `answer_timeout`: no byte of an
     answer for so long. `stall_timeout`: a part's connection accepts nothing for so long. `visibility_timeout`: how
-    long a 404 right after a 201 is waited out.
+    long a 404 right after a 201 is waited out. `impersonate`: the id of the account to act for, as an institution's
+    administrator may; None for one's own.
     """
 
     endpoint: str
@@ -42,6 +43,7 @@ class Settings:
     ca_file: Path | None = None
     insecure_http: bool = False
     visibility_timeout: float = 30.0
+    impersonate: int | None = None
 
 
 class Network:

@@ -124,6 +124,12 @@ class Client:
             raise RuntimeError("a Client is used inside `async with`")
         return self._open_api
 
+    @contextmanager
+    def figshare(self, on_event: no.Listener | None = None) -> Iterator[Figshare]:
+        """The session itself, for what is no job: items' descriptions, lists, collections."""
+        with self._telling(on_event):
+            yield self._api
+
     # --- what it does ---------------------------------------------------------------------------------------------
 
     async def account(self, *, on_event: no.Listener | None = None) -> Account:

@@ -1,0 +1,179 @@
+"""The calls about items' descriptions: what each sends, and what its answers become."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.unit.figshare.conftest import Connect
+from tests.unit.figshare.service import Service, reply
+from uploader.errors import ItemMissing, NotAllowed, ProtocolViolation, Refused
+from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.wire_items import Author, Category, Embargo, Group, License, PrivateLink
+
+UPDATED = reply(205, {"location": "https://api.figshare.com/v2/account/articles/5", "warnings": []})
+CREATED = reply(201, {"location": "https://api.figshare.com/v2/account/projects/3/articles/8"})
+ITEM = {
+    "id": 5, "title": "T", "status": "draft", "version": 0, "doi": "", "handle": None, "description": "<p>d</p>",
+    "authors": [{"id": 1, "full_name": "Jane", "orcid_id": ""}], "tags": ["a"], "keywords": None,
+    "categories": [{"id": 2, "title": "Z", "parent_id": 1, "path": "/1/2", "source_id": "31", "taxonomy_id": 1}],
+    "license": {"value": 1, "name": "CC BY 4.0", "url": "https://x.y"}, "defined_type_name": "dataset",
+    "references": ["https://a.b"], "related_materials": [{"identifier": "10.1/x"}, "junk"], "funding": "DFG",
+    "funding_list": [], "custom_fields": [{"name": "A", "value": ["b"]}], "group_id": 0,
+    "timeline": {"firstOnline": "x"},
+    "is_embargoed": True, "embargo_date": "2030-01-01T00:00:00Z", "embargo_type": "file", "created_date": "2024-01-02",
+    "url_private_html": "https://figshare.com/account/articles/5", "published_date": None, "size": 7,
+}  # fmt: skip
+
+
+async def test_an_items_detail(service: Service, connect: Connect) -> None:
+    service.answers = [reply(200, ITEM)]
+    item = await connect().items.detail(5)
+    assert (item.id, item.title, item.status, item.license, item.type) == (5, "T", "draft", "CC BY 4.0", "dataset")
+    assert item.authors == (Author(id=1, full_name="Jane"),)
+    assert item.categories == (Category(id=2, title="Z", parent_id=1, source_id="31"),)
+    assert (item.keywords, item.references, item.funding) == (("a",), ("https://a.b",), ("DFG",))
+    assert item.related_materials == ({"identifier": "10.1/x"},)
+    assert item.custom_fields == {"A": ["b"]}
+    assert (item.group_id, item.handle, item.published) == (None, "", None)
+    assert item.created == datetime(2024, 1, 2, tzinfo=UTC)
+    assert item.embargo == Embargo(until="2030-01-01T00:00:00Z", scope="file")
+
+
+async def test_lists(service: Service, connect: Connect) -> None:
+    items = connect().items
+    service.answers = [
+        reply(200, [{"id": 1, "title": "A", "is_selectable": False}, {"id": 2, "title": "B", "parent_id": 1}]),
+        reply(200, [{"value": 0, "name": "None"}, {"value": 12, "name": "X", "url": "https://x.y"}]),
+        reply(200, [{"id": 3, "name": "G"}]),
+        reply(
+            200, [{"id": "ab", "is_active": False, "html_location": ""}, {"id": 4, "html_location": "https://f/s/1"}]
+        ),
+    ]
+    assert await items.categories() == [
+        Category(id=1, title="A", is_selectable=False),
+        Category(id=2, title="B", parent_id=1),
+    ]
+    assert await items.licenses() == [License(id=0, name="None"), License(id=12, name="X", url="https://x.y")]
+    assert await items.groups() == [Group(id=3, name="G")]
+    assert await items.private_links(5) == [
+        PrivateLink(id="ab", active=False),
+        PrivateLink(id="4", url="https://f/s/1"),
+    ]
+    assert [asked.path for asked in service.asked] == [
+        "/v2/account/categories",
+        "/v2/account/licenses",
+        "/v2/account/institution/groups",
+        "/v2/account/articles/5/private_links",
+    ]
+
+
+async def test_what_is_set(service: Service, connect: Connect) -> None:
+    items = connect().items
+    service.answers = [*[UPDATED] * 4, *[reply(204)] * 5]
+    await items.update(5, {"title": "New"})
+    await items.set_authors(5, [{"id": 1}])
+    await items.set_embargo(5, {"is_embargoed": True})
+    await items.set_thumbnail(5, 2, 9)
+    await items.lift_embargo(5)
+    await items.remove_author(5, 1)
+    await items.remove_category(5, 2)
+    await items.remove_private_link(5, "ab")
+    await items.uncollect(3, 5)
+    assert [(asked.method, asked.path.removeprefix("/v2/account/")) for asked in service.asked] == [
+        ("PUT", "articles/5"),
+        ("PUT", "articles/5/authors"),
+        ("PUT", "articles/5/embargo"),
+        ("PUT", "articles/5/versions/2/update_thumb"),
+        ("DELETE", "articles/5/embargo"),
+        ("DELETE", "articles/5/authors/1"),
+        ("DELETE", "articles/5/categories/2"),
+        ("DELETE", "articles/5/private_links/ab"),
+        ("DELETE", "collections/3/articles/5"),
+    ]
+    assert [asked.json() for asked in service.asked[:4]] == [
+        {"title": "New"},
+        {"authors": [{"id": 1}]},
+        {"is_embargoed": True},
+        {"file_id": 9},
+    ]
+
+
+async def test_what_is_created(service: Service, connect: Connect) -> None:
+    items = connect().items
+    service.answers = [
+        CREATED,
+        reply(200, {"doi": "10.5072/FK2"}),
+        reply(201, {"location": "https://a.b", "html_location": "https://figshare.com/s/1", "token": "1"}),
+        reply(201, {"location": "https://a.b"}),
+        reply(201, {}),
+    ]
+    assert await items.create({"title": "T"}, project=3) == 8
+    assert await items.reserve_doi(5) == "10.5072/FK2"
+    assert await items.create_private_link(5, expires="2030-01-01 00:00:00") == "https://figshare.com/s/1"
+    await items.publish(5)
+    await items.collect(3, [5, 6])
+    assert [
+        (asked.path.removeprefix("/v2/account/"), asked.json() if asked.body else None) for asked in service.asked
+    ] == [
+        ("projects/3/articles", {"title": "T"}),
+        ("articles/5/reserve_doi", None),
+        ("articles/5/private_links", {"expires_date": "2030-01-01 00:00:00"}),
+        ("articles/5/publish", {}),
+        ("collections/3/articles", {"articles": [5, 6]}),
+    ]
+
+
+async def test_lost_answers(service: Service, connect: Connect) -> None:
+    items = connect().items
+    service.answers = [None, None, None, None]
+    for call in (items.publish(5), items.create_private_link(5), items.collect(3, [5]), items.create({"title": "T"})):
+        with pytest.raises(AmbiguousAnswer):
+            await call
+    assert len(service.asked) == 4
+    service.answers = [None, UPDATED]
+    await items.update(5, {"title": "T"})
+    assert len(service.asked) == 6
+
+
+async def test_the_servers_words_on_what_is_not_there(service: Service, connect: Connect) -> None:
+    items = connect().items
+    words = {"code": "EntityNotFound", "message": "Not allowed to set category 7"}
+    service.answers = [reply(200, ITEM), reply(404, words), reply(404, words), reply(403, {"message": "no"})]
+    await items.detail(5)
+    with pytest.raises(Refused, match="Not allowed to set category 7"):
+        await items.update(5, {"categories": [7]})
+    with pytest.raises(ItemMissing, match="no item 6"):
+        await items.detail(6)
+    with pytest.raises(NotAllowed):
+        await items.groups()
+
+
+async def test_answers_without_what_was_asked_for(service: Service, connect: Connect) -> None:
+    items = connect().items
+    service.answers = [reply(200, ITEM), reply(200, {"doi": None}), reply(201, {"html_location": "javascript:1"})]
+    await items.detail(5)
+    with pytest.raises(ProtocolViolation):
+        await items.reserve_doi(5)
+    with pytest.raises(ProtocolViolation):
+        await items.create_private_link(5)
+
+
+async def test_acting_for_another_account(service: Service, connect: Connect) -> None:
+    figshare = connect(impersonate=12)
+    service.answers = [reply(200, ITEM), reply(200, []), UPDATED, reply(201, {}), reply(204), reply(202, "<html>")]
+    await figshare.items.detail(5)
+    _ = [row async for row in figshare.own_items()]
+    await figshare.items.update(5, {"title": "New"})
+    await figshare.items.publish(5)
+    await figshare.items.lift_embargo(5)
+    await figshare.complete(5, 6)
+    assert [(asked.path.partition("?")[2], asked.json() if asked.body else None) for asked in service.asked] == [
+        ("impersonate=12", None),
+        ("page=1&page_size=1000&impersonate=12", None),
+        ("", {"title": "New", "impersonate": 12}),
+        ("", {"impersonate": 12}),
+        ("impersonate=12", None),
+        ("", {"impersonate": 12}),
+    ]

@@ -1,0 +1,183 @@
+"""What is done to an item and its description outside a job: created, updated, given authors, keywords, categories,
+collected. Each comes to the same when it is done twice, and after a lost answer Figshare is asked first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from uploader.catalog.metadata.nearest import did_you_mean, plain
+from uploader.errors import ServerFailing, UsageError
+from uploader.figshare.api import Figshare
+from uploader.figshare.items import MOST_AT_ONCE
+from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.wire_items import Author, ItemDetail
+from uploader.transfer.spec import ItemSpec
+
+T = TypeVar("T")
+
+_CLOCK_SLACK = timedelta(seconds=2)
+_LOOKS = (0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
+"""Seconds between looking for what a request with a lost answer may have done."""
+_PAGE = 1000
+
+
+async def settled(ask: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]], what: str) -> T:
+    """What a creating request made. After a lost answer `look` finds it or, for a while, None; then it is asked again.
+
+    Raises ServerFailing when that does not help.
+    """
+    for _ in range(3):
+        try:
+            return await ask()
+        except AmbiguousAnswer as lost:
+            reason = lost.reason
+        for pause in _LOOKS:
+            found = await look()
+            if found is not None:
+                return found
+            await anyio.sleep(pause)
+    raise ServerFailing(f"{what}: {reason}; nothing came of it")
+
+
+async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | None = None) -> tuple[int, ItemSpec]:
+    """A new draft; its id, and what of its description is still to be said with `describe`."""
+    since = api.server_now() - _CLOCK_SLACK
+    known = {row.id async for row in api.own_items() if row.title == title}
+
+    async def look() -> int | None:
+        rows = [row async for row in api.own_items() if row.title == title and not row.published]
+        new = [r.id for r in rows if r.id not in known and r.created is not None and r.created >= since]
+        return min(new, default=None)
+
+    # A project's items take fewer fields when they are made (official API description, ArticleProjectCreate).
+    at_once = spec.fields if project is None else {}
+    ask = functools.partial(api.items.create, {"title": title, **at_once}, project=project)
+    item_id = await settled(ask, look, "creating the item")
+    return item_id, msgspec.structs.replace(spec, fields={} if at_once else spec.fields)
+
+
+async def describe(api: Figshare, item_id: int, spec: ItemSpec, *, title: str | None = None) -> None:
+    """Have the item say this; what is not spoken of stays as it is."""
+    fields = ({"title": title} if title is not None else {}) | spec.fields
+    if fields:
+        await api.items.update(item_id, fields)
+    if spec.authors is not None:
+        await api.items.set_authors(item_id, spec.authors)
+    if spec.embargo is not None:
+        await api.items.set_embargo(item_id, spec.embargo)
+
+
+# --- lists --------------------------------------------------------------------------------------------------------
+
+
+async def add_authors(api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]) -> list[Author]:
+    """The item's authors after these were put behind those that it has; who is there already is not added again."""
+    have = await api.items.authors(item.id)
+    new = [one for one in authors if not any(_is_same(one, author) for author in have)]
+    if new:
+        await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
+    return await api.items.authors(item.id) if new else have
+
+
+def _is_same(body: dict[str, Any], author: Author) -> bool:
+    if body.get("id") is not None:
+        return bool(body["id"] == author.id)
+    if body.get("orcid_id") and author.orcid:
+        return bool(body["orcid_id"] == author.orcid)
+    name = body.get("name") or f"{body.get('first_name', '')} {body.get('last_name', '')}"
+    return plain(str(name)) == plain(author.full_name)
+
+
+async def remove_authors(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> list[Author]:
+    """The item's authors after those with these ids, ORCID iDs or names were removed. Raises UsageError."""
+    have = await api.items.authors(item.id)
+    gone = [_author_of(one, have, item.id) for one in wanted]
+    for author in gone:
+        await api.items.remove_author(item.id, author.id)
+    return [one for one in have if one not in gone]
+
+
+def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
+    for author in authors:
+        if wanted in (str(author.id), author.orcid) or plain(wanted) == plain(author.full_name):
+            return author
+    names = [one.full_name for one in authors]
+    raise UsageError(
+        f"item {item_id} has no author {wanted!r}",
+        hint=did_you_mean(wanted, names, f"It has: {', '.join(names)}." if names else None),
+    )
+
+
+async def change_keywords(
+    api: Figshare, item: ItemDetail, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> list[str]:
+    """The item's keywords after this. Raises UsageError for one to be removed that it does not have."""
+    for word in remove:
+        if word not in item.keywords:
+            hint = did_you_mean(word, item.keywords, f"It has: {', '.join(item.keywords)}." if item.keywords else None)
+            raise UsageError(f"item {item.id} has no keyword {word!r}", hint=hint)
+    words = [word for word in dict.fromkeys((*item.keywords, *add)) if word not in remove]
+    if words != list(item.keywords):
+        await api.items.update(item.id, {"keywords": words})
+    return words
+
+
+async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:
+    """Put categories behind those that the item has."""
+    have = [one.id for one in item.categories]
+    wanted = list(dict.fromkeys((*have, *ids)))
+    if wanted != have:
+        await api.items.update(item.id, {"categories": wanted})
+
+
+async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> None:
+    """Remove categories by id or title. Raises UsageError for one that the item does not have."""
+    gone = []
+    for one in wanted:
+        found = [c.id for c in item.categories if one == str(c.id) or plain(one) == plain(c.title)]
+        if not found:
+            titles = [c.title for c in item.categories]
+            hint = did_you_mean(one, titles, f"It has: {', '.join(titles)}." if titles else None)
+            raise UsageError(f"item {item.id} has no category {one!r}", hint=hint)
+        gone += found
+    for category in gone:
+        await api.items.remove_category(item.id, category)
+
+
+# --- collections --------------------------------------------------------------------------------------------------
+
+
+async def collected(api: Figshare, collection: int) -> set[int]:
+    """Ids of all items in a collection. Raises ItemMissing."""
+    ids: set[int] = set()
+    page = 1
+    while True:
+        found = await api.items.collected(collection, page=page, page_size=_PAGE)
+        ids.update(found)
+        if len(found) < _PAGE:
+            return ids
+        page += 1
+
+
+async def collect(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
+    """Add items to a collection; returns those that were not in it. Raises ItemMissing."""
+    have = await collected(api, collection)
+    new = [one for one in dict.fromkeys(items) if one not in have]
+    for start in range(0, len(new), MOST_AT_ONCE):
+        block = new[start : start + MOST_AT_ONCE]
+
+        async def add(block: list[int] = block) -> bool:
+            await api.items.collect(collection, block)
+            return True
+
+        async def look(block: list[int] = block) -> bool | None:
+            return set(block) <= await collected(api, collection) or None
+
+        await settled(add, look, f"adding to collection {collection}")
+    return new

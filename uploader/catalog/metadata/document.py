@@ -1,0 +1,276 @@
+"""A metadata file as plain values with the lines they stand on: YAML, JSON and TOML. Knows nothing of what they mean.
+
+Values are None, bool, int, float, str, list and dict, whatever the format: a date stays the text that was written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import PurePath
+from typing import Any, NoReturn
+
+import yaml
+
+from uploader.catalog.metadata.problems import Place, Problem, invalid
+
+LARGEST = 1024 * 1024
+"""Bytes of a metadata file; whoever has more has named the wrong file."""
+_MOST_VALUES = 50_000
+"""Values in one file; YAML's aliases can make a few lines into billions."""
+_DEEPEST = 60
+_ENDINGS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file's values. `lines` says on which line (from 1) a place begins; `source` is the file as it was named."""
+
+    source: str
+    value: dict[str, Any]
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def line(self, place: Place) -> int | None:
+        """The line of a place, or of the innermost place around it whose line is known."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self.lines:
+                return self.lines[place[:length]]
+        return None
+
+
+def parse(source: str, data: bytes) -> Document:
+    """The values of a file. The name's ending tells the format, else its content does. Raises MetadataInvalid."""
+    if len(data) > LARGEST:
+        _wrong(source, f"has {len(data)} bytes; a description of more than {LARGEST} is most likely another file")
+    text = _text(source, data)
+    kind = _ENDINGS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
+    value, lines = {"YAML": _yaml, "JSON": _json, "TOML": _toml}[kind](source, text)
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        _wrong(source, "has no fields in it; `title: ...` would be one", 1)
+    return Document(source, value, lines)
+
+
+def _text(source: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        _wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
+
+
+def _wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
+    raise invalid(source, [Problem(message, line=line, hint=hint)]) from None
+
+
+# --- YAML ---------------------------------------------------------------------------------------------------------
+
+
+def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            return None, {}
+        walk = _Walk(source)
+        return walk.value(node, ()), walk.lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        _wrong(source, _yaml_words(error), line)
+    except yaml.YAMLError:
+        _wrong(source, "holds a character that YAML does not allow")
+    except RecursionError:
+        _wrong(source, "is nested too deeply")
+
+
+def _yaml_words(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML found, in words for people who do not write YAML every day."""
+    said = error.problem or error.context or "is no YAML"
+    if "'\\t'" in said:
+        return "there is a tab; in YAML lines are indented with blanks"
+    if "mapping values are not allowed" in said:
+        return 'a value with a colon in it belongs in quotes: title: "A: B"'
+    if "expected <block end>" in said:
+        return "the indentation does not fit the lines above"
+    if "could not find expected ':'" in said:
+        return "there is no colon after the field's name, or a line is not indented"
+    if "undefined alias" in said:
+        return "a value that begins with * belongs in quotes"
+    return f"is no valid YAML: {said}"
+
+
+_PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
+    (re.compile(r"~|null|Null|NULL|"), lambda _: None),
+    (re.compile(r"true|True|TRUE"), lambda _: True),
+    (re.compile(r"false|False|FALSE"), lambda _: False),
+    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
+    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), float),
+)
+"""YAML 1.2's plain values, without those that surprise people: `no` is a word, and so are 1e3, 0x1f and a date."""
+
+
+class _Walk:
+    """Makes values of YAML nodes, and notes their lines."""
+
+    def __init__(self, source: str) -> None:
+        self.lines: dict[Place, int] = {}
+        self._source = source
+        self._count = 0
+
+    def value(self, node: yaml.Node, place: Place) -> Any:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > _MOST_VALUES or len(place) > _DEEPEST:
+            _wrong(self._source, "has too many values, or too deeply nested ones", line)
+        self.lines.setdefault(place, line)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(one, (*place, index)) for index, one in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                _wrong(self._source, "the name of a field is a list or another mapping", line)
+            key = str(key_node.value)
+            if key in values:
+                _wrong(self._source, f"{key!r} stands there twice", line)
+            self.lines[*place, key] = line
+            values[key] = self.value(value_node, (*place, key))
+        return values
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text = str(node.value)
+    if getattr(node, "style", None) is None:
+        for pattern, make in _PLAIN:
+            if pattern.fullmatch(text):
+                return make(text)
+    return text
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------
+
+
+def _json(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        _wrong(source, f"is no valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
+    except ValueError as error:
+        _wrong(source, str(error))
+    except RecursionError:
+        _wrong(source, "is nested too deeply")
+    return value, _json_lines(source, text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"{twice!r} stands there twice")
+    return values
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number that JSON knows")
+
+
+def _json_lines(source: str, text: str) -> dict[Place, int]:
+    """Where the values of valid JSON stand. JSON is YAML too, but for tabs; what YAML cannot read has no lines."""
+    try:
+        node = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    walk = _Walk(source)
+    if node is not None:
+        walk.value(node, ())
+    return walk.lines
+
+
+# --- TOML ---------------------------------------------------------------------------------------------------------
+
+
+def _toml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = str(error)
+        found = re.search(r"\(at line (\d+), column \d+\)", said)
+        words = re.sub(r" ?\(at .*\)", "", said)
+        _wrong(source, f"is no valid TOML: {words[:1].lower()}{words[1:]}", int(found[1]) if found else None)
+    except RecursionError:
+        _wrong(source, "is nested too deeply")
+    return _plain(value), dict(_toml_lines(text))
+
+
+def _plain(value: Any) -> Any:
+    """TOML's dates as the text they are written as."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.isoformat() if isinstance(value, datetime | date | time) else value
+
+
+_TABLE = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_STEP = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+def _toml_lines(text: str) -> Iterator[tuple[Place, int]]:
+    """Where the keys of valid TOML stand, each on a line of its own; what is inside a value has the value's line."""
+    table: Place = ()
+    counts: dict[Place, int] = {}
+    quotes = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        was_inside = bool(quotes)
+        quotes = _open_quotes(line, quotes)
+        if was_inside:
+            continue
+        if header := _TABLE.fullmatch(line):
+            table = _absolute(_steps(header[2]), counts)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            yield table, number
+        elif key := _KEY.match(line):
+            yield (*table, *_steps(key[1])), number
+
+
+def _steps(dotted: str) -> Place:
+    return tuple(step.strip("\"'") for step in _STEP.findall(dotted))
+
+
+def _absolute(steps: Place, counts: dict[Place, int]) -> Place:
+    """A table's name with the indexes of the arrays that it stands in; its own is left out."""
+    place: Place = ()
+    for step in steps:
+        if place in counts:
+            place = (*place, counts[place])
+        place = (*place, step)
+    return place
+
+
+def _open_quotes(line: str, quotes: str) -> str:
+    """The kind of multi-line string that is open at the end of the line, "" for none."""
+    at = 0
+    while True:
+        if quotes:
+            end = line.find(quotes, at)
+            if end < 0:
+                return quotes
+            at, quotes = end + 3, ""
+        found = [(where, mark) for mark in ('"""', "'''") if (where := line.find(mark, at)) >= 0]
+        if not found:
+            return ""
+        where, quotes = min(found)
+        at = where + 3

@@ -1,0 +1,40 @@
+"""CITATION.cff (Citation File Format 1.x), as figup's own fields. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uploader.catalog.metadata.foreign.plucking import full_name, listed, once, said, text
+
+
+def fields(value: dict[str, Any]) -> dict[str, Any]:
+    """What it says of what it lies beside."""
+    preferred = value.get("preferred-citation")
+    materials = [
+        _material(text(value, "doi")),
+        *(_material(text(one, "value")) for one in listed(value, "identifiers")),
+        _material(text(value, "repository-code", "repository", "repository-artifact", "url")),
+        _material(text(preferred, "doi", "url"), text(preferred, "title")),
+    ]
+    return said(
+        title=text(value, "title"),
+        description=value.get("abstract"),
+        authors=[author for one in listed(value, "authors") if (author := _author(one))],
+        keywords=listed(value, "keywords"),
+        license=next(iter(listed(value, "license")), None) or text(value, "license-url"),
+        type=text(value, "type"),
+        related_materials=once(materials, "identifier"),
+    )
+
+
+def _author(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, dict):
+        return {"name": words} if (words := text(value)) else None
+    parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
+    last, first = " ".join(part for part in parts if part), text(value, "given-names")
+    name = full_name(first, last, text(value, "name", "alias"))
+    return {**name, **said(orcid=text(value, "orcid"))} if name else None
+
+
+def _material(identifier: str | None, title: str | None = None) -> dict[str, Any] | None:
+    return said(identifier=identifier, title=title) if identifier else None

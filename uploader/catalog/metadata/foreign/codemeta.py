@@ -1,0 +1,53 @@
+"""codemeta.json (CodeMeta 2 and 3, which is schema.org in JSON-LD), as figup's own fields. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uploader.catalog.metadata.foreign.plucking import full_name, listed, once, said, text
+
+_TYPES = {"SoftwareSourceCode": "software", "SoftwareApplication": "software", "Dataset": "dataset"}
+
+
+def fields(value: dict[str, Any]) -> dict[str, Any]:
+    """What it says of what it lies beside."""
+    people = listed(value, "author") or listed(value, "creator")
+    related = ("identifier", "codeRepository", "referencePublication")
+    materials = [_material(_id(one)) for key in related for one in listed(value, key)]
+    grants = [text(one) or text(one, "name", "identifier") for one in listed(value, "funding")]
+    grants += [text(one) or text(one, "name") for one in listed(value, "funder")] if not grants else []
+    return said(
+        title=text(value, "name"),
+        description=value.get("description"),
+        authors=[author for one in people if (author := _author(one))],
+        keywords=_keywords(value),
+        license=next((_id(one) for one in listed(value, "license")), None),
+        type=_TYPES.get(text(value, "@type", "type") or ""),
+        related_materials=once(materials, "identifier"),
+        funding=[grant for grant in grants if grant],
+    )
+
+
+def _id(value: Any) -> str | None:
+    """An identifier, however it is wrapped."""
+    return text(value) or text(value, "@id", "id", "value", "identifier", "url", "name")
+
+
+def _keywords(value: dict[str, Any]) -> list[str]:
+    words = listed(value, "keywords")
+    if len(words) == 1 and isinstance(words[0], str):
+        return [word.strip() for word in words[0].split(",") if word.strip()]
+    return [word for one in words if (word := text(one) or text(one, "name"))]
+
+
+def _author(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, dict):
+        return {"name": words} if (words := text(value)) else None
+    parts = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"))
+    number = text(value, "@id", "id") or ""
+    return {**parts, **said(orcid=number if "orcid.org/" in number else None)} if parts else None
+
+
+def _material(identifier: str | None) -> dict[str, Any] | None:
+    known = identifier is not None and (":" in identifier or identifier.startswith("10."))
+    return {"identifier": identifier} if known else None

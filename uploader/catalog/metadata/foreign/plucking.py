@@ -1,0 +1,46 @@
+"""Plucking values from loosely structured data: what is not as expected counts as absent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def text(value: object, *keys: str) -> str | None:
+    """A text on one line: the value itself, or of a mapping the first of `keys` that has one."""
+    if keys:
+        found = (text(value.get(key)) for key in keys) if isinstance(value, dict) else ()
+        return next((one for one in found if one), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return " ".join(str(value).split()) or None
+
+
+def listed(value: object, key: str) -> list[Any]:
+    """The elements of a mapping's field; a single value is a list of one."""
+    found = value.get(key) if isinstance(value, dict) else None
+    if found is None:
+        return []
+    return found if isinstance(found, list) else [found]
+
+
+def said(**fields: Any) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+
+
+def once(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, Any]]:
+    """Those that are there; of several with the same `key` the first."""
+    found: dict[str, dict[str, Any]] = {}
+    for value in values:
+        if value:
+            found.setdefault(str(value.get(key)).lower(), value)
+    return list(found.values())
+
+
+def full_name(first: str | None, last: str | None, name: str | None) -> dict[str, str]:
+    """An author's names as figup has them: the two parts where both are there, else one; empty where there is none."""
+    if first and last:
+        return {"first_name": first, "last_name": last}
+    whole = last or name or first
+    return {"name": whole} if whole else {}

@@ -1,0 +1,160 @@
+"""Descriptions from files: which format a file has, what is in it, what lies beside the sources. Reads disks.
+
+A file that the user named has to be right; one that merely lies there is used as far as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from uploader.catalog.metadata.document import LARGEST, Document, parse
+from uploader.catalog.metadata.foreign import citation, codemeta, datacite
+from uploader.catalog.metadata.model import Metadata
+from uploader.catalog.metadata.problems import Place, Problem, field_name, invalid
+from uploader.catalog.metadata.reading import ALIASES, Reading
+from uploader.catalog.metadata.sheet import Sheet
+from uploader.errors import FigupError, SourceMissing, SourceUnreadable
+
+FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
+"""Files that describe the folder they lie in; earlier ones win, field by field."""
+
+_FOREIGN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "CITATION.cff": citation.fields,
+    "DataCite JSON": datacite.fields,
+    "codemeta.json": codemeta.fields,
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one file says. `kind` is whose format it has; `remarks` are lines for a person.
+
+    `document` is there for a file in figup's own format, to say on which line a value stands.
+    """
+
+    source: str
+    kind: str
+    metadata: Metadata
+    remarks: tuple[str, ...] = ()
+    document: Document | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, for a person."""
+        return Path(self.source).name
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What it says something of."""
+        return self.metadata.named()
+
+    def problem(self, field: str, value: object, message: str, hint: str | None) -> Problem:
+        """A problem of a value that this file gave."""
+        place: Place = (field,)
+        if self.document is not None:
+            names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
+            place = (names[0],) if names else place
+            values = self.document.value.get(str(place[0]))
+            if isinstance(values, list) and value in values:
+                place = (*place, values.index(value))
+        line = self.document.line(place) if self.document is not None else None
+        return Problem(message, field_name(place), line, hint)
+
+
+def load(path: str | Path, today: date) -> Loaded:
+    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, MetadataInvalid (all problems)."""
+    source = str(path)
+    return interpret(parse(source, _content(Path(path))), today)
+
+
+def interpret(document: Document, today: date) -> Loaded:
+    """What a document says. Raises MetadataInvalid with all problems of one in figup's own format."""
+    kind = kind_of(document)
+    ours = kind == "figup"
+    sheet = Sheet(document if ours else Document(document.source, _FOREIGN[kind](document.value)))
+    metadata = Reading(today).metadata(sheet)
+    if ours and sheet.problems:
+        raise invalid(document.source, sheet.problems)
+    name = Path(document.source).name
+    remarks = [f"{name}: {_told(one)}" for one in sheet.remarks]
+    remarks += [f"{name}: {one.told}; it is left out" for one in sheet.problems]
+    return Loaded(document.source, kind, metadata, tuple(remarks), document if ours else None)
+
+
+def _told(problem: Problem) -> str:
+    return problem.told + (f". {problem.hint}" if problem.hint else "")
+
+
+def kind_of(document: Document) -> str:
+    """Whose format a document has: "figup", or one of the others by its name."""
+    value = document.value
+    if "cff-version" in value:
+        return "CITATION.cff"
+    context = str(value.get("@context", ""))
+    if "codemeta" in context or "schema.org" in context:
+        return "codemeta.json"
+    inner = value.get("data") if isinstance(value.get("data"), dict) else value
+    if isinstance(inner, Mapping) and ("titles" in inner or "attributes" in inner or "creators" in inner):
+        return "DataCite JSON"
+    return "figup"
+
+
+def found_beside(sources: Iterable[str | Path], today: date) -> list[Loaded]:
+    """What lies in the folders given, or beside the files given, in order of precedence; what is unusable says so.
+
+    Beside a single file the title is not taken: it is the folder's, and the file has a name of its own.
+    """
+    loaded: list[Loaded] = []
+    seen: set[Path] = set()
+    for source in sources:
+        path = Path(source)
+        is_folder = path.is_dir()
+        folder = path if is_folder else path.parent
+        if folder in seen:
+            continue
+        seen.add(folder)
+        for name in FOUND_NAMES:
+            one = _found(folder / name, today)
+            if one is not None:
+                loaded.append(one if is_folder else _without_title(one))
+    return loaded
+
+
+def _found(path: Path, today: date) -> Loaded | None:
+    if not path.is_file():
+        return None
+    try:
+        document = parse(str(path), _content(path))
+    except FigupError as error:
+        return Loaded(str(path), "", Metadata(), (f"{error.message}; it is not used",))
+    if kind_of(document) == "figup":
+        return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; it is not used",))
+    return interpret(document, today)
+
+
+def _without_title(loaded: Loaded) -> Loaded:
+    said = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
+    return dataclasses.replace(loaded, metadata=Metadata(**said))
+
+
+def merged(parts: Iterable[Metadata]) -> Metadata:
+    """All that the parts say; of what several speak, the first is heard."""
+    result = Metadata()
+    for part in parts:
+        result = result.over(part)
+    return result
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise SourceMissing(f"{path}: there is no such metadata file", path=str(path)) from None
+    except OSError as error:
+        raise SourceUnreadable(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None

@@ -1,0 +1,42 @@
+"""The names that a mistyped one may have meant. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_MOST = 3
+
+
+def plain(name: str) -> str:
+    """A name without what people write differently: case, blanks, dots, dashes; "CC-BY-4.0" is "CC BY 4.0"."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three of `names`, the most similar first; none where nothing is near."""
+    by_plain: dict[str, str] = {}
+    for one in names:
+        by_plain.setdefault(plain(one), one)
+    wanted = plain(name)
+    if not wanted:
+        return []
+    close = difflib.get_close_matches(wanted, by_plain, n=_MOST, cutoff=0.65)
+    if len(wanted) > 3:
+        # "zoology" is far from "zoologynotelsewhereclassified", yet that is what people look for.
+        inside = sorted((key for key in by_plain if wanted in key and key not in close), key=len)
+        close += inside[: _MOST - len(close)]
+    return [by_plain[key] for key in close]
+
+
+def or_list(names: Iterable[str]) -> str:
+    """Names as a choice: `"a", "b" or "c"`."""
+    quoted = [f'"{name}"' for name in names]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A hint with the nearest names, or `otherwise` where none is near."""
+    found = nearest(name, names)
+    return f"Did you mean {or_list(found)}?" if found else otherwise

@@ -1,0 +1,57 @@
+"""`figup collection`: items into collections and out of them."""
+
+from __future__ import annotations
+
+import click
+
+from uploader.catalog import editing
+from uploader.cli.item_work import on_figshare
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.running import Session
+from uploader.cli.units import show_count
+from uploader.figshare.api import Figshare
+
+_COLLECTION = click.argument("collection", metavar="COLLECTION", type=click.IntRange(min=1))
+_ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=click.IntRange(min=1))
+
+
+@click.group("collection")
+def collection() -> None:
+    """Add items to collections, and take them out. Both are given by their ids."""
+
+
+@collection.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
+@_COLLECTION
+@_ITEMS
+@common_options
+def add(collection: int, items: tuple[int, ...], common: Common) -> int:
+    """Add items to a collection; those that are in it already stay as they are."""
+
+    async def work(session: Session, api: Figshare) -> int:
+        new = await editing.collect(api, collection, items)
+        session.console.event("collected", collection_id=collection, added=new, items=list(items))
+        there = len(set(items)) - len(new)
+        before = f"; {show_count(there, 'item')} had been there" if there else ""
+        session.console.result(f"Collection {collection} has {show_count(len(new), 'new item')}{before}.")
+        return 0
+
+    return on_figshare(common, work)
+
+
+@collection.command("remove", cls=FigupCommand, epilog=ENVIRONMENT)
+@_COLLECTION
+@_ITEMS
+@common_options
+def remove(collection: int, items: tuple[int, ...], common: Common) -> int:
+    """Take items out of a collection. The items themselves stay as they are."""
+
+    async def work(session: Session, api: Figshare) -> int:
+        have = await editing.collected(api, collection)
+        gone = [one for one in dict.fromkeys(items) if one in have]
+        for one in gone:
+            await api.items.uncollect(collection, one)
+        session.console.event("uncollected", collection_id=collection, removed=gone, items=list(items))
+        session.console.result(f"{show_count(len(gone), 'item')} taken out of collection {collection}.")
+        return 0
+
+    return on_figshare(common, work)

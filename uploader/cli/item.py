@@ -1,0 +1,198 @@
+"""`figup item`: show, create, update and delete items, their files and thumbnail. What opens an item to others is in
+`item_release`, its authors, tags and categories in `item_lists`."""
+
+from __future__ import annotations
+
+import click
+
+from uploader.catalog import editing
+from uploader.catalog.metadata.nearest import did_you_mean
+from uploader.cli import item_lists, item_release, units
+from uploader.cli.asking import agreed
+from uploader.cli.describing import read_description, resolve_description
+from uploader.cli.item_views import card, fields, file_fields, file_line
+from uploader.cli.item_work import on_figshare, on_item
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.running import Session
+from uploader.errors import UsageError
+from uploader.figshare.api import Figshare
+from uploader.figshare.wire import File
+from uploader.figshare.wire_items import ItemDetail
+from uploader.transfer.source import shown
+
+CREATE_HELP = """\b
+Examples:
+  figup item create --title "Survey 2024"
+  figup item create --metadata dataset.yaml
+  figup item create --metadata dataset.yaml --project 5678
+
+"""
+UPDATE_HELP = """\b
+Examples:
+  figup item update 1234567 --metadata dataset.yaml
+  figup item update 1234567 --title "Survey 2024, corrected"
+
+"""
+ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+METADATA = click.option(
+    "--metadata", metavar="FILE", type=click.Path(readable=False),
+    help="What the item is to say of itself; `figup metadata template` writes one to start from.",
+)  # fmt: skip
+
+
+@click.group("item")
+def item() -> None:
+    """Show, create, describe, publish and delete items."""
+
+
+@item.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
+@ITEM
+@common_options
+def show(item: int, common: Common) -> int:
+    """Show an item and its description."""
+
+    async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
+        session.console.event("item", **fields(found))
+        session.console.result(card(found))
+        return 0
+
+    return on_item(common, item, work)
+
+
+@item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
+@click.option("--title", metavar="T", help="Title; wins over the one in the metadata file.")
+@METADATA
+@click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create it in this project.")
+@common_options
+def create(title: str | None, metadata: str | None, project: int | None, common: Common) -> int:
+    """Create a private draft item without files, and print its id.
+
+    Each time it runs it creates one more: to send files to a new item, `figup upload` does both, and only once.
+    """
+    if title is None and metadata is None:
+        raise click.UsageError("an item needs a title: give --title, or --metadata with a title in it")
+
+    async def work(session: Session, api: Figshare) -> int:
+        description = await read_description(session, given={"title": title}, file=metadata)
+        name = description.metadata.title
+        if name is None:
+            raise UsageError("an item needs a title, and the metadata file has none", hint="Add --title.")
+        spec = await resolve_description(session, api, description)
+        item_id, rest = await editing.create(api, name, spec, project=project)
+        session.summary.item_id = item_id
+        await editing.describe(api, item_id, rest)
+        made = await api.items.detail(item_id)
+        session.summary.item_id, session.summary.item_url = made.id, made.url or None
+        session.console.event("created", **fields(made))
+        session.console.result(f"{made.id}\n{made.url}" if made.url else str(made.id))
+        return 0
+
+    return on_figshare(common, work)
+
+
+@item.command("update", cls=FigupCommand, epilog=UPDATE_HELP + ENVIRONMENT)
+@ITEM
+@click.option("--title", metavar="T", help="Title; wins over the one in the metadata file.")
+@METADATA
+@common_options
+def update(item: int, title: str | None, metadata: str | None, common: Common) -> int:
+    """Have an item say what the metadata file says. Fields that the file says nothing of stay as they are.
+
+    Authors are replaced by those of the file, and so are all other lists. A published item's public version stays as
+    it is until it is published again.
+    """
+    if title is None and metadata is None:
+        raise click.UsageError("there is nothing to update: give --metadata or --title")
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        description = await read_description(session, given={"title": title}, file=metadata)
+        spec = await resolve_description(session, api, description)
+        await editing.describe(api, found.id, spec, title=description.metadata.title)
+        now = await api.items.detail(found.id)
+        session.console.event("updated", changed=list(description.metadata.named()), **fields(now))
+        said = ", ".join(description.metadata.named()).replace("_", " ")
+        session.console.result(f"Item {found.id} now has another {said}." if said else "There was nothing to change.")
+        if found.is_public:
+            session.console.note(f"its public version stays as it is until `figup item publish {found.id}`")
+        return 0
+
+    return on_item(common, item, work)
+
+
+@item.command("delete", cls=FigupCommand, epilog=ENVIRONMENT)
+@ITEM
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+def delete(item: int, yes: bool, common: Common) -> int:
+    """Delete an unpublished item with all its files. It asks first."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        if found.is_public:
+            raise UsageError(
+                f"item {found.id} is published, and Figshare deletes no published items",
+                hint="Write to Figshare's support to have it withdrawn.",
+            )
+        files = [file async for file in api.files(found.id)]
+        size = units.show_bytes(sum(file.size for file in files))
+        question = (
+            f'Delete item {found.id}, "{shown(found.title)}", with {units.show_count(len(files), "file")} ({size})?'
+        )
+        if not await agreed(session, question, yes=yes):
+            return 1
+        await api.delete_item(found.id)
+        session.console.event("deleted", item_id=found.id, title=found.title, files=len(files))
+        session.console.result(f"Item {found.id} is deleted.")
+        return 0
+
+    return on_item(common, item, work)
+
+
+@item.command("files", cls=FigupCommand, epilog=ENVIRONMENT)
+@ITEM
+@common_options
+def files(item: int, common: Common) -> int:
+    """List the files of an item: id, size, MD5 (or state) and name."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        async for file in api.files(found.id):
+            values = file_fields(file)
+            session.console.event("file", **values)
+            session.console.result(file_line(file))
+        return 0
+
+    return on_item(common, item, work)
+
+
+@item.command("thumbnail", cls=FigupCommand, epilog=ENVIRONMENT)
+@ITEM
+@click.argument("file", metavar="FILE_ID")
+@common_options
+def thumbnail(item: int, file: str, common: Common) -> int:
+    """Let one of its files, by id or name, be the picture that stands for the item."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)
+        await api.items.set_thumbnail(found.id, max(found.version, 1), chosen.id)
+        session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
+        session.console.result(f"{shown(chosen.name)} now stands for item {found.id}.")
+        return 0
+
+    return on_item(common, item, work)
+
+
+def _file_of(wanted: str, held: list[File], item_id: int) -> File:
+    by_id = [one for one in held if wanted == str(one.id)]
+    found = by_id or [one for one in held if wanted == one.name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(str(one.id) for one in found)
+        raise UsageError(f"item {item_id} has several files of the name {wanted!r}", hint=f"Give an id: {ids}.")
+    raise UsageError(
+        f"item {item_id} has no file {wanted!r}",
+        hint=did_you_mean(wanted, [one.name for one in held], f"`figup item files {item_id}` lists them."),
+    )
+
+
+item_release.add_to(item)
+item_lists.add_to(item)

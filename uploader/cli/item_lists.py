@@ -1,0 +1,157 @@
+"""`figup item authors|tags|categories add|remove`: the lists of an item's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from uploader.catalog import editing
+from uploader.catalog.metadata.description import author_body
+from uploader.catalog.metadata.names import Names, Unknown
+from uploader.cli.describing import read_description
+from uploader.cli.item_work import on_item
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.running import Session
+from uploader.errors import UsageError
+from uploader.figshare.api import Figshare
+from uploader.figshare.wire_items import Author, ItemDetail
+from uploader.transfer.source import shown
+
+_ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+
+
+def add_to(group: click.Group) -> None:
+    """Make these commands part of `figup item`."""
+    for command in (authors, tags, categories):
+        group.add_command(command)
+
+
+@click.group("authors")
+def authors() -> None:
+    """Add authors to an item, or remove some."""
+
+
+@authors.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
+@common_options
+def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
+    """Put authors behind those that the item has.
+
+    AUTHOR is a name ("Jane Doe", "Doe, Jane"), with an ORCID iD behind it if there is one, or the id of an author that
+    Figshare knows. Who is there already is not added again.
+    """
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
+        description = await read_description(session, given={"authors": given})
+        bodies = [author_body(one) for one in description.metadata.authors]
+        return _tell_authors(session, found, await editing.add_authors(api, found, bodies))
+
+    return on_item(common, item, work)
+
+
+@authors.command("remove", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
+@common_options
+def remove_authors(item: int, who: tuple[str, ...], common: Common) -> int:
+    """Remove authors, each given by id, ORCID iD or name."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        return _tell_authors(session, found, await editing.remove_authors(api, found, who))
+
+    return on_item(common, item, work)
+
+
+def _tell_authors(session: Session, item: ItemDetail, now: list[Author]) -> int:
+    session.console.event("authors", item_id=item.id, authors=msgspec.to_builtins(now))
+    names = "; ".join(f"{shown(one.full_name)} ({one.id})" for one in now)
+    session.console.result(f"The authors of item {item.id}: {names or 'none'}.")
+    return 0
+
+
+@click.group("tags")
+def tags() -> None:
+    """Add tags (keywords) to an item, or remove some."""
+
+
+@tags.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("words", metavar="TAG...", nargs=-1, required=True)
+@common_options
+def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
+    """Add tags to an item."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        description = await read_description(session, given={"keywords": list(words)})
+        now = await editing.change_keywords(api, found, add=description.metadata.keywords)
+        return _tell_tags(session, found, now)
+
+    return on_item(common, item, work)
+
+
+@tags.command("remove", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("words", metavar="TAG...", nargs=-1, required=True)
+@common_options
+def remove_tags(item: int, words: tuple[str, ...], common: Common) -> int:
+    """Remove tags from an item."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        return _tell_tags(session, found, await editing.change_keywords(api, found, remove=words))
+
+    return on_item(common, item, work)
+
+
+def _tell_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
+    session.console.event("tags", item_id=item.id, tags=now)
+    session.console.result(f"The tags of item {item.id}: {shown(', '.join(now)) or 'none'}.")
+    return 0
+
+
+@click.group("categories")
+def categories() -> None:
+    """Add categories to an item, or remove some."""
+
+
+@categories.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
+@common_options
+def add_categories(item: int, names: tuple[str, ...], common: Common) -> int:
+    """Add categories, each given by its name or id."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        known = Names(api.items)
+        try:
+            ids = [await known.category(one) for one in names]
+        except Unknown as unknown:
+            raise UsageError(unknown.message, hint=unknown.hint) from None
+        await editing.add_categories(api, found, ids)
+        return _tell_categories(session, await api.items.detail(found.id))
+
+    return on_item(common, item, work)
+
+
+@categories.command("remove", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
+@common_options
+def remove_categories(item: int, names: tuple[str, ...], common: Common) -> int:
+    """Remove categories, each given by its name or id."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        await editing.remove_categories(api, found, names)
+        return _tell_categories(session, await api.items.detail(found.id))
+
+    return on_item(common, item, work)
+
+
+def _tell_categories(session: Session, item: ItemDetail) -> int:
+    session.console.event("categories", item_id=item.id, categories=msgspec.to_builtins(item.categories))
+    titles = "; ".join(f"{shown(one.title)} ({one.id})" for one in item.categories)
+    session.console.result(f"The categories of item {item.id}: {titles or 'none'}.")
+    return 0

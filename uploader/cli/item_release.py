@@ -1,0 +1,155 @@
+"""`figup item reserve-doi|private-link|embargo|publish`: what lets others see an item, or keeps them from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from uploader.catalog import releasing
+from uploader.catalog.metadata.description import embargo_body
+from uploader.cli.asking import agreed
+from uploader.cli.describing import read_description
+from uploader.cli.item_views import fields, state
+from uploader.cli.item_work import on_item
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.running import Session
+from uploader.figshare.api import Figshare
+from uploader.figshare.wire_items import ItemDetail
+from uploader.transfer.source import shown
+
+EMBARGO_HELP = """\b
+Examples:
+  figup item embargo 1234567 --until 2030-01-01              the files are closed until then
+  figup item embargo 1234567 --until permanent --scope item  the whole item is, for good
+  figup item embargo 1234567 --lift
+
+"""
+PUBLISH_HELP = """\b
+Examples:
+  figup item publish 1234567          asks first
+  figup item publish 1234567 --yes    in a script
+
+\b
+Exit status: 0 published (or handed to your institution's review), 1 the item lacks something, or you said no.
+
+"""
+_ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+
+
+def add_to(group: click.Group) -> None:
+    """Make these commands part of `figup item`."""
+    for command in (reserve_doi, private_link, embargo, publish):
+        group.add_command(command)
+
+
+@click.command("reserve-doi", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@common_options
+def reserve_doi(item: int, common: Common) -> int:
+    """Reserve the DOI that the item will have when it is published; run again, it says the same one."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        doi = await releasing.reserve_doi(api, found)
+        session.console.event("doi", item_id=found.id, doi=doi)
+        session.console.result(doi)
+        return 0
+
+    return on_item(common, item, work)
+
+
+@click.command("private-link", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@click.option("--expires", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]),
+              help="A new link ends on this day.  [default: Figshare's, a year]")  # fmt: skip
+@click.option("--renew", is_flag=True, help="Make a new one, also where there is one; the old one is then dead.")
+@click.option("--remove", is_flag=True, help="Take the item's link away instead.")
+@common_options
+def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: Common) -> int:
+    """Show the item's private link, with which whoever has it sees the unpublished item; made where there is none."""
+    if remove and (renew or expires):
+        raise click.UsageError("--remove goes with neither --renew nor --expires")
+    until = f"{expires:%Y-%m-%d} 00:00:00" if expires is not None else None
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        if remove:
+            links = await api.items.private_links(found.id)
+            for link in links:
+                await api.items.remove_private_link(found.id, link.id)
+            session.console.event("private-link", item_id=found.id, private_link=None, removed=len(links))
+            session.console.result(f"Item {found.id} has no private link {'any more' if links else 'anyway'}.")
+            return 0
+        address = await releasing.private_link(api, found.id, expires=until, renew=renew or until is not None)
+        session.console.event("private-link", item_id=found.id, private_link=address)
+        session.console.result(address)
+        return 0
+
+    return on_item(common, item, work)
+
+
+@click.command("embargo", cls=FigupCommand, epilog=EMBARGO_HELP + ENVIRONMENT)
+@_ITEM
+@click.option("--until", metavar="DATE|permanent", help="The day on which it ends.")
+@click.option("--scope", metavar="files|item", help="What is closed.  [default: files]")
+@click.option("--title", metavar="T", help="What stands in place of the files.")
+@click.option("--reason", metavar="R", help="Why.")
+@click.option("--option", "options", metavar="ID", multiple=True, type=click.IntRange(min=1),
+              help="Who may see it all the same: an option of your institution; several may be given.")  # fmt: skip
+@click.option("--lift", is_flag=True, help="End the embargo instead.")
+@common_options
+def embargo(
+    item: int,
+    until: str | None,
+    scope: str | None,
+    title: str | None,
+    reason: str | None,
+    options: tuple[int, ...],
+    lift: bool,
+    common: Common,
+) -> int:
+    """Set an item's embargo, or lift it.
+
+    An item that is wholly closed is published when the embargo ends only if it was published meanwhile.
+    """
+    if lift == (until is not None):
+        raise click.UsageError("either --until or --lift")
+    given = {"until": until, "scope": scope, "title": title, "reason": reason, "options": list(options) or None}
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        if lift:
+            await api.items.lift_embargo(found.id)
+        else:
+            description = await read_description(session, given={"embargo": given})
+            if description.metadata.embargo is not None:
+                await api.items.set_embargo(found.id, embargo_body(description.metadata.embargo))
+        now = await api.items.detail(found.id)
+        session.console.event("embargo", **fields(now))
+        words = f"is under embargo until {until}" if now.embargo is not None else "is under no embargo"
+        session.console.result(f"Item {found.id} {shown(words)}.")
+        return 0
+
+    return on_item(common, item, work)
+
+
+@click.command("publish", cls=FigupCommand, epilog=PUBLISH_HELP + ENVIRONMENT)
+@_ITEM
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+def publish(item: int, yes: bool, common: Common) -> int:
+    """Publish an item as it is now. It asks first: what is public cannot be deleted any more.
+
+    Each time it makes a new public version.
+    """
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        await releasing.check_publishable(api, found)
+        question = f'Publish item {found.id}, "{shown(found.title)}", for everybody? It cannot be taken back.'
+        if not await agreed(session, question, yes=yes):
+            return 1
+        now = await releasing.publish(api, found)
+        session.console.event("published", **fields(now))
+        page = now.public_url or now.url
+        session.console.result(f"Item {now.id} is {state(now)}.{f' {page}' if page else ''}")
+        return 0
+
+    return on_item(common, item, work)

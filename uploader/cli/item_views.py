@@ -1,0 +1,105 @@
+"""Items as a person sees them on a terminal, and as `--json` gives them."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import msgspec
+
+from uploader.cli import units
+from uploader.figshare.wire import File
+from uploader.figshare.wire_items import Embargo, ItemDetail
+from uploader.transfer.source import shown
+
+_DESCRIPTION = 300
+"""Characters of a description that are shown; `--json` has all of it."""
+
+
+def fields(item: ItemDetail) -> dict[str, Any]:
+    """For `--json`."""
+    values: dict[str, Any] = msgspec.to_builtins(item)
+    values["item_id"] = values.pop("id")
+    values["item_url"] = values.pop("url")
+    return values
+
+
+def card(item: ItemDetail) -> str:
+    """The item, for a person: a line a field, those that say nothing left out."""
+    rows = [
+        ("item", f"{item.id}  {state(item)}"),
+        ("page", item.public_url if item.is_public and item.public_url else item.url),
+        ("doi", item.doi + ("" if item.is_public or not item.doi else "  (reserved)")),
+        ("handle", item.handle),
+        ("type", item.type),
+        ("licence", item.license),
+        ("authors", "; ".join(f"{a.full_name}{f' ({a.orcid})' if a.orcid else ''}" for a in item.authors)),
+        ("categories", "; ".join(f"{c.title} ({c.id})" for c in item.categories)),
+        ("keywords", ", ".join(item.keywords)),
+        ("references", " ".join(item.references)),
+        ("related", "; ".join(_material(one) for one in item.related_materials)),
+        ("funding", "; ".join(item.funding)),
+        ("group", str(item.group_id or "")),
+        ("project", str(item.project_id or "")),
+        ("embargo", _embargo(item.embargo) if item.embargo is not None else ""),
+        ("no files", item.metadata_reason),
+        ("size", units.show_bytes(item.size) if item.size else ""),
+        ("created", str(item.created.date()) if item.created else ""),
+        ("published", str(item.published.date()) if item.published else ""),
+    ]
+    rows += [(name, _value(value)) for name, value in item.custom_fields.items()]
+    lines = [shown(item.title), *(f"  {shown(name):<11} {shown(text)}" for name, text in rows if text)]
+    words = plain_text(item.description)
+    if words:
+        lines.append(
+            f"  {'description':<11} {shown(words[:_DESCRIPTION])}{' ...' if len(words) > _DESCRIPTION else ''}"
+        )
+    return "\n".join(lines)
+
+
+def state(item: ItemDetail) -> str:
+    """Whether others see it."""
+    review = f", review: {item.curation_status}" if item.curation_status else ""
+    if item.is_public or item.status == "public":
+        return f"public, version {item.version}{review}"
+    return f"a private draft{review}"
+
+
+def plain_text(description: str) -> str:
+    """A description without its markup, on one line."""
+    import nh3
+
+    return " ".join(html.unescape(nh3.clean(description.replace("><", "> <"), tags=set())).split())
+
+
+def _material(value: dict[str, Any]) -> str:
+    return f"{value.get('relation') or ''} {value.get('identifier') or value.get('title') or value.get('id')}".strip()
+
+
+def _value(value: object) -> str:
+    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value or "")
+
+
+def _embargo(embargo: Embargo) -> str:
+    what = "the whole item" if embargo.scope == "article" else "the files"
+    until = f"until {embargo.until[:10]}" if embargo.until and embargo.until != "0" else "for good"
+    return f"{what}, {until}{f': {embargo.reason}' if embargo.reason else ''}"
+
+
+def file_fields(file: File) -> dict[str, Any]:
+    """For `--json`; the upload's address is a secret, and left out."""
+    return {
+        "file_id": file.id,
+        "name": file.name,
+        "size": file.size,
+        "status": file.status,
+        "md5": file.computed_md5,
+        "link": file.is_link_only,
+        "download_url": file.download_url,
+    }
+
+
+def file_line(file: File) -> str:
+    """One file, for a person."""
+    md5 = "a link" if file.is_link_only else file.computed_md5 or f"({file.status})"
+    return f"{file.id:>12}  {units.show_bytes(file.size):>10}  {md5:<32}  {shown(file.name)}"

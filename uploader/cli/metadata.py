@@ -1,0 +1,145 @@
+"""`figup metadata`: files that describe items, written and checked."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import anyio.to_thread
+import click
+import msgspec
+
+from uploader.catalog.metadata.description import Description
+from uploader.catalog.metadata.names import category_path
+from uploader.catalog.metadata.nearest import nearest, plain
+from uploader.catalog.releasing import WANTED
+from uploader.cli.describing import read_description, resolve_description
+from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options, output_options
+from uploader.cli.place import PATIENCE, place
+from uploader.cli.running import Session, run
+from uploader.errors import UsageError
+from uploader.figshare.wire_items import Category
+from uploader.transfer.source import shown
+
+TEMPLATE_HELP = """\b
+Example:
+  figup metadata template --output dataset.yaml
+
+"""
+CHECK_HELP = """\b
+Examples:
+  figup metadata check dataset.yaml
+  figup metadata check dataset.yaml --online     also asks for categories, licences and groups
+
+\b
+Exit status: 0 when it is right, 2 when it is not.
+
+"""
+_MOST_SHOWN = 40
+
+
+@click.group("metadata")
+def metadata() -> None:
+    """Write and check files that describe items: YAML, JSON or TOML.
+
+    CITATION.cff, DataCite JSON and codemeta.json are understood too.
+    """
+
+
+@metadata.command("template", cls=FigupCommand, epilog=TEMPLATE_HELP)
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE, which must not exist.")
+@output_options
+def template(output: Path | None, common: Common) -> int:
+    """Write a metadata file to start from, with a word on every field."""
+    text = resources.files("uploader.catalog.metadata").joinpath("template.yaml").read_text("utf-8")
+
+    async def work(session: Session) -> int:
+        if output is None:
+            session.console.event("template", text=text)
+            session.console.result(text.rstrip("\n"))
+            return 0
+        await anyio.to_thread.run_sync(_write_new, output, text)
+        session.console.event("template", path=str(output))
+        session.console.result(f"{shown(str(output))} is there; `figup metadata check {shown(str(output))}` checks it.")
+        return 0
+
+    return run(common, work)
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; it is not overwritten", path=str(path)) from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}", path=str(path)) from None
+
+
+@metadata.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)
+@click.argument("file", metavar="FILE", type=click.Path(readable=False))
+@click.option("--online", is_flag=True, help="Look up categories, licences and groups in the account's lists, too.")
+@common_options
+def check(file: str, online: bool, common: Common) -> int:
+    """Check a metadata file: every problem with its line and field. Needs no account, and sends nothing."""
+
+    async def offline(session: Session) -> int:
+        return _good(session, file, await read_description(session, file=file))
+
+    if not online:
+        return run(common, offline)
+    with place(common) as at:
+        client = at.client(retry=PATIENCE)
+
+        async def work(session: Session) -> int:
+            description = await read_description(session, file=file)
+            async with client:
+                with client.figshare() as api:
+                    await resolve_description(session, api, description)
+            return _good(session, file, description)
+
+        return run(common, work)
+
+
+def _good(session: Session, file: str, description: Description) -> int:
+    """Say that the file is right, what it says, and what publishing would still want."""
+    fields = description.metadata.named()
+    defaults = {"license", "type", "authors"}
+    lacking = [name for name in WANTED if name not in fields and name not in defaults]
+    session.console.event("checked", path=file, fields=list(fields), lacking=lacking)
+    says = ", ".join(fields).replace("_", " ") or "nothing"
+    session.console.result(f"{shown(file)} is right. It says: {says}.")
+    if lacking:
+        session.console.result(f"To publish the item, Figshare also wants: {', '.join(lacking)}.")
+    return 0
+
+
+@metadata.command("categories", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("word", required=False)
+@common_options
+def categories(word: str | None, common: Common) -> int:
+    """List the categories that an item may have, or those that WORD is part of, with their ids."""
+    with place(common) as at:
+        client = at.client(retry=PATIENCE)
+
+        async def work(session: Session) -> int:
+            async with client:
+                with client.figshare() as api:
+                    known = await api.items.categories()
+            _list_categories(session, known, word)
+            return 0
+
+        return run(common, work)
+
+
+def _list_categories(session: Session, known: list[Category], word: str | None) -> None:
+    by_id = {one.id: one for one in known}
+    found = [one for one in known if one.is_selectable]
+    if word is not None:
+        near = set(nearest(word, [one.title for one in found]))
+        found = [o for o in found if plain(word) in plain(category_path(o, by_id)) or o.title in near]
+    for one in found:
+        session.console.event("category", path=category_path(one, by_id), **msgspec.to_builtins(one))
+        session.console.result(f"{one.id}  {shown(category_path(one, by_id))}")
+    if not found:
+        session.console.note(f"no category has {shown(word or '')!r} in its name")

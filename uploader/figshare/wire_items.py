@@ -1,0 +1,244 @@
+"""What Figshare's answers about an item's description mean, and about what may stand in one: categories, licences,
+groups, links. Tolerant as `wire` is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from uploader.errors import ProtocolViolation
+from uploader.figshare import loose, wire
+
+
+class Category(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject. `path` holds the ids of all above it; only some categories may be chosen."""
+
+    id: int
+    title: str = ""
+    parent_id: int | None = None
+    source_id: str = ""
+    is_selectable: bool = True
+
+
+class License(msgspec.Struct, frozen=True, kw_only=True):
+    """A licence; `id` is what the API calls value."""
+
+    id: int
+    name: str = ""
+    url: str = ""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of an institution."""
+
+    id: int
+    name: str = ""
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True):
+    """An author of an item."""
+
+    id: int
+    full_name: str = ""
+    orcid: str = ""
+
+
+class Embargo(msgspec.Struct, frozen=True, kw_only=True):
+    """`until` is None for an embargo without an end. `scope`: "file" or "article"."""
+
+    until: str | None = None
+    scope: str = ""
+    title: str = ""
+    reason: str = ""
+
+
+class PrivateLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that lets whoever has it read the item. `url` is None where the listing does not tell it."""
+
+    id: str
+    active: bool = True
+    expires: str = ""
+    url: str | None = None
+
+
+class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """An item with its whole description. `version` is 0 before it was published; `published` None likewise.
+
+    `url` is its page for its owner, `public_url` for everybody once it is published; "" where none is told.
+    """
+
+    id: int
+    title: str = ""
+    status: str = ""
+    is_public: bool = False
+    version: int = 0
+    url: str = ""
+    public_url: str = ""
+    doi: str = ""
+    handle: str = ""
+    description: str = ""
+    authors: tuple[Author, ...] = ()
+    categories: tuple[Category, ...] = ()
+    keywords: tuple[str, ...] = ()
+    license: str = ""
+    type: str = ""
+    references: tuple[str, ...] = ()
+    related_materials: tuple[dict[str, Any], ...] = ()
+    funding: tuple[str, ...] = ()
+    custom_fields: dict[str, Any] = {}
+    group_id: int | None = None
+    project_id: int | None = None
+    timeline: dict[str, str] = {}
+    embargo: Embargo | None = None
+    metadata_reason: str = ""
+    created: datetime | None = None
+    modified: datetime | None = None
+    published: datetime | None = None
+    size: int = 0
+    thumb: str = ""
+    curation_status: str = ""
+    citation: str = ""
+
+
+def parse_item_detail(body: bytes) -> ItemDetail:
+    row = loose.mapping(wire.decode(body), "the item")
+    item = wire.parse_item(body)
+    license_of = row.get("license")
+    return ItemDetail(
+        id=item.id,
+        title=item.title,
+        status=item.status,
+        is_public=item.is_public,
+        version=loose.count(row, "version") or 0,
+        url=item.url,
+        public_url=loose.page(row, "url_public_html") or loose.page(row, "figshare_url"),
+        doi=loose.text(row, "doi"),
+        handle=loose.text(row, "handle"),
+        description=loose.text(row, "description"),
+        authors=tuple(_author(one) for one in _objects(row, "authors")),
+        categories=tuple(_category(one) for one in _objects(row, "categories")),
+        keywords=_texts(row, "keywords") or _texts(row, "tags"),
+        license=loose.text(license_of, "name") if isinstance(license_of, Mapping) else "",
+        type=loose.text(row, "defined_type_name"),
+        references=_texts(row, "references"),
+        related_materials=tuple(dict(one) for one in _objects(row, "related_materials")),
+        funding=tuple(loose.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
+        custom_fields={loose.text(one, "name"): one.get("value") for one in _objects(row, "custom_fields")},
+        group_id=loose.count(row, "group_id") or None,
+        project_id=loose.count(row, "project_id") or None,
+        timeline=_timeline(row),
+        embargo=_embargo(row),
+        metadata_reason=loose.text(row, "metadata_reason"),
+        created=item.created,
+        modified=loose.moment(row, "modified_date"),
+        published=loose.moment(row, "published_date"),
+        size=loose.count(row, "size") or 0,
+        thumb=loose.page(row, "thumb"),
+        curation_status=loose.text(row, "curation_status"),
+        citation=loose.text(row, "citation"),
+    )
+
+
+def parse_categories(body: bytes) -> list[Category]:
+    return wire.rows(body, "the list of categories", _category)
+
+
+def parse_licenses(body: bytes) -> list[License]:
+    return wire.rows(body, "the list of licences", _license)
+
+
+def parse_groups(body: bytes) -> list[Group]:
+    return wire.rows(body, "the list of groups", _group)
+
+
+def parse_authors(body: bytes) -> list[Author]:
+    return wire.rows(body, "the list of authors", _author)
+
+
+def parse_private_links(body: bytes) -> list[PrivateLink]:
+    return wire.rows(body, "the list of private links", _private_link)
+
+
+def parse_new_private_link(body: bytes) -> str:
+    """The address to hand out, out of the answer to its creation."""
+    row = loose.mapping(wire.decode(body), "the private link")
+    page = loose.page(row, "html_location")
+    if not page:
+        raise ProtocolViolation("Figshare told no address of the private link")
+    return page
+
+
+def parse_doi(body: bytes) -> str:
+    """The DOI out of the answer to its reservation."""
+    doi = loose.text(loose.mapping(wire.decode(body), "the DOI"), "doi")
+    if not doi:
+        raise ProtocolViolation("Figshare told no DOI")
+    return doi
+
+
+def _author(row: Mapping[str, Any]) -> Author:
+    return Author(
+        id=loose.id_of(row, "id", "an author"),
+        full_name=loose.text(row, "full_name"),
+        orcid=loose.text(row, "orcid_id"),
+    )
+
+
+def _category(row: Mapping[str, Any]) -> Category:
+    return Category(
+        id=loose.id_of(row, "id", "a category"),
+        title=loose.text(row, "title"),
+        parent_id=loose.count(row, "parent_id") or None,
+        source_id=loose.text(row, "source_id"),
+        is_selectable=row.get("is_selectable") is None or loose.flag(row, "is_selectable"),
+    )
+
+
+def _license(row: Mapping[str, Any]) -> License:
+    return License(id=loose.count(row, "value") or 0, name=loose.text(row, "name"), url=loose.page(row, "url"))
+
+
+def _group(row: Mapping[str, Any]) -> Group:
+    return Group(id=loose.id_of(row, "id", "a group"), name=loose.text(row, "name"))
+
+
+def _private_link(row: Mapping[str, Any]) -> PrivateLink:
+    identity = row.get("id")
+    return PrivateLink(
+        id=str(identity) if isinstance(identity, int | str) else "",
+        active=row.get("is_active") is None or loose.flag(row, "is_active"),
+        expires=loose.text(row, "expires_date"),
+        url=loose.page(row, "html_location") or None,
+    )
+
+
+def _timeline(row: Mapping[str, Any]) -> dict[str, str]:
+    found = row.get("timeline")
+    days = {name: loose.text(found, name) for name in found} if isinstance(found, Mapping) else {}
+    return {name: day for name, day in days.items() if day}
+
+
+def _embargo(row: Mapping[str, Any]) -> Embargo | None:
+    if not loose.flag(row, "is_embargoed"):
+        return None
+    return Embargo(
+        until=loose.text(row, "embargo_date") or None,
+        scope=loose.text(row, "embargo_type"),
+        title=loose.text(row, "embargo_title"),
+        reason=loose.text(row, "embargo_reason"),
+    )
+
+
+def _objects(row: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = row.get(key)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _texts(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """A list of texts; a text alone is a list of one, and what is neither is left out."""
+    found = row.get(key)
+    values = found if isinstance(found, list) else [found]
+    return tuple(text for one in values if (text := loose.text({"": one}, "")))
