@@ -157,11 +157,12 @@ class Figup:
             ) from None
 
     def run_on_terminal(
-        self, *args: str | os.PathLike[str], columns: int = 100, rows: int = 40, timeout: float = 60
+        self, *args: str | os.PathLike[str], columns: int = 100, rows: int = 40, timeout: float = 60, typed: str = ""
     ) -> TerminalResult:
-        """Runs `figup ARGS` with stdin, stdout and stderr on one terminal of that size."""
+        """Runs `figup ARGS` with stdin, stdout and stderr on one terminal of that size; `typed` waits there for it."""
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (rows, columns))
+        os.write(ours, typed.encode())
         process = subprocess.Popen(
             [*COMMAND, *args],
             env={**self.env, "TERM": "xterm-256color"},

@@ -68,12 +68,21 @@ async def describe(api: Figshare, item_id: int, spec: ItemSpec, *, title: str | 
     if fields:
         await api.items.update(item_id, fields)
     if spec.authors is not None:
-        await api.items.set_authors(item_id, spec.authors)
+        await set_authors(api, item_id, spec.authors)
     if spec.embargo is not None:
         await api.items.set_embargo(item_id, spec.embargo)
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
+
+
+async def set_authors(api: Figshare, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
+    """Make these the item's authors. Who is one already (the account's owner is, of a new item) stays that person,
+    and does not become another of the same name."""
+    have = await api.items.authors(item_id)
+    known = [next(({"id": one.id} for one in have if _is_same(body, one)), body) for body in authors]
+    if known != [{"id": one.id} for one in have]:
+        await api.items.set_authors(item_id, known)
 
 
 async def add_authors(api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]) -> list[Author]:
@@ -86,9 +95,10 @@ async def add_authors(api: Figshare, item: ItemDetail, authors: Sequence[dict[st
 
 
 def _is_same(body: dict[str, Any], author: Author) -> bool:
+    """True when this describes the author; one who is known without an ORCID iD is not the one who has it."""
     if body.get("id") is not None:
         return bool(body["id"] == author.id)
-    if body.get("orcid_id") and author.orcid:
+    if body.get("orcid_id"):
         return bool(body["orcid_id"] == author.orcid)
     name = body.get("name") or f"{body.get('first_name', '')} {body.get('last_name', '')}"
     return plain(str(name)) == plain(author.full_name)

@@ -111,7 +111,7 @@ def update(item: int, title: str | None, metadata: str | None, common: Common) -
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.named()), **fields(now))
         said = ", ".join(description.metadata.named()).replace("_", " ")
-        session.console.result(f"Item {found.id} now has another {said}." if said else "There was nothing to change.")
+        session.console.result(f"Item {found.id} is updated: {said}." if said else "There was nothing to change.")
         if found.is_public:
             session.console.note(f"its public version stays as it is until `figup item publish {found.id}`")
         return 0

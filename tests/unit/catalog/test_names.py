@@ -85,6 +85,8 @@ async def test_names_that_there_are_not() -> None:
     assert found.message == "there is no category 'Zoologie'"
     found = await unknown("category", "Animal behavior")
     assert found.hint == 'Did you mean "Animal behaviour"?'
+    found = await unknown("category", "The behaviour of beavers")
+    assert found.hint == 'Did you mean "Animal behaviour"?'
     found = await unknown("category", 77)
     assert found.hint == "`figup metadata categories WORD` looks for some."
     found = await unknown("category", "Animal behaviour")

@@ -27,7 +27,19 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
         # "zoology" is far from "zoologynotelsewhereclassified", yet that is what people look for.
         inside = sorted((key for key in by_plain if wanted in key and key not in close), key=len)
         close += inside[: _MOST - len(close)]
-    return [by_plain[key] for key in close]
+    return [by_plain[key] for key in close] or _sharing_words(name, by_plain.values())
+
+
+def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
+    """Names with the same long words in them, those with most of them first."""
+    wanted = _long_words(name)
+    shared = {one: len(wanted & _long_words(one)) for one in names}
+    found = sorted((one for one, count in shared.items() if count), key=lambda one: -shared[one])
+    return found[:_MOST]
+
+
+def _long_words(name: str) -> set[str]:
+    return {word.casefold() for word in re.findall(r"[^\W_]{5,}", name)}
 
 
 def or_list(names: Iterable[str]) -> str:

@@ -40,12 +40,12 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     """The error that tells of these problems; `source` is the file as the user named it, "" for the command line."""
     problems = sorted(problems, key=lambda problem: problem.line or 0)
     first = problems[0]
-    shown = Path(source).name or "the description"
-    message = f"{shown}: {first.told}"
+    shown = f"{Path(source).name}: " if source else ""
+    message = f"{shown}{first.told}"
     if len(problems) > 1:
         message += f" (and {len(problems) - 1} more)"
     error = MetadataInvalid(message, hint=first.hint, path=source or None)
     error.problems = [
-        {"message": f"{shown}: {p.told}", "hint": p.hint, "field": p.field, "line": p.line} for p in problems
+        {"message": f"{shown}{p.told}", "hint": p.hint, "field": p.field, "line": p.line} for p in problems
     ]
     return error

@@ -1,0 +1,190 @@
+"""`figup item` and `figup collection`: real commands against a real sandbox, and what a person or a script reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+
+ORCID = "0000-0002-1825-0097"
+DESCRIPTION = f"""\
+title: Beavers of the north
+description: We *tracked* beavers.
+authors: [Jane Doe, {{name: John Doe, orcid: {ORCID}}}]
+categories: [animal behaviour, 24418]
+keywords: beavers, telemetry
+license: MIT
+type: data
+references: [10.1234/abcd]
+funding: ["DFG, grant 1"]
+timeline: {{first_online: 2024-01-02}}
+"""
+
+
+@pytest.fixture
+def dataset(figup: Figup) -> Path:
+    path = figup.cwd / "dataset.yaml"
+    path.write_text(DESCRIPTION)
+    return path
+
+
+@pytest.fixture
+def item(figup: Figup, dataset: Path) -> str:
+    """The id of an item with a description."""
+    return figup.run("item", "create", "--metadata", dataset.name).expect(0).stdout.split()[0]
+
+
+def shown(figup: Figup, item: str) -> dict[str, Any]:
+    event = figup.run("item", "show", item, "--json").expect(0).events[0]
+    assert event["event"] == "item"
+    return event
+
+
+def names(event: dict[str, Any]) -> list[str]:
+    return [author["full_name"] for author in event["authors"]]
+
+
+def test_an_item_says_what_the_file_says(figup: Figup, item: str) -> None:
+    said = shown(figup, item)
+    assert said["title"] == "Beavers of the north"
+    assert said["description"] == "<p>We <em>tracked</em> beavers.</p>"
+    assert names(said) == ["Jane Doe", "John Doe"]
+    assert said["authors"][1]["orcid"] == ORCID
+    assert [one["title"] for one in said["categories"]] == ["Animal behaviour", "Animal physiological ecology"]
+    assert (said["keywords"], said["license"], said["type"]) == (["beavers", "telemetry"], "MIT", "dataset")
+    assert said["references"] == ["https://doi.org/10.1234/abcd"]
+    assert said["funding"] == ["DFG, grant 1"]
+    assert said["timeline"]["firstOnline"].startswith("2024-01-02")
+    card = figup.run("item", "show", item).expect(0).stdout
+    assert card.startswith(f"Beavers of the north\n  item        {item}  a private draft\n")
+    assert "  description We tracked beavers.\n" in card
+
+
+def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sandbox, dataset: Path) -> None:
+    dataset.write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
+    done = figup.run("item", "create", "--metadata", dataset.name).expect(2)
+    assert done.stderr == (
+        "figup: dataset.yaml: line 4, categories[1]: there is no category 'animal behavior'. "
+        'Did you mean "Animal behaviour"?\n'
+    )
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    figup.run("item", "create").expect(2)
+
+
+def test_updating_changes_what_is_said_and_nothing_else(figup: Figup, item: str, dataset: Path) -> None:
+    before = shown(figup, item)
+    dataset.write_text("keywords: [other]\n")
+    done = figup.run("item", "update", item, "--metadata", dataset.name, "--title", "Another title").expect(0)
+    assert done.stdout == f"Item {item} is updated: title, keywords.\n"
+    after = shown(figup, item)
+    assert (after["title"], after["keywords"]) == ("Another title", ["other"])
+    same = ("description", "authors", "categories", "license", "references", "funding", "timeline")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    figup.run("item", "update", item).expect(2)
+
+
+def test_an_author_stays_the_same_person(figup: Figup, item: str, dataset: Path) -> None:
+    before = shown(figup, item)["authors"]
+    dataset.write_text(f"authors: [{{name: John Doe, orcid: {ORCID}}}, Jane Doe, Sandbox Owner]\n")
+    figup.run("item", "update", item, "--metadata", dataset.name).expect(0)
+    after = shown(figup, item)["authors"]
+    assert [one["id"] for one in after[:2]] == [before[1]["id"], before[0]["id"]]
+
+
+def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
+    figup.run("item", "authors", "add", item, f"Max Power {ORCID[:-4]}000X", "Jane Doe").expect(2)
+    figup.run("item", "authors", "add", item, "Max Power", "Jane Doe").expect(0)
+    assert names(shown(figup, item)) == ["Jane Doe", "John Doe", "Max Power"]
+    figup.run("item", "authors", "remove", item, ORCID, "max power").expect(0)
+    assert names(shown(figup, item)) == ["Jane Doe"]
+    done = figup.run("item", "authors", "remove", item, "Jane Dö").expect(2)
+    assert 'Did you mean "Jane Doe"?' in done.stderr
+    figup.run("item", "tags", "add", item, "a, b", "telemetry").expect(0)
+    figup.run("item", "tags", "remove", item, "beavers").expect(0)
+    assert shown(figup, item)["keywords"] == ["telemetry", "a, b"]
+    assert "It has: telemetry, a, b." in figup.run("item", "tags", "remove", item, "x").expect(2).stderr
+    figup.run("item", "categories", "add", item, "Data quality", "24418").expect(0)
+    figup.run("item", "categories", "remove", item, "animal behaviour").expect(0)
+    assert [one["title"] for one in shown(figup, item)["categories"]] == [
+        "Animal physiological ecology",
+        "Data quality",
+    ]
+    assert (
+        'Did you mean "Data quality"?' in figup.run("item", "categories", "add", item, "Data qualty").expect(2).stderr
+    )
+
+
+def test_doi_link_and_embargo_come_to_the_same_when_done_twice(figup: Figup, item: str) -> None:
+    doi = figup.run("item", "reserve-doi", item).expect(0).stdout
+    assert doi.startswith("10.")
+    assert figup.run("item", "reserve-doi", item).expect(0).stdout == doi
+    link = figup.run("item", "private-link", item).expect(0).stdout
+    assert link.startswith("http")
+    assert figup.run("item", "private-link", item).expect(0).stdout == link
+    assert figup.run("item", "private-link", item, "--renew").expect(0).stdout != link
+    figup.run("item", "private-link", item, "--remove").expect(0)
+    figup.run("item", "embargo", item, "--until", "2090-01-01", "--reason", "Review").expect(0)
+    embargo = shown(figup, item)["embargo"]
+    assert (embargo["until"][:10], embargo["scope"], embargo["reason"]) == ("2090-01-01", "file", "Review")
+    assert "embargo.until: '2090' is no date" in figup.run("item", "embargo", item, "--until", "2090").expect(2).stderr
+    figup.run("item", "embargo", item, "--lift").expect(0)
+    assert shown(figup, item)["embargo"] is None
+    figup.run("item", "embargo", item).expect(2)
+
+
+def test_publishing_asks_and_wants_what_figshare_wants(figup: Figup, item: str) -> None:
+    done = figup.run("item", "publish", item).expect(2)
+    assert "Nobody is here to answer. In a script, add --yes." in done.stderr
+    asked = figup.run_on_terminal("item", "publish", item, typed="n\n")
+    assert asked.returncode == 1
+    assert not shown(figup, item)["is_public"]
+    bare = figup.run("item", "create", "--title", "Bare").expect(0).stdout.split()[0]
+    done = figup.run("item", "publish", bare, "--yes").expect(1)
+    assert done.stderr == (
+        f"figup: item {bare} cannot be published yet; it has no description, categories, keywords. "
+        f"`figup item update {bare} --metadata FILE` adds them.\n"
+    )
+    done = figup.run("item", "publish", item, "--yes").expect(0)
+    assert f"Item {item} is public, version 1." in done.stdout
+    assert shown(figup, item)["is_public"]
+
+
+def test_nothing_unfinished_is_published(figup: Figup, sandbox: Sandbox, item: str) -> None:
+    (figup.cwd / "big.bin").write_bytes(os.urandom(3_000_000))
+    run = figup.start("upload", "big.bin", "--item", item, "--limit-rate", "100k", "--json")
+    run.wait_for_event("file")
+    run.kill()
+    done = figup.run("item", "publish", item, "--yes").expect(1)
+    assert "has 1 unfinished files, which would not be published: big.bin" in done.stderr
+    assert sandbox.requests(kind="publish-item") == []
+
+
+def test_deleting_asks(figup: Figup, item: str) -> None:
+    figup.run("item", "delete", item).expect(2)
+    assert figup.run_on_terminal("item", "delete", item, typed="\n").returncode == 1
+    shown(figup, item)
+    assert figup.run_on_terminal("item", "delete", item, typed="y\n").returncode == 0
+    assert "has no item" in figup.run("item", "show", item).expect(4).stderr
+
+
+def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> None:
+    for name in ("a.csv", "b.csv"):
+        (figup.cwd / name).write_text(name)
+    figup.run("upload", "a.csv", "b.csv", "--item", item).expect(0)
+    listed = figup.run("item", "files", item, "--json").expect(0).events[:-1]
+    assert [(e["name"], e["size"], e["status"]) for e in listed] == [
+        ("a.csv", 5, "available"),
+        ("b.csv", 5, "available"),
+    ]
+    assert "upload_url" not in str(listed)
+    assert figup.run("item", "files", item).expect(0).stdout.splitlines()[1].endswith("b.csv")
+    done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
+    assert 'Did you mean "b.csv"?' in done.stderr
+    figup.run("item", "publish", item, "--yes").expect(0)
+    figup.run("item", "thumbnail", item, str(listed[1]["file_id"])).expect(0)
+    assert "deletes no published items" in figup.run("item", "delete", item, "--yes").expect(2).stderr

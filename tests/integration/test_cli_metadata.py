@@ -1,0 +1,88 @@
+"""`figup metadata`: a template that is right, and every problem told with its line, without an account or with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+
+ORCID = "0000-0002-1825-0097"
+
+
+def write(figup: Figup, text: str, name: str = "dataset.yaml") -> Path:
+    path = figup.cwd / name
+    path.write_text(text)
+    return path
+
+
+def test_the_template_is_written_once_and_right(bare_figup: Figup) -> None:
+    printed = bare_figup.run("metadata", "template").expect(0).stdout
+    bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(0)
+    assert (bare_figup.cwd / "dataset.yaml").read_text() == printed
+    again = bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(2)
+    assert again.stderr == "figup: dataset.yaml exists already; it is not overwritten\n"
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
+    assert done.stdout == (
+        "dataset.yaml is right. It says: license, type.\n"
+        "To publish the item, Figshare also wants: title, description, categories, keywords.\n"
+    )
+    events = bare_figup.run("metadata", "template", "--json").expect(0).events
+    assert events[0]["text"].startswith("# The description of an item")
+
+
+def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
+    write(bare_figup, f"title: ab\ncatgories: [x]\nauthors:\n  - {{name: Jane, orcid: {ORCID[:-1]}8}}\n")
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "figup: dataset.yaml: line 1, title: has 2 characters; Figshare takes 3 to 1000",
+        'figup: dataset.yaml: line 2, catgories: there is no such field. Did you mean "categories"?',
+        f"figup: dataset.yaml: line 4, authors[1].orcid: '{ORCID[:-1]}8' is mistyped: "
+        "the last digit of an ORCID iD does not fit the others",
+    ]
+    told = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(2)
+    assert [(e["event"], e["code"], e["field"], e["line"], e["path"]) for e in told.events[:-1]] == [
+        ("error", "metadata", "title", 1, "dataset.yaml"),
+        ("error", "metadata", "catgories", 2, "dataset.yaml"),
+        ("error", "metadata", "authors[1].orcid", 4, "dataset.yaml"),
+    ]
+    assert told.summary["exit_code"] == 2
+
+
+def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
+    write(bare_figup, "title: A\n\tkeywords: b\n")
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
+    assert done.stderr == "figup: dataset.yaml: line 2: there is a tab; in YAML lines are indented with blanks\n"
+    assert "there is no such metadata file" in bare_figup.run("metadata", "check", "absent.yaml").expect(4).stderr
+    assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
+
+
+def test_other_formats_are_understood(bare_figup: Figup) -> None:
+    write(bare_figup, "cff-version: 1.2.0\ntitle: Tools\nauthors: [{name: A}]\nkeywords: [x]\n", "CITATION.cff")
+    done = bare_figup.run("metadata", "check", "CITATION.cff").expect(0)
+    assert "CITATION.cff is right. It says: title, authors, keywords." in done.stdout
+
+
+def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sandbox) -> None:
+    write(figup, "title: Abc\nlicence: Beerware\ncategories:\n  - Animal behaviour\n  - Data qualty\n")
+    figup.run("metadata", "check", "dataset.yaml").expect(0)
+    assert sandbox.requests() == []
+    done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
+    assert [line for line in done.stderr.splitlines() if "there is no" in line] == [
+        "figup: dataset.yaml: line 2, licence: there is no licence 'Beerware'. There are: CC BY 4.0, CC0, MIT, GPL, "
+        "GPL 2.0+, GPL 3.0+, Apache 2.0.",
+        "figup: dataset.yaml: line 5, categories[2]: there is no category 'Data qualty'. "
+        'Did you mean "Data quality"?',
+    ]
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+
+
+def test_categories_are_found_by_a_word(figup: Figup) -> None:
+    done = figup.run("metadata", "categories", "quality").expect(0)
+    (line,) = done.stdout.splitlines()
+    assert line.endswith("Information and computing sciences > Data management and data science > Data quality")
+    found = figup.run("metadata", "categories", "--json").expect(0)
+    assert all(event["is_selectable"] for event in found.events[:-1])
+    assert len(found.events) > 10
+    assert "no category has" in figup.run("metadata", "categories", "xyzzy").expect(0).stderr
