@@ -68,7 +68,7 @@ def test_the_five_minutes(here: tuple[dict[str, str], Path], sandbox: Sandbox) -
     env, folder = here
     token = env.pop("FIGSHARE_TOKEN")
     login, upload, verify = (
-        b for b in blocks("sh") if b.startswith(("figup auth", "figup upload survey", "figup ver"))
+        b for b in blocks("sh") if b.startswith(("figup auth", "figup upload survey.tar\n", "figup ver"))
     )
     done = shell(login, env, folder, stdin=f"{token}\n")
     assert done.returncode == 0, done.stderr
@@ -82,9 +82,20 @@ def test_the_five_minutes(here: tuple[dict[str, str], Path], sandbox: Sandbox) -
     assert md5_of(folder / "survey.tar") in done.stdout
 
 
+def test_accounting(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = (b for b in blocks("sh") if "--report" in b)
+    done = shell(block, env, folder)
+    assert done.returncode == 0, done.stderr
+    assert md5_of(folder / "survey.tar") in (folder / "survey.html").read_text("utf-8")
+    assert md5_of(folder / "survey.tar") in (folder / "survey.json").read_text("utf-8")
+    assert (folder / "failed.txt").read_bytes() == b""
+    assert "finished" in done.stdout
+
+
 def test_resuming(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
-    (block,) = (b for b in blocks("sh") if b.startswith("figup jobs"))
+    (block,) = (b for b in blocks("sh") if "figup resume" in b)
     done = shell(block, env, folder)
     assert done.returncode == 4
     assert "no unfinished job" in done.stderr

@@ -98,7 +98,8 @@ def _exactly(count: int) -> str:
 
 def _network(job: Dossier) -> str:
     rate = f", {units.show_rate(job.bytes_sent / job.seconds)} on average" if job.seconds and job.bytes_sent else ""
-    return f"{units.show_bytes(job.bytes_sent)}, what had to be sent again included{rate}"
+    least = "at least " if any(run.outcome == "killed" for run in job.runs) else ""
+    return f"{least}{units.show_bytes(job.bytes_sent)}, what had to be sent again included{rate}"
 
 
 # --- what it was like -----------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def _throughput(job: Dossier) -> list[Element]:
     peak = max(max(stretch.rates) for stretch in curve)
     words = f"Bytes handed to the network a second, at most {units.show_rate(peak)}."
     if len(curve) > 1:
-        words += " Dashed lines are pauses between runs. Clock times are UTC."
+        words += " Dashed lines are pauses between runs; a run's beginning stands above it, in UTC."
     return [el("h2", "Throughput"), el("figure", plot(curve), el("figcaption", words))]
 
 

@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34
 _STEPS = 240
 """Steps that the whole curve has at most."""
-_LABEL = 90
+_LABEL = 100
 """Width that the label of a run needs."""
 _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
 """Distances of ticks on the axis of time, in seconds."""
@@ -86,7 +86,7 @@ def plot(curve: Sequence[Stretch]) -> Element:
         if number > 1:
             picture.append(el("line", x1=_n(left - gap / 2), x2=_n(left - gap / 2), y1=_TOP, y2=ground, class_="pause"))
         if len(curve) > 1 and stretch.seconds * scale >= _LABEL:
-            picture.append(el("text", f"run of {_clock(stretch.run.began)}", x=_n(left), y=_TOP - 8, class_="run"))
+            picture.append(el("text", _clock(stretch.run.began), x=_n(left), y=_TOP - 8, class_="run"))
         left, worked = left + stretch.seconds * scale + gap, worked + stretch.seconds
     picture.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=ground, y2=ground, class_="axis"))
     picture.append(el("text", "time worked, without pauses", x=_WIDTH - _RIGHT, y=_HEIGHT - 4, class_="rate"))
@@ -124,7 +124,7 @@ def _ceiling(rate: float) -> float:
 
 
 def _clock(moment: str) -> str:
-    return datetime.fromisoformat(moment).strftime("%H:%M:%S")
+    return datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M")
 
 
 def _n(value: float) -> str:
