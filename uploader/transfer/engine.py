@@ -36,6 +36,7 @@ from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.driver import FileDriver
 from uploader.transfer.finished import source_replaced
+from uploader.transfer.habits import remember_connections, remembered_connections
 from uploader.transfer.item import ensure_item
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.lock import JobLock
@@ -93,8 +94,6 @@ class Engine:
     def __init__(self, run: JobRun, lock: JobLock) -> None:
         self._run = run
         self._lock = lock
-        self._pace = ConnectionPace(run.options.connections)
-        self._slots = anyio.CapacityLimiter(self._pace.limit)
         self._queue = PartQueue()
         self._turn = anyio.Event()
         """Set when another file may be taken up."""
@@ -125,12 +124,14 @@ class Engine:
 
     async def _work(self) -> None:
         await self._prepare()
-        sender = PartSender(self._run, self._pace)
+        pace = await self._new_pace()
+        slots = anyio.CapacityLimiter(pace.limit)
+        sender = PartSender(self._run, pace)
         async with anyio.create_task_group() as tasks:
             for _ in range(CEILING):
-                tasks.start_soon(sender.work, self._queue, self._slots)
+                tasks.start_soon(sender.work, self._queue, slots)
             tasks.start_soon(self._run.remote.serve)
-            tasks.start_soon(self._tick)
+            tasks.start_soon(self._tick, pace, slots)
             await self._drive_all(self._run.state.transfers)
             if again := self._worth_another_try():
                 for transfer in again:
@@ -139,6 +140,7 @@ class Engine:
                 self._run.notify(no.Warned(f"trying {len(again)} of the files again that failed"))
                 await self._drive_all(again)
             tasks.cancel_scope.cancel()
+        await self._remember(pace)
 
     # --- before the first byte ------------------------------------------------------------------------------------
 
@@ -274,7 +276,20 @@ class Engine:
         await self._lock.keep()
         raise JobBusy("another machine took over this job while this one stood still")
 
-    async def _tick(self) -> None:
+    async def _new_pace(self) -> ConnectionPace:
+        run = self._run
+        if run.options.connections is not None:
+            return ConnectionPace(run.options.connections)
+        return ConnectionPace(
+            remembered=await anyio.to_thread.run_sync(remembered_connections, run.states, run.endpoint)
+        )
+
+    async def _remember(self, pace: ConnectionPace) -> None:
+        run = self._run
+        if run.options.connections is None and pace.worked is not None:
+            await anyio.to_thread.run_sync(remember_connections, run.states, run.endpoint, pace.worked)
+
+    async def _tick(self, pace: ConnectionPace, slots: anyio.CapacityLimiter) -> None:
         meter, clock = self._run.meter, self._run.runtime
         ticks, then, before = 0, clock.monotonic(), meter.accepted
         while True:
@@ -282,9 +297,9 @@ class Engine:
             now = clock.monotonic()
             ticks += 1
             if ticks % _PACE_TICKS == 0 and now > then:
-                self._pace.observe((meter.accepted - before) / (now - then), meter.busy)
+                pace.observe((meter.accepted - before) / (now - then), meter.busy)
                 then, before = now, meter.accepted
-            self._slots.total_tokens = self._pace.limit
+            slots.total_tokens = pace.limit
             if self._run.throttle.look():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))
             self._run.notify(meter.progress(now))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 CEILING = 32
 """Connections at most: more in flight has brought 429 answers to others (observed)."""
-_START = 4
+START = 8
+"""Connections to begin with where nothing is remembered: enough for most lines, too many for none."""
 _GAIN = 1.05
 _HOLD = 10
 _SETTLE = 2
@@ -16,15 +17,20 @@ class ConnectionPace:
     `limit` is the number of connections allowed now. A `fixed` number (None: find it) only ever yields to trouble.
     """
 
-    def __init__(self, fixed: int | None = None) -> None:
+    def __init__(self, fixed: int | None = None, remembered: int | None = None) -> None:
+        """`remembered` is what `worked` was the last time, None where that is not known."""
         self._fixed = fixed
-        self.limit = fixed or _START
+        self.limit = fixed or min(CEILING, max(1, remembered or START))
+        self.worked: int | None = None
+        """The number that was found to be good here; None while too little was seen."""
         self._best = (0.0, self.limit)
         self._rates: list[float] = []
         self._hold = 0
+        self._troubled = False
 
     def observe(self, rate: float, busy: int) -> None:
         """`rate` bytes a second went out since the last call, over at most `busy` connections."""
+        self._troubled = False
         if self._hold > 0:
             self._hold -= 1
             if self._hold == 0:
@@ -43,10 +49,15 @@ class ConnectionPace:
         else:
             self.limit = self._best[1]
             self._rest()
+        self.worked = self._best[1]
 
     def trouble(self) -> None:
-        """The server asked for less (429, 503), or a connection stood still."""
+        """The server asked for less (429, 503), or a connection stood still. Many at the same time count as one."""
+        if self._troubled:
+            return
+        self._troubled = True
         self.limit = max(1, self.limit // 2)
+        self.worked = self.limit
         self._rest()
 
     def _climb(self) -> None:

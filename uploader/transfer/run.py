@@ -69,6 +69,13 @@ class JobRun:
             await self.runtime.sleep(delay)
 
     @property
+    def endpoint(self) -> str:
+        """The API that the job talks to."""
+        if self.state.plan is None:
+            raise RuntimeError("a job without a plan")
+        return self.state.plan.endpoint
+
+    @property
     def item_id(self) -> int:
         """The job's item, once it is known."""
         if self.state.item_id is None:

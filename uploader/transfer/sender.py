@@ -24,10 +24,11 @@ from uploader.transfer.throttle import Throttle
 class PartReader:
     """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
 
-    def __init__(self, sending: Sending, part: Part, throttle: Throttle) -> None:
+    def __init__(self, sending: Sending, part: Part, throttle: Throttle, pace: ConnectionPace) -> None:
         self._sending = sending
         self._part = part
         self._throttle = throttle
+        self._pace = pace
         self._hasher = xxhash.xxh3_64()
         self.xxh3: int | None = None
 
@@ -37,7 +38,9 @@ class PartReader:
         digest = self._sending.digest
         while offset < end:
             await digest.room(offset)
-            block = await anyio.to_thread.run_sync(self._read, offset, min(self._throttle.grain, end - offset))
+            block = await anyio.to_thread.run_sync(
+                self._read, offset, min(self._throttle.grain(self._pace.limit), end - offset)
+            )
             offset += len(block)
             digest.sending(offset)
             await self._throttle.take(len(block))
@@ -123,7 +126,7 @@ class PartSender:
         if part.locked:
             part = await self._unlocked(sending, part, turn)
         while not part.complete:
-            reader = PartReader(sending, part, self._run.throttle)
+            reader = PartReader(sending, part, self._run.throttle, self._pace)
             refused = False
             try:
                 await self._attempt(sending, part, reader)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from uploader.transfer.pace import CEILING, ConnectionPace
+from uploader.transfer.pace import CEILING, START, ConnectionPace
 from uploader.transfer.stop import Stop, Stopped
 
 
@@ -22,7 +22,7 @@ def test_it_climbs_to_the_ceiling_while_that_helps() -> None:
     assert settle(ConnectionPace(), lambda n: 1e6 * n, ticks=30) == CEILING
 
 
-@pytest.mark.parametrize("enough", [4, 8, 16])
+@pytest.mark.parametrize("enough", [8, 12, 20])
 def test_it_does_not_go_far_beyond_what_helps(enough: int) -> None:
     pace = ConnectionPace()
     assert enough * 0.5 <= settle(pace, lambda n: 1e6 * min(n, enough)) <= enough * 1.8
@@ -34,6 +34,23 @@ def test_it_halves_on_trouble_and_comes_back() -> None:
     pace.trouble()
     assert pace.limit == CEILING // 2
     assert settle(pace, lambda n: 1e6 * n) == CEILING
+
+
+def test_trouble_on_many_connections_at_once_counts_once() -> None:
+    pace = ConnectionPace()
+    settle(pace, lambda n: 1e6 * n, ticks=30)
+    for _ in range(CEILING):
+        pace.trouble()
+    assert pace.limit == CEILING // 2
+
+
+def test_it_begins_with_what_worked() -> None:
+    pace = ConnectionPace()
+    settle(pace, lambda n: 1e6 * min(n, 20))
+    assert pace.worked is not None
+    assert ConnectionPace(remembered=pace.worked).limit == pace.worked
+    assert ConnectionPace(remembered=10**9).limit == CEILING
+    assert ConnectionPace(remembered=-5).limit == 1
 
 
 def test_trouble_never_stops_it_altogether() -> None:
@@ -55,7 +72,8 @@ def test_idle_connections_say_nothing_about_the_line() -> None:
     pace = ConnectionPace()
     for _ in range(50):
         pace.observe(0.0, 1)
-    assert pace.limit == 4
+    assert pace.limit == START
+    assert pace.worked is None
 
 
 @pytest.mark.anyio
