@@ -35,6 +35,7 @@ NULLS = {
     "ProjectArticle": ("funding", "embargo_date", "embargo_type"),
     "ArticleCompletePrivate": ("curation_status", "group_resource_id"),
     "ArticleComplete": ("files",),  # of a public item under embargo
+    "ArticleWithProject": ("project_id",),
     "Collection": ("published_date",),
     "Project": ("published_date",),
     "ArticleEmbargo": ("embargo_date", "embargo_type"),

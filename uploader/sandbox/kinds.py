@@ -10,17 +10,23 @@ FILE_REQUESTS: Final = frozenset({"get-file", "complete", "delete-file"})
 _FILES = FILE_REQUESTS | {"list-files", "initiate", "download"}
 _ITEMS = frozenset(
     {
-        "list-items", "create-item", "get-item", "update-item", "delete-item", "publish-item", "reserve-item-doi",
-        "get-embargo", "update-embargo", "delete-embargo", "update-thumbnail",
+        "list-items", "search-items", "create-item", "get-item", "update-item", "delete-item", "publish-item",
+        "reserve-item-doi", "get-embargo", "update-embargo", "delete-embargo", "update-thumbnail",
     }
 )  # fmt: skip
 _PUBLIC_ITEMS = frozenset(
     {
-        "get-public-item", "list-versions", "get-version", "get-version-embargo", "list-public-files",
-        "list-version-files", "get-public-file",
+        "list-public-items", "search-public-items", "get-public-item", "list-versions", "get-version",
+        "get-version-embargo", "list-public-files", "list-version-files", "get-public-file",
     }
 )  # fmt: skip
 _PEOPLE = frozenset({"get-account", "get-token", "search-authors", "get-author"})
+_INSTITUTION = frozenset(
+    {
+        "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-accounts",
+        "create-account", "search-accounts", "get-institution-account", "update-account",
+    }
+)  # fmt: skip
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
 
 
@@ -50,6 +56,6 @@ _COLLECTIONS = frozenset(
 
 REQUESTS: Final = (
     UPLOAD_REQUESTS | _FILES | _ITEMS | _of_thing("item") | _PUBLIC_ITEMS | _PEOPLE | _LISTS
-    | _PROJECTS | _COLLECTIONS | _of_thing("collection")
+    | _INSTITUTION | _PROJECTS | _COLLECTIONS | _of_thing("collection")
 )  # fmt: skip
 """Every request that a fault can be set for; `any` is all of them."""

@@ -39,11 +39,12 @@ from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.home import Home, SandboxUnusable
-from uploader.sandbox.items import public_routes, publish_routes
+from uploader.sandbox.items import public_routes, publish_routes, search_routes
 from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items.thing import ITEM_THING
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import around
+from uploader.sandbox.people import accounts, institution_routes
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import item_routes as project_item_routes
 from uploader.sandbox.projects import routes as project_routes
@@ -52,7 +53,8 @@ from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 
 API: Final[tuple[Operations, ...]] = (
-    people_routes, list_routes, item_routes, publish_routes, public_routes, file_routes, download_routes, page_routes,
+    people_routes, institution_routes, list_routes, item_routes, search_routes, publish_routes, public_routes,
+    file_routes, download_routes, page_routes,
     project_routes, project_item_routes, collection_routes, collection_item_routes, public_collection_routes,
     *(
         group(thing)
@@ -124,7 +126,7 @@ async def _context(
     log = RequestLog(settings.request_log)
     stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
-    known = await db.run(_known)
+    known = await db.run(_known, institution=settings.institution, at=now())
     await anyio.to_thread.run_sync(blobs.sweep, known)
     return Context(
         settings=settings,
@@ -139,7 +141,10 @@ async def _context(
     )
 
 
-def _known(db: sqlite3.Connection) -> frozenset[str]:
+def _known(db: sqlite3.Connection, *, institution: bool, at: float) -> frozenset[str]:
+    """The names of all bytes. Sees to it that there is somebody to impersonate where that is allowed."""
+    if institution:
+        accounts.ensure_member(db, at)
     return frozenset(files_db.blobs(db))
 
 

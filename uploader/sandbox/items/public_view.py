@@ -15,7 +15,7 @@ from uploader.sandbox.items.versions import PublishedFile, Version
 
 def row(item: Item, version: Version, at: Addresses, now: float) -> dict[str, Any]:
     """What a public listing says of an item."""
-    return view.row(_as_published(item, version), at, now, version.thumb) | {"url": at.public_item(item.id)}
+    return view.row(as_published(item, version), at, now, version.thumb) | {"url": at.public_item(item.id)}
 
 
 def complete(
@@ -33,7 +33,7 @@ def complete(
         thumb=version.thumb,
     )
     return {
-        **view.complete(_as_published(item, version), at, now, contents),
+        **view.complete(as_published(item, version), at, now, contents),
         "version": version.number,
         "status": "public",
         "is_public": True,
@@ -55,8 +55,8 @@ def file_object(file: PublishedFile, at: Addresses) -> dict[str, Any]:
     }
 
 
-def _as_published(item: Item, version: Version) -> Item:
-    """The item with what it was when the version was made; its embargo is the present one."""
+def as_published(item: Item, version: Version) -> Item:
+    """The item as it was when the version was made; its embargo is the present one."""
     metadata = {
         **version.metadata,
         "embargo": item.metadata["embargo"],

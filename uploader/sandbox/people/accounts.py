@@ -63,6 +63,17 @@ class Sought:
     id_lte: int = 2**62
 
 
+_MEMBER = NewAccount(
+    email="member@sandbox.invalid",
+    first_name="Sandbox",
+    last_name="Member",
+    institution_user_id="member",
+    symplectic_user_id="",
+    group_id=0,
+    quota=None,
+    active=True,
+)
+
 _COLUMNS = "accounts.*, authors.first_name, authors.last_name, authors.orcid_id"
 _FROM = "FROM accounts JOIN authors ON authors.id = accounts.author_id"
 
@@ -109,6 +120,12 @@ def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     account_id = int(cursor.lastrowid or 0)
     db.execute("UPDATE authors SET account_id = ? WHERE id = ?", (account_id, author_id))
     return account_id
+
+
+def ensure_member(db: sqlite3.Connection, now: float) -> None:
+    """Make an account besides the owner's where there is none."""
+    if db.execute("SELECT 1 FROM accounts WHERE id != ?", (OWNER_ID,)).fetchone() is None:
+        create(db, _MEMBER, now)
 
 
 def update(db: sqlite3.Connection, account_id: int, *, group_id: int, active: bool, now: float) -> None:

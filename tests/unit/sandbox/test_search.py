@@ -1,0 +1,60 @@
+"""The language of searches."""
+
+from __future__ import annotations
+
+import pytest
+
+from uploader.sandbox.answers import ApiError
+from uploader.sandbox.items.body import EMPTY
+from uploader.sandbox.items.search import document, query_of
+from uploader.sandbox.items.store import Item
+
+META = EMPTY | {"title": "Counting Beavers", "description": "In rivers", "tags": ["dam"], "categories": [24418]}
+AUTHORS = [{"full_name": "Ann Bee", "orcid_id": "0000-0002-1825-0097"}]
+DOCUMENT = document(Item(1, 2, 77, "draft", 0.0, 0.0, META, 0, None, 0, 0), AUTHORS)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("beaver", True),
+        ("BEAVERS", True),
+        ("otter", False),
+        ("otter rivers", True),
+        ("otter OR rivers", True),
+        ("otter AND rivers", False),
+        ("beavers AND rivers", True),
+        ("beavers AND NOT rivers", False),
+        ("NOT otter", True),
+        ('"counting beavers"', True),
+        ('"beavers counting"', False),
+        (":title: counting", True),
+        (":description: counting", False),
+        (":author: M. Hahnel OR :author: Bee", True),
+        (":author: Bee AND rivers", True),
+        (":author: rivers", False),
+        (":tag: da", False),
+        (":tag: dam", True),
+        (":orcid: 0000-0002-1825-0097", True),
+        (":category: physiological", True),
+        (":item_type: dataset AND :licence: CC", True),
+        (":project: 77", True),
+        (":search_term: beaver", True),
+        (":title: otter AND (rivers OR dam)", False),
+        ("otter AND rivers OR dam", True),
+        ("otter AND (rivers OR dam) OR (bee)", True),
+        (":nothing: beaver", False),
+        ("", True),
+        (")", False),
+        ("(", False),
+        ("beaver AND", True),
+    ],
+)
+def test_what_is_found(text: str, found: bool) -> None:
+    assert query_of(text)(DOCUMENT) is found
+
+
+def test_a_search_without_end() -> None:
+    for text in ("(" * 5000, "NOT " * 5000):
+        with pytest.raises(ApiError):
+            query_of(text)

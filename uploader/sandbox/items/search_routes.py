@@ -1,0 +1,155 @@
+"""Searches: the account's own items, and what is published; and the list of all that is published."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from uploader.sandbox import checks
+from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer
+from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.context import context_of
+from uploader.sandbox.items import public_view, search, store, versions, view
+from uploader.sandbox.items.store import Item
+from uploader.sandbox.items.versions import Version
+from uploader.sandbox.ordering import Order, order_of
+from uploader.sandbox.paging import Window, window, window_in
+from uploader.sandbox.people import authors
+from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.reference import INSTITUTION, ITEM_TYPES
+from uploader.sandbox.routes import Route
+
+_ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")
+_SEARCH_ORDERS = ("created_date", *(order for order in _ORDERS if order != "created_date"))
+_TEXTS = ("resource_doi", "doi", "handle", "published_since", "modified_since")
+_NUMBERS = ("institution", "group", "item_type", "project_id")
+
+
+class Candidate(NamedTuple):
+    """An item that may be found, as it is shown: `version` is None for the private copy."""
+
+    item: Item
+    version: Version | None
+    authors: list[dict[str, Any]]
+
+
+def routes() -> list[Route]:
+    """This module's operations."""
+    return [
+        Route("search-items", "POST", "/v2/account/articles/search", search_own),
+        Route("list-public-items", "GET", "/v2/articles", list_public, open_to_all=True),
+        Route("search-public-items", "POST", "/v2/articles/search", search_public, open_to_all=True),
+    ]
+
+
+async def search_own(request: web.Request) -> web.Response:
+    context = context_of(request)
+    body = await optional_body_of(request)
+    with invalid_is_bad_request():
+        sought, rows, order = _asked(request, body)
+    found = await context.db.run(_own, account_of(request))
+    at, now = context.addresses(request), context.now()
+    page = _page(found, sought, rows, order)
+    return json_answer([{**view.row(one.item, at, now), "project_id": one.item.project_id} for one in page])
+
+
+async def search_public(request: web.Request) -> web.Response:
+    found = await _published(request, *_asked(request, await optional_body_of(request)))
+    return json_answer(found)
+
+
+async def list_public(request: web.Request) -> web.Response:
+    given: dict[str, Any] = {name: value for name, value in request.query.items() if name in _TEXTS}
+    for name in _NUMBERS:
+        text = request.query.get(name)
+        if text is not None:
+            given[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
+    found = await _published(request, _filters(given), window(request.query), order_of(request.query, _ORDERS))
+    return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
+
+
+async def _published(request: web.Request, sought: dict[str, Any], rows: Window, order: Order) -> list[dict[str, Any]]:
+    """The rows of what is found among all that is published."""
+    context = context_of(request)
+    at, now = context.addresses(request), context.now()
+    page = _page(await context.db.run(_public, now), sought, rows, order)
+    return [
+        {**public_view.row(one.item, one.version, at, now), "project_id": one.item.project_id}
+        for one in page
+        if one.version is not None
+    ]
+
+
+def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Window, Order]:
+    """The search in a body; paging may stand in the query as well. ApiError 400 or 422."""
+    rows = window(request.query) if {"page", "page_size", "limit", "offset"} & request.query.keys() else window_in(body)
+    return _filters(body), rows, order_of(body, _SEARCH_ORDERS)
+
+
+def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters, checked: dates are moments."""
+    names: dict[str, checks.Check] = {
+        "search_for": checks.text(3, 10000),
+        **dict.fromkeys(_TEXTS, checks.text(0, 1000)),
+        **dict.fromkeys(_NUMBERS, checks.whole),
+    }
+    sought = checks.checked(dict(given), names)
+    for name in ("published_since", "modified_since"):
+        if name in sought:
+            sought[name] = checks.moment_of(sought[name])
+            if sought[name] is None:
+                raise ApiError(400, "BadRequest", f"Invalid value received for {name}", {"invalid_params": name})
+    return sought
+
+
+def _own(db: sqlite3.Connection, account_id: int) -> list[Candidate]:
+    found = []
+    for item in store.page(db, account_id, -1, 0):
+        people = authors.of_ids(db, item.metadata["authors"])
+        found.append(Candidate(item, None, [authors.shown(one) for one in people]))
+    return found
+
+
+def _public(db: sqlite3.Connection, now: float) -> list[Candidate]:
+    found = []
+    for item, version in versions.all_latest(db, now):
+        found.append(Candidate(public_view.as_published(item, version), version, version.authors))
+    return found
+
+
+def _page(found: list[Candidate], sought: dict[str, Any], rows: Window, order: Order) -> list[Candidate]:
+    query = search.query_of(sought.get("search_for", ""))
+    fitting = [
+        one
+        for one in found
+        if _fits(one.item, sought) and ("search_for" not in sought or query(search.document(one.item, one.authors)))
+    ]
+    return order.sort(fitting, _rank)[rows.offset : rows.offset + rows.limit]
+
+
+def _fits(item: Item, sought: dict[str, Any]) -> bool:
+    meta = item.metadata
+    has = {
+        "resource_doi": meta["resource_doi"],
+        "doi": meta["doi"],
+        "handle": meta["handle"],
+        "institution": INSTITUTION["id"],
+        "group": meta["group_id"],
+        "item_type": ITEM_TYPES[meta["defined_type"]],
+        "project_id": item.project_id,
+    }
+    if any(has[name] != value for name, value in sought.items() if name in has):
+        return False
+    since, changed = sought.get("published_since"), sought.get("modified_since")
+    if since is not None and (item.published is None or item.published <= since):
+        return False
+    return changed is None or item.modified > changed
+
+
+def _rank(one: Candidate, field: str) -> float | None:
+    item = one.item
+    dates = {"published_date": item.published, "created_date": item.created, "modified_date": item.modified}
+    return dates.get(field, 0.0)
