@@ -142,6 +142,13 @@ class ForgetfulDisk(Disk):
             super().replace(path, data)
         self._synced.pop(str(path), None)
 
+    def create(self, path: Path, data: bytes) -> bool:
+        self._synced.setdefault(str(path), path.read_bytes() if path.exists() else None)
+        with self._points.around(f"create {path.name}"):
+            created = super().create(path, data)
+        self._synced.pop(str(path), None)
+        return created
+
     def sync_folder(self, path: Path) -> None:
         with self._points.around("sync folder"):
             super().sync_folder(path)

@@ -20,7 +20,7 @@ from uploader.transfer import live
 from uploader.transfer import notices as no
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import FileSummary, JobSummary, summarise
-from uploader.transfer.lock import holder
+from uploader.transfer.lease import holder
 from uploader.transfer.source import shown
 
 _EVERY = 1.0

@@ -18,6 +18,7 @@ from uploader.errors import FigupError, StateFull, StateUnusable
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @contextmanager
@@ -75,6 +76,33 @@ class Disk:
 
     def replace(self, path: Path, data: bytes) -> None:
         """Put a whole new file in place of `path`, durably: there is the old one or the new one, never half of one."""
+        with self._whole(path, data) as temporary, state_errors(path):
+            temporary.replace(path)
+        self.sync_folder(path.parent)
+
+    def create(self, path: Path, data: bytes) -> bool:
+        """Put a whole new file at `path`, durably; False when there is one: of several that try, one succeeds.
+
+        Also between machines that share the file system; some of those may show the file before it is whole.
+        """
+        with self._whole(path, data) as temporary, state_errors(path):
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                # A network file system may have done it, lost its answer, and asked again.
+                if temporary.stat().st_nlink != 2:
+                    return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                if not self._create_in_place(path, data):
+                    return False
+        self.sync_folder(path.parent)
+        return True
+
+    @contextmanager
+    def _whole(self, path: Path, data: bytes) -> Iterator[Path]:
+        """A temporary file beside `path` with all of `data` on disk; gone afterwards, if it still has its name."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with state_errors(path):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -84,12 +112,21 @@ class Disk:
                 self.sync(fd, path)
             finally:
                 os.close(fd)
-            with state_errors(path):
-                temporary.replace(path)
-        except BaseException:
+            yield temporary
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
-        self.sync_folder(path.parent)
+
+    def _create_in_place(self, path: Path, data: bytes) -> bool:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        except FileExistsError:
+            return False
+        try:
+            self.write(fd, data, path)
+            self.sync(fd, path)
+        finally:
+            os.close(fd)
+        return True
 
     def append(self, path: Path, data: bytes) -> None:
         """Add to the end of a file, which is made where there is none. Not durable; some of it may get there."""

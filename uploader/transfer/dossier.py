@@ -14,8 +14,8 @@ from uploader.errors import JournalDamaged
 from uploader.transfer import history
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import state_name
+from uploader.transfer.lease import holder
 from uploader.transfer.lifecycle import Transfer
-from uploader.transfer.lock import holder
 from uploader.transfer.report import status_of
 
 FORMAT = 1

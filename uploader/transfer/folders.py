@@ -1,6 +1,6 @@
 """The state directory: where jobs live on this machine, what they are called, and what their journals say.
 
-`<state-dir>/jobs/<job>/` holds `journal`, `lock`, `lease` and, when the job is finished, `manifest.md5`.
+`<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, `manifest.md5`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 
 from uploader.errors import JobBusy
 from uploader.transfer.disk import Disk
-from uploader.transfer.lock import STILL_BEATS, JobLock
+from uploader.transfer.lease import STILL_BEATS, Leases, holder
+from uploader.transfer.lock import JobLock
 
 pytestmark = pytest.mark.anyio
 BEAT = 0.05
@@ -28,15 +31,21 @@ def lock_of(folder: Path, machine: str = "here") -> JobLock:
     return JobLock(folder, Disk(), machine=machine, beat=BEAT)
 
 
+async def holder_of(folder: Path) -> str | None:
+    return await anyio.to_thread.run_sync(holder, folder, Disk())
+
+
 async def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     first, second = lock_of(tmp_path), lock_of(tmp_path)
     await first.acquire()
     with pytest.raises(JobBusy, match=r"process \d+ on .*, since 20"):
         await second.acquire()
     await first.release()
+    assert await holder_of(tmp_path) is None
     await second.acquire()
+    assert await holder_of(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}, since {second._lease.since}"
     await second.release()
-    assert not (tmp_path / "lease").exists()
+    assert [path.name for path in tmp_path.glob("lease*")] == ["lease-2"]
 
 
 async def test_a_lock_left_by_a_crash_on_this_machine_is_taken_at_once(tmp_path: Path) -> None:
@@ -92,8 +101,9 @@ async def test_who_stood_still_too_long_notices_that_it_was_taken_over(tmp_path:
         await asleep.keep()
     assert asleep.lost
     await asleep.release()
-    assert (tmp_path / "lease").exists(), "the lease of the other is not ours to remove"
+    assert await holder_of(tmp_path) is not None, "the lease of the other is not ours to end"
     await other.release()
+    assert await holder_of(tmp_path) is None
 
 
 async def test_a_folder_that_was_just_removed_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,31 +119,71 @@ async def test_a_folder_that_was_just_removed_is_not_held(tmp_path: Path, monkey
 
 
 async def test_rubbish_in_the_lease_is_no_holder(tmp_path: Path) -> None:
-    (tmp_path / "lease").write_bytes(b"\x00\xff{")
+    (tmp_path / "lease-7").write_bytes(b"\x00\xff{")
+    (tmp_path / "lease-x").write_bytes(b"")
+    assert await holder_of(tmp_path) is None
     mine = lock_of(tmp_path)
     await mine.acquire()
+    assert await holder_of(tmp_path) is not None
     await mine.release()
 
 
-async def test_without_any_locks_one_of_those_that_begin_together_holds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(fd: int, how: int) -> None:
-        raise OSError(38, "Function not implemented")
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_machines_that_begin_at_the_same_moment_one_holds_the_job(links: bool, tmp_path: Path) -> None:
+    jobs, rounds, machines = 12, 8, ("one", "two", "three")
+    for number in range(jobs):
+        (tmp_path / str(number)).mkdir()
+    command = [sys.executable, "-m", "tests.support.rivals"]
+    rivals = [
+        subprocess.Popen(
+            [*command, machine, tmp_path, str(jobs), "links" if links else "no-links"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for machine in machines
+    ]
+    winners: set[int] = set()
+    try:
+        for turn in range(rounds):
+            for rival in rivals:
+                tell(rival, "try")
+            held = [read_numbers(rival) for rival in rivals]
+            # Each job by exactly one of them: new ones, ended ones, and those left behind by a crash.
+            assert sorted(number for numbers in held for number in numbers) == list(range(jobs)), (turn, held)
+            winners |= {machine for machine, numbers in enumerate(held) if numbers}
+            for rival in rivals:
+                tell(rival, "die" if turn % 4 == 1 else "end")
+    finally:
+        for rival in rivals:
+            rival.communicate()
+    assert len(winners) > 1, "they were not rivals"
 
-    monkeypatch.setattr(fcntl, "flock", refused)
-    locks = [lock_of(tmp_path, machine) for machine in ("one", "one", "two")]
-    held: list[JobLock] = []
 
-    async def begin(lock: JobLock) -> None:
-        try:
-            await lock.acquire()
-        except JobBusy:
-            return
-        held.append(lock)
+def tell(rival: subprocess.Popen[str], word: str) -> None:
+    assert rival.stdin is not None
+    rival.stdin.write(word + "\n")
+    rival.stdin.flush()
 
-    async with anyio.create_task_group() as tasks:
-        for lock in locks:
-            tasks.start_soon(begin, lock)
-    assert len(held) == 1
-    await held[0].release()
+
+def read_numbers(rival: subprocess.Popen[str]) -> list[int]:
+    assert rival.stdout is not None
+    return [int(word) for word in rival.stdout.readline().split()]
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+async def test_who_is_late_by_a_whole_life_of_a_lease_does_not_get_an_old_number(tmp_path: Path) -> None:
+    # One machine looked when the first lease was there, and acts when two others have come and gone.
+    old = lock_of(tmp_path, "one")
+    await old.acquire()
+    await old.release()
+    for machine in ("two", "three"):
+        later = lock_of(tmp_path, machine)
+        await later.acquire()
+        await later.release()
+    last = lock_of(tmp_path, "four")
+    await last.acquire()
+    assert not await anyio.to_thread.run_sync(Leases(tmp_path, Disk()).claim, 2, old._lease)
+    assert [path.name for path in tmp_path.glob("lease*")] == ["lease-4"]
+    await last.release()
