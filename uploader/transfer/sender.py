@@ -10,6 +10,7 @@ import anyio.to_thread
 import xxhash
 
 from uploader.errors import Refused, ServerFailing, Unreachable, UploadFailing
+from uploader.figshare.body import Chunk
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
@@ -32,25 +33,25 @@ class PartReader:
         self._hasher = xxhash.xxh3_64()
         self.xxh3: int | None = None
 
-    async def chunks(self) -> AsyncIterator[memoryview]:
+    async def chunks(self) -> AsyncIterator[Chunk]:
         """The part's bytes. Raises SourceChanged or SourceUnreadable."""
         offset, end = self._part.start, self._part.end + 1
         digest = self._sending.digest
         while offset < end:
             await digest.room(offset)
-            block = await anyio.to_thread.run_sync(
-                self._read, offset, min(self._throttle.grain(self._pace.limit), end - offset)
-            )
+            block = await self._read(offset, min(self._throttle.grain(self._pace.limit), end - offset))
+            self._hasher.update(block)
             offset += len(block)
             digest.sending(offset)
             await self._throttle.take(len(block))
             yield block
         self.xxh3 = self._hasher.intdigest()
 
-    def _read(self, offset: int, length: int) -> memoryview:
-        data = self._sending.source.read(offset, length)
-        self._hasher.update(data)
-        return memoryview(data)
+    async def _read(self, offset: int, length: int) -> Chunk:
+        """The digest has mostly been here before, and then the bytes are in memory still."""
+        source = self._sending.source
+        cached = source.read_cached(offset, length)
+        return cached if cached is not None else await anyio.to_thread.run_sync(source.read, offset, length)
 
 
 class Turn:

@@ -14,6 +14,10 @@ PUT_BACK = "Put it back and run the same command again."
 """What to do about a source that is gone when a part of it was sent already."""
 
 
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+"""Linux's preadv2 flag for what is in the page cache; 0 elsewhere."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What tells one state of a source from another: size in bytes, mtime and ctime in ns, inode and device."""
@@ -60,6 +64,7 @@ class Source:
     def __init__(self, path: str) -> None:
         """Open the file at `path`. Raises SourceMissing, SourceUnreadable, UsageError (a folder, a pipe)."""
         self.path = path
+        self._cached_reads = bool(_NOWAIT)
         try:
             # A pipe without a writer would block an ordinary open for ever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -82,6 +87,26 @@ class Source:
                 raise SourceChanged(f"{shown(self.path)}: became shorter while it was being sent", path=self.path)
             data += more
         return data
+
+    def read_cached(self, offset: int, length: int) -> memoryview | None:
+        """Up to `length` bytes from `offset` that are in memory already, without ever waiting for storage; else None.
+
+        The one call here that does not block. Where it succeeds it saves the hand-over to a thread and back, which is
+        a quarter of all the time that a part costs.
+        """
+        if not self._cached_reads:
+            return None
+        buffer = memoryview(bytearray(length))
+        try:
+            count = os.preadv(self._fd, [buffer], offset, _NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise _translated(error, self.path) from error
+            self._cached_reads = False
+            return None
+        return buffer[:count] if count else None
 
     def _pread(self, offset: int, length: int) -> bytes:
         try:

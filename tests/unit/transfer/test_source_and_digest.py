@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -174,3 +175,32 @@ async def test_a_digest_that_is_cancelled_before_it_begins_leaves_no_thread_behi
         await digest.run()
     assert waits == [], "nothing began, and nothing is waited for"
     await anyio.to_thread.run_sync(source.close)
+
+
+def test_what_is_in_memory_is_read_without_waiting_and_the_rest_is_left_to_a_thread(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"0123456789")
+    source = Source(str(path))
+    try:
+        cached = source.read_cached(2, 100)
+        assert cached is None or bytes(cached) == b"23456789"
+        assert source.read_cached(10, 5) is None
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_cannot_tell_what_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def preadv(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "data").write_bytes(b"0123456789")
+    source = Source(str(tmp_path / "data"))
+    monkeypatch.setattr(os, "preadv", preadv)
+    try:
+        assert source.read_cached(0, 5) is None
+        assert source.read(0, 5) == b"01234"
+    finally:
+        source.close()
