@@ -148,6 +148,16 @@ class Disk:
                 os.close(fd)
             temporary.replace(path)
 
+    def lines(self, path: Path) -> Iterator[bytes]:
+        """The lines of a file, each with its end, read as they are asked for; none where there is no file."""
+        with state_errors(path):
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                return
+            with file:
+                yield from file
+
     def read(self, path: Path) -> bytes | None:
         """The whole file; None if there is none."""
         with state_errors(path):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer.disk import Disk
-from uploader.transfer.journal import Replay, decode
-from uploader.transfer.lifecycle import JobState
+from uploader.transfer.journal import Replay, decode, scan
+from uploader.transfer.lifecycle import IllegalEvent, JobState
 from uploader.transfer.recovery import replay
 
 _ID_LENGTH = 10
@@ -86,11 +86,20 @@ class StateDir:
         return found[0]
 
     def read(self, job: str) -> tuple[Replay, JobState]:
-        """A job's journal, and the state that it leads to.
+        """A job's journal, and the state that it leads to; the journal's events only where it is not clean.
 
         Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
         replay is then not empty. Raises JobMissing, JournalNewer, JournalDamaged.
         """
+        log, state = Replay(), JobState()
+        try:
+            # A journal may have millions of lines: they are not held together without need.
+            scan(self.disk.lines(self.folder(job) / "journal"), log, state.apply)
+        except IllegalEvent:
+            pass
+        else:
+            if log.clean:
+                return log, state
         log = self.log(job)
         taken, state = replay(log.events)
         if len(taken) < len(log.events):

@@ -7,8 +7,9 @@ holds the format's number. Nothing here knows what events mean; `lifecycle` does
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,9 +75,21 @@ class Replay:
 def decode(data: bytes) -> Replay:
     """Read a journal as far as it can be trusted. Raises JournalNewer; damage is reported in the result, not raised."""
     replay = Replay()
-    lines = data.split(b"\n")
-    replay.torn = lines.pop() != b""
-    for number, line in enumerate(lines, start=1):
+    scan(io.BytesIO(data), replay, replay.events.append)
+    return replay
+
+
+def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None]) -> None:
+    """Read a journal line by line, hand each event to `take`, and note in `replay` what else is to be known.
+
+    Raises as `decode` does, and what `take` raises.
+    """
+    number = 0
+    for number, whole in enumerate(lines, start=1):
+        if not whole.endswith(b"\n"):
+            replay.torn = True
+            break
+        line = whole[:-1]
         body, checksum = line[: -_SUM - 1], _checksum(line)
         if checksum is None or xxhash.xxh3_64_intdigest(body, replay.seed) != checksum:
             replay.damaged.append(number)
@@ -88,12 +101,13 @@ def decode(data: bytes) -> Replay:
             _check_header(body)
             continue
         try:
-            replay.events.append(_decoder.decode(body))
+            event = _decoder.decode(body)
         except msgspec.MsgspecError:
             replay.damaged.append(number)
-    if not lines:
+        else:
+            take(event)
+    if number == 0 or (number == 1 and replay.torn):
         replay.damaged.append(1)
-    return replay
 
 
 def _checksum(line: bytes) -> int | None:

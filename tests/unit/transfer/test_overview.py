@@ -50,7 +50,7 @@ def test_an_overview_is_what_reading_says(states: Counted) -> None:
 def test_a_journal_that_went_on_is_read(states: Counted) -> None:
     keep_overview(states, "k3", states.read("k3")[1])
     journal = states.folder("k3") / "journal"
-    more = encode([*states.read("k3")[0].events, ev.PartSent(0, 4, 1)])[0]
+    more = encode([*states.log("k3").events, ev.PartSent(0, 4, 1)])[0]
     journal.write_bytes(more)
     assert overview(states, "k3").bytes_done > 0
     assert overview(states, "k3") == overview(states, "k3")
