@@ -29,7 +29,7 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in {"meta", "col", "br"}:
+        if tag not in {"meta", "col", "br", "img"}:
             self.open.append(tag)
         if tag == "a":
             self.links.append(dict(attrs)["href"] or "")
@@ -92,6 +92,46 @@ async def test_names_cannot_break_out(tmp_path: Path) -> None:
                 continue
             for name in names:
                 assert name in seen.text
+
+
+async def test_what_is_told_of_an_item(tmp_path: Path) -> None:
+    """Every field shows as text, and only web addresses are links."""
+    evil = "<script>alert(1)</script>"
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        project = (await api.call("POST", "/account/projects", {"title": "River " + evil}))[1]["location"]
+        fields = {
+            "title": "Dams", "description": f"<p>Positions &amp; <b>heights</b></p><p>{evil} more</p>",
+            "authors": [{"name": "Ann <i>Bee</i>", "orcid_id": "0000-0002-1825-0097"}], "categories": [24418],
+            "keywords": ["dam", evil], "references": ["https://example.org/?a=1&b=%22><script>"], "license": 2,
+            "related_materials": [
+                {"identifier": "10.1/x", "identifier_type": "DOI", "relation": "Cites", "title": evil},
+                {"identifier": "javascript:alert(1)", "identifier_type": "URL"},
+            ],
+            "funding_list": [{"title": "Grant " + evil}], "custom_fields": {"Site": ["North", evil], evil: "x"},
+            "timeline": {"firstOnline": "2026-01-02"}, "group_id": 2101,
+        }  # fmt: skip
+        made = (await api.call("POST", f"{project}/articles", fields))[1]["location"]
+        item = f"/account/articles/{made.rpartition('/')[2]}"
+        file = await api.available(await api.send(item, b"0123", "a.png"))
+        number = int(item.rpartition("/")[2])
+        await api.call("POST", "/account/collections", {"title": "Gathered " + evil, "articles": [number]})
+        link = (await api.call("POST", f"{item}/private_links"))[1]["html_location"]
+        url = (await api.get(item))["url_private_html"]
+        await api.call("POST", f"{item}/publish")
+        await api.call("PUT", f"{item}/versions/1/update_thumb", {"file_id": file["id"]})
+        embargo = {"is_embargoed": True, "embargo_date": "0", "embargo_type": "file", "embargo_reason": "why " + evil}
+        await api.call("PUT", f"{item}/embargo", embargo)
+        seen = Seen(await page(api, url))
+        for told in (
+            "Positions & heights", "Ann <i>Bee</i>", "Animal physiological ecology", evil, "CC0", "Cites", "10.1/x",
+            "Grant " + evil, f"Site: North, {evil}", "firstOnline: 2026-01-02", "2101", "River " + evil, "public",
+            "Gathered " + evil, "the files, for good; why " + evil, "10.5072/FK2.figshare.", "javascript:alert(1)",
+        ):  # fmt: skip
+            assert told in seen.text, told
+        assert "script" not in seen.tags
+        assert seen.tags.count("img") == 1
+        assert {"https://orcid.org/0000-0002-1825-0097", "https://doi.org/10.1/x", link} < set(seen.links)
+        assert not any(one.startswith("javascript") for one in seen.links)
 
 
 async def test_a_bar_of_ten_thousand_parts_is_small(tmp_path: Path) -> None:

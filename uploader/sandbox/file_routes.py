@@ -13,7 +13,7 @@ from uploader.sandbox import file_view, files_db
 from uploader.sandbox.answers import ACCEPTED_HTML, ApiError, invalid, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.file_body import Initiate, read_initiate
+from uploader.sandbox.file_body import read_initiate
 from uploader.sandbox.files_db import File, NewFile
 from uploader.sandbox.items import store
 from uploader.sandbox.items.routes import ITEM, item_id_of
@@ -66,7 +66,7 @@ async def initiate(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id = item_id_of(request)
     wanted = read_initiate(await body_of(request), empty_accepted=context.settings.empty_files == "accept")
-    spans = await _cut(context, wanted)
+    spans, blob = await _prepare(context, wanted.size)
     now = context.now()
     new = NewFile(
         item_id=item_id,
@@ -76,7 +76,7 @@ async def initiate(request: web.Request) -> web.Response:
         folder_path=wanted.folder_path,
         link=wanted.link,
         token=str(uuid.uuid4()),
-        blob=await _place(context, wanted.size) if spans else None,
+        blob=blob,
         created=now,
         hidden_until=now + context.settings.hidden_for,
         hidden_gets=context.settings.hidden_gets,
@@ -129,15 +129,24 @@ async def delete_file(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def _cut(context: Context, wanted: Initiate) -> list[Span]:
-    """The parts of a file that is not too large. ApiError when it is."""
+async def _prepare(context: Context, size: int) -> tuple[list[Span], str | None]:
+    """The parts of a new file, and the place of its bytes, None where it has none. ApiError when it is too large."""
     settings = context.settings
-    if settings.max_file_size and wanted.size > settings.max_file_size:
+    if settings.max_file_size and size > settings.max_file_size:
         raise ApiError(settings.quota_status, "FileTooLarge", "The file is larger than the maximum file size")
+
+    def cut_and_place() -> tuple[list[Span], str | None]:
+        spans = cut(size, settings.part_plan, most=MOST_PARTS)
+        return spans, context.blobs.create(size) if spans else None
+
     try:
-        return await context.on_disk(cut, wanted.size, settings.part_plan, most=MOST_PARTS)
+        return await context.on_disk(cut_and_place)
     except TooManyParts as error:
         raise invalid(f"The file would have {error}", "size") from error
+    except OSError as error:
+        if error.errno in {errno.EFBIG, errno.EINVAL}:
+            raise invalid("The sandbox's file system takes no file of this size", "size") from error
+        raise
 
 
 def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Context) -> int:
@@ -158,15 +167,6 @@ def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Conte
         )
     store.touch(db, new.item_id, new.created)
     return files_db.create(db, new)
-
-
-async def _place(context: Context, size: int) -> str:
-    try:
-        return await context.on_disk(context.blobs.create, size)
-    except OSError as error:
-        if error.errno in {errno.EFBIG, errno.EINVAL}:
-            raise invalid("The sandbox's file system takes no file of this size", "size") from error
-        raise
 
 
 def _look(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from aiohttp import web
 
 from uploader.sandbox import files_db, links_db, pages, walk
+from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import not_found
+from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
-from uploader.sandbox.items import store, view
+from uploader.sandbox.item_facts import Fact, Text, facts_of
+from uploader.sandbox.items import store, versions, view
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.people import accounts
+from uploader.sandbox.links_db import PrivateLink
+from uploader.sandbox.people import accounts, authors
+from uploader.sandbox.projects import store as projects
 from uploader.sandbox.routes import Route
 
 ROWS = 250
@@ -20,7 +26,9 @@ ROWS = 250
 _BUCKETS = 100
 
 _SAFE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -45,7 +53,7 @@ async def index(request: web.Request) -> web.Response:
 async def item(request: web.Request) -> web.Response:
     context = context_of(request)
     number = int(request.match_info["item_id"])
-    html = await context.db.run(_item, context, number, _number(request))
+    html = await context.db.run(_item, context, number, _number(request), context.addresses(request))
     return _html(html)
 
 
@@ -55,7 +63,8 @@ async def private(request: web.Request) -> web.Response:
     link = await context.db.run(links_db.by_token, request.match_info["token"], context.now())
     if link is None or link.kind != "articles":
         raise not_found("Private link")
-    return _html(await context.db.run(_item, context, link.owner_id, _number(request)))
+    at = context.addresses(request)
+    return _html(await context.db.run(_item, context, link.owner_id, _number(request), at))
 
 
 def _number(request: web.Request) -> int:
@@ -80,28 +89,63 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
 
 def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
     count, size = files_db.tally(db, one.id, now)
-    title = one.metadata["title"]
-    return pages.ItemRow(one.id, title, one.status, count, size, _moment(one.modified))
+    title, status = one.metadata["title"], "public" if one.is_public(now) else one.status
+    return pages.ItemRow(one.id, title, status, count, size, _moment(one.modified))
 
 
 def _moment(time: float) -> str:
     return view.moment(time).replace("T", " ").replace("Z", " UTC")
 
 
-def _item(db: sqlite3.Connection, context: Context, number: int, page: int) -> str:
+def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
     found = store.find(db, number)
     if found is None:
         raise not_found("Article")
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
     shown = files[:ROWS]
+    whole = _whole(db, found, at, now)
     return pages.item(
         _row(db, found, now),
-        found.metadata["doi"],
+        facts_of(whole, _more(db, found, at, now)),
+        whole["thumb"],
         [_file(db, context, file, now) for file in shown],
         pages.Turn(page, len(files) > ROWS),
         refresh=any(file.link is None and not walk.settled(file.progress, now, delays) for file in shown),
     )
+
+
+def _whole(db: sqlite3.Connection, item: Item, at: Addresses, now: float) -> dict[str, Any]:
+    """The item's object, without its files."""
+    version = versions.latest(db, item.id, now) if item.version else None
+    contents = view.Contents(
+        authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
+        files=[],
+        folders={},
+        size=0,
+        has_link=item.linked > 0,
+        thumb=None if version is None else version.thumb,
+    )
+    return view.full(item, at, now, contents)
+
+
+def _more(db: sqlite3.Connection, item: Item, at: Addresses, now: float) -> list[Fact]:
+    """What belongs to an item and is not in its object."""
+    project = None if item.project_id is None else projects.find(db, item.project_id)
+    gathered = [collections.find(db, one) for one in collections.having(db, item.id)]
+    published = versions.all_of(db, item.id, now)
+    waiting = item.version - len(published)
+    return [
+        Fact("Project", [] if project is None else [Text(project.metadata["title"])]),
+        Fact("Collections", [Text(one.metadata["title"]) for one in gathered if one is not None]),
+        Fact("Versions", [Text(str(one.number), at.public_item(item.id, one.number)) for one in published]),
+        Fact("Waiting to be public", [Text(str(waiting))] if waiting else []),
+        Fact("Private link", [_link(one, at) for one in links_db.of(db, "articles", item.id)]),
+    ]
+
+
+def _link(link: PrivateLink, at: Addresses) -> Text:
+    return Text(f"until {_moment(link.expires)}", at.private(link.token))
 
 
 def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> pages.FileRow:

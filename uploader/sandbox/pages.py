@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlencode
 
+from uploader.sandbox.item_facts import Fact, Text
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #66727f; --line: #dfe4e9; --paper: #fff; --wash: #f5f7f9;
   --done: #2e8b57; --some: #9fd3b5; --lock: #e0a526; --wait: #dfe4e9; --bad: #c0392b; --link: #1f5fa8; }
@@ -21,8 +23,14 @@ a { color: var(--link); text-decoration: none; } a:hover { text-decoration: unde
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0 .25rem; overflow-wrap: anywhere; white-space: pre-wrap; }
 .tag { display: inline-block; padding: 0 .5em; border-radius: 1em; font-size: .8125rem; background: var(--wash);
   border: 1px solid var(--line); white-space: nowrap; }
-.tag.available { color: var(--done); border-color: currentColor; }
+.tag.available, .tag.public { color: var(--done); border-color: currentColor; }
 .tag.ic_failure, .tag.aborted { color: var(--bad); border-color: currentColor; }
+.thumb { float: right; max-width: 9rem; max-height: 9rem; margin: 0 0 1rem 1rem; border-radius: .5rem;
+  border: 1px solid var(--line); }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .25rem 1.25rem; margin: 1rem 0 0;
+  font-size: .9375rem; }
+dt { color: var(--soft); font-size: .8125rem; line-height: 1.725; }
+dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 table { border-collapse: collapse; width: 100%; margin-top: 1.25rem; table-layout: fixed; }
 th { text-align: left; font-size: .8125rem; font-weight: 600; color: var(--soft); }
 th, td { padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -35,7 +43,8 @@ code { font: .8125rem ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap
 .bar .some { background: var(--some); } .bar .locked { background: var(--lock); }
 .key i { display: inline-block; width: .75em; height: .75em; border-radius: .2em; margin: 0 .3em 0 .9em; }
 .none { padding: 2rem; text-align: center; color: var(--soft); background: var(--wash); border-radius: .5rem; }
-@media (max-width: 40rem) { .wide { display: none; } }
+@media (max-width: 40rem) { .wide { display: none; } .thumb { float: none; margin: .5rem 0 0; }
+  dl { grid-template-columns: minmax(0, 1fr); row-gap: 0; } dt { margin-top: .375rem; } }
 """
 
 
@@ -136,13 +145,16 @@ def index(items: Sequence[ItemRow], turn: Turn, total: str) -> str:
     return _page("Items", body, refresh=False)
 
 
-def item(row: ItemRow, doi: str, files: Sequence[FileRow], turn: Turn, *, refresh: bool) -> str:
-    """One item with its files. `refresh`: something is unfinished, look again soon."""
+def item(
+    row: ItemRow, facts: Sequence[Fact], picture: str, files: Sequence[FileRow], turn: Turn, *, refresh: bool
+) -> str:
+    """One item with its files. `picture` is the thumbnail's address, or "". `refresh`: look again soon."""
     summary = f"{row.files} file{'' if row.files == 1 else 's'}, {readable(row.size)}"
+    thumb = f'<img class="thumb" alt="" src="{escape(picture)}">' if picture else ""
     head = (
         f'<nav><a href="../../">Items</a> / {row.number}</nav><h1>{escape(row.title)}</h1>'
-        f'<p class="soft">{_tag(row.status)} {summary}{f", {escape(doi)}" if doi else ""}'
-        f" · changed {escape(row.modified)}</p>"
+        f'<p class="soft">{_tag(row.status)} {summary} · changed {escape(row.modified)}</p>'
+        f"{thumb}<dl>{''.join(map(_fact, facts))}</dl>"
     )
     if not files:
         return _page(row.title, head + '<p class="none">This item has no files.</p>', refresh=refresh)
@@ -180,6 +192,18 @@ def _file(file: FileRow) -> str:
     )
 
 
+def _fact(fact: Fact) -> str:
+    return f"<dt>{escape(fact.label)}</dt><dd>{''.join(f'<div>{_text(text)}</div>' for text in fact.texts)}</dd>"
+
+
+def _text(text: Text) -> str:
+    words = escape(text.words)
+    # Other schemes could run something.
+    if text.href is None or not text.href.startswith(("http://", "https://")):
+        return words
+    return f'<a rel="noreferrer" href="{escape(text.href)}">{words}</a>'
+
+
 def _tag(status: str) -> str:
     return f'<span class="tag {escape(status)}">{escape(status)}</span>'
 
@@ -199,5 +223,5 @@ def _page(title: str, body: str, *, refresh: bool) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"{again}<title>{escape(title)} · figup sandbox</title><style>{STYLE}</style></head>"
-        f"<body>{body}<footer>figup sandbox: a Figshare on this machine. Nothing here is public.</footer></body></html>"
+        f"<body>{body}<footer>figup sandbox: a Figshare on this machine. Nothing here leaves it.</footer></body></html>"
     )

@@ -103,6 +103,12 @@ def items(db: sqlite3.Connection, collection_id: int, limit: int = -1, offset: i
     return [row[0] for row in rows]
 
 
+def having(db: sqlite3.Connection, item_id: int) -> list[int]:
+    """The ids of the collections that an item is in."""
+    rows = db.execute("SELECT collection_id FROM collection_items WHERE item_id = ? ORDER BY 1", (item_id,))
+    return [row[0] for row in rows]
+
+
 def count(db: sqlite3.Connection, collection_id: int) -> int:
     """How many items are in a collection."""
     row = db.execute("SELECT COUNT(*) FROM collection_items WHERE collection_id = ?", (collection_id,)).fetchone()

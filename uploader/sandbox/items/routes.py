@@ -9,7 +9,7 @@ from aiohttp import web
 
 from uploader.sandbox import file_view, files_db
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.answers import forbidden, json_answer, located, no_content, not_found
+from uploader.sandbox.answers import encoded, forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import body, relations, store, versions, view
@@ -61,8 +61,13 @@ async def create_item(request: web.Request) -> web.Response:
 
 async def get_item(request: web.Request) -> web.Response:
     context = context_of(request)
-    item_id, account_id = item_id_of(request), account_of(request)
-    return json_answer(await context.db.run(whole, item_id, account_id, context, context.addresses(request)))
+    item_id, account_id, at = item_id_of(request), account_of(request), context.addresses(request)
+
+    def answer(db: sqlite3.Connection) -> bytes:
+        # An item may have very many files: they are put into words where nothing else waits for it.
+        return encoded(whole(db, item_id, account_id, context, at))
+
+    return web.Response(body=await context.db.run(answer), content_type="application/json")
 
 
 async def update_item(request: web.Request) -> web.Response:
