@@ -93,6 +93,14 @@ def test_accounting(here: tuple[dict[str, str], Path]) -> None:
     assert "finished" in done.stdout
 
 
+def test_a_limit_by_the_time_of_day(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    (block,) = (b for b in blocks("sh") if "--limit-rate" in b)
+    done = shell(block, env, folder)
+    assert done.returncode == 0, done.stderr
+    check_exactly_once(sandbox, folder / "survey.tar")
+
+
 def test_resuming(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
     (block,) = (b for b in blocks("sh") if "figup resume" in b)
