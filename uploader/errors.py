@@ -16,7 +16,8 @@ class FigupError(Exception):
 
     `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add.
     `path` is the source concerned as the user gave it, None where no one file is concerned. `report` is the
-    `uploader.Report` of the job's run that this error ended, None where there was none.
+    `uploader.Report` of the job's run that this error ended, None where there was none. `causes` are the errors that
+    this one sums up.
     """
 
     code: ClassVar[str] = "error"
@@ -29,6 +30,7 @@ class FigupError(Exception):
         self.hint = hint if hint is not None else self.default_hint
         self.path = path
         self.report: object | None = None
+        self.causes: tuple[FigupError, ...] = ()
 
 
 class UserError(FigupError):
@@ -129,6 +131,14 @@ class SourceUnreadable(UserError):
     default_hint = "Make it readable, then run the same command again."
 
 
+class SourcesUnusable(UserError):
+    """Several of the sources cannot be sent as they are, for the reasons that `causes` give; nothing was sent."""
+
+    code = "sources-unusable"
+    exit_status = 4
+    default_hint = "Mend them, or leave them out with --exclude; nothing was sent."
+
+
 class ItemMissing(UserError):
     """The item does not exist, or this account may not see it."""
 
@@ -150,6 +160,14 @@ class SourceChanged(UserError):
     code = "source-changed"
     exit_status = 5
     default_hint = "Put the old file back and run the same command again, or add --restart-changed to send the new one."
+
+
+class ChecksumWrong(UserError):
+    """The source does not have the MD5 that the user says it has; it was not completed."""
+
+    code = "checksum-wrong"
+    exit_status = 5
+    default_hint = "Put the right file, or the right MD5, in its place; then run the same command again."
 
 
 class QuotaExceeded(UserError):

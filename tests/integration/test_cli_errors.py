@@ -51,7 +51,7 @@ def refused(result: Result, status: int, *words: str) -> str:
     ("words", "said"),
     [
         (["nonsense"], "no such command 'nonsense'"),
-        (["upload"], "missing argument 'PATH...'"),
+        (["upload"], "no file was named"),
         (["upload", "x", "--what"], "no such option '--what'"),
         (["upload", "x", "--item", "0"], "0 is not in the range"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title exclude each other"),
@@ -108,7 +108,7 @@ def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
 
 def test_a_folder(figup: Figup) -> None:
     (figup.cwd / "folder").mkdir()
-    refused(figup.run("upload", "folder"), 2, "/folder", "folder")
+    refused(figup.run("upload", "folder"), 2, "/folder", "empty-folder")
 
 
 def unreadable(path: Path) -> bool:

@@ -10,7 +10,16 @@ from uploader.transfer.lifecycle import TABLE, State
 
 README = Path(uploader.transfer.__file__).with_name("README.md")
 _BLOCK = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
-_ANYWHERE = {"Failed", "Cancelled", "Resumed", "SourceHashed", "SourceReplaced", "UploadLost"}
+_ANYWHERE = {
+    "Failed",
+    "Cancelled",
+    "Resumed",
+    "SourceHashed",
+    "SourceReplaced",
+    "UploadLost",
+    "SourceDropped",
+    "SourceChosen",
+}
 """Events that most states take alike: the text beside the diagram says what they do."""
 
 

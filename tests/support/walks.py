@@ -33,6 +33,10 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
         ev.Retried: ev.Retried(file),
         ev.Cancelled: ev.Cancelled(file),
+        ev.SourceDropped: ev.SourceDropped(file),
+        ev.SourceChosen: ev.SourceChosen(file, MD5),
+        ev.ReplacementPlanned: ev.ReplacementPlanned(file, (number,)),
+        ev.LinkConfirmed: ev.LinkConfirmed(file),
         ev.Resumed: ev.Resumed(AT),
     }
     return samples[kind]

@@ -20,6 +20,7 @@ class Summary:
     item_id: int | None = None
     item_url: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0

@@ -129,6 +129,8 @@ class Display:
     def _remark(self, notice: no.AnyNotice) -> None:
         if isinstance(notice, no.Warned):
             self._console.note(shown(notice.message))
+        elif isinstance(notice, no.JobRenewed):
+            self._console.note(_renewed(notice))
         elif isinstance(notice, no.FileRestarted):
             self._remark_now_and_then(
                 f"restarted: {notice.reason}",
@@ -149,6 +151,13 @@ class Display:
         self._retries = {known: until for known, until in self._retries.items() if until > now}
         self._retries[reason] = now + self._retry_every
         self._console.note(shown(remark))
+
+
+def _renewed(notice: no.JobRenewed) -> str:
+    """What the same command found to be different this time."""
+    added = f"{units.show_count(notice.added, 'file')} more than before" if notice.added else ""
+    dropped = f"{units.show_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
+    return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
 
 
 def display_for(console: Console, *, no_progress: bool) -> Display:

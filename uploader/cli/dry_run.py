@@ -1,66 +1,162 @@
-"""`figup upload --dry-run`: what the command would do, found out without a token, a connection or a byte written."""
+"""`figup upload --dry-run`: what the command would do, found out without a byte written anywhere.
+
+Figshare is asked, by reading alone, where there is a token; without one the answer says what it could not know.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import anyio.to_thread
+import msgspec
 
 from uploader.cli import units
-from uploader.cli.place import Place, states_of
+from uploader.cli.displays import Display
+from uploader.cli.options import Tuning
+from uploader.cli.place import Place, states_of, tuned
 from uploader.cli.running import Session
-from uploader.transfer.events import SourcePlanned
-from uploader.transfer.folders import Target, job_name
-from uploader.transfer.jobs import JobSummary, summarise
-from uploader.transfer.plan import checked_title, default_title, plan_events, resolve
+from uploader.cli.summary import skipped_lines
+from uploader.errors import NoToken
+from uploader.figshare.runtime import Runtime
+from uploader.figshare.session import Settings
+from uploader.transfer.plan import target_of
+from uploader.transfer.preview import FilePlan, Preview, Room, preview
+from uploader.transfer.selection.select import select
+from uploader.transfer.selection.values import Sources
 from uploader.transfer.source import shown
+from uploader.transfer.throttle import Throttle
+
+LINES = {"100mbit": 12.5e6, "1gbit": 125e6}
+"""Bytes a second of the lines for which the time is estimated, where no --limit-rate says how fast it may be."""
+_WORDS = {
+    "new": "new",
+    "same": "the same is there",
+    "different": "a different file of that name is there",
+    "unfinished": "an unfinished upload of that name is there",
+    "unknown": "a file of that name and size is there, without an MD5 yet",
+    "unseen": "what is there was not asked",
+    "begun": "begun by this job",
+    "done": "verified by this job",
+    "changed": "changed since this job began with it",
+}
 
 
 async def show_plan(
-    session: Session, at: Place, paths: list[str], item: int | None, title: str | None, *, new_job: bool
+    session: Session,
+    at: Place,
+    sources: Sources,
+    item: int | None,
+    title: str | None,
+    tuning: Tuning,
+    *,
+    new_job: bool,
 ) -> int:
-    """Say what `figup upload` with these arguments would do. Raises what that would raise before its first request."""
-    sources = await anyio.to_thread.run_sync(resolve, paths)
-    target = Target(at.endpoint, item, None if item is not None else checked_title(title or default_title(sources)))
-    job, existing = await anyio.to_thread.run_sync(_job, at, job_name(target, sources), new_job)
-    planned = [
-        e for e in await anyio.to_thread.run_sync(plan_events, target, sources, job) if isinstance(e, SourcePlanned)
-    ]
+    """Say what `figup upload` with these arguments would do.
+
+    The exit status is 0 where it would go on, 6 where there is no room, 1 where it would refuse some files. Raises what
+    it would raise before its first byte.
+    """
+    found = await _found(session, at, sources, item, title, tuning, new_job=new_job)
+    estimate = _estimate(found, tuning)
+    _tell_program(session, found, estimate)
+    session.console.result(_text(found, estimate))
+    if found.room is not None and not found.room.enough:
+        return 6
+    return 1 if any(file.action == "refuse" for file in found.files) else 0
+
+
+async def _found(
+    session: Session, at: Place, sources: Sources, item: int | None, title: str | None, tuning: Tuning, *, new_job: bool
+) -> Preview:
+    try:
+        client = at.client(tuning)
+    except NoToken:
+        selection = await anyio.to_thread.run_sync(select, sources)
+        target = target_of(at.endpoint, item, title, selection)
+        _, options = tuned(Settings(at.endpoint), tuning)
+        return await preview(None, states_of(at.common), target, selection, options, new_job=new_job)
+    display = Display(session.console, None)
+    async with client:
+        return await client.preview(sources, item=item, title=title, new_job=new_job, on_event=display.take)
+
+
+def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
+    """How long it would take at least: the bytes over a line, beside requests that are counted by the second."""
+    requests = found.requests / tuning.api_rate
+    limit = Throttle(tuning.limit_rate, Runtime()).rate
+    lines = LINES if limit is None else {"limit": limit}
+    return {
+        "api_requests": found.requests,
+        "seconds": {name: round(max(found.bytes_left / rate, requests)) for name, rate in lines.items()},
+    }
+
+
+def _tell_program(session: Session, found: Preview, estimate: dict[str, Any]) -> None:
     summary, console = session.summary, session.console
-    summary.job, summary.item_id = job, existing.item_id if existing else item
-    summary.item_url = existing.item_url if existing else None
-    summary.bytes_total = sum(source.size for source in planned)
-    state = existing.state if existing else "new"
-    done = existing.bytes_done if existing else 0
+    summary.job, summary.item_id, summary.item_url = found.job, found.item_id, found.item_url
+    summary.bytes_total = sum(file.size for file in found.files)
+    fields = msgspec.to_builtins(found)
+    files, skipped = fields.pop("files"), fields.pop("skipped")
     console.event(
-        "plan", job=job, state=state, endpoint=at.endpoint, item_id=summary.item_id, title=target.title, bytes_done=done
+        "plan",
+        **fields,
+        bytes_total=summary.bytes_total,
+        bytes_left=found.bytes_left,
+        parts=sum(file.parts for file in found.files),
+        counts=dict(Counter(file.status for file in found.files)),
+        actions=dict(Counter(file.action for file in found.files)),
+        estimate=estimate,
     )
-    for source in planned:
-        entry = {"path": source.path, "name": source.name, "file_id": None, "size": source.size, "md5": None}
-        summary.files.append({**entry, "status": "planned"})
-        console.event("file", **entry, status="planned")
-    console.result(_text(session, at, target, state, done))
-    return 0
+    for file in files:
+        console.event("file", md5=None, **file)
+    for skip in skipped:
+        console.event("skipped", **skip)
+    summary.files = [{**file, "md5": None} for file in files]
+    summary.skipped = skipped
 
 
-def _job(at: Place, name: str, new_job: bool) -> tuple[str, JobSummary | None]:
-    """The job that the command means, and what it is so far, None for a new one."""
-    states = states_of(at.common)
-    existing = None if new_job else states.latest(name)
-    if existing is None:
-        return states.next_generation(name), None
-    return existing, summarise(states, existing)
-
-
-def _text(session: Session, at: Place, target: Target, state: str, done: int) -> str:
-    summary = session.summary
-    total = units.show_bytes(summary.bytes_total)
-    if target.item is not None:
-        where = f"item {target.item}"
-    elif summary.item_id is not None:
-        where = f"item {summary.item_id}, called {shown(target.title or '')!r}"
+def _text(found: Preview, estimate: dict[str, Any]) -> str:
+    total = units.show_bytes(sum(file.size for file in found.files))
+    title = repr(shown(found.title or ""))
+    if found.item_id is None:
+        where = f"a new item called {title}"
     else:
-        where = f"a new item called {shown(target.title or '')!r}"
-    so_far = "new" if state == "new" else f"{state}, {units.show_bytes(done)} of {total} sent"
-    lines = [f"Job {summary.job} ({so_far})", f"To {where} at {at.endpoint}"]
-    lines += [f"  {shown(file['path'])}  {units.show_bytes(file['size'])}" for file in summary.files]
-    lines.append(f"{units.show_count(len(summary.files), 'file')}, {total}. Nothing was sent: this was a dry run.")
+        where = f"item {found.item_id}" + (f", called {title}" if found.title is not None else "")
+    so_far = found.state if found.state == "new" else f"{found.state}, {units.show_bytes(found.bytes_done)} sent"
+    lines = [f"Job {found.job} ({so_far})", f"To {where} at {found.endpoint}"]
+    lines += [_file_line(file) for file in found.files]
+    lines += skipped_lines([(skip.path, skip.reason) for skip in found.skipped])
+    actions = Counter(file.action for file in found.files)
+    counted = ", ".join(f"{count} to {action}" for action, count in actions.most_common())
+    parts = sum(file.parts for file in found.files)
+    lines.append(
+        f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
+    )
+    lines.append(_room_line(found.room))
+    times = ", ".join(
+        f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"
+        for name, seconds in estimate["seconds"].items()
+    )
+    lines.append(f"To send: {units.show_bytes(found.bytes_left)}, about {found.requests} requests: at least {times}")
+    lines.append("Nothing was sent: this was a dry run.")
     return "\n".join(lines)
+
+
+def _file_line(file: FilePlan) -> str:
+    note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
+    number = f" (file {file.file_id})" if file.file_id is not None else ""
+    return f"  {shown(file.path)}  {units.show_bytes(file.size)}{note}{number}"
+
+
+def _room_line(room: Room | None) -> str:
+    if room is None:
+        return "Room: not known without a token"
+    if room.free is None or room.quota is None:
+        return f"Room: {units.show_bytes(room.needed)} needed; the account does not say how much it has"
+    free, quota = units.show_bytes(room.free), units.show_bytes(room.quota)
+    text = f"Room: {units.show_bytes(room.needed)} needed, {free} of the quota's {quota} free"
+    if room.too_large:
+        most = units.show_bytes(room.maximum_file_size or 0)
+        text += f"; larger than this account's {most} a file: {', '.join(shown(path) for path in room.too_large)}"
+    return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"

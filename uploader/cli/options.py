@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli import units
+from uploader.transfer.options import OnConflict
 from uploader.transfer.throttle import Limit
 
 ENVIRONMENT = """\b
@@ -53,6 +54,7 @@ class Tuning:
     api_rate: float
     hash_first: bool
     restart_changed: bool
+    on_conflict: OnConflict
     max_errors: int | None
     retry_timeout: float
     stall_timeout: float
@@ -152,6 +154,10 @@ _TUNING = [
     click.option("--hash-first", is_flag=True,
                  help="Compute the MD5 before sending, and tell Figshare; reads the file twice."),
     _RESTART,
+    click.option("--on-conflict", type=click.Choice(["skip", "replace", "keep", "fail"]), default="skip",
+                 show_default=True,
+                 help="Where the item holds a file of that name: skip an identical one and refuse a different one; "
+                      "replace it, once the new one is verified; keep both; or fail."),
     click.option("--max-errors", metavar="N", type=click.IntRange(min=0),
                  help="Files that may fail; after one more the rest is not tried.  [default: any number]"),
     click.option("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
@@ -169,12 +175,12 @@ _TUNING = [
 
 def common_options(command: Callable[..., int]) -> Any:
     """Gives the command the options that all have, as one argument `common`."""
-    return _with_options(_collected(command), [*_PLACE, *_OUTPUT])
+    return with_options(_collected(command), [*_PLACE, *_OUTPUT])
 
 
 def output_options(command: Callable[..., int]) -> Any:
     """As `common_options`, for a command that knows by itself which Figshare it talks to."""
-    return _with_options(_collected(command), _OUTPUT)
+    return with_options(_collected(command), _OUTPUT)
 
 
 def _collected(command: Callable[..., int]) -> Callable[..., int]:
@@ -200,10 +206,10 @@ def tuning_options(command: Callable[..., int]) -> Any:
         names = [f.name for f in dataclasses.fields(Tuning)]
         return command(tuning=Tuning(**{name: values.pop(name) for name in names}), **values)
 
-    return _with_options(collected, _TUNING)
+    return with_options(collected, _TUNING)
 
 
-def _with_options(command: Any, options: list[Any]) -> Any:
+def with_options(command: Any, options: list[Any]) -> Any:
     for option in reversed(options):
         command = option(command)
     return command

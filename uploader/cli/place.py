@@ -68,6 +68,7 @@ def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:
         hash_first=tuning.hash_first,
         restart_changed=tuning.restart_changed,
         max_errors=tuning.max_errors,
+        on_conflict=tuning.on_conflict,
         verify_timeout=tuning.verify_timeout,
         grace=tuning.grace,
         settle_timeout=tuning.settle_timeout,

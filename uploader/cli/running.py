@@ -40,7 +40,7 @@ class Session:
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
         fields: dict[str, Any] = msgspec.to_builtins(report)
-        for name in ("job", "item_id", "item_url", "files", "bytes_sent", "bytes_total", "seconds"):
+        for name in ("job", "item_id", "item_url", "files", "skipped", "bytes_sent", "bytes_total", "seconds"):
             setattr(self.summary, name, fields[name])
 
 
@@ -93,6 +93,8 @@ async def _ended(session: Session, work: Work) -> int:
     except FigupError as error:
         if isinstance(error.report, Report):
             session.take(error.report)
+        for cause in error.causes:
+            session.console.failure(failure_of(cause))
         failure = failure_of(error)
     except Exception as error:
         log.debug("internal error", exc_info=error)

@@ -7,16 +7,27 @@ from collections.abc import Sequence
 
 from uploader.cli import units
 from uploader.transfer.report import FileReport, Report
+from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
 
 FEW = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
+_REASONS = {
+    "hidden": "hidden (--hidden sends them)",
+    "link": "symbolic links (--follow-symlinks sends what they lead to)",
+    "link-loop": "links that lead back to a folder that they are in",
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "empty-folder": "empty folders, which Figshare does not have",
+    "vanished": "planned, and no longer there",
+}
 LIST_THEM = "--failed-to FILE lists them all"
 
 
 def summary_text(report: Report, *, sent_before: bool = False) -> str:
     """What became of a job. `sent_before`: this run found it finished."""
     lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
+    lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
     lines += _failures(failed(report))
     if report.item_id is not None:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
@@ -59,4 +70,21 @@ def _already_there(file: FileReport) -> int:
 def _file_line(file: FileReport) -> str:
     size = units.show_bytes(file.size)
     exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
-    return f"{shown(file.name)}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
+    if file.status == "linked":
+        return f"{shown(file.path)}: linked"
+    there = shown(remote_path(file.folder, file.name))
+    return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
+
+
+def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in skipped:
+        by_reason.setdefault(reason, []).append(path)
+    lines = []
+    for reason, paths in by_reason.items():
+        lines.append(f"Skipped: {len(paths)} {_REASONS.get(reason, reason)}:")
+        lines += [f"  {shown(path)}" for path in paths[:FEW]]
+        if len(paths) > FEW:
+            lines.append(f"  and {len(paths) - FEW} more; --json names them all")
+    return lines

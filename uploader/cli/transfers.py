@@ -12,6 +12,7 @@ from uploader.errors import FigupError
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
 from uploader.transfer.report import Report
+from uploader.transfer.source import shown
 
 Act = Callable[[no.Listener], Awaitable[Report]]
 
@@ -19,12 +20,12 @@ Act = Callable[[no.Listener], Awaitable[Report]]
 class Narrator:
     """Follows a job: tells the display, and the summary what must be known should the job not come to its end."""
 
-    def __init__(self, session: Session, client: Client, grace: float, on_new_job: Callable[[], None]) -> None:
+    def __init__(self, session: Session, client: Client, grace: float, *, say_title: bool) -> None:
         self.begun = False
         self._session = session
         self._client = client
         self._grace = grace
-        self._on_new_job = on_new_job
+        self._say_title = say_title
         self._connections = 0
         self._display = display_for(session.console, no_progress=session.common.no_progress)
         session.signals.in_flight = lambda: self._connections
@@ -38,8 +39,9 @@ class Narrator:
             summary.job, summary.bytes_total = notice.job, notice.bytes_total
             # Before this, there is nothing that a signal could stop in good order.
             self._session.signals.in_good_order(self._client.stop, self._grace)
-            if not notice.resumed:
-                self._on_new_job()
+            if self._say_title and notice.title is not None and not notice.resumed:
+                text = f'the new item is called "{shown(notice.title)}"; --title gives it another title'
+                self._session.console.note(text)
         elif isinstance(notice, no.ItemKnown):
             summary.item_id, summary.item_url = notice.item_id, notice.item_url
         elif isinstance(notice, no.Progress):
@@ -59,10 +61,10 @@ async def send(
     act: Act,
     accounting: Accounting,
     *,
-    on_new_job: Callable[[], None] = lambda: None,
+    say_title: bool = False,
 ) -> int:
     """Run a job to its end, show how it goes, say what came of it, and account for it."""
-    narrator = Narrator(session, client, grace, on_new_job)
+    narrator = Narrator(session, client, grace, say_title=say_title)
     report: Report | None = None
     try:
         async with client:

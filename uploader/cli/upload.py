@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from uploader.cli.accounting import Accounting, accounting_options
+from uploader.cli.choosing import LINK, read_stdin, source_options
 from uploader.cli.dry_run import show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
 from uploader.cli.place import place, recorded_endpoint
 from uploader.cli.running import Session, run
 from uploader.cli.transfers import send
-from uploader.transfer.plan import checked_title, default_title, resolve
+from uploader.transfer.plan import checked_title
+from uploader.transfer.selection.values import Sources
 
 UPLOAD_HELP = """\b
 Examples:
   figup upload survey.tar                      a new item called "survey.tar"
-  figup upload *.csv --title "Survey 2024"     a new item with all these files
+  figup upload survey                          a folder: its files become survey/...
+  figup upload . --exclude '*.tmp'             what is in this folder, some of it not
+  figup upload '**/*.csv' --title "Survey"     a quoted pattern, in all folders
   figup upload more.csv --item 1234567         one more file for an item
+  find . -newer last | figup upload --from-file - --item 1234567
   figup upload -- -odd-name.csv                a name that begins with a dash
 
 \b
@@ -39,16 +46,17 @@ Examples:
 
 
 @click.command("upload", cls=FigupCommand, epilog=UPLOAD_HELP + ENVIRONMENT)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(readable=False))
+@source_options()
+@LINK
 @click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item.")
-@click.option("--title", metavar="T", help="Title of the new item.  [default: the first file's name]")
+@click.option("--title", metavar="T", help="Title of the new item.  [default: the name of what is named first]")
 @click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
 @accounting_options
 @tuning_options
 @common_options
 def upload(
-    paths: tuple[str, ...],
+    sources: Sources,
     item: int | None,
     title: str | None,
     new_job: bool,
@@ -57,7 +65,10 @@ def upload(
     tuning: Tuning,
     common: Common,
 ) -> int:
-    """Send files to Figshare: to a new item, or to the one given with --item.
+    """Send files and folders to Figshare: to a new item, or to the one given with --item.
+
+    A folder keeps its name and its files their folders below it, as with cp -r; "." or "folder/." stands for what is
+    in it. Files whose names begin with a dot, and symbolic links, are skipped, and named in the summary.
 
     The same command is the same job. Whatever interrupts it, run it again until its exit status is 0: it goes on
     where it was, and then every byte is on Figshare exactly once, verified by its MD5. Run once more, it sends
@@ -67,24 +78,20 @@ def upload(
         raise click.UsageError("--item and --title exclude each other: an item is either given or created")
     if title is not None:
         checked_title(title)
+    sources = replace(sources, stdin=read_stdin(sources))
     with place(common) as at:
         if dry_run:
-            return run(common, lambda session: show_plan(session, at, list(paths), item, title, new_job=new_job))
+            return run(common, lambda session: show_plan(session, at, sources, item, title, tuning, new_job=new_job))
         client = at.client(tuning)
 
         async def work(session: Session) -> int:
-            def say_title() -> None:
-                if item is None and title is None:
-                    chosen = default_title(resolve(paths))
-                    session.console.note(f'the new item is called "{chosen}"; --title gives it another title')
-
             return await send(
                 session,
                 client,
                 tuning.grace,
-                lambda tell: client.upload(paths, item=item, title=title, new_job=new_job, on_event=tell),
+                lambda tell: client.upload(sources, item=item, title=title, new_job=new_job, on_event=tell),
                 accounting,
-                on_new_job=say_title,
+                say_title=item is None and title is None,
             )
 
         return run(common, work)

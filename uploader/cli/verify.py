@@ -1,23 +1,29 @@
-"""`figup verify`: local files compared with what Figshare holds."""
+"""`figup verify`: local files, or their checksums, compared with what Figshare holds."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import click
 import msgspec
 
 from uploader.cli import units
+from uploader.cli.choosing import read_stdin, source_options
 from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.place import place
 from uploader.cli.running import Session, run
+from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
 from uploader.transfer.verify import Comparison, exit_status
 
 HELP = """\b
-Example:
+Examples:
   figup verify 1234567 survey.tar
+  figup verify 1234567 survey                   a whole folder, both ways
+  figup verify 1234567 --checksums survey.md5   the data is somewhere else
   figup verify 1234567 *.csv --json
 
 \b
@@ -31,20 +37,33 @@ _WORDS = {
     "same": "the same",
     "different": "DIFFERENT",
     "missing": "MISSING: the item has no file of this name",
+    "missing-here": "MISSING HERE: the item has it",
     "unfinished": "UNFINISHED: its upload was never completed",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
+_SEVERAL = 10
+"""From so many comparisons on, they are counted at the end."""
 
 
 @click.command("verify", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
 @click.argument("item", metavar="ITEM", type=click.IntRange(min=1))
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(readable=False))
+@source_options(optional=True)
+@click.option(
+    "--checksums",
+    metavar="FILE",
+    type=click.Path(readable=False, dir_okay=False),
+    help="Compare with the MD5s in this file, as md5sum writes them; nothing local is read.",
+)
 @common_options
-def verify(item: int, paths: tuple[str, ...], common: Common) -> int:
+def verify(item: int, sources: Sources, checksums: str | None, common: Common) -> int:
     """Compare local files with the files of the item: size and MD5. Nothing is sent.
 
-    Each file is read once, and compared with the item's file of the same name.
+    Each file is compared with the item's file of the same folder and name, and read only where their sizes are the
+    same. Of a folder, and with --checksums, what the item has beyond it is told too.
     """
+    if checksums is None and not sources.named:
+        raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --checksums")
+    sources = replace(sources, stdin=read_stdin(sources))
     with place(common) as at:
         client = at.client()
 
@@ -55,21 +74,40 @@ def verify(item: int, paths: tuple[str, ...], common: Common) -> int:
             def tell(result: Comparison) -> None:
                 fields: dict[str, Any] = msgspec.to_builtins(result)
                 session.summary.files.append(fields)
-                session.summary.bytes_total += result.size
+                session.summary.bytes_total += result.size or 0
                 session.console.event("compared", **fields)
                 session.console.result(line(result))
 
             async with client:
-                results = await client.verify(item, paths, on_result=tell, on_event=display.take)
+                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=display.take)
+            if len(results) >= _SEVERAL:
+                session.console.result(counted(results))
             return exit_status(results)
 
         return run(common, work)
 
 
+def counted(results: list[Comparison]) -> str:
+    """How many of each, the commonest first."""
+    counts = Counter(result.status for result in results)
+    return f"{len(results)} compared: " + ", ".join(f"{count} {status}" for status, count in counts.most_common())
+
+
 def line(result: Comparison) -> str:
     """One comparison, for a person."""
-    here = f"{units.show_bytes(result.size)}, MD5 {result.md5}"
-    text = f"{shown(result.path)}: {_WORDS[result.status]} ({here}"
+    path = shown(result.path if result.path is not None else remote_path(result.folder, result.name))
+    text = f"{path}: {_WORDS[result.status]}"
+    here = _content(result.size, result.md5)
+    there = _content(result.remote_size, result.remote_md5)
+    if result.status == "missing-here":
+        return f"{text} (file {result.file_id}, {there})"
     if result.status == "different":
-        text += f"; there {units.show_bytes(result.remote_size or 0)}, MD5 {result.remote_md5 or 'not known'}"
-    return text + ")"
+        return f"{text} ({here}; there {there})"
+    if result.elsewhere is not None:
+        text += f", but {shown(result.elsewhere)}"
+    return f"{text} ({here})" if here else text
+
+
+def _content(size: int | None, md5: str | None) -> str:
+    facts = [units.show_bytes(size)] if size is not None else []
+    return ", ".join([*facts, f"MD5 {md5}"] if md5 is not None else facts)

@@ -134,8 +134,14 @@ class Figshare:
             body["md5"] = md5
         if folder is not None:
             body["folder_path"] = folder
-        read = _created("files", self._endpoint)
-        reader = _of_item(item_id, read, takes="anything")
+        return await self._new_file(item_id, body)
+
+    async def link(self, item_id: int, link: str) -> int:
+        """The id of a new file that is only referenced. Raises AmbiguousAnswer, ItemMissing, Refused."""
+        return await self._new_file(item_id, {"link": link})
+
+    async def _new_file(self, item_id: int, body: dict[str, str | int]) -> int:
+        reader = _of_item(item_id, _created("files", self._endpoint), takes="anything")
         return await self._calls.api("POST", f"/account/articles/{item_id}/files", reader, body=body, creating=True)
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> wire.File:

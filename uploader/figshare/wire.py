@@ -40,7 +40,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /account/articles/{id}. `url` is the page for a person, "" where none is told."""
+    """GET /account/articles/{id}. `url` is the page for a person, "" where none is told.
+
+    `folders` has the folder, "a/b", of each file that is in one, by the file's id; observed: the whole may be missing.
+    """
 
     id: int
     title: str = ""
@@ -48,6 +51,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     is_public: bool = False
     url: str = ""
     created: datetime | None = None
+    folders: Mapping[int, str] = {}
 
 
 class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +137,7 @@ def parse_item(body: bytes) -> Item:
         is_public=loose.flag(row, "is_public"),
         url=next((page for key in pages if (page := loose.page(row, key))), ""),
         created=loose.moment(row, "created_date"),
+        folders=_folders(row.get("folder_structure")),
     )
 
 
@@ -226,3 +231,14 @@ def rows(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> list
     if not isinstance(value, list):
         raise ProtocolViolation(f"Figshare answered with something else than {what}")
     return [read(loose.mapping(row, what)) for row in value]
+
+
+def _folders(value: object) -> dict[int, str]:
+    """File id → folder, without slashes at its ends (they are written with and without)."""
+    found: dict[int, str] = {}
+    rows: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    for key in rows:
+        file_id, folder = loose.whole(key), loose.text(rows, key).strip("/")
+        if file_id is not None and folder:
+            found[file_id] = folder
+    return found

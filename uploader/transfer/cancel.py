@@ -43,14 +43,19 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
 
 async def _remove_unfinished(run: JobRun, file_id: int) -> bool:
     """Delete the file unless it is complete; True when it is gone."""
+    if not await is_unfinished(run, file_id):
+        return False
+    await run.api.delete_file(run.item_id, file_id)
+    return True
+
+
+async def is_unfinished(run: JobRun, file_id: int) -> bool:
+    """False when Figshare holds the whole file, or has to compute its MD5 yet; True also when it is gone."""
     try:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return True
-    if file.status != "created" or file.upload_url is None or await _is_complete(run, file.upload_url):
-        return False
-    await run.api.delete_file(run.item_id, file_id)
-    return True
+    return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)
 
 
 async def _is_complete(run: JobRun, upload_url: str) -> bool:

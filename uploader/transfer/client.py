@@ -23,18 +23,22 @@ from uploader.figshare.auth import Token, find_token
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings, check_endpoint
 from uploader.figshare.wire import Account
+from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.cancel import cancel_transfers
 from uploader.transfer.disk import Disk
 from uploader.transfer.finished import confirm_finished
-from uploader.transfer.folders import StateDir, Target, job_name
+from uploader.transfer.folders import StateDir, job_name
 from uploader.transfer.historian import recorded
 from uploader.transfer.job import OpenJob, Surroundings, make_report, make_run, run_job
 from uploader.transfer.jobs import unfinished_job
 from uploader.transfer.meter import Meter
 from uploader.transfer.options import Options
-from uploader.transfer.plan import checked_title, default_title, plan_events, resolve
+from uploader.transfer.plan import plan_events, renewal_events, target_of
+from uploader.transfer.preview import Preview, preview
 from uploader.transfer.report import Report
+from uploader.transfer.selection.select import check, find, read_checksums, select
+from uploader.transfer.selection.values import Selection, Sources
 from uploader.transfer.stop import Stop
 from uploader.transfer.throttle import Throttle
 from uploader.transfer.verify import Comparison, verify
@@ -51,6 +55,13 @@ class Cancellation(msgspec.Struct, frozen=True):
     item_url: str | None
     removed: tuple[int, ...]
     kept: tuple[int, ...]
+
+
+def as_sources(paths: Paths | Sources) -> Sources:
+    """What is to be sent, however it was named."""
+    if isinstance(paths, Sources):
+        return paths
+    return Sources(paths=(str(paths),) if isinstance(paths, str | Path) else tuple(str(path) for path in paths))
 
 
 def default_state_dir() -> Path:
@@ -139,33 +150,45 @@ class Client:
 
     async def upload(
         self,
-        paths: Paths,
+        paths: Paths | Sources,
         *,
         item: int | None = None,
         title: str | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Report:
-        """Send files to an item, and return when every byte is there and verified.
+        """Send files and folders to an item, and return when every byte is there and verified.
 
-        `item` is the id of an existing item; without it one called `title` is created (None: the first file's name).
-        The same call is the same job: it goes on where an earlier one was interrupted, and does nothing when all is
-        done. `new_job` starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
+        `item` is the id of an existing item; without it one called `title` is created (None: the name of what is named
+        first). The same call is the same job: it goes on where an earlier one was interrupted, takes in what was added
+        to its folders since, and does nothing when all is done. `new_job` starts afresh. `on_event` is called on the
+        loop with each `uploader.Notice`.
         Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
         """
-        if item is not None and title is not None:
-            raise UsageError("an item is either given or created: --item and --title exclude each other")
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        sources = await anyio.to_thread.run_sync(resolve, given)
-        chosen = None if item is not None else checked_title(title or default_title(sources))
-        target = Target(self.endpoint, item, chosen)
-        name = job_name(target, sources)
+        selection = await anyio.to_thread.run_sync(find, as_sources(paths))
+        target = target_of(self.endpoint, item, title, selection)
+        name = job_name(target, selection.identity)
         existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
         job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)
-        plan = functools.partial(plan_events, target, sources, job)
         if existing is None:
-            await anyio.to_thread.run_sync(plan)  # an unusable source must not leave a job behind
-        return await self._run(OpenJob(self._states, job, plan, new=existing is None), on_event)
+            check(selection)
+        plan = functools.partial(plan_events, target, selection, job)
+        return await self._run(OpenJob(self._states, job, plan, new=existing is None), on_event, selection)
+
+    async def preview(
+        self,
+        paths: Paths | Sources,
+        *,
+        item: int | None = None,
+        title: str | None = None,
+        new_job: bool = False,
+        on_event: no.Listener | None = None,
+    ) -> Preview:
+        """What `upload` with these arguments would do; nothing is written anywhere. Raises what it would raise."""
+        selection = await anyio.to_thread.run_sync(select, as_sources(paths))
+        target = target_of(self.endpoint, item, title, selection)
+        with self._telling(on_event):
+            return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
         """Go on with a job, named by its id or the beginning of it; None: the one that is unfinished.
@@ -191,15 +214,20 @@ class Client:
     async def verify(
         self,
         item: int,
-        paths: Paths,
+        paths: Paths | Sources = (),
         *,
+        checksums: str | Path | None = None,
         on_result: Callable[[Comparison], None] | None = None,
         on_event: no.Listener | None = None,
     ) -> list[Comparison]:
-        """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing."""
-        given = [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
+        """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing.
+
+        `checksums` is a file in the format of `md5sum`, for files that are elsewhere.
+        """
+        sources = as_sources(paths)
+        listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
         with self._telling(on_event):
-            return await verify(self._api, item, given, on_result or (lambda _: None))
+            return await verify(self._api, item, sources, listed, on_result or (lambda _: None))
 
     def stop(self) -> None:
         """Stop what is running in good order: parts under way may finish within the grace period, then it raises
@@ -221,9 +249,10 @@ class Client:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, job: OpenJob, on_event: no.Listener | None) -> Report:
+    async def _run(self, job: OpenJob, on_event: no.Listener | None, selection: Selection | None = None) -> Report:
         async with job:
             self._check_endpoint(job)
+            renewed = selection is not None and job.resumed and await self._renew(job, selection, on_event)
             if job.state.finished:
                 try:
                     with self._telling(on_event):
@@ -232,6 +261,8 @@ class Client:
                     if not self._options.restart_changed:
                         raise
                 else:
+                    if renewed:
+                        await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
                     meter = Meter(job.state.transfers)
                     return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
 
@@ -241,6 +272,19 @@ class Client:
 
             folder = self._states.folder(job.name)
             return await recorded(folder, self._states.disk, self._runtime, run, on_event or (lambda _: None))
+
+    async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> bool:
+        """Have the job send what the command means now; True when that is not what it meant before."""
+        check(selection, {transfer.path for transfer in job.state.transfers})
+        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection)
+        if not changes:
+            return False
+        await job.renew(changes)
+        added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
+        dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
+        if on_event is not None and (added or dropped):
+            on_event(no.JobRenewed(job.name, added, dropped))
+        return True
 
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan
@@ -288,7 +332,7 @@ def _loop_runs() -> bool:
 
 
 def upload(
-    paths: Paths,
+    paths: Paths | Sources,
     *,
     item: int | None = None,
     title: str | None = None,

@@ -13,7 +13,7 @@ from uploader.errors import SourceChanged, SourceMissing
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest, Recorded
-from uploader.transfer.finished import check_source, looks_as_recorded, source_replaced
+from uploader.transfer.finished import as_expected, check_source, looks_as_recorded, source_replaced
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import PUT_BACK, Snapshot, Source, look, shown
@@ -101,9 +101,12 @@ class Content:
         return self._digest
 
     async def md5(self) -> str:
-        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last."""
+        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last.
+
+        Raises ChecksumWrong when it is not the one that the user expects.
+        """
         if self.known_md5 is not None and self._source is None:
-            return self.known_md5
+            return as_expected(self._transfer, self.known_md5)
         digest = await self.digest(paced=False)
         digest.all_sent()
         with self._run.stop.ends():
@@ -120,7 +123,7 @@ class Content:
                 raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
             raise RuntimeError("the digest ended without a result")
-        return self.known_md5
+        return as_expected(self._transfer, self.known_md5)
 
     async def _compare_with_plan(self, now: Snapshot) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from anyio.abc import TaskGroup
 
-from uploader.errors import Conflict, Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
+from uploader.errors import Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
-from uploader.figshare.wire import File, Upload
+from uploader.figshare.wire import Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.cancel import is_unfinished
+from uploader.transfer.conflicts import identical_file
 from uploader.transfer.content import Content
 from uploader.transfer.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.lookup import find_upload
@@ -53,6 +55,7 @@ class FileDriver:
             Step.INITIATE: self._initiate,
             Step.LOOK_UP: self._look_up,
             Step.INSPECT: self._inspect,
+            Step.DISCARD: self._discard,
             Step.SEND: self._send,
             Step.COMPLETE: self._complete,
             Step.AWAIT_MD5: self._await_md5,
@@ -70,8 +73,9 @@ class FileDriver:
                 if self._run.stop.asked:
                     raise Stopped
                 await self._steps[step]()
-            with self._run.stop.ends():
-                await self._content.check_at_end()
+            if not self._transfer.dropped:
+                with self._run.stop.ends():
+                    await self._content.check_at_end()
         finally:
             self._meter.end()
 
@@ -84,17 +88,25 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
-        if await self._already_there():
+        same = await identical_file(self._run, transfer, self._content)
+        if same is not None:
+            await self._run.commit(ev.FoundIdentical(transfer.index, *same))
+            self._meter.verified()
+            self._run.notify(no.FileVerified(transfer.path, *same))
             return
         if self._run.options.hash_first:
             await self._content.md5()
             self._content.rest()
-        others = {f.id for f in self._run.remote.others[transfer.name]} | transfer.owned_ids()
+        others = {f.id for f in self._run.remote.others.get(transfer.remote_path, ())} | transfer.owned_ids()
         at = self._run.api.server_now().isoformat()
         await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
         try:
             file_id = await self._run.api.initiate(
-                self._run.item_id, name=transfer.name, size=transfer.size, md5=self._content.known_md5
+                self._run.item_id,
+                name=transfer.name,
+                size=transfer.size,
+                md5=self._content.known_md5,
+                folder=f"/{transfer.folder}" if transfer.folder else None,
             )
         except AmbiguousAnswer as outcome:
             reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
@@ -105,38 +117,6 @@ class FileDriver:
         else:
             await self._run.commit(ev.UploadInitiated(transfer.index, file_id))
             self._unseen = True
-
-    async def _already_there(self) -> bool:
-        """True when the item holds this very file already. Raises Conflict when it holds another of that name."""
-        transfer = self._transfer
-        mine = transfer.owned_ids() | self._run.remote.removed
-        for other in self._run.remote.others[transfer.name]:
-            if other.id in mine:
-                continue
-            if other.size == transfer.size and other.computed_md5 is not None:
-                md5 = await self._content.md5()
-                self._content.rest()
-                if md5 == other.computed_md5:
-                    await self._run.commit(ev.FoundIdentical(transfer.index, other.id, md5))
-                    self._meter.verified()
-                    self._run.notify(no.FileVerified(transfer.path, other.id, md5))
-                    return True
-            raise self._conflict(other)
-        return False
-
-    def _conflict(self, other: File) -> Conflict:
-        name, path = shown(self._transfer.name), self._transfer.path
-        if other.status == "created":
-            return Conflict(
-                f"{name}: the item holds an unfinished upload of that name (file {other.id}) that no job here began",
-                hint="Finish it where it was begun, or delete it on Figshare; then run the same command again.",
-                path=path,
-            )
-        return Conflict(
-            f"{name}: the item holds a different file of that name (file {other.id}, {other.size} bytes)",
-            hint="Rename the source, or delete the file on Figshare; figup replaces nothing by itself.",
-            path=path,
-        )
 
     async def _look_up(self) -> None:
         file_id = await find_upload(self._run, self._transfer)
@@ -181,6 +161,13 @@ class FileDriver:
             await self._content.check()
             if transfer.state in (State.INITIATED, State.COMPLETING):
                 self._take_parts(upload, file.upload_url)
+
+    async def _discard(self) -> None:
+        """The source is not wanted any more: what was begun of it is removed, unless Figshare has all of it."""
+        if await is_unfinished(self._run, self._file_id):
+            await self._run.commit(ev.UploadLost(self._transfer.index))
+        else:
+            await self._run.commit(ev.Completed(self._transfer.index))
 
     async def _take_as_completed(self) -> None:
         self._begun(found=self._transfer.size, parts=0, total=0)
@@ -344,11 +331,11 @@ class FileDriver:
 
     async def _remove_superseded(self) -> None:
         run = self._run
-        for file_id in tuple(self._transfer.superseded):
+        for file_id in (*self._transfer.superseded, *self._transfer.replaces):
             await run.api.delete_file(run.item_id, file_id)
             if await self._still_there(file_id):
                 raise UploadFailing(
-                    f"{shown(self._transfer.path)}: verified, but its earlier bad copy, file {file_id}, is not removed",
+                    f"{shown(self._transfer.path)}: verified, but file {file_id}, which it replaces, is not removed",
                     path=self._transfer.path,
                 )
             await run.commit(ev.RemnantRemoved(self._transfer.index, file_id))

@@ -39,6 +39,7 @@ from uploader.transfer.finished import source_replaced
 from uploader.transfer.habits import remember_connections, remembered_connections
 from uploader.transfer.item import ensure_item
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
+from uploader.transfer.linking import LinkDriver
 from uploader.transfer.lock import JobLock
 from uploader.transfer.pace import CEILING, ConnectionPace
 from uploader.transfer.queue import PartQueue
@@ -158,7 +159,7 @@ class Engine:
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
-        new = [t for t in self._run.state.transfers if t.file_id is None and t.state is not State.VERIFIED]
+        new = [t for t in self._run.state.transfers if t.file_id is None and not t.dropped]
         most = account.maximum_file_size
         for transfer in new:
             if most is not None and transfer.size > most:
@@ -202,11 +203,14 @@ class Engine:
 
     async def _drive(self, transfer: Transfer, on_sent: Callable[[Transfer], None], *, may_restart: bool) -> bool:
         """Lead a transfer as far as it goes; True when its source changed and it has to be led from its start."""
-        driver = None
+        driver: FileDriver | LinkDriver | None = None
         try:
             with single_error():
                 async with anyio.create_task_group() as tasks:
-                    driver = FileDriver(self._run, transfer, self._queue, tasks, on_sent)
+                    if transfer.link:
+                        driver = LinkDriver(self._run, transfer)
+                    else:
+                        driver = FileDriver(self._run, transfer, self._queue, tasks, on_sent)
                     await driver.drive()
                     self._led.add(transfer.index)
                     tasks.cancel_scope.cancel()

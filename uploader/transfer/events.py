@@ -31,7 +31,8 @@ class FileEvent(Event, frozen=True):
 class JobPlanned(JobEvent, frozen=True, tag="job"):
     """The job was laid out, to send so many `files`. One of `item` (an id) and `title` (of the item to create) is None.
 
-    `created` is by this machine's clock, since no server was asked yet; `version` is figup's.
+    `created` is by this machine's clock, since no server was asked yet; `version` is figup's. `root` is the folder that
+    the paths of sources are relative to, without a slash at its end; absolute ones stand for themselves.
     """
 
     job: str
@@ -41,20 +42,49 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
     created: str
     version: str
     files: int
+    root: str = ""
 
 
-class SourcePlanned(FileEvent, frozen=True, tag="source"):
-    """A transfer belongs to the job: the source's absolute path and its state when planned (sizes in bytes).
+class JobGrown(JobEvent, frozen=True, tag="grown"):
+    """The same command found more: the job has so many `files` now, and the journal has told of all of them."""
 
+    files: int
+
+
+class SourceSkipped(JobEvent, frozen=True, tag="skip"):
+    """Something that was found is not sent, for this reason; an empty one: it is not there to be skipped any more."""
+
+    path: str
+    reason: str
+
+
+class SourcePlanned(FileEvent, frozen=True, tag="source", omit_defaults=True):
+    """A transfer belongs to the job: the source and its state when planned (sizes in bytes).
+
+    `folder` is the remote one. Of a path relative to the root, `name` "" is its last piece, and `folder` None what
+    stands before it. `md5` is what the user says the source has. `link`: the path is an address, to be referenced.
     `ctime_ns` is None in journals of earlier versions.
     """
 
     path: str
-    name: str
-    size: int
-    mtime_ns: int
-    inode: int
+    name: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    inode: int = 0
     ctime_ns: int | None = None
+    folder: str | None = None
+    md5: str | None = None
+    link: bool = False
+
+
+class SourceDropped(FileEvent, frozen=True, tag="source-"):
+    """The same command does not name this source any more, or it is gone: nothing more is sent of it."""
+
+
+class SourceChosen(FileEvent, frozen=True, tag="source="):
+    """The same command names this source (again), and says that it has this MD5; None: it does not say."""
+
+    md5: str | None = None
 
 
 class ItemIntended(JobEvent, frozen=True, tag="item?"):
@@ -155,10 +185,20 @@ class Verified(FileEvent, frozen=True, tag="ok"):
 
 
 class FoundIdentical(FileEvent, frozen=True, tag="same"):
-    """The item already held this file, byte for byte (size and MD5); nothing was sent."""
+    """The item already held this file, byte for byte (size and MD5; a link has none: ""); nothing was sent."""
 
     id: int
     md5: str
+
+
+class ReplacementPlanned(FileEvent, frozen=True, tag="old"):
+    """The remote files `ids` of this name, whoever made them, are to be removed once the new one is verified."""
+
+    ids: tuple[int, ...]
+
+
+class LinkConfirmed(FileEvent, frozen=True, tag="linked"):
+    """The item shows the address as it was given; there is no content to compare."""
 
 
 class Mismatched(FileEvent, frozen=True, tag="bad"):
@@ -204,7 +244,11 @@ class Cancelled(FileEvent, frozen=True, tag="cancel"):
 
 AnyEvent: TypeAlias = (
     JobPlanned
+    | JobGrown
+    | SourceSkipped
     | SourcePlanned
+    | SourceDropped
+    | SourceChosen
     | ItemIntended
     | ItemNotCreated
     | ItemCreated
@@ -222,6 +266,8 @@ AnyEvent: TypeAlias = (
     | Completed
     | Verified
     | FoundIdentical
+    | ReplacementPlanned
+    | LinkConfirmed
     | Mismatched
     | UploadLost
     | SourceReplaced

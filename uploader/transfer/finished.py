@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import anyio.to_thread
 
-from uploader.errors import Conflict, SourceChanged, SourceMissing
+from uploader.errors import ChecksumWrong, Conflict, FigupError, SourceChanged, SourceMissing
 from uploader.figshare.api import Figshare
+from uploader.figshare.wire import File
 from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest
 from uploader.transfer.lifecycle import JobState, Transfer
-from uploader.transfer.source import Snapshot, Source, shown
+from uploader.transfer.source import Snapshot, Source, look, shown
 
 
 def looks_as_recorded(transfer: Transfer, now: Snapshot) -> bool:
@@ -27,14 +28,21 @@ def source_replaced(transfer: Transfer, now: Snapshot) -> ev.SourceReplaced:
 
 async def confirm_finished(api: Figshare, state: JobState) -> None:
     """Return when the sources are what was sent and the item still holds them. Raises SourceChanged, Conflict."""
-    for transfer in state.transfers:
-        await check_source(transfer)
+    wanted = [transfer for transfer in state.transfers if not transfer.dropped]
+    changed = []
+    for transfer in await anyio.to_thread.run_sync(_doubtful, wanted):
+        try:
+            await check_source(transfer)
+        except SourceChanged as error:
+            changed.append(error)
+    if changed:
+        raise _all_of(changed)
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     held = {file.id: file async for file in api.files(state.item_id)}
-    for transfer in state.transfers:
+    for transfer in wanted:
         file = held.get(transfer.file_id or 0)
-        if file is None or (file.computed_md5 or transfer.md5) != transfer.md5:
+        if file is None or not _holds(file, transfer):
             raise Conflict(
                 f"{shown(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it",
                 hint="Add --new-job to send it again.",
@@ -42,11 +50,55 @@ async def confirm_finished(api: Figshare, state: JobState) -> None:
             )
 
 
+def _all_of(changed: list[SourceChanged]) -> SourceChanged:
+    """One error that stands for all of them."""
+    if len(changed) == 1:
+        return changed[0]
+    whole = SourceChanged(
+        f"{len(changed)} files changed since they were sent and verified; the item holds the earlier versions",
+        hint=changed[0].hint,
+    )
+    whole.causes = tuple(changed)
+    return whole
+
+
+def _doubtful(transfers: list[Transfer]) -> list[Transfer]:
+    """Those whose sources do not look as recorded; in one call, since there may be a hundred thousand. Blocks."""
+
+    def looks_right(transfer: Transfer) -> bool:
+        try:
+            expected = transfer.expected in (None, transfer.md5)
+            return transfer.link or (expected and looks_as_recorded(transfer, look(transfer.path)))
+        except FigupError:
+            return False
+
+    return [transfer for transfer in transfers if not looks_right(transfer)]
+
+
+def _holds(file: File, transfer: Transfer) -> bool:
+    if transfer.link:
+        return file.is_link_only and file.download_url == transfer.path
+    return (file.computed_md5 or transfer.md5) == transfer.md5
+
+
+def as_expected(transfer: Transfer, md5: str) -> str:
+    """The MD5, if it is what the user says the source has, or nothing is said. Raises ChecksumWrong."""
+    if transfer.expected not in (None, md5):
+        raise ChecksumWrong(
+            f"{shown(transfer.path)}: has the MD5 {md5}, and {transfer.expected} is expected", path=transfer.path
+        )
+    return md5
+
+
 async def check_source(transfer: Transfer, seen: Snapshot | None = None) -> None:
-    """Return when the source of a verified transfer holds what was sent. Raises SourceChanged, SourceMissing.
+    """Return when the source of a verified transfer holds what was sent, and what is expected.
+
+    Raises SourceChanged, SourceMissing, ChecksumWrong.
 
     `seen` is its state in which this run read it to the end; None when it did not, and the journal has to do.
     """
+    if transfer.md5 is not None:
+        as_expected(transfer, transfer.md5)
     try:
         source = await anyio.to_thread.run_sync(Source, transfer.path)
     except SourceMissing as error:

@@ -31,9 +31,10 @@ class Target:
     title: str | None = None
 
 
-def job_name(target: Target, paths: list[str]) -> str:
-    """The name of the job that sends these absolute paths to this target: the same command is the same job."""
-    identity = json.dumps([target.endpoint, target.item, target.title, sorted(paths)], ensure_ascii=True)
+def job_name(target: Target, named: list[str]) -> str:
+    """The name of the job that sends what is named so (a selection's `identity`) to this target: the same command is
+    the same job, whatever its folders hold by now."""
+    identity = json.dumps([target.endpoint, target.item, target.title, sorted(set(named))], ensure_ascii=True)
     digest = hashlib.sha256(identity.encode("ascii")).digest()
     return base64.b32encode(digest).decode("ascii").lower()[:_ID_LENGTH]
 
@@ -45,6 +46,7 @@ class StateDir:
         self.path = path
         self.disk = disk
         self.jobs = path / "jobs"
+        self._owned: dict[str, tuple[tuple[int, int, int], frozenset[int], frozenset[int]]] = {}
 
     def folder(self, job: str) -> Path:
         """The folder of a job, whether there is one or not."""
@@ -126,14 +128,27 @@ class StateDir:
         """Ids of the items, and of the remote files, that other jobs on this machine call their own."""
         items: set[int] = set()
         files: set[int] = set()
-        for other, state in self.states():
-            if other == job or isinstance(state, FigupError):
-                continue
-            if state.item_id is not None and state.plan is not None and state.plan.item is None:
-                items.add(state.item_id)
-            for transfer in state.transfers:
-                files |= transfer.owned_ids()
+        for other in self.names():
+            if other != job:
+                its_items, its_files = self._owned_by(other)
+                items |= its_items
+                files |= its_files
         return items, files
+
+    def owners(self, job: str) -> dict[int, str]:
+        """Remote files that other jobs on this machine call their own, and which job that is."""
+        return {file: other for other in self.names() if other != job for file in self._owned_by(other)[1]}
+
+    def _owned_by(self, job: str) -> tuple[frozenset[int], frozenset[int]]:
+        """Ids of the items, and of the remote files, of a job; read again only when its journal has changed."""
+        try:
+            status = (self.folder(job) / "journal").stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if self._owned.get(job, (None,))[0] != stamp:
+                self._owned[job] = (stamp, *_owned_in(self.read(job)[1]))
+            return self._owned[job][1:]
+        except (OSError, FigupError):
+            return frozenset(), frozenset()
 
     def last_change(self, job: str) -> datetime:
         """When the job's journal was last written to. Raises JobMissing."""
@@ -146,9 +161,15 @@ class StateDir:
     def write_manifest(self, job: str, state: JobState) -> Path:
         """Write the finished job's sources with their MD5s, in the form that `md5sum -c` takes."""
         path = self.folder(job) / "manifest.md5"
-        lines = [_manifest_line(t.md5, t.path) for t in state.transfers if t.md5 is not None]
+        lines = [_manifest_line(t.md5, t.path) for t in state.transfers if t.md5 is not None and not t.dropped]
         self.disk.replace(path, b"".join(lines))
         return path
+
+
+def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
+    made = state.item_id is not None and state.plan is not None and state.plan.item is None
+    items = frozenset({state.item_id} if made and state.item_id is not None else ())
+    return items, frozenset(file for transfer in state.transfers for file in transfer.owned_ids())
 
 
 def _manifest_line(md5: str, path: str) -> bytes:

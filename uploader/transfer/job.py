@@ -36,7 +36,7 @@ from uploader.transfer.meter import FileMeter, Meter
 from uploader.transfer.options import Options
 from uploader.transfer.recovery import recover
 from uploader.transfer.remote import RemoteFiles
-from uploader.transfer.report import FileReport, Problem, Report, status_of
+from uploader.transfer.report import FileReport, Problem, Report, SkipReport, status_of
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stop
 from uploader.transfer.throttle import Throttle
@@ -87,6 +87,13 @@ class OpenJob:
         if self._journal is None:
             raise RuntimeError("the job is not open")
         return self._journal
+
+    async def renew(self, events: Sequence[ev.AnyEvent]) -> None:
+        """Take in what the command, run again, changes in what is to be sent."""
+        for event in events:
+            self.state.apply(event)
+            self.journal.record(event)
+        await self.journal.commit()
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
@@ -146,7 +153,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         notify=around.notify,
         stop=around.stop,
         runtime=around.runtime,
-        meter=Meter(job.state.transfers),
+        meter=Meter(t for t in job.state.transfers if not t.dropped),
         remote=RemoteFiles(around.api, job.state, around.runtime),
         throttle=around.throttle,
     )
@@ -164,7 +171,8 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         around.notify(
             no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
         )
-    around.notify(no.JobStarted(job.name, job.resumed, len(job.state.transfers), meter.bytes_total))
+    title = job.state.plan.title if job.state.plan is not None else None
+    around.notify(no.JobStarted(job.name, job.resumed, meter.files_total, meter.bytes_total, title))
     started, requests = around.runtime.monotonic(), around.api.requests
     engine = Engine(run, job.lock)
 
@@ -206,7 +214,9 @@ def make_report(
 ) -> Report:
     """What became of the job so far."""
     files = tuple(
-        _file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.transfers
+        _file_report(transfer, meter.file(transfer), problems.get(transfer.index))
+        for transfer in state.transfers
+        if not transfer.dropped or transfer.file_id is not None
     )
     return Report(
         job=job,
@@ -218,6 +228,7 @@ def make_report(
         seconds=round(seconds, 3),
         exit_code=exit_code,
         api_requests=api_requests,
+        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
     )
 
 
@@ -228,10 +239,11 @@ def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | N
         file_id=transfer.file_id,
         size=transfer.size,
         md5=transfer.md5,
-        status=status_of(transfer.state),
+        status=status_of(transfer.state, link=transfer.link),
         remote_md5=transfer.md5 if transfer.state is State.VERIFIED else None,
         parts_total=transfer.parts_total,
         parts_found=counted.parts_found,
         parts_sent=counted.parts_sent,
         error=Problem.of(problem) if problem is not None else None,
+        folder=transfer.folder,
     )

@@ -35,10 +35,11 @@ class Step(enum.Enum):
     INITIATE = "initiate the upload"
     LOOK_UP = "look whether the initiation happened"
     INSPECT = "ask the server what it has"
+    DISCARD = "remove what was begun of a source that is not wanted any more"
     SEND = "send the missing parts"
     COMPLETE = "complete the upload"
     AWAIT_MD5 = "wait for Figshare's MD5 and compare"
-    REMOVE_SUPERSEDED = "remove the bad copy, now that the good one is verified"
+    REMOVE_SUPERSEDED = "remove what the verified file takes the place of"
     NOTHING = "nothing"
 
 
@@ -58,6 +59,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.PLANNED, ev.UploadIntended): S.INITIATING,
     (S.PLANNED, ev.UploadInitiated): S.INITIATED,  # in a journal that lost the intent
     (S.PLANNED, ev.FoundIdentical): S.VERIFIED,
+    (S.PLANNED, ev.ReplacementPlanned): S.PLANNED,
     (S.PLANNED, ev.RemnantRemoved): S.PLANNED,
     (S.INITIATING, ev.UploadInitiated): S.INITIATED,
     (S.INITIATING, ev.NotInitiated): S.PLANNED,
@@ -65,6 +67,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.INITIATED, ev.PartsComplete): S.SENT,
     (S.INITIATED, ev.PartReset): S.INITIATED,
     (S.INITIATED, ev.Completed): S.COMPLETED,
+    (S.INITIATED, ev.LinkConfirmed): S.VERIFIED,
     (S.SENDING, ev.PartSent): S.SENDING,
     (S.SENDING, ev.PartsComplete): S.SENT,
     (S.SENT, ev.CompleteIntended): S.COMPLETING,
@@ -82,6 +85,8 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
     **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
     (S.FAILED, ev.Retried): REENTRY,
+    **{(state, ev.SourceDropped): state for state in State},
+    **{(state, ev.SourceChosen): state for state in State},
     **{(state, ev.Resumed): REENTRY for state in State},
 }
 """(state, what happened) → the state after it. A pair that is not here cannot happen."""
@@ -130,6 +135,14 @@ class Transfer:
     mtime_ns: int
     inode: int
     ctime_ns: int | None = None
+    folder: str = ""
+    """The remote folder, "a/b"; "" for none."""
+    expected: str | None = None
+    """The MD5 that the user says the source has."""
+    link: bool = False
+    """True when `path` is an address to be referenced, and there is no source."""
+    dropped: bool = False
+    """True when the source is not wanted any more: nothing more is sent, and it need not be there."""
     state: State = State.PLANNED
     file_id: int | None = None
     foreign: bool = False
@@ -147,7 +160,20 @@ class Transfer:
     """Remote files that hold nothing of worth, to be removed before the file starts again."""
     superseded: tuple[int, ...] = ()
     """Complete remote files that turned out bad, to be removed after a good one is verified."""
+    replaces: tuple[int, ...] = ()
+    """Remote files, whoever made them, that the user wants replaced: removed after this one is verified."""
     error: ev.Failed | None = None
+
+    @property
+    def remote_path(self) -> str:
+        """Folder and name as one: what tells this remote file from the others of the item."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to do: verified, or not wanted any more, and nothing to be removed."""
+        done = self.state is State.VERIFIED or (self.dropped and not self.remnants)
+        return done and next_step(self) is Step.NOTHING
 
     def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
         """Take in what happened. Raises IllegalEvent where the table has no such transition."""
@@ -196,7 +222,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.FoundIdentical():
             transfer.file_id = event.id
             transfer.foreign = True
-            transfer.md5 = event.md5
+            transfer.md5 = event.md5 or None
         case ev.PartsMissing():
             transfer.parts_total, transfer.parts_done = event.total, event.done
         case ev.PartsComplete():
@@ -208,6 +234,12 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.parts.reset(event.no)
         case ev.SourceHashed() | ev.Verified():
             transfer.md5 = event.md5
+        case ev.ReplacementPlanned():
+            transfer.replaces = event.ids
+        case ev.SourceDropped():
+            transfer.dropped = True
+        case ev.SourceChosen():
+            transfer.dropped, transfer.expected = False, event.md5
         case ev.Mismatched():
             transfer.superseded += _let_go(transfer)
         case ev.UploadLost():
@@ -224,6 +256,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.RemnantRemoved():
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
+            transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():
@@ -250,9 +283,19 @@ def next_step(transfer: Transfer) -> Step:
     """What has to be done next for this transfer."""
     if transfer.remnants and transfer.state in (State.PLANNED, State.CANCELLED):
         return Step.REMOVE_REMNANTS
-    if transfer.superseded and transfer.state is State.VERIFIED:
+    if (transfer.superseded or transfer.replaces) and transfer.state is State.VERIFIED:
         return Step.REMOVE_SUPERSEDED
+    if transfer.dropped:
+        return _last_step(transfer)
     return _STEPS[transfer.state]
+
+
+def _last_step(transfer: Transfer) -> Step:
+    """What has to be done for a transfer that is not wanted any more."""
+    if transfer.intended_at is not None:
+        return Step.LOOK_UP
+    complete = transfer.state in (State.COMPLETED, State.VERIFIED)
+    return Step.NOTHING if complete or transfer.file_id is None else Step.DISCARD
 
 
 class ItemState(enum.Enum):
@@ -274,6 +317,10 @@ class JobState:
     item_url: str | None = None
     item_intent: ev.ItemIntended | None = None
     transfers: list[Transfer] = field(default_factory=list)
+    files: int = 0
+    """How many transfers there must be at least, for the journal to be whole."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """What was found and is not sent: path → reason."""
 
     def apply(self, event: ev.AnyEvent) -> None:
         """Take in what happened. Raises IllegalEvent where it cannot have."""
@@ -281,11 +328,7 @@ class JobState:
             case ev.SourcePlanned():
                 if event.file != len(self.transfers):
                     raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
-                self.transfers.append(
-                    Transfer(
-                        event.file, event.path, event.name, event.size, event.mtime_ns, event.inode, event.ctime_ns
-                    )
-                )
+                self.transfers.append(self._planned(event))
             case ev.FileEvent():
                 if not 0 <= event.file < len(self.transfers):
                     raise IllegalEvent(f"no source {event.file}")
@@ -294,12 +337,41 @@ class JobState:
                 for transfer in self.transfers:
                     transfer.apply(event)
             case _:
-                self._apply_to_item(event)
+                self._apply_to_job(event)
 
-    def _apply_to_item(self, event: ev.JobEvent) -> None:
+    def _planned(self, event: ev.SourcePlanned) -> Transfer:
+        path, name, folder = event.path, event.name, event.folder or ""
+        if not event.link and not path.startswith("/"):
+            inner, _, last = path.rpartition("/")
+            path = f"{self.plan.root if self.plan else ''}/{path}"
+            name = name or last
+            folder = inner if event.folder is None else event.folder
+        if self.transfers and self.transfers[-1].folder == folder:
+            folder = self.transfers[-1].folder  # the same text once in memory, not once a file
+        return Transfer(
+            event.file,
+            path,
+            name,
+            event.size,
+            event.mtime_ns,
+            event.inode,
+            event.ctime_ns,
+            folder,
+            event.md5,
+            event.link,
+        )
+
+    def _apply_to_job(self, event: ev.JobEvent) -> None:
         match event:
             case ev.JobPlanned() if self.plan is None:
-                self.plan = event
+                self.plan, self.files = event, event.files
+            case ev.JobGrown() if event.files >= self.files:
+                self.files = event.files
+            case ev.SourceSkipped():
+                if event.reason:
+                    self.skipped[event.path] = event.reason
+                else:
+                    self.skipped.pop(event.path, None)
             case ev.ItemIntended() if self.item_state is ItemState.UNKNOWN:
                 self.item_state, self.item_intent = ItemState.INTENDED, event
             case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
@@ -315,12 +387,12 @@ class JobState:
     @property
     def complete(self) -> bool:
         """True when the journal says of every source what it was; False only for a damaged one."""
-        return self.plan is not None and bool(self.transfers) and len(self.transfers) == self.plan.files
+        return self.plan is not None and bool(self.transfers) and len(self.transfers) >= self.files
 
     @property
     def finished(self) -> bool:
-        """True when every transfer is verified and nothing is left to remove."""
-        return bool(self.transfers) and all(t.state is State.VERIFIED and not t.superseded for t in self.transfers)
+        """True when every transfer is verified or not wanted any more, and nothing is left to remove."""
+        return bool(self.transfers) and all(t.settled for t in self.transfers)
 
     @property
     def cancelled(self) -> bool:

@@ -67,8 +67,8 @@ async def find_item(run: JobRun) -> int | None:
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     """The remote file that an initiation led to, or None when it led to none.
 
-    It has the name and size, was not there before the intent, awaits parts, and no job here owns it. In an item that
-    the user named it has no parts either: there, somebody else may be sending a file of the same name.
+    It has the folder, name and size, was not there before the intent, awaits parts, and no job here owns it. In an item
+    that the user named it has no parts either: there, somebody else may be sending a file of the same name.
     """
     item_is_ours = run.state.plan is not None and run.state.plan.item is None
     _, owned = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
@@ -92,6 +92,8 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
             and file.id not in owned
             and file.id not in transfer.known
         ]
+        folders = await run.remote.folders() if candidates else {}
+        candidates = [file for file in candidates if folders.get(file.id, "") == transfer.folder]
         for file in sorted(candidates, key=lambda f: f.id):
             if item_is_ours or await untouched(file):
                 return file.id
@@ -99,4 +101,16 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
 
     if transfer.intended_at is None:
         return None
+    return await _until_found(run, look, _patience(run, transfer.intended_at))
+
+
+async def find_link(run: JobRun, transfer: Transfer) -> int | None:
+    """The remote file that a link's intent led to, or None when it led to none: the item refers to the address."""
+    if transfer.intended_at is None:
+        return None
+
+    async def look() -> int | None:
+        held = [file async for file in run.api.files(run.item_id)]
+        return min((f.id for f in held if f.is_link_only and f.download_url == transfer.path), default=None)
+
     return await _until_found(run, look, _patience(run, transfer.intended_at))

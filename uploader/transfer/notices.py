@@ -19,12 +19,21 @@ class Notice(msgspec.Struct, frozen=True, tag_field="event"):
 
 
 class JobStarted(Notice, frozen=True, tag="job"):
-    """The job is open. `resumed`: an earlier run of it is being continued."""
+    """The job is open. `resumed`: an earlier run of it is being continued. `title` is of the item to be created."""
 
     job: str
     resumed: bool
     files: int
     bytes_total: int
+    title: str | None = None
+
+
+class JobRenewed(Notice, frozen=True, tag="renewed"):
+    """The same command, run again, names so many files for the first time, and does not name so many any more."""
+
+    job: str
+    added: int
+    dropped: int
 
 
 class ItemKnown(Notice, frozen=True, tag="item"):
@@ -89,6 +98,13 @@ class FileVerified(Notice, frozen=True, tag="verified"):
     md5: str
 
 
+class LinkConfirmed(Notice, frozen=True, tag="linked"):
+    """The item shows the address as it was given."""
+
+    path: str
+    file_id: int
+
+
 class FileRestarted(Notice, frozen=True, tag="restarted"):
     """The file is sent again from its beginning, for this reason."""
 
@@ -131,11 +147,13 @@ def cause(reason: str) -> str:
 
 AnyNotice: TypeAlias = (
     JobStarted
+    | JobRenewed
     | ItemKnown
     | FileStarted
     | Progress
     | FileSent
     | FileVerified
+    | LinkConfirmed
     | FileRestarted
     | Retrying
     | Warned

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from uploader.transfer.throttle import Limit
+
+OnConflict: TypeAlias = Literal["skip", "replace", "keep", "fail"]
+"""What is done where the item holds a file of the same folder and name. One that is identical is taken for the file,
+unless `fail` is chosen. `skip`: a different one is an error; `replace`: it is removed once the new one is verified;
+`keep`: both stay; `fail`: whatever it holds is an error."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Options:
     limit_rate: Limit | None = None
     hash_first: bool = False
     restart_changed: bool = False
+    on_conflict: OnConflict = "skip"
     max_errors: int | None = None
     verify_timeout: float = 900.0
     grace: float = 10.0

@@ -14,15 +14,20 @@ _SLACK = timedelta(hours=1)
 """How far this machine's clock, which dated the plan, may be ahead of the server's."""
 
 
+_PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
+"""Events that say what is to be sent."""
+
+
 def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -> tuple[list[ev.AnyEvent], JobState]:
     """Events that make sense together, and the state they lead to; without a plan in it where none could be found.
 
-    `plan` is what the user's command means now, for a journal that no longer says it; None when nobody knows.
+    `plan` is what the user's command means now, for a journal that no longer says it; None when nobody knows. It is of
+    no use where it differs from what is left of the journal's own: its sources would be taken for others.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
-    if not state.complete and plan is not None:
-        salvaged = [*plan, *(e for e in salvaged if not isinstance(e, ev.JobPlanned | ev.SourcePlanned))]
+    if not state.complete and plan is not None and _agree(salvaged, plan):
+        salvaged = [*plan, *(e for e in salvaged if not isinstance(e, _PLANNING))]
     taken, state = replay(salvaged)
     if state.plan is None or not state.complete:
         return taken, state
@@ -30,6 +35,18 @@ def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -
         state.apply(event)
         taken.append(event)
     return taken, state
+
+
+def _agree(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> bool:
+    """True when every source that the journal still tells of is the same one in the plan, and none is missing there."""
+    sources = {e.file: (e.path, e.name, e.folder, e.link) for e in plan if isinstance(e, ev.SourcePlanned)}
+    for event in left:
+        match event:
+            case ev.JobPlanned() | ev.JobGrown() if event.files != len(sources):
+                return False
+            case ev.SourcePlanned() if sources.get(event.file) != (event.path, event.name, event.folder, event.link):
+                return False
+    return True
 
 
 def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState]:

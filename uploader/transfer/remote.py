@@ -7,7 +7,7 @@ the second. So looks wait for company while other requests could be made, and ar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import anyio
 
@@ -15,6 +15,7 @@ from uploader.figshare.api import PAGE, Figshare
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.wire import File
 from uploader.transfer.lifecycle import JobState, State
+from uploader.transfer.selection.values import remote_path
 
 BULK_FROM = 8
 """Files in a job from which looks are shared."""
@@ -55,8 +56,10 @@ class RemoteFiles:
     """The files of the job's item, as far as the job is concerned with them."""
 
     def __init__(self, api: Figshare, state: JobState, runtime: Runtime) -> None:
-        self.others: dict[str, list[File]] = defaultdict(list)
-        """What the item held under the names of the job's files when it was surveyed, by name."""
+        self.others: dict[str, list[File]] = {}
+        """What the item held in the places of the job's files when it was surveyed, by folder and name."""
+        self.links: dict[str, list[File]] = {}
+        """The addresses among the job's that the item linked to then."""
         self.removed: set[int] = set()
         """Those of them that this run removed since."""
         self._api = api
@@ -71,15 +74,29 @@ class RemoteFiles:
     async def survey(self) -> None:
         """List the item once: what it holds under the job's names, and what became of the files that were begun."""
         unfinished = [t for t in self._state.transfers if t.state is not State.VERIFIED]
-        names = {t.name for t in unfinished}
+        names = {t.name for t in unfinished if not t.link}
+        places = {t.remote_path for t in unfinished if not t.link}
+        links = {t.path for t in unfinished if t.link}
+        found: list[File] = []
         begun = {t.file_id for t in unfinished}
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
-            if file.name in names:
-                self.others[file.name].append(file)
+            if file.id not in begun and (file.name in names or "/" in file.name):
+                found.append(file)
+            if file.is_link_only and file.download_url in links:
+                self.links.setdefault(file.download_url, []).append(file)
             if file.id in begun:
                 self._surveyed[file.id] = file
+        folders = await self.folders() if found else {}
+        for file in found:
+            place = remote_path(folders.get(file.id, ""), file.name)
+            if place in places:
+                self.others.setdefault(place, []).append(file)
+
+    async def folders(self) -> Mapping[int, str]:
+        """The folders of the item's files, by their ids: the listing of files does not tell them."""
+        return (await self._api.item(self._item_id)).folders
 
     async def serve(self) -> None:
         """Make the looks that files wait for, until cancelled. Raises what listing the item raises."""

@@ -10,8 +10,10 @@ from uploader.transfer.lifecycle import State
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 
 
-def status_of(state: State) -> str:
+def status_of(state: State, *, link: bool = False) -> str:
     """What a user is told of a transfer in this state: see `FileReport`."""
+    if link and state is State.VERIFIED:
+        return "linked"
     return _STATUS.get(state, "unfinished")
 
 
@@ -29,10 +31,18 @@ class Problem(msgspec.Struct, frozen=True):
         return cls(error.code, error.message, error.hint, error.exit_status)
 
 
-class FileReport(msgspec.Struct, frozen=True):
-    """One file. `md5` is the source's, None if it was not computed to the end.
+class SkipReport(msgspec.Struct, frozen=True):
+    """Something that was found and is not sent: see `uploader.transfer.selection.values.Reason`."""
 
-    `status`: `verified`; `sent` (complete, Figshare's checksum still out); `unfinished`; `failed`; `cancelled`.
+    path: str
+    reason: str
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """One file. `md5` is the source's, None if it was not computed to the end; `folder` is the remote one.
+
+    `status`: `verified`; `linked` (it stays where it is); `sent` (complete, Figshare's checksum still out);
+    `unfinished`; `failed`; `cancelled`.
     `parts_found` of `parts_total` were with Figshare when this run asked first; `parts_sent` were sent by this run.
     """
 
@@ -47,6 +57,7 @@ class FileReport(msgspec.Struct, frozen=True):
     parts_found: int = 0
     parts_sent: int = 0
     error: Problem | None = None
+    folder: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -61,3 +72,4 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     exit_code: int
     api_requests: int = 0
+    skipped: tuple[SkipReport, ...] = ()

@@ -38,7 +38,8 @@ def shown(path: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
 
 
-def _translated(error: OSError, path: str) -> FigupError:
+def source_error(error: OSError, path: str) -> FigupError:
+    """What the system says of a source, as SourceMissing, SourceUnreadable or UsageError."""
     why = error.strerror or str(error)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return SourceMissing(f"{shown(path)}: no such file", path=path)
@@ -47,13 +48,18 @@ def _translated(error: OSError, path: str) -> FigupError:
     return SourceUnreadable(f"{shown(path)}: cannot be read: {why}", path=path)
 
 
-def _refuse_special(status: os.stat_result, path: str) -> None:
+def refuse_special(status: os.stat_result, path: str) -> None:
+    """Raise UsageError for what is no regular file."""
     if stat.S_ISDIR(status.st_mode):
-        raise UsageError(f"{shown(path)}: is a folder, and a file is meant", hint="Name the files in it.", path=path)
+        raise UsageError(
+            f"{shown(path)}: is a folder, and a file is meant",
+            hint="Name it on the command line, or the files in it.",
+            path=path,
+        )
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
             f"{shown(path)}: is not a regular file (a pipe, socket or device)",
-            hint="Figshare must be told the size beforehand: write it to a file first.",
+            hint="Figshare must be told the size beforehand: write it to a file first, or leave it out with --exclude.",
             path=path,
         )
 
@@ -69,10 +75,10 @@ class Source:
             # A pipe without a writer would block an ordinary open for ever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise _translated(error, path) from error
+            raise source_error(error, path) from error
         try:
             status = os.fstat(self._fd)
-            _refuse_special(status, path)
+            refuse_special(status, path)
         except BaseException:
             os.close(self._fd)
             raise
@@ -103,7 +109,7 @@ class Source:
             return None
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise _translated(error, self.path) from error
+                raise source_error(error, self.path) from error
             self._cached_reads = False
             return None
         return buffer[:count] if count else None
@@ -112,7 +118,7 @@ class Source:
         try:
             return os.pread(self._fd, length, offset)
         except OSError as error:
-            raise _translated(error, self.path) from error
+            raise source_error(error, self.path) from error
 
     def drifted(self) -> bool:
         """True when the file may hold other bytes than when it was opened: its content has to be compared again.
@@ -127,7 +133,7 @@ class Source:
                 f"{shown(self.path)}: was removed while it was being sent", hint=PUT_BACK, path=self.path
             ) from None
         except OSError as error:
-            raise _translated(error, self.path) from error
+            raise source_error(error, self.path) from error
         if now.size != self.snapshot.size:
             raise SourceChanged(
                 f"{shown(self.path)}: changed while it was being sent, from {self.snapshot.size} to {now.size} bytes",

@@ -1,9 +1,8 @@
-"""Comparing local files with what Figshare holds. Nothing is sent, and no job is needed."""
+"""Comparing local files, or their checksums, with what Figshare holds. Nothing is sent, and no job is needed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import anyio.to_thread
 import msgspec
@@ -11,28 +10,35 @@ import msgspec
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.transfer.digest import Digest
-from uploader.transfer.plan import resolve
-from uploader.transfer.source import Source, remote_name
+from uploader.transfer.listing import files_by_path
+from uploader.transfer.selection.checksums import Listed
+from uploader.transfer.selection.select import select
+from uploader.transfer.selection.values import Chosen, Sources, remote_path
+from uploader.transfer.source import Source
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One local file against the item's files of its name.
+    """One local file against the item's files of its folder and name.
 
-    `status`: `same`; `different`; `missing` (the item has no such file); `unfinished` (only an upload that was never
-    completed); `unknown` (same size, and Figshare has not computed its MD5). Sizes are bytes; None where there is none.
+    `status`: `same`; `different`; `missing` (the item has no such file); `missing-here` (the item has one that is not
+    among the local ones; `path` is None); `unfinished` (only an upload that was never completed); `unknown` (same size,
+    and Figshare has not computed its MD5). Sizes are bytes; None where there is none, as where the MD5 did not matter.
     """
 
-    path: str
+    path: str | None
     name: str
-    size: int
-    md5: str
+    size: int | None
+    md5: str | None
     status: str
     file_id: int | None = None
     remote_size: int | None = None
     remote_md5: str | None = None
+    folder: str = ""
+    elsewhere: str | None = None
+    """Of a missing one: where else the item has a file of its name."""
 
 
-EXIT_STATUS = {"same": 0, "unknown": 7, "missing": 1, "unfinished": 1, "different": 5}
+EXIT_STATUS = {"same": 0, "unknown": 7, "missing": 1, "missing-here": 1, "unfinished": 1, "different": 5}
 """A comparison's exit status; that of several is the one that stands last here."""
 
 
@@ -44,43 +50,83 @@ def exit_status(comparisons: Sequence[Comparison]) -> int:
 
 
 async def verify(
-    api: Figshare, item_id: int, paths: Sequence[str], on_result: Callable[[Comparison], None]
+    api: Figshare,
+    item_id: int,
+    sources: Sources,
+    listed: Sequence[Listed],
+    on_result: Callable[[Comparison], None],
 ) -> list[Comparison]:
-    """Compare each file with the item's file of that name. Raises ItemMissing, SourceMissing, SourceUnreadable."""
-    resolved = resolve(paths)
-    remote: dict[str, list[File]] = defaultdict(list)
-    for path in resolved:
-        source = await anyio.to_thread.run_sync(Source, path)
-        source.close()
-    async for file in api.files(item_id):
-        remote[file.name].append(file)
-    results = []
-    for path in resolved:
-        results.append(await _compare(path, remote[remote_name(path)]))
-        on_result(results[-1])
+    """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
+
+    Where a whole folder is named, or checksums are, what the item holds beyond that is told too. Raises ItemMissing,
+    and what `select` raises.
+    """
+    selection = await anyio.to_thread.run_sync(select, sources) if sources.named else None
+    held = await files_by_path(api, item_id)
+    by_name = {path.rpartition("/")[2]: path for path in held}
+    results: list[Comparison] = []
+
+    def tell(result: Comparison) -> None:
+        results.append(result)
+        on_result(result)
+
+    seen = set()
+    for chosen in selection.chosen if selection is not None else ():
+        there = remote_path(chosen.folder, chosen.name)
+        seen.add(there)
+        tell(await _compare(chosen, held.get(there, []), by_name.get(chosen.name)))
+    for line in listed:
+        there = remote_path(line.folder, line.name)
+        seen.add(there)
+        tell(_best(line.path, line.folder, line.name, None, line.md5, held.get(there, []), by_name.get(line.name)))
+    scopes = [*(selection.scopes if selection is not None else ()), *([""] if listed else [])]
+    for result in _missing_here(held, seen, scopes):
+        tell(result)
     return results
 
 
-async def _compare(path: str, remote: list[File]) -> Comparison:
-    source = await anyio.to_thread.run_sync(Source, path)
-    try:
-        md5 = await Digest(source, paced=False).run()
-    finally:
-        source.close()
-    size = source.snapshot.size
+async def _compare(chosen: Chosen, remote: list[File], elsewhere: str | None) -> Comparison:
+    md5 = None
+    if any(file.size == chosen.size for file in remote):
+        source = await anyio.to_thread.run_sync(Source, chosen.path)
+        try:
+            md5 = await Digest(source, paced=False).run()
+        finally:
+            source.close()
+    return _best(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
+
+
+def _best(
+    path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
+) -> Comparison:
+    """The comparison with the file that is most like it. `size` None: only the MD5 is known."""
     ranked = sorted(((_status(file, size, md5), file) for file in remote), key=lambda pair: _RANK.index(pair[0]))
     if not ranked:
-        return Comparison(path, remote_name(path), size, md5, "missing")
+        return Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)
     status, file = ranked[0]
-    return Comparison(path, remote_name(path), size, md5, status, file.id, file.size, file.computed_md5)
+    return Comparison(path, name, size, md5, status, file.id, file.size, file.computed_md5, folder)
 
 
 _RANK = ("same", "unknown", "different", "unfinished")
 
 
-def _status(file: File, size: int, md5: str) -> str:
+def _status(file: File, size: int | None, md5: str | None) -> str:
     if file.status == "created":
         return "unfinished"
+    if file.is_link_only or (size is not None and file.size != size):
+        return "different"
     if file.computed_md5 is None:
-        return "unknown" if file.size == size else "different"
-    return "same" if (file.size, file.computed_md5.lower()) == (size, md5) else "different"
+        return "unknown"
+    return "same" if file.computed_md5.lower() == md5 else "different"
+
+
+def _missing_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
+    """The item's files in one of these folders that were compared with nothing; what is only linked is nowhere here."""
+    for path, files in held.items():
+        if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in scopes):
+            continue
+        folder, _, name = path.rpartition("/")
+        for file in files:
+            if not file.is_link_only:
+                size, md5 = file.size, file.computed_md5
+                yield Comparison(None, name, None, None, "missing-here", file.id, size, md5, folder)

@@ -12,6 +12,8 @@ from uploader.transfer.disk import Disk
 from uploader.transfer.folders import StateDir, Target
 from uploader.transfer.job import OpenJob
 from uploader.transfer.plan import plan_events
+from uploader.transfer.selection.select import select
+from uploader.transfer.selection.values import Sources
 
 
 @pytest.mark.anyio
@@ -22,7 +24,9 @@ async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_agai
     source.write_bytes(b"a")
     states = StateDir(tmp_path / "state", Disk())
     plan = await anyio.to_thread.run_sync(
-        lambda: plan_events(Target("https://example.org/v2", None, "title"), [str(source)], "job")
+        lambda: plan_events(
+            Target("https://example.org/v2", None, "title"), select(Sources(paths=(str(source),))), "job"
+        )
     )
     for _ in range(2):
         with anyio.CancelScope() as scope:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.walks import AT, MD5
-from uploader.errors import FigupError, JobMissing, SourceMissing, UsageError
+from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer import events as ev
 from uploader.transfer.disk import Disk
 from uploader.transfer.folders import StateDir, Target, job_name
 from uploader.transfer.jobs import list_jobs, summarise, unfinished_job
-from uploader.transfer.journal import Journal
+from uploader.transfer.journal import Journal, decode, encode
 from uploader.transfer.lifecycle import JobState, State, Transfer
-from uploader.transfer.plan import checked_title, default_title, plan_events, resolve
+from uploader.transfer.plan import checked_title, default_title, plan_events
+from uploader.transfer.selection.values import Chosen, Selection, Skip
 
 HERE = Target("https://example.org/v2", title="data")
 
@@ -44,41 +45,45 @@ def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
     assert len({name, *(job_name(*other) for other in others)}) == 5
 
 
-def test_paths_are_absolute_and_a_link_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "a").write_bytes(b"x")
-    (tmp_path / "short").symlink_to("real")
-    (tmp_path / "latest").symlink_to("real/a")
-    monkeypatch.chdir(tmp_path)
-    assert resolve(["real/a", "short/a", "./real/../real/a"]) == [str(tmp_path / "real" / "a")]
-    assert resolve([Path("latest")]) == [str(tmp_path / "latest")]
-    with pytest.raises(UsageError, match="nothing to send"):
-        resolve([])
-    with pytest.raises(UsageError, match="UTF-8"):
-        resolve(["bad\udcff/name"])
-
-
 def test_titles() -> None:
-    assert default_title(["/x/a\nb.nc"]) == "a b.nc"
+    assert default_title(Selection(title="a\nb.nc")) == "a b.nc"
+    with pytest.raises(UsageError, match="suggests a title"):
+        default_title(Selection())
     assert checked_title("abc") == "abc"
     for title in ("", "ab", "x" * 1001):
         with pytest.raises(UsageError, match="3 to 1000 characters"):
             checked_title(title)
 
 
-def test_all_sources_are_looked_at_before_there_is_a_job(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"four")
-    events = plan_events(HERE, [str(tmp_path / "a")], "j")
-    assert [type(e) for e in events] == [ev.JobPlanned, ev.SourcePlanned]
-    source = events[1]
-    assert isinstance(source, ev.SourcePlanned)
-    assert (source.name, source.size) == ("a", 4)
-    with pytest.raises(SourceMissing):
-        plan_events(HERE, [str(tmp_path / "a"), str(tmp_path / "b")], "j")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a").write_bytes(b"other")
-    with pytest.raises(UsageError, match="same name"):
-        plan_events(HERE, [str(tmp_path / "a"), str(tmp_path / "sub" / "a")], "j")
+def test_the_plan_has_every_file_and_what_was_skipped() -> None:
+    chosen = [
+        Chosen("/x/data/a.csv", "data", "a.csv", 4, 5, 6, 7),
+        Chosen("/x/data/sub/b.csv", "data/sub", "b.csv", 8, 9, 10, 11),
+        Chosen("/y/c", "", "other name", 1, 2, 3, 4, md5=MD5),
+        Chosen("https://example.org/d", "", "d", link=True),
+    ]
+    selection = Selection(chosen=chosen, skipped=[Skip("/x/data/.git/", "hidden")])
+    events = plan_events(HERE, selection, "j")
+    plan, *sources, skip = events
+    assert isinstance(plan, ev.JobPlanned)
+    assert (plan.files, plan.root) == (4, "/x")
+    assert [s.path for s in sources if isinstance(s, ev.SourcePlanned)] == [
+        "data/a.csv",
+        "data/sub/b.csv",
+        "/y/c",
+        "https://example.org/d",
+    ]
+    assert skip == ev.SourceSkipped("/x/data/.git/", "hidden")
+    job = JobState()
+    for event in decode(encode(events)[0]).events:
+        job.apply(event)
+    assert job.complete
+    told = [
+        Chosen(t.path, t.folder, t.name, t.size, t.mtime_ns, t.inode, t.ctime_ns, t.expected, t.link)
+        for t in job.transfers
+    ]
+    assert told[:3] == chosen[:3]
+    assert (told[3].path, told[3].link) == ("https://example.org/d", True)
 
 
 def test_generations(states: StateDir) -> None:

@@ -1,0 +1,212 @@
+"""What a command would do, found out by reading alone: sources, the job's journal, and what Figshare tells."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio.to_thread
+import msgspec
+
+from uploader.figshare.api import Figshare
+from uploader.figshare.wire import Account, File
+from uploader.transfer.digest import Digest
+from uploader.transfer.finished import looks_as_recorded
+from uploader.transfer.folders import StateDir, Target, job_name
+from uploader.transfer.jobs import JobSummary, summarise
+from uploader.transfer.lifecycle import JobState, State, Transfer
+from uploader.transfer.listing import files_by_path
+from uploader.transfer.options import OnConflict, Options
+from uploader.transfer.report import SkipReport
+from uploader.transfer.selection.values import Chosen, Selection, remote_path
+from uploader.transfer.source import Snapshot, Source
+
+USUAL_PART = 10 << 20
+"""Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""
+REQUESTS_A_FILE = 3
+"""Initiate, complete, and a share in the listings of many files."""
+
+_ACTIONS: dict[str, dict[OnConflict, str]] = {
+    "same": {"skip": "skip", "replace": "skip", "keep": "skip", "fail": "refuse"},
+    "different": {"skip": "refuse", "replace": "replace", "keep": "send", "fail": "refuse"},
+}
+
+
+class FilePlan(msgspec.Struct, frozen=True):
+    """One source.
+
+    `status`: `new`; as what the item holds in its place, `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
+    `unseen` (nobody could be asked); `begun` or `done` by the same job, or `changed` since. `action`: `send`, `resume`,
+    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent.
+    """
+
+    path: str
+    folder: str
+    name: str
+    size: int
+    status: str
+    action: str
+    parts: int
+    bytes_left: int
+    file_id: int | None = None
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What the account has room for, in bytes; None where it does not say. `needed` is what is yet to be allotted."""
+
+    needed: int
+    free: int | None
+    quota: int | None
+    maximum_file_size: int | None
+    too_large: tuple[str, ...]
+
+    @property
+    def enough(self) -> bool:
+        """False when the upload would end before its first byte."""
+        return not self.too_large and (self.free is None or self.needed <= self.free)
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
+
+    `room` is None where the account could not be asked.
+    """
+
+    job: str
+    state: str
+    endpoint: str
+    item_id: int | None
+    item_url: str | None
+    title: str | None
+    bytes_done: int
+    files: tuple[FilePlan, ...]
+    skipped: tuple[SkipReport, ...]
+    room: Room | None
+
+    @property
+    def bytes_left(self) -> int:
+        """Bytes that would be sent."""
+        return sum(file.bytes_left for file in self.files)
+
+    @property
+    def requests(self) -> int:
+        """About how many requests that would take, parts not counted."""
+        return REQUESTS_A_FILE * sum(file.action in ("send", "resume", "replace", "link") for file in self.files)
+
+
+async def preview(
+    api: Figshare | None,
+    states: StateDir,
+    target: Target,
+    selection: Selection,
+    options: Options,
+    *,
+    new_job: bool = False,
+) -> Preview:
+    """Look at everything; `api` None: nobody is asked. Raises ItemMissing."""
+    job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.identity), new_job)
+    item = summary.item_id if summary is not None and summary.item_id is not None else target.item
+    account = await api.account() if api is not None else None
+    held = await files_by_path(api, item) if api is not None and item is not None else {}
+    unseen = api is None and item is not None
+    files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]
+    return Preview(
+        job=job,
+        state=summary.state if summary is not None else "new",
+        endpoint=target.endpoint,
+        item_id=item,
+        item_url=summary.item_url if summary is not None else None,
+        title=target.title,
+        bytes_done=summary.bytes_done if summary is not None else 0,
+        files=tuple(files),
+        skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
+        room=_room(account, files) if account is not None else None,
+    )
+
+
+def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
+    """The job that a command means, and what it is so far; None for a new one, or for one that cannot be read."""
+    existing = None if new_job else states.latest(name)
+    if existing is None:
+        return states.next_generation(name), None, None
+    summary = summarise(states, existing)
+    return existing, summary, None if summary.state == "damaged" else states.read(existing)[1]
+
+
+async def _plans(
+    selection: Selection, state: JobState | None, held: dict[str, list[File]], options: Options, *, unseen: bool
+) -> AsyncIterator[FilePlan]:
+    known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+    for chosen in selection.chosen:
+        transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
+        plan = _of_job(chosen, transfer, options) if transfer is not None else None
+        if plan is None:
+            mine = transfer.owned_ids() if transfer is not None else set()
+            others = [f for f in held.get(remote_path(chosen.folder, chosen.name), []) if f.id not in mine]
+            plan = await _of_item(chosen, others, options.on_conflict, unseen=unseen)
+        yield plan
+
+
+def _of_job(chosen: Chosen, transfer: Transfer, options: Options) -> FilePlan | None:
+    """What the job knows of a source; None where nothing was begun."""
+    if transfer.file_id is None:
+        return None
+    now = Snapshot(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
+    if not chosen.link and not looks_as_recorded(transfer, now) and chosen.size != transfer.size:
+        again = options.restart_changed
+        action, left = ("send", chosen.size) if again else ("refuse", 0)
+        return _plan(chosen, "changed", action, transfer.file_id, left=left)
+    if transfer.state is State.VERIFIED:
+        return _plan(chosen, "done", "skip", transfer.file_id, left=0)
+    done = chosen.size * transfer.parts_done // transfer.parts_total if transfer.parts_total else 0
+    return _plan(chosen, "begun", "resume", transfer.file_id, left=chosen.size - done)
+
+
+async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConflict, *, unseen: bool) -> FilePlan:
+    if chosen.link:
+        return _plan(chosen, "unseen" if unseen else "new", "link", None, left=0)
+    if not others:
+        return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
+    status, file = await _likeness(chosen, others)
+    action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
+    return _plan(chosen, status, action, file.id, left=chosen.size if action in ("send", "replace") else 0)
+
+
+async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
+    """How the most like of the item's files is like the source, which is read only where its size is the same."""
+    alike = [file for file in others if file.size == chosen.size and not file.is_link_only and file.status != "created"]
+    if any(file.computed_md5 is not None for file in alike):
+        md5 = await _md5(chosen.path)
+        for file in alike:
+            if file.computed_md5 == md5:
+                return "same", file
+    for file in alike:
+        if file.computed_md5 is None:
+            return "unknown", file
+    finished = [file for file in others if file.status != "created"]
+    return ("different", finished[0]) if finished else ("unfinished", others[0])
+
+
+async def _md5(path: str) -> str:
+    source = await anyio.to_thread.run_sync(Source, path)
+    try:
+        return await Digest(source, paced=False).run()
+    finally:
+        source.close()
+
+
+def _plan(chosen: Chosen, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:
+    parts = 0 if chosen.link else max(1, -(-chosen.size // USUAL_PART))
+    return FilePlan(chosen.path, chosen.folder, chosen.name, chosen.size, status, action, parts, left, file_id)
+
+
+def _room(account: Account, files: Sequence[FilePlan]) -> Room:
+    fresh = [file for file in files if file.action in ("send", "replace")]
+    most = account.maximum_file_size
+    told = account.quota is not None and account.used_quota is not None
+    return Room(
+        needed=sum(file.size for file in fresh),
+        free=max(0, (account.quota or 0) - (account.used_quota or 0)) if told else None,
+        quota=account.quota,
+        maximum_file_size=most,
+        too_large=tuple(file.path for file in fresh if most is not None and file.size > most),
+    )

@@ -1,0 +1,60 @@
+"""Lists of checksums in the format of `md5sum`, also with `--tag`. Pure."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from uploader.errors import UsageError
+from uploader.transfer.source import shown
+
+_PLAIN = re.compile(rb"(\\?)([0-9a-fA-F]{32}) [ *]?(.+)", re.DOTALL)
+_TAGGED = re.compile(rb"(\\?)MD5 \((.+)\) = ([0-9a-fA-F]{32})", re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_MEANT = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that is somewhere else. `path` is as it stands in the list; `folder` and `name` are the remote ones."""
+
+    path: str
+    folder: str
+    name: str
+    md5: str
+
+
+def parse_checksums(data: bytes, base: str, origin: str) -> list[Listed]:
+    """The files of a list, which keep the folders that they have below `base` (absolute), as listed paths do.
+
+    Raises UsageError naming `origin` and the line that is none of `md5sum`.
+    """
+    found = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        line = line.removesuffix(b"\r")
+        if not line or line.startswith(b"#"):
+            continue
+        escaped, path, md5 = _fields(line, f"{origin}: line {number}")
+        if escaped:
+            path = _ESCAPED.sub(lambda match: _MEANT.get(match[1], match[0]), path)
+        written = os.fsdecode(path)
+        found.append(Listed(shown(written), *placed(written, base), md5.decode("ascii").lower()))
+    if not found:
+        raise UsageError(f"{origin}: has no checksums in it")
+    return found
+
+
+def _fields(line: bytes, where: str) -> tuple[bool, bytes, bytes]:
+    if match := _PLAIN.fullmatch(line):
+        return bool(match[1]), match[3], match[2]
+    if match := _TAGGED.fullmatch(line):
+        return bool(match[1]), match[2], match[3]
+    raise UsageError(f"{where}: is no line that md5sum writes", hint="Make the list with: md5sum FILE... > LIST")
+
+
+def placed(path: str, base: str) -> tuple[str, str]:
+    """The remote folder and name of a path that was listed: it keeps its folders below `base`, and no others."""
+    whole = os.path.normpath(os.path.join(base, path))
+    inner = whole.removeprefix(base.rstrip("/") + "/")
+    return (os.path.dirname(inner) if inner != whole else ""), os.path.basename(whole)
