@@ -15,7 +15,7 @@ ORCID = "0000-0002-1825-0097"
 DESCRIPTION = f"""\
 title: Beavers of the north
 description: We *tracked* beavers.
-authors: [Jane Doe, {{name: John Doe, orcid: {ORCID}}}]
+authors: [Jane Doe, {{name: John Doe, orcid: {ORCID}, email: john@example.org}}]
 categories: [animal behaviour, 24418]
 keywords: beavers, telemetry
 license: MIT
@@ -185,6 +185,7 @@ def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> 
     assert figup.run("item", "files", item).expect(0).stdout.splitlines()[1].endswith("b.csv")
     done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
     assert 'Did you mean "b.csv"?' in done.stderr
+    assert f"`figup item publish {item}` comes first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr
     figup.run("item", "publish", item, "--yes").expect(0)
     figup.run("item", "thumbnail", item, str(listed[1]["file_id"])).expect(0)
     assert "deletes no published items" in figup.run("item", "delete", item, "--yes").expect(2).stderr

@@ -14,7 +14,7 @@ from uploader.cli.item_views import card, fields, file_fields, file_line
 from uploader.cli.item_work import on_figshare, on_item
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.running import Session
-from uploader.errors import UsageError
+from uploader.errors import Refused, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import ItemDetail
@@ -172,12 +172,24 @@ def thumbnail(item: int, file: str, common: Common) -> int:
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)
-        await api.items.set_thumbnail(found.id, max(found.version, 1), chosen.id)
+        await _set_thumbnail(api, found, chosen)
         session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
         session.console.result(f"{shown(chosen.name)} now stands for item {found.id}.")
         return 0
 
     return on_item(common, item, work)
+
+
+async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
+    """Raises Refused, with a hint where the item was never published."""
+    try:
+        await api.items.set_thumbnail(item.id, max(item.version, 1), file.id)
+    except Refused as error:
+        if item.version:
+            raise
+        # The official description knows thumbnails of public versions alone.
+        hint = f"Figshare sets the thumbnail of a published version: `figup item publish {item.id}` comes first."
+        raise Refused(error.message, hint=hint) from error
 
 
 def _file_of(wanted: str, held: list[File], item_id: int) -> File:

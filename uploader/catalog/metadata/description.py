@@ -138,10 +138,14 @@ def plain_fields(metadata: Metadata) -> dict[str, Any]:
 
 
 def author_body(author: Author) -> dict[str, Any]:
-    """An author as the API takes one: where there is an id, nothing else counts."""
+    """An author as the API takes one: where there is an id, nothing else counts.
+
+    The address is left out: it is documented, but authors that had one were refused (observed).
+    """
     if author.id is not None:
         return {"id": author.id}
     body: dict[str, Any] = msgspec.to_builtins(author)
+    body.pop("email", None)
     if "orcid" in body:
         body["orcid_id"] = body.pop("orcid")
     return body
