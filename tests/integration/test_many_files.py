@@ -44,7 +44,7 @@ def test_a_killed_job_of_many_files_goes_on_with_one_listing(bare_figup: Figup, 
     sandbox = start_sandbox()
     point(bare_figup, sandbox)
     names = sources(bare_figup, 120)
-    command = ("upload", *names, "--title", "many", "--api-rate", "500")
+    command = ("upload", *names, "--title", "many", "--api-rate", "500", "--settle-timeout", "2")
     for count in (40, 150, 260):
         running = bare_figup.start(*command)
         while len(sandbox.requests()) < count and running.process.returncode is None:
@@ -82,3 +82,26 @@ def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start) -
     done = bare_figup.run("upload", *names, "--title", "many", "--max-errors", "3", "--api-rate", "10").expect(1)
     assert "at most 3 may (--max-errors); the rest was not tried" in done.stderr
     assert len(sandbox.requests(kind="initiate")) < 40
+
+
+@pytest.mark.parametrize("fault", ["503,retry-after=0", "reset", "html", "truncated-json"])
+def test_a_listing_that_fails_is_asked_for_again(bare_figup: Figup, start_sandbox: Start, fault: str) -> None:
+    sandbox = start_sandbox("--fault", f"list-files:1..2={fault}")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 30)
+    bare_figup.run("upload", *names, "--title", "many", "--api-rate", "500").expect(0)
+    assert any(request["fault"] for request in sandbox.requests(kind="list-files"))
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+
+
+def test_listings_that_go_on_failing_end_the_run_and_the_next_one_goes_on(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--fault", "list-files:1..=503")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 30)
+    command = ("upload", *names, "--title", "many", "--api-rate", "500")
+    bare_figup.run(*command, "--retry-timeout", "1").expect(75)
+    sandbox.restart("--idle-timeout", "60")
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
