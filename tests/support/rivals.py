@@ -1,8 +1,9 @@
 """A process that tries to take many jobs at once, where the kernel's locks keep nobody out.
 
-`python -m tests.support.rivals MACHINE FOLDER COUNT links|no-links`: on each line on stdin it tries for all the jobs in
-FOLDER, prints the numbers of those that it holds, and waits for the next line: `end` lets go of them, `die` leaves them
-as a crash would. `no-links`: the file system has no hard links.
+`python -m tests.support.rivals MACHINE FOLDER COUNT links|no-links`: on each line on stdin (a time by the monotonic
+clock, for all to begin at the same moment) it tries for all the jobs in FOLDER, prints the numbers of those that it
+holds, and waits for the next line: `end` lets go of them, `die` leaves them as a crash would. `no-links`: the file
+system has no hard links.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -42,7 +44,9 @@ async def main(machine: str, folder: Path, count: int, *, links: bool) -> None:
     if not links:
         mock.patch.object(os, "link", _no_links).start()
     read: Callable[[], str] = sys.stdin.readline
-    while await asyncio.to_thread(read):
+    while begin := await asyncio.to_thread(read):
+        while time.monotonic() < float(begin):
+            pass
         jobs = [folder / str(number) for number in range(count)]
         tried = await asyncio.gather(*(_try(job, machine) for job in jobs))
         held = {number: one for number, one in enumerate(tried) if one is not None}

@@ -17,7 +17,7 @@ import anyio.to_thread
 import msgspec
 import platformdirs
 
-from uploader.errors import SourceChanged, UsageError
+from uploader.errors import Interrupted, SourceChanged, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token, find_token
 from uploader.figshare.runtime import Runtime
@@ -25,6 +25,7 @@ from uploader.figshare.session import Settings, check_endpoint
 from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.apart import apart
 from uploader.transfer.cancel import cancel_transfers
 from uploader.transfer.disk import Disk
 from uploader.transfer.finished import confirm_finished
@@ -39,7 +40,7 @@ from uploader.transfer.preview import Preview, preview
 from uploader.transfer.report import Report
 from uploader.transfer.selection.select import check, find, read_checksums, select
 from uploader.transfer.selection.values import Selection, Sources
-from uploader.transfer.stop import Stop
+from uploader.transfer.stop import Stop, Stopped
 from uploader.transfer.throttle import Throttle
 from uploader.transfer.verify import Comparison, verify
 
@@ -105,7 +106,8 @@ class Client:
         self._token = Token(token) if token is not None else self._find_token(token_file)
         self._states = StateDir(Path(state_dir) if state_dir is not None else default_state_dir(), Disk())
         self._runtime = Runtime()
-        self._stop = Stop()
+        self._stops: set[Stop] = set()
+        """Of the runs that are under way."""
         self._listeners: list[no.Listener] = []
         self._open_api: Figshare | None = None
         self._throttle = Throttle(self._options.limit_rate, self._runtime)
@@ -202,14 +204,8 @@ class Client:
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Give a job up: its unfinished remote files are removed, and only those. Raises JobMissing, JobBusy."""
         name = await anyio.to_thread.run_sync(self._find_job, job)
-        async with OpenJob(self._states, name) as opened:
-            if opened.state.finished:
-                raise UsageError(f"job {name} is finished: there is nothing to give up")
-            self._check_endpoint(opened)
-            with self._telling(on_event):
-                removed, kept = await cancel_transfers(make_run(opened, self._around(on_event)))
-            state = opened.state
-            return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
+        with self._stoppable() as stop:
+            return await apart(lambda: self._cancel(name, on_event, stop))
 
     async def verify(
         self,
@@ -231,11 +227,15 @@ class Client:
 
     def stop(self) -> None:
         """Stop what is running in good order: parts under way may finish within the grace period, then it raises
-        Interrupted. A second call stops it at once. To be called on the loop, for example by a signal handler."""
-        if self._stop.asked:
-            self._stop.force()
-        else:
-            self._stop.ask()
+        Interrupted. A second call stops it at once. Later calls of this client are not concerned.
+
+        To be called on the loop, for example by a signal handler.
+        """
+        for stop in self._stops:
+            if stop.asked:
+                stop.force()
+            else:
+                stop.ask()
 
     def toggle_limit(self) -> bool:
         """Lift the rate limit that the options set, or put it in force again; False when they set none.
@@ -250,13 +250,19 @@ class Client:
     # --- how ------------------------------------------------------------------------------------------------------
 
     async def _run(self, job: OpenJob, on_event: no.Listener | None, selection: Selection | None = None) -> Report:
+        with self._stoppable() as stop:
+            return await apart(lambda: self._run_open(job, on_event, stop, selection))
+
+    async def _run_open(
+        self, job: OpenJob, on_event: no.Listener | None, stop: Stop, selection: Selection | None
+    ) -> Report:
         async with job:
             self._check_endpoint(job)
             renewed = selection is not None and job.resumed and await self._renew(job, selection, on_event)
             if job.state.finished:
                 try:
-                    with self._telling(on_event):
-                        await confirm_finished(self._api, job.state)
+                    with self._telling(on_event), stop.ends():
+                        await job.lock.held_while(lambda: confirm_finished(self._api, job.state))
                 except SourceChanged:
                     if not self._options.restart_changed:
                         raise
@@ -268,7 +274,7 @@ class Client:
 
             async def run(tell: no.Listener) -> Report:
                 with self._telling(tell):
-                    return await run_job(job, self._around(tell))
+                    return await run_job(job, self._around(tell, stop))
 
             folder = self._states.folder(job.name)
             return await recorded(folder, self._states.disk, self._runtime, run, on_event or (lambda _: None))
@@ -286,6 +292,29 @@ class Client:
             on_event(no.JobRenewed(job.name, added, dropped))
         return True
 
+    async def _cancel(self, name: str, on_event: no.Listener | None, stop: Stop) -> Cancellation:
+        async with OpenJob(self._states, name) as opened:
+            if opened.state.finished:
+                raise UsageError(f"job {name} is finished: there is nothing to give up")
+            self._check_endpoint(opened)
+            with self._telling(on_event):
+                run = make_run(opened, self._around(on_event, stop))
+                removed, kept = await opened.lock.held_while(lambda: cancel_transfers(run))
+            state = opened.state
+            return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[Stop]:
+        """What `stop` ends for the time being. Raises Interrupted where that ended a wait."""
+        stop = Stop()
+        self._stops.add(stop)
+        try:
+            yield stop
+        except Stopped:
+            raise Interrupted("stopped before everything was done") from None
+        finally:
+            self._stops.discard(stop)
+
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan
         if plan is not None and plan.endpoint != self.endpoint:
@@ -294,7 +323,7 @@ class Client:
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
 
-    def _around(self, on_event: no.Listener | None) -> Surroundings:
+    def _around(self, on_event: no.Listener | None, stop: Stop) -> Surroundings:
         return Surroundings(
             api=self._api,
             states=self._states,
@@ -302,7 +331,7 @@ class Client:
             retry=self._settings.retry,
             runtime=self._runtime,
             notify=on_event or (lambda _: None),
-            stop=self._stop,
+            stop=stop,
             throttle=self._throttle,
         )
 

@@ -5,8 +5,7 @@ What is done to a file is the driver's business, what is done to a part the send
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import anyio
 import anyio.to_thread
@@ -36,6 +35,7 @@ from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.driver import FileDriver
 from uploader.transfer.finished import source_replaced
+from uploader.transfer.groups import single_error
 from uploader.transfer.habits import remember_connections, remembered_connections
 from uploader.transfer.item import ensure_item
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
@@ -64,31 +64,6 @@ _MAY_PASS = (Refused, SourceUnreadable)
 """Errors of single files after which they are tried once more at the end; others had their time already."""
 
 
-@contextmanager
-def single_error() -> Iterator[None]:
-    """Raise the first FigupError out of what a task group gathered, or what it is where there is none."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        leaf = _first(group)
-        raise leaf from leaf.__cause__
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    leaves: list[BaseException] = []
-
-    def gather(errors: BaseExceptionGroup[BaseException]) -> None:
-        for error in errors.exceptions:
-            if isinstance(error, BaseExceptionGroup):
-                gather(error)
-            else:
-                leaves.append(error)
-
-    gather(group)
-    # A mistake in figup is never hidden behind an error of the outside world.
-    return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
-
-
 class Engine:
     """One run of a job."""
 
@@ -110,7 +85,7 @@ class Engine:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_on_stop, tasks.cancel_scope)
                     tasks.start_soon(self._commit_regularly)
-                    tasks.start_soon(self._keep_lock)
+                    tasks.start_soon(self._lock.keep)
                     await self._work()
                     tasks.cancel_scope.cancel()
         except Stopped:
@@ -275,10 +250,6 @@ class Engine:
         while True:
             await anyio.sleep(_COMMIT_EVERY)
             await self._run.journal.commit()
-
-    async def _keep_lock(self) -> None:
-        await self._lock.keep()
-        raise JobBusy("another machine took over this job while this one stood still")
 
     async def _new_pace(self) -> ConnectionPace:
         run = self._run

@@ -13,8 +13,10 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -22,10 +24,13 @@ import msgspec
 
 from uploader.errors import FigupError, JobBusy
 from uploader.transfer.disk import FILE_MODE, Disk, state_errors
+from uploader.transfer.groups import single_error
 from uploader.transfer.lease import BEAT, STILL_BEATS, Found, Lease, Leases
 from uploader.transfer.machine import machine_id
 
 log = logging.getLogger("uploader.transfer.lock")
+
+T = TypeVar("T")
 
 
 class JobLock:
@@ -65,14 +70,23 @@ class JobLock:
             finally:
                 self._drop_kernel_lock()
 
+    async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, and beat meanwhile. Raises JobBusy, and ends the work, when another machine took the job."""
+        with single_error():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.keep)
+                result = await work()
+                tasks.cancel_scope.cancel()
+        return result
+
     async def keep(self) -> None:
-        """Beat until cancelled. Returns, with `lost` set, when another machine has taken the job."""
+        """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
         while True:
             await anyio.sleep(self._beat)
             self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
             if not await anyio.to_thread.run_sync(self._leases.write, self._number, self._lease):
                 self.lost = True
-                return
+                raise JobBusy("another machine took over this job while this one stood still")
 
     def _is_free(self, found: Found) -> bool:
         """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
