@@ -146,6 +146,19 @@ async def test_a_broken_part_keeps_its_lock(tmp_path: Path) -> None:
         assert (await api.get(f"{upload}/1"))["locked"] is True
 
 
+async def test_whatever_can_be_asked_for_can_go_wrong(tmp_path: Path) -> None:
+    lines = ["publish-item=lost-answer", "create-item-link:2=503", "create-collection=cut-answer"]
+    async with faulty(tmp_path / "s", *lines) as api:
+        item = await api.item(description="d", categories=[24418], keywords=["k"])
+        assert await raw(f"{api.at.url}{item}/publish", "POST") == (b"", True)
+        assert (await api.get(item))["version"] == 1
+        seen = [(await api.call("POST", f"{item}/private_links"))[0] for _ in range(3)]
+        assert seen == [201, 503, 201]
+        got, was_reset = await raw(f"{api.at.url}/account/collections", "POST", b'{"title": "abc"}')
+        assert (got.startswith(b"HTTP/1.1 201"), was_reset) == (True, True)
+        assert len(await api.get("/account/collections")) == 1
+
+
 async def test_lost_answers_take_effect(tmp_path: Path) -> None:
     lines = ["create-item=lost-answer", "initiate=lost-answer", "put-part=lost-answer", "complete=lost-answer"]
     async with faulty(tmp_path / "s", *lines) as api:

@@ -217,6 +217,7 @@ async def test_folders_and_links(tmp_path: Path) -> None:
         file = await api.initiate(item, folder_path="/a/b")
         number = file.rpartition("/")[2]
         assert (await api.get(item))["folder_structure"] == {number: "a/b"}
+        assert "a/b" not in json.dumps([await api.get(f"{item}/files"), await api.get(file)]), "only the item tells it"
         assert (await api.call("POST", f"{item}/files", {"link": "https://example.org/x.bin"}))[0] == 422
         linked = await api.item()
         _, body = await api.call("POST", f"{linked}/files", {"link": "https://example.org/x.bin"})

@@ -356,9 +356,11 @@ async def test_other_switches(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", **switches) as api:
         assert (await api.call("GET", "/account", headers={}))[0] == 401
         item = await api.item()
-        await api.initiate(item)
+        numbers = [(await api.initiate(item, folder_path=name)).rpartition("/")[2] for name in ("a", "b")]
         assert (await api.call("POST", f"{item}/files", {"link": "https://example.org/x"}))[0] == 201
-        assert len((await api.get(item))["files"]) == 1
+        whole = await api.get(item)
+        assert len(whole["files"]) == 1
+        assert whole["folder_structure"] == dict(zip(numbers, ("a", "b"), strict=True)), "of all files"
 
 
 async def test_a_rate_slows_one_connection(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def read_initiate(body: dict[str, Any], *, empty_accepted: bool) -> Initiate:
     folder = _text(given, "folder_path").strip("/")
     if "link" in given:
         link = _text(given, "link")
-        if not re.match(r"https?://\S", link):
+        if not re.fullmatch(r"(https?|ftp)://\S+", link):
             raise invalid("link must be an address", "link")
         if "size" in given or "md5" in given:
             raise invalid("Use either link, or name, size and md5", "link")

@@ -30,14 +30,12 @@ _INSTITUTION = frozenset(
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
 
 
-def _of_thing(word: str) -> frozenset[str]:
-    """What both items and collections have."""
-    parts = ("authors", "author", "categories", "category", "links", "link")
-    verbs = {"authors": ("list", "add", "replace"), "categories": ("list", "add", "replace"), "links": ("list",),
-             "link": ("create", "update", "delete")}  # fmt: skip
-    return frozenset(f"{verb}-{word}-{part}" for part in parts for verb in verbs.get(part, ("delete",)))
-
-
+_ON_A_THING = (
+    "list-{}-authors", "add-{}-authors", "replace-{}-authors", "delete-{}-author",
+    "list-{}-categories", "add-{}-categories", "replace-{}-categories", "delete-{}-category",
+    "list-{}-links", "create-{}-link", "update-{}-link", "delete-{}-link",
+)  # fmt: skip
+"""What both items and collections have."""
 _PROJECTS = frozenset(
     {
         "list-projects", "create-project", "get-project", "update-project", "delete-project", "publish-project",
@@ -55,7 +53,8 @@ _COLLECTIONS = frozenset(
 )  # fmt: skip
 
 REQUESTS: Final = (
-    UPLOAD_REQUESTS | _FILES | _ITEMS | _of_thing("item") | _PUBLIC_ITEMS | _PEOPLE | _LISTS
-    | _INSTITUTION | _PROJECTS | _COLLECTIONS | _of_thing("collection")
+    UPLOAD_REQUESTS | _FILES | _ITEMS | _PUBLIC_ITEMS | _PEOPLE | _LISTS
+    | _INSTITUTION | _PROJECTS | _COLLECTIONS
+    | {name.format(word) for name in _ON_A_THING for word in ("item", "collection")}
 )  # fmt: skip
 """Every request that a fault can be set for; `any` is all of them."""
