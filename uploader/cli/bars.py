@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tqdm.utils import disp_len, disp_trim
 
 from uploader.cli import units
-from uploader.cli.lines import Speed, time_left
+from uploader.cli.lines import Forecast, Speed
 from uploader.cli.outlet import Outlet
 from uploader.transfer import notices as no
 from uploader.transfer.source import shown
@@ -102,6 +102,7 @@ class Bars:
         self._clock = clock
         self._total: Bar | None = None
         self._bars: dict[str, Bar] = {}
+        self._forecast = Forecast()
         self._speeds: dict[str, Speed] = {}
         self._waiting: dict[str, float] = {}
 
@@ -124,7 +125,7 @@ class Bars:
 
     def _draw(self, progress: no.Progress, now: float) -> None:
         total = self._total or self._open(progress)
-        total.rate, total.left = progress.rate, time_left(progress)
+        total.rate, total.left = progress.rate, self._forecast(now, progress)
         connections = units.show_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
         total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""

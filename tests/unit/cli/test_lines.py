@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 
-from uploader.cli.lines import EVERY, Lines, Speed, progress_line, time_left
+from uploader.cli.lines import EVERY, Forecast, Lines, Speed, progress_line, time_left
 from uploader.transfer import notices as no
 
 
@@ -32,6 +33,20 @@ def test_a_line_tells_bytes_percent_files_rate_time_left_and_connections() -> No
 def test_nothing_sent_yet_promises_no_time() -> None:
     assert time_left(progress(rate=None)) is None
     assert progress_line(progress(0, rate=None)).endswith("0 of 1 file verified, 3 connections")
+
+
+def test_many_small_files_are_forecast_by_their_number() -> None:
+    forecast = Forecast()
+
+    def told(files: int) -> no.Progress:
+        return no.Progress(990, 1000, files, 1000, 10.0, 3, ())
+
+    assert forecast(0.0, told(0)) == 1.0
+    assert forecast(10.0, told(20)) == 490.0
+    assert forecast(20.0, msgspec.structs.replace(told(999), rate=0.001)) == pytest.approx(10_000)
+    few = Forecast()
+    few(0.0, progress())
+    assert few(10.0, progress()) == 15.0
 
 
 def test_everything_sent_says_what_is_waited_for() -> None:
