@@ -52,6 +52,7 @@ def refused(result: Result, status: int, *words: str) -> str:
     [
         (["nonsense"], "no such command 'nonsense'"),
         (["upload"], "no file was named"),
+        (["uplaod", "x"], "no such command 'uplaod'; did you mean upload?"),
         (["upload", "x", "--what"], "no such option '--what'"),
         (["upload", "x", "--item", "0"], "0 is not in the range"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title exclude each other"),
@@ -64,8 +65,8 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "x", "--sandbox", "--endpoint", "http://localhost/v2"], "exclude each other"),
         (["upload", "x", "--endpoint", "figshare.com"], "no http(s) address"),
         (["upload", "x", "--endpoint", "http://example.org/v2"], "would send the token in the clear"),
-        (["verify", "abc", "x"], "'abc' is not a valid integer range"),
-        (["status"], "missing argument 'JOB'"),
+        (["verify", "abc", "x"], "'abc' is not a whole number"),
+        (["cancel"], "missing argument 'JOB'"),
         (["auth", "login", "t0ken-on-the-line"], "does not belong on the command line"),
         (["upload", "x", "--token", "t0ken-on-the-line"], "never given on the command line"),
         (["demo", "--size", "1k"], "the demo needs 1Mi at least"),

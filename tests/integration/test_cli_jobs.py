@@ -44,6 +44,7 @@ def test_no_jobs(bare_figup: Figup) -> None:
     assert (done.stdout, done.stderr) == (f"No jobs in {bare_figup.state_dir}.\n", "")
     assert [event["event"] for event in bare_figup.run("jobs", "--json").expect(0).events] == ["summary"]
     bare_figup.run("status", "abc").expect(4)
+    assert "there are no jobs in" in bare_figup.run("status").expect(4).stderr
     bare_figup.run("resume").expect(4)
     bare_figup.run("cancel", "abc").expect(4)
     assert not bare_figup.state_dir.exists()
@@ -79,6 +80,7 @@ def test_status_tells_who_works_on_a_job_and_how_it_goes_on(parts: Sandbox, bare
     assert "Nobody works on it." in later
     assert f"To go on: figup resume {job}" in later
     assert f"Item {items(parts)[0]['id']}: http://" in later
+    assert bare_figup.run("status").expect(0).stdout == later
     told = bare_figup.run("status", job, "--json").expect(0)
     assert (told.events[0]["state"], told.events[0]["holder"]) == ("unfinished", None)
     assert (told.summary["job"], told.summary["files"][0]["name"]) == (job, "data.bin")

@@ -86,6 +86,7 @@ def _of_click(error: click.ClickException) -> Failure:
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
     message = shown(" ".join(error.format_message().split())).rstrip(".")
+    message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure("usage", message[:1].lower() + message[1:], hint, None, 2)
 
 

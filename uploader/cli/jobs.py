@@ -17,11 +17,12 @@ from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_optio
 from uploader.cli.place import place, recorded_endpoint, states_of
 from uploader.cli.running import Session, run
 from uploader.cli.watching import look, text, watch
-from uploader.transfer.jobs import JobOverview, list_jobs
+from uploader.transfer.jobs import JobOverview, latest_job, list_jobs
 from uploader.transfer.source import shown
 
 STATUS_HELP = """\b
 Examples:
+  figup status                  the job that changed last
   figup status k3v9             the job whose id begins so
   figup status k3v9 --watch     follow it while another process works on it, also from another node
   figup status k3v9 --report upload.html    a page for the lab book
@@ -81,20 +82,21 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
 
 
 @click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
-@click.argument("job")
+@click.argument("job", required=False)
 @click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
 @report_option
 @common_options
-def status(job: str, follow: bool, reports: tuple[Path, ...], common: Common) -> int:
+def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Common) -> int:
     """Show one job: its files, how far each is, and what became of it.
 
     This is what the journal on this machine says; `figup verify` asks Figshare. Needs neither a token nor a
-    connection. JOB may be the beginning of an id that `figup jobs` lists.
+    connection. JOB may be the beginning of an id that `figup jobs` lists; without it, the job that changed last is
+    meant.
     """
 
     async def work(session: Session) -> int:
         states = states_of(common)
-        name = await anyio.to_thread.run_sync(states.find, job)
+        name = await anyio.to_thread.run_sync(lambda: latest_job(states) if job is None else states.find(job))
         if follow:
             exit_status = await watch(session, states, name)
         else:

@@ -5,6 +5,7 @@ What goes wrong before a command runs (a mistake in the command line, above all)
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import sys
@@ -54,6 +55,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            if meant:
+                ctx.fail(f"no such command {cmd_name!r}; did you mean {meant[0]}?")
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)

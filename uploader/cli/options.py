@@ -133,7 +133,7 @@ _PLACE = [
 ]  # fmt: skip
 _OUTPUT = [
     click.option("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),
-    click.option("--quiet", is_flag=True, help="Say nothing but errors and what was asked for."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and what was asked for."),
     click.option("-v", "verbose", count=True, help="Log on stderr what is done; -vv logs every request."),
     click.option("--log-file", metavar="PATH", type=_PATH, help="Append a log of everything, with times in UTC."),
     click.option("--no-progress", is_flag=True, help="Show no progress."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uploader.cli.options import Common, Tuning
+from uploader.errors import NoToken
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.session import Settings, check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
@@ -43,14 +44,19 @@ class Place:
         options = Options()
         if tuning is not None:
             settings, options = tuned(settings, tuning)
-        return Client(
-            token or self.token,
-            endpoint=self.endpoint,
-            token_file=common.token_file,
-            state_dir=state_dir(common),
-            options=options,
-            settings=settings,
-        )
+        try:
+            return Client(
+                token or self.token,
+                endpoint=self.endpoint,
+                token_file=common.token_file,
+                state_dir=state_dir(common),
+                options=options,
+                settings=settings,
+            )
+        except NoToken as error:
+            if "//127.0.0.1:" in self.endpoint:
+                error.hint = f"{error.hint} For the local Figshare of this machine, add --sandbox."
+            raise
 
 
 def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:

@@ -6,6 +6,7 @@ journal, which counts for as long as the journal stays as it was then.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def list_jobs(states: StateDir) -> list[JobOverview]:
         except JobMissing:
             continue
     return sorted(found, key=lambda s: s.changed, reverse=True)
+
+
+def latest_job(states: StateDir) -> str:
+    """The job that changed last. Raises JobMissing."""
+    jobs: list[tuple[datetime, str]] = []
+    for job in states.names():
+        with suppress(JobMissing):
+            jobs.append((states.last_change(job), job))
+    if not jobs:
+        raise JobMissing(f"there are no jobs in {states.path}", hint="`figup upload` makes one.")
+    return max(jobs)[1]
 
 
 def unfinished_job(states: StateDir) -> str:
