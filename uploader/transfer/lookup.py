@@ -86,14 +86,12 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     async def look() -> int | None:
         candidates = [
             file
-            for file in await run.remote.named(transfer.name)
+            for file in await run.remote.at(transfer.folder, transfer.name)
             if file.size == transfer.size
             and file.status == "created"
             and file.id not in owned
             and file.id not in transfer.known
         ]
-        folders = await run.remote.folders() if candidates else {}
-        candidates = [file for file in candidates if folders.get(file.id, "") == transfer.folder]
         for file in sorted(candidates, key=lambda f: f.id):
             if item_is_ours or await untouched(file):
                 return file.id

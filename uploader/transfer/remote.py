@@ -40,6 +40,9 @@ class _Look:
         self.listed = False
         self.files: dict[int, File] = {}
         self.named: dict[str, list[File]] = defaultdict(list)
+        self.placing = anyio.Lock()
+        self.folders: Mapping[int, str] | None = None
+        """Where the item's files are, once somebody had to know; under `placing`."""
 
     def take(self, file: File) -> None:
         if file.id in self.ids:
@@ -136,14 +139,21 @@ class RemoteFiles:
                 break
         return await self._api.file(self._item_id, file_id, fresh=fresh)
 
-    async def named(self, name: str) -> list[File]:
-        """The item's files of this name, now."""
-        if not self._serving:
-            return [file async for file in self._api.files(self._item_id) if file.name == name]
-        look = self._next
+    async def at(self, folder: str, name: str) -> list[File]:
+        """The item's files of this name in this folder, now."""
+        look = self._next if self._serving else _Look()
         look.names.add(name)
-        await self._until_made(look)
-        return look.named[name]
+        if self._serving:
+            await self._until_made(look)
+        else:
+            await self._make(look)
+        found = look.named[name]
+        if not found:
+            return []
+        async with look.placing:
+            if look.folders is None:
+                look.folders = await self.folders()
+        return [file for file in found if look.folders.get(file.id, "") == folder]
 
     async def _until_made(self, look: _Look) -> None:
         self._wanted.set()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from tests.unit.figshare.service import FakeRuntime
@@ -32,6 +34,13 @@ class Api:
         self.at_leisure = True
         self.listings = 0
         self.looks: list[tuple[int, bool]] = []
+        self.items = 0
+        self.folders: dict[int, str] = {}
+
+    async def item(self, item_id: int) -> Any:
+        self.items += 1
+        await anyio.lowlevel.checkpoint()
+        return SimpleNamespace(folders=dict(self.folders))
 
     async def files(self, item_id: int) -> AsyncIterator[File]:
         self.listings += 1
@@ -142,8 +151,30 @@ async def test_a_name_is_looked_for_in_a_listing_that_begins_later() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(at.serve)
         await anyio.wait_all_tasks_blocked()
-        assert [f.id for f in await at.named("f1")] == [1]
-        assert await at.named("f2") == []
+        assert [f.id for f in await at.at("", "f1")] == [1]
+        assert await at.at("", "f2") == []
         api.held[2] = file(2)
-        assert [f.id for f in await at.named("f2")] == [2]
+        assert [f.id for f in await at.at("", "f2")] == [2]
         tasks.cancel_scope.cancel()
+
+
+async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_request_for_all() -> None:
+    api = Api(*(msgspec.structs.replace(file(number), name="data.csv") for number in range(20)))
+    api.folders = {number: f"run{number}" for number in range(1, 20)}
+    at = remote(api)
+    found: dict[str, list[int]] = {}
+
+    async def look(folder: str) -> None:
+        found[folder] = [f.id for f in await at.at(folder, "data.csv")]
+
+    async with anyio.create_task_group() as serving:
+        serving.start_soon(at.serve)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 20):
+                tasks.start_soon(look, f"run{number}")
+            tasks.start_soon(look, "")
+            tasks.start_soon(look, "elsewhere")
+        serving.cancel_scope.cancel()
+    assert found == {"": [0], "elsewhere": [], **{f"run{number}": [number] for number in range(1, 20)}}
+    assert (api.listings, api.items) == (1, 1)
