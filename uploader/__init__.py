@@ -5,10 +5,9 @@ Names are loaded when first asked for, so that importing the package does no wor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from uploader._version import __version__
+
+TYPE_CHECKING = False  # as type checkers take it; the module that has it takes longer to load than all of this
 
 if TYPE_CHECKING:
     from uploader.errors import FigupError
@@ -54,6 +53,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

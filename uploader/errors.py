@@ -304,6 +304,13 @@ class StateFull(PassingError):
     default_hint = "Make room where the state directory is, then run the same command again."
 
 
+class StateLost(PassingError):
+    """The state directory could be used when the run began, and cannot be written any more."""
+
+    code = "state-lost"
+    default_hint = "Make it writable again, then run the same command again; what was sent is kept."
+
+
 class Interrupted(PassingError):
     """A signal or a deadline ended the run; it can go on."""
 

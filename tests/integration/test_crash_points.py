@@ -81,6 +81,22 @@ def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox:
     check_nothing_sent_twice(sandbox)
 
 
+def test_a_disk_that_becomes_read_only_at_any_point(crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
+    names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    for point in range(1, len(names) + 1, 5):
+        story = Story(crasher, sandbox, tmp_path / str(point), f"read-only at {point}, {names[point - 1]}")
+        first = story.run(point, "read-only")
+        # 2 says that nothing was sent: only where that is so.
+        asked = any(name.startswith("before POST") for name in first.points)
+        wanted = ("state-lost", 75) if asked else ("state-unusable", 2)
+        got = (first.error.partition(":")[0], first.exit_status)
+        assert got in (wanted, ("state-lost", 75), ("", 0)), (story.title, first.error)
+        again = story.run()
+        assert (again.exit_status, again.error) == (0, ""), story.title
+        story.check()
+    check_nothing_sent_twice(sandbox)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_random_pairs_of_crashes(seed: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
     names = count_points(crasher, sandbox, tmp_path / "undisturbed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,7 +106,7 @@ def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) ->
     assert replay.torn
     journal = Journal.reopen(path, replay, states.disk)
     journal.record(ev.ItemIntended("again"))
-    journal._write_now(b"".join(journal._pending), sync=True)
+    anyio.run(journal.commit)
     journal.close()
     assert decode(path.read_bytes()).events == [*events, ev.ItemIntended("again")]
     assert decode(path.read_bytes()).clean

@@ -4,7 +4,7 @@
 of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` each.
 
 At its point an upload ends by SIGKILL (`kill`), by a loss of power (`power`: what was not synced is gone, too), or the
-disk is full from there on (`full`: no process ends, the write fails).
+disk is full (`full`) or read-only (`read-only`) from there on: no process ends, the write fails.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from uploader.transfer.client import Client
 from uploader.transfer.disk import Disk, state_errors
 from uploader.transfer.options import Options
 
+DISK_ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS}
+
 
 class Order(msgspec.Struct):
-    """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power or full."""
+    """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power, full or read-only."""
 
     endpoint: str
     token: str
@@ -76,14 +78,17 @@ class Points:
         self.disk = ForgetfulDisk(self)
 
     @property
-    def full(self) -> bool:
-        """True from the point on at which the disk is full."""
-        return self._order.how == "full" and 0 < self._order.point <= len(self.names)
+    def disk_error(self) -> OSError | None:
+        """What a write meets, from the point on at which the disk goes bad."""
+        if self._order.how not in DISK_ERRORS or not 0 < self._order.point <= len(self.names):
+            return None
+        number = DISK_ERRORS[self._order.how]
+        return OSError(number, os.strerror(number))
 
     def reach(self, name: str) -> None:
         """One more point."""
         self.names.append(name)
-        if self._order.point == len(self.names) and self._order.how != "full":
+        if self._order.point == len(self.names) and self._order.how not in DISK_ERRORS:
             if self._order.how == "power":
                 self.disk.lose_power()
             self.tell(Outcome(0, 0, points=self.names))
@@ -121,10 +126,11 @@ class ForgetfulDisk(Disk):
     def write(self, fd: int, data: bytes, path: Path) -> None:
         self._synced.setdefault(str(path), path.read_bytes() if path.exists() else None)
         with self._points.around(f"write {path.name}"):
-            if self._points.full:
-                super().write(fd, data[: len(data) // 2], path)
+            if (error := self._points.disk_error) is not None:
+                if error.errno == errno.ENOSPC:
+                    super().write(fd, data[: len(data) // 2], path)
                 with state_errors(path):
-                    raise OSError(errno.ENOSPC, "No space left on device")
+                    raise error
             super().write(fd, data[: len(data) // 2], path)
             self._points.reach(f"in the middle of write {path.name}")
             super().write(fd, data[len(data) // 2 :], path)

@@ -258,7 +258,8 @@ class Client:
     ) -> Report:
         async with job:
             self._check_endpoint(job)
-            renewed = selection is not None and job.resumed and await self._renew(job, selection, on_event)
+            if selection is not None and job.resumed:
+                await self._renew(job, selection, on_event)
             if job.state.finished:
                 try:
                     with self._telling(on_event), stop.ends():
@@ -267,8 +268,7 @@ class Client:
                     if not self._options.restart_changed:
                         raise
                 else:
-                    if renewed:
-                        await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
+                    await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
                     meter = Meter(job.state.transfers)
                     return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
 
@@ -279,18 +279,17 @@ class Client:
             folder = self._states.folder(job.name)
             return await recorded(folder, self._states.disk, self._runtime, run, on_event or (lambda _: None))
 
-    async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> bool:
-        """Have the job send what the command means now; True when that is not what it meant before."""
+    async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> None:
+        """Have the job send what the command means now."""
         check(selection, {transfer.path for transfer in job.state.transfers})
         changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection)
         if not changes:
-            return False
+            return
         await job.renew(changes)
         added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
         if on_event is not None and (added or dropped):
             on_event(no.JobRenewed(job.name, added, dropped))
-        return True
 
     async def _cancel(self, name: str, on_event: no.Listener | None, stop: Stop) -> Cancellation:
         async with OpenJob(self._states, name) as opened:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from uploader.errors import FigupError, StateFull, StateUnusable
+from uploader.errors import FigupError, StateFull, StateLost, StateUnusable
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -35,6 +35,15 @@ def _translated(error: OSError, path: Path) -> FigupError:
     if error.errno in _FULL:
         return StateFull(f"the disk that holds figup's state is full: {path}: {why}")
     return StateUnusable(f"figup's state cannot be written: {path}: {why}")
+
+
+@contextmanager
+def in_a_run() -> Iterator[None]:
+    """Turn a StateUnusable inside into StateLost: what the run has done so far is kept, and can be gone on with."""
+    try:
+        yield
+    except StateUnusable as error:
+        raise StateLost(error.message) from error
 
 
 class Disk:

@@ -26,6 +26,7 @@ from uploader.errors import (
     SourceChanged,
     SourceUnreadable,
     StateFull,
+    StateLost,
     StateUnusable,
     TokenRefused,
     Unreachable,
@@ -56,7 +57,7 @@ _COMMIT_EVERY = 0.5
 _TICK = 0.25
 _PACE_TICKS = 4
 _FOR_THE_JOB = (
-    *(Unreachable, ServerFailing, StateFull, StateUnusable, Interrupted),
+    *(Unreachable, ServerFailing, StateFull, StateLost, StateUnusable, Interrupted),
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""

@@ -159,10 +159,12 @@ class StateDir:
         return datetime.fromtimestamp(changed, UTC)
 
     def write_manifest(self, job: str, state: JobState) -> Path:
-        """Write the finished job's sources with their MD5s, in the form that `md5sum -c` takes."""
+        """Have the finished job's sources on disk with their MD5s, in the form that `md5sum -c` takes."""
         path = self.folder(job) / "manifest.md5"
         lines = [_manifest_line(t.md5, t.path) for t in state.transfers if t.md5 is not None and not t.dropped]
-        self.disk.replace(path, b"".join(lines))
+        manifest = b"".join(lines)
+        if self.disk.read(path) != manifest:
+            self.disk.replace(path, manifest)
         return path
 
 

@@ -19,6 +19,7 @@ from uploader.errors import (
     Md5Pending,
     SomeFilesFailed,
     StateFull,
+    StateLost,
     StateUnusable,
 )
 from uploader.figshare.api import Figshare
@@ -26,6 +27,7 @@ from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.runtime import Runtime
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.disk import in_a_run
 from uploader.transfer.engine import Engine
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import keep_overview
@@ -60,12 +62,17 @@ class OpenJob:
         self.lock = JobLock(self._folder, states.disk)
 
     async def __aenter__(self) -> Self:
-        await anyio.to_thread.run_sync(self._states.disk.make_folder, self._folder)
-        await self.lock.acquire()
         try:
-            await anyio.to_thread.run_sync(self._open_journal)
-        except BaseException:
-            await self.lock.release()
+            await anyio.to_thread.run_sync(self._states.disk.make_folder, self._folder)
+            await self.lock.acquire()
+            try:
+                await anyio.to_thread.run_sync(self._open_journal)
+            except BaseException:
+                await self.lock.release()
+                raise
+        except StateUnusable as error:
+            if self.resumed:
+                error.hint = "Make it writable again: elsewhere nothing is known of what this job has sent."
             raise
         return self
 
@@ -77,7 +84,7 @@ class OpenJob:
         with anyio.CancelScope(shield=True):
             if not self.resumed and not self._begun():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-            elif not self.lock.lost and not isinstance(fault, StateFull | StateUnusable):
+            elif not self.lock.lost and not isinstance(fault, StateFull | StateLost | StateUnusable):
                 await anyio.to_thread.run_sync(self._leave_overview)
             await self.lock.release()
 
@@ -190,8 +197,13 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
     except FigupError as error:
         error.report = report(error.exit_status)
         raise
-    await anyio.to_thread.run_sync(around.states.write_manifest, job.name, job.state)
+    await anyio.to_thread.run_sync(_write_manifest, job, around.states)
     return report(0)
+
+
+def _write_manifest(job: OpenJob, states: StateDir) -> None:
+    with in_a_run():
+        states.write_manifest(job.name, job.state)
 
 
 def _raise_problems(problems: dict[int, FigupError], files: int) -> None:

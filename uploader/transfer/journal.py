@@ -19,7 +19,7 @@ import msgspec
 import xxhash
 
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
-from uploader.transfer.disk import Disk
+from uploader.transfer.disk import Disk, in_a_run
 from uploader.transfer.events import AnyEvent
 
 FORMAT = 1
@@ -142,7 +142,6 @@ class Journal:
         self._fd = fd
         self._seed = seed
         self._pending: list[bytes] = []
-        self._unsynced = False
         self._broken: FigupError | None = None
         self._turn = anyio.Lock()
 
@@ -169,42 +168,32 @@ class Journal:
         return cls.create(path, replay.events, disk)
 
     def record(self, event: AnyEvent) -> None:
-        """Hand an event over; it reaches the file with the next `flush` or `commit`."""
+        """Hand an event over; it reaches the file with the next `commit`."""
         line, self._seed = encode_line(event, self._seed)
         self._pending.append(line)
 
-    async def flush(self) -> None:
-        """Write what was recorded: it survives the end of this process, but not yet a loss of power."""
-        await self._write(sync=False)
-
     async def commit(self) -> None:
-        """Write what was recorded, durably. Raises StateFull or StateUnusable."""
-        await self._write(sync=True)
-
-    async def _write(self, *, sync: bool) -> None:
+        """Write what was recorded, durably. Raises StateFull or StateLost."""
         # Shielded: a line half written because the host cancelled us would be a torn journal for no reason.
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 data = b"".join(self._pending)
                 self._pending.clear()
-                if data or (sync and self._unsynced):
-                    await anyio.to_thread.run_sync(self._write_now, data, sync)
+                if data:
+                    await anyio.to_thread.run_sync(self._write, data)
 
-    def _write_now(self, data: bytes, sync: bool) -> None:
+    def _write(self, data: bytes) -> None:
         if self._broken is not None:
             # After a line that was written in part, no other line can follow: the next run begins by mending that.
             raise self._broken
         try:
-            if data:
-                self._unsynced = True
+            with in_a_run():
                 self._disk.write(self._fd, data, self._path)
-            if sync and self._unsynced:
                 self._disk.sync(self._fd, self._path)
-                self._unsynced = False
         except FigupError as error:
             self._broken = error
             raise
 
     def close(self) -> None:
-        """Close the file; what was recorded and neither flushed nor committed is lost."""
+        """Close the file; what was recorded and not committed is lost."""
         os.close(self._fd)

@@ -23,7 +23,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.errors import FigupError, JobBusy
-from uploader.transfer.disk import FILE_MODE, Disk, state_errors
+from uploader.transfer.disk import FILE_MODE, Disk, in_a_run, state_errors
 from uploader.transfer.groups import single_error
 from uploader.transfer.lease import BEAT, STILL_BEATS, Found, Lease, Leases
 from uploader.transfer.machine import machine_id
@@ -84,7 +84,7 @@ class JobLock:
         while True:
             await anyio.sleep(self._beat)
             self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
-            if not await anyio.to_thread.run_sync(self._leases.write, self._number, self._lease):
+            if not await anyio.to_thread.run_sync(self._write_lease):
                 self.lost = True
                 raise JobBusy("another machine took over this job while this one stood still")
 
@@ -141,6 +141,10 @@ class JobLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _write_lease(self) -> bool:
+        with in_a_run():
+            return self._leases.write(self._number, self._lease)
 
     def _end_lease(self) -> None:
         self._leases.write(self._number, msgspec.structs.replace(self._lease, ended=True))
