@@ -10,7 +10,9 @@ from pathlib import Path
 from uploader.cli import units
 from uploader.cli.lab_plot import plot, stretches
 from uploader.cli.markup import Child, Element, el, page
+from uploader.cli.summary import REASONS
 from uploader.transfer.dossier import Dossier, FileEntry, Incident, RunEntry
+from uploader.transfer.selection.values import remote_path
 
 _STYLE = Path(__file__).with_name("lab_page.css")
 _OUTCOMES = {
@@ -39,6 +41,7 @@ def lab_page(job: Dossier) -> str:
         *_ridden(job),
         *_incidents(job.incidents),
         *_left(job),
+        *_skipped(job),
         *_files(job),
         _footer(job),
     )
@@ -48,7 +51,7 @@ def lab_page(job: Dossier) -> str:
 
 
 def _verdict(job: Dossier) -> Element:
-    verified, total = job.counts.get("verified", 0), len(job.files)
+    verified, total = job.counts.get("verified", 0) + job.counts.get("linked", 0), len(job.files)
     if verified == total:
         text = f"{_all(total)} on Figshare and verified: the MD5 computed there equals that of the source."
         return el("p", text, class_="verdict")
@@ -170,23 +173,33 @@ def _left(job: Dossier) -> list[Element]:
     return [el("h2", "Files that failed"), _table(["File", "#Size", "Status", "Why"], rows)]
 
 
+def _skipped(job: Dossier) -> list[Element]:
+    if not job.skipped:
+        return []
+    rows: list[list[Child]] = [[_path(skip.path), REASONS.get(skip.reason, skip.reason)] for skip in job.skipped]
+    return [el("h2", "Skipped"), _table(["File or folder", "Why"], rows)]
+
+
 def _files(job: Dossier) -> list[Element]:
-    folder = _common_folder(file.path for file in job.files)
+    folder = _common_folder(file.path for file in job.files if file.status != "linked")
     rows = [_file(file, folder) for file in job.files]
     below = el("p", "Sources are below ", _path(folder), ". Times are UTC.", class_="soft")
     return [el("h2", "Files"), below, _table(["File", "#Bytes", "MD5", "#File id", "Verified"], rows)]
 
 
 def _file(file: FileEntry, folder: str) -> list[Child]:
-    below = os.path.relpath(file.path, folder)
-    source = el("span", "from ", el("code", below), class_="from") if below != file.name else None
-    if file.status == "verified":
+    there = remote_path(file.folder, file.name)
+    renamed = file.status != "linked" and not file.path.endswith(f"/{there}")
+    source = el("span", "from ", el("code", os.path.relpath(file.path, folder)), class_="from") if renamed else None
+    if file.status == "linked":
+        state = el("td", "linked")
+    elif file.status == "verified":
         when = _moment(file.verified) if file.verified else "yes"
         state = el("td", f"{when}, was there before" if file.found else when)
     else:
         state = el("td", file.status, class_="bad")
     return [
-        el("td", file.name, source),
+        el("td", file.path if file.status == "linked" else there, source),
         _num(f"{file.size:,}"),
         el("td", el("code", file.md5) if file.md5 else "not known", class_="fixed"),
         _num(str(file.file_id) if file.file_id is not None else "-"),
@@ -195,7 +208,8 @@ def _file(file: FileEntry, folder: str) -> list[Child]:
 
 
 def _common_folder(paths: Iterable[str]) -> str:
-    return os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 - a string of another machine
+    folders = [os.path.dirname(path) for path in paths]  # noqa: PTH120 - strings of another machine
+    return os.path.commonpath(folders) if folders else "/"
 
 
 def _footer(job: Dossier) -> Element:

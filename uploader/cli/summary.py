@@ -12,7 +12,7 @@ from uploader.transfer.source import shown
 
 FEW = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
-_REASONS = {
+REASONS = {
     "hidden": "hidden (--hidden sends them)",
     "link": "symbolic links (--follow-symlinks sends what they lead to)",
     "link-loop": "links that lead back to a folder that they are in",
@@ -83,7 +83,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
         by_reason.setdefault(reason, []).append(path)
     lines = []
     for reason, paths in by_reason.items():
-        lines.append(f"Skipped: {len(paths)} {_REASONS.get(reason, reason)}:")
+        lines.append(f"Skipped: {len(paths)} {REASONS.get(reason, reason)}:")
         lines += [f"  {shown(path)}" for path in paths[:FEW]]
         if len(paths) > FEW:
             lines.append(f"  and {len(paths) - FEW} more; --json names them all")

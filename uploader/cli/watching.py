@@ -21,6 +21,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import FileSummary, JobSummary, summarise
 from uploader.transfer.lease import holder
+from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
 
 _EVERY = 1.0
@@ -143,4 +144,4 @@ def _amount(job: JobSummary) -> str:
 def _file_line(file: FileSummary) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
-    return f"  {shown(file.name)}: {file.state}, {units.show_bytes(file.size)}{parts}{md5}"
+    return f"  {shown(remote_path(file.folder, file.name))}: {file.state}, {units.show_bytes(file.size)}{parts}{md5}"

@@ -16,7 +16,7 @@ from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import state_name
 from uploader.transfer.lease import holder
 from uploader.transfer.lifecycle import Transfer
-from uploader.transfer.report import status_of
+from uploader.transfer.report import SkipReport, status_of
 
 FORMAT = 1
 """Of a dossier as JSON; a higher one means something else by the same names."""
@@ -26,6 +26,7 @@ _AT_WORK = "running"
 
 class FileEntry(msgspec.Struct, frozen=True):
     """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
+    `folder` is the remote one.
 
     `found`: the item held this very file before, and nothing was sent. `code` and `problem`: why it failed.
     """
@@ -40,6 +41,7 @@ class FileEntry(msgspec.Struct, frozen=True):
     verified: str | None
     code: str | None
     problem: str | None
+    folder: str = ""
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -105,6 +107,7 @@ class Dossier(msgspec.Struct, frozen=True):
     runs: tuple[RunEntry, ...]
     faults: tuple[Ridden, ...]
     incidents: tuple[Incident, ...]
+    skipped: tuple[SkipReport, ...] = ()
 
 
 def dossier(states: StateDir, job: str) -> Dossier:
@@ -114,7 +117,7 @@ def dossier(states: StateDir, job: str) -> Dossier:
     if state.plan is None or not state.complete:
         raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
     past = _Past(history.read(states.folder(job), states.disk), at_work=worker is not None)
-    files = tuple(_file(transfer, past.verified) for transfer in state.transfers)
+    files = tuple(_file(transfer, past.verified) for transfer in state.told)
     return Dossier(
         figup_dossier=FORMAT,
         made=_iso(datetime.now(UTC)),
@@ -127,7 +130,7 @@ def dossier(states: StateDir, job: str) -> Dossier:
         title=state.plan.title,
         planned=state.plan.created,
         version=state.plan.version,
-        bytes_total=sum(t.size for t in state.transfers),
+        bytes_total=sum(t.size for t in state.told),
         bytes_sent=sum(run.sent for run in past.runs),
         seconds=round(sum(run.seconds for run in past.runs), 2),
         counts=dict(Counter(file.status for file in files)),
@@ -135,11 +138,12 @@ def dossier(states: StateDir, job: str) -> Dossier:
         runs=tuple(past.runs),
         faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
         incidents=tuple(past.incidents),
+        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
     )
 
 
 def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
-    status, error = status_of(transfer.state), transfer.error
+    status, error = status_of(transfer.state, link=transfer.link), transfer.error
     return FileEntry(
         path=transfer.path,
         name=transfer.name,
@@ -151,6 +155,7 @@ def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
         verified=verified.get(transfer.file_id or 0) if status == "verified" else None,
         code=error.code if error is not None else None,
         problem=error.message if error is not None else None,
+        folder=transfer.folder,
     )
 
 

@@ -135,7 +135,7 @@ class Engine:
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
-        new = [t for t in self._run.state.transfers if t.file_id is None and not t.dropped]
+        new = [t for t in self._run.state.wanted if t.file_id is None]
         most = account.maximum_file_size
         for transfer in new:
             if most is not None and transfer.size > most:

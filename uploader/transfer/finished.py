@@ -28,7 +28,7 @@ def source_replaced(transfer: Transfer, now: Snapshot) -> ev.SourceReplaced:
 
 async def confirm_finished(api: Figshare, state: JobState) -> None:
     """Return when the sources are what was sent and the item still holds them. Raises SourceChanged, Conflict."""
-    wanted = [transfer for transfer in state.transfers if not transfer.dropped]
+    wanted = state.wanted
     changed = []
     for transfer in await anyio.to_thread.run_sync(_doubtful, wanted):
         try:

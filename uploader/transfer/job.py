@@ -160,7 +160,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         notify=around.notify,
         stop=around.stop,
         runtime=around.runtime,
-        meter=Meter(t for t in job.state.transfers if not t.dropped),
+        meter=Meter(job.state.wanted),
         remote=RemoteFiles(around.api, job.state, around.runtime),
         throttle=around.throttle,
     )
@@ -225,11 +225,7 @@ def make_report(
     api_requests: int,
 ) -> Report:
     """What became of the job so far."""
-    files = tuple(
-        _file_report(transfer, meter.file(transfer), problems.get(transfer.index))
-        for transfer in state.transfers
-        if not transfer.dropped or transfer.file_id is not None
-    )
+    files = tuple(_file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.told)
     return Report(
         job=job,
         item_id=state.item_id,

@@ -31,6 +31,7 @@ class FileSummary(msgspec.Struct, frozen=True):
     parts_done: int
     md5: str | None
     problem: str | None
+    folder: str = ""
 
 
 class JobOverview(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class _Kept(msgspec.Struct, frozen=True):
 def summarise(states: StateDir, job: str) -> JobSummary:
     """One job with its files. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
     seen, state = _read(states, job)
-    files = tuple(_file(t) for t in state.transfers) if state is not None else ()
+    files = tuple(_file(t) for t in state.told) if state is not None else ()
     return JobSummary(**msgspec.structs.asdict(seen), files=files)
 
 
@@ -130,9 +131,9 @@ def state_name(state: JobState) -> str:
         return "finished"
     if state.cancelled:
         return "cancelled"
-    if any(t.state is State.FAILED for t in state.transfers):
+    if any(t.state is State.FAILED for t in state.wanted):
         return "failed"
-    if all(t.state is State.PLANNED and t.file_id is None for t in state.transfers):
+    if all(t.state is State.PLANNED and t.file_id is None for t in state.wanted):
         return "planned"
     return "unfinished"
 
@@ -150,6 +151,7 @@ def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
 
 
 def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
+    wanted = state.wanted
     return JobOverview(
         job=job,
         state=state_name(state),
@@ -158,12 +160,12 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         item_id=state.item_id,
         item_url=state.item_url,
         title=state.plan.title if state.plan is not None else None,
-        bytes_total=sum(t.size for t in state.transfers),
-        bytes_done=sum(_bytes_done(t) for t in state.transfers),
-        files_total=len(state.transfers),
-        files_done=sum(t.state is State.VERIFIED for t in state.transfers),
-        first=state.transfers[0].name if state.transfers else None,
-        problem=next((t.error.message for t in state.transfers if t.error is not None), None),
+        bytes_total=sum(t.size for t in wanted),
+        bytes_done=sum(_bytes_done(t) for t in wanted),
+        files_total=len(wanted),
+        files_done=sum(t.state is State.VERIFIED for t in wanted),
+        first=wanted[0].name if wanted else None,
+        problem=next((t.error.message for t in wanted if t.error is not None), None),
     )
 
 
@@ -206,4 +208,5 @@ def _file(transfer: Transfer) -> FileSummary:
         parts_done=transfer.parts_done,
         md5=transfer.md5,
         problem=transfer.error.message if transfer.error is not None else None,
+        folder=transfer.folder,
     )

@@ -385,6 +385,16 @@ class JobState:
                 raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
 
     @property
+    def wanted(self) -> list[Transfer]:
+        """The transfers that the job is about: all but those that are not wanted any more."""
+        return [transfer for transfer in self.transfers if not transfer.dropped]
+
+    @property
+    def told(self) -> list[Transfer]:
+        """The transfers that a user is told of: those, and what became a file before it was not wanted any more."""
+        return [t for t in self.transfers if not t.dropped or t.state in (State.VERIFIED, State.COMPLETED)]
+
+    @property
     def complete(self) -> bool:
         """True when the journal says of every source what it was; False only for a damaged one."""
         return self.plan is not None and bool(self.transfers) and len(self.transfers) >= self.files

@@ -168,7 +168,10 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
         return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
     status, file = await _likeness(chosen, others)
     action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
-    return _plan(chosen, status, action, file.id, left=chosen.size if action in ("send", "replace") else 0)
+    left = chosen.size if action in ("send", "replace") else 0
+    if status == "same" and on_conflict == "replace" and len(others) > 1:
+        action = "replace"
+    return _plan(chosen, status, action, file.id, left=left)
 
 
 async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
@@ -200,7 +203,7 @@ def _plan(chosen: Chosen, status: str, action: str, file_id: int | None, *, left
 
 
 def _room(account: Account, files: Sequence[FilePlan]) -> Room:
-    fresh = [file for file in files if file.action in ("send", "replace")]
+    fresh = [file for file in files if file.action in ("send", "replace") and file.bytes_left]
     most = account.maximum_file_size
     told = account.quota is not None and account.used_quota is not None
     return Room(

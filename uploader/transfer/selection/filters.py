@@ -80,7 +80,7 @@ class Glob:
         """`pattern` is relative. Raises UsageError for a malformed one."""
         self.pattern = pattern
         # Anchored, and with the blanks at its end kept: gitignore would drop them.
-        self._spec = compiled(["/" + re.sub(r" +$", lambda blanks: "\\ " * len(blanks[0]), pattern)], pattern)
+        self._spec = compiled(["/" + re.sub(r" (?= *$)", r"\\ ", pattern)], pattern)
         self._depth = None if "**" in pattern else pattern.count("/")
 
     @classmethod

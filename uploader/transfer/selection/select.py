@@ -78,8 +78,9 @@ def find(sources: Sources) -> Selection:
             selection.problems.append(found)
         else:
             there = found.path if found.link else remote_path(found.folder, found.name)
-            other = taken.setdefault(there, found.path)
-            if other is found.path:
+            other = taken.get(there)
+            if other is None:
+                taken[there] = found.path
                 selection.chosen.append(found)
             elif other != found.path:
                 selection.problems.append(_clash(there, other, found.path))
