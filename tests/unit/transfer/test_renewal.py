@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.support.walks import MD5
+from uploader.errors import SourceMissing
 from uploader.transfer import events as ev
 from uploader.transfer.folders import Target
 from uploader.transfer.journal import decode, encode
@@ -87,7 +88,7 @@ def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
     job.apply(ev.Failed(3, "refused", "no"))
     job.apply(ev.SourcePlanned(4, "d/e"))
     renew(job, Selection(chosen=chosen("e")))
-    assert not job.finished
+    assert not job.finished, "something is left to be removed"
     job.apply(ev.Resumed("t"))
     assert [next_step(t) for t in job.transfers[:4]] == [Step.DISCARD, Step.NOTHING, Step.LOOK_UP, Step.DISCARD]
     for event in (
@@ -100,7 +101,7 @@ def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
         ev.FoundIdentical(4, 54, MD5),
     ):
         job.apply(event)
-    assert job.finished
+    assert [t.settled for t in job.transfers] == [True] * 5
     assert [t.file_id for t in job.told] == [51, 53, 54], "verified or complete: it stays, and is told of"
 
 
@@ -113,8 +114,6 @@ def test_an_expected_md5_that_was_corrected_is_taken_over() -> None:
 
 
 def test_a_file_that_is_named_and_missing_is_not_dropped() -> None:
-    from uploader.errors import SourceMissing
-
     _, job = planned("a", "b")
     assert renew(job, Selection(chosen=chosen("a"), problems=[SourceMissing("gone", path="/x/d/b")])) == []
 

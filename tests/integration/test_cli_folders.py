@@ -1,0 +1,389 @@
+"""Folders, lists, manifests and links as people send them: what arrives, what is told, and what a second time does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Figup, Result
+from tests.support.control import add_faults, drop_faults
+from tests.support.invariants import ask, check_nothing_sent_twice, files, items, md5_of
+from tests.support.sandbox import Sandbox
+
+Start = Callable[..., Sandbox]
+FAST = ("--api-rate", "1000")
+
+
+def make(folder: Path, **contents: str) -> Path:
+    """A folder with files: `sub__name="content"`."""
+    for name, content in contents.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+def upload(figup: Figup, *words: str | os.PathLike[str], status: int = 0, input: str | None = None) -> Result:
+    return figup.run("upload", *words, *FAST, "--json", input=input).expect(status)
+
+
+def held(sandbox: Sandbox, item: int) -> dict[str, str]:
+    """What an item holds: folder and name → MD5. Fails where two files are in one place."""
+    folders: dict[str, str] = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
+    rows = [(folders.get(str(f["id"]), "").strip("/"), f) for f in files(sandbox, item)]
+    found = {f"{folder}/{f['name']}".strip("/"): f["computed_md5"] for folder, f in rows}
+    assert len(found) == len(rows), rows
+    return found
+
+
+def tree_md5(top: Path, prefix: str = "") -> dict[str, str]:
+    paths = (path for path in sorted(top.rglob("*")) if path.is_file())
+    return {f"{prefix}{path.relative_to(top)}": md5_of(path) for path in paths}
+
+
+def test_a_folder_arrives_with_its_folders_and_the_same_command_sends_nothing_more(
+    figup: Figup, sandbox: Sandbox
+) -> None:
+    top = make(figup.cwd / "survey", a="1", sub__a="2", sub__deep__b="3")
+    (top / "empty").mkdir()
+    done = upload(figup, "survey")
+    (item,) = items(sandbox)
+    assert item["title"] == "survey"
+    assert held(sandbox, item["id"]) == tree_md5(top, "survey/")
+    assert [(f["folder"], f["name"], f["status"]) for f in done.summary["files"]] == [
+        ("survey", "a", "verified"),
+        ("survey/sub", "a", "verified"),
+        ("survey/sub/deep", "b", "verified"),
+    ]
+    assert done.summary["skipped"] == [{"path": f"{top}/empty/", "reason": "empty-folder"}]
+    before = len(sandbox.requests())
+    again = upload(figup, "survey/")
+    assert [r["kind"] for r in sandbox.requests()[before:]] == ["list-files"]
+    assert (again.summary["bytes_sent"], again.summary["skipped"]) == (0, done.summary["skipped"])
+    manifest = figup.state_dir / "jobs" / done.summary["job"] / "manifest.md5"
+    subprocess.run(["md5sum", "--check", "--strict", "--quiet", manifest], check=True)
+
+
+def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
+    top = figup.cwd / "odd tree"
+    names = [
+        " two words ",
+        "new\nline",
+        "-n",
+        "--json",
+        "Größe 数据",
+        "q'\"`$x",
+        "back\\slash",
+        "*",
+        "x" * 200,
+        "tab\t\x1b[31m",
+    ]
+    for number, name in enumerate(names):
+        folder = top / names[-1 - number]
+        folder.mkdir(parents=True)
+        (folder / name).write_text(name)
+    (top / ".secret").write_text("no")
+    (top / "link").symlink_to("nowhere")
+    done = upload(figup, top)
+    assert held(sandbox, done.summary["item_id"]) == {
+        key: md5 for key, md5 in tree_md5(top, "odd tree/").items() if ".secret" not in key
+    }
+    assert {s["path"].rpartition("/")[2]: s["reason"] for s in done.summary["skipped"]} == {
+        ".secret": "hidden",
+        "link": "link",
+    }
+    told = figup.run("upload", top, *FAST).expect(0)
+    assert "Skipped: 1 hidden (--hidden sends them):" in told.stdout
+    assert "\x1b" not in told.stdout
+    assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
+
+
+def test_all_that_cannot_be_sent_is_said_at_once_and_nothing_is_begun(figup: Figup, sandbox: Sandbox) -> None:
+    top = make(figup.cwd / "data", fine="x")
+    os.mkfifo(top / "pipe")
+    (top / os.fsdecode(b"bad\xff")).write_text("x")
+    refused = upload(figup, "data", "missing", status=4)
+    errors = [event for event in refused.events if event["event"] == "error"]
+    assert [error["code"] for error in errors] == ["usage", "usage", "source-missing", "sources-unusable"]
+    assert [error["path"] for error in errors[:3]] == [f"{top}/bad\udcff", f"{top}/pipe", f"{figup.cwd}/missing"]
+    told = figup.run("upload", "data", "missing").expect(4)
+    assert len(told.stderr.splitlines()) == 4
+    assert sandbox.requests() == []
+    assert not (figup.state_dir / "jobs").exists()
+    upload(figup, "data", "--exclude", "pipe", "--exclude", "bad*")
+
+
+def test_a_job_grows_with_its_folder_and_tells_what_is_gone(figup: Figup, sandbox: Sandbox) -> None:
+    top = make(figup.cwd / "data", a="1", b="2")
+    first = upload(figup, "data").summary
+    first_b = md5_of(top / "b")
+    make(top, sub__c="3")
+    (top / "b").unlink()
+    grown = upload(figup, "data")
+    assert next(e for e in grown.events if e["event"] == "renewed")["added"] == 1
+    assert grown.summary["job"] == first["job"]
+    assert grown.summary["skipped"] == [{"path": f"{top}/b", "reason": "vanished"}]
+    assert sorted(held(sandbox, first["item_id"])) == ["data/a", "data/b", "data/sub/c"], "nothing is deleted"
+    assert len(sandbox.requests(kind="initiate")) == 3
+    make(top, a="changed", sub__c="too")
+    refused = upload(figup, "data", status=5)
+    errors = [event for event in refused.events if event["event"] == "error"]
+    assert [error.get("path") for error in errors] == [f"{top}/a", f"{top}/sub/c", None]
+    assert "2 files changed" in errors[-1]["message"]
+    upload(figup, "data", "--restart-changed")
+    assert held(sandbox, first["item_id"]) == {**tree_md5(top, "data/"), "data/b": first_b}
+    manifest = figup.state_dir / "jobs" / first["job"] / "manifest.md5"
+    subprocess.run(["md5sum", "--check", "--strict", "--quiet", manifest], check=True)
+
+
+def test_what_is_excluded_later_is_not_sent_and_what_was_begun_of_it_is_removed(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB", "--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "data", good="1", junk="2" * 500_000)
+    add_faults(sandbox, "put-part@2=403", "put-part@3=403")
+    failed = bare_figup.run("upload", "data", "--title", "one item", *FAST, "--json", "--retry-timeout", "0s")
+    assert failed.returncode != 0
+    drop_faults(sandbox)
+    item = failed.summary["item_id"]
+    assert sorted(held(sandbox, item)) == ["data/good", "data/junk"]
+    done = upload(bare_figup, "data", "--title", "one item", "--exclude", "junk")
+    assert done.summary["item_id"] == item
+    assert held(sandbox, item) == {"data/good": md5_of(top / "good")}
+    assert done.summary["skipped"] == [{"path": f"{top}/junk", "reason": "excluded"}]
+    assert [file["name"] for file in done.summary["files"]] == ["good"]
+    assert "finished" in bare_figup.run("status", done.summary["job"]).expect(0).stdout
+
+
+def test_lists_in_every_form(figup: Figup, sandbox: Sandbox) -> None:
+    top = make(figup.cwd / "d", a="1", sub__b="2", sub__c="3")
+    (figup.cwd / "list").write_text("# two of them\nd/a\nd/sub/b\n")
+    first = upload(figup, "--from-file", "list").summary
+    assert sorted(held(sandbox, first["item_id"])) == ["d/a", "d/sub/b"]
+    assert items(sandbox)[0]["title"] == "list"
+    more = upload(figup, "--from-file", "-", "-0", "--item", str(first["item_id"]), input=f"{top}/sub/c\0d/a\0").summary
+    assert sorted(held(sandbox, first["item_id"])) == ["d/a", "d/sub/b", "d/sub/c"]
+    assert len(sandbox.requests(kind="initiate")) == 3, "what the item holds is not sent again"
+    assert [f["status"] for f in more["files"]] == ["verified", "verified"]
+    assert "--title" in figup.run("upload", "--from-file", "-", input="d/a\n").expect(2).stderr
+    assert "no file was named" in figup.run("upload", "--title", "nothing").expect(2).stderr
+
+
+def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    make(bare_figup.cwd / "d", a="1", sub__b="2")
+    add_faults(sandbox, "initiate:every=422")
+    item = upload(bare_figup, "d", "--title", "one item", "--failed-to", "failed.txt", status=1).summary["item_id"]
+    drop_faults(sandbox)
+    upload(bare_figup, "--from-file", "failed.txt", "--item", str(item))
+    assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/")
+
+
+def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_completed(
+    figup: Figup, sandbox: Sandbox
+) -> None:
+    top = make(figup.cwd / "m", raw__a="1", b="2")
+    entries: list[dict[str, Any]] = [
+        {"path": "raw/a", "name": "one.dat", "folder": "x/y", "md5": md5_of(top / "raw" / "a")},
+        {"path": "b", "md5": "0" * 32},
+    ]
+    (top / "table.json").write_text(json.dumps(entries))
+    refused = upload(figup, "--manifest", "m/table.json", status=1)
+    error = next(event for event in refused.events if event["event"] == "error")
+    assert (error["code"], error["path"]) == ("checksum-wrong", f"{top}/b")
+    item = refused.summary["item_id"]
+    by_name = {f["name"]: f["status"] for f in files(sandbox, item)}
+    assert by_name["one.dat"] != "created"
+    assert by_name["b"] == "created", "it was completed with the wrong content"
+    entries[1]["md5"] = md5_of(top / "b")
+    (top / "table.json").write_text(json.dumps(entries))
+    upload(figup, "--manifest", "m/table.json")
+    assert held(sandbox, item) == {"x/y/one.dat": md5_of(top / "raw" / "a"), "b": md5_of(top / "b")}
+    check_nothing_sent_twice(sandbox)
+    entries[1]["md5"] = "f" * 32
+    (top / "table.json").write_text(json.dumps(entries))
+    upload(figup, "--manifest", "m/table.json", status=5)
+
+
+def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sandbox) -> None:
+    link = "https://example.org/archive/big.tar?version=2"
+    done = upload(figup, "--link", link, "--title", "elsewhere")
+    assert [(f["path"], f["status"], f["md5"]) for f in done.summary["files"]] == [(link, "linked", None)]
+    (file,) = files(sandbox, done.summary["item_id"])
+    assert (file["is_link_only"], file["download_url"]) == (True, link)
+    assert upload(figup, "--link", link, "--title", "elsewhere").summary["files"][0]["status"] == "linked"
+    again = upload(figup, "--link", link, "--item", str(done.summary["item_id"]))
+    assert again.summary["files"][0]["file_id"] == file["id"]
+    assert len(files(sandbox, done.summary["item_id"])) == 1
+    assert "linked" in figup.run("upload", "--link", link, "--title", "elsewhere").expect(0).stdout
+    assert sandbox.requests(kind="put-part") == []
+
+
+@pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=30"])
+def test_a_link_whose_answer_was_lost_is_there_once(fault: str, bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    add_faults(sandbox, fault)
+    words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", *FAST)
+    run = bare_figup.start(*words)
+    if "hang" in fault:
+        run.wait_for_event("item")
+        while not sandbox.requests(kind="create-item"):
+            pass
+        journal = bare_figup.state_dir / "jobs" / run.events[0]["job"] / "journal"
+        while "init?" not in journal.read_text():
+            assert run.process.returncode is None
+        run.kill()
+    else:
+        run.wait().expect(0)
+    bare_figup.run(*words).expect(0)
+    (item,) = items(sandbox)
+    assert len(files(sandbox, item["id"])) == 1
+
+
+# --- what is there already ------------------------------------------------------------------------------------------
+
+
+def put(figup: Figup, sandbox: Sandbox, **contents: str) -> tuple[Path, int]:
+    """An item with these files, in folders below `d`, and the folder `d` elsewhere, with nothing of it known here."""
+    top = make(figup.cwd / "first" / "d", **contents)
+    item: int = upload(figup, top, "--title", "an item").summary["item_id"]
+    other = figup.cwd / "d"
+    subprocess.run(["cp", "-r", top, other], check=True)
+    return other, item
+
+
+def test_the_same_name_in_another_folder_is_another_file(figup: Figup, sandbox: Sandbox) -> None:
+    _, item = put(figup, sandbox, sub__a="1")
+    upload(figup, make(figup.cwd / "x", a="another") / "a", "--item", str(item))
+    assert sorted(held(sandbox, item)) == ["a", "d/sub/a"]
+
+
+@pytest.mark.parametrize("choice", ["skip", "fail", "keep", "replace"])
+def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, same="1", sub__differs="old")
+    make(other, sub__differs="new", fresh="2")
+    before = {f["id"] for f in files(sandbox, item)}
+    sent = len(sandbox.requests(kind="initiate"))
+    done = upload(
+        figup, "d", "--item", str(item), "--on-conflict", choice, status=1 if choice in ("skip", "fail") else 0
+    )
+    after = files(sandbox, item)
+    status = {f["name"]: f["status"] for f in done.summary["files"]}
+    assert status["fresh"] == "verified"
+    assert status["same"] == ("failed" if choice == "fail" else "verified")
+    assert status["differs"] == ("failed" if choice in ("skip", "fail") else "verified")
+    assert len(sandbox.requests(kind="initiate")) - sent == (1 if choice in ("skip", "fail") else 2)
+    assert sorted(f["name"] for f in after) == sorted(
+        ["same", "differs", "fresh"] + (["differs"] if choice == "keep" else [])
+    )
+    assert before <= {f["id"] for f in after} if choice != "replace" else len(before - {f["id"] for f in after}) == 1
+    if choice == "replace":
+        assert held(sandbox, item) == tree_md5(other, "d/")
+    upload(figup, "d", "--item", str(item), "--on-conflict", choice, status=1 if choice in ("skip", "fail") else 0)
+    assert len(files(sandbox, item)) == len(after)
+
+
+def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    other, item = put(bare_figup, sandbox, a="old")
+    make(other, a="new")
+    (old,) = files(sandbox, item)
+    add_faults(sandbox, "complete=no-md5")
+    words = ("d", "--item", str(item), "--on-conflict", "replace", "--verify-timeout", "0")
+    upload(bare_figup, *words, status=7)
+    assert old["id"] in {f["id"] for f in files(sandbox, item)}
+    assert sandbox.requests(kind="delete-file") == []
+
+
+def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", big="x" * 1_000_000)
+    run = bare_figup.start("upload", "d", "--title", "an item", "--json", "--limit-rate", "200k", *FAST)
+    job = run.wait_for_event("job")["job"]
+    item = run.wait_for_event("item")["item_id"]
+    run.wait_for_event("file")
+    run.kill()
+    ours = upload(bare_figup, "d", "--item", str(item), status=1)
+    error = next(e for e in ours.events if e["event"] == "error")
+    assert f"which job {job} here began" in error["message"]
+    assert f"figup resume {job}" in error["hint"]
+    refused = upload(bare_figup, "d", "--item", str(item), "--on-conflict", "replace", status=1)
+    assert f"job {job}" in next(e for e in refused.events if e["event"] == "error")["message"]
+    bare_figup.env["FIGUP_STATE_DIR"] = str(bare_figup.cwd / "elsewhere")
+    theirs = upload(bare_figup, "d", "--item", str(item), status=1)
+    assert "no job here began" in next(e for e in theirs.events if e["event"] == "error")["message"]
+    dry = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--json").expect(1)
+    assert [e["status"] for e in dry.events if e["event"] == "file"] == ["unfinished"]
+    upload(bare_figup, "d", "--item", str(item), "--on-conflict", "replace")
+    assert held(sandbox, item) == tree_md5(top, "d/")
+
+
+# --- looking, without sending ---------------------------------------------------------------------------------------
+
+
+def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, same="1", differs="22", only__there="3")
+    make(other, differs="33", only__here="4")
+    (other / "only" / "there").unlink()
+    top_level = make(figup.cwd / "x", alone="5") / "alone"
+    upload(figup, top_level, "--item", str(item))
+    before = len(sandbox.requests())
+    done = figup.run("verify", str(item), "d", "--json").expect(5)
+    assert {(f["folder"], f["name"]): f["status"] for f in done.summary["files"]} == {
+        ("d", "same"): "same",
+        ("d", "differs"): "different",
+        ("d/only", "here"): "missing",
+        ("d/only", "there"): "missing-here",
+    }
+    assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
+    told = figup.run("verify", str(item), "d/same").expect(1)
+    assert "MISSING: the item has no file of this name, but d/same" in told.stdout
+    figup.run("verify", str(item), "d/.", "--include", "nothing").expect(2)
+    listing = subprocess.run(["md5sum", "d/same", "d/differs"], cwd=figup.cwd, capture_output=True, check=True).stdout
+    (figup.cwd / "sums").write_bytes(listing)
+    for path in other.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    by_sums = figup.run("verify", str(item), "--checksums", "sums", "--json").expect(5)
+    assert [f["status"] for f in by_sums.summary["files"]] == ["same", "different", "missing-here", "missing-here"]
+
+
+def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--quota", "1000000", "--max-file-size", "500000")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    other, item = put(bare_figup, sandbox, same="1", differs="old")
+    make(other, differs="new", fresh="2" * 300_000, **{".hidden": "x"})
+    before = len(sandbox.requests())
+    dry = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--json").expect(1)
+    plan = dry.events[0]
+    assert (plan["event"], plan["state"], plan["bytes_left"]) == ("plan", "new", 300_000)
+    assert plan["counts"] == {"different": 1, "new": 1, "same": 1}
+    assert plan["actions"] == {"refuse": 1, "send": 1, "skip": 1}
+    assert plan["room"]["needed"] == 300_000
+    assert plan["room"]["quota"] == 1_000_000
+    assert set(plan["estimate"]["seconds"]) == {"100mbit", "1gbit"}
+    assert [e["reason"] for e in dry.events if e["event"] == "skipped"] == ["hidden"]
+    assert {f["name"]: (f["status"], f["action"], f["parts"]) for f in dry.summary["files"]} == {
+        "same": ("same", "skip", 1),
+        "differs": ("different", "refuse", 1),
+        "fresh": ("new", "send", 1),
+    }
+    replacing = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "replace").expect(0)
+    assert "a different file of that name is there: replace" in replacing.stdout
+    make(other, big="3" * 600_000, bulk="4" * 450_000)
+    full = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "keep").expect(6)
+    assert "NOT ENOUGH room" in full.stdout
+    assert f"larger than this account's 500 kB a file: {other}/big" in full.stdout
+    assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
+    assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
