@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import shutil
 import subprocess
 import threading
 import time
@@ -11,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import IO
+from typing import IO, TypeVar
 
 POLL_SECONDS = 0.05
 BLOCK = 512
@@ -26,9 +28,18 @@ class Measurement:
     cpu_seconds: float
     """User and system time, of its own children too."""
     peak_memory: int
-    """The largest resident set, looked up every 50 ms (the kernel keeps the mark, so a short peak is not missed)."""
+    """The largest resident set (of its children too), looked up every 50 ms; the kernel keeps each process's mark."""
     storage_read: int
     """What had to come from storage; pages that were in memory do not count."""
+
+    def then(self, other: Measurement) -> Measurement:
+        """What this and then the other cost together."""
+        return Measurement(
+            self.seconds + other.seconds,
+            self.cpu_seconds + other.cpu_seconds,
+            max(self.peak_memory, other.peak_memory),
+            self.storage_read + other.storage_read,
+        )
 
 
 def measure(command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str]) -> tuple[Measurement, str]:
@@ -72,13 +83,42 @@ class _Reader(threading.Thread):
 
 def _peak_memory_until_end(pid: int) -> int:
     """Looks at the process until it is dead (and not yet reaped). Not `ru_maxrss`: that one starts at our own size."""
-    peak = 0
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        with suppress(OSError, StopIteration):
-            status = Path(f"/proc/{pid}/status").read_text()
-            peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
-        time.sleep(POLL_SECONDS)
+    peak, ended = 0, False
+    handle = os.pidfd_open(pid)
+    try:
+        while not ended:
+            peak = max(peak, sum(_memory_mark(one) for one in [pid, *children(pid)]))
+            ended = bool(select.select([handle], [], [], POLL_SECONDS)[0])
+    finally:
+        os.close(handle)
     return peak
+
+
+def children(pid: int) -> list[int]:
+    """All processes under this one that there are now."""
+    found: list[int] = []
+    with suppress(OSError):
+        for place in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, place.read_text().split()):
+                found += [child, *children(child)]
+    return found
+
+
+def _memory_mark(pid: int) -> int:
+    """The most that a process has had resident, in bytes; 0 when it is gone."""
+    with suppress(OSError, StopIteration):
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
+    return 0
+
+
+def cpu_seconds_of(pids: Sequence[int]) -> float:
+    """CPU time that these processes, and those under them, have used so far."""
+    ticks = 0
+    for pid in [one for top in pids for one in [top, *children(top)]]:
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def forget_cached(path: Path) -> None:
@@ -88,14 +128,39 @@ def forget_cached(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def in_turn(rounds: int, runs: Mapping[str, Callable[[], Measurement]]) -> dict[str, list[Measurement]]:
-    """Every run once, then every run again: what else the machine does then hits all alike."""
-    measured: dict[str, list[Measurement]] = {name: [] for name in runs}
+T = TypeVar("T")
+
+
+class Missing(Exception):
+    """A program that a benchmark or a contender needs is not here; says which, and where it comes from."""
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program. Raises Missing."""
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is missing (Debian: apt-get install {package})")
+    return found
+
+
+def in_turn(rounds: int, runs: Mapping[str, Callable[[], T]]) -> tuple[dict[str, list[T]], list[str]]:
+    """Every run once, then every run again: what else the machine does then hits all alike.
+
+    Also gives a note for each run that was left out, since a program that it needs is missing.
+    """
+    measured: dict[str, list[T]] = {name: [] for name in runs}
+    missing: dict[str, str] = {}
     for number in range(rounds):
         for name, run in runs.items():
+            if name in missing:
+                continue
             print(f"  round {number + 1} of {rounds}: {name}", flush=True)
-            measured[name].append(run())
-    return measured
+            try:
+                measured[name].append(run())
+            except Missing as reason:
+                missing[name] = f"NOT MEASURED: {name}: {reason}"
+                print(f"  {missing[name]}", flush=True)
+    return {name: found for name, found in measured.items() if name not in missing}, list(missing.values())
 
 
 @dataclass(frozen=True)

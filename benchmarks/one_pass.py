@@ -15,19 +15,19 @@ GIB = 1 << 30
 MIB = 1 << 20
 
 
-def run(work: Path, *, quick: bool) -> Report:
+def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     """2 GiB of random bytes (`quick`: 256 MiB) that are not in memory, beside a plain read of the same file."""
-    size = GIB // 4 if quick else 2 * GIB
+    size = size or (GIB // 4 if quick else 2 * GIB)
     path = random_file(work, size)
     md5 = md5_of(path)
-    measured = in_turn(
+    measured, _ = in_turn(
         1 if quick else 3, {"a plain read": partial(plain_read, path), "figup upload": partial(send, path, md5, work)}
     )
     read = {name: Spread.of([cost.storage_read / size for cost in costs]) for name, costs in measured.items()}
     return Report(
         "one-pass",
         "Bytes read from storage, as a share of the file",
-        [Column("read / size", 3), Column("seconds", 1)],
+        [Column("read / size", 3, plot=True), Column("seconds", 1)],
         {name: [read[name], Spread.of([cost.seconds for cost in costs])] for name, costs in measured.items()},
         [
             # Where a plain read does not count as one either (tmpfs, some network mounts), the rest says nothing.

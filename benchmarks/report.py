@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import ssl
+import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.harness import Spread
+from uploader._version import __version__
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,6 +26,7 @@ class Column:
 
     name: str
     decimals: int = 0
+    plot: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Report:
-    """The rows are labelled; each has a spread for each column. The first column is the one that is plotted."""
+    """The rows are labelled; each has a spread for each column. Columns with `plot` stand side by side in the plot."""
 
     name: str
     title: str
@@ -74,12 +80,8 @@ class Report:
         document = {
             "title": self.title,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {
-                "cores": os.cpu_count(),
-                "system": platform.system(),
-                "architecture": platform.machine(),
-                "python": platform.python_version(),
-            },
+            "figup": figup_version(),
+            "machine": machine(),
             "rows": {
                 label: {column.name: asdict(spread) for column, spread in zip(self.columns, spreads, strict=True)}
                 for label, spreads in self.rows.items()
@@ -95,18 +97,44 @@ class Report:
             from matplotlib.figure import Figure
         except ImportError:
             return
+        shown = [number for number, column in enumerate(self.columns) if column.plot]
         labels = list(self.rows)
-        spreads = [spreads[0] for spreads in self.rows.values()]
-        middles = [spread.median for spread in spreads]
-        whiskers = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
-        figure = Figure(figsize=(8, 1.2 + 0.5 * len(labels)), layout="constrained")
-        axes = figure.subplots()
-        axes.barh(labels, middles, xerr=whiskers, color="#3b6ea5", capsize=3)
-        axes.invert_yaxis()
-        axes.set_title(self.title)
-        axes.set_xlabel(f"{self.columns[0].name} (median; least to most)")
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(RESULTS / f"{self.name}.png", dpi=120)
+        figure = Figure(figsize=(4 + 4 * len(shown), 1.2 + 0.4 * len(labels)), layout="constrained")
+        figure.suptitle(f"{self.title}\n{datetime.now(UTC):%d %B %Y}, figup {figup_version()}", fontsize=10)
+        for axes, number in zip(figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown, strict=True):
+            spreads = [spreads[number] for spreads in self.rows.values()]
+            middles = [spread.median for spread in spreads]
+            whiskers = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
+            bars = axes.barh(labels, middles, xerr=whiskers, color="#3b6ea5", ecolor="#888888", capsize=3)
+            texts = [f"{middle:,.{self.columns[number].decimals}f}" for middle in middles]
+            axes.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
+            axes.set_xlabel(f"{self.columns[number].name} (median; least to most)")
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.axes[0].invert_yaxis()
+        figure.savefig(RESULTS / f"{self.name}.png", dpi=110)
+
+
+def figup_version() -> str:
+    """Its number, and the commit where this is a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=8", "HEAD"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False)
+    return f"{__version__} ({found.stdout.strip()})" if found.returncode == 0 else __version__
+
+
+def machine() -> dict[str, object]:
+    """What the numbers depend on; the load is what it was over the last minute, the benchmark's own included."""
+    cpu = None
+    with suppress(OSError):
+        cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return {
+        "cpu": cpu[1] if cpu else "unknown",
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "load": [round(load, 1) for load in os.getloadavg()],
+    }
 
 
 def _cell(spread: Spread, column: Column) -> str:

@@ -1,51 +1,85 @@
-"""How fast an upload is, and what it costs the CPU, beside a bare MD5 and a bare read of the same file."""
+"""How fast one large file goes over TLS, and what that costs the CPU, beside everything that people would use."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from benchmarks import contenders
+from benchmarks.contenders import Contender, Sent, perform
 from benchmarks.files import md5_of, random_file
-from benchmarks.harness import Measurement, Spread, in_turn, measure
-from benchmarks.report import Column, Report
-from benchmarks.upload import upload
-from tests.support.environment import clean_environment
+from benchmarks.harness import Spread, in_turn
+from benchmarks.report import Bar, Column, Report
+from benchmarks.stage import stage
 
 GIB = 1 << 30
+MIB = 1 << 20
 MB = 10**6
+SHELL = "md5sum, then curl -Z"
+PEERS: dict[str, Contender] = {
+    SHELL: contenders.md5sum_and_curl,
+    **{f"pyfigshare, {number} workers": partial(contenders.pyfigshare, workers=number) for number in (4, 8, 16)},
+    "one request at a time, as documented": contenders.documented_flow,
+    "rclone to WebDAV (no MD5)": contenders.rclone,
+}
 
 
-def run(work: Path, *, quick: bool) -> Report:
-    """2 GiB of random bytes (`quick`: 256 MiB) that are in memory, so that storage is no part of it."""
-    size = GIB // 4 if quick else 2 * GIB
-    path = random_file(work, size)
-    md5 = md5_of(path)
-    measured = in_turn(
-        1 if quick else 5,
-        {
-            "read alone": partial(alone, ["dd", f"if={path}", "of=/dev/null", "bs=256K"], path),
-            "md5sum alone": partial(alone, ["md5sum", str(path)], path),
-            "figup upload": partial(upload, path, md5=md5, work=work),
-        },
-    )
-    bare = Spread.of([cost.seconds for cost in measured["md5sum alone"]]).median
+def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
+    """One file of 4 GiB over TLS to nginx: figup, md5sum + curl, pyfigshare, the documented flow, rclone."""
+    size = size or (GIB // 8 if quick else 4 * GIB)
+    source = random_file(work, size)
+    md5 = md5_of(source)
+    runs: dict[str, Contender] = {"figup": contenders.figup, **PEERS}
+    with stage() as place:
+        measured, missing = in_turn(
+            1 if quick else 3, {name: partial(perform, one, place, source, md5) for name, one in runs.items()}
+        )
+    # Where the shell's programs are missing, figup is the measure.
+    shell = [sent.cost.seconds for sent in measured.get(SHELL, measured["figup"])]
     return Report(
         "throughput",
-        f"Sending {size / GIB:g} GiB to a sandbox on the same machine",
-        [Column("MB/s"), Column("CPU seconds a GiB", 2), Column("time / md5sum", 2)],
-        {name: quantities(costs, size, bare) for name, costs in measured.items()},
-        notes=["The sandbox shares the machine: it receives, stores and hashes the same bytes at the same time."],
+        f"Sending {size / GIB:g} GiB over TLS to nginx on the same machine",
+        [
+            Column("MB/s", plot=True),
+            Column("CPU seconds a GiB", 2, plot=True),
+            Column("peak memory, MiB"),
+            Column(f"time / ({SHELL})", 2),
+            Column("servers' CPU seconds a GiB", 2),
+        ],
+        {name: quantities(sent, size, shell) for name, sent in measured.items()},
+        bars(measured),
+        [*missing, "In every round the MD5 of what nginx has stored was compared with the source's."],
     )
 
 
-def quantities(costs: Sequence[Measurement], size: int, bare: float) -> list[Spread]:
+def quantities(rounds: Sequence[Sent], size: int, shell: Sequence[float]) -> list[Spread]:
+    costs = [sent.cost for sent in rounds]
     return [
         Spread.of([size / MB / cost.seconds for cost in costs]),
         Spread.of([cost.cpu_seconds / (size / GIB) for cost in costs]),
-        Spread.of([cost.seconds / bare for cost in costs]),
+        Spread.of([cost.peak_memory / MIB for cost in costs]),
+        # Round by round: what else the machine did then hit both.
+        Spread.of([cost.seconds / other for cost, other in zip(costs, shell, strict=True)]),
+        Spread.of([sent.server_cpu_seconds / (size / GIB) for sent in rounds]),
     ]
 
 
-def alone(command: Sequence[str], path: Path) -> Measurement:
-    return measure(command, env=clean_environment(path.parent))[0]
+def bars(measured: Mapping[str, Sequence[Sent]]) -> list[Bar]:
+    """What the medians must keep."""
+
+    def seconds(name: str) -> float:
+        return Spread.of([sent.cost.seconds for sent in measured[name]]).median
+
+    def cpu(name: str) -> float:
+        return Spread.of([sent.cost.cpu_seconds for sent in measured[name]]).median
+
+    found: list[Bar] = []
+    if SHELL in measured:
+        found += [
+            Bar(f"wall time, figup / ({SHELL})", seconds("figup") / seconds(SHELL), most=0.72),
+            Bar(f"CPU, figup / ({SHELL})", cpu("figup") / cpu(SHELL), most=1.25),
+        ]
+    if others := [seconds(name) for name in measured if name.startswith("pyfigshare")]:
+        found.append(Bar("wall time, figup / pyfigshare's best", seconds("figup") / min(others), most=0.5))
+    return found

@@ -73,7 +73,7 @@ def nginx(folder: Path, sites: Sequence[Site], host: str = "127.0.0.1") -> Itera
     )  # fmt: skip
     (folder / "nginx.conf").write_text(_NGINX.format(servers=servers))
     command: list[str | Path] = [program, "-p", folder, "-e", "error.log", "-c", "nginx.conf"]
-    with _running(command, folder, [(host, site.port) for site in sites]):
+    with serving(command, folder, [(host, site.port) for site in sites]):
         yield folder / "access.log"
 
 
@@ -86,17 +86,18 @@ def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[str, Path]]:
     log = folder / "proxy.log"
     settings = (f"Port {port}", "Listen 127.0.0.1", "Timeout 60", f'LogFile "{log}"', "LogLevel Connect", *lines)
     (folder / "tinyproxy.conf").write_text("\n".join([*settings, ""]))
-    with _running([program, "-d", "-c", folder / "tinyproxy.conf"], folder, [("127.0.0.1", port)]):
+    with serving([program, "-d", "-c", folder / "tinyproxy.conf"], folder, [("127.0.0.1", port)]):
         yield f"127.0.0.1:{port}", log
 
 
 @contextmanager
-def _running(command: Sequence[str | Path], folder: Path, addresses: Sequence[tuple[str, int]]) -> Iterator[None]:
+def serving(command: Sequence[str | Path], folder: Path, addresses: Sequence[tuple[str, int]]) -> Iterator[int]:
+    """A server that runs in `folder` and listens on all of `addresses`, for as long as the block lasts; its pid."""
     process = Process(command, env=clean_environment(folder), cwd=folder)
     try:
         for address in addresses:
             _wait_for(address, process, time.monotonic() + 20)
-        yield
+        yield process.pid
     finally:
         process.stop()
 

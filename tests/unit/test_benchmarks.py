@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks import report
 from benchmarks.files import md5_of, md5_of_zeros, random_file, sparse_file
-from benchmarks.harness import Measurement, Spread, in_turn, measure
+from benchmarks.harness import Measurement, Missing, Spread, in_turn, measure
 from benchmarks.report import Bar, Column, Report
 from tests.support.environment import clean_environment
 
@@ -40,10 +41,21 @@ def test_runs_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
         calls.append(name)
         return Measurement(seconds=len(calls), cpu_seconds=0, peak_memory=0, storage_read=0)
 
-    measured = in_turn(2, {name: lambda name=name: run(name) for name in ("a", "b")})  # type: ignore[misc]
+    measured, missing = in_turn(2, {name: partial(run, name) for name in ("a", "b")})
+    assert missing == []
     assert calls == ["a", "b", "a", "b"]
     assert [cost.seconds for cost in measured["b"]] == [2, 4]
     assert "round 2 of 2: b" in capsys.readouterr().out
+
+
+def test_who_is_missing_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    def nobody() -> int:
+        raise Missing("nobody is missing (Debian: apt-get install nobody)")
+
+    measured, missing = in_turn(2, {"b": nobody, "a": lambda: 1})
+    assert measured == {"a": [1, 1]}
+    assert missing == ["NOT MEASURED: b: nobody is missing (Debian: apt-get install nobody)"]
+    assert missing[0] in capsys.readouterr().out
 
 
 def test_files_are_what_they_say(tmp_path: Path) -> None:
@@ -63,7 +75,7 @@ def test_a_bar_says_whether_it_held() -> None:
 def test_a_report_is_a_table_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     found = Report(
-        "name", "Title", [Column("MB/s"), Column("s", 1)], {"row": [Spread.of([1, 1]), Spread.of([2, 3, 9])]}
+        "name", "Title", [Column("MB/s", plot=True), Column("s", 1)], {"row": [Spread.of([1, 1]), Spread.of([2, 3, 9])]}
     )
     assert found.table().splitlines() == ["| | MB/s | s |", "|---|---:|---:|", "| row | 1 | 3.0 (2.0-9.0) |"]
     assert found.held

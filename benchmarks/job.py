@@ -1,0 +1,62 @@
+"""A figup that is watched while it runs, and killed: for what a resume costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contenders import Send
+from tests.support.processes import Process
+
+
+class Job:
+    """`figup upload` of a source, run as often as one likes on the same state directory."""
+
+    def __init__(self, send: Send, options: Sequence[str] = ()) -> None:
+        self._send = send
+        self._options = options
+
+    def run(self) -> tuple[float, float, dict[str, Any]]:
+        """To its end: seconds until the server was asked for its parts, seconds in all, and the summary."""
+        began = time.monotonic()
+        process = self._start()
+        first = process.stdout.wait_for(lambda line: '"event":"file"' in line.replace(" ", ""), 600)
+        asked = time.monotonic() - began
+        if process.wait(3600) != 0 or first is None:
+            raise RuntimeError(f"figup ended with {process.returncode}: {process.stderr.text}")
+        seconds = time.monotonic() - began
+        summary: dict[str, Any] = json.loads(process.stdout.text.splitlines()[-1])
+        if [file["md5"] for file in summary["files"]] != [self._send.md5]:
+            raise RuntimeError(f"figup says {summary['files']}, but the MD5 is {self._send.md5}")
+        return asked, seconds, summary
+
+    def run_until(self, enough: Callable[[], bool]) -> float:
+        """Kills it (SIGKILL) as soon as there is enough; the seconds that it had."""
+        began = time.monotonic()
+        process = self._start()
+        try:
+            while not enough():
+                if process.returncode is not None:
+                    raise RuntimeError(f"figup ended too early, with {process.returncode}: {process.stderr.text}")
+                time.sleep(0.02)
+        finally:
+            process.kill()
+        return time.monotonic() - began
+
+    @property
+    def journal(self) -> Path:
+        (journal,) = (self._send.home / "state" / "jobs").glob("*/journal")
+        return journal
+
+    def _start(self) -> Process:
+        send = self._send
+        command: list[str | Path] = [sys.executable, "-m", "uploader", "upload", send.source, "--json"]
+        return Process(
+            [*command, "--no-progress", "--ca-file", send.stage.ca_file, *self._options],
+            env=send.environment,
+            cwd=send.home,
+        )

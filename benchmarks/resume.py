@@ -1,0 +1,108 @@
+"""What an interruption costs: figup is killed when 90 % is there, and goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contenders import Send, check
+from benchmarks.files import md5_of, random_file
+from benchmarks.harness import Spread
+from benchmarks.job import Job
+from benchmarks.link import Line
+from benchmarks.report import Bar, Column, Report
+from benchmarks.simulated import simulated
+from benchmarks.stage import PART_SIZE, Stage, stage
+from benchmarks.wide_area import LINES
+
+MIB = 1 << 20
+SHARE = 0.9
+LINE = "400 Mbit/s, 80 ms, windows of 1 MB"
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """A run without one, and the time of the second run of one that was killed; bytes that were sent twice."""
+
+    full_seconds: float
+    resumed_seconds: float
+    sent_again: int
+    in_flight: int
+    """The most that can have been on its way: one part for each connection."""
+
+
+def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
+    """1 GB over a line of 400 Mbit/s and 4 GiB on this machine: the time to go on, and the bytes sent again."""
+    source = random_file(work, size or (64 if quick else 954) * MIB)
+    large = source if quick or size else random_file(work, 4096 * MIB)
+    rows = {
+        LINE: interrupted(source, LINES[LINE]),
+        "no line, on this machine": interrupted(large, None),
+    }
+    return Report(
+        "resume",
+        "Going on after a SIGKILL at 90 %",
+        [
+            Column("time to go on, % of a full run", 1, plot=True),
+            Column("MB sent again", 1, plot=True),
+            Column("MB in flight at most"),
+            Column("full run, seconds", 1),
+            Column("going on, seconds", 1),
+        ],
+        {
+            name: [
+                Spread.of([value])
+                for value in (
+                    100 * one.resumed_seconds / one.full_seconds,
+                    one.sent_again / 10**6,
+                    one.in_flight / 10**6,
+                    one.full_seconds,
+                    one.resumed_seconds,
+                )
+            ]
+            for name, one in rows.items()
+        },
+        [
+            Bar(f"{LINE}: time to go on / a full run", _share(rows[LINE]), most=0.12),
+            *(
+                Bar(f"{name}: bytes sent again / in flight", one.sent_again / one.in_flight, most=1)
+                for name, one in rows.items()
+            ),
+        ],
+        ["Going on hashes the whole file once more: on a line faster than MD5, that is what takes the time."],
+    )
+
+
+def _share(one: Interruption) -> float:
+    return one.resumed_seconds / one.full_seconds
+
+
+def interrupted(source: Path, line: Line | None) -> Interruption:
+    """Sends the file whole, then once more with an interruption. Raises RuntimeError when a copy is not the source."""
+    if line is None:
+        with stage() as place:
+            return _interrupted(place, source)
+    with simulated(line) as link, stage(link=link) as place:
+        return _interrupted(place, source)
+
+
+def _interrupted(place: Stage, source: Path) -> Interruption:
+    md5, size = md5_of(source), source.stat().st_size
+    place.expect(source, md5)
+    with tempfile.TemporaryDirectory(dir=source.parent) as home:
+        _, full, _ = Job(Send(place, source, md5, Path(home))).run()
+    place.clear()
+    with tempfile.TemporaryDirectory(dir=source.parent) as home:
+        job = Job(Send(place, source, md5, Path(home)))
+        job.run_until(lambda: stored_bytes(place) >= SHARE * size)
+        there = stored_bytes(place)
+        _, resumed, summary = job.run()
+        check(place, source, md5)
+    # What was in the server's hands when figup was killed counts as there only once it was whole.
+    return Interruption(full, resumed, summary["bytes_sent"] - (size - there), 32 * PART_SIZE)
+
+
+def stored_bytes(place: Stage) -> int:
+    """Bytes of the parts that are there whole."""
+    return sum(path.stat().st_size for path in (place.folder / "parts").glob("*/*"))
