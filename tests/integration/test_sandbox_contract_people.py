@@ -49,13 +49,23 @@ async def test_an_institution(tmp_path: Path) -> None:
             await call("POST", ACCOUNTS, ACCOUNTS, 400, body)
         await call("PUT", ACCOUNT, one, 400, {"group_id": 2102})
         await call("GET", ACCOUNT, f"{ACCOUNTS}/1", 404)
+        theirs, mine = (
+            await api.item("Theirs", impersonate=member["id"]),
+            await api.item("Mine", defined_type="software"),
+        )
+        ids = [int(item.rpartition("/")[2]) for item in (mine, theirs)]
+        everything = f"{HOME}/articles"
+        assert [one["id"] for one in await call("GET", everything, everything, 200)] == ids
+        assert [one["id"] for one in await call("GET", everything, f"{everything}?item_type=9", 200)] == ids[:1]
+        await call("GET", everything, f"{everything}?order=created_date", 400)
+        await call("GET", everything, f"{everything}?limit=0", 400)
         await call("PUT", ACCOUNT, f"{ACCOUNTS}/1", 404, {"group_id": 2102, "is_active": False})
 
 
 async def test_nobody_else_administers(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)
-        for path in ("", "/groups", "/embargo_options", "/custom_fields", "/accounts"):
+        for path in ("", "/groups", "/embargo_options", "/custom_fields", "/accounts", "/articles"):
             await call("GET", HOME + path, HOME + path, 403)
         await call("POST", ACCOUNTS, ACCOUNTS, 403, {"email": "x@example.org", "last_name": "X"})
 

@@ -135,7 +135,7 @@ def funding_list(name: str, value: Any) -> list[dict[str, Any]]:
     """Fundings, each by its id or by the title of a new one."""
     entries = objects(name, value)
     for one in entries:
-        by_id = isinstance(one.get("id"), int) and not isinstance(one["id"], bool)
+        by_id = one.get("id") is not None and whole(f"{name}.id", one["id"]) is not None
         by_title = isinstance(one.get("title"), str) and bool(one["title"].strip())
         if by_id == by_title:
             raise invalid(f"{name} must be a list of objects with either id or title", name)

@@ -24,7 +24,7 @@ _PEOPLE = frozenset({"get-account", "get-token", "search-authors", "get-author"}
 _INSTITUTION = frozenset(
     {
         "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-accounts",
-        "create-account", "search-accounts", "get-institution-account", "update-account",
+        "list-institution-items", "create-account", "search-accounts", "get-institution-account", "update-account",
     }
 )  # fmt: skip
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})

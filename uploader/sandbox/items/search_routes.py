@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from uploader.sandbox import checks
-from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer
+from uploader.sandbox.answers import ApiError, forbidden, invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import public_view, search, store, versions, view
@@ -40,6 +40,7 @@ def routes() -> list[Route]:
     """This module's operations."""
     return [
         Route("search-items", "POST", "/v2/account/articles/search", search_own),
+        Route("list-institution-items", "GET", "/v2/account/institution/articles", list_institution),
         Route("list-public-items", "GET", "/v2/articles", list_public, open_to_all=True),
         Route("search-public-items", "POST", "/v2/articles/search", search_public, open_to_all=True),
     ]
@@ -50,10 +51,23 @@ async def search_own(request: web.Request) -> web.Response:
     body = await optional_body_of(request)
     with invalid_is_bad_request():
         sought, rows, order = _asked(request, body)
-    found = await context.db.run(_own, account_of(request))
+    found = await context.db.run(_private, account_of(request))
     at, now = context.addresses(request), context.now()
     page = _page(found, sought, rows, order)
     return json_answer([{**view.row(one.item, at, now), "project_id": one.item.project_id} for one in page])
+
+
+async def list_institution(request: web.Request) -> web.Response:
+    """The items of all accounts of the institution, for its administrator. ApiError 403."""
+    context = context_of(request)
+    if not context.settings.institution:
+        raise forbidden()
+    with invalid_is_bad_request():
+        sought, rows = _filters(_given(request)), window(request.query)
+        order = order_of(request.query, ("published_date", "modified_date"))
+    page = _page(await context.db.run(_private, None), sought, rows, order)
+    at, now = context.addresses(request), context.now()
+    return json_answer([view.row(one.item, at, now) for one in page])
 
 
 async def search_public(request: web.Request) -> web.Response:
@@ -62,12 +76,8 @@ async def search_public(request: web.Request) -> web.Response:
 
 
 async def list_public(request: web.Request) -> web.Response:
-    given: dict[str, Any] = {name: value for name, value in request.query.items() if name in _TEXTS}
-    for name in _NUMBERS:
-        text = request.query.get(name)
-        if text is not None:
-            given[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
-    found = await _published(request, _filters(given), window(request.query), order_of(request.query, _ORDERS))
+    sought = _filters(_given(request))
+    found = await _published(request, sought, window(request.query), order_of(request.query, _ORDERS))
     return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
 
 
@@ -81,6 +91,16 @@ async def _published(request: web.Request, sought: dict[str, Any], rows: Window,
         for one in page
         if one.version is not None
     ]
+
+
+def _given(request: web.Request) -> dict[str, Any]:
+    """The filters in a query string; what should be a number and is none stays as it is, and is refused later."""
+    given: dict[str, Any] = {name: value for name, value in request.query.items() if name in _TEXTS}
+    for name in _NUMBERS:
+        text = request.query.get(name)
+        if text is not None:
+            given[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
+    return given
 
 
 def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Window, Order]:
@@ -105,7 +125,8 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     return sought
 
 
-def _own(db: sqlite3.Connection, account_id: int) -> list[Candidate]:
+def _private(db: sqlite3.Connection, account_id: int | None) -> list[Candidate]:
+    """The private copies of an account's items, or of all."""
     found = []
     for item in store.page(db, account_id, -1, 0):
         people = authors.of_ids(db, item.metadata["authors"])

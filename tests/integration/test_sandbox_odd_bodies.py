@@ -1,0 +1,79 @@
+"""Whatever is sent, the sandbox answers for it: no body, query or id makes it fail."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox_api import Api, sandbox_api
+from uploader.sandbox.server import API
+
+pytestmark = pytest.mark.anyio
+
+FIELDS = (
+    "title", "description", "tags", "keywords", "references", "related_materials", "categories",
+    "categories_by_source_id", "authors", "custom_fields", "custom_fields_list", "defined_type", "funding",
+    "funding_list", "license", "doi", "handle", "resource_doi", "resource_title", "timeline", "group_id",
+    "is_metadata_record", "metadata_reason", "download_disabled", "name", "size", "md5", "link", "folder_path",
+    "articles", "file_id", "is_embargoed", "embargo_date", "embargo_type", "embargo_title", "embargo_options",
+    "expires_date", "search_for", "orcid", "page", "page_size", "limit", "offset", "order", "order_direction",
+    "published_since", "institution", "item_type", "email", "last_name", "first_name", "quota", "is_active",
+    "resource_version", "impersonate",
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1, 7, 24418, 2**63, 2**70, -(2**70), 1.5, 1e300, "", "x", "abc", "\0", "0", "2099-01-01",
+    "9" * 40, "https://example.org/x", "((((", ":title: a AND", [], {}, [[]], [None], ["a"], ["\0"], [2**70], [24418], [{}],
+    [{"id": 2**70}], [{"id": "x"}], [{"id": True}], [{"name": "a"}], [{"name": "a\0"}], [{"name": "k", "value": 2**70}],
+    [{"title": "\0"}], [{"identifier": "\0", "identifier_type": "DOI"}], {"a": 2**70}, {"a": [None]},
+    {"firstOnline": 1}, {"firstOnline": "9999-99-99"}, [{"id": 2201, "group_ids": [2**70]}],
+)  # fmt: skip
+NESTED = ("authors", "funding_list", "related_materials", "articles", "custom_fields", "timeline")
+VALID: dict[str, Any] = {
+    "title": "An item", "name": "a.bin", "size": 4, "is_embargoed": True, "embargo_date": "0", "embargo_type": "file",
+    "email": "a@example.org", "last_name": "A",
+}  # fmt: skip
+
+
+async def addresses(api: Api) -> dict[str, int]:
+    """What the names in paths stand for: things that are there."""
+    item = await api.item(description="d", categories=[24418], keywords=["k"])
+    file = (await api.available(await api.send(item, b"0123")))["id"]
+    await api.call("POST", f"{item}/publish")
+    number = int(item.rpartition("/")[2])
+    project = (await api.call("POST", "/account/projects", {"title": "abc"}))[1]["entity_id"]
+    collection = (await api.call("POST", "/account/collections", {"title": "abc"}))[1]["entity_id"]
+    account = (await api.get("/account/institution/accounts"))[1]["id"]
+    return {
+        "item_id": number, "thing_id": number, "file_id": file, "project_id": project, "collection_id": collection,
+        "account_id": account, "author_id": 1, "category_id": 1, "version": 1, "link_id": 1, "group_id": 2101,
+        "token": 1, "again": 1,
+    }  # fmt: skip
+
+
+async def test_no_request_makes_it_fail(tmp_path: Path) -> None:
+    chance = random.Random(20)
+    failed = []
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        places = await addresses(api)
+        origin = api.at.url.removesuffix("/v2")
+        routes = [route for group in API for route in group.routes() if route.kind not in {"delete-item", "page"}]
+        for field, value in itertools.product(NESTED, VALUES):
+            for path in ("/account/articles", "/account/collections", "/account/projects"):
+                status, _ = await api.call("POST", path, VALID | {field: value})
+                if status >= 500:
+                    failed.append(("POST", path, "", {field: value}, status))
+        for route in routes:
+            path = re.sub(r"\{(\w+)(:[^}]*\}?)?\}", lambda match: str(places[match[1]]), route.path)
+            for _ in range(12 if route.method in {"POST", "PUT", "PATCH"} else 4):
+                odd = {name: chance.choice(VALUES) for name in chance.sample(FIELDS, chance.randint(0, 4))}
+                query = "&".join(f"{name}={chance.choice(('', 'x', '-1', '9' * 30, '%00'))}" for name in odd)
+                body = (VALID | odd) if route.method in {"POST", "PUT", "PATCH"} else None
+                status, answer = await api.call(route.method, f"{origin}{path}?{query}", body)
+                if status >= 500 or (status >= 400 and not answer):
+                    failed.append((route.method, path, query, body, status))
+    assert failed == []
