@@ -27,8 +27,8 @@ FIELDS = (
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1, 7, 24418, 2**63, 2**70, -(2**70), 1.5, 1e300, "", "x", "abc", "\0", "0", "2099-01-01",
-    "9" * 40, "https://example.org/x", "((((", ":title: a AND", [], {}, [[]], [None], ["a"], ["\0"], [2**70], [24418], [{}],
-    [{"id": 2**70}], [{"id": "x"}], [{"id": True}], [{"name": "a"}], [{"name": "a\0"}], [{"name": "k", "value": 2**70}],
+    "9" * 40, "https://example.org/x", "((((", ":title: a AND", [], {}, [[]], [None], ["a"], ["\0"], [2**70], [24418],
+    [{}], [{"id": 2**70}], [{"id": "x"}], [{"id": True}], [{"name": "a"}], [{"name": "a\0"}], [{"name": "k", "value": 2**70}],
     [{"title": "\0"}], [{"identifier": "\0", "identifier_type": "DOI"}], {"a": 2**70}, {"a": [None]},
     {"firstOnline": 1}, {"firstOnline": "9999-99-99"}, [{"id": 2201, "group_ids": [2**70]}],
 )  # fmt: skip
@@ -57,7 +57,7 @@ async def addresses(api: Api) -> dict[str, int]:
 
 async def test_no_request_makes_it_fail(tmp_path: Path) -> None:
     chance = random.Random(20)
-    failed = []
+    failed: list[tuple[str, str, str, dict[str, Any] | None, int]] = []
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         places = await addresses(api)
         origin = api.at.url.removesuffix("/v2")
