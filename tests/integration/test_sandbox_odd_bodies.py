@@ -28,7 +28,8 @@ FIELDS = (
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1, 7, 24418, 2**63, 2**70, -(2**70), 1.5, 1e300, "", "x", "abc", "\0", "0", "2099-01-01",
     "9" * 40, "https://example.org/x", "((((", ":title: a AND", [], {}, [[]], [None], ["a"], ["\0"], [2**70], [24418],
-    [{}], [{"id": 2**70}], [{"id": "x"}], [{"id": True}], [{"name": "a"}], [{"name": "a\0"}], [{"name": "k", "value": 2**70}],
+    [{}], [{"id": 2**70}],
+    [{"id": "x"}], [{"id": True}], [{"name": "a"}], [{"name": "a\0"}], [{"name": "k", "value": 2**70}],
     [{"title": "\0"}], [{"identifier": "\0", "identifier_type": "DOI"}], {"a": 2**70}, {"a": [None]},
     {"firstOnline": 1}, {"firstOnline": "9999-99-99"}, [{"id": 2201, "group_ids": [2**70]}],
 )  # fmt: skip
