@@ -10,6 +10,7 @@ from uploader._version import __version__
 TYPE_CHECKING = False  # as type checkers take it; the module that has it takes longer to load than all of this
 
 if TYPE_CHECKING:
+    from uploader.catalog.metadata.description import describe
     from uploader.errors import FigupError
     from uploader.figshare.retry import RetryPolicy
     from uploader.figshare.session import Settings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from uploader.transfer.jobs import JobSummary
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
+    from uploader.transfer.orders import Orders
     from uploader.transfer.report import FileReport, Report
     from uploader.transfer.verify import Comparison
 
@@ -29,10 +31,12 @@ __all__ = [
     "JobSummary",
     "Notice",
     "Options",
+    "Orders",
     "Report",
     "RetryPolicy",
     "Settings",
     "__version__",
+    "describe",
     "upload",
 ]
 
@@ -45,9 +49,11 @@ _HOMES = {
     "JobSummary": "uploader.transfer.jobs",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
+    "Orders": "uploader.transfer.orders",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",
     "Settings": "uploader.figshare.session",
+    "describe": "uploader.catalog.metadata.description",
     "upload": "uploader.transfer.client",
 }
 

@@ -7,7 +7,6 @@ anything that a user can cause or see; the command line turns them into one line
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -59,16 +58,16 @@ class UsageError(UserError):
 
 
 class MetadataInvalid(UserError):
-    """What an item is to say of itself is wrong; nothing was created. `problems`: all of them, each with its place.
+    """What an item is to say of itself is wrong; nothing was created.
 
-    The keys of a problem are `message`, `hint`, `field` and `line` (from 1; None where it is not known).
+    `field` is the one concerned, "" for the file as a whole or several (then `causes` has them); `line` is where it
+    stands, from 1, None where that is not known.
     """
 
     code = "metadata"
     exit_status = 2
-    default_hint = "`figup metadata template` shows what may stand there."
-
-    problems: Sequence[Mapping[str, str | int | None]] = ()
+    field: str = ""
+    line: int | None = None
 
 
 class InsecureEndpoint(UserError):

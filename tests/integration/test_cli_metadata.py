@@ -40,12 +40,14 @@ def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
         'figup: dataset.yaml: line 2, catgories: there is no such field. Did you mean "categories"?',
         f"figup: dataset.yaml: line 4, authors[1].orcid: '{ORCID[:-1]}8' is mistyped: "
         "the last digit of an ORCID iD does not fit the others",
+        "figup: dataset.yaml: 3 problems; nothing was done. `figup metadata template` shows what may stand there.",
     ]
     told = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(2)
     assert [(e["event"], e["code"], e["field"], e["line"], e["path"]) for e in told.events[:-1]] == [
         ("error", "metadata", "title", 1, "dataset.yaml"),
         ("error", "metadata", "catgories", 2, "dataset.yaml"),
         ("error", "metadata", "authors[1].orcid", 4, "dataset.yaml"),
+        ("error", "metadata", "", None, "dataset.yaml"),
     ]
     assert told.summary["exit_code"] == 2
 

@@ -17,8 +17,8 @@ from tests.support.sandbox import Sandbox
 
 Start = Callable[..., Sandbox]
 SUMMARY = {
-    "event", "time", "job", "item_id", "item_url", "files", "skipped", "bytes_sent", "bytes_total", "seconds",
-    "exit_code",
+    "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "bytes_sent",
+    "bytes_total", "seconds", "exit_code",
 }  # fmt: skip
 
 

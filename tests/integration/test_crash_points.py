@@ -34,13 +34,14 @@ def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
 class Story:
     """One upload with its own source, title and state directory, ended and taken up again."""
 
-    def __init__(self, crasher: Crasher, sandbox: Sandbox, folder: Path, name: str) -> None:
+    def __init__(self, crasher: Crasher, sandbox: Sandbox, folder: Path, name: str, *, ordered: bool = False) -> None:
         folder.mkdir(parents=True)
         self.source = folder / "data.bin"
         self.source.write_bytes(random.Random(name).randbytes(700_000))
         self._crasher, self._sandbox = crasher, sandbox
         self.title = f"title {name}"
         self._order = Order(sandbox.url, sandbox.token, str(folder / "state"), str(self.source), self.title)
+        self._order.ordered = ordered
 
     def run(self, point: int = 0, how: str = "kill") -> Outcome:
         """Run the upload, to end at this point."""
@@ -53,6 +54,16 @@ class Story:
         assert len(mine) == 1, f"{len(mine)} items called {self.title}"
         held = files(self._sandbox, mine[0]["id"])
         assert [(f["name"], f["computed_md5"]) for f in held] == [("data.bin", md5_of(self.source))]
+
+    def check_orders(self) -> None:
+        """Described as ordered, published once, with one private link."""
+        (mine,) = [item for item in items(self._sandbox) if item["title"] == self.title]
+        item = ask(self._sandbox, f"/account/articles/{mine['id']}")
+        assert [author["full_name"] for author in item["authors"]] == ["Jane Doe", "John Doe"], self.title
+        assert (item["description"], item["tags"], item["license"]["name"]) == ("<p>d</p>", ["a"], "MIT"), self.title
+        assert (item["version"], item["is_public"]) == (1, True), self.title
+        assert item["doi"], self.title
+        assert len(ask(self._sandbox, f"/account/articles/{mine['id']}/private_links")) == 1, self.title
 
 
 def count_points(crasher: Crasher, sandbox: Sandbox, folder: Path) -> list[str]:
@@ -141,3 +152,24 @@ def test_the_order_of_the_first_points_is_intent_before_request(
     names = count_points(crasher, sandbox, tmp_path / "undisturbed")
     creating = next(i for i, name in enumerate(names) if name.startswith("before POST"))
     assert "after sync journal" in names[:creating], "nothing was on disk before the first creating request"
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_a_crash_while_the_item_is_described_and_published(
+    shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    undisturbed = Story(crasher, sandbox, tmp_path / "undisturbed", "undisturbed", ordered=True)
+    outcome = undisturbed.run()
+    assert (outcome.exit_status, outcome.error) == (0, "")
+    undisturbed.check_orders()
+    names = outcome.points
+    parts = [index for index, name in enumerate(names) if "PUT part" in name]
+    points = [p for p in range(10, len(names) + 1) if not parts[0] < p <= parts[-1] + 10]
+    assert len(points) > 60
+    for point in points[shard::4]:  # half of them: the others are much alike
+        story = Story(crasher, sandbox, tmp_path / str(point), f"ordered, {point}, {names[point - 1]}", ordered=True)
+        story.run(point)
+        again = story.run()
+        assert (again.exit_status, again.error) == (0, ""), story.title
+        story.check()
+        story.check_orders()

@@ -125,6 +125,33 @@ def test_the_batch_script(here: tuple[dict[str, str], Path], sandbox: Sandbox) -
     sandbox.start()
 
 
+def test_describing(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    template, upload, end = (b for b in blocks("sh") if "dataset.yaml" in b and "figup item" not in b)
+    done = shell(template, env, folder)
+    assert done.returncode == 0, done.stderr
+    (description,) = blocks("yaml")
+    (folder / "dataset.yaml").write_text(description)
+    for block in (template.splitlines()[1], upload, end):
+        done = shell(block, env, folder)
+        assert done.returncode == 0, done.stderr
+    (item,) = items(sandbox)
+    assert item["title"] == "Beavers of the north"
+    assert "It is published." in done.stdout
+
+
+def test_items(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    (description,) = blocks("yaml")
+    (folder / "dataset.yaml").write_text(description)
+    made = shell("figup item create --metadata dataset.yaml", env, folder)
+    assert made.returncode == 0, made.stderr
+    (block,) = (b for b in blocks("sh") if b.startswith("figup item show"))
+    done = shell("set -e\n" + block.replace("1234567", made.stdout.split()[0]), env, folder)
+    assert done.returncode == 0, done.stderr
+    assert "is under embargo until 2090-01-01" in done.stdout
+
+
 def test_the_snippets_in_python(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
     plain, inside_a_loop = blocks("python")

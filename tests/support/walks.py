@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import TABLE, ItemState, JobState, State, Transfer
+from uploader.transfer.spec import ItemSpec
 
 AT = "2026-01-02T03:04:05+00:00"
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -58,6 +59,13 @@ _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
     ItemState.CREATED: [ev.ItemReady(3, "https://example.org/3")],
     ItemState.READY: [],
 }
+_ORDERS: list[ev.AnyEvent] = [
+    ev.DescriptionGiven("m", ItemSpec({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
+    ev.DescriptionSet("m"),
+    ev.EndWished(publish=True),
+    ev.PublishIntended(0),
+    ev.EndReached("publish", "public"),
+]
 
 
 @st.composite
@@ -75,7 +83,7 @@ def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
     for index in range(files):
         happen(ev.SourcePlanned(index, f"/data/{draw(st.text(max_size=8))}", "n", 90, 1, 2))
     for _ in range(draw(st.integers(0, longest))):
-        moves: list[ev.AnyEvent] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state]]
+        moves: list[ev.AnyEvent] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state], *_ORDERS]
         for transfer in job.transfers:
             kinds = sorted(
                 {k for s, k in TABLE if s is transfer.state and k is not ev.Resumed}, key=lambda k: k.__name__

@@ -4,45 +4,23 @@ collected. Each comes to the same when it is done twice, and after a lost answer
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 import msgspec
 
 from uploader.catalog.metadata.nearest import did_you_mean, plain
-from uploader.errors import ServerFailing, UsageError
+from uploader.errors import UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.items import MOST_AT_ONCE
-from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.wire_items import Author, ItemDetail
+from uploader.transfer.description import is_same
+from uploader.transfer.settling import settled
 from uploader.transfer.spec import ItemSpec
 
-T = TypeVar("T")
-
 _CLOCK_SLACK = timedelta(seconds=2)
-_LOOKS = (0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
-"""Seconds between looking for what a request with a lost answer may have done."""
 _PAGE = 1000
-
-
-async def settled(ask: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]], what: str) -> T:
-    """What a creating request made. After a lost answer `look` finds it or, for a while, None; then it is asked again.
-
-    Raises ServerFailing when that does not help.
-    """
-    for _ in range(3):
-        try:
-            return await ask()
-        except AmbiguousAnswer as lost:
-            reason = lost.reason
-        for pause in _LOOKS:
-            found = await look()
-            if found is not None:
-                return found
-            await anyio.sleep(pause)
-    raise ServerFailing(f"{what}: {reason}; nothing came of it")
 
 
 async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | None = None) -> tuple[int, ItemSpec]:
@@ -55,53 +33,23 @@ async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | No
         new = [r.id for r in rows if r.id not in known and r.created is not None and r.created >= since]
         return min(new, default=None)
 
-    # A project's items take fewer fields when they are made (official API description, ArticleProjectCreate).
-    at_once = spec.fields if project is None else {}
-    ask = functools.partial(api.items.create, {"title": title, **at_once}, project=project)
+    said = spec.at_once(in_project=project is not None)
+    ask = functools.partial(api.items.create, {"title": title, **said}, project=project)
     item_id = await settled(ask, look, "creating the item")
-    return item_id, msgspec.structs.replace(spec, fields={} if at_once else spec.fields)
-
-
-async def describe(api: Figshare, item_id: int, spec: ItemSpec, *, title: str | None = None) -> None:
-    """Have the item say this; what is not spoken of stays as it is."""
-    fields = ({"title": title} if title is not None else {}) | spec.fields
-    if fields:
-        await api.items.update(item_id, fields)
-    if spec.authors is not None:
-        await set_authors(api, item_id, spec.authors)
-    if spec.embargo is not None:
-        await api.items.set_embargo(item_id, spec.embargo)
+    rest = {name: value for name, value in spec.fields.items() if name not in said}
+    return item_id, msgspec.structs.replace(spec, fields=rest)
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
-async def set_authors(api: Figshare, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
-    """Make these the item's authors. Who is one already (the account's owner is, of a new item) stays that person,
-    and does not become another of the same name."""
-    have = await api.items.authors(item_id)
-    known = [next(({"id": one.id} for one in have if _is_same(body, one)), body) for body in authors]
-    if known != [{"id": one.id} for one in have]:
-        await api.items.set_authors(item_id, known)
-
-
 async def add_authors(api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]) -> list[Author]:
     """The item's authors after these were put behind those that it has; who is there already is not added again."""
     have = await api.items.authors(item.id)
-    new = [one for one in authors if not any(_is_same(one, author) for author in have)]
+    new = [one for one in authors if not any(is_same(one, author) for author in have)]
     if new:
         await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
     return await api.items.authors(item.id) if new else have
-
-
-def _is_same(body: dict[str, Any], author: Author) -> bool:
-    """True when this describes the author; one who is known without an ORCID iD is not the one who has it."""
-    if body.get("id") is not None:
-        return bool(body["id"] == author.id)
-    if body.get("orcid_id"):
-        return bool(body["orcid_id"] == author.orcid)
-    name = body.get("name") or f"{body.get('first_name', '')} {body.get('last_name', '')}"
-    return plain(str(name)) == plain(author.full_name)
 
 
 async def remove_authors(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> list[Author]:

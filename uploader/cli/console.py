@@ -19,6 +19,9 @@ class Summary:
     job: str | None = None
     item_id: int | None = None
     item_url: str | None = None
+    doi: str | None = None
+    private_link: str | None = None
+    published: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     bytes_sent: int = 0

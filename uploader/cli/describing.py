@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import anyio.to_thread
+import click
 
 from uploader.catalog.metadata.description import Description, gather, resolve
 from uploader.catalog.metadata.names import Names
+from uploader.cli.options import with_options
 from uploader.cli.running import Session
 from uploader.figshare.api import Figshare
+from uploader.transfer.orders import Orders
+from uploader.transfer.plan import checked_title
+from uploader.transfer.selection.values import Sources
 from uploader.transfer.source import shown
 from uploader.transfer.spec import ItemSpec
 
@@ -43,3 +50,93 @@ async def resolve_description(session: Session, api: Figshare, description: Desc
     for remark in remarks:
         session.console.note(shown(remark))
     return spec
+
+
+# --- for `figup upload` -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """The options of `figup upload` about the item: which one, what it says, and what is done with it in the end."""
+
+    item: int | None
+    title: str | None
+    project: int | None
+    metadata: str | None
+    update_metadata: bool
+    found_metadata: bool
+    reserve_doi: bool
+    private_link: bool
+    publish: bool
+
+
+_ITEM = [
+    click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
+    click.option("--title", metavar="T",
+                 help="Title of the new item.  [default: that of the metadata, or the name of what is named first]"),
+    click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
+    click.option("--metadata", metavar="FILE", type=click.Path(readable=False),
+                 help="What the new item is to say of itself (YAML, JSON, TOML); see `figup metadata template`."),
+    click.option("--update-metadata", is_flag=True, help="With --item, too: have it say what --metadata says."),
+    click.option("--found-metadata/--no-found-metadata", default=True,
+                 help="For a new item, read CITATION.cff, datacite.json and codemeta.json that lie with the data.  "
+                      "[default: do]"),
+    click.option("--reserve-doi", is_flag=True, help="When all is verified, reserve the item's DOI."),
+    click.option("--private-link", is_flag=True, help="When all is verified, make a private link to the item."),
+    click.option("--publish", is_flag=True,
+                 help="When all is verified, publish the item. What is public cannot be deleted any more."),
+]  # fmt: skip
+
+
+def item_options(command: Callable[..., int]) -> Any:
+    """Gives the command the options about the item, as one argument `about`."""
+
+    @functools.wraps(command)
+    def collected(**values: Any) -> int:
+        about = Item(**{each.name: values.pop(each.name) for each in dataclasses.fields(Item)})
+        _check(about)
+        return command(about=about, **values)
+
+    return with_options(collected, _ITEM)
+
+
+def _check(about: Item) -> None:
+    """Raise UsageError where the options contradict each other, or would do what was hardly meant."""
+    if about.item is not None and about.title is not None:
+        raise click.UsageError("--item and --title exclude each other: an item is either given or created")
+    if about.item is not None and about.project is not None:
+        raise click.UsageError("--item and --project exclude each other: an item is either given or created")
+    if about.item is not None and about.metadata is not None and not about.update_metadata:
+        raise click.UsageError(
+            f"item {about.item} has a description already: add --update-metadata to have it changed, or leave "
+            "--metadata out"
+        )
+    if about.update_metadata and about.metadata is None:
+        raise click.UsageError("--update-metadata needs --metadata")
+    if about.title is not None:
+        checked_title(about.title)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A description as a client asks for it: see `uploader.transfer.orders.Describer`."""
+
+    session: Session
+    description: Description
+
+    @property
+    def mark(self) -> str:
+        return self.description.mark
+
+    async def resolve(self, api: Figshare) -> ItemSpec:
+        return await resolve_description(self.session, api, self.description)
+
+
+async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, Orders]:
+    """The new item's title, None where nothing speaks of one, and what is ordered for it. Tells what was taken from
+    files that lay with the sources. Raises as `gather` does."""
+    beside = sources.paths if about.item is None and about.found_metadata else ()
+    description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
+    describe = _Told(session, description) if set(description.metadata.named()) - {"title"} else None
+    title = description.metadata.title if about.item is None else None
+    return title, Orders(describe, about.reserve_doi, about.private_link, about.publish)

@@ -131,6 +131,8 @@ class Display:
             self._console.note(shown(notice.message))
         elif isinstance(notice, no.JobRenewed):
             self._console.note(_renewed(notice))
+        elif isinstance(notice, no.Described):
+            self._console.note(f"item {notice.item_id} has its description")
         elif isinstance(notice, no.FileRestarted):
             self._remark_now_and_then(
                 f"restarted: {notice.reason}",

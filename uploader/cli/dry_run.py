@@ -6,6 +6,7 @@ Figshare is asked, by reading alone, where there is a token; without one the ans
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
@@ -20,6 +21,7 @@ from uploader.cli.summary import skipped_lines
 from uploader.errors import NoToken
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings
+from uploader.transfer.orders import Orders
 from uploader.transfer.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, preview
 from uploader.transfer.selection.select import select
@@ -42,22 +44,25 @@ _WORDS = {
 }
 
 
-async def show_plan(
-    session: Session,
-    at: Place,
-    sources: Sources,
-    item: int | None,
-    title: str | None,
-    tuning: Tuning,
-    *,
-    new_job: bool,
-) -> int:
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for."""
+
+    sources: Sources
+    item: int | None
+    title: str | None
+    project: int | None
+    orders: Orders
+    new_job: bool
+
+
+async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> int:
     """Say what `figup upload` with these arguments would do.
 
     The exit status is 0 where it would go on, 6 where there is no room, 1 where it would refuse some files. Raises what
     it would raise before its first byte.
     """
-    found = await _found(session, at, sources, item, title, tuning, new_job=new_job)
+    found = await _found(session, at, wanted, tuning)
     estimate = _estimate(found, tuning)
     _tell_program(session, found, estimate)
     session.console.result(_text(found, estimate))
@@ -66,19 +71,30 @@ async def show_plan(
     return 1 if any(file.action == "refuse" for file in found.files) else 0
 
 
-async def _found(
-    session: Session, at: Place, sources: Sources, item: int | None, title: str | None, tuning: Tuning, *, new_job: bool
-) -> Preview:
+async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> Preview:
     try:
         client = at.client(tuning)
     except NoToken:
-        selection = await anyio.to_thread.run_sync(select, sources)
-        target = target_of(at.endpoint, item, title, selection)
+        selection = await anyio.to_thread.run_sync(select, wanted.sources)
+        target = target_of(
+            at.endpoint, wanted.item, wanted.title, selection, project=wanted.project, account=at.common.impersonate
+        )
         _, options = tuned(Settings(at.endpoint), tuning)
-        return await preview(None, states_of(at.common), target, selection, options, new_job=new_job)
+        return await preview(None, states_of(at.common), target, selection, options, new_job=wanted.new_job)
     display = Display(session.console, None)
     async with client:
-        return await client.preview(sources, item=item, title=title, new_job=new_job, on_event=display.take)
+        found = await client.preview(
+            wanted.sources,
+            item=wanted.item,
+            title=wanted.title,
+            project=wanted.project,
+            new_job=wanted.new_job,
+            on_event=display.take,
+        )
+        if wanted.orders.describe is not None:
+            with client.figshare(display.take) as api:
+                await wanted.orders.describe.resolve(api)
+        return found
 
 
 def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:

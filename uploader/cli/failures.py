@@ -43,7 +43,8 @@ def failure_of(error: BaseException) -> Failure:
     """The failure that an exception is, known or not."""
     if isinstance(error, FigupError):
         hint = shown(error.hint) if error.hint else None
-        return Failure(error.code, shown(error.message), hint, error.path, error.exit_status)
+        place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
+        return Failure(error.code, shown(error.message), hint, error.path, error.exit_status, place)
     if isinstance(error, click.ClickException):
         return _of_click(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -55,22 +56,6 @@ def failure_of(error: BaseException) -> Failure:
         None,
         1,
     )
-
-
-def failures_of(error: BaseException) -> list[Failure]:
-    """All that an exception tells: the one failure that it is, or every problem of a metadata file."""
-    if not isinstance(error, MetadataInvalid) or not error.problems:
-        return [failure_of(error)]
-    whole = failure_of(error)
-    return [
-        replace(
-            whole,
-            message=shown(str(problem["message"])),
-            hint=shown(str(problem["hint"])) if problem["hint"] else None,
-            place={"field": problem["field"], "line": problem["line"]},
-        )
-        for problem in error.problems
-    ]
 
 
 def _of_click(error: click.ClickException) -> Failure:

@@ -18,6 +18,7 @@ from uploader.errors import Refused, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import ItemDetail
+from uploader.transfer.description import describe
 from uploader.transfer.source import shown
 
 CREATE_HELP = """\b
@@ -80,7 +81,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         spec = await resolve_description(session, api, description)
         item_id, rest = await editing.create(api, name, spec, project=project)
         session.summary.item_id = item_id
-        await editing.describe(api, item_id, rest)
+        await describe(api, item_id, rest)
         made = await api.items.detail(item_id)
         session.summary.item_id, session.summary.item_url = made.id, made.url or None
         session.console.event("created", **fields(made))
@@ -107,7 +108,7 @@ def update(item: int, title: str | None, metadata: str | None, common: Common) -
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
         spec = await resolve_description(session, api, description)
-        await editing.describe(api, found.id, spec, title=description.metadata.title)
+        await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.named()), **fields(now))
         said = ", ".join(description.metadata.named()).replace("_", " ")

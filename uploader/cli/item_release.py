@@ -6,7 +6,6 @@ from datetime import datetime
 
 import click
 
-from uploader.catalog import releasing
 from uploader.catalog.metadata.description import embargo_body
 from uploader.cli.asking import agreed
 from uploader.cli.describing import read_description
@@ -16,6 +15,7 @@ from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_optio
 from uploader.cli.running import Session
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire_items import ItemDetail
+from uploader.transfer import release
 from uploader.transfer.source import shown
 
 EMBARGO_HELP = """\b
@@ -50,7 +50,7 @@ def reserve_doi(item: int, common: Common) -> int:
     """Reserve the DOI that the item will have when it is published; run again, it says the same one."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        doi = await releasing.reserve_doi(api, found)
+        doi = await release.reserve_doi(api, found)
         session.console.event("doi", item_id=found.id, doi=doi)
         session.console.result(doi)
         return 0
@@ -79,7 +79,7 @@ def private_link(item: int, expires: datetime | None, renew: bool, remove: bool,
             session.console.event("private-link", item_id=found.id, private_link=None, removed=len(links))
             session.console.result(f"Item {found.id} has no private link {'any more' if links else 'anyway'}.")
             return 0
-        address = await releasing.private_link(api, found.id, expires=until, renew=renew or until is not None)
+        address = await release.private_link(api, found.id, expires=until, renew=renew or until is not None)
         session.console.event("private-link", item_id=found.id, private_link=address)
         session.console.result(address)
         return 0
@@ -142,11 +142,11 @@ def publish(item: int, yes: bool, common: Common) -> int:
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        await releasing.check_publishable(api, found)
+        await release.check_publishable(api, found)
         question = f'Publish item {found.id}, "{shown(found.title)}", for everybody? It cannot be taken back.'
         if not await agreed(session, question, yes=yes):
             return 1
-        now = await releasing.publish(api, found)
+        now = await release.publish(api, found)
         session.console.event("published", **fields(now))
         page = now.public_url or now.url
         session.console.result(f"Item {now.id} is {state(now)}.{f' {page}' if page else ''}")

@@ -12,13 +12,13 @@ import msgspec
 from uploader.catalog.metadata.description import Description
 from uploader.catalog.metadata.names import category_path
 from uploader.catalog.metadata.nearest import nearest, plain
-from uploader.catalog.releasing import WANTED
 from uploader.cli.describing import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options, output_options
 from uploader.cli.place import PATIENCE, place
 from uploader.cli.running import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.wire_items import Category
+from uploader.transfer.release import WANTED
 from uploader.transfer.source import shown
 
 TEMPLATE_HELP = """\b
@@ -84,7 +84,10 @@ def check(file: str, online: bool, common: Common) -> int:
     """Check a metadata file: every problem with its line and field. Needs no account, and sends nothing."""
 
     async def offline(session: Session) -> int:
-        return _good(session, file, await read_description(session, file=file))
+        description = await read_description(session, file=file)
+        for doubt in (doubt for part in description.parts for doubt in part.doubts):
+            session.console.note(shown(doubt))
+        return _good(session, file, description)
 
     if not online:
         return run(common, offline)

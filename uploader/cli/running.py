@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -14,11 +15,11 @@ import anyio.to_thread
 import msgspec
 
 from uploader.cli.console import Console, Summary
-from uploader.cli.failures import Failure, failure_of, failures_of, resumable
+from uploader.cli.failures import Failure, failure_of, resumable
 from uploader.cli.logs import start_logging
 from uploader.cli.options import Common
 from uploader.cli.signals import Signals
-from uploader.errors import FigupError, Interrupted, MetadataInvalid
+from uploader.errors import FigupError, Interrupted
 from uploader.transfer.report import Report
 
 log = logging.getLogger("uploader.cli")
@@ -40,7 +41,7 @@ class Session:
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
         fields: dict[str, Any] = msgspec.to_builtins(report)
-        for name in ("job", "item_id", "item_url", "files", "skipped", "bytes_sent", "bytes_total", "seconds"):
+        for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
 
 
@@ -85,11 +86,6 @@ async def _ended(session: Session, work: Work) -> int:
         with session.scope:
             return await work(session)
         failure = failure_of(Interrupted("stopped before everything was done"))
-    except MetadataInvalid as error:
-        failures = failures_of(error)
-        for failure in failures:
-            session.console.failure(failure)
-        return failures[-1].exit_status
     except FigupError as error:
         if isinstance(error.report, Report):
             session.take(error.report)

@@ -31,6 +31,7 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
     lines += _failures(failed(report))
     if report.item_id is not None:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
+    lines += _concluded(report)
     if sent_before:
         lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
     else:
@@ -42,6 +43,20 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
             f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
         )
     return "\n".join(lines)
+
+
+_PUBLISHED = {
+    "public": "It is published.",
+    "embargoed": "It is published when its embargo ends.",
+    "review": "It was handed in; your institution reviews it before it is public.",
+}
+
+
+def _concluded(report: Report) -> list[str]:
+    """What was done with the item in the end."""
+    lines = [f"DOI: {report.doi}"] if report.doi else []
+    lines += [f"Private link: {report.private_link}"] if report.private_link else []
+    return lines + ([_PUBLISHED.get(report.published, report.published)] if report.published else [])
 
 
 def failed(report: Report) -> list[FileReport]:

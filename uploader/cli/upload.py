@@ -8,12 +8,12 @@ import click
 
 from uploader.cli.accounting import Accounting, accounting_options
 from uploader.cli.choosing import LINK, read_stdin, source_options
-from uploader.cli.dry_run import show_plan
+from uploader.cli.describing import Item, item_options, take_item
+from uploader.cli.dry_run import Wanted, show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
 from uploader.cli.place import place, recorded_endpoint
 from uploader.cli.running import Session, run
 from uploader.cli.transfers import send
-from uploader.transfer.plan import checked_title
 from uploader.transfer.selection.values import Sources
 
 UPLOAD_HELP = """\b
@@ -23,6 +23,7 @@ Examples:
   figup upload . --exclude '*.tmp'             what is in this folder, some of it not
   figup upload '**/*.csv' --title "Survey"     a quoted pattern, in all folders
   figup upload more.csv --item 1234567         one more file for an item
+  figup upload survey --metadata dataset.yaml  an item that says what the file says
   find . -newer last | figup upload --from-file - --item 1234567
   figup upload -- -odd-name.csv                a name that begins with a dash
 
@@ -48,8 +49,7 @@ Examples:
 @click.command("upload", cls=FigupCommand, epilog=UPLOAD_HELP + ENVIRONMENT)
 @source_options()
 @LINK
-@click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item.")
-@click.option("--title", metavar="T", help="Title of the new item.  [default: the name of what is named first]")
+@item_options
 @click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
 @accounting_options
@@ -57,8 +57,7 @@ Examples:
 @common_options
 def upload(
     sources: Sources,
-    item: int | None,
-    title: str | None,
+    about: Item,
     new_job: bool,
     dry_run: bool,
     accounting: Accounting,
@@ -74,24 +73,30 @@ def upload(
     where it was, and then every byte is on Figshare exactly once, verified by its MD5. Run once more, it sends
     nothing.
     """
-    if item is not None and title is not None:
-        raise click.UsageError("--item and --title exclude each other: an item is either given or created")
-    if title is not None:
-        checked_title(title)
     sources = replace(sources, stdin=read_stdin(sources))
     with place(common) as at:
-        if dry_run:
-            return run(common, lambda session: show_plan(session, at, sources, item, title, tuning, new_job=new_job))
-        client = at.client(tuning)
+        client = at.client(tuning) if not dry_run else None
 
         async def work(session: Session) -> int:
+            title, orders = await take_item(session, about, sources)
+            if client is None:
+                wanted = Wanted(sources, about.item, title, about.project, orders, new_job)
+                return await show_plan(session, at, wanted, tuning)
             return await send(
                 session,
                 client,
                 tuning.grace,
-                lambda tell: client.upload(sources, item=item, title=title, new_job=new_job, on_event=tell),
+                lambda tell: client.upload(
+                    sources,
+                    item=about.item,
+                    title=title,
+                    project=about.project,
+                    orders=orders,
+                    new_job=new_job,
+                    on_event=tell,
+                ),
                 accounting,
-                say_title=item is None and title is None,
+                say_title=about.item is None and title is None,
             )
 
         return run(common, work)

@@ -31,10 +31,10 @@ from uploader.transfer.disk import Disk
 from uploader.transfer.finished import confirm_finished
 from uploader.transfer.folders import StateDir, job_name
 from uploader.transfer.historian import recorded
-from uploader.transfer.job import OpenJob, Surroundings, make_report, make_run, run_job
+from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
 from uploader.transfer.jobs import unfinished_job
-from uploader.transfer.meter import Meter
 from uploader.transfer.options import Options
+from uploader.transfer.orders import Orders, take_orders
 from uploader.transfer.plan import plan_events, renewal_events, target_of
 from uploader.transfer.preview import Preview, preview
 from uploader.transfer.report import Report
@@ -156,26 +156,30 @@ class Client:
         *,
         item: int | None = None,
         title: str | None = None,
+        project: int | None = None,
+        orders: Orders | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Report:
         """Send files and folders to an item, and return when every byte is there and verified.
 
         `item` is the id of an existing item; without it one called `title` is created (None: the name of what is named
-        first). The same call is the same job: it goes on where an earlier one was interrupted, takes in what was added
-        to its folders since, and does nothing when all is done. `new_job` starts afresh. `on_event` is called on the
-        loop with each `uploader.Notice`.
+        first), in the project with the id `project`. `orders` say how it is described, and what is done with it when
+        everything is verified; they do not name the job. The same call is the same job: it goes on where an earlier
+        one was interrupted, takes in what was added to its folders since, and does nothing when all is done. `new_job`
+        starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
         Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
         """
         selection = await anyio.to_thread.run_sync(find, as_sources(paths))
-        target = target_of(self.endpoint, item, title, selection)
+        target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         name = job_name(target, selection.identity)
         existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
         job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)
         if existing is None:
             check(selection)
         plan = functools.partial(plan_events, target, selection, job)
-        return await self._run(OpenJob(self._states, job, plan, new=existing is None), on_event, selection)
+        opened = OpenJob(self._states, job, plan, new=existing is None)
+        return await self._run(opened, on_event, selection, orders or Orders())
 
     async def preview(
         self,
@@ -183,12 +187,13 @@ class Client:
         *,
         item: int | None = None,
         title: str | None = None,
+        project: int | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Preview:
         """What `upload` with these arguments would do; nothing is written anywhere. Raises what it would raise."""
         selection = await anyio.to_thread.run_sync(select, as_sources(paths))
-        target = target_of(self.endpoint, item, title, selection)
+        target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         with self._telling(on_event):
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
 
@@ -249,17 +254,31 @@ class Client:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, job: OpenJob, on_event: no.Listener | None, selection: Selection | None = None) -> Report:
+    async def _run(
+        self,
+        job: OpenJob,
+        on_event: no.Listener | None,
+        selection: Selection | None = None,
+        orders: Orders | None = None,
+    ) -> Report:
         with self._stoppable() as stop:
-            return await apart(lambda: self._run_open(job, on_event, stop, selection))
+            return await apart(lambda: self._run_open(job, on_event, stop, selection, orders))
 
     async def _run_open(
-        self, job: OpenJob, on_event: no.Listener | None, stop: Stop, selection: Selection | None
+        self,
+        job: OpenJob,
+        on_event: no.Listener | None,
+        stop: Stop,
+        selection: Selection | None,
+        orders: Orders | None,
     ) -> Report:
         async with job:
             self._check_endpoint(job)
             if selection is not None and job.resumed:
                 await self._renew(job, selection, on_event)
+            if orders is not None:
+                with self._telling(on_event), stop.ends():
+                    await job.renew(await take_orders(self._api, job.state, orders))
             if job.state.finished:
                 try:
                     with self._telling(on_event), stop.ends():
@@ -269,8 +288,8 @@ class Client:
                         raise
                 else:
                     await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
-                    meter = Meter(job.state.transfers)
-                    return make_report(job.name, job.state, meter, {}, 0.0, 0, self._api.requests)
+                    with self._telling(on_event):
+                        return await finish_item(job, self._around(on_event, stop))
 
             async def run(tell: no.Listener) -> Report:
                 with self._telling(tell):
@@ -318,6 +337,12 @@ class Client:
         plan = job.state.plan
         if plan is not None and plan.endpoint != self.endpoint:
             raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.endpoint}")
+        if plan is not None and plan.account != self._settings.impersonate:
+            whose = (
+                f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"
+            )
+            how = f"Add --impersonate {plan.account}." if plan.account is not None else "Leave --impersonate out."
+            raise UsageError(f"job {job.name} {whose}", hint=how)
 
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
@@ -364,6 +389,8 @@ def upload(
     *,
     item: int | None = None,
     title: str | None = None,
+    project: int | None = None,
+    orders: Orders | None = None,
     new_job: bool = False,
     token: str | None = None,
     endpoint: str | None = None,

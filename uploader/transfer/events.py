@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from uploader.transfer.spec import ItemSpec
+
 
 class Event(msgspec.Struct, frozen=True, tag_field="e"):
     """Base of all events."""
@@ -33,6 +35,7 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
 
     `created` is by this machine's clock, since no server was asked yet; `version` is figup's. `root` is the folder that
     the paths of sources are relative to, without a slash at its end; absolute ones stand for themselves.
+    `project` is where the item is created, `account` for whom the job acts; None for none, and for oneself.
     """
 
     job: str
@@ -43,6 +46,8 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
     version: str
     files: int
     root: str = ""
+    project: int | None = None
+    account: int | None = None
 
 
 class JobGrown(JobEvent, frozen=True, tag="grown"):
@@ -109,6 +114,45 @@ class ItemReady(JobEvent, frozen=True, tag="item"):
     id: int
     url: str
     found: bool = False
+
+
+class DescriptionGiven(JobEvent, frozen=True, tag="say"):
+    """From now on the item is to say this. `mark` tells one description from another."""
+
+    mark: str
+    spec: ItemSpec
+
+
+class DescriptionSet(JobEvent, frozen=True, tag="said"):
+    """The item says what the description of this mark says."""
+
+    mark: str
+
+
+class EndWished(JobEvent, frozen=True, tag="end?"):
+    """From now on this, and nothing else, is to be done once every file is verified."""
+
+    reserve_doi: bool = False
+    private_link: bool = False
+    publish: bool = False
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Those that are wished."""
+        return tuple(step for step in self.__struct_fields__ if getattr(self, step))
+
+
+class PublishIntended(JobEvent, frozen=True, tag="public?"):
+    """The item, so far at this version (0: never published), is about to be published."""
+
+    version: int
+
+
+class EndReached(JobEvent, frozen=True, tag="end"):
+    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing."""
+
+    step: str
+    value: str
 
 
 class Resumed(JobEvent, frozen=True, tag="run"):
@@ -253,6 +297,11 @@ AnyEvent: TypeAlias = (
     | ItemNotCreated
     | ItemCreated
     | ItemReady
+    | DescriptionGiven
+    | DescriptionSet
+    | EndWished
+    | PublishIntended
+    | EndReached
     | Resumed
     | UploadIntended
     | NotInitiated

@@ -24,18 +24,25 @@ _ID_LENGTH = 10
 
 @dataclass(frozen=True)
 class Target:
-    """Where a job's files go: the item with the id `item`, or a new one called `title`; one of them is None."""
+    """Where a job's files go: the item with the id `item`, or a new one called `title`; one of them is None.
+
+    `project` is where a new item is created, `account` the one to act for; None for none, and for oneself.
+    """
 
     endpoint: str
     item: int | None = None
     title: str | None = None
+    project: int | None = None
+    account: int | None = None
 
 
 def job_name(target: Target, named: list[str]) -> str:
     """The name of the job that sends what is named so (a selection's `identity`) to this target: the same command is
     the same job, whatever its folders hold by now."""
-    identity = json.dumps([target.endpoint, target.item, target.title, sorted(set(named))], ensure_ascii=True)
-    digest = hashlib.sha256(identity.encode("ascii")).digest()
+    identity: list[object] = [target.endpoint, target.item, target.title, sorted(set(named))]
+    if target.project is not None or target.account is not None:
+        identity += [target.project, target.account]
+    digest = hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode("ascii")).digest()
     return base64.b32encode(digest).decode("ascii").lower()[:_ID_LENGTH]
 
 

@@ -1,11 +1,15 @@
-"""The job's item: given or created, and never created twice. Its files are the engine's and the drivers' business."""
+"""The job's item: given or created, never created twice, and described. Its files are the engine's and the drivers'
+business."""
 
 from __future__ import annotations
+
+import msgspec
 
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
 from uploader.figshare.retry import Backoff
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.description import describe
 from uploader.transfer.lifecycle import ItemState
 from uploader.transfer.lookup import find_item
 from uploader.transfer.run import JobRun
@@ -27,7 +31,28 @@ async def ensure_item(run: JobRun) -> bool:
                 created = await _find_or_create(run, plan.title or "")
     if state.item_id is not None:
         run.notify(no.ItemKnown(state.item_id, state.item_url or "", created))
+    await ensure_description(run, created=created)
     return created
+
+
+async def ensure_description(run: JobRun, *, created: bool = False) -> None:
+    """Have the item say what was ordered last. `created`: this run made it, with what can be said at once."""
+    given = run.state.description
+    if given is None or run.state.described == given.mark:
+        return
+    with run.stop.ends():
+        said = given.spec.at_once(in_project=_project(run) is not None) if created else {}
+        rest = {name: value for name, value in given.spec.fields.items() if name not in said}
+        await describe(run.api, run.item_id, msgspec.structs.replace(given.spec, fields=rest))
+        await run.commit(ev.DescriptionSet(given.mark))
+    run.notify(no.Described(run.item_id, given.spec.named))
+    if "publish" in run.state.reached:
+        text = f"item {run.item_id} was published before; `figup item publish {run.item_id}` publishes what changed"
+        run.notify(no.Warned(text))
+
+
+def _project(run: JobRun) -> int | None:
+    return run.state.plan.project if run.state.plan is not None else None
 
 
 async def _find_or_create(run: JobRun, title: str) -> bool:
@@ -49,8 +74,10 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> bool:
     if run.stop.asked:
         raise Stopped
     await run.commit(ev.ItemIntended(run.api.server_now().isoformat()))
+    given = run.state.description
+    said = given.spec.at_once(in_project=_project(run) is not None) if given is not None else {}
     try:
-        item_id = await run.api.create_item(title)
+        item_id = await run.api.items.create({"title": title, **said}, project=_project(run))
     except AmbiguousAnswer as outcome:
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return False

@@ -27,9 +27,11 @@ from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.runtime import Runtime
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.conclusion import conclude
 from uploader.transfer.disk import in_a_run
 from uploader.transfer.engine import Engine
 from uploader.transfer.folders import StateDir
+from uploader.transfer.item import ensure_description
 from uploader.transfer.jobs import keep_overview
 from uploader.transfer.journal import Journal
 from uploader.transfer.lifecycle import ItemState, JobState, State, Transfer
@@ -194,10 +196,31 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
             raise RuntimeError("the run ended, and not everything is verified")
+        await anyio.to_thread.run_sync(_write_manifest, job, around.states)
+        await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
         error.report = report(error.exit_status)
         raise
-    await anyio.to_thread.run_sync(_write_manifest, job, around.states)
+    return report(0)
+
+
+async def finish_item(job: OpenJob, around: Surroundings) -> Report:
+    """What is left to do for the item of a job whose files are all verified: most often nothing."""
+    run = make_run(job, around)
+    requests = around.api.requests
+
+    def report(exit_code: int) -> Report:
+        return make_report(job.name, job.state, run.meter, {}, 0.0, exit_code, around.api.requests - requests)
+
+    async def finish() -> None:
+        await ensure_description(run)
+        await conclude(run)
+
+    try:
+        await job.lock.held_while(finish)
+    except FigupError as error:
+        error.report = report(error.exit_status)
+        raise
     return report(0)
 
 
@@ -236,6 +259,9 @@ def make_report(
         seconds=round(seconds, 3),
         exit_code=exit_code,
         api_requests=api_requests,
+        doi=state.reached.get("reserve_doi"),
+        private_link=state.reached.get("private_link"),
+        published=state.reached.get("publish"),
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
     )
 

@@ -316,6 +316,13 @@ class JobState:
     item_id: int | None = None
     item_url: str | None = None
     item_intent: ev.ItemIntended | None = None
+    description: ev.DescriptionGiven | None = None
+    described: str | None = None
+    """The mark of the description that the item is known to have."""
+    wishes: ev.EndWished | None = None
+    publish_intent: ev.PublishIntended | None = None
+    reached: dict[str, str] = field(default_factory=dict)
+    """What was wished for the end and is done: step → what came of it."""
     transfers: list[Transfer] = field(default_factory=list)
     files: int = 0
     """How many transfers there must be at least, for the journal to be whole."""
@@ -336,8 +343,23 @@ class JobState:
             case ev.Resumed():
                 for transfer in self.transfers:
                     transfer.apply(event)
+            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+                self._apply_orders(event)
             case _:
                 self._apply_to_job(event)
+
+    def _apply_orders(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.DescriptionGiven():
+                self.description = event
+            case ev.DescriptionSet():
+                self.described = event.mark
+            case ev.EndWished():
+                self.wishes = event
+            case ev.PublishIntended():
+                self.publish_intent = event
+            case ev.EndReached():
+                self.reached[event.step] = event.value
 
     def _planned(self, event: ev.SourcePlanned) -> Transfer:
         path, name, folder = event.path, event.name, event.folder or ""

@@ -44,6 +44,21 @@ class ItemKnown(Notice, frozen=True, tag="item"):
     created: bool
 
 
+class Described(Notice, frozen=True, tag="item-described"):
+    """The item says what it is to say. `fields` are those of the API that were set."""
+
+    item_id: int
+    fields: tuple[str, ...]
+
+
+class Concluded(Notice, frozen=True, tag="concluded"):
+    """What was wished for the end is done. `step`: `reserve_doi`, `private_link` or `publish`; `value` is the DOI, the
+    link, or `public`, `embargoed` or `review`."""
+
+    step: str
+    value: str
+
+
 class FileStarted(Notice, frozen=True, tag="file"):
     """The server was asked about a file: so much of it was already there."""
 
@@ -149,6 +164,8 @@ AnyNotice: TypeAlias = (
     JobStarted
     | JobRenewed
     | ItemKnown
+    | Described
+    | Concluded
     | FileStarted
     | Progress
     | FileSent

@@ -34,11 +34,21 @@ def checked_title(title: str) -> str:
     return title
 
 
-def target_of(endpoint: str, item: int | None, title: str | None, selection: Selection) -> Target:
+def target_of(
+    endpoint: str,
+    item: int | None,
+    title: str | None,
+    selection: Selection,
+    *,
+    project: int | None = None,
+    account: int | None = None,
+) -> Target:
     """Where it goes: the item given, or a new one. Raises UsageError for both, or a title that will not do."""
-    if item is not None and title is not None:
-        raise UsageError("an item is either given or created: --item and --title exclude each other")
-    return Target(endpoint, item, None if item is not None else checked_title(title or default_title(selection)))
+    if item is not None and (title is not None or project is not None):
+        named = "--title" if title is not None else "--project"
+        raise UsageError(f"an item is either given or created: --item and {named} exclude each other")
+    chosen = None if item is not None else checked_title(title or default_title(selection))
+    return Target(endpoint, item, chosen, project, account)
 
 
 def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
@@ -46,7 +56,18 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
     created = datetime.now(UTC).isoformat(timespec="seconds")
     root = _root(selection.chosen)
     files = len(selection.chosen)
-    plan = ev.JobPlanned(job, target.endpoint, target.item, target.title, created, __version__, files, root)
+    plan = ev.JobPlanned(
+        job,
+        target.endpoint,
+        target.item,
+        target.title,
+        created,
+        __version__,
+        files,
+        root,
+        target.project,
+        target.account,
+    )
     sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.chosen)]
     return [plan, *sources, *_changes({}, _reasons(selection))]
 

@@ -61,7 +61,10 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's."""
+    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
+
+    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for.
+    """
 
     job: str
     item_id: int | None
@@ -72,4 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     exit_code: int
     api_requests: int = 0
+    doi: str | None = None
+    private_link: str | None = None
+    published: str | None = None
     skipped: tuple[SkipReport, ...] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
+
+_NOT_IN_PROJECTS = frozenset({"group_id", "is_metadata_record", "metadata_reason"})
 
 
 class ItemSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,6 +21,11 @@ class ItemSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     embargo: dict[str, Any] | None = None
 
     @property
-    def mark(self) -> str:
-        """Tells one description from another."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+    def named(self) -> tuple[str, ...]:
+        """What it says something of, as the API calls it."""
+        more = {"authors": self.authors, "embargo": self.embargo}
+        return (*self.fields, *(name for name, value in more.items() if value is not None))
+
+    def at_once(self, *, in_project: bool) -> dict[str, Any]:
+        """The fields that may be said when the item is created: fewer in a project (see ArticleProjectCreate)."""
+        return {name: value for name, value in self.fields.items() if not (in_project and name in _NOT_IN_PROJECTS)}

@@ -28,10 +28,9 @@ def problems(text: str) -> list[tuple[str, int | None, str, str | None]]:
     """(field, line, message, hint) of each."""
     with pytest.raises(MetadataInvalid) as caught:
         read(text)
-    return [
-        (str(p["field"]), p["line"], str(p["message"]).split(": ", 2)[-1], p["hint"])  # type: ignore[misc]
-        for p in caught.value.problems
-    ]
+    errors = caught.value.causes or (caught.value,)
+    found = [error for error in errors if isinstance(error, MetadataInvalid)]
+    return [(error.field, error.line, error.message.split(": ", 2)[-1], error.hint) for error in found]
 
 
 def one_problem(text: str) -> tuple[str, int | None, str, str | None]:
@@ -178,7 +177,8 @@ def test_a_huge_description_is_refused_before_it_is_rendered() -> None:
 def test_a_licence_that_only_an_institution_may_have_is_a_remark() -> None:
     loaded = interpret(parse("a.yaml", b"license: CC BY 4.1"), TODAY)
     assert loaded.metadata.license == "CC BY 4.1"
-    (remark,) = loaded.remarks
+    assert loaded.remarks == ()
+    (remark,) = loaded.doubts
     assert remark.startswith("a.yaml: line 1, license: 'CC BY 4.1' is none of the licences that every account has")
     assert remark.endswith('Did you mean "CC BY 4.0"?')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ from uploader.catalog.metadata.loading import Loaded
 from uploader.catalog.metadata.model import Author, Embargo, Material, Metadata
 from uploader.catalog.metadata.names import Names, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
+from uploader.figshare.api import Figshare
 from uploader.transfer.spec import ItemSpec
 
 
@@ -32,9 +34,20 @@ class Description:
         """All of it."""
         return loading.merged(part.metadata for part in self.parts)
 
+    @property
+    def mark(self) -> str:
+        """Tells one description from another; the title is no part of it."""
+        said = msgspec.structs.replace(self.metadata, title=None)
+        return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
+
     def part_of(self, field: str) -> Loaded:
         """Which source decides a field. Raises LookupError where none does."""
         return next(part for part in self.parts if field in part.fields)
+
+    async def resolve(self, api: Figshare) -> ItemSpec:
+        """The description in Figshare's terms. Asks for lists where there are names. Raises MetadataInvalid."""
+        spec, _ = await resolve(self, Names(api.items))
+        return spec
 
     def taken(self) -> list[str]:
         """One line for each file that lay there: what was taken from it."""
@@ -70,6 +83,11 @@ def gather(
 
 def _is(one: Loaded, file: str | Path | None) -> bool:
     return file is not None and Path(one.source).resolve() == Path(file).resolve()
+
+
+def describe(file: str | Path) -> Description:
+    """What a metadata file says, for `uploader.Orders`. Reads the disk. Raises as `gather` does."""
+    return gather(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
 
 
 async def resolve(description: Description, names: Names) -> tuple[ItemSpec, list[str]]:

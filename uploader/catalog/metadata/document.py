@@ -14,15 +14,11 @@ from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-import yaml
-
 from uploader.catalog.metadata.problems import Place, Problem, invalid
+from uploader.errors import MetadataInvalid
 
 LARGEST = 1024 * 1024
 """Bytes of a metadata file; whoever has more has named the wrong file."""
-_MOST_VALUES = 50_000
-"""Values in one file; YAML's aliases can make a few lines into billions."""
-_DEEPEST = 60
 _ENDINGS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 
@@ -45,14 +41,14 @@ class Document:
 def parse(source: str, data: bytes) -> Document:
     """The values of a file. The name's ending tells the format, else its content does. Raises MetadataInvalid."""
     if len(data) > LARGEST:
-        _wrong(source, f"has {len(data)} bytes; a description of more than {LARGEST} is most likely another file")
+        wrong(source, f"has {len(data)} bytes; a description of more than {LARGEST} is most likely another file")
     text = _text(source, data)
     kind = _ENDINGS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
     value, lines = {"YAML": _yaml, "JSON": _json, "TOML": _toml}[kind](source, text)
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        _wrong(source, "has no fields in it; `title: ...` would be one", 1)
+        wrong(source, "has no fields in it; `title: ...` would be one", 1)
     return Document(source, value, lines)
 
 
@@ -60,100 +56,18 @@ def _text(source: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        _wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
+        wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
 
 
-def _wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
+def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
+    """Raise MetadataInvalid."""
     raise invalid(source, [Problem(message, line=line, hint=hint)]) from None
 
 
-# --- YAML ---------------------------------------------------------------------------------------------------------
-
-
 def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is None:
-            return None, {}
-        walk = _Walk(source)
-        return walk.value(node, ()), walk.lines
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else None
-        _wrong(source, _yaml_words(error), line)
-    except yaml.YAMLError:
-        _wrong(source, "holds a character that YAML does not allow")
-    except RecursionError:
-        _wrong(source, "is nested too deeply")
+    from uploader.catalog.metadata import yaml_nodes  # PyYAML takes its time to load
 
-
-def _yaml_words(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML found, in words for people who do not write YAML every day."""
-    said = error.problem or error.context or "is no YAML"
-    if "'\\t'" in said:
-        return "there is a tab; in YAML lines are indented with blanks"
-    if "mapping values are not allowed" in said:
-        return 'a value with a colon in it belongs in quotes: title: "A: B"'
-    if "expected <block end>" in said:
-        return "the indentation does not fit the lines above"
-    if "could not find expected ':'" in said:
-        return "there is no colon after the field's name, or a line is not indented"
-    if "undefined alias" in said:
-        return "a value that begins with * belongs in quotes"
-    return f"is no valid YAML: {said}"
-
-
-_PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
-    (re.compile(r"~|null|Null|NULL|"), lambda _: None),
-    (re.compile(r"true|True|TRUE"), lambda _: True),
-    (re.compile(r"false|False|FALSE"), lambda _: False),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), float),
-)
-"""YAML 1.2's plain values, without those that surprise people: `no` is a word, and so are 1e3, 0x1f and a date."""
-
-
-class _Walk:
-    """Makes values of YAML nodes, and notes their lines."""
-
-    def __init__(self, source: str) -> None:
-        self.lines: dict[Place, int] = {}
-        self._source = source
-        self._count = 0
-
-    def value(self, node: yaml.Node, place: Place) -> Any:
-        self._count += 1
-        line = node.start_mark.line + 1
-        if self._count > _MOST_VALUES or len(place) > _DEEPEST:
-            _wrong(self._source, "has too many values, or too deeply nested ones", line)
-        self.lines.setdefault(place, line)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(one, (*place, index)) for index, one in enumerate(node.value)]
-        return _scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                _wrong(self._source, "the name of a field is a list or another mapping", line)
-            key = str(key_node.value)
-            if key in values:
-                _wrong(self._source, f"{key!r} stands there twice", line)
-            self.lines[*place, key] = line
-            values[key] = self.value(value_node, (*place, key))
-        return values
-
-
-def _scalar(node: yaml.Node) -> Any:
-    text = str(node.value)
-    if getattr(node, "style", None) is None:
-        for pattern, make in _PLAIN:
-            if pattern.fullmatch(text):
-                return make(text)
-    return text
+    return yaml_nodes.read(source, text)
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------
@@ -163,11 +77,11 @@ def _json(source: str, text: str) -> tuple[Any, dict[Place, int]]:
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        _wrong(source, f"is no valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
+        wrong(source, f"is no valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
     except ValueError as error:
-        _wrong(source, str(error))
+        wrong(source, str(error))
     except RecursionError:
-        _wrong(source, "is nested too deeply")
+        wrong(source, "is nested too deeply")
     return value, _json_lines(source, text)
 
 
@@ -186,14 +100,12 @@ def _no_number(word: str) -> NoReturn:
 
 def _json_lines(source: str, text: str) -> dict[Place, int]:
     """Where the values of valid JSON stand. JSON is YAML too, but for tabs; what YAML cannot read has no lines."""
+    from uploader.catalog.metadata import yaml_nodes
+
     try:
-        node = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+        return yaml_nodes.read(source, text.replace("\t", " "))[1]
+    except MetadataInvalid:
         return {}
-    walk = _Walk(source)
-    if node is not None:
-        walk.value(node, ())
-    return walk.lines
 
 
 # --- TOML ---------------------------------------------------------------------------------------------------------
@@ -206,9 +118,9 @@ def _toml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
         said = str(error)
         found = re.search(r"\(at line (\d+), column \d+\)", said)
         words = re.sub(r" ?\(at .*\)", "", said)
-        _wrong(source, f"is no valid TOML: {words[:1].lower()}{words[1:]}", int(found[1]) if found else None)
+        wrong(source, f"is no valid TOML: {words[:1].lower()}{words[1:]}", int(found[1]) if found else None)
     except RecursionError:
-        _wrong(source, "is nested too deeply")
+        wrong(source, "is nested too deeply")
     return _plain(value), dict(_toml_lines(text))
 
 

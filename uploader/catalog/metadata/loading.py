@@ -32,7 +32,8 @@ _FOREIGN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one file says. `kind` is whose format it has; `remarks` are lines for a person.
+    """What one file says. `kind` is whose format it has. `remarks` are lines for a person: what is left out, and why;
+    `doubts` what only the account's lists can tell.
 
     `document` is there for a file in figup's own format, to say on which line a value stands.
     """
@@ -41,6 +42,7 @@ class Loaded:
     kind: str
     metadata: Metadata
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     document: Document | None = None
 
     @property
@@ -81,9 +83,9 @@ def interpret(document: Document, today: date) -> Loaded:
     if ours and sheet.problems:
         raise invalid(document.source, sheet.problems)
     name = Path(document.source).name
-    remarks = [f"{name}: {_told(one)}" for one in sheet.remarks]
-    remarks += [f"{name}: {one.told}; it is left out" for one in sheet.problems]
-    return Loaded(document.source, kind, metadata, tuple(remarks), document if ours else None)
+    doubts = tuple(f"{name}: {_told(one)}" for one in sheet.remarks)
+    remarks = tuple(f"{name}: {one.told}; it is left out" for one in sheet.problems)
+    return Loaded(document.source, kind, metadata, remarks, doubts, document if ours else None)
 
 
 def _told(problem: Problem) -> str:

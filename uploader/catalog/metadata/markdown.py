@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-import nh3
-from markdown_it import MarkdownIt
-
 LONGEST = 20_000
 """Characters of a description as HTML (official API description, ArticleCreate)."""
 
@@ -19,6 +16,10 @@ _SCHEMES = {"http", "https", "mailto"}
 
 def to_html(text: str) -> str:
     """Markdown, or HTML, or both, as clean HTML: no scripts, styles, images, classes or strange links."""
+    # Not before there is a description: most uploads have none, and are to start at once.
+    import nh3
+    from markdown_it import MarkdownIt
+
     rendered = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text.strip())
     clean = nh3.clean(rendered, tags=_TAGS, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel=None).strip()
     return re.sub(r">\n+<", "><", clean)

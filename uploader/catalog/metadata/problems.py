@@ -38,14 +38,15 @@ def field_name(place: Place) -> str:
 
 def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     """The error that tells of these problems; `source` is the file as the user named it, "" for the command line."""
-    problems = sorted(problems, key=lambda problem: problem.line or 0)
-    first = problems[0]
     shown = f"{Path(source).name}: " if source else ""
-    message = f"{shown}{first.told}"
-    if len(problems) > 1:
-        message += f" (and {len(problems) - 1} more)"
-    error = MetadataInvalid(message, hint=first.hint, path=source or None)
-    error.problems = [
-        {"message": f"{shown}{p.told}", "hint": p.hint, "field": p.field, "line": p.line} for p in problems
-    ]
-    return error
+    errors: list[MetadataInvalid] = []
+    for problem in sorted(problems, key=lambda one: one.line or 0):
+        error = MetadataInvalid(f"{shown}{problem.told}", hint=problem.hint, path=source or None)
+        error.field, error.line = problem.field, problem.line
+        errors.append(error)
+    if len(errors) == 1:
+        return errors[0]
+    hint = "`figup metadata template` shows what may stand there."
+    whole = MetadataInvalid(f"{shown}{len(errors)} problems; nothing was done", hint=hint, path=source or None)
+    whole.causes = tuple(errors)
+    return whole

@@ -3,10 +3,10 @@ unless it was asked for, and only where the item is whole."""
 
 from __future__ import annotations
 
-from uploader.catalog.editing import settled
 from uploader.errors import NotPublishable
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire_items import ItemDetail, PrivateLink
+from uploader.transfer.settling import settled
 
 WANTED = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """What Figshare wants before it publishes (observed; its own answer names one at a time)."""
@@ -43,6 +43,13 @@ async def publish(api: Figshare, item: ItemDetail) -> ItemDetail:
         return now if done or now.curation_status != item.curation_status else None
 
     return await settled(ask, look, f"publishing item {item.id}")
+
+
+def publicity(item: ItemDetail) -> str:
+    """What became of publishing an item: `public`, `embargoed` (it opens later), or `review` (people look at it)."""
+    if item.is_public or item.status == "public":
+        return "public"
+    return "embargoed" if item.embargo is not None and item.embargo.scope == "article" else "review"
 
 
 async def reserve_doi(api: Figshare, item: ItemDetail) -> str:

@@ -1,0 +1,264 @@
+"""What `figup upload` says of the item that it makes, and what it does with it in the end: once, and only when
+everything is verified."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.control import add_faults, drop_faults
+from tests.support.invariants import ask, check_exactly_once, items
+from tests.support.sandbox import Sandbox
+
+DESCRIPTION = """\
+title: Beavers of the north
+description: We *tracked* beavers.
+authors: [Jane Doe]
+categories: [animal behaviour]
+keywords: [beavers]
+license: MIT
+"""
+ENDS = ("--publish", "--reserve-doi", "--private-link")
+CFF = "cff-version: 1.2.0\ntitle: Beaver tools\nauthors: [{name: A B}]\nkeywords: [c]\nlicense: Beerware\n"
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return start_sandbox("--control", "--md5-delay", "0", "--checking-delay", "0")
+
+
+@pytest.fixture
+def data(figup: Figup) -> Path:
+    """A folder with a source and its description in it."""
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION)
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(50_000))
+    return path
+
+
+def upload(figup: Figup, *args: str, status: int = 0) -> dict[str, Any]:
+    """The summary of an upload of data.bin that ends with this status."""
+    done = figup.run("upload", "data.bin", *args, "--json", "--api-rate", "1000", "--settle-timeout", "1s")
+    return done.expect(status).summary
+
+
+def the_item(sandbox: Sandbox) -> dict[str, Any]:
+    (row,) = items(sandbox)
+    item: dict[str, Any] = ask(sandbox, f"/account/articles/{row['id']}")
+    return item
+
+
+def kinds(sandbox: Sandbox, since: int = 0) -> list[str]:
+    return [request["kind"] for request in sandbox.requests()[since:]]
+
+
+def said(item: dict[str, Any]) -> tuple[Any, ...]:
+    names = [author["full_name"] for author in item["authors"]]
+    return item["title"], item["description"], names, item["tags"], item["license"]["name"]
+
+
+AS_WRITTEN = ("Beavers of the north", "<p>We <em>tracked</em> beavers.</p>", ["Jane Doe"], ["beavers"], "MIT")
+
+
+def test_the_item_is_made_as_it_is_described(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    summary = upload(figup, "--metadata", "dataset.yaml")
+    assert said(the_item(sandbox)) == AS_WRITTEN
+    assert "update-item" not in kinds(sandbox)
+    assert (summary["doi"], summary["private_link"], summary["published"]) == (None, None, None)
+    check_exactly_once(sandbox, data)
+    before = len(sandbox.requests())
+    upload(figup, "--metadata", "dataset.yaml")
+    assert kinds(sandbox, before) == ["list-files"]
+
+
+def test_the_options_title_wins(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    upload(figup, "--metadata", "dataset.yaml", "--title", "Another title")
+    assert said(the_item(sandbox)) == ("Another title", *AS_WRITTEN[1:])
+
+
+def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
+    done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml").expect(2)
+    assert "there is no category 'animal behavior'. Did you mean \"Animal behaviour\"?" in done.stderr
+    figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--dry-run").expect(2)
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    assert figup.run("jobs", "--json").expect(0).events[:-1] == []
+
+
+def test_a_changed_description_is_the_same_job_and_is_told_the_item(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    first = upload(figup, "--metadata", "dataset.yaml")
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
+    again = upload(figup, "--metadata", "dataset.yaml")
+    assert (again["job"], again["item_id"], again["bytes_sent"]) == (first["job"], first["item_id"], 0)
+    assert said(the_item(sandbox))[-1] == "CC0"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["create-item=lost-answer", "replace-item-authors=503", "replace-item-authors=lost-answer", "get-item=reset"],
+)
+def test_a_description_survives_what_befalls_its_requests(
+    fault: str, figup: Figup, sandbox: Sandbox, data: Path
+) -> None:
+    add_faults(sandbox, fault)
+    upload(figup, "--metadata", "dataset.yaml")
+    assert said(the_item(sandbox)) == AS_WRITTEN
+
+
+def test_a_refused_description_is_told_and_mended_in_the_same_job(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    add_faults(sandbox, "replace-item-authors:every=422")
+    upload(figup, "--metadata", "dataset.yaml", status=1)
+    drop_faults(sandbox)
+    upload(figup, "--metadata", "dataset.yaml")
+    assert said(the_item(sandbox)) == AS_WRITTEN
+    check_exactly_once(sandbox, data)
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    first = upload(figup, "--metadata", "dataset.yaml", *ENDS)
+    item = the_item(sandbox)
+    assert (item["is_public"], item["version"], first["published"]) == (True, 1, "public")
+    assert first["doi"] == item["doi"]
+    assert first["private_link"].startswith("http")
+    before = len(sandbox.requests())
+    again = upload(figup, "--metadata", "dataset.yaml", *ENDS)
+    assert {name: again[name] for name in ("doi", "private_link", "published")} == {
+        name: first[name] for name in ("doi", "private_link", "published")
+    }
+    assert kinds(sandbox, before) == ["list-files"]
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
+    assert f"DOI: {the_item(sandbox)['doi']}\nPrivate link: http" in done.stdout
+    assert "\nIt is published.\n" in done.stdout
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
+    done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
+    assert "was published before; `figup item publish" in done.stderr
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
+    figup: Figup, sandbox: Sandbox, data: Path
+) -> None:
+    add_faults(sandbox, "publish-item:every=400")
+    upload(figup, "--metadata", "dataset.yaml", "--publish", status=1)
+    drop_faults(sandbox)
+    upload(figup, "--metadata", "dataset.yaml")
+    assert not the_item(sandbox)["is_public"]
+    upload(figup, "--metadata", "dataset.yaml", "--publish")
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_resuming_does_what_was_asked_for(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    add_faults(sandbox, "put-part:every=400")
+    job = upload(figup, "--metadata", "dataset.yaml", "--publish", status=1)["job"]
+    assert not the_item(sandbox)["is_public"]
+    assert "publish-item" not in kinds(sandbox)
+    drop_faults(sandbox)
+    done = figup.run("resume", job, "--json").expect(0)
+    assert done.summary["published"] == "public"
+    assert said(the_item(sandbox)) == AS_WRITTEN
+
+
+def test_nothing_is_published_that_is_not_verified(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    add_faults(sandbox, "complete:every=wrong-md5")
+    summary = upload(figup, "--metadata", "dataset.yaml", "--publish", "--verify-timeout", "5s", status=5)
+    assert summary["published"] is None
+    assert "publish-item" not in kinds(sandbox)
+
+
+def test_a_lost_answer_to_publishing_makes_no_second_version(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    add_faults(sandbox, "publish-item=lost-answer")
+    assert upload(figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    done = figup.run("upload", "data.bin", "--publish").expect(2)
+    assert "Figshare publishes no item without description, categories, keywords" in done.stderr
+    item = figup.run("item", "create", "--title", "Bare").expect(0).stdout.split()[0]
+    done = figup.run("upload", "data.bin", "--item", item, "--publish").expect(2)
+    assert "Figshare publishes no item without description, categories, keywords" in done.stderr
+    figup.run("upload", "data.bin", "--item", item, "--metadata", "dataset.yaml").expect(2)
+    figup.run("upload", "data.bin", "--item", item, "--update-metadata").expect(2)
+    assert "initiate" not in kinds(sandbox)
+    upload(figup, "--item", item, "--metadata", "dataset.yaml", "--update-metadata", "--publish")
+    assert said(the_item(sandbox)) == ("Bare", *AS_WRITTEN[1:])
+    assert the_item(sandbox)["is_public"]
+
+
+# --- where it goes, and for whom ----------------------------------------------------------------------------------
+
+
+def test_an_item_in_a_project(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    project = int(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
+    add_faults(sandbox, "create-project-item=lost-answer")
+    upload(figup, "--metadata", "dataset.yaml", "--project", str(project))
+    assert said(the_item(sandbox)) == AS_WRITTEN
+    assert [one["id"] for one in ask(sandbox, f"/account/projects/{project}/articles")] == [the_item(sandbox)["id"]]
+    figup.run("upload", "data.bin", "--item", "5", "--project", str(project)).expect(2)
+    done = figup.run("upload", "data.bin", "--project", "99999").expect(1)
+    assert "answered 404" in done.stderr
+
+
+def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    collection = str(ask(sandbox, "/account/collections", {"title": "A collection"})["entity_id"])
+    ids = [figup.run("item", "create", "--title", f"Item {n}").expect(0).stdout.split()[0] for n in range(2)]
+    add_faults(sandbox, "add-collection-items=lost-answer")
+    done = figup.run("collection", "add", collection, *ids).expect(0)
+    assert done.stdout == f"Collection {collection} has 2 new items.\n"
+    done = figup.run("collection", "add", collection, *ids).expect(0)
+    assert done.stdout == f"Collection {collection} has 0 new items; 2 items had been there.\n"
+    figup.run("collection", "remove", collection, ids[0], "5").expect(0)
+    assert [str(one["id"]) for one in ask(sandbox, f"/account/collections/{collection}/articles")] == ids[1:]
+    assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr
+
+
+def test_acting_for_another_account(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    sandbox.restart("--institution")
+    accounts = ask(sandbox, "/account/institution/accounts")
+    mine = ask(sandbox, "/account")["id"]
+    other = next(account["id"] for account in accounts if account["id"] != mine)
+    done = figup.run("upload", "data.bin", "--impersonate", str(other), "--json").expect(0)
+    assert items(sandbox) == []
+    theirs = ask(sandbox, f"/account/articles?impersonate={other}")
+    assert [one["id"] for one in theirs] == [done.summary["item_id"]]
+    refused = figup.run("resume", done.summary["job"]).expect(2)
+    assert f"acts for account {other}. Add --impersonate {other}." in refused.stderr
+    figup.run("upload", "data.bin", "--impersonate", str(other)).expect(0)
+    assert len(ask(sandbox, f"/account/articles?impersonate={other}")) == 1
+
+
+# --- what lies with the data --------------------------------------------------------------------------------------
+
+
+def test_what_lies_in_the_folder_is_taken_and_said(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    folder = figup.cwd / "repo"
+    folder.mkdir()
+    data.rename(folder / "data.bin")
+    (folder / "CITATION.cff").write_text(CFF)
+    done = figup.run("upload", "repo").expect(0)
+    assert "figup: taken from repo/CITATION.cff: title, authors, keywords, license\n" in done.stderr
+    assert "CITATION.cff: license: there is no licence 'Beerware'; it is left out" in done.stderr
+    item = the_item(sandbox)
+    assert said(item)[0::2] == ("Beaver tools", ["A B"], "CC BY 4.0")
+    figup.run("upload", "repo", "--no-found-metadata").expect(0)
+    assert {row["title"] for row in items(sandbox)} == {"Beaver tools", "repo"}
+
+
+def test_what_lies_beside_a_file_leaves_it_its_name(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    (figup.cwd / "CITATION.cff").write_text(CFF)
+    events = figup.run("upload", "data.bin", "--json").expect(0).events
+    found = next(event for event in events if event["event"] == "described")
+    assert (found["format"], found["fields"]) == ("CITATION.cff", ["authors", "keywords", "license"])
+    assert said(the_item(sandbox))[0::2] == ("data.bin", ["A B"], "CC BY 4.0")
