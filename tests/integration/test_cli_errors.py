@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -197,7 +198,7 @@ def test_limits_are_found_before_the_first_byte(
 
 
 def test_a_checksum_that_does_not_come(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--md5-delay", "3")
+    sandbox = start_sandbox("--md5-delay", "9")
     point(bare_figup, sandbox)
     path = source(bare_figup)
     done = bare_figup.run("upload", "data.bin", "--verify-timeout", "0.5s", "--json").expect(7)
@@ -344,11 +345,12 @@ def test_two_processes_on_one_job(bare_figup: Figup, start_sandbox: Start) -> No
     sandbox = start_sandbox("--part-size", "100KiB")
     point(bare_figup, sandbox)
     path = source(bare_figup, size=600_000)
-    first = bare_figup.start("upload", "data.bin", "--json", "--limit-rate", "300k")
+    first = bare_figup.start("upload", "data.bin", "--json", "--limit-rate", "30k")
     first.wait_for_event("file")
     second = bare_figup.run("upload", "data.bin", "--json").expect(8)
     assert second.events[-2]["code"] == "job-busy"
     assert f"process {first.process.pid} on " in second.events[-2]["message"]
+    first.send_signal(signal.SIGUSR2)  # lifts the limit
     first.wait().expect(0)
     check_exactly_once(sandbox, path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,11 +49,11 @@ def read(path: Path) -> dict[str, Any]:
 def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     paths = [source(bare_figup, NAME, 50_000), source(bare_figup, "big.bin", 1_500_000)]
     command = ["upload", *(path.name for path in paths), "--title", "Two <i>files</i>"]
-    run = bare_figup.start(*command, "--json", "--limit-rate", "400k")
+    run = bare_figup.start(*command, "--json", "--limit-rate", "100k")
     job = run.wait_for_event("job")["job"]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     history = bare_figup.state_dir / "jobs" / job / "history.jsonl"
-    while not (history.exists() and b'"e":"s"' in history.read_bytes()):
+    while not (history.exists() and all(word in history.read_bytes() for word in (b'"e":"s"', b"503", b"reset"))):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     run.kill()
@@ -100,7 +101,7 @@ def test_a_report_can_be_made_later_and_of_a_job_that_failed(faulty: Sandbox, ba
     command = ["upload", str(other / "a.bin"), str(good), "--item", str(item), "--failed-to", "failed.txt"]
     done = bare_figup.run(*command, "--report", "r.json").expect(1)
     failed = bare_figup.cwd / "failed.txt"
-    comment, path = failed.read_text().splitlines()
+    _, comment, path = failed.read_text().splitlines()
     assert comment.startswith("# conflict: a.bin: the item holds a different file of that name")
     assert path == str(other / "a.bin")
     assert "Failed: a.bin: the item holds a different file of that name" in done.stdout
@@ -115,6 +116,29 @@ def test_a_report_can_be_made_later_and_of_a_job_that_failed(faulty: Sandbox, ba
     page = parse((bare_figup.cwd / "later.html").read_text("utf-8"))
     assert "All 2 files are on Figshare and verified" in page.text
     assert "1 of 2 files could not be sent (some-files-failed)" in page.text
+
+
+def test_what_failed_in_a_folder_is_sent_from_its_list(sandbox: Sandbox, figup: Figup) -> None:
+    folder = figup.cwd / "my set" / "a"
+    folder.mkdir(parents=True)
+    for name in ("good", "bad", "#bad"):
+        (folder / name).write_bytes(b"one")
+    (folder / ".hidden").write_bytes(b"hidden")
+    item = figup.run("upload", "my set", "--json").expect(0).summary["item_id"]
+    for name in ("bad", "#bad"):
+        (folder / name).write_bytes(b"two")
+    figup.run("upload", "my set", "--item", str(item), "--failed-to", "f.txt", "--report", "r.json").expect(1)
+    told = read(figup.cwd / "r.json")
+    assert told["counts"] == {"failed": 2, "verified": 1}
+    assert told["skipped"] == [{"path": str(folder / ".hidden"), "reason": "hidden"}]
+    command, *lines = (figup.cwd / "f.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("# ")] == [str(folder / "#bad"), str(folder / "bad")]
+    mark, name, *words = shlex.split(command)
+    assert (mark, name) == ("#", "figup")
+    again = figup.run(*words, "--on-conflict", "replace", "--json").expect(0)
+    assert [(f["folder"], f["name"]) for f in again.summary["files"]] == [("my set/a", "#bad"), ("my set/a", "bad")]
+    held = {file["name"]: file["computed_md5"] for file in files(sandbox, item)}
+    assert held == {path.name: md5_of(path) for path in folder.iterdir() if path.name != ".hidden"}
 
 
 @pytest.mark.parametrize("value", ["r.pdf", "r", "nowhere/r.html", "folder.html", f"{'x' * 300}.html"])

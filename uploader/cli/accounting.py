@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from uploader.errors import FigupError, UsageError
 from uploader.transfer.dossier import Dossier, dossier
 from uploader.transfer.folders import StateDir
 from uploader.transfer.report import FileReport, Report
+from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
 
 _PAGES = (".html", ".htm")
@@ -61,6 +64,8 @@ class Accounting:
 
     reports: tuple[Path, ...] = ()
     failed_to: Path | None = None
+    nul: bool = False
+    """The list of what failed is separated by NUL, and has no comments."""
 
 
 def accounting_options(command: Callable[..., int]) -> Any:
@@ -79,7 +84,7 @@ async def account_for(session: Session, accounting: Accounting, report: Report) 
 
     def write() -> None:
         if accounting.failed_to is not None:
-            put(accounting.failed_to, failed_list(report))
+            put(accounting.failed_to, failed_list(report, accounting.failed_to, nul=accounting.nul))
         write_reports(states, report.job, accounting.reports)
 
     try:
@@ -109,16 +114,31 @@ def _encoded(known: Dossier, path: Path) -> bytes:
     return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
 
 
-def failed_list(report: Report) -> bytes:
-    """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line."""
-    return b"".join(map(_failed_lines, failed(report)))
+def failed_list(report: Report, place: Path, *, nul: bool = False) -> bytes:
+    """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line.
+
+    With `nul` the paths alone, each before a NUL. `place` is where the list is to be.
+    """
+    files = [file for file in failed(report) if file.path.startswith("/")]  # a link is no path
+    if nul:
+        return b"".join(os.fsencode(file.path) + b"\0" for file in files)
+    return b"".join([_how_to_send(report, files, place), *map(_failed_lines, files)])
+
+
+def _how_to_send(report: Report, files: Sequence[FileReport], place: Path) -> bytes:
+    """The command that sends these files, and no others, to where they were to go; nothing where there is none."""
+    bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}
+    if len(bases) != 1 or report.item_id is None or bases & {file.path for file in files}:
+        return b""
+    words = ["figup", "upload", "--from-file", str(place), "--base", bases.pop() or "/", "--item", str(report.item_id)]
+    return f"# {shown(shlex.join(words))}\n".encode()
 
 
 def _failed_lines(file: FileReport) -> bytes:
     reason = shown(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
     if "\n" in file.path or "\r" in file.path:
-        return f"# {reason}\n# (a name with a line break has no place in a list of lines)\n".encode()
-    return f"# {reason}\n{file.path}\n".encode("utf-8", "surrogateescape")
+        return f"# {reason}\n# (a name with a line break has no place in a list of lines: add -0)\n".encode()
+    return f"# {reason}\n".encode() + os.fsencode(file.path) + b"\n"
 
 
 def put(path: Path, data: bytes) -> None:

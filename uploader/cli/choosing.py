@@ -18,7 +18,7 @@ _CHOOSING = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
     click.option("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
                  help="Also the paths in this file, one a line; - reads them from stdin."),
-    click.option("-0", "--null", "nul", is_flag=True, help="Paths in LIST are separated by NUL (find -print0)."),
+    click.option("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
     click.option("--base", metavar="DIR", type=click.Path(readable=False),
                  help="Listed paths are relative to DIR, and keep their folders below it.  [default: the current one]"),
     click.option("--manifest", metavar="FILE", type=_FILE,
@@ -46,8 +46,8 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
             sources = Sources(**own, links=values.pop("links", ()))
             if not (sources.named or optional):
                 raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --link")
-            if sources.nul and sources.from_file is None:
-                raise click.UsageError("-0 is for --from-file")
+            if sources.nul and sources.from_file is None and not values.get("failed_to"):
+                raise click.UsageError("-0 is for --from-file and --failed-to")
             return command(sources=sources, **values)
 
         return with_options(collected, _CHOOSING)

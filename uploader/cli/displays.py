@@ -67,7 +67,9 @@ class Display:
             return
         self._event(notice)
         if isinstance(notice, no.JobStarted):
-            self._latest = no.Progress(0, notice.bytes_total, 0, notice.files, None, 0, ())
+            self._latest = no.Progress(
+                notice.bytes_done, notice.bytes_total, notice.files_done, notice.files, None, 0, ()
+            )
         elif isinstance(notice, no.FileVerified):
             self._count_verified(notice)
         elif not self._console.json:

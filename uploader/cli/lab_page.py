@@ -51,12 +51,13 @@ def lab_page(job: Dossier) -> str:
 
 
 def _verdict(job: Dossier) -> Element:
-    verified, total = job.counts.get("verified", 0) + job.counts.get("linked", 0), len(job.files)
-    if verified == total:
-        text = f"{_all(total)} on Figshare and verified: the MD5 computed there equals that of the source."
-        return el("p", text, class_="verdict")
+    verified, linked, total = job.counts.get("verified", 0), job.counts.get("linked", 0), len(job.files)
+    also = f" {units.show_count(linked, 'more file')} linked: only the address is there." if linked else ""
+    if verified + linked == total:
+        text = f"{_all(verified)} on Figshare and verified: the MD5 computed there equals that of the source."
+        return el("p", text + also if verified else also.strip(), class_="verdict")
     others = ", ".join(f"{n} {status}" for status, n in job.counts.items() if status != "verified")
-    text = f"{verified} of {units.show_count(total, 'file')} verified; {others}. The job is {job.state}."
+    text = f"{verified} of {units.show_count(total, 'file')} verified; {others}. State of the job: {job.state}."
     return el("p", text, class_="verdict bad")
 
 
@@ -181,35 +182,35 @@ def _skipped(job: Dossier) -> list[Element]:
 
 
 def _files(job: Dossier) -> list[Element]:
-    folder = _common_folder(file.path for file in job.files if file.status != "linked")
+    folder = _common_folder([file.path for file in job.files if file.status != "linked"])
     rows = [_file(file, folder) for file in job.files]
-    below = el("p", "Sources are below ", _path(folder), ". Times are UTC.", class_="soft")
+    below = el("p", *(("Sources are below ", _path(folder), ". ") if folder else ()), "Times are UTC.", class_="soft")
     return [el("h2", "Files"), below, _table(["File", "#Bytes", "MD5", "#File id", "Verified"], rows)]
 
 
 def _file(file: FileEntry, folder: str) -> list[Child]:
     there = remote_path(file.folder, file.name)
-    renamed = file.status != "linked" and not file.path.endswith(f"/{there}")
-    source = el("span", "from ", el("code", os.path.relpath(file.path, folder)), class_="from") if renamed else None
-    if file.status == "linked":
-        state = el("td", "linked")
-    elif file.status == "verified":
+    below = file.path if file.status == "linked" else os.path.relpath(file.path, folder or "/")
+    renamed = file.status == "linked" or not file.path.endswith(f"/{there}")
+    source = el("span", "from ", el("code", below), class_="from") if renamed else None
+    if file.status in ("verified", "linked"):
         when = _moment(file.verified) if file.verified else "yes"
         state = el("td", f"{when}, was there before" if file.found else when)
     else:
         state = el("td", file.status, class_="bad")
     return [
-        el("td", file.path if file.status == "linked" else there, source),
-        _num(f"{file.size:,}"),
-        el("td", el("code", file.md5) if file.md5 else "not known", class_="fixed"),
+        el("td", there, source),
+        _num(f"{file.size:,}" if file.status != "linked" else "-"),
+        el("td", el("code", file.md5) if file.md5 else "linked" if file.status == "linked" else "-", class_="fixed"),
         _num(str(file.file_id) if file.file_id is not None else "-"),
         state,
     ]
 
 
-def _common_folder(paths: Iterable[str]) -> str:
-    folders = [os.path.dirname(path) for path in paths]  # noqa: PTH120 - strings of another machine
-    return os.path.commonpath(folders) if folders else "/"
+def _common_folder(paths: Sequence[str]) -> str:
+    """The folder that all are in; "" for none."""
+    folders = [os.path.dirname(path) for path in paths]  # noqa: PTH120 - a string, perhaps of another machine
+    return os.path.commonpath(folders) if folders else ""
 
 
 def _footer(job: Dossier) -> Element:

@@ -74,6 +74,7 @@ def upload(
     nothing.
     """
     sources = replace(sources, stdin=read_stdin(sources))
+    accounting = replace(accounting, nul=sources.nul)
     with place(common) as at:
         client = at.client(tuning) if not dry_run else None
 

@@ -15,7 +15,7 @@ from uploader.transfer import history
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import state_name
 from uploader.transfer.lease import holder
-from uploader.transfer.lifecycle import Transfer
+from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.report import SkipReport, status_of
 
 FORMAT = 1
@@ -26,12 +26,13 @@ _AT_WORK = "running"
 
 class FileEntry(msgspec.Struct, frozen=True):
     """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
-    `folder` is the remote one.
 
-    `found`: the item held this very file before, and nothing was sent. `code` and `problem`: why it failed.
+    `folder` is the remote one, "" for none. A `linked` file stays where it is, and `path` is its address. `found`: the
+    item held this very file before, and nothing was sent. `code` and `problem`: why it failed.
     """
 
     path: str
+    folder: str
     name: str
     size: int
     status: str
@@ -41,7 +42,6 @@ class FileEntry(msgspec.Struct, frozen=True):
     verified: str | None
     code: str | None
     problem: str | None
-    folder: str = ""
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -104,10 +104,10 @@ class Dossier(msgspec.Struct, frozen=True):
     seconds: float
     counts: dict[str, int]
     files: tuple[FileEntry, ...]
+    skipped: tuple[SkipReport, ...]
     runs: tuple[RunEntry, ...]
     faults: tuple[Ridden, ...]
     incidents: tuple[Incident, ...]
-    skipped: tuple[SkipReport, ...] = ()
 
 
 def dossier(states: StateDir, job: str) -> Dossier:
@@ -135,10 +135,10 @@ def dossier(states: StateDir, job: str) -> Dossier:
         seconds=round(sum(run.seconds for run in past.runs), 2),
         counts=dict(Counter(file.status for file in files)),
         files=files,
+        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
         runs=tuple(past.runs),
         faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
         incidents=tuple(past.incidents),
-        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
     )
 
 
@@ -146,16 +146,16 @@ def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
     status, error = status_of(transfer.state, link=transfer.link), transfer.error
     return FileEntry(
         path=transfer.path,
+        folder=transfer.folder,
         name=transfer.name,
         size=transfer.size,
         status=status,
         md5=transfer.md5,
         file_id=transfer.file_id,
         found=transfer.foreign,
-        verified=verified.get(transfer.file_id or 0) if status == "verified" else None,
+        verified=verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None,
         code=error.code if error is not None else None,
         problem=error.message if error is not None else None,
-        folder=transfer.folder,
     )
 
 

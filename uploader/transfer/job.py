@@ -181,7 +181,11 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
             no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
         )
     title = job.state.plan.title if job.state.plan is not None else None
-    around.notify(no.JobStarted(job.name, job.resumed, meter.files_total, meter.bytes_total, title))
+    around.notify(
+        no.JobStarted(
+            job.name, job.resumed, meter.files_total, meter.bytes_total, title, meter.files_done, meter.bytes_done
+        )
+    )
     started, requests = around.runtime.monotonic(), around.api.requests
     engine = Engine(run, job.lock)
 

@@ -19,13 +19,18 @@ class Notice(msgspec.Struct, frozen=True, tag_field="event"):
 
 
 class JobStarted(Notice, frozen=True, tag="job"):
-    """The job is open. `resumed`: an earlier run of it is being continued. `title` is of the item to be created."""
+    """The job is open. `resumed`: an earlier run of it is being continued. `title` is of the item to be created.
+
+    `files_done` of the files, with `bytes_done`, were verified by earlier runs.
+    """
 
     job: str
     resumed: bool
     files: int
     bytes_total: int
     title: str | None = None
+    files_done: int = 0
+    bytes_done: int = 0
 
 
 class JobRenewed(Notice, frozen=True, tag="renewed"):

@@ -149,6 +149,13 @@ def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
     assert console.notes == ["/0: is sent again from its beginning: Figshare aborted the upload"]
 
 
+def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
+    display = Display(Heard(), None, Clock())
+    display.take(no.JobStarted("k3", True, 4, 1000, files_done=2, bytes_done=600))
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert display.in_one_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
+
+
 def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())

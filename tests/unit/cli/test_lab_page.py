@@ -13,6 +13,7 @@ from tests.support.pages import Element, parse
 from uploader.cli.lab_page import lab_page
 from uploader.cli.lab_plot import Stretch, plot, sent_until, stretches
 from uploader.transfer.dossier import Dossier, FileEntry, Incident, Ridden, RunEntry
+from uploader.transfer.report import SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"
 EVIL = "</title></style></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x1b[2J\n\udcff"
@@ -20,7 +21,7 @@ EVIL = "</title></style></code><script>alert(1)</script><img src=x onerror=alert
 
 def file(number: int, **fields: Any) -> FileEntry:
     made = FileEntry(
-        f"/data/set/{number}.csv", f"{number}.csv", 1000, "verified", MD5, 7_000_000 + number, False,
+        f"/data/set/{number}.csv", "", f"{number}.csv", 1000, "verified", MD5, 7_000_000 + number, False,
         "2026-03-01T12:00:02+00:00", None, None,
     )  # fmt: skip
     return msgspec.structs.replace(made, **fields)
@@ -39,7 +40,7 @@ def dossier(*files: FileEntry, **fields: Any) -> Dossier:
     made = Dossier(
         1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
         "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
-        sum(f.size for f in files), 1000, 10.0, {"verified": len(files)}, files, (run(),), (), (),
+        sum(f.size for f in files), 1000, 10.0, {"verified": len(files)}, files, (), (run(),), (), (),
     )  # fmt: skip
     return msgspec.structs.replace(made, **fields)
 
@@ -81,15 +82,38 @@ def test_what_failed_is_said_first_and_why() -> None:
         incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "lost"),),
     )  # fmt: skip
     page = parse(lab_page(job))
-    assert "1 of 2 files verified; 1 failed. The job is failed." in page.text
+    assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
     assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "2.csv: other file"]
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
+
+
+def test_folders_links_and_what_was_skipped() -> None:
+    inside = file(1, path="/data/set/a/1.csv", folder="set/a")
+    renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")
+    link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified=None)
+    skipped = (SkipReport("/data/set/.git/", "hidden"), SkipReport("/data/set/x", "excluded"))
+    page = parse(lab_page(dossier(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
+    assert "All 2 files are on Figshare and verified" in page.text
+    assert "1 more file linked" in page.text
+    known = tables(page)
+    assert [row[0] for row in known["Files"][1:]] == [
+        "set/a/1.csv",
+        "tables/two.csvfrom 2.csv",
+        "3.csvfrom https://example.org/3.csv",
+    ]
+    assert known["Files"][3][1:3] == ["-", "linked"]
+    assert known["Skipped"][1:] == [
+        ["/data/set/.git/", "hidden (--hidden sends them)"],
+        ["/data/set/x", "excluded by --exclude or .figupignore"],
+    ]
+    alone = parse(lab_page(dossier(link, counts={"linked": 1})))
+    assert "Sources are below" not in alone.text
 
 
 def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
     job = dossier(
         file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, problem=EVIL, code=EVIL),
-        title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
+        skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
         faults=(Ridden(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
         incidents=(Incident("2026-03-01T12:00:01+00:00", "warning", EVIL, EVIL),),
         runs=(run(outcome=EVIL, message=EVIL, host=EVIL, version=EVIL),),
