@@ -80,5 +80,5 @@ class Settings:
     """Whether faults can be set over HTTP."""
     institution: bool = False
     """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
-    item_files: int | None = None
-    """How many files the item object shows; None: all of them."""
+    item_files: int = 1000
+    """How many files the item object shows: the documentation says 10, and 326 were seen."""

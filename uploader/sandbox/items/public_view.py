@@ -19,14 +19,13 @@ def row(item: Item, version: Version, at: Addresses, now: float) -> dict[str, An
 
 
 def complete(
-    item: Item, version: Version, files: Sequence[PublishedFile], at: Addresses, now: float, most: int | None
+    item: Item, version: Version, files: Sequence[PublishedFile], at: Addresses, now: float, most: int
 ) -> dict[str, Any]:
-    """A version in full. `files` are all it has, of which `most` are shown (None: all); an embargo hides them."""
+    """A version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
     hidden = embargo.in_force(item.metadata["embargo"], now)
-    shown = files if most is None else files[:most]
     contents = view.Contents(
         authors=version.authors,
-        files=None if hidden else [file_object(file, at) for file in shown],
+        files=None if hidden else [file_object(file, at) for file in files[:most]],
         folders={} if hidden else {str(file.file_id): file.folder_path for file in files if file.folder_path},
         size=version.size,
         has_link=any(file.link is not None for file in files),
