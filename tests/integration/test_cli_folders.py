@@ -148,7 +148,7 @@ def test_what_is_excluded_later_is_not_sent_and_what_was_begun_of_it_is_removed(
     sandbox = start_sandbox("--part-size", "100KiB", "--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "data", good="1", junk="2" * 500_000)
-    add_faults(sandbox, "put-part@2=403", "put-part@3=403")
+    add_faults(sandbox, "put-part@2:every=403")
     failed = bare_figup.run("upload", "data", "--title", "one item", *FAST, "--json", "--retry-timeout", "0s")
     assert failed.returncode != 0
     drop_faults(sandbox)
