@@ -113,6 +113,7 @@ class NotAllowed(UserError):
 
     code = "not-allowed"
     exit_status = 3
+    default_hint = "`figup auth status` tells whose token this is; take one that may, then run the same command again."
 
 
 class SourceMissing(UserError):
@@ -120,6 +121,7 @@ class SourceMissing(UserError):
 
     code = "source-missing"
     exit_status = 4
+    default_hint = "Check the path, or put the file back; then run the same command again."
 
 
 class SourceUnreadable(UserError):
@@ -143,6 +145,9 @@ class ItemMissing(UserError):
 
     code = "item-missing"
     exit_status = 4
+    default_hint = (
+        "Check the number; `figup auth status` tells whose token this is, and a draft is seen by its owner alone."
+    )
 
 
 class JobMissing(UserError):
@@ -210,6 +215,7 @@ class JobBusy(UserError):
 
     code = "job-busy"
     exit_status = 8
+    default_hint = "Let it finish (`figup status JOB --watch` follows it), or stop it where it runs."
 
 
 class StateUnusable(UserError):
@@ -259,6 +265,7 @@ class Refused(ServerError):
 
     code = "refused"
     exit_status = 1
+    default_hint = "Mend what Figshare says; then run the same command again."
 
 
 class Md5Mismatch(ServerError):
@@ -301,6 +308,12 @@ class StateFull(PassingError):
 
     code = "state-full"
     default_hint = "Make room where the state directory is, then run the same command again."
+
+
+class OutputLost(PassingError):
+    """What the command says cannot be written: the disk that its stdout goes to is full."""
+
+    code = "output-lost"
 
 
 class StateLost(PassingError):

@@ -176,6 +176,17 @@ def test_a_full_disk_under_stdout_is_said_and_does_not_stop_the_upload(figup: Fi
     check_exactly_once(sandbox, path)
 
 
+@pytest.mark.parametrize("words", ["jobs", "jobs --json", "--help", "auth status"])
+def test_a_command_whose_answer_cannot_be_written_does_not_say_0(figup: Figup, words: str) -> None:
+    command = " ".join([*COMMAND, words, ">/dev/full"])
+    done = subprocess.run(
+        ["sh", "-c", command], env=figup.env, cwd=figup.cwd, check=False, timeout=60, capture_output=True, text=True
+    )
+    assert done.returncode == 75
+    assert done.stderr.count("cannot write to stdout") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_an_output_that_can_show_ascii_alone(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup, name="Größe.bin")
     figup.env |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

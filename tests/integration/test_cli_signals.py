@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -259,6 +260,38 @@ def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(bare_
     bare_figup.env["PYTHONPATH"] = str(tmp_path / "trap")
     done = bare_figup.run("jobs")
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: Figup) -> None:
+    """While Python starts, figup is loaded, the event loop is made, used and closed."""
+    started = time.monotonic()
+    bare_figup.run("jobs").expect(0)
+    lasts = time.monotonic() - started
+    choice = random.Random(1)
+    seen = set()
+    for _ in range(30):
+        running = bare_figup.start("jobs")
+        time.sleep(lasts * choice.uniform(0.2, 1.1))
+        running.send_signal(signal.SIGINT)
+        done = running.wait()
+        # Python itself, before it has loaded the command, has its own way to end.
+        by_python = done.returncode == -signal.SIGINT and "uploader/cli" not in done.stderr
+        assert "Traceback" not in done.stderr or by_python, done
+        assert done.returncode in (0, 130, -signal.SIGINT), done
+        seen.add(done.returncode)
+    assert len(seen) > 1, "it never struck in the middle"
+
+
+def test_ctrl_c_on_who_only_looks_on_promises_nothing(figup: Figup) -> None:
+    source(figup)
+    upload = figup.start("upload", "data.bin", "--json", "--limit-rate", "50k")
+    job = upload.wait_for_event("job")["job"]
+    watcher = figup.start("status", job, "--watch", "--json")
+    watcher.wait_for_event("progress")
+    watcher.send_signal(signal.SIGINT)
+    done = watcher.wait(30).expect(130)
+    assert (done.stderr, done.events[-2]["hint"]) == ("figup: stopped\n", None)
+    upload.kill()
 
 
 def test_sigusr2_lifts_the_rate_limit(figup: Figup, sandbox: Sandbox) -> None:

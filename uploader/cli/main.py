@@ -6,6 +6,7 @@ What goes wrong before a command runs (a mistake in the command line, above all)
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import logging
 import sys
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from uploader._version import __version__
-from uploader.errors import FigupError
+from uploader.errors import FigupError, OutputLost
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auth": ("uploader.cli.auth:auth", "Log in and out: where the token is, whether it works, as whom."),
 }
 """Command name → module:attribute and what `figup --help` says of it, in its order."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 EPILOG = """\b
 Start here:
@@ -85,7 +87,7 @@ class LazyGroup(click.Group):
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _tell(error, as_json=as_json)
+            status = _tell(_of_stdout(error) or error, as_json=as_json)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -100,6 +102,14 @@ def _tell(error: BaseException, *, as_json: bool) -> int:
     console.summary(Summary(exit_code=failure.exit_status))
     console.outlet.drain()
     return failure.exit_status
+
+
+def _of_stdout(error: Exception) -> OutputLost | None:
+    """What it means that click could not write what it shows: the only place where it names no file."""
+    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename is not None:
+        return None
+    _forget_stdout()
+    return OutputLost(f"cannot write to stdout: {error.strerror}")
 
 
 def _forget_stdout() -> None:

@@ -28,6 +28,8 @@ class Outlet:
         self.above: Callable[[str], None] | None = None
         """While progress bars are shown: how a line gets above them. Set and called in the outlet's thread."""
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.cut_short = False
+        """Something that was to be read later could not be written to stdout; a reader that went away is no loss."""
         self._lost: set[int] = set()
         threading.Thread(target=self._work, name="figup-outlet", daemon=True).start()
 
@@ -77,6 +79,7 @@ class Outlet:
             forget(stream)
             if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
                 # The work goes on, but whoever kept the output must know that it is not whole.
+                self.cut_short = True
                 self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,7 @@ from uploader.cli.failures import Failure, failure_of, resumable
 from uploader.cli.logs import start_logging
 from uploader.cli.options import Common
 from uploader.cli.signals import Signals
-from uploader.errors import FigupError, Interrupted
+from uploader.errors import FigupError, Interrupted, OutputLost
 from uploader.transfer.report import Report
 
 log = logging.getLogger("uploader.cli")
@@ -37,9 +39,12 @@ class Session:
     signals: Signals
     summary: Summary
     scope: anyio.CancelScope
+    accounted: bool = False
+    """What the command was for is done on Figshare, whether it can be told here or not."""
 
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
+        self.accounted = True
         fields: dict[str, Any] = msgspec.to_builtins(report)
         for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
@@ -55,7 +60,22 @@ def run(common: Common, work: Work) -> int:
     """
     console = Console(json=common.json, quiet=common.quiet)
     start_logging(common.verbose, common.log_file, console.outlet.err)
-    return anyio.run(_supervised, common, console, work)
+    with _quiet_ends():
+        return anyio.run(_supervised, common, console, work)
+
+
+@contextmanager
+def _quiet_ends() -> Iterator[None]:
+    """Ctrl-C waits while the event loop is made, and means nothing any more while it is closed: see `_supervised`."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        # One that is pending is dropped by this.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
 
 
 async def _supervised(common: Common, console: Console, work: Work) -> int:
@@ -64,7 +84,8 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
     asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
 
     def last_words(status: int) -> None:
-        failure = failure_of(Interrupted("stopped; something that hangs was not waited for"))
+        hint = None if summary.job is not None else ""
+        failure = failure_of(Interrupted("stopped; something that hangs was not waited for", hint=hint))
         console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
         summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
@@ -72,11 +93,16 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
 
     scope = anyio.CancelScope()
     with Signals(scope, console.note, last_words) as signals:
-        status = await _ended(Session(common, console, signals, summary, scope), work)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        session = Session(common, console, signals, summary, scope)
+        status = await _ended(session, work)
         summary.exit_code = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.outlet.drain)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if status == 0 and console.outlet.cut_short and not session.accounted:
+        return OutputLost.exit_status
     return status
 
 
@@ -85,7 +111,7 @@ async def _ended(session: Session, work: Work) -> int:
     try:
         with session.scope:
             return await work(session)
-        failure = failure_of(Interrupted("stopped before everything was done"))
+        failure = failure_of(_stopped(session))
     except FigupError as error:
         if isinstance(error.report, Report):
             session.take(error.report)
@@ -99,6 +125,12 @@ async def _ended(session: Session, work: Work) -> int:
         failure = resumable(failure, session.summary.job)
     session.console.failure(failure)
     return _status(session, failure)
+
+
+def _stopped(session: Session) -> Interrupted:
+    if session.summary.job is not None:
+        return Interrupted("stopped before everything was done")
+    return Interrupted("stopped", hint="")
 
 
 def _status(session: Session, failure: Failure) -> int:

@@ -18,7 +18,6 @@ from uploader.errors import (
     UsageError,
 )
 from uploader.figshare import addresses, wire
-from uploader.figshare.outcomes import PartLocked
 from uploader.figshare.retry import is_passing_status, parse_http_date, parse_retry_after
 from uploader.figshare.transport import Answer, ExchangeFailed
 
@@ -33,7 +32,7 @@ class Reader(Generic[T]):
 
     `what` names the thing asked for. `read` makes the value of a success. `missing` makes the value or raises on a
     404. `takes`: "json" where only JSON is an answer, "no html" where the body hardly matters, "anything".
-    `checks_token`: a 403 is about the token. `lockable`: a 409 is PartLocked.
+    `checks_token`: a 403 is about the token.
     """
 
     what: str
@@ -41,7 +40,6 @@ class Reader(Generic[T]):
     missing: Callable[[], T] | None = None
     takes: Literal["json", "no html", "anything"] = "json"
     checks_token: bool = False
-    lockable: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,13 @@ class Peer:
 
 @dataclass(frozen=True)
 class Problem:
-    """A failure that may pass. `reason` is one line with the server's own words, `words` only those.
+    """A failure that may pass. `reason` is one line with the server's own words.
 
     `no_effect` is True where the request certainly changed nothing. `network`: there was no answer at all.
     `retry_after` is seconds; `slow_down` asks all requests to wait with this one.
     """
 
     reason: str
-    words: str = ""
     no_effect: bool = False
     network: bool = False
     retry_after: float | None = None
@@ -88,8 +85,6 @@ def value_or_problem(answer: Answer, reader: Reader[T], peer: Peer, url: str, no
         return _foreign(answer, peer)
     if answer.status == 404 and reader.missing is not None:
         return reader.missing()
-    if answer.status == 409 and reader.lockable:
-        raise PartLocked(f"{peer.name} answered 409 for {reader.what}")
     raise _refusal(answer, reader, peer)
 
 
@@ -100,12 +95,10 @@ def is_firewall(answer: Answer) -> bool:
 
 def passing_problem(answer: Answer, peer: Peer, now: datetime) -> Problem:
     """A passing status as a problem; `now` is the server's clock."""
-    words = wire.server_words(answer.body)
     wait = _asked_wait(answer, now)
     refused_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
     return Problem(
         said(answer, peer),
-        words=words,
         no_effect=refused_unread,
         retry_after=wait,
         slow_down=answer.status in (429, 503),

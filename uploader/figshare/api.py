@@ -190,12 +190,6 @@ class Figshare:
         reader = Reader("the part", _body(parts.parse_part), missing=_upload_gone)
         return await self._calls.upload("GET", addresses.part_url(url, no), addresses.shown_upload(url, no), reader)
 
-    async def reset_part(self, upload_url: str, no: int) -> None:
-        """Makes a part pending again. Raises PartLocked (also once the upload is completed), UploadGone."""
-        url = self._usable(upload_url)
-        reader = Reader("the part", _nothing, missing=_upload_gone, lockable=True, takes="anything")
-        await self._calls.upload("DELETE", addresses.part_url(url, no), addresses.shown_upload(url, no), reader)
-
     async def send_part(
         self,
         upload_url: str,

@@ -32,7 +32,7 @@ class Token:
     def __init__(self, value: str, *, origin: str = "the token") -> None:
         text = value.strip()
         if not text:
-            raise UsageError(f"{origin} is empty")
+            raise NoToken(f"{origin} is empty")
         if len(text) > _LONGEST or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
             raise UsageError(f"{origin} is not a token (one word of plain characters)")
         self._value = text

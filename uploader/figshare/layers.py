@@ -139,7 +139,7 @@ class Repeater:
             if not isinstance(outcome, Problem):
                 return outcome
             if creating and not outcome.no_effect:
-                raise AmbiguousAnswer(outcome.reason, outcome.words)
+                raise AmbiguousAnswer(outcome.reason)
             delay = backoff.next_delay(outcome.retry_after, self._runtime.monotonic())
             if delay is None:
                 kind = Unreachable if outcome.network else ServerFailing

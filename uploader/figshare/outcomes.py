@@ -32,14 +32,7 @@ class Outcome(Exception):
 
 
 class AmbiguousAnswer(Outcome):
-    """A creating request may have had its effect: look for it before asking again.
-
-    `definite_text` is the server's own first line where there was an answer, "" where there was none.
-    """
-
-    def __init__(self, reason: str, definite_text: str = "") -> None:
-        super().__init__(reason)
-        self.definite_text = definite_text
+    """A creating request may have had its effect: look for it before asking again."""
 
 
 class FileGone(Outcome):

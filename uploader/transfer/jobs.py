@@ -115,13 +115,20 @@ def latest_job(states: StateDir) -> str:
 
 
 def unfinished_job(states: StateDir) -> str:
-    """The one job that is neither finished nor cancelled. Raises JobMissing, or UsageError naming several."""
-    jobs = [s for s in list_jobs(states) if s.state in ("planned", "unfinished", "failed")]
+    """The one job that was interrupted; where there is none, the one that failed, which waits for somebody to mend it.
+
+    Raises JobMissing, or UsageError naming several.
+    """
+    listed = list_jobs(states)
+    jobs = [s for s in listed if s.state in ("planned", "unfinished")] or [s for s in listed if s.state == "failed"]
     if not jobs:
         raise JobMissing("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
     if len(jobs) > 1:
         names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
-        raise UsageError(f"{len(jobs)} jobs are unfinished: {names}", hint="Name one of them: figup resume JOB")
+        raise UsageError(
+            f"{len(jobs)} jobs are unfinished: {names}",
+            hint="Name one of them: figup resume JOB. What is not wanted any more: figup cancel JOB.",
+        )
     return jobs[0].job
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from uploader.errors import UsageError
+from uploader.transfer.pace import CEILING
 from uploader.transfer.throttle import Limit
 
 OnConflict: TypeAlias = Literal["skip", "replace", "keep", "fail"]
@@ -33,3 +36,15 @@ class Options:
     verify_timeout: float = 900.0
     grace: float = 10.0
     settle_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what makes no sense."""
+        if self.connections is not None and not 1 <= self.connections <= CEILING:
+            raise UsageError(f"connections={self.connections}: from 1 to {CEILING}, or None to find the number")
+        if isinstance(self.limit_rate, int | float) and not 0 < self.limit_rate < math.inf:
+            raise UsageError(f"limit_rate={self.limit_rate}: bytes a second, more than 0, or None for no limit")
+        if self.max_errors is not None and self.max_errors < 0:
+            raise UsageError(f"max_errors={self.max_errors}: 0 or more files, or None for any number")
+        for name in ("verify_timeout", "grace", "settle_timeout"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name}={getattr(self, name)}: seconds, 0 or more")

@@ -54,7 +54,8 @@ def test_a_token_on_the_command_line_gets_a_hint() -> None:
         (errors.Interrupted("stopped"), "Run the same command again to go on, or `figup resume abc`; what was sent is"),
         (errors.TokenRefused("no"), "run `figup auth login`."),
         (errors.QuotaExceeded("full", hint="Make room."), "Make room. Then run the same command again to go on, or"),
-        (errors.NotAllowed("no"), "Run the same command again to go on, or `figup resume abc`"),
+        (errors.ProtocolViolation("no"), "Run the same command again to go on, or `figup resume abc`"),
+        (errors.NotAllowed("no"), "take one that may, then run the same command again"),
         (errors.Md5Pending("wait", hint="Later: figup verify 1 a"), "Later: figup verify 1 a"),
     ],
 )

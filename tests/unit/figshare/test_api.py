@@ -23,7 +23,7 @@ from uploader.errors import (
 )
 from uploader.figshare import api
 from uploader.figshare.api import Figshare
-from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, PartLocked, UploadGone
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 
 ACCOUNT = reply(200, {"id": 1})
 HTML_202 = reply(202, "<html><body><h1>202 Accepted</h1></body></html>")
@@ -259,33 +259,24 @@ async def test_the_upload_service_gets_no_token(service: Service, connect: Conne
     service.answers = [
         reply(200, {"token": "t", "size": 3, "status": "PENDING", "parts": [row]}),
         reply(200, row),
-        reply(200, b""),
     ]
     figshare = connect()
     [part] = (await figshare.upload(service.upload_url)).parts
     assert await figshare.part(service.upload_url, 1) == part
-    await figshare.reset_part(service.upload_url, 1)
     base = service.upload_url.removeprefix(service.origin)
     assert [(asked.method, asked.path) for asked in service.asked] == [
         ("GET", base),
         ("GET", f"{base}/1"),
-        ("DELETE", f"{base}/1"),
     ]
     assert not any("Authorization" in asked.headers for asked in service.asked)
     assert figshare.requests == 0
 
 
-@pytest.mark.parametrize("call", [lambda f, u: f.upload(u), lambda f, u: f.part(u, 1), lambda f, u: f.reset_part(u, 1)])
+@pytest.mark.parametrize("call", [lambda f, u: f.upload(u), lambda f, u: f.part(u, 1)])
 async def test_an_upload_that_is_gone(service: Service, connect: Connect, call: Any) -> None:
     service.answers = [reply(404)]
     with pytest.raises(UploadGone):
         await call(connect(), service.upload_url)
-
-
-async def test_a_part_that_may_not_be_reset(service: Service, connect: Connect) -> None:
-    service.answers = [reply(409)]
-    with pytest.raises(PartLocked):
-        await connect().reset_part(service.upload_url, 1)
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1.evil/x y", "file:///x", "http://fup.figshare.com/upload/x"])

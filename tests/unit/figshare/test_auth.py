@@ -143,14 +143,21 @@ def test_a_token_may_come_through_a_pipe(tmp_path: Path) -> None:
     assert run.stdout == "piped\n"
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "two words", "a\nb", "a\x00b", "snow☃", "a\x7fb", "x" * 5000, "\x85a b"])
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_token_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(NoToken, match=r"the token file .* is empty"):
+        find(tmp_path, token_file=secret_file(tmp_path / "token", text))
+    with pytest.raises(NoToken, match="FIGSHARE_TOKEN is empty"):
+        find(tmp_path, environ={"FIGSHARE_TOKEN": text})
+
+
+@pytest.mark.parametrize("text", ["two words", "a\nb", "a\x00b", "snow☃", "a\x7fb", "x" * 5000, "\x85a b"])
 def test_garbled_tokens(tmp_path: Path, text: str) -> None:
     path = secret_file(tmp_path / "token", text)
     with pytest.raises(UsageError) as caught:
         find(tmp_path, token_file=path)
     assert str(path) in str(caught.value)
-    if text.strip():
-        assert text.strip() not in str(caught.value)
+    assert text.strip() not in str(caught.value)
     with pytest.raises(UsageError, match="FIGSHARE_TOKEN"):
         find(tmp_path, environ={"FIGSHARE_TOKEN": text})
 

@@ -149,7 +149,7 @@ async def test_what_may_have_had_its_effect_is_not_asked_again(
         await call(connect(answer_timeout=0.1))
     assert len(service.asked) == 1
     assert "127.0.0.1" in caught.value.reason
-    assert caught.value.definite_text == ("boom" if answer == LOST["500"] else "")
+    assert "boom" in caught.value.reason or answer != LOST["500"]
 
 
 @pytest.mark.parametrize(("call", "good"), CREATING)

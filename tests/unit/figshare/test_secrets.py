@@ -33,7 +33,6 @@ CALLS: dict[str, Any] = {
     "delete": lambda f, u: f.delete_file(5, 9),
     "upload": lambda f, u: f.upload(u),
     "part": lambda f, u: f.part(u, 1),
-    "reset": lambda f, u: f.reset_part(u, 1),
     "send": lambda f, u: f.send_part(u, Part(no=1, start=0, end=9), ten_bytes),
     "send too little": lambda f, u: f.send_part(u, Part(no=1, start=0, end=9), too_few),
 }

@@ -132,7 +132,7 @@ def test_what_the_journals_say(states: StateDir) -> None:
     assert summarise(states, "half").files[0].parts_done == 4
     assert by_name["bad"].problem == "no room"
     assert by_name["done"].files_done == 1
-    with pytest.raises(UsageError, match="3 jobs are unfinished"):
+    with pytest.raises(UsageError, match="2 jobs are unfinished"):
         unfinished_job(states)
     with pytest.raises(JobMissing):
         summarise(states, "nowhere")
@@ -141,8 +141,10 @@ def test_what_the_journals_say(states: StateDir) -> None:
 def test_without_an_unfinished_job_there_is_nothing_to_resume(states: StateDir) -> None:
     with pytest.raises(JobMissing, match="no unfinished job"):
         unfinished_job(states)
+    make_job(states, "bad", ev.ItemReady(3, "u"), ev.Failed(0, "quota-exceeded", "no room"))
+    assert unfinished_job(states) == "bad"
     make_job(states, "half", ev.ItemReady(3, "u"))
-    assert unfinished_job(states) == "half"
+    assert unfinished_job(states) == "half", "one that was interrupted comes before one that waits for somebody"
 
 
 def test_what_other_jobs_own(states: StateDir) -> None:
