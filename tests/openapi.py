@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def _description() -> dict[str, Any]:
         pytest.skip("Figshare's OpenAPI description is not beside the checkout")
     document: dict[str, Any] = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
     return document
+
+
+def operations() -> frozenset[tuple[str, str]]:
+    """Every operation described: its method in upper case, and its path with {} for each parameter."""
+    paths: dict[str, dict[str, Any]] = _description()["paths"]
+    return frozenset(
+        (method.upper(), re.sub(r"\{[^}]*\}", "{}", path)) for path, methods in paths.items() for method in methods
+    )
 
 
 @functools.cache
