@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.transfer import live
 from uploader.transfer.folders import StateDir
 from uploader.transfer.lifecycle import JobState, State, Transfer
 
@@ -37,8 +38,8 @@ class FileSummary(msgspec.Struct, frozen=True):
 class JobOverview(msgspec.Struct, frozen=True):
     """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
 
-    `bytes_done` is an estimate for files under way (parts may differ in size). `files_done` are verified; `first` is
-    the name of the first file. `problem` is why it stands still.
+    `bytes_done` is an estimate for files under way (parts may differ in size), or what whoever works on the job told
+    last. `files_done` are verified; `first` is the name of the first file. `problem` is why it stands still.
     """
 
     job: str
@@ -72,6 +73,7 @@ class _Kept(msgspec.Struct, frozen=True):
 def summarise(states: StateDir, job: str) -> JobSummary:
     """One job with its files. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
     seen, state = _read(states, job)
+    seen = _with_what_is_told(states, seen)
     files = tuple(_file(t) for t in state.told) if state is not None else ()
     return JobSummary(**msgspec.structs.asdict(seen), files=files)
 
@@ -79,7 +81,7 @@ def summarise(states: StateDir, job: str) -> JobSummary:
 def overview(states: StateDir, job: str) -> JobOverview:
     """One job. Raises as `summarise` does."""
     kept = _kept(states, job)
-    return kept if kept is not None else _read(states, job)[0]
+    return kept if kept is not None else _with_what_is_told(states, _read(states, job)[0])
 
 
 def keep_overview(states: StateDir, job: str, state: JobState) -> None:
@@ -155,6 +157,14 @@ def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
     if not state.complete:
         return JobOverview(job, "damaged", changed, problem="the journal does not say what was to be sent"), None
     return _overview(job, state, changed), state
+
+
+def _with_what_is_told(states: StateDir, seen: JobOverview) -> JobOverview:
+    """While somebody works on the job, they know better than the journal how far it is."""
+    told = live.of_job_at_work(states.folder(seen.job), states.disk)
+    if told is None:
+        return seen
+    return msgspec.structs.replace(seen, bytes_done=told.progress.bytes_done, files_done=told.progress.files_done)
 
 
 def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:

@@ -13,6 +13,7 @@ import msgspec
 
 from uploader.errors import FigupError
 from uploader.transfer.disk import Disk
+from uploader.transfer.lease import holder
 from uploader.transfer.notices import Progress
 
 NAME = "progress.json"
@@ -31,6 +32,11 @@ class Live(msgspec.Struct, frozen=True):
 def write(folder: Path, live: Live, disk: Disk) -> None:
     """Put it in place of what was there. Raises StateFull, StateUnusable."""
     disk.put(folder / NAME, msgspec.json.encode(live))
+
+
+def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
+    """What the process that works on the job told last; None where nobody works on it, or told nothing yet."""
+    return read(folder, disk) if holder(folder, disk) is not None else None
 
 
 def remove(folder: Path) -> None:

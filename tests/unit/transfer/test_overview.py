@@ -10,10 +10,14 @@ import pytest
 
 from tests.unit.transfer.test_plan_and_folders import make_job
 from uploader.transfer import events as ev
+from uploader.transfer import live
+from uploader.transfer import notices as no
 from uploader.transfer.disk import Disk
 from uploader.transfer.folders import StateDir
 from uploader.transfer.jobs import keep_overview, list_jobs, overview, summarise
 from uploader.transfer.journal import encode
+from uploader.transfer.lease import Lease
+from uploader.transfer.machine import machine_id
 
 MD5 = "0" * 32
 
@@ -66,3 +70,13 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
     read = overview(states, "k3")
     (states.folder("k3") / "overview.json").write_bytes(rubbish)
     assert overview(states, "k3") == read
+
+
+def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> None:
+    folder = states.folder("k3")
+    told = no.Progress(77, 90, 0, 1, 5.0, 2, ())
+    live.write(folder, live.Live("h", os.getpid(), "s", "a", told), states.disk)
+    assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
+    lease = Lease("n", machine_id(), "h", os.getpid(), "now")
+    (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
+    assert overview(states, "k3").bytes_done == summarise(states, "k3").bytes_done == 77
