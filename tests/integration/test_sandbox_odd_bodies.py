@@ -64,13 +64,13 @@ async def test_no_request_makes_it_fail(tmp_path: Path) -> None:
         origin = api.at.url.removesuffix("/v2")
         routes = [route for group in API for route in group.routes() if route.kind not in {"delete-item", "page"}]
         for field, value in itertools.product(NESTED, VALUES):
-            for path in ("/account/articles", "/account/collections", "/account/projects"):
-                status, _ = await api.call("POST", path, VALID | {field: value})
-                if status >= 500:
-                    failed.append(("POST", path, "", {field: value}, status))
+            path = "/account/collections" if field == "articles" else "/account/articles"
+            status, _ = await api.call("POST", path, VALID | {field: value})
+            if status >= 500:
+                failed.append(("POST", path, "", {field: value}, status))
         for route in routes:
             path = re.sub(r"\{(\w+)(:[^}]*\}?)?\}", lambda match: str(places[match[1]]), route.path)
-            for _ in range(12 if route.method in {"POST", "PUT", "PATCH"} else 4):
+            for _ in range(8 if route.method in {"POST", "PUT", "PATCH"} else 4):
                 odd = {name: chance.choice(VALUES) for name in chance.sample(FIELDS, chance.randint(0, 4))}
                 query = "&".join(f"{name}={chance.choice(('', 'x', '-1', '9' * 30, '%00'))}" for name in odd)
                 body = (VALID | odd) if route.method in {"POST", "PUT", "PATCH"} else None
