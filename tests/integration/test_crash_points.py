@@ -146,6 +146,57 @@ def test_crashes_while_adding_to_an_item_touch_nothing_else_in_it(
     check_nothing_sent_twice(sandbox)
 
 
+def in_folders(sandbox: Sandbox, item: int) -> dict[str, list[str]]:
+    """What is in each place of an item: the MD5s of the files there, "" for one that has none yet."""
+    folders = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
+    found: dict[str, list[str]] = {}
+    for file in files(sandbox, item):
+        place = f"{folders.get(str(file['id']), '').strip('/')}/{file['name']}".strip("/")
+        found.setdefault(place, []).append(file["computed_md5"])
+    return found
+
+
+def test_crashes_while_a_file_is_replaced_leave_the_old_or_the_new_one_and_at_last_the_new_one_alone(
+    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    for number in range(8):
+        first = Story(crasher, sandbox, tmp_path / f"{number}", f"replaced {number}")
+        first.source.write_bytes(b"old" * 1000)
+        assert first.run().exit_status == 0
+        item = next(i["id"] for i in items(sandbox) if i["title"] == first.title)
+        before = md5_of(first.source)
+        new = Story(crasher, sandbox, tmp_path / f"{number} new", f"new {number}")
+        new._order.item, new._order.on_conflict = item, "replace"
+        good = {before, md5_of(new.source)}
+        for point in range(12 + number, 70, 8):
+            new.run(point)
+            assert good & set(in_folders(sandbox, item)["data.bin"]), "neither the old nor the new one is whole"
+        assert new.run().exit_status == 0
+        assert in_folders(sandbox, item) == {"data.bin": [md5_of(new.source)]}
+    check_nothing_sent_twice(sandbox)
+
+
+def test_crashes_while_a_folder_is_sent_leave_each_file_in_its_own_place_once(
+    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Files of one name and one size: only their folders tell them apart when an answer was lost."""
+    for number in range(6):
+        story = Story(crasher, sandbox, tmp_path / f"{number}", f"folder {number}")
+        top = story.source.parent / "set"
+        for run in range(4):
+            (top / f"run{run}").mkdir(parents=True)
+            (top / f"run{run}" / "data").write_bytes(bytes([run]) * 1000)
+        story._order.source = str(top)
+        for point in range(14 + number, 90, 12):
+            story.run(point)
+        assert story.run().exit_status == 0
+        item = next(i["id"] for i in items(sandbox) if i["title"] == story.title)
+        assert in_folders(sandbox, item) == {
+            f"set/run{run}/data": [md5_of(top / f"run{run}" / "data")] for run in range(4)
+        }
+    check_nothing_sent_twice(sandbox)
+
+
 def test_the_order_of_the_first_points_is_intent_before_request(
     crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:

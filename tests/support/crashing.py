@@ -34,7 +34,7 @@ from uploader.figshare.transport import Answer, Request, Send, exchange_over
 from uploader.transfer import client
 from uploader.transfer.client import Client
 from uploader.transfer.disk import Disk, state_errors
-from uploader.transfer.options import Options
+from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.orders import Orders
 from uploader.transfer.spec import ItemSpec
 
@@ -61,6 +61,7 @@ class Order(msgspec.Struct):
     """Seconds for a checksum that does not come."""
     ordered: bool = False
     """Also describe the item, and in the end reserve its DOI, make a private link and publish it."""
+    on_conflict: OnConflict = "skip"
 
 
 class Outcome(msgspec.Struct):
@@ -199,7 +200,7 @@ async def _upload(order: Order) -> int:
         stall_timeout=order.patience,
         visibility_timeout=order.visibility,
     )
-    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.checksum)
+    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.checksum, on_conflict=order.on_conflict)
     target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     if order.ordered:
