@@ -387,3 +387,15 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
     assert f"larger than this account's 500 kB a file: {other}/big" in full.stdout
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
     assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
+
+
+def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers_are_lost(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "set", **{f"run{n}__data": f"{n}" * 1000 for n in range(4)})
+    add_faults(sandbox, "initiate:..4=lost-answer")
+    done = upload(bare_figup, "set")
+    assert held(sandbox, done.summary["item_id"]) == tree_md5(top, "set/")
+    assert len(sandbox.requests(kind="initiate")) == 4
