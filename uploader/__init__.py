@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
     from uploader.transfer.orders import Orders
+    from uploader.transfer.preview import Preview
     from uploader.transfer.report import FileReport, Report
+    from uploader.transfer.selection.values import Sources
     from uploader.transfer.verify import Comparison
 
 __all__ = [
@@ -32,9 +34,11 @@ __all__ = [
     "Notice",
     "Options",
     "Orders",
+    "Preview",
     "Report",
     "RetryPolicy",
     "Settings",
+    "Sources",
     "__version__",
     "describe",
     "upload",
@@ -50,9 +54,11 @@ _HOMES = {
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
     "Orders": "uploader.transfer.orders",
+    "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",
     "Settings": "uploader.figshare.session",
+    "Sources": "uploader.transfer.selection.values",
     "describe": "uploader.catalog.metadata.description",
     "upload": "uploader.transfer.client",
 }

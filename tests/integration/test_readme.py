@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup
-from tests.support.invariants import check_exactly_once, items, md5_of
+from tests.support.invariants import check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,9 @@ def here(figup: Figup, sandbox: Sandbox, tmp_path: Path) -> tuple[dict[str, str]
 def test_no_command_of_the_readme_is_unknown_to_these_tests() -> None:
     known = {"./scripts/demo", "./scripts/test", "./scripts/live-smoke"}
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
-    commands = [line for line in lines if line not in known and not line.startswith(("python3 -m venv", "figup "))]
+    commands = [
+        line for line in lines if line not in known and not line.startswith(("python3 -m venv", "figup ", "find . "))
+    ]
     batch = [
         "trap : TERM    # so that this script outlives the signal that figup is sent, too",
         "status=$?",
@@ -68,7 +70,9 @@ def test_the_five_minutes(here: tuple[dict[str, str], Path], sandbox: Sandbox) -
     env, folder = here
     token = env.pop("FIGSHARE_TOKEN")
     login, upload, verify = (
-        b for b in blocks("sh") if b.startswith(("figup auth", "figup upload survey.tar\n", "figup ver"))
+        b
+        for b in blocks("sh")
+        if b.startswith(("figup auth", "figup upload survey.tar\n", "figup verify 1234567 survey.tar"))
     )
     done = shell(login, env, folder, stdin=f"{token}\n")
     assert done.returncode == 0, done.stderr
@@ -99,6 +103,36 @@ def test_a_limit_by_the_time_of_day(here: tuple[dict[str, str], Path], sandbox: 
     done = shell(block, env, folder)
     assert done.returncode == 0, done.stderr
     check_exactly_once(sandbox, folder / "survey.tar")
+
+
+def test_whole_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    for name in ("survey/raw/a.csv", "survey/raw/b.tmp", "survey/scratch/c", "out/run-07.nc", "last-time", "new.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    os.utime(folder / "last-time", (1e9, 1e9))
+    (table,) = blocks("csv")
+    (folder / "files.csv").write_text(table.replace("0123456789abcdef" * 2, md5_of(folder / "out" / "run-07.nc")))
+    upload, lists, verify = (
+        b for b in blocks("sh") if b.startswith(("figup upload survey -", "find .", "figup verify 1234567 survey\n"))
+    )
+    done = shell(upload, env, folder)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was sent: this was a dry run." in done.stdout
+    (item,) = items(sandbox)
+    assert [f["name"] for f in files(sandbox, item["id"])] == ["a.csv"]
+    done = shell(lists.replace("1234567", str(item["id"])), env, folder)
+    assert done.returncode == 0, done.stderr
+    assert sorted(f["name"] for f in files(sandbox, item["id"])) == ["a.csv", "files.csv", "new.csv"]
+    other = next(i for i in items(sandbox) if i["title"] == "Survey 2024")
+    assert [f["name"] for f in files(sandbox, other["id"])] == ["run.nc"]
+    sent = ("survey/raw/a.csv", "files.csv", "new.csv")
+    (folder / "survey.md5").write_text("".join(f"{md5_of(folder / name)}  {name}\n" for name in sent))
+    for name in ("raw/b.tmp", "scratch/c"):
+        (folder / "survey" / name).unlink()
+    done = shell(verify.replace("1234567", str(item["id"])).replace("\n", " && ", 1), env, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": the same") == 4
 
 
 def test_resuming(here: tuple[dict[str, str], Path]) -> None:
