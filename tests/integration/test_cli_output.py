@@ -278,6 +278,15 @@ def test_every_command_has_a_help_worth_reading(bare_figup: Figup, command: list
 
 def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
     text = " ".join(bare_figup.run("upload", "--help").expect(0).stdout.split())
-    for default in ("auto", "no limit", "1", "15min", "60s", "10s", "30s", "the name of what is named first"):
+    for default in (
+        "auto",
+        "no limit",
+        "1",
+        "15min",
+        "60s",
+        "10s",
+        "30s",
+        "that of the metadata, or the name of what is named first",
+    ):
         assert f"[default: {default}]" in text
     assert "-- -odd-name.csv" in text
