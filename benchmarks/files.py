@@ -10,7 +10,12 @@ from pathlib import Path
 
 CHUNK = 1 << 20
 
-_LONG_ZEROS = {64 << 30: "385ada6546aba21094f60a1e920b421d"}
+_LONG_ZEROS = {
+    8 << 30: "b770351fadae5a96bbaf9702ed97d28d",
+    64 << 30: "385ada6546aba21094f60a1e920b421d",
+    10 * 10**9: "2213b2de79c457359da646cdd78f840c",
+    100 * 10**9: "bdfe8463949505c4c9cd6967e330a485",
+}
 """From `head -c SIZE /dev/zero | md5sum`."""
 
 
