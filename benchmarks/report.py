@@ -105,9 +105,11 @@ class Report:
             spreads = [spreads[number] for spreads in self.rows.values()]
             middles = [spread.median for spread in spreads]
             whiskers = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
-            bars = axes.barh(labels, middles, xerr=whiskers, color="#3b6ea5", ecolor="#888888", capsize=3)
-            texts = [f"{middle:,.{self.columns[number].decimals}f}" for middle in middles]
-            axes.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
+            axes.barh(labels, middles, xerr=whiskers, color="#3b6ea5", ecolor="#888888", capsize=3)
+            for row, spread in enumerate(spreads):
+                text = f" {spread.median:,.{self.columns[number].decimals}f}"
+                axes.annotate(text, (spread.most, row), va="center", fontsize=8)
+            axes.margins(x=0.15)
             axes.set_xlabel(f"{self.columns[number].name} (median; least to most)")
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].invert_yaxis()
