@@ -142,3 +142,22 @@ async def test_authors_are_people(tmp_path: Path) -> None:
         assert (await api.call("POST", search, {"search_for": "be"}))[0] == 400
         assert (await api.get(f"/account/authors/{ann['id']}"))["full_name"] == "Ann Bee"
         assert (await api.call("GET", "/account/authors/1"))[0] == 404
+
+
+async def test_a_put_may_wipe(tmp_path: Path) -> None:
+    """What the real one does with fields that are not named is not known."""
+    fields: dict[str, Any] = {
+        "description": "d",
+        "tags": ["k"],
+        "categories": [24418],
+        "authors": [{"name": "Ann Bee"}],
+    }
+    async with sandbox_api(tmp_path / "s", put="wipe") as api:
+        item = await api.item("An item", **fields)
+        before = await api.get(item)
+        await api.call("PATCH", item, {"tags": ["l"]})
+        assert [(await api.get(item))[name] for name in ("description", "tags")] == ["d", ["l"]]
+        await api.call("PUT", item, {"description": "e"})
+        after = await api.get(item)
+        assert [after[name] for name in ("title", "description", "tags", "categories")] == ["An item", "e", [], []]
+        assert after["authors"] == before["authors"]

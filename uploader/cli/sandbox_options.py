@@ -70,6 +70,8 @@ GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--hidden-gets", metavar="N", type=click.IntRange(0), default=0, show_default=True,
                      help="So many GETs of a new file answer 404; it is in no listing until then."),
         click.option("--reput", type=_EITHER, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
+        click.option("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
+                     help="What a PUT of an item does with the fields that it does not name."),
         click.option("--incomplete", type=_EITHER, default="refuse", show_default=True,
                      help="Completing with parts missing: 400, or a 202 that changes nothing."),
         click.option("--empty-files", type=_EITHER, default="refuse", show_default=True, help="Files of zero bytes."),

@@ -75,6 +75,8 @@ class Settings:
     """A PUT of a part that is COMPLETE: "accept" or "refuse" (409)."""
     incomplete: str = "refuse"
     """Completing with parts missing: "refuse" (400) or "accept" (202, the file stays created)."""
+    put: str = "keep"
+    """What a PUT of an item does with the fields that it does not name: "keep" or "wipe" them."""
     faults: tuple[Rule, ...] = ()
     control: bool = False
     """Whether faults can be set over HTTP."""

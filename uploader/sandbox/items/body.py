@@ -19,6 +19,10 @@ EMPTY: dict[str, Any] = {
 `funding_list` and `related_materials` hold whole objects."""
 
 
+WIPED = {name: value for name, value in EMPTY.items() if name not in {"title", "authors", "doi", "handle", "embargo"}}
+"""What a PUT that wipes makes of the fields that it does not name; the others stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemChanges:
     """What a body asks for: `fields` as in EMPTY, but with authors, fundings and materials as the client named them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from typing import Any
 
@@ -71,10 +72,12 @@ async def get_item(request: web.Request) -> web.Response:
 
 
 async def update_item(request: web.Request) -> web.Response:
-    """PUT and PATCH: what is not named stays as it is, for both (what a PUT wipes is not known)."""
+    """PUT and PATCH: what is not named stays as it is, unless a PUT is to wipe it."""
     context = context_of(request)
     item_id = item_id_of(request)
     changes = await read_item(request, creating=False)
+    if request.method == "PUT" and context.settings.put == "wipe":
+        changes = dataclasses.replace(changes, fields=body.WIPED | changes.fields)
     await context.db.run(_update, item_id, account_of(request), changes, context.now())
     location = context.addresses(request).item(item_id)
     return located(location, 205, {"location": location, "warnings": []})
