@@ -35,7 +35,7 @@ async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | No
 
     said = spec.at_once(in_project=project is not None)
     ask = functools.partial(api.items.create, {"title": title, **said}, project=project)
-    item_id = await settled(ask, look, "creating the item")
+    item_id = await settled(api, ask, look, "creating the item")
     rest = {name: value for name, value in spec.fields.items() if name not in said}
     return item_id, msgspec.structs.replace(spec, fields=rest)
 
@@ -137,5 +137,5 @@ async def collect(api: Figshare, collection: int, items: Sequence[int]) -> list[
         async def look(block: list[int] = block) -> bool | None:
             return set(block) <= await collected(api, collection) or None
 
-        await settled(add, look, f"adding to collection {collection}")
+        await settled(api, add, look, f"adding to collection {collection}")
     return new

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 import click
+import msgspec
 
 from uploader.catalog.metadata.description import Description, gather, resolve
 from uploader.catalog.metadata.names import Names
@@ -119,17 +120,22 @@ def _check(about: Item) -> None:
 
 @dataclass(frozen=True)
 class _Told:
-    """A description as a client asks for it: see `uploader.transfer.orders.Describer`."""
+    """A description as a client asks for it: see `uploader.transfer.orders.Describer`. `title` is one that an item
+    which exists is to have."""
 
     session: Session
     description: Description
+    title: str | None
 
     @property
     def mark(self) -> str:
-        return self.description.mark
+        return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
 
     async def resolve(self, api: Figshare) -> ItemSpec:
-        return await resolve_description(self.session, api, self.description)
+        spec = await resolve_description(self.session, api, self.description)
+        return (
+            spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})
+        )
 
 
 async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, Orders]:
@@ -137,6 +143,8 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     files that lay with the sources. Raises as `gather` does."""
     beside = sources.paths if about.item is None and about.found_metadata else ()
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
-    describe = _Told(session, description) if set(description.metadata.named()) - {"title"} else None
-    title = description.metadata.title if about.item is None else None
-    return title, Orders(describe, about.reserve_doi, about.private_link, about.publish)
+    title = description.metadata.title
+    kept = title if about.item is not None else None
+    describe = _Told(session, description, kept) if kept or set(description.metadata.named()) - {"title"} else None
+    orders = Orders(describe, about.reserve_doi, about.private_link, about.publish)
+    return (title if about.item is None else None), orders

@@ -21,7 +21,7 @@ from uploader.cli.summary import skipped_lines
 from uploader.errors import NoToken
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings
-from uploader.transfer.orders import Orders
+from uploader.transfer.orders import Orders, rehearse
 from uploader.transfer.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, preview
 from uploader.transfer.selection.select import select
@@ -91,9 +91,8 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
             new_job=wanted.new_job,
             on_event=display.take,
         )
-        if wanted.orders.describe is not None:
-            with client.figshare(display.take) as api:
-                await wanted.orders.describe.resolve(api)
+        with client.figshare(display.take) as api:
+            await rehearse(api, wanted.orders, wanted.item)
         return found
 
 

@@ -92,6 +92,10 @@ class Figshare:
         """The local clock corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()
 
+    async def wait(self, reason: str, delay: float) -> None:
+        """Says why and how long, then waits: for whoever has to ask again later."""
+        await self._calls.wait(reason, delay)
+
     # --- the account and its items ------------------------------------------------------------------------------
 
     async def account(self) -> wire.Account:
@@ -106,10 +110,6 @@ class Figshare:
     def own_items(self) -> AsyncIterator[wire.ItemRow]:
         """Every item of the account, in Figshare's order, fetched page by page."""
         return self._pages("/account/articles", Reader("the list of items", _body(wire.parse_item_rows)))
-
-    async def create_item(self, title: str) -> int:
-        """The new draft's id. Raises AmbiguousAnswer."""
-        return await self.items.create({"title": title})
 
     async def delete_item(self, item_id: int) -> None:
         """Deletes an unpublished item; one that is gone already is fine. A published one: NotAllowed or Refused."""

@@ -126,7 +126,7 @@ class Items:
     async def collect(self, collection_id: int, item_ids: Sequence[int]) -> None:
         """Add at most MOST_AT_ONCE items to a collection. Raises AmbiguousAnswer."""
         missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
-        reader = Reader(f"collection {collection_id}", _nothing, missing=missing, takes="anything")
+        reader = Reader(f"collection {collection_id}", _nothing, missing=missing, takes="no html")
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
@@ -139,7 +139,7 @@ class Items:
 
     async def uncollect(self, collection_id: int, item_id: int) -> None:
         """Take an item out of a collection; one that is not in it is fine."""
-        reader = Reader(f"collection {collection_id}", _nothing, missing=_gone, takes="anything")
+        reader = Reader(f"collection {collection_id}", _nothing, missing=_gone, takes="no html")
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- how -----------------------------------------------------------------------------------------------------
@@ -160,12 +160,12 @@ class Items:
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
         # A 404 may be about what is set (observed: a category that the account may not use), so its words are shown.
-        reader = Reader(f"item {item_id}", _nothing, takes="anything")
+        reader = Reader(f"item {item_id}", _nothing, takes="no html")
         path = f"/account/articles/{item_id}{rest}"
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
 
     async def _remove(self, item_id: int, rest: str) -> None:
-        reader = Reader(f"item {item_id}", _nothing, missing=_gone, takes="anything")
+        reader = Reader(f"item {item_id}", _nothing, missing=_gone, takes="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
 
 

@@ -17,12 +17,13 @@ async def conclude(run: JobRun) -> None:
     wishes = run.state.wishes
     if wishes is None or all(step in run.state.reached for step in wishes.steps):
         return
+    patience = run.options.settle_timeout
     with run.stop.ends():
         item = await run.api.items.detail(run.item_id)
         if wishes.reserve_doi and "reserve_doi" not in run.state.reached:
             await _reached(run, "reserve_doi", await release.reserve_doi(run.api, item))
         if wishes.private_link and "private_link" not in run.state.reached:
-            await _reached(run, "private_link", await release.private_link(run.api, item.id))
+            await _reached(run, "private_link", await release.private_link(run.api, item.id, patience=patience))
         if wishes.publish and "publish" not in run.state.reached:
             await _reached(run, "publish", await _publish(run, item))
 
@@ -33,7 +34,7 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
     if intent is None or item.version <= intent.version:
         await release.check_publishable(run.api, item)
         await run.commit(ev.PublishIntended(item.version))
-        item = await release.publish(run.api, item)
+        item = await release.publish(run.api, item, patience=run.options.settle_timeout)
     return release.publicity(item)
 
 

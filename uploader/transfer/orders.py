@@ -62,6 +62,13 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     return changes
 
 
+async def rehearse(api: Figshare, orders: Orders, item_id: int | None) -> None:
+    """Raise what `take_orders` would raise for a new job that sends to this item, or with None to a new one."""
+    spec = await orders.describe.resolve(api) if orders.describe is not None else ItemSpec()
+    if orders.publish:
+        _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
+
+
 def _check_publishable(spec: ItemSpec, item: ItemDetail | None) -> None:
     """Raise UsageError where a field will be missing in the end; `item` is the one that exists already."""
     has = {name for name in WANTED if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE

@@ -6,7 +6,7 @@ from __future__ import annotations
 from uploader.errors import NotPublishable
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire_items import ItemDetail, PrivateLink
-from uploader.transfer.settling import settled
+from uploader.transfer.settling import PATIENCE, settled
 
 WANTED = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """What Figshare wants before it publishes (observed; its own answer names one at a time)."""
@@ -30,7 +30,7 @@ async def check_publishable(api: Figshare, item: ItemDetail) -> None:
         )
 
 
-async def publish(api: Figshare, item: ItemDetail) -> ItemDetail:
+async def publish(api: Figshare, item: ItemDetail, *, patience: float = PATIENCE) -> ItemDetail:
     """Publish the item as it is; how it is then. A whole item under embargo, or one that is reviewed, stays closed."""
 
     async def ask() -> ItemDetail:
@@ -42,7 +42,7 @@ async def publish(api: Figshare, item: ItemDetail) -> ItemDetail:
         done = now.version > item.version or (now.is_public and not item.is_public)
         return now if done or now.curation_status != item.curation_status else None
 
-    return await settled(ask, look, f"publishing item {item.id}")
+    return await settled(api, ask, look, f"publishing item {item.id}", patience=patience)
 
 
 def publicity(item: ItemDetail) -> str:
@@ -54,16 +54,12 @@ def publicity(item: ItemDetail) -> str:
 
 async def reserve_doi(api: Figshare, item: ItemDetail) -> str:
     """The item's DOI, reserved now where it has none."""
-    return item.doi or await settled(
-        lambda: api.items.reserve_doi(item.id), lambda: _doi_of(api, item.id), f"reserving a DOI for item {item.id}"
-    )
+    return item.doi or await api.items.reserve_doi(item.id)
 
 
-async def _doi_of(api: Figshare, item_id: int) -> str | None:
-    return (await api.items.detail(item_id)).doi or None
-
-
-async def private_link(api: Figshare, item_id: int, *, expires: str | None = None, renew: bool = False) -> str:
+async def private_link(
+    api: Figshare, item_id: int, *, expires: str | None = None, renew: bool = False, patience: float = PATIENCE
+) -> str:
     """The address of the item's private link: the one it has, or a new one where it has none, or with `renew`.
 
     `expires` is for a new one. A new one takes the place of the old, whose address then is dead.
@@ -77,9 +73,11 @@ async def private_link(api: Figshare, item_id: int, *, expires: str | None = Non
         return _usable([link for link in await api.items.private_links(item_id) if link.id not in old])
 
     return await settled(
+        api,
         lambda: api.items.create_private_link(item_id, expires=expires),
         look,
         f"making a private link to item {item_id}",
+        patience=patience,
     )
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import anyio
-
 from uploader.errors import ServerFailing
+from uploader.figshare.api import Figshare
 from uploader.figshare.outcomes import AmbiguousAnswer
 
 T = TypeVar("T")
 
-_LOOKS = (0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
-"""Seconds between looking for what a request with a lost answer may have done."""
+PATIENCE = 15.0
+"""Seconds for which the effect of a request is looked for."""
 _ATTEMPTS = 3
 
 
-async def settled(ask: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]], what: str) -> T:
+async def settled(
+    api: Figshare,
+    ask: Callable[[], Awaitable[T]],
+    look: Callable[[], Awaitable[T | None]],
+    what: str,
+    *,
+    patience: float = PATIENCE,
+) -> T:
     """What a creating request made. After a lost answer `look` finds it or, for a while, None; then it is asked again.
 
     Raises ServerFailing when that does not help.
@@ -27,9 +33,20 @@ async def settled(ask: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[
             return await ask()
         except AmbiguousAnswer as lost:
             reason = lost.reason
-        for pause in _LOOKS:
-            found = await look()
-            if found is not None:
-                return found
-            await anyio.sleep(pause)
+        found = await _look(api, look, f"{what}: {reason}; looking whether it arrived", patience)
+        if found is not None:
+            return found
     raise ServerFailing(f"{what}: {reason}; nothing came of it")
+
+
+async def _look(api: Figshare, look: Callable[[], Awaitable[T | None]], reason: str, patience: float) -> T | None:
+    """Look at once, and again with growing pauses that add up to `patience` seconds."""
+    pause, waited = 0.5, 0.0
+    while True:
+        found = await look()
+        if found is not None or waited >= patience:
+            return found
+        pause = min(pause, patience - waited)
+        await api.wait(reason, pause)
+        waited += pause
+        pause *= 2

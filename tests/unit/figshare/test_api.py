@@ -105,7 +105,7 @@ async def test_items(service: Service, connect: Connect) -> None:
         reply(404, {"message": "gone"}),
     ]
     figshare = connect()
-    assert await figshare.create_item("Größe") == 30801242
+    assert await figshare.items.create({"title": "Größe"}) == 30801242
     assert (await figshare.item(30801242)).title == "T"
     await figshare.delete_item(30801242)
     await figshare.delete_item(30801242)

@@ -21,7 +21,7 @@ from uploader.figshare.session import Settings
 
 ACCOUNT = reply(200, {"id": 1})
 CREATING: list[Any] = [
-    pytest.param(lambda f: f.create_item("T"), reply(201, {"entity_id": 7}), id="create_item"),
+    pytest.param(lambda f: f.items.create({"title": "T"}), reply(201, {"entity_id": 7}), id="create item"),
     pytest.param(lambda f: f.initiate(5, name="a", size=1), reply(201, {"location": "/files/7"}), id="initiate"),
     pytest.param(lambda f: f.complete(5, 9), reply(202, "<html>"), id="complete"),
 ]

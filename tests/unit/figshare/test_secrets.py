@@ -28,7 +28,7 @@ async def too_few() -> AsyncIterator[bytes]:
 
 CALLS: dict[str, Any] = {
     "account": lambda f, u: f.account(),
-    "create": lambda f, u: f.create_item("T"),
+    "create": lambda f, u: f.items.create({"title": "T"}),
     "complete": lambda f, u: f.complete(5, 9),
     "delete": lambda f, u: f.delete_file(5, 9),
     "upload": lambda f, u: f.upload(u),

@@ -297,7 +297,8 @@ def _timeline(_: Reading, node: Node) -> Timeline | None:
 
 _EMBARGO = ("until", "scope", "title", "reason", "options")
 _EMBARGO_ALIASES = {"date": "until", "embargo_date": "until", "type": "scope", "embargo_type": "scope"}
-_SCOPES = {"files": "file", "item": "article", "file": "file", "article": "article"}
+_SCOPES = {"files": "file", "item": "article"}
+_SCOPE_ALIASES = {"file": "files", "article": "item"}
 _FOR_GOOD = {"permanent", "forever", "0"}
 
 
@@ -312,9 +313,10 @@ def _embargo(reading: Reading, node: Node) -> Embargo | None:
         node.problem('an embargo needs `until`: a day, or "permanent"')
         return None
     until = _until(reading, parts["until"])
+    scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
     return Embargo(
         until or "",
-        scope=(parts["scope"].one_of(_SCOPES.values(), _SCOPES) if "scope" in parts else None) or "file",
+        scope=_SCOPES[scope or "files"],
         title=parts["title"].text(most=1000) if "title" in parts else None,
         reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,
         options=tuple(o for one in parts["options"].each() if (o := _option(one))) if "options" in parts else (),
