@@ -21,6 +21,7 @@ from uploader.transfer.source import shown
 WAITING = "waiting for Figshare's checksum"
 _SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
 _SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
+_TO_COME = "{desc} {percent:>3}%, {size} to come"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
 _TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
 _TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
@@ -135,6 +136,7 @@ class Bars:
         for path in [path for path in self._bars if path not in active]:
             self._bars.pop(path).close()
             self._forget_speed(path)
+            self._waiting.pop(path, None)
         for file in progress.active[:_FILES]:
             self._draw_file(file, now)
 
@@ -149,7 +151,8 @@ class Bars:
         bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
         if file.waiting:
             bar.waited = now - self._waiting.setdefault(file.path, now)
-        bar.show(file.bytes_done, _WAITING if file.waiting else _SENDING)
+        begun = _SENDING if file.bytes_done else _TO_COME
+        bar.show(file.bytes_done, _WAITING if file.waiting else begun)
 
     def _bar_for(self, file: no.ActiveFile) -> Bar | None:
         """A new bar on the first free line; None when the terminal is full."""
