@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import many_files, memory, one_pass, resume, scale, startup, throughput, wide_area
+from benchmarks import many_files, memory, one_pass, profile, resume, scale, startup, throughput, wide_area
 from benchmarks.contenders import NO_PEERS
 from benchmarks.report import Report
 
 BENCHMARKS: dict[str, Callable[..., Report]] = {
     "throughput": throughput.run,
+    "profile": profile.run,
     "memory": memory.run,
     "wide-area": wide_area.run,
     "resume": resume.run,

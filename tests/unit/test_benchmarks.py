@@ -13,6 +13,7 @@ import pytest
 from benchmarks import report
 from benchmarks.files import md5_of, md5_of_zeros, random_file, sparse_file
 from benchmarks.harness import Measurement, Missing, Spread, in_turn, measure
+from benchmarks.profile import KINDS, kind_of
 from benchmarks.report import Bar, Column, Report
 from tests.support.environment import clean_environment
 
@@ -65,6 +66,22 @@ def test_files_are_what_they_say(tmp_path: Path) -> None:
     noise = random_file(tmp_path, 2 * MIB)
     assert noise.stat().st_size == 2 * MIB
     assert md5_of(noise) == hashlib.md5(noise.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind"),
+    [
+        (" 7/9  7f2aa57f02b5 [unknown] (/usr/lib/x86_64-linux-gnu/libcrypto.so.3)", "MD5"),
+        (" 7/7  7f2aa57f02b5 [unknown] (/usr/lib/x86_64-linux-gnu/libcrypto.so.3)", "TLS"),
+        (" 7/7  ffffffff821e86a7 _copy_to_iter ([kernel.kallsyms])", "reading out of the page cache"),
+        (" 7/7  ffffffff821e86a7 clear_page_erms ([kernel.kallsyms])", "memory that the kernel makes anew"),
+        (" 7/7  ffffffff821e86a7 tcp_sendmsg ([kernel.kallsyms])", "sockets and the rest of the kernel"),
+        (" 7/7  7f2aa53a9c7d PyObject_Hash (/opt/a (b)/libpython3.11.so.1.0)", KINDS[-1]),
+    ],
+)
+def test_a_sample_is_told_apart(sample: str, kind: str) -> None:
+    assert kind_of(sample) == kind
+    assert kind in KINDS
 
 
 def test_a_bar_says_whether_it_held() -> None:
