@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ references: [10.1234/abcd]
 funding: ["DFG, grant 1"]
 timeline: {{first_online: 2024-01-02}}
 """
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """One that takes a PUT for all there is to say of an item, as it is documented."""
+    return start_sandbox("--put", "wipe")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ CFF = "cff-version: 1.2.0\ntitle: Beaver tools\nauthors: [{name: A B}]\nkeywords
 
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return start_sandbox("--control", "--md5-delay", "0", "--checking-delay", "0")
+    return start_sandbox("--control", "--put", "wipe", "--md5-delay", "0", "--checking-delay", "0")
 
 
 @pytest.fixture

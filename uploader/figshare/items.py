@@ -62,10 +62,10 @@ class Items:
     async def update(self, item_id: int, fields: Body) -> None:
         """Set these fields of the description, as documented for ArticleUpdate; others stay as they are.
 
-        PUT, since PATCH is documented but was not seen in the service's own list of methods, and clients that put
-        only what changes have lost nothing by it.
+        PATCH, which is documented to set part of an item. PUT is documented to take all of it, and whether it clears
+        what it does not name is not known.
         """
-        await self._set("PUT", item_id, "", fields)
+        await self._set("PATCH", item_id, "", fields)
 
     async def authors(self, item_id: int) -> list[wire_items.Author]:
         """The item's authors, in their order."""

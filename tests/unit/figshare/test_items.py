@@ -82,7 +82,7 @@ async def test_what_is_set(service: Service, connect: Connect) -> None:
     await items.remove_private_link(5, "ab")
     await items.uncollect(3, 5)
     assert [(asked.method, asked.path.removeprefix("/v2/account/")) for asked in service.asked] == [
-        ("PUT", "articles/5"),
+        ("PATCH", "articles/5"),
         ("PUT", "articles/5/authors"),
         ("PUT", "articles/5/embargo"),
         ("PUT", "articles/5/versions/2/update_thumb"),
