@@ -31,6 +31,11 @@ BLOCKING_TOO = (
 """What this project does to disks, beyond what BlockBuster knows of."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The soak first: it takes as long as it is told to, and others can be done beside it, but not it beside others."""
+    items.sort(key=lambda item: item.path.name != "test_soak.py")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """aiohttp lives on asyncio alone."""
