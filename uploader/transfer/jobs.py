@@ -18,6 +18,8 @@ from uploader.transfer.folders import StateDir
 from uploader.transfer.lifecycle import JobState, State, Transfer
 
 _OVERVIEW = "overview.json"
+WORTH_KEEPING = 1_000_000
+"""Bytes of a journal from which on reading it takes time worth saving."""
 
 
 class FileSummary(msgspec.Struct, frozen=True):
@@ -81,7 +83,16 @@ def summarise(states: StateDir, job: str) -> JobSummary:
 def overview(states: StateDir, job: str) -> JobOverview:
     """One job. Raises as `summarise` does."""
     kept = _kept(states, job)
-    return kept if kept is not None else _with_what_is_told(states, _read(states, job)[0])
+    if kept is not None:
+        return kept
+    before = _as_it_is(states, job)
+    seen, state = _read(states, job)
+    told = _with_what_is_told(states, seen)
+    if told is seen and state is not None and before[0] >= WORTH_KEEPING:
+        # Left behind by a process that was killed; one that begins now leaves its own.
+        with suppress(FigupError):
+            _keep(states, before, seen)
+    return told
 
 
 def keep_overview(states: StateDir, job: str, state: JobState) -> None:
@@ -89,9 +100,7 @@ def keep_overview(states: StateDir, job: str, state: JobState) -> None:
 
     Raises JobMissing, StateFull, StateUnusable.
     """
-    path = states.folder(job) / _OVERVIEW
-    kept = _Kept(_as_it_is(states, job), _overview(job, state, states.last_change(job)))
-    states.disk.put(path, msgspec.json.encode(kept))
+    _keep(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
 
 
 def list_jobs(states: StateDir) -> list[JobOverview]:
@@ -184,6 +193,10 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         first=wanted[0].name if wanted else None,
         problem=next((t.error.message for t in wanted if t.error is not None), None),
     )
+
+
+def _keep(states: StateDir, journal: tuple[int, int, int], seen: JobOverview) -> None:
+    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_Kept(journal, seen)))
 
 
 def _kept(states: StateDir, job: str) -> JobOverview | None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.transfer.test_plan_and_folders import make_job
 from uploader.transfer import events as ev
-from uploader.transfer import live
+from uploader.transfer import jobs, live
 from uploader.transfer import notices as no
 from uploader.transfer.disk import Disk
 from uploader.transfer.folders import StateDir
@@ -63,6 +63,16 @@ def test_a_journal_that_went_on_is_read(states: Counted) -> None:
     states.reads = 0
     overview(states, "k3")
     assert states.reads == 1
+
+
+def test_what_took_long_to_read_is_read_once(states: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = overview(states, "k3")
+    assert not (states.folder("k3") / "overview.json").exists()
+    monkeypatch.setattr(jobs, "WORTH_KEEPING", 10)
+    assert overview(states, "k3") == small
+    states.reads = 0
+    assert overview(states, "k3") == small
+    assert states.reads == 0
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{}", b'{"journal": [1, 2, 3]}', b"\xff"])
