@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
 def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     paths = [source(bare_figup, NAME, 50_000), source(bare_figup, "big.bin", 1_500_000)]
     command = ["upload", *(path.name for path in paths), "--title", "Two <i>files</i>"]
-    run = bare_figup.start(*command, "--json", "--limit-rate", "100k")
+    run = bare_figup.start(*command, "--json", "--limit-rate", "60k")
     job = run.wait_for_event("job")["job"]
     deadline = time.monotonic() + 60
     history = bare_figup.state_dir / "jobs" / job / "history.jsonl"
@@ -163,10 +163,11 @@ def test_a_report_that_cannot_be_written_does_not_make_an_upload_fail(faulty: Sa
 
 def test_watching_shows_what_the_one_at_work_tells(faulty: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, "big.bin", 1_500_000)
-    run = bare_figup.start("upload", "big.bin", "--json", "--limit-rate", "300k")
+    run = bare_figup.start("upload", "big.bin", "--json", "--limit-rate", "30k")
     job = run.wait_for_event("job")["job"]
     deadline = time.monotonic() + 30
-    while live.read(bare_figup.state_dir / "jobs" / job, Disk()) is None:
+    folder = bare_figup.state_dir / "jobs" / job
+    while (now := live.read(folder, Disk())) is None or not now.progress.bytes_sent:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     watching = bare_figup.start("status", job, "--watch", "--json")
