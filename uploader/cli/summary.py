@@ -19,6 +19,7 @@ REASONS = {
     "excluded": "excluded by --exclude or .figupignore",
     "not-included": "not among what --include names",
     "empty-folder": "empty folders, which Figshare does not have",
+    "folder": "folders in a list, of which only files are sent that are in the list, too",
     "vanished": "planned, and no longer there",
 }
 LIST_THEM = "--failed-to FILE lists them all"

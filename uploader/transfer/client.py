@@ -276,6 +276,9 @@ class Client:
             self._check_endpoint(job)
             if selection is not None and job.resumed:
                 await self._renew(job, selection, on_event)
+            if selection is not None:
+                # There may be a hundred thousand of them, and the job has them now.
+                selection.chosen.clear()
             if orders is not None:
                 with self._telling(on_event), stop.ends():
                     await job.renew(await take_orders(self._api, job.state, orders))

@@ -22,8 +22,8 @@ from uploader.transfer.source import Snapshot, Source
 
 USUAL_PART = 10 << 20
 """Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""
-REQUESTS_A_FILE = 3
-"""Initiate, complete, and a share in the listings of many files."""
+REQUESTS_A_FILE = 2
+"""Initiate and complete; what is asked beside that is asked for many files at once."""
 
 _ACTIONS: dict[str, dict[OnConflict, str]] = {
     "same": {"skip": "skip", "replace": "skip", "keep": "skip", "fail": "refuse"},

@@ -27,6 +27,7 @@ _WAY_OUT: dict[Reason, str] = {
     "link": "--follow-symlinks sends what links lead to.",
     "excluded": "Look at --exclude and .figupignore.",
     "not-included": "Look at --include.",
+    "folder": "Name folders on the command line.",
 }
 
 
@@ -125,6 +126,10 @@ class _Finder:
             self._selection.title = title
 
     def _path(self, path: str) -> Iterator[Found]:
+        if not path:
+            # Not the current folder, as the system would have it: a variable in a script was not set.
+            yield UsageError("an empty path stands for no file")
+            return
         last = path.rstrip("/").rpartition("/")[2]
         if last in ("", ".", ".."):
             whole = os.path.realpath(path)
@@ -169,7 +174,12 @@ class _Finder:
         else:
             self._names(f"list {self._base} {_absolute(file)}", Path(file).stem)
         for path in paths:
-            yield from self._named(_absolute(os.path.join(self._base, path)), placed(path, self._base)[0])
+            absolute = _absolute(os.path.join(self._base, path))
+            if Path(absolute).is_dir():
+                # What `find` prints has the folders in it, too: not all that is in them is meant.
+                yield Skip(f"{absolute}/", "folder")
+            else:
+                yield from self._named(absolute, placed(path, self._base)[0])
 
     def _manifest(self, file: str) -> Iterator[Found]:
         rows = parse_manifest(_content(file), kind_of(shown(file)), shown(file))
@@ -202,7 +212,9 @@ def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = N
 
 
 def _encodable(path: str) -> list[Found]:
-    """The problem that a path is not UTF-8: the journal, and `md5sum` lists, could not hold it."""
+    """The problem that a path is not UTF-8, and the journal could not hold it; or that no file can have that name."""
+    if "\0" in path:
+        return [UsageError(f"{shown(path)}: no path has a NUL in it", path=path)]
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -157,9 +157,10 @@ def test_a_glob_keeps_the_folders_that_its_wildcards_stand_for(here: Path) -> No
 
 def test_listed_paths_keep_their_folders_below_the_base(here: Path) -> None:
     make(here, "d/a", "d/sub/b", "e/c")
-    (here / "list.txt").write_text(f"# what is new\nd/a\n./d/sub\n{here}/e/c\n")
+    (here / "list.txt").write_text(f"# what is new\n.\nd/a\n./d/sub\nd/sub/b\n{here}/e/c\n")
     found = select(Sources(from_file="list.txt"))
     assert there(found) == ["d/a", "d/sub/b", "e/c"]
+    assert skipped(found, here.parent) == {f"{here.name}/": "folder", f"{here.name}/d/sub/": "folder"}
     assert (found.identity, found.title) == ([f"list {here} {here}/list.txt"], "list")
     (here / "list.txt").write_text("a\nsub/b\n../e/c\n")
     assert there(select(Sources(from_file="list.txt", base="d"))) == ["a", "sub/b", "c"]
@@ -177,6 +178,16 @@ def test_a_manifest_says_where_each_file_goes(here: Path) -> None:
     assert [chosen.path for chosen in found.chosen] == [f"{here}/m/raw/a", f"{here}/m/b"]
     elsewhere = select(Sources(manifest="m/table.csv", base="other"))
     assert [chosen.path for chosen in elsewhere.chosen] == [f"{here}/other/raw/a", f"{here}/other/b"]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
+    make(here, "a")
+    with pytest.raises(UsageError, match=r"empty path|NUL"):
+        select(Sources(paths=(path,)))
+    (here / "m.json").write_bytes(b'[{"path": "a\\u0000b"}]')
+    with pytest.raises(UsageError, match="NUL"):
+        select(Sources(manifest="m.json"))
 
 
 def test_the_same_file_twice_is_one_and_two_files_of_one_name_are_refused(here: Path) -> None:
