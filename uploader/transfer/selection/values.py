@@ -11,8 +11,8 @@ Reason: TypeAlias = Literal[
     "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished"
 ]
 """Why something is not sent: its name begins with a dot; it is a symbolic link, or one that leads back to a folder that
-it is in; a pattern says so; no --include names it; Figshare has no empty folders; it is a folder and stands in a list of
-files; it was planned, and is gone."""
+it is in; a pattern says so; no --include names it; Figshare has no empty folders; it is a folder in a list of files;
+it was planned, and is gone."""
 
 
 @dataclass(frozen=True)
