@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiofiles
 import anyio
 import anyio.abc
 import anyio.to_thread
@@ -92,18 +93,20 @@ class Demo:
     # --- the steps ------------------------------------------------------------------------------------------------
 
     async def _make_file(self) -> None:
-        with self._file.open("wb") as file, self._bar() as show:
-            done = 0
-            while done < self._size:
-                done += await anyio.to_thread.run_sync(_write_random, file, min(_BLOCK, self._size - done))
-                show(done)
+        async with aiofiles.open(self._file, "wb") as file:
+            with self._bar() as show:
+                done = 0
+                while done < self._size:
+                    block = await anyio.to_thread.run_sync(os.urandom, min(_BLOCK, self._size - done))
+                    done += await file.write(block)
+                    show(done)
 
     async def _killed_half_way(self, arguments: list[str]) -> tuple[int, int]:
         """How many parts there are, and how many were there when the first run was killed."""
         out = self._folder / "first-run.jsonl"
         async with self._started(arguments, out) as process:
             while True:
-                total = _parts_total(await anyio.to_thread.run_sync(_events, out))
+                total = _parts_total(await _events(out))
                 taken = (await self._counted()).taken
                 if total and taken * 2 >= total:
                     break
@@ -123,7 +126,7 @@ class Demo:
                     show(min(self._size, (await self._counted()).taken * self._size // total))
                     with anyio.move_on_after(_DRAW):
                         await process.wait()
-        events = await anyio.to_thread.run_sync(_events, out)
+        events = await _events(out)
         if process.returncode != 0 or not events or events[-1]["event"] != "summary":
             raise DemoFailed(f"the second run ended with {process.returncode}: {self._complaint(out)}")
         summary: dict[str, Any] = events[-1]
@@ -187,9 +190,14 @@ class Demo:
     async def _started(self, arguments: list[str], out: Path) -> AsyncIterator[anyio.abc.Process]:
         """`figup ARGUMENTS`, which does not outlive the block; stdout goes to a file, stderr to one beside it."""
         command = [sys.executable, "-m", "uploader", *arguments]
-        with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
+        async with aiofiles.open(out, "wb") as stdout, aiofiles.open(out.with_suffix(".err"), "wb") as stderr:
             process = await anyio.open_process(
-                command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=self._env, cwd=package_home()
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout.fileno(),
+                stderr=stderr.fileno(),
+                env=self._env,
+                cwd=package_home(),
             )
         try:
             yield process
@@ -203,7 +211,8 @@ class Demo:
         out = self._folder / "output.txt"
         async with self._started(list(arguments), out) as process:
             await process.wait()
-        return (await anyio.to_thread.run_sync(out.read_text, "utf-8")).rstrip("\n")
+        async with aiofiles.open(out, encoding="utf-8") as file:
+            return (await file.read()).rstrip("\n")
 
     def _complaint(self, out: Path) -> str:
         """What a run said last on stderr."""
@@ -211,7 +220,8 @@ class Demo:
         return lines[-1].removeprefix("figup: ") if lines else "it said nothing"
 
     async def _counted(self) -> Counted:
-        return await anyio.to_thread.run_sync(_count, self._log)
+        puts = [event for event in await _events(self._log) if event["kind"] == "put-part" and event["status"] == 200]
+        return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
 
     async def _asked(self, item_id: int) -> tuple[list[int], list[File]]:
         """Ids of all items on the sandbox, and the files of ours, asked from its API."""
@@ -220,28 +230,19 @@ class Demo:
             return items, [file async for file in figshare.files(item_id)]
 
 
-def _write_random(file: Any, length: int) -> int:
-    file.write(os.urandom(length))
-    return length
-
-
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _events(path: Path) -> list[dict[str, Any]]:
+async def _events(path: Path) -> list[dict[str, Any]]:
     """JSON Lines that are whole."""
-    return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    async with aiofiles.open(path, "rb") as file:
+        return [json.loads(line) for line in await file.readlines() if line.endswith(b"\n")]
 
 
 def _parts_total(events: list[dict[str, Any]]) -> int:
     return next((int(event["parts_total"]) for event in events if event["event"] == "file"), 0)
-
-
-def _count(log: Path) -> Counted:
-    puts = [event for event in _events(log) if event["kind"] == "put-part" and event["status"] == 200]
-    return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
 
 
 def _progress(done: int, size: int, rate: float | None) -> no.Progress:
