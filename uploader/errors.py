@@ -289,12 +289,16 @@ class Unreachable(PassingError):
     """No connection, or none that lasts."""
 
     code = "unreachable"
+    alone = False
+    """True when other requests were answered while this one was tried: it is not that nothing works."""
 
 
 class ServerFailing(PassingError):
     """Figshare kept answering with passing errors until the retry time was used up."""
 
     code = "server-failing"
+    alone = False
+    """See Unreachable."""
 
 
 class UploadFailing(PassingError):

@@ -88,6 +88,23 @@ class Figshare:
         """True when the request budget would let an API request go out at once, and none waits to."""
         return self._calls.at_leisure
 
+    @property
+    def waiting(self) -> int:
+        """API requests that wait for the request budget."""
+        return self._calls.waiting
+
+    @property
+    def answered(self) -> float:
+        """When the API last answered as it should (seconds of the runtime's clock)."""
+        return self._calls.answered
+
+    async def reserve(self) -> None:
+        """Wait for the request budget now, so that the next API request of this task goes out at once.
+
+        To be called before what is about to be asked for is put on record.
+        """
+        await self._calls.reserve()
+
     def server_now(self) -> datetime:
         """The local clock corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()

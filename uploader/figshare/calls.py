@@ -66,6 +66,20 @@ class Calls:
         """True when an API request could go out at once, and none waits to."""
         return self._bucket.at_leisure
 
+    @property
+    def waiting(self) -> int:
+        """API requests that wait for the budget."""
+        return self._bucket.waiting
+
+    @property
+    def answered(self) -> float:
+        """When the API last answered as it should (monotonic seconds)."""
+        return self._api.answered
+
+    async def reserve(self) -> None:
+        """Wait for the budget now, for the next API request of this task."""
+        await self._budget.reserve()
+
     def server_now(self) -> datetime:
         return self._clock.now()
 

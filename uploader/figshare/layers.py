@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -57,10 +59,19 @@ class Budget:
     def __init__(self, send: Send, bucket: TokenBucket) -> None:
         self._send = send
         self._bucket = bucket
+        self._reserved: ContextVar[bool] = ContextVar("reserved", default=False)
         self.requests = 0
 
-    async def __call__(self, request: Request) -> Answer:
+    async def reserve(self) -> None:
+        """Wait for the bucket now; the next request of this task then does not."""
         await self._bucket.acquire()
+        self._reserved.set(True)
+
+    async def __call__(self, request: Request) -> Answer:
+        if self._reserved.get():
+            self._reserved.set(False)
+        else:
+            await self._bucket.acquire()
         self.requests += 1
         return await self._send(request)
 
@@ -130,6 +141,8 @@ class Repeater:
         self._now = now
         self._on_retry = on_retry
         self._slow_down = slow_down
+        self.answered = -math.inf
+        """When a call last got its value (monotonic seconds)."""
 
     async def call(self, request: Request, reader: Reader[T], peer: Callable[[], Peer], *, creating: bool = False) -> T:
         """Raises AmbiguousAnswer for a creating request that may have had its effect."""
@@ -137,13 +150,16 @@ class Repeater:
         while True:
             outcome = await self._once(request, reader, peer(), creating=creating)
             if not isinstance(outcome, Problem):
+                self.answered = self._runtime.monotonic()
                 return outcome
             if creating and not outcome.no_effect:
                 raise AmbiguousAnswer(outcome.reason)
             delay = backoff.next_delay(outcome.retry_after, self._runtime.monotonic())
             if delay is None:
                 kind = Unreachable if outcome.network else ServerFailing
-                raise kind(f"{outcome.reason} (given up after {request.attempt} attempts)")
+                error = kind(f"{outcome.reason} (given up after {request.attempt} attempts)")
+                error.alone = backoff.since is not None and self.answered > backoff.since
+                raise error
             if outcome.slow_down and self._slow_down is not None:
                 self._slow_down(delay)
             await self.wait(outcome.reason, delay)

@@ -27,6 +27,8 @@ class TokenBucket:
         self._seen = self._runtime.monotonic()
         self._resume_at = -math.inf
         self._turn = anyio.Lock()
+        self.waiting = 0
+        """Callers that wait."""
         self._rate = _checked(rate)
 
     def change(self, rate: float | None, burst: float) -> None:
@@ -52,11 +54,15 @@ class TokenBucket:
         if not self._turn.locked() and self._missing(n) <= 0:
             self._take(n)
             return
-        async with self._turn:
-            while (wait := self._missing(n)) > 0:
-                # Short naps, so that a changed rate or a new pause is seen soon.
-                await self._runtime.sleep(min(max(wait, _SHORTEST_NAP), _LONGEST_NAP))
-            self._take(n)
+        self.waiting += 1
+        try:
+            async with self._turn:
+                while (wait := self._missing(n)) > 0:
+                    # Short naps, so that a changed rate or a new pause is seen soon.
+                    await self._runtime.sleep(min(max(wait, _SHORTEST_NAP), _LONGEST_NAP))
+                self._take(n)
+        finally:
+            self.waiting -= 1
 
     def _missing(self, n: float) -> float:
         """Seconds until `n` may be taken as things stand; 0 for now."""

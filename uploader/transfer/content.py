@@ -90,7 +90,7 @@ class Content:
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged when the source is no longer what was verified."""
-        await check_source(self._transfer, self._seen)
+        await check_source(self._transfer, self._seen, self._run.rereading)
 
     async def digest(self, *, paced: bool) -> Digest:
         """The digest, which is started if it was not yet; `paced`: beside the sending, not ahead of it."""

@@ -94,6 +94,7 @@ class Digest:
 
     async def room(self, offset: int) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there."""
+        self.sending(offset)
         await self._until(offset - BEHIND)
 
     async def _until(self, position: int) -> None:

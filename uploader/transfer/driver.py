@@ -98,6 +98,7 @@ class FileDriver:
             await self._content.md5()
             self._content.rest()
         others = {f.id for f in self._run.remote.others.get(transfer.remote_path, ())} | transfer.owned_ids()
+        await self._run.reserve()
         at = self._run.api.server_now().isoformat()
         await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
         try:
@@ -116,7 +117,7 @@ class FileDriver:
             raise
         else:
             await self._run.commit(ev.UploadInitiated(transfer.index, file_id))
-            self._unseen = True
+            self._unseen, self._initiating = True, self._run.new_backoff()
 
     async def _look_up(self) -> None:
         file_id = await find_upload(self._run, self._transfer)
@@ -260,6 +261,7 @@ class FileDriver:
         await self._content.md5()
         self._content.rest()
         self._on_sent(transfer)
+        await self._run.reserve()
         await self._run.commit(ev.CompleteIntended(transfer.index))
         try:
             await self._run.api.complete(self._run.item_id, self._file_id)

@@ -18,6 +18,7 @@ from uploader.errors import (
     JobBusy,
     Md5Pending,
     NotAllowed,
+    NotFigshare,
     NoToken,
     QuotaExceeded,
     Refused,
@@ -28,8 +29,10 @@ from uploader.errors import (
     StateFull,
     StateLost,
     StateUnusable,
+    TlsFailure,
     TokenRefused,
     Unreachable,
+    UploadFailing,
 )
 from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
@@ -42,12 +45,12 @@ from uploader.transfer.item import ensure_item
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.linking import LinkDriver
 from uploader.transfer.lock import JobLock
-from uploader.transfer.pace import CEILING, ConnectionPace
+from uploader.transfer.pace import ConnectionPace
 from uploader.transfer.queue import PartQueue
 from uploader.transfer.remote import worth_a_survey
 from uploader.transfer.run import JobRun
 from uploader.transfer.schedule import Schedule
-from uploader.transfer.sender import PartSender
+from uploader.transfer.sender import WORKERS, PartSender
 from uploader.transfer.source import look, shown
 from uploader.transfer.stop import Stopped
 
@@ -55,9 +58,12 @@ _RESTARTS = 3
 """How often, in one run, a source that changed is begun again where that was asked for."""
 _COMMIT_EVERY = 0.5
 _TICK = 0.25
-_PACE_TICKS = 4
+_PACE_TICKS = 2
+_AT_ONCE = 8
+"""Files that are taken up in one go, and requests that may wait for the budget while further files are."""
+_SOON = 0.02
 _FOR_THE_JOB = (
-    *(Unreachable, ServerFailing, StateFull, StateLost, StateUnusable, Interrupted),
+    *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
@@ -76,6 +82,7 @@ class Engine:
         """Set when another file may be taken up."""
         self._led: set[int] = set()
         """Files that were led to the end and whose sources were found unchanged there."""
+        self._failed = 0
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -103,16 +110,17 @@ class Engine:
         await self._prepare()
         pace = await self._new_pace()
         slots = anyio.CapacityLimiter(pace.limit)
-        sender = PartSender(self._run, pace)
+        sender = PartSender(self._run, pace, self._queue, slots)
         async with anyio.create_task_group() as tasks:
-            for _ in range(CEILING):
-                tasks.start_soon(sender.work, self._queue, slots)
-            tasks.start_soon(self._run.remote.serve)
+            for _ in range(WORKERS):
+                tasks.start_soon(sender.work)
+            tasks.start_soon(self._run.remote.serve, lambda: self._queue.empty)
             tasks.start_soon(self._tick, pace, slots)
             await self._drive_all(self._run.state.transfers)
             if again := self._worth_another_try():
                 for transfer in again:
                     del self.problems[transfer.index]
+                    self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
                 self._run.notify(no.Warned(f"trying {len(again)} of the files again that failed"))
                 await self._drive_all(again)
@@ -126,16 +134,19 @@ class Engine:
         with run.stop.ends():
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
-            self._check_limits(account)
+            if run.state.plan is None or run.state.plan.item is None:
+                self._check_limits(account)
         created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
-                await run.remote.survey()
+                await run.remote.survey(everything=run.options.restart_changed)
+        if run.state.plan is not None and run.state.plan.item is not None:
+            self._check_limits(account)
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
-        new = [t for t in self._run.state.wanted if t.file_id is None]
+        new = [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
         most = account.maximum_file_size
         for transfer in new:
             if most is not None and transfer.size > most:
@@ -159,10 +170,14 @@ class Engine:
         schedule = Schedule(transfers)
         async with anyio.create_task_group() as tasks:
             while schedule.left and not self._run.stop.asked:
-                while (transfer := schedule.next()) is not None:
-                    tasks.start_soon(self._lead, transfer, schedule)
                 self._turn = anyio.Event()
-                await self._turn.wait()
+                begun = 0
+                # Few at a time: whoever needs an answer soon must not queue behind hundreds who could as well wait.
+                while begun < _AT_ONCE and self._run.api.waiting < _AT_ONCE and (transfer := schedule.next()):
+                    tasks.start_soon(self._lead, transfer, schedule)
+                    begun += 1
+                with anyio.move_on_after(_SOON if begun else _TICK):
+                    await self._turn.wait()
 
     async def _lead(self, transfer: Transfer, schedule: Schedule) -> None:
         def on_sent(sent: Transfer) -> None:
@@ -192,6 +207,10 @@ class Engine:
                     tasks.cancel_scope.cancel()
         except Stopped:
             pass
+        except (ServerFailing, Unreachable) as error:
+            if not error.alone or len(self._run.state.transfers) == 1:
+                raise
+            await self._give_up_on(transfer, UploadFailing(error.message, path=error.path))
         except _FOR_THE_JOB:
             raise
         except FigupError as error:
@@ -209,6 +228,9 @@ class Engine:
         except FigupError as error:
             await self._give_up_on(transfer, error)
             return False
+        if transfer.intended_at is not None:
+            # What the intent led to has to be found before anything is begun anew.
+            return True
         before = transfer.size
         self._run.meter.file(transfer).restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
@@ -221,13 +243,15 @@ class Engine:
             # What a server said of a request does not name the file that it was made for.
             error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
         self.problems[transfer.index] = error
+        if not isinstance(error, Md5Pending):
+            self._failed += 1
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
         most = self._run.options.max_errors
-        if most is not None and len(self.problems) > most:
+        if most is not None and self._failed > most and len(self._run.state.transfers) > 1:
             raise SomeFilesFailed(
-                f"{len(self.problems)} files failed, and at most {most} may (--max-errors); the rest was not tried"
+                f"{self._failed} files failed, and at most {most} may (--max-errors); the rest was not tried"
             )
 
     def _worth_another_try(self) -> list[Transfer]:

@@ -3,6 +3,9 @@ nothing is claimed unchecked either."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import anyio
 import anyio.to_thread
 
 from uploader.errors import ChecksumWrong, Conflict, FigupError, SourceChanged, SourceMissing
@@ -90,12 +93,13 @@ def as_expected(transfer: Transfer, md5: str) -> str:
     return md5
 
 
-async def check_source(transfer: Transfer, seen: Snapshot | None = None) -> None:
+async def check_source(transfer: Transfer, seen: Snapshot | None = None, turn: anyio.Semaphore | None = None) -> None:
     """Return when the source of a verified transfer holds what was sent, and what is expected.
 
     Raises SourceChanged, SourceMissing, ChecksumWrong.
 
     `seen` is its state in which this run read it to the end; None when it did not, and the journal has to do.
+    `turn` has to be had for reading all of it again; None where nobody else does so.
     """
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
@@ -109,12 +113,21 @@ async def check_source(transfer: Transfer, seen: Snapshot | None = None) -> None
         now = source.snapshot
         if now == seen or (seen is None and looks_as_recorded(transfer, now)):
             return
-        if now.size == transfer.size and await Digest(source, paced=False).run() == transfer.md5:
-            return
     finally:
         source.close()
+    async with turn or nullcontext():
+        if now.size == transfer.size and await _md5_now(transfer.path) == transfer.md5:
+            return
     raise SourceChanged(
         f"{shown(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
         hint="Add --restart-changed to send the new version in its place, or send it to another item to keep both.",
         path=transfer.path,
     )
+
+
+async def _md5_now(path: str) -> str:
+    source = await anyio.to_thread.run_sync(Source, path)
+    try:
+        return await Digest(source, paced=False).run()
+    finally:
+        source.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from uploader.errors import Conflict, ProtocolViolation, ServerFailing
+from uploader.errors import Conflict, ProtocolViolation, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
@@ -57,6 +57,7 @@ class LinkDriver:
             await run.commit(ev.FoundIdentical(transfer.index, held[0].id, ""))
             self._verified(held[0].id)
             return
+        await run.reserve()
         at = run.api.server_now().isoformat()
         await run.commit(ev.UploadIntended(transfer.index, at, ()))
         try:
@@ -85,7 +86,7 @@ class LinkDriver:
         except FileGone as outcome:
             self._lost += 1
             if self._lost > _TRIES:
-                raise ServerFailing(f"{transfer.path}: Figshare lost the link: {outcome.reason}") from None
+                raise UploadFailing(f"{transfer.path}: Figshare lost the link: {outcome.reason}") from None
             await self._run.commit(ev.UploadLost(transfer.index))
             return
         if not file.is_link_only or file.download_url != transfer.path:

@@ -6,13 +6,26 @@ CEILING = 32
 """Connections at most: more in flight has brought 429 answers to others (observed)."""
 START = 8
 """Connections to begin with where nothing is remembered: enough for most lines, too many for none."""
-_GAIN = 1.05
-_HOLD = 10
 _SETTLE = 2
+"""Observations after a change that tell nothing yet."""
+_LOOK = 6
+"""Observations whose mean tells how fast it goes with this number."""
+_GLANCE = 2
+"""As many of them tell where the difference is plain."""
+_MUCH = 1.2
+_GAIN = 1.05
+"""More connections are kept only if they bring so much more."""
+_SAME = 0.98
+"""Fewer connections are kept if they lose no more than that."""
+_SHORTEST_HOLD, _LONGEST_HOLD = 16, 512
+"""Observations until another number is tried; twice as many after each try that led to nothing."""
+_TROUBLES = 2
+"""Parts in trouble in `_MEMORY` observations from which on it is not the trouble of one part alone."""
+_MEMORY = 4
 
 
 class ConnectionPace:
-    """Climbs while throughput climbs, goes back when it does not, and halves on trouble.
+    """Climbs while throughput climbs, stays with the fewest that do, and halves on trouble.
 
     `limit` is the number of connections allowed now. A `fixed` number (None: find it) only ever yields to trouble.
     """
@@ -23,47 +36,85 @@ class ConnectionPace:
         self.limit = fixed or min(CEILING, max(1, remembered or START))
         self.worked: int | None = None
         """The number that was found to be good here; None while too little was seen."""
-        self._best = (0.0, self.limit)
         self._rates: list[float] = []
+        self._reference: tuple[float, int] | None = None
+        """How fast it went with which number before the one that is being tried; None when none is."""
+        self._beginning = self._climbing = True
         self._hold = 0
-        self._troubled = False
+        self._patience = _SHORTEST_HOLD
+        self._troubles: list[int] = []
+        self._calm = _MEMORY
+        """Observations since the limit was halved."""
 
     def observe(self, rate: float, busy: int) -> None:
-        """`rate` bytes a second went out since the last call, over at most `busy` connections."""
-        self._troubled = False
+        """`rate` bytes a second went out since the last call, over `busy` connections. To be called twice a second."""
+        self._troubles = [age + 1 for age in self._troubles if age + 1 < _MEMORY]
+        self._calm += 1
         if self._hold > 0:
             self._hold -= 1
-            if self._hold == 0:
-                self._best = (rate, self.limit)
-                self._climb()
             return
-        if self._fixed is not None or busy < self.limit:
+        if self._fixed is not None:
+            self.limit = self._fixed
+            return
+        if busy < self.limit:
             return
         self._rates.append(rate)
-        if len(self._rates) <= _SETTLE:
+        seen = self._rates[_SETTLE:]
+        if len(seen) < _GLANCE:
             return
-        settled = sum(self._rates[1:]) / (len(self._rates) - 1)
-        if settled > self._best[0] * _GAIN:
-            self._best = (settled, self.limit)
-            self._climb()
+        mean = sum(seen) / len(seen)
+        if len(seen) < _LOOK and not self._is_plain(mean):
+            return
+        self._rates.clear()
+        if self._reference is None:
+            self.worked = self.limit
+            self._try_another(mean)
         else:
-            self.limit = self._best[1]
-            self._rest()
-        self.worked = self._best[1]
+            self._judge(mean, *self._reference)
+
+    def _is_plain(self, mean: float) -> bool:
+        """True when a glance is enough: at the beginning, as long as more connections bring much more."""
+        if not self._beginning:
+            return False
+        if self._reference is None:
+            return True
+        return self.limit > self._reference[1] and mean > self._reference[0] * _MUCH
 
     def trouble(self) -> None:
-        """The server asked for less (429, 503), or a connection stood still. Many at the same time count as one."""
-        if self._troubled:
+        """A part met with trouble: the server asked for less (429, 503), or its connection stood still."""
+        self._troubles.append(0)
+        if len(self._troubles) < _TROUBLES and self.limit > _TROUBLES:
             return
-        self._troubled = True
-        self.limit = max(1, self.limit // 2)
-        self.worked = self.limit
-        self._rest()
+        self._troubles.clear()
+        if self._calm < _MEMORY:
+            return  # many parts, one trouble
+        self._calm = 0
+        self.limit = self.worked = max(1, self.limit // 2)
+        self._reference, self._climbing = None, True
+        self._rest(_SHORTEST_HOLD)
 
-    def _climb(self) -> None:
-        self._rates.clear()
-        self.limit = self._fixed or min(CEILING, self.limit + max(1, self.limit // 2))
+    def _try_another(self, rate: float) -> None:
+        self._reference = (rate, self.limit)
+        step = max(1, self.limit // 2) if self._climbing else -max(1, self.limit // 3)
+        self.limit = min(CEILING, max(1, self.limit + step))
+        if self.limit == self._reference[1]:
+            self._give_up_trying()
 
-    def _rest(self) -> None:
+    def _judge(self, rate: float, before: float, number: int) -> None:
+        """Whether the number that was tried is better than the one before."""
+        if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
+            self.worked, self._patience = self.limit, _SHORTEST_HOLD
+            self._try_another(rate)
+        else:
+            self.limit = self.worked = number
+            self._give_up_trying()
+
+    def _give_up_trying(self) -> None:
+        """Stay with what it is for a while; then try the other direction."""
+        self._reference, self._beginning, self._climbing = None, False, not self._climbing
+        self._rest(self._patience)
+        self._patience = min(_LONGEST_HOLD, 2 * self._patience)
+
+    def _rest(self, observations: int) -> None:
         self._rates.clear()
-        self._hold = _HOLD
+        self._hold = observations

@@ -20,6 +20,8 @@ from uploader.transfer.stop import Stopped
 
 SMALL = 16 << 20
 """Bytes up to which a file is a small one."""
+_MOST_AILING = 2
+"""Parts of a file that may wait to be tried again before its others wait too: a sick file leaves the rest to go on."""
 _SETTLE_LIMIT = 5.0
 """Seconds that parts which are ended may take to let go of the source."""
 
@@ -44,15 +46,35 @@ class Sending:
         self.error: FigupError | UploadGone | None = None
         self._waiting = deque(parts)
         self._under_way = 0
+        self._ailing = 0
         self._changed = anyio.Event()
         self._flights: set[anyio.CancelScope] = set()
 
     def take(self) -> Part | None:
-        """The next part, which counts as under way until `landed`; None when no more are to be sent."""
-        if not self._waiting:
+        """The next part, which counts as under way until `landed`; None when there is none to be sent now."""
+        if not self.may_go:
             return None
         self._under_way += 1
         return self._waiting.popleft()
+
+    @property
+    def left(self) -> int:
+        """Parts that wait to be taken."""
+        return len(self._waiting)
+
+    @property
+    def may_go(self) -> bool:
+        """True when a part may be taken now: not while several others of this file wait to be tried again."""
+        return bool(self._waiting) and self._ailing < _MOST_AILING
+
+    @contextmanager
+    def ailing(self) -> Iterator[None]:
+        """One of the parts waits to be tried again."""
+        self._ailing += 1
+        try:
+            yield
+        finally:
+            self._ailing -= 1
 
     def landed(self) -> None:
         """A part that was taken is over, sent or not."""
@@ -101,26 +123,41 @@ class PartQueue:
     """What the drivers offer and the workers take."""
 
     def __init__(self) -> None:
-        self._small: deque[Sending] = deque()
-        self._big: deque[Sending] = deque()
-        self._offered = anyio.Event()
+        self._small: list[Sending] = []
+        self._big: list[Sending] = []
+        self._waiters: deque[anyio.Event] = deque()
+
+    @property
+    def empty(self) -> bool:
+        """True when no part waits to be taken."""
+        return not any(sending.may_go for sending in (*self._small, *self._big))
 
     def offer(self, sending: Sending) -> None:
         """Have the parts of a file sent."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
-        offered, self._offered = self._offered, anyio.Event()
-        offered.set()
+        self.wake(sending.left)
+
+    def wake(self, count: int) -> None:
+        """So many workers may find something to take."""
+        for _ in range(min(count, len(self._waiters))):
+            self._waiters.popleft().set()
 
     def take(self) -> tuple[Sending, Part] | None:
         """The part to be sent next; None when there is none."""
-        for files in (self._small, self._big):
-            while files:
-                if (part := files[0].take()) is not None:
-                    return files[0], part
-                files.popleft()
+        self._small = [sending for sending in self._small if sending.left]
+        self._big = [sending for sending in self._big if sending.left]
+        for sending in (*self._small, *self._big):
+            if (part := sending.take()) is not None:
+                return sending, part
         return None
 
     async def wait(self) -> None:
         """Until there may be something to take."""
-        if not (self._small or self._big):
-            await self._offered.wait()
+        while self.empty:
+            waiter = anyio.Event()
+            self._waiters.append(waiter)
+            try:
+                await waiter.wait()
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)

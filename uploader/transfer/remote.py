@@ -7,14 +7,15 @@ the second. So looks wait for company while other requests could be made, and ar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
+from uploader.errors import Refused
 from uploader.figshare.api import PAGE, Figshare
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.wire import File
-from uploader.transfer.lifecycle import JobState, State
+from uploader.transfer.lifecycle import JobState, State, Transfer
 from uploader.transfer.selection.values import remote_path
 
 BULK_FROM = 8
@@ -25,6 +26,8 @@ _CARGO = 64 << 20
 """Bytes that may have to wait for a look, for each request that it costs; more are not kept waiting for company."""
 _NAP = 0.25
 """Seconds between two looks at least, so that they gather company even where requests are free."""
+_LONGEST_NAP, _FILES_A_SECOND = 3.0, 200
+"""Seconds that a look waits for company at most where requests are free, and files in the job for each of them."""
 _PATIENCE = 3
 """Listings in which a file that was just announced may be missing before it is asked for by itself."""
 
@@ -50,9 +53,13 @@ class _Look:
         if file.name in self.names:
             self.named[file.name].append(file)
 
-    def worth(self, requests: int) -> bool:
+    def worth(self, requests: int, *, idle: bool) -> bool:
         """True when it should not wait any longer for company."""
-        return bool(self.names) or len(self.ids) >= _COMPANY * requests or self.cargo >= _CARGO * requests
+        return (
+            bool(self.names)
+            or len(self.ids) >= _COMPANY * requests
+            or (idle and self.cargo >= _CARGO * min(requests, len(self.ids)))
+        )
 
 
 class RemoteFiles:
@@ -74,14 +81,17 @@ class RemoteFiles:
         self._wanted = anyio.Event()
         self._serving = False
 
-    async def survey(self) -> None:
-        """List the item once: what it holds under the job's names, and what became of the files that were begun."""
-        unfinished = [t for t in self._state.transfers if t.state is not State.VERIFIED]
+    async def survey(self, *, everything: bool = False) -> None:
+        """List the item once: what it holds under the job's names, and what became of the files that were begun.
+
+        `everything`: also for files that are verified, which may have to be begun again.
+        """
+        unfinished = [t for t in self._state.transfers if everything or t.state is not State.VERIFIED]
         names = {t.name for t in unfinished if not t.link}
         places = {t.remote_path for t in unfinished if not t.link}
         links = {t.path for t in unfinished if t.link}
         found: list[File] = []
-        begun = {t.file_id for t in unfinished}
+        begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
@@ -101,15 +111,26 @@ class RemoteFiles:
         """The folders of the item's files, by their ids: the listing of files does not tell them."""
         return (await self._api.item(self._item_id)).folders
 
-    async def serve(self) -> None:
-        """Make the looks that files wait for, until cancelled. Raises what listing the item raises."""
+    def may_hold(self, transfer: Transfer) -> bool:
+        """True when the item held a file in the transfer's place, and of its size, when it was surveyed."""
+        return any(file.size == transfer.size for file in self.others.get(transfer.remote_path, ()))
+
+    async def serve(self, idle: Callable[[], bool]) -> None:
+        """Make the looks that files wait for, until cancelled. Raises what listing the item raises.
+
+        `idle` tells whether no part waits to be sent, so that whatever is to be sent is waited for.
+        """
         if len(self._state.transfers) < BULK_FROM:
             return
         self._serving = True
+        gathering = min(_LONGEST_NAP, len(self._state.transfers) / _FILES_A_SECOND)
         try:
             while True:
                 await self._wanted.wait()
-                while not (self._next.worth(self._requests) or self._api.at_leisure):
+                since = self._runtime.monotonic()
+                while not self._next.worth(self._requests, idle=idle()):
+                    if self._api.at_leisure and self._runtime.monotonic() - since >= gathering:
+                        break
                     await self._runtime.sleep(_NAP)
                 look, self._next, self._wanted = self._next, _Look(), anyio.Event()
                 await self._make(look)
@@ -164,9 +185,15 @@ class RemoteFiles:
         if not look.names and len(look.ids) <= self._requests:
             return
         rows = 0
-        async for file in self._api.files(self._item_id):
-            rows += 1
-            look.take(file)
+        try:
+            async for file in self._api.files(self._item_id):
+                rows += 1
+                look.take(file)
+        except Refused:
+            # There are more files than Figshare will list (its documents name several limits).
+            if look.names:
+                raise
+            return
         self._rows = rows
         look.listed = True
 

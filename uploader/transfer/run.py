@@ -21,6 +21,8 @@ from uploader.transfer.remote import RemoteFiles
 from uploader.transfer.stop import Stop
 from uploader.transfer.throttle import Throttle
 
+REREADING = 4
+"""Sources that are read once more at the same time."""
 OPEN_SOURCES = 48
 """Sources that are open at the same time: more than there are connections, so that these need not wait."""
 
@@ -42,6 +44,8 @@ class JobRun:
     meter: Meter
     remote: RemoteFiles
     throttle: Throttle
+    rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
+    """Whoever reads a source once more to compare it has one of these."""
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
@@ -55,6 +59,14 @@ class JobRun:
         self.record(event)
         await self.journal.commit()
 
+    async def reserve(self) -> None:
+        """Wait for the request budget, for the next API request of this task. Raises Stopped when the run is to stop.
+
+        What is put on record as intended after this is asked for at once, and so can be looked for soon.
+        """
+        with self.stop.ends():
+            await self.api.reserve()
+
     def new_backoff(self) -> Backoff:
         """The waits of one thing that is tried again and again, capped by the retry time-out."""
         return Backoff(self.retry, self.runtime.random)
@@ -63,7 +75,9 @@ class JobRun:
         """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
         delay = backoff.next_delay(retry_after, self.runtime.monotonic())
         if delay is None:
-            raise ServerFailing(f"{reason}; given up after trying again for some time")
+            error = ServerFailing(f"{reason}; given up after trying again for some time")
+            error.alone = backoff.since is not None and self.api.answered > backoff.since
+            raise error
         self.notify(Retrying(reason, delay))
         with self.stop.ends():
             await self.runtime.sleep(delay)

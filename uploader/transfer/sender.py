@@ -14,7 +14,7 @@ from uploader.figshare.body import Chunk
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.wire import Part
 from uploader.transfer import events as ev
-from uploader.transfer.pace import ConnectionPace
+from uploader.transfer.pace import CEILING, ConnectionPace
 from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
@@ -54,6 +54,10 @@ class PartReader:
         return cached if cached is not None else await anyio.to_thread.run_sync(source.read, offset, length)
 
 
+WORKERS = 4 * CEILING
+"""More than connections: those whose parts wait to be tried again use none meanwhile."""
+
+
 class Turn:
     """A worker's leave to use a connection, given back while its part waits to be tried again: others go on."""
 
@@ -85,21 +89,24 @@ class Turn:
 class PartSender:
     """Sends single parts, and tries again what may pass."""
 
-    def __init__(self, run: JobRun, pace: ConnectionPace) -> None:
+    def __init__(self, run: JobRun, pace: ConnectionPace, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
+        """`slots` are the connections."""
         self._run = run
         self._pace = pace
+        self._queue = queue
+        self._slots = slots
         self._last_taken = -math.inf
         """When any part was last taken."""
 
-    async def work(self, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
+    async def work(self) -> None:
         """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
         while not self._run.stop.asked:
             # An idle worker holds no slot: one that has a part to be tried again may need it.
-            await queue.wait()
-            turn = Turn(self._run, slots)
+            await self._queue.wait()
+            turn = Turn(self._run, self._slots)
             try:
                 await turn.take()
-                if (taken := queue.take()) is not None:
+                if (taken := self._queue.take()) is not None:
                     await self._send_taken(*taken, turn)
             except Stopped:
                 return
@@ -188,7 +195,9 @@ class PartSender:
 
     async def _wait(self, sending: Sending, part: Part, turn: Turn, outcome: PartNotTaken) -> None:
         reason = f"{self._named(sending, part)}: {outcome.reason}"
-        await turn.wait(reason, outcome.retry_after)
+        with sending.ailing():
+            await turn.wait(reason, outcome.retry_after)
+        self._queue.wake(sending.left)
 
     def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
         self._last_taken = self._run.runtime.monotonic()

@@ -12,7 +12,7 @@ CHUNK = 1 << 20
 """Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
 _IN_CHUNKS = 8 * CHUNK
 """Bytes in one chunk of each connection, all together: with many connections the chunks are smaller."""
-_SMALLEST = 4 << 10
+_SMALLEST = 512
 _BURST = 0.15
 """Seconds' worth of bytes that may be made up for at once: no second sees more than 115 % of the rate."""
 _GRAIN = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import anyio
@@ -22,18 +23,27 @@ def test_it_climbs_to_the_ceiling_while_that_helps() -> None:
     assert settle(ConnectionPace(), lambda n: 1e6 * n, ticks=30) == CEILING
 
 
-@pytest.mark.parametrize("enough", [8, 12, 20])
-def test_it_does_not_go_far_beyond_what_helps(enough: int) -> None:
+@pytest.mark.parametrize("enough", [1, 2, 4, 8, 12, 20])
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
+def test_it_fills_the_line_and_stays_near_the_fewest_that_do(enough: int, noise: float) -> None:
+    chance = random.Random(enough)
     pace = ConnectionPace()
-    assert enough * 0.5 <= settle(pace, lambda n: 1e6 * min(n, enough)) <= enough * 1.8
+    filled = 0.0
+    for _ in range(600):
+        filled += min(1.0, pace.limit / enough) / 600
+        pace.observe(1e6 * min(pace.limit, enough) * (1 + chance.gauss(0, noise)), pace.limit)
+    assert filled > 0.97
+    assert enough * 0.7 <= (pace.worked or 0) <= enough * 2 + 4
 
 
 def test_it_halves_on_trouble_and_comes_back() -> None:
     pace = ConnectionPace()
     assert settle(pace, lambda n: 1e6 * n, ticks=30) == CEILING
     pace.trouble()
+    assert pace.limit == CEILING
+    pace.trouble()
     assert pace.limit == CEILING // 2
-    assert settle(pace, lambda n: 1e6 * n) == CEILING
+    assert settle(pace, lambda n: 1e6 * n, ticks=100) == CEILING
 
 
 def test_trouble_on_many_connections_at_once_counts_once() -> None:
@@ -42,6 +52,24 @@ def test_trouble_on_many_connections_at_once_counts_once() -> None:
     for _ in range(CEILING):
         pace.trouble()
     assert pace.limit == CEILING // 2
+
+
+def test_one_part_that_goes_on_failing_does_not_hold_up_the_others() -> None:
+    pace = ConnectionPace()
+    for tick in range(200):
+        pace.observe(1e6 * pace.limit, pace.limit)
+        if tick % 10 == 0:
+            pace.trouble()
+    assert pace.limit == CEILING
+
+
+def test_trouble_counts_however_long_nothing_else_was_tried() -> None:
+    pace = ConnectionPace()
+    settle(pace, lambda n: 1e6 * min(n, 8), ticks=2000)
+    before = pace.limit
+    pace.trouble()
+    pace.trouble()
+    assert pace.limit == before // 2
 
 
 def test_it_begins_with_what_worked() -> None:
@@ -55,14 +83,16 @@ def test_it_begins_with_what_worked() -> None:
 
 def test_trouble_never_stops_it_altogether() -> None:
     pace = ConnectionPace(1)
-    for _ in range(9):
+    for _ in range(50):
         pace.trouble()
+        pace.observe(1.0, 1)
     assert pace.limit == 1
 
 
 def test_a_fixed_number_is_kept() -> None:
     pace = ConnectionPace(6)
     assert settle(pace, lambda n: 1e6 * n) == 6
+    pace.trouble()
     pace.trouble()
     assert pace.limit == 3
     assert settle(pace, lambda n: 1e6 * n) == 6

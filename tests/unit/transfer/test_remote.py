@@ -69,7 +69,7 @@ async def looked(at: RemoteFiles, *numbers: int, **how: Any) -> list[File]:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as serving:
-            serving.start_soon(at.serve)
+            serving.start_soon(at.serve, lambda: True)
             await anyio.wait_all_tasks_blocked()
             async with anyio.create_task_group() as tasks:
                 for number in numbers:
@@ -114,7 +114,7 @@ async def test_looks_wait_for_company_while_other_requests_are_waiting() -> None
     api.at_leisure = False
     at = remote(api)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(at.serve)
+        tasks.start_soon(at.serve, lambda: True)
         for number in range(24):
             tasks.start_soon(at.file, number)
         for _ in range(50):
@@ -149,7 +149,7 @@ async def test_a_name_is_looked_for_in_a_listing_that_begins_later() -> None:
     api = Api(file(1))
     at = remote(api)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(at.serve)
+        tasks.start_soon(at.serve, lambda: True)
         await anyio.wait_all_tasks_blocked()
         assert [f.id for f in await at.at("", "f1")] == [1]
         assert await at.at("", "f2") == []
@@ -168,7 +168,7 @@ async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_reques
         found[folder] = [f.id for f in await at.at(folder, "data.csv")]
 
     async with anyio.create_task_group() as serving:
-        serving.start_soon(at.serve)
+        serving.start_soon(at.serve, lambda: True)
         await anyio.wait_all_tasks_blocked()
         async with anyio.create_task_group() as tasks:
             for number in range(1, 20):

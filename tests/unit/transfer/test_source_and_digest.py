@@ -129,14 +129,13 @@ async def test_it_stays_within_its_window_of_the_sending_front(source: Source, m
         with anyio.fail_after(5):
             while digest._position < 1 << 20:
                 await anyio.sleep(0)
-        await digest.room(2 << 20)
-        with anyio.move_on_after(0.05) as too_far:
-            await digest.room((2 << 20) + 1)
-        assert too_far.cancelled_caught, "a sender ran away from the digest"
-        assert digest._position == 1 << 20, "the digest ran away from the senders"
-        digest.sending(3 << 20)
+        await digest.room(1 << 19)
+        await anyio.sleep(0.05)
+        assert digest._position == 2 << 20, "the digest ran away from the senders"
+        # A part that begins far behind what is hashed, as where a job goes on: the sender waits for the digest.
         with anyio.fail_after(5):
             await digest.room(5 << 20)
+        assert 4 << 20 <= digest._position <= 6 << 20
         assert not results
         digest.all_sent()
     assert results == [hashlib.md5(Path(source.path).read_bytes(), usedforsecurity=False).hexdigest()]
