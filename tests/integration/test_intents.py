@@ -12,6 +12,7 @@ from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 from uploader.errors import ProtocolViolation
 from uploader.figshare.api import Figshare
+from uploader.figshare.items import Items
 from uploader.figshare.session import Settings
 from uploader.transfer.client import Client
 from uploader.transfer.options import Options
@@ -24,14 +25,19 @@ def client(sandbox: Sandbox, state: Path) -> Client:
     return Client(sandbox.token, settings=settings, options=Options(settle_timeout=2), state_dir=state)
 
 
-@pytest.mark.parametrize("request_name", ["create_item", "initiate", "complete"])
+@pytest.mark.parametrize(("group", "request_name"), [(Items, "create"), (Figshare, "initiate"), (Figshare, "complete")])
 @pytest.mark.parametrize("error", [RuntimeError("a mistake"), ProtocolViolation("no id"), None])
 async def test_whatever_ends_a_request_after_it_was_done(
-    error: Exception | None, request_name: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception | None,
+    group: type,
+    request_name: str,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(b"some bytes")
-    honest = getattr(Figshare, request_name)
+    honest = getattr(group, request_name)
 
     async def done_and_spoilt(*args: Any, **kwargs: Any) -> None:
         await honest(*args, **kwargs)
@@ -42,7 +48,7 @@ async def test_whatever_ends_a_request_after_it_was_done(
 
     async with client(sandbox, tmp_path / "state") as session:
         with monkeypatch.context() as patch:
-            patch.setattr(Figshare, request_name, done_and_spoilt)
+            patch.setattr(group, request_name, done_and_spoilt)
             first = asyncio.create_task(session.upload(source, title="Title"))
             with pytest.raises(asyncio.CancelledError if error is None else type(error)):
                 await first
