@@ -171,9 +171,15 @@ def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
     figup: Figup, sandbox: Sandbox, data: Path
 ) -> None:
     add_faults(sandbox, "publish-item:every=400")
-    upload(figup, "--metadata", "dataset.yaml", "--publish", status=1)
+    done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish").expect(1)
+    assert (
+        "every file is verified, but publishing the item failed: item 30000001: 127.0.0.1 answered 400" in done.stderr
+    )
+    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "unfinished"
+    assert "publishing the item failed" in figup.run("resume").expect(1).stderr
     drop_faults(sandbox)
     upload(figup, "--metadata", "dataset.yaml")
+    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "finished"
     assert not the_item(sandbox)["is_public"]
     upload(figup, "--metadata", "dataset.yaml", "--publish")
     assert the_item(sandbox)["version"] == 1

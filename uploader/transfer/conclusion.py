@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from uploader.errors import FigupError
 from uploader.figshare.wire_items import ItemDetail
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer import release
 from uploader.transfer.run import JobRun
+
+_WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private link", "publish": "publishing the item"}
 
 
 async def conclude(run: JobRun) -> None:
@@ -20,12 +25,25 @@ async def conclude(run: JobRun) -> None:
     patience = run.options.settle_timeout
     with run.stop.ends():
         item = await run.api.items.detail(run.item_id)
-        if wishes.reserve_doi and "reserve_doi" not in run.state.reached:
-            await _reached(run, "reserve_doi", await release.reserve_doi(run.api, item))
-        if wishes.private_link and "private_link" not in run.state.reached:
-            await _reached(run, "private_link", await release.private_link(run.api, item.id, patience=patience))
-        if wishes.publish and "publish" not in run.state.reached:
-            await _reached(run, "publish", await _publish(run, item))
+        if wishes.reserve_doi:
+            await _grant(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
+        if wishes.private_link:
+            await _grant(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
+        if wishes.publish:
+            await _grant(run, "publish", lambda: _publish(run, item))
+
+
+async def _grant(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
+    """Do it, unless this job has done it before, and write that down."""
+    if step in run.state.reached:
+        return
+    try:
+        value = await do()
+    except FigupError as error:
+        error.message = f"every file is verified, but {_WORDS[step]} failed: {error.message}"
+        raise
+    await run.commit(ev.EndReached(step, value))
+    run.notify(no.Concluded(step, value))
 
 
 async def _publish(run: JobRun, item: ItemDetail) -> str:
@@ -36,8 +54,3 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
         await run.commit(ev.PublishIntended(item.version))
         item = await release.publish(run.api, item, patience=run.options.settle_timeout)
     return release.publicity(item)
-
-
-async def _reached(run: JobRun, step: str, value: str) -> None:
-    await run.commit(ev.EndReached(step, value))
-    run.notify(no.Concluded(step, value))

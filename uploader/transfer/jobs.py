@@ -145,7 +145,7 @@ def unfinished_job(states: StateDir) -> str:
 
 def state_name(state: JobState) -> str:
     """How a job stands, in one word: see `JobOverview`."""
-    if state.finished:
+    if state.concluded:
         return "finished"
     if state.cancelled:
         return "cancelled"

@@ -427,6 +427,13 @@ class JobState:
         return bool(self.transfers) and all(t.settled for t in self.transfers)
 
     @property
+    def concluded(self) -> bool:
+        """True when the job is finished, its item is described, and what was wished for the end is done."""
+        described = self.description is None or self.described == self.description.mark
+        wished = self.wishes.steps if self.wishes is not None else ()
+        return self.finished and described and all(step in self.reached for step in wished)
+
+    @property
     def cancelled(self) -> bool:
         """True when the user gave the job up."""
         return any(t.state is State.CANCELLED for t in self.transfers)
