@@ -224,6 +224,9 @@ def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sa
     assert again.summary["files"][0]["file_id"] == file["id"]
     assert len(files(sandbox, done.summary["item_id"])) == 1
     assert "linked" in figup.run("upload", "--link", link, "--title", "elsewhere").expect(0).stdout
+    words = ("upload", "--link", link, "--link", "https://example.org/new", "--dry-run", "--json", "--item")
+    dry = figup.run(*words, str(done.summary["item_id"])).expect(0)
+    assert [(f["status"], f["action"]) for f in dry.summary["files"]] == [("same", "skip"), ("new", "link")]
     assert sandbox.requests(kind="put-part") == []
 
 

@@ -136,12 +136,17 @@ async def _plans(
     selection: Selection, state: JobState | None, held: dict[str, list[File]], options: Options, *, unseen: bool
 ) -> AsyncIterator[FilePlan]:
     known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+    links: dict[str, list[File]] = {}
+    for file in (file for files in held.values() for file in files if file.is_link_only):
+        links.setdefault(file.download_url, []).append(file)
     for chosen in selection.chosen:
         transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
         plan = _of_job(chosen, transfer, options) if transfer is not None else None
         if plan is None:
             mine = transfer.owned_ids() if transfer is not None else set()
-            others = [f for f in held.get(remote_path(chosen.folder, chosen.name), []) if f.id not in mine]
+            there = links if chosen.link else held
+            key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
+            others = [file for file in there.get(key, []) if file.id not in mine]
             plan = await _of_item(chosen, others, options.on_conflict, unseen=unseen)
         yield plan
 
@@ -163,7 +168,9 @@ def _of_job(chosen: Chosen, transfer: Transfer, options: Options) -> FilePlan | 
 
 async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConflict, *, unseen: bool) -> FilePlan:
     if chosen.link:
-        return _plan(chosen, "unseen" if unseen else "new", "link", None, left=0)
+        if not others:
+            return _plan(chosen, "unseen" if unseen else "new", "link", None, left=0)
+        return _plan(chosen, "same", _ACTIONS["same"][on_conflict], others[0].id, left=0)
     if not others:
         return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
     status, file = await _likeness(chosen, others)

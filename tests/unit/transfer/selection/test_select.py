@@ -122,6 +122,17 @@ def test_all_that_stands_in_the_way_is_found_at_once(here: Path) -> None:
     assert there(select(Sources(paths=("d",), exclude=("pipe", "socket", "bad*")))) == ["d/fine"]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_what_cannot_be_read_is_found_before_anything_is_sent(here: Path) -> None:
+    make(here, "d/a", "d/shut/b", "d/c")
+    (here / "d" / "a").chmod(0)
+    (here / "d" / "shut").chmod(0)
+    with pytest.raises(SourcesUnusable) as caught:
+        select(Sources(paths=("d",)))
+    (here / "d" / "shut").chmod(0o700)
+    assert [cause.path for cause in caught.value.causes] == [f"{here}/d/a", f"{here}/d/shut"]
+
+
 def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_missing(here: Path) -> None:
     with pytest.raises(SourceMissing, match="gone: no such file"):
         select(Sources(paths=("gone",)))
