@@ -84,3 +84,8 @@ def resumable(failure: Failure, job: str) -> Failure:
     else:
         hint = f"{failure.hint} Then run the same command again to go on, or `figup resume {job}`."
     return replace(failure, hint=hint)
+
+
+def without_a_job(failure: Failure) -> Failure:
+    """The failure of a command that sends nothing: nothing of it is kept, and it begins anew."""
+    return replace(failure, hint="Try again later.") if failure.hint == PassingError.default_hint else failure

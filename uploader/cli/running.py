@@ -17,7 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.cli.console import Console, Summary
-from uploader.cli.failures import Failure, failure_of, resumable
+from uploader.cli.failures import Failure, failure_of, resumable, without_a_job
 from uploader.cli.logs import start_logging
 from uploader.cli.options import Common
 from uploader.cli.signals import Signals
@@ -123,6 +123,8 @@ async def _ended(session: Session, work: Work) -> int:
         failure = failure_of(error)
     if session.summary.job is not None and session.summary.item_id is not None:
         failure = resumable(failure, session.summary.job)
+    elif session.summary.job is None:
+        failure = without_a_job(failure)
     session.console.failure(failure)
     return _status(session, failure)
 

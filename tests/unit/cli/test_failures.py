@@ -8,7 +8,7 @@ import click
 import pytest
 
 from uploader import errors
-from uploader.cli.failures import Failure, failure_of, resumable
+from uploader.cli.failures import Failure, failure_of, resumable, without_a_job
 
 
 def test_a_hint_follows_the_message_on_the_same_line() -> None:
@@ -34,6 +34,12 @@ def test_a_stranger_is_an_internal_error_that_shows_nothing_of_its_inside() -> N
     assert "KeyError" in failure.line()
     assert "report" in failure.line()
     assert "secret" not in failure.line()
+
+
+def test_a_command_that_sends_nothing_does_not_speak_of_what_was_sent() -> None:
+    assert without_a_job(failure_of(errors.Unreachable("no connection"))).hint == "Try again later."
+    other = failure_of(errors.NoToken("no token"))
+    assert without_a_job(other) == other
 
 
 def test_ctrl_c_before_the_command_runs() -> None:
