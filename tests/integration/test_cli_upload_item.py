@@ -4,6 +4,8 @@ everything is verified."""
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +224,20 @@ def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, 
     upload(figup, "--item", item, "--metadata", "dataset.yaml", "--update-metadata", "--publish")
     assert said(the_item(sandbox)) == AS_WRITTEN
     assert the_item(sandbox)["is_public"]
+
+
+def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    program = figup.cwd / "program.py"
+    program.write_text(
+        "import uploader\n"
+        'orders = uploader.Orders(uploader.describe("dataset.yaml"), publish=True)\n'
+        'print(uploader.upload("data.bin", title="From a program", orders=orders).published)\n'
+    )
+    env = {**figup.env, "PYTHONPATH": str(Path(__file__).parents[2])}
+    run = [sys.executable, "-W", "error", str(program)]
+    done = subprocess.run(run, env=env, cwd=figup.cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("public\n", "")
+    assert said(the_item(sandbox)) == ("From a program", *AS_WRITTEN[1:])
 
 
 # --- where it goes, and for whom ----------------------------------------------------------------------------------

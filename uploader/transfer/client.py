@@ -411,6 +411,8 @@ def upload(
 
     async def main() -> Report:
         async with client:
-            return await client.upload(paths, item=item, title=title, new_job=new_job, on_event=on_event)
+            return await client.upload(
+                paths, item=item, title=title, project=project, orders=orders, new_job=new_job, on_event=on_event
+            )
 
     return anyio.run(main)
