@@ -140,6 +140,9 @@ class Display:
                 f"restarted: {notice.reason}",
                 f"{notice.path}: is sent again from its beginning: {notice.reason}",
             )
+        elif isinstance(notice, no.Reading):
+            share = units.show_percent(notice.bytes_done, notice.bytes_total)
+            self._console.note(f"{shown(notice.path)}: read {share} of {units.show_bytes(notice.bytes_total)}")
         elif isinstance(notice, no.LimitChanged):
             limit = units.show_rate(notice.rate) if notice.rate is not None else "lifted"
             self._console.note(f"the rate limit is {limit} now")

@@ -228,7 +228,9 @@ class Client:
         sources = as_sources(paths)
         listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
         with self._telling(on_event):
-            return await verify(self._api, item, sources, listed, on_result or (lambda _: None))
+            return await verify(
+                self._api, item, sources, listed, on_result or (lambda _: None), on_event or (lambda _: None)
+            )
 
     def stop(self) -> None:
         """Stop what is running in good order: parts under way may finish within the grace period, then it raises
@@ -285,7 +287,9 @@ class Client:
             if job.state.finished:
                 try:
                     with self._telling(on_event), stop.ends():
-                        await job.lock.held_while(lambda: confirm_finished(self._api, job.state))
+                        await job.lock.held_while(
+                            lambda: confirm_finished(self._api, job.state, on_event or (lambda _: None))
+                        )
                 except SourceChanged:
                     if not self._options.restart_changed:
                         raise

@@ -15,6 +15,7 @@ from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest, Recorded
 from uploader.transfer.finished import as_expected, check_source, looks_as_recorded, source_replaced
 from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.notices import reading
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import PUT_BACK, Snapshot, Source, look, shown
 
@@ -90,13 +91,14 @@ class Content:
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged when the source is no longer what was verified."""
-        await check_source(self._transfer, self._seen, self._run.rereading)
+        await check_source(self._transfer, self._run.notify, self._seen, self._run.rereading)
 
     async def digest(self, *, paced: bool) -> Digest:
         """The digest, which is started if it was not yet; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            self._digest = Digest(source, recorded=self._recorded(), paced=paced)
+            on_read = None if paced else reading(self._run.notify, source.path)
+            self._digest = Digest(source, recorded=self._recorded(), paced=paced, on_read=on_read)
             self._tasks.start_soon(self._hash, self._digest)
         return self._digest
 
@@ -118,7 +120,8 @@ class Content:
             self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
             self._seen = source.snapshot
             with self._run.stop.ends():
-                again = await Digest(source, recorded=self._recorded(), paced=False).run()
+                on_read = reading(self._run.notify, source.path)
+                again = await Digest(source, recorded=self._recorded(), paced=False, on_read=on_read).run()
             if again != self.known_md5:
                 raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -27,6 +27,8 @@ AHEAD = 64 << 20
 """Bytes that the digest may be ahead of the furthest sender."""
 BEHIND = 1 << 30
 """Bytes that a sender may be ahead of the digest."""
+_FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
+"""Seconds until it is first told how far the reading is, and at most between two times."""
 _LETTING_GO = 5.0
 """Seconds that the thread may take to let go of the source when it is told to end."""
 
@@ -48,8 +50,19 @@ class _Stop(Exception):
 class Digest:
     """The MD5 of a source, in the making."""
 
-    def __init__(self, source: Source, *, recorded: Sequence[Recorded] = (), paced: bool = True) -> None:
-        """`recorded` must be in the order of `start`. Not `paced`: as fast as it goes, without waiting for senders."""
+    def __init__(
+        self,
+        source: Source,
+        *,
+        recorded: Sequence[Recorded] = (),
+        paced: bool = True,
+        on_read: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """`recorded` must be in the order of `start`. Not `paced`: as fast as it goes, without waiting for senders.
+
+        `on_read` is told now and then, on the loop, how many bytes of how many are read.
+        """
+        self._on_read = on_read
         self._source = source
         self._size = source.snapshot.size
         self._recorded = recorded
@@ -62,18 +75,28 @@ class Digest:
         self._waiting = False
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> str:
         """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
         self._loop = asyncio.get_running_loop()
+        if self._on_read is not None:
+            self._timer = self._loop.call_later(_FIRST_TOLD, self._tell_read, self._on_read, _FIRST_TOLD)
         try:
             return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             # A thread that has not begun will never read: it looks at `_stopped` first, if it is started at all.
             if self._stop():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(self._ended.wait, _LETTING_GO)
             self._tell_moved()
+
+    def _tell_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
+        on_read(self._position, self._size)
+        pause = min(2 * pause, _THEN_TOLD)
+        self._timer = self._loop.call_later(pause, self._tell_read, on_read, pause)
 
     def sending(self, offset: int) -> None:
         """A sender has come to `offset`."""

@@ -14,6 +14,7 @@ from uploader.figshare.wire import File
 from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest
 from uploader.transfer.lifecycle import JobState, Transfer
+from uploader.transfer.notices import Listener, reading
 from uploader.transfer.source import Snapshot, Source, look, shown
 
 
@@ -29,13 +30,13 @@ def source_replaced(transfer: Transfer, now: Snapshot) -> ev.SourceReplaced:
     return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
 
 
-async def confirm_finished(api: Figshare, state: JobState) -> None:
+async def confirm_finished(api: Figshare, state: JobState, notify: Listener) -> None:
     """Return when the sources are what was sent and the item still holds them. Raises SourceChanged, Conflict."""
     wanted = state.wanted
     changed = []
     for transfer in await anyio.to_thread.run_sync(_doubtful, wanted):
         try:
-            await check_source(transfer)
+            await check_source(transfer, notify)
         except SourceChanged as error:
             changed.append(error)
     if changed:
@@ -93,7 +94,9 @@ def as_expected(transfer: Transfer, md5: str) -> str:
     return md5
 
 
-async def check_source(transfer: Transfer, seen: Snapshot | None = None, turn: anyio.Semaphore | None = None) -> None:
+async def check_source(
+    transfer: Transfer, notify: Listener, seen: Snapshot | None = None, turn: anyio.Semaphore | None = None
+) -> None:
     """Return when the source of a verified transfer holds what was sent, and what is expected.
 
     Raises SourceChanged, SourceMissing, ChecksumWrong.
@@ -116,7 +119,7 @@ async def check_source(transfer: Transfer, seen: Snapshot | None = None, turn: a
     finally:
         source.close()
     async with turn or nullcontext():
-        if now.size == transfer.size and await _md5_now(transfer.path) == transfer.md5:
+        if now.size == transfer.size and await _md5_now(transfer.path, notify) == transfer.md5:
             return
     raise SourceChanged(
         f"{shown(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
@@ -125,9 +128,9 @@ async def check_source(transfer: Transfer, seen: Snapshot | None = None, turn: a
     )
 
 
-async def _md5_now(path: str) -> str:
+async def _md5_now(path: str, notify: Listener) -> str:
     source = await anyio.to_thread.run_sync(Source, path)
     try:
-        return await Digest(source, paced=False).run()
+        return await Digest(source, paced=False, on_read=reading(notify, path)).run()
     finally:
         source.close()

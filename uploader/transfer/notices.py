@@ -103,6 +103,14 @@ class Progress(Notice, frozen=True, tag="progress"):
     bytes_sent: int = 0
 
 
+class Reading(Notice, frozen=True, tag="reading"):
+    """Now and then, while a file is read for its MD5 alone and that takes some time: how far it is."""
+
+    path: str
+    bytes_done: int
+    bytes_total: int
+
+
 class FileSent(Notice, frozen=True, tag="sent"):
     """Figshare has every byte of the file; now it computes its checksum."""
 
@@ -173,6 +181,7 @@ AnyNotice: TypeAlias = (
     | Concluded
     | FileStarted
     | Progress
+    | Reading
     | FileSent
     | FileVerified
     | LinkConfirmed
@@ -184,3 +193,8 @@ AnyNotice: TypeAlias = (
 )
 Listener: TypeAlias = Callable[[AnyNotice], None]
 """Called on the event loop with each notice as it happens; it must be quick and must not raise."""
+
+
+def reading(tell: Listener, path: str) -> Callable[[int, int], None]:
+    """Has whoever listens told how far the reading of a file is."""
+    return lambda done, total: tell(Reading(path, done, total))

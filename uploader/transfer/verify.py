@@ -11,6 +11,7 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.transfer.digest import Digest
 from uploader.transfer.listing import files_by_path
+from uploader.transfer.notices import Listener, reading
 from uploader.transfer.selection.checksums import Listed
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Chosen, Sources, remote_path
@@ -55,6 +56,7 @@ async def verify(
     sources: Sources,
     listed: Sequence[Listed],
     on_result: Callable[[Comparison], None],
+    notify: Listener,
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
@@ -74,7 +76,7 @@ async def verify(
     for chosen in selection.chosen if selection is not None else ():
         there = remote_path(chosen.folder, chosen.name)
         seen.add(there)
-        tell(await _compare(chosen, held.get(there, []), by_name.get(chosen.name)))
+        tell(await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)))
     for line in listed:
         there = remote_path(line.folder, line.name)
         seen.add(there)
@@ -85,12 +87,12 @@ async def verify(
     return results
 
 
-async def _compare(chosen: Chosen, remote: list[File], elsewhere: str | None) -> Comparison:
+async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> Comparison:
     md5 = None
     if any(file.size == chosen.size for file in remote):
         source = await anyio.to_thread.run_sync(Source, chosen.path)
         try:
-            md5 = await Digest(source, paced=False).run()
+            md5 = await Digest(source, paced=False, on_read=reading(notify, source.path)).run()
         finally:
             source.close()
     return _best(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)

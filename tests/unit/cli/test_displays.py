@@ -112,6 +112,7 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
     ("notice", "words"),
     [
         (no.Warned("the journal\nwas damaged"), "the journal\\nwas damaged"),
+        (no.Reading("/a\x1b[2J", 5 << 30, 10 << 30), "/a\\x1b[2J: read 50 % of 10.7 GB"),
         (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
     ],
 )

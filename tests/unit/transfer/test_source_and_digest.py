@@ -203,3 +203,36 @@ def test_a_file_system_that_cannot_tell_what_is_in_memory(
         assert source.read(0, 5) == b"01234"
     finally:
         source.close()
+
+
+async def test_whoever_waits_for_a_digest_is_told_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uploader.transfer.digest._FIRST_TOLD", 0.01)
+    path = tmp_path / "a"
+    path.write_bytes(bytes(3 << 20))
+    source = await anyio.to_thread.run_sync(Source, str(path))
+    told: list[tuple[int, int]] = []
+    heard = threading.Event()
+    honest = source.read
+
+    def read_after_a_word(offset: int, length: int) -> bytes:
+        if offset == 1 << 20:
+            assert heard.wait(30), "nobody was told"
+        return honest(offset, length)
+
+    def on_read(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 1 << 20:
+            heard.set()
+
+    monkeypatch.setattr(source, "read", read_after_a_word)
+    assert (
+        await Digest(source, paced=False, on_read=on_read).run()
+        == hashlib.md5(bytes(3 << 20), usedforsecurity=False).hexdigest()
+    )
+    assert (1 << 20, 3 << 20) in told
+    count = len(told)
+    await anyio.sleep(0.1)
+    assert len(told) == count, "told after its end"
+    source.close()
