@@ -21,6 +21,7 @@ BEAT = 5.0
 STILL_BEATS = 4
 """For so many beats another machine's lease must stand still before it counts as left behind."""
 _STEM = "lease-"
+_LOOKS = 20
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -61,10 +62,12 @@ class Leases:
 
     def newest(self) -> Found | None:
         """The lease that counts; None where nobody has ever held the job."""
-        while numbers := self._numbers():
-            number = max(numbers)
-            content = self._disk.read(self._path(number))
-            if content is not None:
+        for _ in range(_LOOKS):
+            number = max(self._numbers(), default=0)
+            if not number:
+                break
+            # Gone by now, where the next one was just taken.
+            if (content := self._disk.read(self._path(number))) is not None:
                 return Found(number, content, _decoded(content))
         return None
 
