@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import xxhash
 
-from uploader.errors import Refused, ServerFailing, Unreachable, UploadFailing
+from uploader.errors import Refused, ServerFailing, UploadFailing
 from uploader.figshare.body import Chunk
 from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
 from uploader.figshare.wire import Part
@@ -122,15 +122,6 @@ class PartSender:
             sending.landed()
 
     async def _send(self, sending: Sending, part: Part, turn: Turn) -> None:
-        """Raises ServerFailing or Unreachable; UploadFailing where meanwhile other parts were taken."""
-        try:
-            await self._persist(sending, part, turn)
-        except (ServerFailing, Unreachable) as error:
-            if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
-                raise
-            raise UploadFailing(error.message, path=sending.transfer.path) from None
-
-    async def _persist(self, sending: Sending, part: Part, turn: Turn) -> None:
         if part.locked:
             part = await self._unlocked(sending, part, turn)
         while not part.complete:
@@ -194,9 +185,15 @@ class PartSender:
             raise UploadGone("Figshare aborted the upload")
 
     async def _wait(self, sending: Sending, part: Part, turn: Turn, outcome: PartNotTaken) -> None:
+        """Raises ServerFailing; UploadFailing where other parts were taken since this one was first refused."""
         reason = f"{self._named(sending, part)}: {outcome.reason}"
-        with sending.ailing():
-            await turn.wait(reason, outcome.retry_after)
+        try:
+            with sending.ailing():
+                await turn.wait(reason, outcome.retry_after)
+        except ServerFailing as error:
+            if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
+                raise
+            raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)
 
     def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
