@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import Spread
 from uploader._version import __version__
@@ -77,11 +78,12 @@ class Report:
     def save(self) -> None:
         """Writes `results/NAME.json`, and `results/NAME.png` where that can be done."""
         RESULTS.mkdir(exist_ok=True)
-        document = {
+        document: dict[str, Any] = {
             "title": self.title,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "figup": figup_version(),
             "machine": machine(),
+            "columns": [asdict(column) for column in self.columns],
             "rows": {
                 label: {column.name: asdict(spread) for column, spread in zip(self.columns, spreads, strict=True)}
                 for label, spreads in self.rows.items()
@@ -90,30 +92,34 @@ class Report:
             "notes": self.notes,
         }
         (RESULTS / f"{self.name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        self._plot()
+        plot(document, RESULTS / f"{self.name}.png")
 
-    def _plot(self) -> None:
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            return
-        shown = [number for number, column in enumerate(self.columns) if column.plot]
-        labels = list(self.rows)
-        figure = Figure(figsize=(4 + 4 * len(shown), 1.2 + 0.4 * len(labels)), layout="constrained")
-        figure.suptitle(f"{self.title}\n{datetime.now(UTC):%d %B %Y}, figup {figup_version()}", fontsize=10)
-        for axes, number in zip(figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown, strict=True):
-            spreads = [spreads[number] for spreads in self.rows.values()]
-            middles = [spread.median for spread in spreads]
-            whiskers = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
-            axes.barh(labels, middles, xerr=whiskers, color="#3b6ea5", ecolor="#888888", capsize=3)
-            for row, spread in enumerate(spreads):
-                text = f" {spread.median:,.{self.columns[number].decimals}f}"
-                axes.annotate(text, (spread.most, row), va="center", fontsize=8)
-            axes.margins(x=0.15)
-            axes.set_xlabel(f"{self.columns[number].name} (median; least to most)")
-            axes.spines[["top", "right"]].set_visible(False)
-        figure.axes[0].invert_yaxis()
-        figure.savefig(RESULTS / f"{self.name}.png", dpi=110)
+
+def plot(document: dict[str, Any], path: Path) -> None:
+    """Draws what `save` has written, as far as matplotlib is there to do it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    shown = [column for column in document["columns"] if column["plot"]]
+    rows, where = document["rows"], document["machine"]
+    figure = Figure(figsize=(4 + 4 * len(shown), 1.2 + 0.4 * len(rows)), layout="constrained")
+    about = (
+        f"{document['measured'][:16]} UTC, figup {document['figup']}, {where['cores']} cores, load {where['load'][0]}"
+    )
+    figure.suptitle(f"{document['title']}\n{about}", fontsize=10)
+    for axes, column in zip(figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown, strict=True):
+        spreads = [Spread(**row[column["name"]]) for row in rows.values()]
+        whiskers = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
+        middles = [spread.median for spread in spreads]
+        axes.barh(list(rows), middles, xerr=whiskers, color="#3b6ea5", ecolor="#888888", capsize=3)
+        for number, spread in enumerate(spreads):
+            axes.annotate(f" {spread.median:,.{column['decimals']}f}", (spread.most, number), va="center", fontsize=8)
+        axes.margins(x=0.15)
+        axes.set_xlabel(f"{column['name']} (median; least to most)")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].invert_yaxis()
+    figure.savefig(path, dpi=110)
 
 
 def figup_version() -> str:
