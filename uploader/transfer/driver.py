@@ -111,6 +111,7 @@ class FileDriver:
             )
         except AmbiguousAnswer as outcome:
             reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            self._run.answers_lost.add(transfer.index)
             await self._run.wait_to_try_again(self._initiating, reason)
         except NO_EFFECT:
             await self._run.commit(ev.NotInitiated(transfer.index))

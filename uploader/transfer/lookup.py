@@ -32,8 +32,13 @@ async def _until_found(run: JobRun, look: Callable[[], Awaitable[int | None]], p
         pause *= 2
 
 
-def _patience(run: JobRun, at: str) -> float:
-    """Seconds to go on looking: what is left of the settle time-out since the intent, by the server's clock."""
+def _patience(run: JobRun, at: str, whose: int | None) -> float:
+    """Seconds to go on looking: the settle time-out, less what has passed of it since an earlier run's intent.
+
+    Of a request whose answer this run waited for in vain, nothing counts as passed: it may arrive as late as now.
+    """
+    if whose in run.answers_lost:
+        return run.options.settle_timeout
     age = (run.api.server_now() - datetime.fromisoformat(at)).total_seconds()
     return max(0.0, run.options.settle_timeout - max(0.0, age))
 
@@ -61,7 +66,7 @@ async def find_item(run: JobRun) -> int | None:
         ]
         return min(found, default=None)
 
-    return await _until_found(run, look, _patience(run, intent.at))
+    return await _until_found(run, look, _patience(run, intent.at, None))
 
 
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
@@ -99,7 +104,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
 
     if transfer.intended_at is None:
         return None
-    return await _until_found(run, look, _patience(run, transfer.intended_at))
+    return await _until_found(run, look, _patience(run, transfer.intended_at, transfer.index))
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
@@ -111,4 +116,4 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
         held = [file async for file in run.api.files(run.item_id)]
         return min((f.id for f in held if f.is_link_only and f.download_url == transfer.path), default=None)
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at))
+    return await _until_found(run, look, _patience(run, transfer.intended_at, transfer.index))

@@ -49,6 +49,9 @@ class JobRun:
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
+    answers_lost: set[int | None] = field(default_factory=set)
+    """Files (by index; None: the item) whose creation this run asked for without hearing what came of it."""
+
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""
         self.state.apply(event)
