@@ -25,11 +25,10 @@ from uploader.transfer.throttle import Throttle
 class PartReader:
     """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
 
-    def __init__(self, sending: Sending, part: Part, throttle: Throttle, pace: ConnectionPace) -> None:
+    def __init__(self, sending: Sending, part: Part, throttle: Throttle) -> None:
         self._sending = sending
         self._part = part
         self._throttle = throttle
-        self._pace = pace
         self._hasher = xxhash.xxh3_64()
         self.xxh3: int | None = None
 
@@ -39,7 +38,7 @@ class PartReader:
         digest = self._sending.digest
         while offset < end:
             await digest.room(offset)
-            block = await self._read(offset, min(self._throttle.grain(self._pace.limit), end - offset))
+            block = await self._read(offset, min(self._throttle.grain, end - offset))
             self._hasher.update(block)
             offset += len(block)
             digest.sending(offset)
@@ -125,7 +124,7 @@ class PartSender:
         if part.locked:
             part = await self._unlocked(sending, part, turn)
         while not part.complete:
-            reader = PartReader(sending, part, self._run.throttle, self._pace)
+            reader = PartReader(sending, part, self._run.throttle)
             refused = False
             try:
                 await self._attempt(sending, part, reader)

@@ -8,10 +8,11 @@ from datetime import datetime
 from uploader.figshare.limits import TokenBucket
 from uploader.figshare.runtime import Runtime
 
-CHUNK = 1 << 20
-"""Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them."""
-_IN_CHUNKS = 8 * CHUNK
-"""Bytes in one chunk of each connection, all together: with many connections the chunks are smaller."""
+CHUNK = 256 << 10
+"""Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them.
+
+More of them cost more: they leave the processor's cache on the way, and their memory is made anew each time (measured).
+"""
 _SMALLEST = 512
 _BURST = 0.15
 """Seconds' worth of bytes that may be made up for at once: no second sees more than 115 % of the rate."""
@@ -54,10 +55,10 @@ class Throttle:
         """Wait until `count` bytes may go out. To be cancelled at will."""
         await self._bucket.acquire(count)
 
-    def grain(self, connections: int) -> int:
-        """Bytes to hand over at a time over one of so many connections: few where memory or the line is scarce."""
-        most = min(CHUNK, _IN_CHUNKS // connections)
-        return most if self.rate is None else min(most, max(_SMALLEST, int(self.rate * _GRAIN)))
+    @property
+    def grain(self) -> int:
+        """Bytes to hand over at a time, so that a slow line is a steady one."""
+        return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _GRAIN)))
 
     def toggle(self) -> None:
         """Lift the limit, or put it in force again."""

@@ -29,7 +29,7 @@ async def seconds_of(throttle: Throttle, runtime: FakeRuntime, seconds: int, con
 
     async def connection() -> None:
         while runtime.time - begin < seconds:
-            count = throttle.grain(connections)
+            count = throttle.grain
             await throttle.take(count)
             went[int(runtime.time - begin)] += count
 
@@ -50,10 +50,10 @@ async def test_the_rate_is_kept_on_average_and_in_every_second(rate: float) -> N
 async def test_it_is_lifted_and_put_in_force_again() -> None:
     runtime = FakeRuntime()
     throttle = Throttle(1e6, runtime)
-    assert throttle.grain(1) < CHUNK
+    assert throttle.grain < CHUNK
     throttle.toggle()
     assert throttle.look()
-    assert (throttle.rate, throttle.grain(1), throttle.look()) == (None, CHUNK, False)
+    assert (throttle.rate, throttle.grain, throttle.look()) == (None, CHUNK, False)
     await throttle.take(1 << 40)
     assert runtime.sleeps == []
     throttle.toggle()
@@ -71,9 +71,3 @@ async def test_the_time_of_day_is_that_of_this_place(monkeypatch: pytest.MonkeyP
     runtime.time += 61
     assert throttle.look()
     assert throttle.rate == 2e6
-
-
-def test_many_connections_hold_no_more_memory_than_few() -> None:
-    throttle = Throttle(None, FakeRuntime())
-    assert throttle.grain(1) == throttle.grain(8) == CHUNK
-    assert 32 * throttle.grain(32) == 8 * CHUNK

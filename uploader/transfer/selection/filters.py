@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Self
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, Self
 
 from uploader.errors import UsageError
 from uploader.transfer.selection.values import Reason
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".figupignore"
 
@@ -22,6 +23,9 @@ def compiled(lines: Iterable[str], origin: str) -> GitIgnoreSpec | None:
     patterns = [line for line in lines if line.strip() and not line.startswith("#")]
     if not patterns:
         return None
+    # Only here: most commands have no patterns, and start sooner without it.
+    from pathspec import GitIgnoreSpec
+
     try:
         return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
