@@ -88,8 +88,18 @@ class Sandbox:
         if not self.request_log_file.exists():
             return []
         lines = self.request_log_file.read_text(encoding="utf-8").splitlines()
-        entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        entries = [entry for line in lines if (entry := _entry(line)) is not None]
         return [entry for entry in entries if fields.items() <= entry.items()]
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """One line of the log; None for what a killed sandbox left of one, behind which the next one may go on."""
+    begin = line.rfind('{"time":')
+    try:
+        entry: dict[str, Any] = json.loads(line[max(begin, 0) :])
+    except json.JSONDecodeError:
+        return None
+    return entry
 
 
 def _port(url: str) -> str:
