@@ -105,3 +105,15 @@ def test_listings_that_go_on_failing_end_the_run_and_the_next_one_goes_on(
     sandbox.restart("--idle-timeout", "60")
     bare_figup.run(*command).expect(0)
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+
+
+def test_all_files_that_are_too_large_are_named_before_the_first_byte(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--max-file-size", "1kB")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 3)
+    (bare_figup.cwd / names[1]).write_bytes(b"small")
+    done = bare_figup.run("upload", *names, "--title", "many").expect(6)
+    assert f"{names[0]}: has 2000 bytes; " in done.stderr
+    assert f"{names[2]}: has 2000 bytes; this account takes files of at most 1000" in done.stderr
+    assert names[1] not in done.stderr
+    assert items(sandbox) == []

@@ -62,6 +62,8 @@ _PACE_TICKS = 2
 _AT_ONCE = 8
 """Files that are taken up in one go, and requests that may wait for the budget while further files are."""
 _SOON = 0.02
+_NAMED = 20
+"""Files that one message names."""
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
@@ -148,12 +150,11 @@ class Engine:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
         new = [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
         most = account.maximum_file_size
-        for transfer in new:
-            if most is not None and transfer.size > most:
-                raise FileTooLarge(
-                    f"{shown(transfer.path)}: has {transfer.size} bytes; this account takes files of at most {most}",
-                    path=transfer.path,
-                )
+        large = [transfer for transfer in new if most is not None and transfer.size > most]
+        if large:
+            named = "; ".join(f"{shown(t.path)}: has {t.size} bytes" for t in large[:_NAMED])
+            more = f"; and {len(large) - _NAMED} more" if len(large) > _NAMED else ""
+            raise FileTooLarge(f"{named}{more}; this account takes files of at most {most}", path=large[0].path)
         if account.quota is None or account.used_quota is None:
             return
         need, room = sum(t.size for t in new), account.quota - account.used_quota
