@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.invariants import check_exactly_once
+from tests.support.invariants import check_exactly_once, files
 from tests.support.sandbox import Sandbox
 from uploader.errors import ProtocolViolation
 from uploader.figshare.api import Figshare
@@ -16,6 +17,7 @@ from uploader.figshare.items import Items
 from uploader.figshare.session import Settings
 from uploader.transfer.client import Client
 from uploader.transfer.options import Options
+from uploader.transfer.selection.values import Sources
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +92,21 @@ async def test_a_task_that_vanishes_is_never_taken_for_success(
     async with client(sandbox, tmp_path / "state") as session:
         with pytest.raises(RuntimeError, match="not everything"):
             await session.upload(source, title="Title")
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+async def test_a_silent_answer_uses_up_none_of_the_time_for_looking(
+    link: bool, start_sandbox: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    sandbox = start_sandbox("--hidden-for", "3", "--fault", "initiate=hang,seconds=60")
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+    chosen = Sources(links=("https://example.org/a.bin",)) if link else Sources(paths=(str(source),))
+    settings = Settings(sandbox.url, api_rate=None, answer_timeout=2)
+    options = Options(settle_timeout=3)
+    async with Client(sandbox.token, settings=settings, options=options, state_dir=tmp_path / "state") as session:
+        report = await session.upload(chosen, title="Title")
+    assert report.exit_code == 0
+    assert len(sandbox.requests(kind="initiate")) == 1
+    assert report.item_id is not None
+    assert len(files(sandbox, report.item_id)) == 1

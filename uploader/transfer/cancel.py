@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import State, Transfer
-from uploader.transfer.lookup import find_link, find_upload
+from uploader.transfer.lookup import find_file
 from uploader.transfer.run import JobRun
 
 
@@ -36,7 +36,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
 
 
 async def _adopt(run: JobRun, transfer: Transfer) -> None:
-    file_id = await (find_link(run, transfer) if transfer.link else find_upload(run, transfer))
+    file_id = await find_file(run, transfer)
     if file_id is not None:
         await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 
 from anyio.abc import TaskGroup
 
 from uploader.errors import Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
-from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.wire import Upload
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer import steps
 from uploader.transfer.cancel import is_unfinished
 from uploader.transfer.conflicts import identical_file
 from uploader.transfer.content import Content
-from uploader.transfer.lifecycle import State, Step, Transfer, next_step
-from uploader.transfer.lookup import find_upload
+from uploader.transfer.lifecycle import State, Step, Transfer
 from uploader.transfer.queue import PartQueue, Sending
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
-from uploader.transfer.stop import Stopped
 
 _TRIES = 3
 """How often, in one run, a file is started again because the server lost its upload or refused to complete it."""
@@ -50,10 +50,10 @@ class FileDriver:
         self._lost = 0
         self._refusals = 0
         self._mismatches = 0
-        self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
-            Step.REMOVE_REMNANTS: self._remove_remnants,
+        self._steps: steps.Steps = {
+            Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
             Step.INITIATE: self._initiate,
-            Step.LOOK_UP: self._look_up,
+            Step.LOOK_UP: partial(steps.look_up, run, transfer),
             Step.INSPECT: self._inspect,
             Step.DISCARD: self._discard,
             Step.SEND: self._send,
@@ -69,10 +69,7 @@ class FileDriver:
         """
         self._meter.begin()
         try:
-            while (step := next_step(self._transfer)) is not Step.NOTHING:
-                if self._run.stop.asked:
-                    raise Stopped
-                await self._steps[step]()
+            await steps.take(self._run, self._transfer, self._steps)
             if not self._transfer.dropped:
                 with self._run.stop.ends():
                     await self._content.check_at_end()
@@ -98,34 +95,18 @@ class FileDriver:
             await self._content.md5()
             self._content.rest()
         others = {f.id for f in self._run.remote.others.get(transfer.remote_path, ())} | transfer.owned_ids()
-        await self._run.reserve()
-        at = self._run.api.server_now().isoformat()
-        await self._run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(others))))
-        try:
-            file_id = await self._run.api.initiate(
-                self._run.item_id,
-                name=transfer.name,
-                size=transfer.size,
-                md5=self._content.known_md5,
-                folder=f"/{transfer.folder}" if transfer.folder else None,
-            )
-        except AmbiguousAnswer as outcome:
-            reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
-            self._run.answers_lost.add(transfer.index)
-            await self._run.wait_to_try_again(self._initiating, reason)
-        except NO_EFFECT:
-            await self._run.commit(ev.NotInitiated(transfer.index))
-            raise
-        else:
-            await self._run.commit(ev.UploadInitiated(transfer.index, file_id))
+        if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
             self._unseen, self._initiating = True, self._run.new_backoff()
 
-    async def _look_up(self) -> None:
-        file_id = await find_upload(self._run, self._transfer)
-        if file_id is None:
-            await self._run.commit(ev.NotInitiated(self._transfer.index))
-        else:
-            await self._run.commit(ev.UploadInitiated(self._transfer.index, file_id, found=True))
+    async def _ask_for_upload(self) -> int:
+        transfer = self._transfer
+        return await self._run.api.initiate(
+            self._run.item_id,
+            name=transfer.name,
+            size=transfer.size,
+            md5=self._content.known_md5,
+            folder=f"/{transfer.folder}" if transfer.folder else None,
+        )
 
     # --- inspect and send -----------------------------------------------------------------------------------------
 
@@ -248,12 +229,6 @@ class FileDriver:
         self._upload, self._content.parts = None, ()
         self._meter.restart()
         self._run.notify(no.FileRestarted(self._transfer.path, reason))
-
-    async def _remove_remnants(self) -> None:
-        for file_id in tuple(self._transfer.remnants):
-            await self._run.api.delete_file(self._run.item_id, file_id)
-            self._run.remote.removed.add(file_id)
-            await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
 
     # --- complete and verify --------------------------------------------------------------------------------------
 

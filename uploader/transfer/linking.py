@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 from uploader.errors import Conflict, ProtocolViolation, UploadFailing
-from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
+from uploader.figshare.outcomes import FileGone
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
-from uploader.transfer.lifecycle import Step, Transfer, next_step
-from uploader.transfer.lookup import find_link
+from uploader.transfer import steps
+from uploader.transfer.lifecycle import Step, Transfer
 from uploader.transfer.run import JobRun
-from uploader.transfer.stop import Stopped
 
 _TRIES = 3
 """How often, in one run, the link is made again because Figshare does not know it any more."""
@@ -26,10 +25,10 @@ class LinkDriver:
         self._meter = run.meter.file(transfer)
         self._initiating = run.new_backoff()
         self._lost = 0
-        self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
-            Step.REMOVE_REMNANTS: self._remove_remnants,
+        self._steps: steps.Steps = {
+            Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
             Step.INITIATE: self._initiate,
-            Step.LOOK_UP: self._look_up,
+            Step.LOOK_UP: partial(steps.look_up, run, transfer),
             Step.INSPECT: self._inspect,
             Step.DISCARD: self._discard,
         }
@@ -38,10 +37,7 @@ class LinkDriver:
         """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this link."""
         self._meter.begin()
         try:
-            while (step := next_step(self._transfer)) is not Step.NOTHING:
-                if self._run.stop.asked:
-                    raise Stopped
-                await self._steps[step]()
+            await steps.take(self._run, self._transfer, self._steps)
         finally:
             self._meter.end()
 
@@ -57,26 +53,7 @@ class LinkDriver:
             await run.commit(ev.FoundIdentical(transfer.index, held[0].id, ""))
             self._verified(held[0].id)
             return
-        await run.reserve()
-        at = run.api.server_now().isoformat()
-        await run.commit(ev.UploadIntended(transfer.index, at, ()))
-        try:
-            file_id = await run.api.link(run.item_id, transfer.path)
-        except AmbiguousAnswer as outcome:
-            reason = f"{transfer.path}: {outcome.reason}; looking whether it arrived"
-            await run.wait_to_try_again(self._initiating, reason)
-        except NO_EFFECT:
-            await run.commit(ev.NotInitiated(transfer.index))
-            raise
-        else:
-            await run.commit(ev.UploadInitiated(transfer.index, file_id))
-
-    async def _look_up(self) -> None:
-        file_id = await find_link(self._run, self._transfer)
-        if file_id is None:
-            await self._run.commit(ev.NotInitiated(self._transfer.index))
-        else:
-            await self._run.commit(ev.UploadInitiated(self._transfer.index, file_id, found=True))
+        await steps.initiate(run, transfer, (), lambda: run.api.link(run.item_id, transfer.path), self._initiating)
 
     async def _inspect(self) -> None:
         transfer = self._transfer
@@ -102,8 +79,3 @@ class LinkDriver:
 
     async def _discard(self) -> None:
         await self._run.commit(ev.UploadLost(self._transfer.index))
-
-    async def _remove_remnants(self) -> None:
-        for file_id in self._transfer.remnants:
-            await self._run.api.delete_file(self._run.item_id, file_id)
-            await self._run.commit(ev.RemnantRemoved(self._transfer.index, file_id))

@@ -69,6 +69,11 @@ async def find_item(run: JobRun) -> int | None:
     return await _until_found(run, look, _patience(run, intent.at, None))
 
 
+async def find_file(run: JobRun, transfer: Transfer) -> int | None:
+    """The remote file that an initiation led to, or None when it led to none."""
+    return await (find_link if transfer.link else find_upload)(run, transfer)
+
+
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     """The remote file that an initiation led to, or None when it led to none.
 
