@@ -14,7 +14,7 @@ from benchmarks.job import Job
 from benchmarks.report import Bar, Column, Report
 from benchmarks.stage import stage
 from uploader.transfer import events as ev
-from uploader.transfer.journal import decode, encode
+from uploader.transfer.state.journal import decode, encode
 
 GB = 10**9
 MIB = 1 << 20

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from uploader.figshare.retry import RetryPolicy
     from uploader.figshare.session import Settings
     from uploader.transfer.client import Cancellation, Client, upload
-    from uploader.transfer.jobs import JobSummary
+    from uploader.transfer.items.orders import Orders
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
-    from uploader.transfer.orders import Orders
     from uploader.transfer.preview import Preview
+    from uploader.transfer.records.jobs import JobSummary
     from uploader.transfer.report import FileReport, Report
     from uploader.transfer.selection.values import Sources
     from uploader.transfer.verify import Comparison
@@ -50,10 +50,10 @@ _HOMES = {
     "Comparison": "uploader.transfer.verify",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
-    "JobSummary": "uploader.transfer.jobs",
+    "JobSummary": "uploader.transfer.records.jobs",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
-    "Orders": "uploader.transfer.orders",
+    "Orders": "uploader.transfer.items.orders",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",

@@ -20,14 +20,14 @@ from uploader.errors import Interrupted
 from uploader.figshare.session import Settings
 from uploader.transfer.apart import apart
 from uploader.transfer.client import Client
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir, Target
 from uploader.transfer.job import OpenJob
 from uploader.transfer.notices import Notice
 from uploader.transfer.options import Options
 from uploader.transfer.plan import plan_events
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Sources
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir, Target
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from tests.support.command import Figup
 from tests.support.invariants import files, items, md5_of
 from tests.support.pages import parse
 from tests.support.sandbox import Sandbox
-from uploader.transfer import live
-from uploader.transfer.disk import Disk
+from uploader.transfer.records import live
+from uploader.transfer.state.disk import Disk
 
 Start = Callable[..., Sandbox]
 CANARY = "c4nary-1a2b3c4d5e6f-t0ken"

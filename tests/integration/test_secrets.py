@@ -165,7 +165,7 @@ def test_a_bad_journal_and_a_changed_source(loud: Figup, shared: Sandbox, damage
         "uploader.figshare.layers:value_or_problem",
         "uploader.figshare.transport:read_answer",
         "uploader.figshare.addresses:check_upload_url",
-        "uploader.transfer.journal:encode_line",
+        "uploader.transfer.state.journal:encode_line",
     ],
 )
 def test_the_traceback_of_our_own_mistake(loud: Figup, shared: Sandbox, broken: str) -> None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.support.walks import AT, lives
 from uploader.errors import JournalDamaged, JournalNewer
 from uploader.transfer import events as ev
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir
-from uploader.transfer.journal import Header, Journal, decode, encode, encode_line
-from uploader.transfer.lifecycle import ItemState, JobState, State
-from uploader.transfer.recovery import recover, replay
+from uploader.transfer.job_state import ItemState, JobState
+from uploader.transfer.lifecycle import State
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.journal import Header, Journal, decode, encode, encode_line
+from uploader.transfer.state.recovery import recover, replay
 
 
 @given(lives())

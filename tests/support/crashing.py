@@ -33,10 +33,10 @@ from uploader.figshare.session import Settings
 from uploader.figshare.transport import Answer, Request, Send, exchange_over
 from uploader.transfer import client
 from uploader.transfer.client import Client
-from uploader.transfer.disk import Disk, state_errors
+from uploader.transfer.items.orders import Orders
+from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.orders import Orders
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.state.disk import Disk, state_errors
 
 DISK_ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS}
 

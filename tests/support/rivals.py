@@ -19,8 +19,8 @@ from pathlib import Path
 from unittest import mock
 
 from uploader.errors import JobBusy
-from uploader.transfer.disk import Disk
-from uploader.transfer.lock import JobLock
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.lock import JobLock
 
 BEAT = 0.25
 

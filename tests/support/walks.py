@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from uploader.transfer import events as ev
-from uploader.transfer.lifecycle import TABLE, ItemState, JobState, State, Transfer
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.items.spec import ItemSpec
+from uploader.transfer.job_state import ItemState, JobState
+from uploader.transfer.lifecycle import TABLE, State, Transfer
 
 AT = "2026-01-02T03:04:05+00:00"
 MD5 = "0123456789abcdef0123456789abcdef"

@@ -15,9 +15,9 @@ from uploader.errors import UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.items import MOST_AT_ONCE
 from uploader.figshare.wire_items import Author, ItemDetail
-from uploader.transfer.description import is_same
-from uploader.transfer.settling import settled
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.items.description import is_same
+from uploader.transfer.items.settling import settled
+from uploader.transfer.items.spec import ItemSpec
 
 _CLOCK_SLACK = timedelta(seconds=2)
 _PAGE = 1000

@@ -20,11 +20,11 @@ from uploader.cli.place import states_of
 from uploader.cli.running import Session
 from uploader.cli.summary import failed
 from uploader.errors import FigupError, UsageError
-from uploader.transfer.dossier import Dossier, dossier
-from uploader.transfer.folders import StateDir
+from uploader.transfer.records.dossier import Dossier, dossier
 from uploader.transfer.report import FileReport, Report
 from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
+from uploader.transfer.state.folders import StateDir
 
 _PAGES = (".html", ".htm")
 

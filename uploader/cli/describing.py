@@ -18,11 +18,11 @@ from uploader.catalog.metadata.names import Names
 from uploader.cli.options import with_options
 from uploader.cli.running import Session
 from uploader.figshare.api import Figshare
-from uploader.transfer.orders import Orders
+from uploader.transfer.items.orders import Orders
+from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.plan import checked_title
 from uploader.transfer.selection.values import Sources
 from uploader.transfer.source import shown
-from uploader.transfer.spec import ItemSpec
 
 
 async def read_description(
@@ -120,8 +120,10 @@ def _check(about: Item) -> None:
 
 @dataclass(frozen=True)
 class _Told:
-    """A description as a client asks for it: see `uploader.transfer.orders.Describer`. `title` is one that an item
-    which exists is to have."""
+    """A description as a client asks for it: see `Describer` in `uploader.transfer.items.orders`.
+
+    `title` is one that an item which exists is to have.
+    """
 
     session: Session
     description: Description

@@ -21,13 +21,13 @@ from uploader.cli.summary import skipped_lines
 from uploader.errors import NoToken
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings
-from uploader.transfer.orders import Orders, rehearse
+from uploader.transfer.items.orders import Orders, rehearse
 from uploader.transfer.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, preview
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Sources
+from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.source import shown
-from uploader.transfer.throttle import Throttle
 
 LINES = {"100mbit": 12.5e6, "1gbit": 125e6}
 """Bytes a second of the lines for which the time is estimated, where no --limit-rate says how fast it may be."""

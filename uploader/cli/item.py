@@ -18,7 +18,7 @@ from uploader.errors import Refused, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import ItemDetail
-from uploader.transfer.description import describe
+from uploader.transfer.items.description import describe
 from uploader.transfer.source import shown
 
 CREATE_HELP = """\b

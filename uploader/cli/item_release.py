@@ -15,7 +15,7 @@ from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_optio
 from uploader.cli.running import Session
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire_items import ItemDetail
-from uploader.transfer import release
+from uploader.transfer.items import release
 from uploader.transfer.source import shown
 
 EMBARGO_HELP = """\b

@@ -17,7 +17,7 @@ from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_optio
 from uploader.cli.place import place, recorded_endpoint, states_of
 from uploader.cli.running import Session, run
 from uploader.cli.watching import look, text, watch
-from uploader.transfer.jobs import JobOverview, latest_job, list_jobs
+from uploader.transfer.records.jobs import JobOverview, latest_job, list_jobs
 from uploader.transfer.source import shown
 
 STATUS_HELP = """\b

@@ -11,7 +11,7 @@ from uploader.cli import units
 from uploader.cli.lab_plot import plot, stretches
 from uploader.cli.markup import Child, Element, el, page
 from uploader.cli.summary import REASONS
-from uploader.transfer.dossier import Dossier, FileEntry, Incident, RunEntry
+from uploader.transfer.records.dossier import Dossier, FileEntry, Incident, RunEntry
 from uploader.transfer.selection.values import remote_path
 
 _STYLE = Path(__file__).with_name("lab_page.css")

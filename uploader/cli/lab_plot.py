@@ -10,7 +10,7 @@ from datetime import datetime
 
 from uploader.cli import units
 from uploader.cli.markup import Element, el
-from uploader.transfer.dossier import RunEntry
+from uploader.transfer.records.dossier import RunEntry
 
 _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34

@@ -18,7 +18,7 @@ from uploader.cli.place import PATIENCE, place
 from uploader.cli.running import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.wire_items import Category
-from uploader.transfer.release import WANTED
+from uploader.transfer.items.release import WANTED
 from uploader.transfer.source import shown
 
 TEMPLATE_HELP = """\b

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from uploader.cli import units
 from uploader.transfer.options import OnConflict
-from uploader.transfer.throttle import Limit
+from uploader.transfer.sending.throttle import Limit
 
 ENVIRONMENT = """\b
 Environment:

@@ -12,10 +12,10 @@ from uploader.errors import NoToken
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.session import Settings, check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir
-from uploader.transfer.jobs import overview, unfinished_job
 from uploader.transfer.options import Options
+from uploader.transfer.records.jobs import overview, unfinished_job
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir
 
 PATIENCE = RetryPolicy(elapsed_cap=20.0)
 """For commands that a person waits for."""

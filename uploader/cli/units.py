@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from uploader.transfer.throttle import Timetable
+from uploader.transfer.sending.throttle import Timetable
 
 _NUMBER = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE)
 _BYTES = {

@@ -16,13 +16,13 @@ from uploader.cli.displays import display_for
 from uploader.cli.lines import Speed
 from uploader.cli.running import Session
 from uploader.cli.summary import FEW
-from uploader.transfer import live
 from uploader.transfer import notices as no
-from uploader.transfer.folders import StateDir
-from uploader.transfer.jobs import FileSummary, JobSummary, summarise
-from uploader.transfer.lease import holder
+from uploader.transfer.records import live
+from uploader.transfer.records.jobs import FileSummary, JobSummary, summarise
 from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
+from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.lease import holder
 
 _EVERY = 1.0
 _ENDED = {"finished": 0, "failed": 1, "cancelled": 1, "damaged": 1}

@@ -26,22 +26,22 @@ from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.apart import apart
-from uploader.transfer.cancel import cancel_transfers
-from uploader.transfer.disk import Disk
+from uploader.transfer.files.cancel import cancel_transfers
 from uploader.transfer.finished import confirm_finished
-from uploader.transfer.folders import StateDir, job_name
-from uploader.transfer.historian import recorded
+from uploader.transfer.items.orders import Orders, take_orders
 from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
-from uploader.transfer.jobs import unfinished_job
 from uploader.transfer.options import Options
-from uploader.transfer.orders import Orders, take_orders
 from uploader.transfer.plan import plan_events, renewal_events, target_of
 from uploader.transfer.preview import Preview, preview
+from uploader.transfer.records.historian import recorded
+from uploader.transfer.records.jobs import unfinished_job
 from uploader.transfer.report import Report
 from uploader.transfer.selection.select import check, find, read_checksums, select
 from uploader.transfer.selection.values import Selection, Sources
+from uploader.transfer.sending.throttle import Throttle
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir, job_name
 from uploader.transfer.stop import Stop, Stopped
-from uploader.transfer.throttle import Throttle
 from uploader.transfer.verify import Comparison, verify
 
 PUBLIC_ENDPOINT = "https://api.figshare.com/v2"

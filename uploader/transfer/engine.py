@@ -37,21 +37,21 @@ from uploader.errors import (
 from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
-from uploader.transfer.driver import FileDriver
+from uploader.transfer.files.driver import FileDriver
+from uploader.transfer.files.linking import LinkDriver
 from uploader.transfer.finished import source_replaced
 from uploader.transfer.groups import single_error
-from uploader.transfer.habits import remember_connections, remembered_connections
-from uploader.transfer.item import ensure_item
+from uploader.transfer.items.item import ensure_item
+from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
-from uploader.transfer.linking import LinkDriver
-from uploader.transfer.lock import JobLock
-from uploader.transfer.pace import ConnectionPace
-from uploader.transfer.queue import PartQueue
-from uploader.transfer.remote import worth_a_survey
 from uploader.transfer.run import JobRun
-from uploader.transfer.schedule import Schedule
-from uploader.transfer.sender import WORKERS, PartSender
+from uploader.transfer.sending.pace import ConnectionPace
+from uploader.transfer.sending.queue import PartQueue
+from uploader.transfer.sending.schedule import Schedule
+from uploader.transfer.sending.sender import WORKERS, PartSender
 from uploader.transfer.source import look, shown
+from uploader.transfer.state.habits import remember_connections, remembered_connections
+from uploader.transfer.state.lock import JobLock
 from uploader.transfer.stop import Stopped
 
 _RESTARTS = 3

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.items.spec import ItemSpec
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="e"):

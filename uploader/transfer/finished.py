@@ -13,7 +13,8 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.transfer import events as ev
 from uploader.transfer.digest import Digest
-from uploader.transfer.lifecycle import JobState, Transfer
+from uploader.transfer.job_state import JobState
+from uploader.transfer.lifecycle import Transfer
 from uploader.transfer.notices import Listener, reading
 from uploader.transfer.source import Snapshot, Source, look, shown
 

@@ -27,23 +27,24 @@ from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.runtime import Runtime
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
-from uploader.transfer.conclusion import conclude
-from uploader.transfer.disk import in_a_run
 from uploader.transfer.engine import Engine
-from uploader.transfer.folders import StateDir
-from uploader.transfer.item import ensure_description
-from uploader.transfer.jobs import keep_overview
-from uploader.transfer.journal import Journal
-from uploader.transfer.lifecycle import ItemState, JobState, State, Transfer
-from uploader.transfer.lock import JobLock
-from uploader.transfer.meter import FileMeter, Meter
+from uploader.transfer.items.conclusion import conclude
+from uploader.transfer.items.item import ensure_description
+from uploader.transfer.items.remote import RemoteFiles
+from uploader.transfer.job_state import ItemState, JobState
+from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import Options
-from uploader.transfer.recovery import recover
-from uploader.transfer.remote import RemoteFiles
+from uploader.transfer.records.jobs import keep_overview
 from uploader.transfer.report import FileReport, Problem, Report, SkipReport, status_of
 from uploader.transfer.run import JobRun
+from uploader.transfer.sending.meter import FileMeter, Meter
+from uploader.transfer.sending.throttle import Throttle
+from uploader.transfer.state.disk import in_a_run
+from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.journal import Journal
+from uploader.transfer.state.lock import JobLock
+from uploader.transfer.state.recovery import recover
 from uploader.transfer.stop import Stop
-from uploader.transfer.throttle import Throttle
 
 
 class OpenJob:

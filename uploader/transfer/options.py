@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from uploader.errors import UsageError
-from uploader.transfer.pace import CEILING
-from uploader.transfer.throttle import Limit
+from uploader.transfer.sending.pace import CEILING
+from uploader.transfer.sending.throttle import Limit
 
 OnConflict: TypeAlias = Literal["skip", "replace", "keep", "fail"]
 """What is done where the item holds a file of the same folder and name. One that is identical is taken for the file,

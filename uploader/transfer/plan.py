@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from uploader._version import __version__
 from uploader.errors import UsageError
 from uploader.transfer import events as ev
-from uploader.transfer.folders import Target
-from uploader.transfer.lifecycle import JobState
+from uploader.transfer.job_state import JobState
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
 from uploader.transfer.source import shown
+from uploader.transfer.state.folders import Target
 
 SHORTEST_TITLE, LONGEST_TITLE = 3, 1000
 """Characters in an item's title (official API description, ArticleCreate)."""

@@ -11,14 +11,15 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import Account, File
 from uploader.transfer.digest import Digest
 from uploader.transfer.finished import looks_as_recorded
-from uploader.transfer.folders import StateDir, Target, job_name
-from uploader.transfer.jobs import JobSummary, summarise
-from uploader.transfer.lifecycle import JobState, State, Transfer
-from uploader.transfer.listing import files_by_path
+from uploader.transfer.items.listing import files_by_path
+from uploader.transfer.job_state import JobState
+from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import OnConflict, Options
+from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
 from uploader.transfer.source import Snapshot, Source
+from uploader.transfer.state.folders import StateDir, Target, job_name
 
 USUAL_PART = 10 << 20
 """Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""

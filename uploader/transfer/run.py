@@ -11,15 +11,15 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.runtime import Runtime
 from uploader.transfer.events import AnyEvent
-from uploader.transfer.folders import StateDir
-from uploader.transfer.journal import Journal
-from uploader.transfer.lifecycle import JobState
-from uploader.transfer.meter import Meter
+from uploader.transfer.items.remote import RemoteFiles
+from uploader.transfer.job_state import JobState
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
-from uploader.transfer.remote import RemoteFiles
+from uploader.transfer.sending.meter import Meter
+from uploader.transfer.sending.throttle import Throttle
+from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.journal import Journal
 from uploader.transfer.stop import Stop
-from uploader.transfer.throttle import Throttle
 
 REREADING = 4
 """Sources that are read once more at the same time."""

@@ -10,7 +10,7 @@ import msgspec
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.transfer.digest import Digest
-from uploader.transfer.listing import files_by_path
+from uploader.transfer.items.listing import files_by_path
 from uploader.transfer.notices import Listener, reading
 from uploader.transfer.selection.checksums import Listed
 from uploader.transfer.selection.select import select

@@ -15,7 +15,7 @@ from uploader.catalog.metadata.names import Names, Unknown
 from uploader.catalog.metadata.nearest import nearest, or_list
 from uploader.errors import MetadataInvalid, NotAllowed
 from uploader.figshare.wire_items import Category, Group, License
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.items.spec import ItemSpec
 
 TODAY = date(2026, 1, 1)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.pages import Element, parse
 from uploader.cli.lab_page import lab_page
 from uploader.cli.lab_plot import Stretch, plot, sent_until, stretches
-from uploader.transfer.dossier import Dossier, FileEntry, Incident, Ridden, RunEntry
+from uploader.transfer.records.dossier import Dossier, FileEntry, Incident, Ridden, RunEntry
 from uploader.transfer.report import SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"

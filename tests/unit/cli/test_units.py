@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.cli import units
-from uploader.transfer.throttle import Timetable
+from uploader.transfer.sending.throttle import Timetable
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir, Target
 from uploader.transfer.job import OpenJob
 from uploader.transfer.plan import plan_events
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Sources
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir, Target
 
 
 @pytest.mark.anyio

@@ -11,19 +11,8 @@ from hypothesis import given
 from tests.support import diagram
 from tests.support.walks import lives, sample, transfer_in
 from uploader.transfer import events as ev
-from uploader.transfer.lifecycle import (
-    OPEN,
-    REENTRY,
-    TABLE,
-    IllegalEvent,
-    ItemState,
-    JobState,
-    Parts,
-    State,
-    Step,
-    Transfer,
-    next_step,
-)
+from uploader.transfer.job_state import ItemState, JobState
+from uploader.transfer.lifecycle import OPEN, REENTRY, TABLE, IllegalEvent, Parts, State, Step, Transfer, next_step
 
 FILE_EVENTS = sorted({k for _, k in TABLE}, key=lambda k: k.__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from uploader.transfer.pace import CEILING, START, ConnectionPace
+from uploader.transfer.sending.pace import CEILING, START, ConnectionPace
 from uploader.transfer.stop import Stop, Stopped
 
 

@@ -10,13 +10,14 @@ import pytest
 from tests.support.walks import AT, MD5
 from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer import events as ev
-from uploader.transfer.disk import Disk
-from uploader.transfer.folders import StateDir, Target, job_name
-from uploader.transfer.jobs import list_jobs, summarise, unfinished_job
-from uploader.transfer.journal import Journal, decode, encode
-from uploader.transfer.lifecycle import JobState, State, Transfer
+from uploader.transfer.job_state import JobState
+from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.plan import checked_title, default_title, plan_events
+from uploader.transfer.records.jobs import list_jobs, summarise, unfinished_job
 from uploader.transfer.selection.values import Chosen, Selection, Skip
+from uploader.transfer.state.disk import Disk
+from uploader.transfer.state.folders import StateDir, Target, job_name
+from uploader.transfer.state.journal import Journal, decode, encode
 
 HERE = Target("https://example.org/v2", title="data")
 

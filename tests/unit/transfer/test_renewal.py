@@ -7,12 +7,13 @@ import itertools
 from tests.support.walks import MD5
 from uploader.errors import SourceMissing
 from uploader.transfer import events as ev
-from uploader.transfer.folders import Target
-from uploader.transfer.journal import decode, encode
-from uploader.transfer.lifecycle import JobState, State, Step, next_step
+from uploader.transfer.job_state import JobState
+from uploader.transfer.lifecycle import State, Step, next_step
 from uploader.transfer.plan import plan_events, renewal_events
-from uploader.transfer.recovery import recover
 from uploader.transfer.selection.values import Chosen, Selection, Skip
+from uploader.transfer.state.folders import Target
+from uploader.transfer.state.journal import decode, encode
+from uploader.transfer.state.recovery import recover
 
 HERE = Target("https://example.org/v2", title="data")
 

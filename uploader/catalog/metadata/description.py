@@ -18,7 +18,7 @@ from uploader.catalog.metadata.model import Author, Embargo, Material, Metadata
 from uploader.catalog.metadata.names import Names, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
 from uploader.figshare.api import Figshare
-from uploader.transfer.spec import ItemSpec
+from uploader.transfer.items.spec import ItemSpec
 
 
 @dataclass(frozen=True)

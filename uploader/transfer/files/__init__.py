@@ -1,0 +1,1 @@
+"""One file of a job from the first look to the last, step by step."""

@@ -1,0 +1,67 @@
+"""Giving a job up: its unfinished remote files are removed, and those only."""
+
+from __future__ import annotations
+
+from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.transfer import events as ev
+from uploader.transfer.items.lookup import find_file
+from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.run import JobRun
+
+
+async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
+    """Give up every transfer that is not verified. Returns the ids of the remote files removed, and of those kept.
+
+    Kept are files that Figshare holds completely, verified or not: removing them is the user's business.
+    """
+    removed: list[int] = []
+    kept: list[int] = []
+    complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
+    await run.api.account()
+    await run.commit(ev.Resumed(run.api.server_now().isoformat()))
+    for transfer in run.state.transfers:
+        if transfer.state is State.VERIFIED:
+            kept += [transfer.file_id] if transfer.file_id is not None else []
+            continue
+        if transfer.state is State.INITIATING:
+            await _adopt(run, transfer)
+        await run.commit(ev.Cancelled(transfer.index))
+        for file_id in (*transfer.remnants, *transfer.superseded):
+            if file_id not in complete and await _remove_unfinished(run, file_id):
+                removed.append(file_id)
+            else:
+                kept.append(file_id)
+            await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+    return removed, kept
+
+
+async def _adopt(run: JobRun, transfer: Transfer) -> None:
+    file_id = await find_file(run, transfer)
+    if file_id is not None:
+        await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
+
+
+async def _remove_unfinished(run: JobRun, file_id: int) -> bool:
+    """Delete the file unless it is complete; True when it is gone."""
+    if not await is_unfinished(run, file_id):
+        return False
+    await run.api.delete_file(run.item_id, file_id)
+    return True
+
+
+async def is_unfinished(run: JobRun, file_id: int) -> bool:
+    """False when Figshare holds the whole file, or has to compute its MD5 yet; True also when it is gone."""
+    try:
+        file = await run.api.file(run.item_id, file_id)
+    except FileGone:
+        return True
+    return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)
+
+
+async def _is_complete(run: JobRun, upload_url: str) -> bool:
+    """True when the upload was completed, which the file's status may not show yet."""
+    try:
+        upload = await run.api.upload(upload_url)
+    except UploadGone:
+        return False
+    return upload.status == "completed"

@@ -1,0 +1,332 @@
+"""The driver: leads one transfer through its life, step by step, until there is nothing left to do for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from anyio.abc import TaskGroup
+
+from uploader.errors import Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.wire import Upload
+from uploader.transfer import events as ev
+from uploader.transfer import notices as no
+from uploader.transfer.files import steps
+from uploader.transfer.files.cancel import is_unfinished
+from uploader.transfer.files.conflicts import identical_file
+from uploader.transfer.files.content import Content
+from uploader.transfer.lifecycle import State, Step, Transfer
+from uploader.transfer.run import JobRun
+from uploader.transfer.sending.queue import PartQueue, Sending
+from uploader.transfer.source import shown
+
+_TRIES = 3
+"""How often, in one run, a file is started again because the server lost its upload or refused to complete it."""
+_FIRST_POLL = 0.2
+_LAST_POLL = 10.0
+
+
+class FileDriver:
+    """One transfer in one run."""
+
+    def __init__(
+        self, run: JobRun, transfer: Transfer, queue: PartQueue, tasks: TaskGroup, on_sent: Callable[[Transfer], None]
+    ) -> None:
+        """`on_sent` is told when no byte of the file waits to be sent any more."""
+        self._run = run
+        self._transfer = transfer
+        self._meter = run.meter.file(transfer)
+        self._queue = queue
+        self._on_sent = on_sent
+        self._content = Content(run, transfer, tasks)
+        self._upload: Upload | None = None
+        self._upload_url = ""
+        self._seen: int | None = None
+        self._initiating = run.new_backoff()
+        self._completing = run.new_backoff()
+        self._unseen = False
+        """True from the answer that announced the remote file until it was first seen."""
+        self._lost = 0
+        self._refusals = 0
+        self._mismatches = 0
+        self._steps: steps.Steps = {
+            Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
+            Step.INITIATE: self._initiate,
+            Step.LOOK_UP: partial(steps.look_up, run, transfer),
+            Step.INSPECT: self._inspect,
+            Step.DISCARD: self._discard,
+            Step.SEND: self._send,
+            Step.COMPLETE: self._complete,
+            Step.AWAIT_MD5: self._await_md5,
+            Step.REMOVE_SUPERSEDED: self._remove_superseded,
+        }
+
+    async def drive(self) -> None:
+        """Do what is to be done until nothing is, and see that the source is still what was verified.
+
+        Raises Stopped, or a FigupError that concerns this file.
+        """
+        self._meter.begin()
+        try:
+            await steps.take(self._run, self._transfer, self._steps)
+            if not self._transfer.dropped:
+                with self._run.stop.ends():
+                    await self._content.check_at_end()
+        finally:
+            self._meter.end()
+
+    def close(self) -> None:
+        """Let go of the source; to be called when no task of this driver runs any more."""
+        self._content.close()
+
+    # --- initiate -------------------------------------------------------------------------------------------------
+
+    async def _initiate(self) -> None:
+        await self._content.check()
+        transfer = self._transfer
+        same = await identical_file(self._run, transfer, self._content)
+        if same is not None:
+            await self._run.commit(ev.FoundIdentical(transfer.index, *same))
+            self._meter.verified()
+            self._run.notify(no.FileVerified(transfer.path, *same))
+            return
+        if self._run.options.hash_first:
+            await self._content.md5()
+            self._content.rest()
+        others = {f.id for f in self._run.remote.others.get(transfer.remote_path, ())} | transfer.owned_ids()
+        if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
+            self._unseen, self._initiating = True, self._run.new_backoff()
+
+    async def _ask_for_upload(self) -> int:
+        transfer = self._transfer
+        return await self._run.api.initiate(
+            self._run.item_id,
+            name=transfer.name,
+            size=transfer.size,
+            md5=self._content.known_md5,
+            folder=f"/{transfer.folder}" if transfer.folder else None,
+        )
+
+    # --- inspect and send -----------------------------------------------------------------------------------------
+
+    async def _inspect(self) -> None:
+        transfer = self._transfer
+        try:
+            with self._run.stop.ends():
+                fresh = self._file_id != self._seen
+                file = await self._run.remote.file(self._file_id, fresh=fresh, cargo=transfer.size)
+                self._seen, self._unseen = file.id, False
+                if file.status != "created" or file.upload_url is None:
+                    await self._take_as_completed()
+                    return
+                upload = await self._run.api.upload(file.upload_url)
+        except (FileGone, UploadGone) as outcome:
+            if self._unseen:
+                # It may come yet: another one now would be one too many.
+                raise UploadFailing(
+                    f"{shown(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
+                    path=transfer.path,
+                ) from None
+            await self._lose(outcome.reason)
+            return
+        if upload.status == "aborted":
+            await self._lose("Figshare aborted the upload")
+        elif upload.status == "completed":
+            await self._take_as_completed()
+        elif upload.size != transfer.size:
+            raise SourceChanged(
+                f"{shown(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
+                path=transfer.path,
+            )
+        else:
+            # Before the server is believed: a changed source must not be mixed with what is there.
+            await self._content.check()
+            if transfer.state in (State.INITIATED, State.COMPLETING):
+                self._take_parts(upload, file.upload_url)
+
+    async def _discard(self) -> None:
+        """The source is not wanted any more: what was begun of it is removed, unless Figshare has all of it."""
+        if await is_unfinished(self._run, self._file_id):
+            await self._run.commit(ev.UploadLost(self._transfer.index))
+        else:
+            await self._run.commit(ev.Completed(self._transfer.index))
+
+    async def _take_as_completed(self) -> None:
+        self._begun(found=self._transfer.size, parts=0, total=0)
+        await self._run.commit(ev.Completed(self._transfer.index))
+
+    def _take_parts(self, upload: Upload, upload_url: str) -> None:
+        transfer = self._transfer
+        self._upload, self._upload_url, self._content.parts = upload, upload_url, upload.parts
+        done = [part for part in upload.parts if part.complete]
+        for part in upload.parts:
+            if not part.complete and transfer.parts.xxh3(part.no) is not None:
+                self._run.record(ev.PartReset(transfer.index, part.no))
+        self._begun(found=sum(p.size for p in done), parts=len(done), total=len(upload.parts))
+        if len(done) == len(upload.parts):
+            self._run.record(ev.PartsComplete(transfer.index, len(upload.parts)))
+        else:
+            self._run.record(ev.PartsMissing(transfer.index, len(done), len(upload.parts)))
+
+    def _begun(self, *, found: int, parts: int, total: int) -> None:
+        transfer = self._transfer
+        self._meter.found(found)
+        if self._meter.inspected:
+            return
+        self._meter.inspected = True
+        self._meter.parts_found = parts
+        self._run.notify(
+            no.FileStarted(transfer.path, transfer.name, self._file_id, transfer.size, total, parts, found)
+        )
+
+    async def _send(self) -> None:
+        if self._upload is None:
+            raise RuntimeError("parts are sent only after the server was asked for them")
+        digest = await self._content.digest(paced=True)
+        source = await self._content.source()
+        if self._content.doubtful:
+            # Before anything is added to what an earlier run sent of what may have been another version.
+            with self._run.stop.ends():
+                await digest.compared()
+        # Parts with a lock on them come last: it may be gone by then.
+        missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
+        sending = Sending(self._transfer, self._meter, self._upload_url, source, digest, missing)
+        try:
+            self._queue.offer(sending)
+            with self._run.stop.ends():
+                await sending.settled()
+        finally:
+            await self._land(sending)
+        if isinstance(sending.error, UploadGone):
+            await self._lose(sending.error.reason)
+        elif sending.error is not None:
+            raise sending.error
+        else:
+            self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
+            self._on_sent(self._transfer)
+
+    async def _land(self, sending: Sending) -> None:
+        """End what is under way: at once, but after a wish to stop within the grace period, which the engine bounds."""
+        try:
+            if self._run.stop.asked:
+                sending.hold_back()
+                await sending.settled()
+        finally:
+            await sending.abandon()
+
+    async def _lose(self, reason: str) -> None:
+        self._lost += 1
+        if self._lost > _TRIES:
+            raise UploadFailing(
+                f"{shown(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
+                path=self._transfer.path,
+            )
+        self._tell_restart(reason)
+        await self._run.commit(ev.UploadLost(self._transfer.index))
+
+    def _tell_restart(self, reason: str) -> None:
+        self._upload, self._content.parts = None, ()
+        self._meter.restart()
+        self._run.notify(no.FileRestarted(self._transfer.path, reason))
+
+    # --- complete and verify --------------------------------------------------------------------------------------
+
+    async def _complete(self) -> None:
+        transfer = self._transfer
+        await self._content.md5()
+        self._content.rest()
+        self._on_sent(transfer)
+        await self._run.reserve()
+        await self._run.commit(ev.CompleteIntended(transfer.index))
+        try:
+            await self._run.api.complete(self._run.item_id, self._file_id)
+        except AmbiguousAnswer as outcome:
+            reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            await self._run.wait_to_try_again(self._completing, reason)
+        except FileGone as outcome:
+            await self._lose(outcome.reason)
+        except Refused:
+            # Perhaps parts are missing after all, perhaps it was completed already: the server is asked what it has.
+            self._refusals += 1
+            if self._refusals >= _TRIES:
+                raise
+        else:
+            await self._run.commit(ev.Completed(transfer.index))
+
+    async def _await_md5(self) -> None:
+        transfer, run = self._transfer, self._run
+        self._on_sent(transfer)
+        run.notify(no.FileSent(transfer.path, self._file_id))
+        self._meter.waiting = True
+        local = transfer.md5 or await self._content.md5()
+        try:
+            remote = await self._remote_md5(local)
+        except FileGone as outcome:
+            await self._lose(outcome.reason)
+            return
+        if remote == local:
+            await run.commit(ev.Verified(transfer.index, local))
+            self._meter.verified()
+            run.notify(no.FileVerified(transfer.path, self._file_id, local))
+            return
+        self._mismatches += 1
+        if self._mismatches > 1:
+            raise Md5Mismatch(
+                f"{shown(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} here",
+                hint="Check this machine's disk and memory; run the same command again to try once more.",
+                path=transfer.path,
+            )
+        self._tell_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
+        self._content.forget_md5()
+        await run.commit(ev.Mismatched(transfer.index, local, remote))
+
+    async def _remote_md5(self, local: str) -> str:
+        """Figshare's MD5; "" when its integrity check fails without one that differs. Raises Md5Pending, FileGone.
+
+        It fails also where an earlier run announced another MD5 (`hash_first`), of a source that has changed since.
+        """
+        run = self._run
+        deadline = run.runtime.monotonic() + run.options.verify_timeout
+        pause = _FIRST_POLL
+        while True:
+            with run.stop.ends():
+                file = await run.remote.file(self._file_id)
+                failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
+                if file.computed_md5 is not None:
+                    remote = file.computed_md5.lower()
+                    return "" if failing and remote == local else remote
+                if file.status == "ic_failure":
+                    return ""
+                if run.runtime.monotonic() + pause > deadline:
+                    raise Md5Pending(
+                        f"{shown(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
+                        hint=f"Later: figup verify {run.item_id} {shown(self._transfer.path)}",
+                        path=self._transfer.path,
+                    )
+                await run.runtime.sleep(pause)
+            pause = min(pause * 1.5, _LAST_POLL)
+
+    async def _remove_superseded(self) -> None:
+        run = self._run
+        for file_id in (*self._transfer.superseded, *self._transfer.replaces):
+            await run.api.delete_file(run.item_id, file_id)
+            if await self._still_there(file_id):
+                raise UploadFailing(
+                    f"{shown(self._transfer.path)}: verified, but file {file_id}, which it replaces, is not removed",
+                    path=self._transfer.path,
+                )
+            await run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
+
+    async def _still_there(self, file_id: int) -> bool:
+        try:
+            await self._run.api.file(self._run.item_id, file_id)
+        except FileGone:
+            return False
+        return True
+
+    @property
+    def _file_id(self) -> int:
+        if self._transfer.file_id is None:
+            raise RuntimeError("the remote file is not known yet")
+        return self._transfer.file_id

@@ -1,0 +1,221 @@
+"""The dossier of a job: what was sent where, when and how, over all its runs. For the lab book; made from what lies in
+the job's folder alone, the journal for what is so and the history for what it was like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from uploader._version import __version__
+from uploader.errors import JournalDamaged
+from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.records import history
+from uploader.transfer.records.jobs import state_name
+from uploader.transfer.report import SkipReport, status_of
+from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.lease import holder
+
+FORMAT = 1
+"""Of a dossier as JSON; a higher one means something else by the same names."""
+_LEFT = "killed"
+_AT_WORK = "running"
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
+
+    `folder` is the remote one, "" for none. A `linked` file stays where it is, and `path` is its address. `found`: the
+    item held this very file before, and nothing was sent. `code` and `problem`: why it failed.
+    """
+
+    path: str
+    folder: str
+    name: str
+    size: int
+    status: str
+    md5: str | None
+    file_id: int | None
+    found: bool
+    verified: str | None
+    code: str | None
+    problem: str | None
+
+
+class RunEntry(msgspec.Struct, frozen=True):
+    """One process's work on the job. `outcome`: `verified`, the code of the error that ended it, `killed` where it left
+    no word, `running`. `sent` (bytes handed to the network) and `seconds` (its length) are as far as is known.
+
+    `samples`: (seconds since it began, bytes handed to the network until then).
+    """
+
+    began: str
+    ended: str
+    seconds: float
+    outcome: str
+    message: str | None
+    version: str
+    host: str
+    pid: int
+    sent: int
+    samples: tuple[tuple[float, int], ...]
+
+
+class Ridden(msgspec.Struct, frozen=True):
+    """Something passing that went wrong and was tried again: how often, first and last when."""
+
+    reason: str
+    times: int
+    first: str
+    last: str
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something that befell one file (its path), or the job (None): `kind` is `restarted`, `failed` or `warning`."""
+
+    at: str
+    kind: str
+    path: str | None
+    message: str
+
+
+class Dossier(msgspec.Struct, frozen=True):
+    """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
+
+    `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
+    begun, and by which. `counts`: files by status. `bytes_sent`: handed to the network, repeated ones included.
+    """
+
+    figup_dossier: int
+    made: str
+    made_by: str
+    job: str
+    state: str
+    endpoint: str
+    item_id: int | None
+    item_url: str | None
+    title: str | None
+    planned: str
+    version: str
+    bytes_total: int
+    bytes_sent: int
+    seconds: float
+    counts: dict[str, int]
+    files: tuple[FileEntry, ...]
+    skipped: tuple[SkipReport, ...]
+    runs: tuple[RunEntry, ...]
+    faults: tuple[Ridden, ...]
+    incidents: tuple[Incident, ...]
+
+
+def dossier(states: StateDir, job: str) -> Dossier:
+    """The dossier of a job. Blocks. Raises JobMissing, and JournalDamaged where the journal says too little."""
+    worker = holder(states.folder(job), states.disk)
+    _, state = states.read(job)
+    if state.plan is None or not state.complete:
+        raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
+    past = _Past(history.read(states.folder(job), states.disk), at_work=worker is not None)
+    files = tuple(_file(transfer, past.verified) for transfer in state.told)
+    return Dossier(
+        figup_dossier=FORMAT,
+        made=_iso(datetime.now(UTC)),
+        made_by=__version__,
+        job=job,
+        state=state_name(state),
+        endpoint=state.plan.endpoint,
+        item_id=state.item_id,
+        item_url=state.item_url,
+        title=state.plan.title,
+        planned=state.plan.created,
+        version=state.plan.version,
+        bytes_total=sum(t.size for t in state.told),
+        bytes_sent=sum(run.sent for run in past.runs),
+        seconds=round(sum(run.seconds for run in past.runs), 2),
+        counts=dict(Counter(file.status for file in files)),
+        files=files,
+        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
+        runs=tuple(past.runs),
+        faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
+        incidents=tuple(past.incidents),
+    )
+
+
+def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
+    status, error = status_of(transfer.state, link=transfer.link), transfer.error
+    return FileEntry(
+        path=transfer.path,
+        folder=transfer.folder,
+        name=transfer.name,
+        size=transfer.size,
+        status=status,
+        md5=transfer.md5,
+        file_id=transfer.file_id,
+        found=transfer.foreign,
+        verified=verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None,
+        code=error.code if error is not None else None,
+        problem=error.message if error is not None else None,
+    )
+
+
+class _Past:
+    """A history, put together. `verified`: when each remote file was, by its id."""
+
+    def __init__(self, entries: Iterable[history.AnyEntry], *, at_work: bool) -> None:
+        self.runs: list[RunEntry] = []
+        self.faults: dict[str, Ridden] = {}
+        self.incidents: list[Incident] = []
+        self.verified: dict[int, str] = {}
+        self._run: history.RunBegan | None = None
+        self._began = datetime.now(UTC)
+        self._samples: list[tuple[float, int]] = []
+        self._last = 0.0
+        for entry in entries:
+            self._take(entry)
+        self._close(_AT_WORK if at_work else _LEFT, None)
+
+    def _take(self, entry: history.AnyEntry) -> None:
+        if isinstance(entry, history.RunBegan):
+            self._close(_LEFT, None)
+            self._run, self._began = entry, datetime.fromisoformat(entry.began)
+            return
+        self._last = entry.at
+        at = _iso(self._began + timedelta(seconds=entry.at))
+        match entry:
+            case history.Sample():
+                self._samples.append((entry.at, entry.sent))
+            case history.FileDone():
+                self.verified[entry.file_id] = at
+            case history.Fault():
+                known = self.faults.get(entry.reason, Ridden(entry.reason, 0, at, at))
+                self.faults[entry.reason] = Ridden(entry.reason, known.times + entry.times, known.first, at)
+            case history.Restart():
+                self.incidents.append(Incident(at, "restarted", entry.path, entry.reason))
+            case history.FileTrouble():
+                self.incidents.append(Incident(at, "failed", entry.path, entry.message))
+            case history.Remark():
+                self.incidents.append(Incident(at, "warning", None, entry.message))
+            case history.RunEnded():
+                if not self._samples or self._samples[-1][1] < entry.sent:
+                    self._samples.append((entry.at, entry.sent))
+                self._close(entry.code or "verified", entry.message)
+
+    def _close(self, outcome: str, message: str | None) -> None:
+        """The run that was being read is over."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        ended = _iso(self._began + timedelta(seconds=self._last))
+        sent = self._samples[-1][1] if self._samples else 0
+        samples = ((0.0, 0), *self._samples)
+        self.runs.append(
+            RunEntry(
+                _iso(self._began), ended, self._last, outcome, message, run.version, run.host, run.pid, sent, samples
+            )
+        )
+        self._samples, self._last = [], 0.0
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
