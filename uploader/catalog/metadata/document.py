@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-from uploader.catalog.metadata.problems import Place, Problem, invalid
+from uploader.catalog.metadata.problems import Place, wrong
 from uploader.errors import MetadataInvalid
 
 LARGEST = 1024 * 1024
@@ -57,11 +57,6 @@ def _text(source: str, data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
-
-
-def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
-    """Raise MetadataInvalid."""
-    raise invalid(source, [Problem(message, line=line, hint=hint)]) from None
 
 
 def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:

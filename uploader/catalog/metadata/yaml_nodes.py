@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from uploader.catalog.metadata.document import wrong
-from uploader.catalog.metadata.problems import Place
+from uploader.catalog.metadata.problems import Place, wrong
 
 _MOST_VALUES = 50_000
 """Values in one file; YAML's aliases can make a few lines into billions."""
