@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import Figup
 from tests.support.sandbox import Sandbox
 
@@ -58,6 +60,16 @@ def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
     assert done.stderr == "figup: dataset.yaml: line 2: there is a tab; in YAML lines are indented with blanks\n"
     assert "there is no such metadata file" in bare_figup.run("metadata", "check", "absent.yaml").expect(4).stderr
     assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
+
+
+@pytest.mark.parametrize("text", ["", "# only a note\n", "title:\nkeywords: []\ndescription: ''\n"])
+def test_a_file_that_says_nothing_is_not_right(bare_figup: Figup, text: str) -> None:
+    write(bare_figup, text)
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
+    assert done.stdout == ""
+    assert done.stderr == (
+        "figup: dataset.yaml: says nothing of the item. `figup metadata template` shows what may stand there.\n"
+    )
 
 
 def test_other_formats_are_understood(bare_figup: Figup) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from uploader.catalog.metadata.document import LARGEST, Document, parse
 from uploader.catalog.metadata.foreign import citation, codemeta, datacite
 from uploader.catalog.metadata.model import Metadata
-from uploader.catalog.metadata.problems import Place, Problem, field_name, invalid
+from uploader.catalog.metadata.problems import Place, Problem, field_name, invalid, wrong
 from uploader.catalog.metadata.reading import ALIASES, Reading
 from uploader.catalog.metadata.sheet import Sheet
 from uploader.errors import FigupError, SourceMissing, SourceUnreadable
@@ -69,9 +69,14 @@ class Loaded:
 
 
 def load(path: str | Path, today: date) -> Loaded:
-    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, MetadataInvalid (all problems)."""
+    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, and MetadataInvalid with all
+    problems, or where it says nothing: nobody names a file for that."""
     source = str(path)
-    return interpret(parse(source, _content(Path(path))), today)
+    loaded = interpret(parse(source, _content(Path(path))), today)
+    if not loaded.fields:
+        left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"
+        wrong(source, f"says nothing{left_out}", hint="`figup metadata template` shows what may stand there.")
+    return loaded
 
 
 def interpret(document: Document, today: date) -> Loaded:

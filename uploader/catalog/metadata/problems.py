@@ -12,6 +12,8 @@ from uploader.errors import MetadataInvalid
 
 Place = tuple[str | int, ...]
 """Where a value stands: keys and indexes from the top; () is the file itself."""
+TWICE = "stands there twice"
+"""What is said of a field's name that its mapping has already."""
 
 
 class Problem(msgspec.Struct, frozen=True):
