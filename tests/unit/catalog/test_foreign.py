@@ -135,6 +135,20 @@ def test_codemeta_json() -> None:
     assert said.funding == (Funding(title="DFG"),)
 
 
+def test_a_name_with_a_comma_in_it_is_a_persons_unless_it_is_said_otherwise() -> None:
+    person, group = Author(first_name="Elizabeth", last_name="Miller"), Author(name="Beavers, Inc")
+    creators = [{"name": "Miller, Elizabeth"}, {"name": "Beavers, Inc", "nameType": "Organizational"}]
+    assert read("datacite.json", {**DATACITE, "creators": creators}).metadata.authors == (person, group)
+    only_last = [{"name": "Miller, Elizabeth", "familyName": "Miller"}]
+    assert read("datacite.json", {**DATACITE, "creators": only_last}).metadata.authors == (person,)
+    people = [{"name": "Miller, Elizabeth"}, {"@type": "Organization", "name": "Beavers, Inc"}]
+    assert read("codemeta.json", {**CODEMETA, "author": people}).metadata.authors == (person, group)
+    assert read("codemeta.json", {**CODEMETA, "author": "Miller, Elizabeth"}).metadata.authors == (person,)
+    assert read("CITATION.cff", CFF.replace("The Beaver Group", "Beavers, Inc")).metadata.authors[1] == group
+    nicknamed = CFF.replace("  - alias: bvr", "  - alias: bvr\n    family-names: Miller")
+    assert read("CITATION.cff", nicknamed).metadata.authors[2] == Author(name="Miller")
+
+
 def test_what_is_wrong_in_them_is_left_out_and_said() -> None:
     loaded = read("CITATION.cff", CFF.replace(ORCID, ORCID[:-1] + "8").replace("title: Beaver tools", "title: ab"))
     assert loaded.metadata.authors[0] == Author(first_name="Maria", last_name="de Rossi")

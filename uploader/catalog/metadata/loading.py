@@ -84,7 +84,7 @@ def interpret(document: Document, today: date) -> Loaded:
     kind = kind_of(document)
     ours = kind == "figup"
     sheet = Sheet(document if ours else Document(document.source, _FOREIGN[kind](document.value)))
-    metadata = Reading(today).metadata(sheet)
+    metadata = Reading(today, whole_names=not ours).metadata(sheet)
     if ours and sheet.problems:
         raise invalid(document.source, sheet.problems)
     name = Path(document.source).name

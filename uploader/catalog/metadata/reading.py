@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from uploader.catalog.metadata import identifiers, vocabulary
+import msgspec
+
+from uploader.catalog.metadata import identifiers, people, vocabulary
 from uploader.catalog.metadata.markdown import LONGEST, to_html
 from uploader.catalog.metadata.model import (
     Author,
@@ -34,9 +36,11 @@ PERMANENT = "0"
 
 @dataclass(frozen=True)
 class Reading:
-    """How fields are read. `today` is what an embargo's end is compared with."""
+    """How fields are read. `today` is what an embargo's end is compared with; with `whole_names`, an author's name is
+    one, whether there is a comma in it or not."""
 
     today: date
+    whole_names: bool = False
 
     def metadata(self, sheet: Sheet) -> Metadata:
         """What the document says; what has a problem is left out."""
@@ -77,10 +81,10 @@ _AUTHOR_ALIASES = {
 }  # fmt: skip
 
 
-def _authors(_: Reading, node: Node) -> tuple[Author, ...]:
+def _authors(reading: Reading, node: Node) -> tuple[Author, ...]:
     authors: list[Author] = []
     for one in node.each():
-        author = _author(one)
+        author = _author(reading, one)
         if author is None:
             continue
         if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
@@ -89,9 +93,9 @@ def _authors(_: Reading, node: Node) -> tuple[Author, ...]:
     return tuple(authors)
 
 
-def _author(node: Node) -> Author | None:
+def _author(reading: Reading, node: Node) -> Author | None:
     if isinstance(node.value, str):
-        return node.read(person)
+        return node.read(people.person)
     if isinstance(node.value, int) and not isinstance(node.value, bool):
         number = node.number()
         return Author(id=number) if number else None
@@ -104,27 +108,30 @@ def _author(node: Node) -> Author | None:
     before = len(node.sheet.problems)
     author = Author(
         id=parts["id"].number() if "id" in parts else None,
-        name=parts["name"].text(most=255) if "name" in parts else None,
         first_name=parts["first_name"].text(most=255) if "first_name" in parts else None,
         last_name=parts["last_name"].text(most=255) if "last_name" in parts else None,
         email=parts["email"].read(identifiers.email) if "email" in parts else None,
         orcid=parts["orcid"].read(identifiers.orcid) if "orcid" in parts else None,
     )
+    if "name" in parts:
+        author = _named(author, parts["name"], whole=reading.whole_names)
     if len(node.sheet.problems) == before and not (author.id or author.name or author.last_name):
         node.problem("an author needs a name, or a last_name, or the id of one that Figshare knows")
     return author
 
 
-def person(text: str) -> Author:
-    """An author of one line: `Jane Doe`, `Doe, Jane`, or either with an ORCID iD behind it. Raises ValueError."""
-    words = " ".join(text.split())
-    found = re.fullmatch(r"(.+?)[\s,(<]+((?:https?://orcid\.org/)?\d{4}-\d{4}-\d{4}-\d{3}[\dXx])[)>]?", words)
-    name, orcid = (found[1], found[2]) if found else (words, None)
-    last, comma, first = name.partition(",")
-    checked = identifiers.orcid(orcid) if orcid else None
-    if comma and first.strip():
-        return Author(first_name=first.strip(), last_name=last.strip(), orcid=checked)
-    return Author(name=name, orcid=checked)
+def _named(author: Author, node: Node, *, whole: bool) -> Author:
+    """The author with the name that stands here: its parts, where it is written as `Doe, Jane`."""
+    if whole or author.first_name or author.last_name:
+        return msgspec.structs.replace(author, name=node.text(most=255))
+    found = node.read(people.person, most=255) or Author()
+    return msgspec.structs.replace(
+        author,
+        name=found.name,
+        first_name=found.first_name,
+        last_name=found.last_name,
+        orcid=author.orcid or found.orcid,
+    )
 
 
 # --- lists of words -----------------------------------------------------------------------------------------------

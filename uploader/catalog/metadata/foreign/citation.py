@@ -27,12 +27,14 @@ def fields(value: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _author(value: Any) -> dict[str, Any] | None:
+def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
-        return {"name": words} if (words := text(value)) else None
+        return text(value)
     parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
     last, first = " ".join(part for part in parts if part), text(value, "given-names")
-    name = full_name(first, last, text(value, "name", "alias"))
+    # Whoever has a `name` here is no person.
+    whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
+    name = full_name(first, last, whole, organisation=True)
     return {**name, **said(orcid=text(value, "orcid"))} if name else None
 
 

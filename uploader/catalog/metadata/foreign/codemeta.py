@@ -40,10 +40,11 @@ def _keywords(value: dict[str, Any]) -> list[str]:
     return [word for one in words if (word := text(one) or text(one, "name"))]
 
 
-def _author(value: Any) -> dict[str, Any] | None:
+def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
-        return {"name": words} if (words := text(value)) else None
-    parts = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"))
+        return text(value)
+    of = text(value, "@type", "type") == "Organization"
+    parts = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
     number = text(value, "@id", "id") or ""
     return {**parts, **said(orcid=number if "orcid.org/" in number else None)} if parts else None
 

@@ -48,7 +48,8 @@ def _attributes(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _author(value: Any) -> dict[str, Any] | None:
-    name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"))
+    of = text(value, "nameType") == "Organizational"
+    name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
     ids = [text(one, "nameIdentifier") for one in listed(value, "nameIdentifiers") if _is_orcid(one)]
     return {**name, **said(orcid=next(iter(ids), None))} if name else None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from uploader.catalog.metadata.people import first_and_last
+
 
 def text(value: object, *keys: str) -> str | None:
     """A text on one line: the value itself, or of a mapping the first of `keys` that has one."""
@@ -38,9 +40,12 @@ def once(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, An
     return list(found.values())
 
 
-def full_name(first: str | None, last: str | None, name: str | None) -> dict[str, str]:
-    """An author's names as figup has them: the two parts where both are there, else one; empty where there is none."""
+def full_name(first: str | None, last: str | None, name: str | None, *, organisation: bool = False) -> dict[str, str]:
+    """An author's names as figup has them: the two parts where both are there, or `name` is written as `Doe, Jane` and
+    is no organisation's; else one. Empty where there is none."""
+    if not (first and last) and name and not organisation:
+        first, last = first_and_last(name)
     if first and last:
         return {"first_name": first, "last_name": last}
-    whole = last or name or first
+    whole = name or last or first
     return {"name": whole} if whole else {}
