@@ -157,6 +157,25 @@ def test_what_is_wrong_in_them_is_left_out_and_said() -> None:
     assert all(remark.endswith("; it is left out") for remark in loaded.remarks)
 
 
+def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
+    found = "identifiers:\n  - {type: swh, value: 'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505'}\n"
+    loaded = read("CITATION.cff", CFF + found)
+    assert [one.identifier for one in loaded.metadata.related_materials] == [
+        "10.5281/zenodo.1234",
+        "https://example.org/beavers",
+        "10.1234/paper",
+    ]
+    (remark,) = loaded.remarks
+    assert "'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505' is neither a DOI nor a web address" in remark
+    wrong = {"relatedIdentifier": "not a url", "relatedIdentifierType": "URL", "relationType": "Cites"}
+    loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [wrong]})
+    assert loaded.metadata.related_materials == ()
+    assert "'not a url' is no web address" in loaded.remarks[0]
+    loaded = read("codemeta.json", {**CODEMETA, "identifier": "beavers"})
+    assert loaded.metadata.related_materials == (Material("https://example.org/beavers"),)
+    assert "'beavers' is neither a DOI" in loaded.remarks[0]
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.catalog.metadata import identifiers, people, vocabulary
+from uploader.catalog.metadata import identifiers, materials, people, vocabulary
 from uploader.catalog.metadata.markdown import LONGEST, to_html
 from uploader.catalog.metadata.model import (
     Author,
@@ -216,7 +216,7 @@ def _materials(_: Reading, node: Node) -> tuple[Material, ...]:
 
 def _material(node: Node) -> Material | None:
     if isinstance(node.value, str):
-        return material(node.value.strip())
+        return _identified(node, Material())
     known = ("identifier", "identifier_type", "relation", "title", "is_linkout", "id")
     parts = node.entries(known, _MATERIAL_ALIASES, "a related material (an identifier, or fields)")
     if not parts:
@@ -224,31 +224,33 @@ def _material(node: Node) -> Material | None:
     if "id" not in parts and "identifier" not in parts:
         node.problem("a related material needs an identifier, such as a DOI")
         return None
-    given = parts["identifier"].text(most=2000) if "identifier" in parts else None
     kind = parts["identifier_type"].one_of(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
     relation = parts["relation"].one_of(vocabulary.RELATIONS) if "relation" in parts else None
-    made = material(given or "", kind)
-    if kind == "DOI" and given and not identifiers.is_doi(given):
-        parts["identifier"].problem(f"{given!r} is no DOI")
-    return Material(
-        identifier=made.identifier if given else None,
-        identifier_type=made.identifier_type,
-        relation=relation or made.relation,
+    material = Material(
+        relation=relation or Material().relation,
         title=parts["title"].text(most=1000) if "title" in parts else None,
         is_linkout=parts["is_linkout"].truth() if "is_linkout" in parts else False,
         id=parts["id"].number() if "id" in parts else None,
     )
+    return _identified(parts["identifier"], material, kind) if "identifier" in parts else material
 
 
-def material(identifier: str, kind: str | None = None) -> Material:
-    """A related material known by its identifier alone; what kind that is, its form tells where `kind` does not."""
-    if kind in (None, "DOI") and identifiers.is_doi(identifier):
-        return Material(identifiers.doi(identifier), "DOI")
-    if kind is None and re.fullmatch(r"(?i)arxiv:\s*\S+", identifier):
-        return Material(identifier.split(":", 1)[1].strip(), "arXiv")
-    if kind is None and re.fullmatch(r"(?i)urn:\S+", identifier):
-        return Material(identifier, "URN")
-    return Material(identifier, kind or "URL")
+def _identified(node: Node, material: Material, kind: str | None = None) -> Material | None:
+    """The material with the identifier that stands here; which kind that is, its form tells where `kind` does not."""
+    text = node.text(most=2000)
+    if text is None:
+        return None
+    kind = kind or materials.kind_of(text)
+    if kind is None:
+        what = "is neither a DOI nor a web address, and does not show what else it is"
+        node.problem(f"{text!r} {what}", "An address begins with https://; of others give the identifier_type, too.")
+        return None
+    try:
+        identifier = materials.checked(text, kind)
+    except ValueError as error:
+        node.problem(str(error))
+        return None
+    return msgspec.structs.replace(material, identifier=identifier, identifier_type=kind)
 
 
 def _funding(_: Reading, node: Node) -> tuple[Funding, ...]:

@@ -50,5 +50,4 @@ def _author(value: Any) -> dict[str, Any] | str | None:
 
 
 def _material(identifier: str | None) -> dict[str, Any] | None:
-    known = identifier is not None and (":" in identifier or identifier.startswith("10."))
-    return {"identifier": identifier} if known else None
+    return {"identifier": identifier} if identifier is not None else None
