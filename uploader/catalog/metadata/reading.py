@@ -227,7 +227,7 @@ def _material(node: Node) -> Material | None:
     kind = parts["identifier_type"].one_of(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
     relation = parts["relation"].one_of(vocabulary.RELATIONS) if "relation" in parts else None
     material = Material(
-        relation=relation or Material().relation,
+        relation=relation or vocabulary.DEFAULT_RELATION,
         title=parts["title"].text(most=1000) if "title" in parts else None,
         is_linkout=parts["is_linkout"].truth() if "is_linkout" in parts else False,
         id=parts["id"].number() if "id" in parts else None,
@@ -322,9 +322,11 @@ def _embargo(reading: Reading, node: Node) -> Embargo | None:
         node.problem('an embargo needs `until`: a day, or "permanent"')
         return None
     until = _until(reading, parts["until"])
+    if until is None:
+        return None
     scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
     return Embargo(
-        until or "",
+        until,
         scope=_SCOPES[scope or "files"],
         title=parts["title"].text(most=1000) if "title" in parts else None,
         reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,
@@ -341,6 +343,7 @@ def _until(reading: Reading, node: Node) -> str | None:
     day = node.read(identifiers.day)
     if day is not None and date.fromisoformat(day) <= reading.today:
         node.problem(f"an embargo until {day} would be over already")
+        return None
     return day
 
 

@@ -28,8 +28,9 @@ class Describer(Protocol):
     def mark(self) -> str:
         """Tells one description from another."""
 
-    async def resolve(self, api: Figshare) -> ItemSpec:
-        """The description as Figshare takes it. Raises MetadataInvalid."""
+    async def resolve(self, api: Figshare, *, publish: bool) -> ItemSpec:
+        """The description as Figshare takes it. Raises MetadataInvalid; with `publish`, since the item is to be
+        published in the end, also where something of it can only be left out."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     changes: list[ev.AnyEvent] = []
     given = state.description
     spec = given.spec if given is not None else ItemSpec()
-    if orders.describe is not None and (given is None or given.mark != orders.describe.mark):
-        spec = await orders.describe.resolve(api)
-        changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
+    if orders.describe is not None and (_is_new(given, orders.describe) or _is_first_to_publish(state, orders)):
+        spec = await orders.describe.resolve(api, publish=orders.publish)
+        if given is None or (given.mark, given.spec) != (orders.describe.mark, spec):
+            changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
     wishes = ev.EndWished(orders.reserve_doi, orders.private_link, orders.publish)
     if wishes != (state.wishes or ev.EndWished()):
         changes.append(wishes)
@@ -62,9 +64,19 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     return changes
 
 
+def _is_new(given: ev.DescriptionGiven | None, describe: Describer) -> bool:
+    return given is None or given.mark != describe.mark
+
+
+def _is_first_to_publish(state: JobState, orders: Orders) -> bool:
+    """True where what was good enough for a draft has to be good enough for everybody."""
+    return orders.publish and not (state.wishes is not None and state.wishes.publish)
+
+
 async def rehearse(api: Figshare, orders: Orders, item_id: int | None) -> None:
     """Raise what `take_orders` would raise for a new job that sends to this item, or with None to a new one."""
-    spec = await orders.describe.resolve(api) if orders.describe is not None else ItemSpec()
+    describe = orders.describe
+    spec = await describe.resolve(api, publish=orders.publish) if describe is not None else ItemSpec()
     if orders.publish:
         _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from uploader.catalog.metadata.foreign.plucking import full_name, listed, once, said, text
+from uploader.catalog.metadata.foreign.plucking import Plucked, embargo, full_name, listed, once, said, text
 
 _TYPES = {"SoftwareSourceCode": "software", "SoftwareApplication": "software", "Dataset": "dataset"}
 
 
-def fields(value: dict[str, Any]) -> dict[str, Any]:
+def pluck(value: dict[str, Any], today: date) -> Plucked:
     """What it says of what it lies beside."""
     people = listed(value, "author") or listed(value, "creator")
     related = ("identifier", "codeRepository", "referencePublication")
     materials = [_material(_id(one)) for key in related for one in listed(value, key)]
     grants = [text(one) or text(one, "name", "identifier") for one in listed(value, "funding")]
     grants += [text(one) or text(one, "name") for one in listed(value, "funder")] if not grants else []
-    return said(
+    fields = said(
         title=text(value, "name"),
         description=value.get("description"),
         authors=[author for one in people if (author := _author(one))],
@@ -25,7 +26,10 @@ def fields(value: dict[str, Any]) -> dict[str, Any]:
         type=_TYPES.get(text(value, "@type", "type") or ""),
         related_materials=once(materials, "identifier"),
         funding=[grant for grant in grants if grant],
+        # The name in CodeMeta 3, and that in CodeMeta 2.
+        embargo=embargo(text(value, "embargoEndDate", "embargoDate"), today),
     )
+    return Plucked(fields)
 
 
 def _id(value: Any) -> str | None:
