@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from importlib import resources
 from typing import Any
@@ -228,13 +229,13 @@ def test_other_names_of_fields_lead_to_fields() -> None:
 
 
 def test_markdown_becomes_the_html_that_a_description_may_hold() -> None:
-    assert to_html("# A\n\nSome *b* & H<sub>2</sub>O\n\n- c\n- d") == (
+    assert to_html("# A\n\nSome *b* & H<sub>2</sub>O\n\n- c\n- d").text == (
         "<h1>A</h1><p>Some <em>b</em> &amp; H<sub>2</sub>O</p><ul><li>c</li><li>d</li></ul>"
     )
-    assert to_html("| a |\n|---|\n| 1 |") == (
+    assert to_html("| a |\n|---|\n| 1 |").text == (
         "<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>"
     )
-    assert to_html("<p>was <b>HTML</b> before</p>") == "<p>was <b>HTML</b> before</p>"
+    assert to_html("<p>was <b>HTML</b> before</p>").text == "<p>was <b>HTML</b> before</p>"
 
 
 @pytest.mark.parametrize(
@@ -252,8 +253,28 @@ def test_markdown_becomes_the_html_that_a_description_may_hold() -> None:
     ],
 )
 def test_nothing_that_could_act_stays_in_a_description(text: str) -> None:
-    html = to_html(f"before\n\n{text}\n\nafter").replace("(javascript:alert(1))", "")
+    html = to_html(f"before\n\n{text}\n\nafter").text.replace("(javascript:alert(1))", "")
     for word in ("script", "onclick", "onload", "iframe", "style", "svg", "data:", "img", "alert"):
         assert word not in html
     assert "before" in html
     assert "after" in html
+
+
+def test_what_goes_of_a_description_is_counted() -> None:
+    html = to_html(
+        "![a](a.png) ![b](https://example.org/b.png)\n\n<script>'<img>'</script><iframe src=x></iframe>\n\n"
+        "[d](https://example.org)\n\n`<img>`\n\n<div>stays</div>\n"
+    )
+    assert html.dropped == ("2 images", "1 script", "1 frame")
+    assert "stays" in html.text
+    assert "&lt;img&gt;" in html.text
+    assert to_html("*plain*").dropped == ()
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "codemeta.json"])
+def test_what_goes_of_a_description_is_told(name: str) -> None:
+    values = {"description": "See ![this](a.png).", "@context": "schema.org"}
+    text = json.dumps(values if name.endswith("json") else {"description": values["description"]})
+    (remark,) = interpret(parse(name, text.encode()), TODAY).remarks
+    assert remark.startswith(f"{name}: ")
+    assert remark.endswith("description: left out is what a description does not hold: 1 image")

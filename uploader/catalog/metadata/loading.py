@@ -102,8 +102,15 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
     metadata = Reading(today).metadata(sheet)
     if sheet.problems:
         raise invalid(document.source, sheet.problems)
-    doubts = tuple(f"{Path(document.source).name}: {_told(one)}" for one in sheet.remarks)
-    return Loaded(document.source, kind, metadata, doubts=doubts, document=document)
+    name = Path(document.source).name
+    return Loaded(
+        document.source,
+        kind,
+        metadata,
+        remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        document=document,
+    )
 
 
 def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
@@ -115,13 +122,14 @@ def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> 
     if plucked.closed is not None:
         withheld.append(Problem(plucked.closed, "embargo"))
     name = Path(document.source).name
-    left_out = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
+    told = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
+    told += map(_told, sheet.remarks)
     return Loaded(
         document.source,
         kind,
         metadata,
-        remarks=tuple(f"{name}: {one}" for one in (*left_out, *plucked.remarks)),
-        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
+        remarks=tuple(f"{name}: {one}" for one in (*told, *plucked.remarks)),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
         withheld=tuple(withheld),
         implied=tuple(implied),
     )

@@ -64,13 +64,15 @@ def _description(_: Reading, node: Node) -> str | None:
     if text is None:
         return None
     html = to_html(text)
-    if len(html) > LONGEST:
+    if len(html.text) > LONGEST:
         node.problem(
-            f"has {len(html)} characters as HTML; Figshare takes {LONGEST}",
+            f"has {len(html.text)} characters as HTML; Figshare takes {LONGEST}",
             "Keep it short here, and upload the long text as a file.",
         )
         return None
-    return html
+    if html.dropped:
+        node.remark(f"left out is what a description does not hold: {', '.join(html.dropped)}")
+    return html.text
 
 
 # --- people -------------------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def _license(_: Reading, node: Node) -> str | int | None:
     known = own_license(value)
     if known is not None:
         return known
-    node.remark(
+    node.doubt(
         f"{value!r} is none of the licences that every account has; your institution's are looked at when it is used",
         did_you_mean(value, vocabulary.LICENSES),
     )
