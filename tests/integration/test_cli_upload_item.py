@@ -268,6 +268,18 @@ def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> No
     assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr
 
 
+def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: Sandbox) -> None:
+    collection = str(ask(sandbox, "/account/collections", {"title": "A collection"})["entity_id"])
+    mine = figup.run("item", "create", "--title", "Mine").expect(0).stdout.split()[0]
+    done = figup.run("collection", "add", collection, mine, "9999").expect(4)
+    assert done.stderr.startswith(
+        f"figup: Figshare has no item 9999 for collection {collection}, or this account may not see it. "
+    )
+    done = figup.run("collection", "add", collection, "9998", mine, "9999").expect(4)
+    assert f"no items 9998, 9999 for collection {collection}, or this account may not see them" in done.stderr
+    figup.run("collection", "add", collection, mine).expect(0)
+
+
 def test_acting_for_another_account(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     sandbox.restart("--institution")
     accounts = ask(sandbox, "/account/institution/accounts")
