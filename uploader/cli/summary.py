@@ -12,16 +12,26 @@ from uploader.transfer.source import shown
 
 FEW = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
-REASONS = {
-    "hidden": "hidden (--hidden sends them)",
-    "link": "symbolic links (--follow-symlinks sends what they lead to)",
-    "link-loop": "links that lead back to a folder that they are in",
-    "excluded": "excluded by --exclude or .figupignore",
-    "not-included": "not among what --include names",
-    "empty-folder": "empty folders, which Figshare does not have",
-    "folder": "folders in a list, of which only files are sent that are in the list, too",
-    "vanished": "planned, and no longer there",
+_REASONS = {
+    "hidden": ("hidden (--hidden sends them)",) * 2,
+    "link": (
+        "symbolic link (--follow-symlinks sends what it leads to)",
+        "symbolic links (--follow-symlinks sends what they lead to)",
+    ),
+    "link-loop": (
+        "link that leads back to a folder that it is in",
+        "links that lead back to a folder that they are in",
+    ),
+    "excluded": ("excluded by --exclude or .figupignore",) * 2,
+    "not-included": ("not among what --include names",) * 2,
+    "empty-folder": ("empty folder, which Figshare does not have", "empty folders, which Figshare does not have"),
+    "folder": (
+        "folder in a list, of which only files are sent that are in the list, too",
+        "folders in a list, of which only files are sent that are in the list, too",
+    ),
+    "vanished": ("planned, and no longer there",) * 2,
 }
+"""Why something was skipped, of one and of several."""
 LIST_THEM = "--failed-to FILE lists them all"
 
 
@@ -92,6 +102,12 @@ def _file_line(file: FileReport) -> str:
     return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
 
 
+def why_skipped(reason: str, count: int = 1) -> str:
+    """A reason to skip so many, for a person."""
+    one, several = _REASONS.get(reason, (reason, reason))
+    return one if count == 1 else several
+
+
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}
@@ -99,7 +115,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
         by_reason.setdefault(reason, []).append(path)
     lines = []
     for reason, paths in by_reason.items():
-        lines.append(f"Skipped: {len(paths)} {REASONS.get(reason, reason)}:")
+        lines.append(f"Skipped: {len(paths)} {why_skipped(reason, len(paths))}:")
         lines += [f"  {shown(path)}" for path in paths[:FEW]]
         if len(paths) > FEW:
             lines.append(f"  and {len(paths) - FEW} more; --json names them all")

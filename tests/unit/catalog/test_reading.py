@@ -140,6 +140,7 @@ embargo:
     ("text", "message"),
     [
         ("title: ab", "has 2 characters; Figshare takes 3 to 1000"),
+        ("title: a", "has 1 character; Figshare takes 3 to 1000"),
         ("title: [a]", "a list where a text is expected"),
         ("title: true", "true where a text is expected"),
         ("authors: [{orcid: 0000-0002-1825-0097}]", "an author needs a name, or a last_name, or the id"),

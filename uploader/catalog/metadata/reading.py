@@ -157,10 +157,14 @@ def name_or_id(node: Node) -> str | int | None:
 
 def _keywords(_: Reading, node: Node) -> tuple[str, ...]:
     if isinstance(node.value, str):
-        words: list[str | None] = [word.strip() for word in re.split(r"[,;\n]", node.value)]
-    else:
-        words = [one.text(most=2000) for one in node.each()]
+        return tuple(dict.fromkeys(split_keywords(node.value)))
+    words = [one.text(most=2000) for one in node.each()]
     return tuple(dict.fromkeys(word for word in words if word))
+
+
+def split_keywords(text: str) -> list[str]:
+    """The keywords of one text, which commas, semicolons or lines separate."""
+    return [word for part in re.split(r"[,;\n]", text) if (word := part.strip())]
 
 
 def _license(_: Reading, node: Node) -> str | int | None:

@@ -93,7 +93,8 @@ class Node:
         if not lines:
             text = " ".join(text.split())
         if not least <= len(text) <= most:
-            self.problem(f"has {len(text)} characters; Figshare takes {least} to {most}")
+            characters = "1 character" if len(text) == 1 else f"{len(text)} characters"
+            self.problem(f"has {characters}; Figshare takes {least} to {most}")
             return None
         return text
 
