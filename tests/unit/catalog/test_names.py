@@ -220,3 +220,11 @@ async def test_a_licence_of_an_institution_is_taken_once_it_was_looked_up(tmp_pa
     assert description.taken()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
     found = await resolve(description, Names(Lists()), publish=True)
     assert (found.spec.fields["license"], found.taken) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
+
+
+async def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(NC)
+    (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
+    with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:
+        await resolve(await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Names(Lists()), publish=True)
+    assert [cause.path for cause in caught.value.causes] == [f"{tmp_path}/mine.yaml", f"{tmp_path}/CITATION.cff"]

@@ -18,6 +18,7 @@ from uploader.catalog.metadata.model import Author, Embargo, Material, Metadata
 from uploader.catalog.metadata.names import Names, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
 from uploader.catalog.metadata.vocabulary import LICENSES
+from uploader.errors import MetadataInvalid
 from uploader.figshare.api import Figshare
 from uploader.transfer.items.spec import ItemSpec
 
@@ -192,8 +193,14 @@ class _Resolving:
             self._problems.setdefault(one.part.source, []).append(problem)
 
     def raise_problems(self) -> None:
-        for source, problems in self._problems.items():
-            raise invalid(source, problems)
+        """Raise MetadataInvalid with all problems of all sources, where there are any."""
+        errors = [invalid(source, problems) for source, problems in self._problems.items()]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            whole = MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done")
+            whole.causes = tuple(cause for error in errors for cause in (error.causes or (error,)))
+            raise whole
 
 
 def _is_to_be_looked_up(part: Loaded, field: str) -> bool:
