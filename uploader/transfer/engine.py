@@ -275,6 +275,7 @@ class Engine:
     async def _commit_regularly(self) -> None:
         while True:
             await anyio.sleep(_COMMIT_EVERY)
+            await self._lock.check()
             await self._run.journal.commit()
 
     async def _new_pace(self) -> ConnectionPace:

@@ -158,6 +158,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         states=around.states,
         state=job.state,
         journal=job.journal,
+        lock=job.lock,
         options=around.options,
         retry=around.retry,
         notify=around.notify,
