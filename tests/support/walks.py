@@ -32,6 +32,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.UploadLost: ev.UploadLost(file),
         ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
         ev.RemnantRemoved: ev.RemnantRemoved(file, number),
+        ev.LeftoversRemoved: ev.LeftoversRemoved(file),
         ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
         ev.Retried: ev.Retried(file),
         ev.Cancelled: ev.Cancelled(file),

@@ -165,14 +165,17 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 
 
 class UploadIntended(FileEvent, frozen=True, tag="init?"):
-    """An upload is about to be initiated. `known`: ids of the item's files of this name before that."""
+    """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None where the
+    record of them is lost."""
 
     at: str
-    known: tuple[int, ...] = ()
+    known: tuple[int, ...] | None = ()
 
 
 class NotInitiated(FileEvent, frozen=True, tag="init-"):
-    """The intended initiation is known not to have happened."""
+    """The intended initiation did not happen. `looked`: nobody said so; it was looked for as long as is sensible."""
+
+    looked: bool = False
 
 
 class UploadInitiated(FileEvent, frozen=True, tag="init"):
@@ -271,6 +274,10 @@ class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
     id: int
 
 
+class LeftoversRemoved(FileEvent, frozen=True, tag="swept"):
+    """What earlier requests for this file may have led to unseen was looked for once more, and removed."""
+
+
 class Failed(FileEvent, frozen=True, tag="fail"):
     """The transfer stopped with an error that concerns it alone."""
 
@@ -321,6 +328,7 @@ AnyEvent: TypeAlias = (
     | UploadLost
     | SourceReplaced
     | RemnantRemoved
+    | LeftoversRemoved
     | Failed
     | Retried
     | Cancelled

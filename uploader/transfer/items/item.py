@@ -79,7 +79,6 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> bool:
     try:
         item_id = await run.api.items.create({"title": title, **said}, project=_project(run))
     except AmbiguousAnswer as outcome:
-        run.answers_lost.add(None)
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return False
     except NO_EFFECT:
