@@ -64,6 +64,7 @@ _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
 _ORDERS: list[ev.AnyEvent] = [
     ev.DescriptionGiven("m", ItemSpec({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
     ev.DescriptionSet("m"),
+    ev.OptionsGiven({"on_conflict": "replace", "limit_rate": 1e6}),
     ev.EndWished(publish=True),
     ev.PublishIntended(0),
     ev.EndReached("publish", "public"),

@@ -11,7 +11,8 @@ from uploader.cli.choosing import LINK, read_stdin, source_options
 from uploader.cli.describing import Item, item_options, take_item
 from uploader.cli.dry_run import Wanted, show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
-from uploader.cli.place import place, recorded_endpoint
+from uploader.cli.place import place, recorded_job
+from uploader.cli.remembered import given, with_recorded
 from uploader.cli.running import Session, run
 from uploader.cli.transfers import send
 from uploader.transfer.selection.values import Sources
@@ -75,11 +76,13 @@ def upload(
     """
     sources = replace(sources, stdin=read_stdin(sources))
     accounting = replace(accounting, nul=sources.nul)
+    said = given(tuning, accounting)
     with place(common) as at:
         client = at.client(tuning) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, orders = await take_item(session, about, sources)
+            orders = replace(orders, options=said)
             if client is None:
                 wanted = Wanted(sources, about.item, title, about.project, orders, new_job)
                 return await show_plan(session, at, wanted, tuning)
@@ -111,16 +114,20 @@ def upload(
 def resume(job: str | None, accounting: Accounting, tuning: Tuning, common: Common) -> int:
     """Go on with an interrupted job; without JOB, with the one that is unfinished.
 
-    It talks to the endpoint that the job was begun with, unless --endpoint is given. Running the same `figup upload`
-    again does the same.
+    It talks to the endpoint that the job was begun with, unless --endpoint is given, and takes the options that its
+    command was given and this one is not (all but --restart-changed). Running the same `figup upload` again does the
+    same.
     """
-    name, recorded = recorded_endpoint(common, job)
-    with place(common, recorded=recorded) as at:
+    recorded = recorded_job(common, job)
+    tuning, accounting, taken = with_recorded(tuning, accounting, recorded.options)
+    with place(common, recorded=recorded.endpoint) as at:
         client = at.client(tuning)
 
         async def work(session: Session) -> int:
+            if taken:
+                session.console.note(f"with what the job's command said of {', '.join(taken)}")
             return await send(
-                session, client, tuning.grace, lambda tell: client.resume(name, on_event=tell), accounting
+                session, client, tuning.grace, lambda tell: client.resume(recorded.job, on_event=tell), accounting
             )
 
         return run(common, work)

@@ -6,7 +6,7 @@ Field names on disk are short because a job may hold a million parts.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -127,6 +127,12 @@ class DescriptionSet(JobEvent, frozen=True, tag="said"):
     """The item says what the description of this mark says."""
 
     mark: str
+
+
+class OptionsGiven(JobEvent, frozen=True, tag="how"):
+    """From now on the job is to be run with these options, by their names, unless others are said."""
+
+    options: dict[str, Any]
 
 
 class EndWished(JobEvent, frozen=True, tag="end?"):
@@ -306,6 +312,7 @@ AnyEvent: TypeAlias = (
     | ItemReady
     | DescriptionGiven
     | DescriptionSet
+    | OptionsGiven
     | EndWished
     | PublishIntended
     | EndReached

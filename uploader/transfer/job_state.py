@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import IllegalEvent, State, Transfer
@@ -33,6 +34,8 @@ class JobState:
     description: ev.DescriptionGiven | None = None
     described: str | None = None
     """The mark of the description that the item is known to have."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """How its command wants it to be run, in words that only the command knows."""
     wishes: ev.EndWished | None = None
     publish_intent: ev.PublishIntended | None = None
     reached: dict[str, str] = field(default_factory=dict)
@@ -57,7 +60,9 @@ class JobState:
             case ev.Resumed():
                 for transfer in self.transfers:
                     transfer.apply(event)
-            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
+                self._apply_orders(event)
+            case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
                 self._apply_orders(event)
             case _:
                 self._apply_to_job(event)
@@ -68,6 +73,8 @@ class JobState:
                 self.description = event
             case ev.DescriptionSet():
                 self.described = event.mark
+            case ev.OptionsGiven():
+                self.options = event.options
             case ev.EndWished():
                 self.wishes = event
             case ev.PublishIntended():

@@ -5,8 +5,9 @@ They do not name the job: the same command with another description, or another 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from uploader.errors import UsageError
 from uploader.figshare.api import Figshare
@@ -34,12 +35,16 @@ class Describer(Protocol):
 
 @dataclass(frozen=True)
 class Orders:
-    """`describe` None leaves the description as it was ordered before. The others are done when all is verified."""
+    """`describe` None leaves the description as it was ordered before. The next three are done when all is verified.
+
+    `options` are kept with the job, for whoever runs it again without saying them; None leaves those that it has.
+    """
 
     describe: Describer | None = None
     reserve_doi: bool = False
     private_link: bool = False
     publish: bool = False
+    options: Mapping[str, Any] | None = None
 
 
 async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev.AnyEvent]:
@@ -56,6 +61,8 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     wishes = ev.EndWished(orders.reserve_doi, orders.private_link, orders.publish)
     if wishes != (state.wishes or ev.EndWished()):
         changes.append(wishes)
+    if orders.options is not None and orders.options != state.options:
+        changes.append(ev.OptionsGiven(dict(orders.options)))
     if orders.publish and "publish" not in state.reached:
         item_id = state.plan.item if state.plan is not None else None
         _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
