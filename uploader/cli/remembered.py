@@ -26,7 +26,7 @@ def given(tuning: Tuning, accounting: Accounting) -> dict[str, Any]:
         for name, value in _fields(tuning).items()
         if name not in _TO_BE_SAID_AGAIN and _is_said(name)
     }
-    return told | {name: msgspec.to_builtins(value) for name, value in _fields(accounting).items() if value}
+    return told | {name: value for name, value in _fields(accounting).items() if value}
 
 
 def with_recorded(
@@ -47,7 +47,8 @@ def _with(options: Any, recorded: Mapping[str, Any]) -> tuple[Any, list[str]]:
         if not _is_said(name):
             with suppress(msgspec.ValidationError):
                 values[name] = msgspec.convert(recorded[name], types[name], dec_hook=_path)
-    return dataclasses.replace(options, **values), sorted(_words(name) for name in values)
+    params = {param.name: param.opts[0] for param in click.get_current_context().command.params}
+    return dataclasses.replace(options, **values), sorted(params[name] for name in values if name in params)
 
 
 def _path(kind: type, value: object) -> Path:
@@ -69,8 +70,3 @@ def _plain(value: Any) -> Any:
 
 def _is_said(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def _words(name: str) -> str:
-    params = {param.name: param for param in click.get_current_context().command.params}
-    return params[name].opts[0] if name in params else f"-{name[0]}"

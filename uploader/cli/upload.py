@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from uploader.cli.accounting import Accounting, accounting_options
+from uploader.cli.accounting import Accounting, accounting_options, check_list, repeated
 from uploader.cli.choosing import LINK, read_stdin, source_options
 from uploader.cli.describing import Item, item_options, take_item
 from uploader.cli.dry_run import Wanted, show_plan
@@ -75,7 +75,9 @@ def upload(
     nothing.
     """
     sources = replace(sources, stdin=read_stdin(sources))
-    accounting = replace(accounting, nul=sources.nul)
+    if about.item is None and about.title is None:
+        check_list(sources)
+    accounting = replace(accounting, nul=sources.nul, repeated=repeated(tuning, common))
     said = given(tuning, accounting)
     with place(common) as at:
         client = at.client(tuning) if not dry_run else None
