@@ -187,6 +187,25 @@ def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, 
     assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/")
 
 
+def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox: Sandbox) -> None:
+    make(figup.cwd / "d", a="1")
+    (figup.cwd / "table.csv").write_text("path,name,md5\nd/a,x/y,1\n,,\nd/a,,,\n")
+    done = figup.run("upload", "--manifest", "table.csv").expect(2)
+    assert done.stderr.splitlines() == [
+        "figup: table.csv: line 2: 'x/y' is no name for a file. A folder goes into the field `folder`.",
+        "figup: table.csv: line 2: '1' is no MD5 (32 hexadecimal digits)",
+        "figup: table.csv: line 4: has 4 columns, and the first line names 3",
+        "figup: 3 mistakes in what was named; nothing was sent",
+    ]
+    (figup.cwd / "list").write_text("d/a\n" + "".join(f"d/{number}\n" for number in range(100)))
+    done = figup.run("upload", "--from-file", "list", "--json").expect(4)
+    assert len(done.events) == 100 + 2
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"figup: list: line 2: {figup.cwd}/d/0: no such file")
+    assert lines[-2] == "figup: and 70 more like these; --json tells all of them"
+    assert sandbox.requests() == []
+
+
 def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_completed(
     figup: Figup, sandbox: Sandbox
 ) -> None:
