@@ -150,6 +150,14 @@ class ItemMissing(UserError):
     )
 
 
+class ProjectMissing(UserError):
+    """The project does not exist, or this account may not see it."""
+
+    code = "project-missing"
+    exit_status = 4
+    default_hint = "Check the number; `figup auth status` tells whose token this is."
+
+
 class JobMissing(UserError):
     """No such job on this machine."""
 

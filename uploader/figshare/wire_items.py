@@ -11,6 +11,7 @@ import msgspec
 
 from uploader.errors import ProtocolViolation
 from uploader.figshare import loose, wire
+from uploader.figshare.wire_lookups import custom_field
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,9 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     related_materials: tuple[dict[str, Any], ...] = ()
     funding: tuple[str, ...] = ()
     custom_fields: dict[str, Any] = {}
+    """Those that say something."""
+    lacking_fields: tuple[str, ...] = ()
+    """Custom fields that are mandatory, and say nothing."""
     group_id: int | None = None
     project_id: int | None = None
     timeline: dict[str, str] = {}
@@ -107,6 +111,7 @@ def parse_item_detail(body: bytes) -> ItemDetail:
     row = loose.mapping(wire.decode(body), "the item")
     item = wire.parse_item(body)
     license_of = row.get("license")
+    custom = [(custom_field(one), one.get("value")) for one in _objects(row, "custom_fields")]
     return ItemDetail(
         id=item.id,
         title=item.title,
@@ -126,7 +131,8 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         references=_texts(row, "references"),
         related_materials=tuple(dict(one) for one in _objects(row, "related_materials")),
         funding=tuple(loose.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
-        custom_fields={loose.text(one, "name"): one.get("value") for one in _objects(row, "custom_fields")},
+        custom_fields={field.name: value for field, value in custom if value},
+        lacking_fields=tuple(field.name for field, value in custom if field.is_mandatory and not value),
         group_id=loose.count(row, "group_id") or None,
         project_id=loose.count(row, "project_id") or None,
         timeline=_timeline(row),
