@@ -79,8 +79,33 @@ def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sand
         "figup: dataset.yaml: line 4, categories[1]: there is no category 'animal behavior'. "
         'Did you mean "Animal behaviour"?\n'
     )
-    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    assert "create-item" not in {request["kind"] for request in sandbox.requests()}
     figup.run("item", "create").expect(2)
+
+
+def test_custom_fields_are_checked_before_anything_is_said(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    figup, sandbox = bare_figup, start_sandbox("--institution")
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    file = figup.cwd / "dataset.yaml"
+    file.write_text(DESCRIPTION + "group: Library\ncustom_fields: {Shelfmark: QL, site: loch-ness}\n")
+    item = figup.run("item", "create", "--metadata", "dataset.yaml").expect(0).stdout.split()[0]
+    assert shown(figup, item)["custom_fields"] == {"Shelfmark": "QL", "Site": "Loch Ness"}
+    file.write_text("custom_fields: {Shelfmark: QL 737, Site: West}\n")
+    done = figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(2)
+    assert done.stderr == (
+        "figup: dataset.yaml: line 1, custom_fields.Site: 'West' is none of its values. "
+        "It is one of: North, South, Loch Ness.\n"
+    )
+    # Shelfmark is a field of the group that the item is in, and the file says nothing of that.
+    file.write_text("custom_fields: {Shelfmark: QL 737}\n")
+    figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(0)
+    assert shown(figup, item)["custom_fields"] == {"Shelfmark": "QL 737"}
+    file.write_text("custom_fields: {Site: North}\n")
+    figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(0)
+    done = figup.run("item", "publish", item, "--yes").expect(1)
+    assert "cannot be published yet; it has no Shelfmark." in done.stderr
 
 
 def test_updating_changes_what_is_said_and_nothing_else(figup: Figup, item: str, dataset: Path) -> None:
@@ -183,13 +208,14 @@ def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> 
     for name in ("a.csv", "b.csv"):
         (figup.cwd / name).write_text(name)
     figup.run("upload", "a.csv", "b.csv", "--item", item).expect(0)
-    listed = figup.run("item", "files", item, "--json").expect(0).events[:-1]
+    listed = sorted(figup.run("item", "files", item, "--json").expect(0).events[:-1], key=lambda event: event["name"])
     assert [(e["name"], e["size"], e["status"]) for e in listed] == [
         ("a.csv", 5, "available"),
         ("b.csv", 5, "available"),
     ]
     assert "upload_url" not in str(listed)
-    assert figup.run("item", "files", item).expect(0).stdout.splitlines()[1].endswith("b.csv")
+    lines = figup.run("item", "files", item).expect(0).stdout.splitlines()
+    assert sorted(line.split()[-1] for line in lines) == ["a.csv", "b.csv"]
     done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
     assert 'Did you mean "b.csv"?' in done.stderr
     assert f"`figup item publish {item}` comes first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr

@@ -92,6 +92,21 @@ def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, da
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []
 
 
+def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--institution")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    (bare_figup.cwd / "data.bin").write_bytes(b"data")
+    (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\n")
+    for more in ((), ("--dry-run",)):
+        done = bare_figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish", *more).expect(2)
+        assert "figup: --publish: Figshare publishes no item without Shelfmark." in done.stderr
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\ncustom_fields: {shelfmark: QL 737}\n")
+    assert upload(bare_figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
+
+
 def test_a_changed_description_is_the_same_job_and_is_told_the_item(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     first = upload(figup, "--metadata", "dataset.yaml")
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))

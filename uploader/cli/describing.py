@@ -45,9 +45,14 @@ async def read_description(
     return description
 
 
-async def resolve_description(session: Session, api: Figshare, description: Description) -> ItemSpec:
-    """The description as Figshare takes it. Asks for lists where names have to be looked up. Raises MetadataInvalid."""
-    spec, remarks = await resolve(description, Names(api.items))
+async def resolve_description(
+    session: Session, api: Figshare, description: Description, *, item: int | None = None, project: int | None = None
+) -> ItemSpec:
+    """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+
+    Asks for lists where names have to be looked up. Raises MetadataInvalid.
+    """
+    spec, remarks = await resolve(description, Names(api.items, item, project))
     for remark in remarks:
         session.console.note(shown(remark))
     return spec
@@ -133,8 +138,8 @@ class _Told:
     def mark(self) -> str:
         return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
 
-    async def resolve(self, api: Figshare) -> ItemSpec:
-        spec = await resolve_description(self.session, api, self.description)
+    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+        spec = await resolve_description(self.session, api, self.description, item=item, project=project)
         return (
             spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})
         )

@@ -92,7 +92,7 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
             on_event=display.take,
         )
         with client.figshare(display.take) as api:
-            await rehearse(api, wanted.orders, wanted.item)
+            await rehearse(api, wanted.orders, found.item_id, wanted.project)
         return found
 
 

@@ -78,7 +78,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         name = description.metadata.title
         if name is None:
             raise UsageError("an item needs a title, and the metadata file has none", hint="Add --title.")
-        spec = await resolve_description(session, api, description)
+        spec = await resolve_description(session, api, description, project=project)
         item_id, rest = await editing.create(api, name, spec, project=project)
         session.summary.item_id = item_id
         await describe(api, item_id, rest)
@@ -107,7 +107,7 @@ def update(item: int, title: str | None, metadata: str | None, common: Common) -
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
-        spec = await resolve_description(session, api, description)
+        spec = await resolve_description(session, api, description, item=found.id)
         await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.named()), **fields(now))

@@ -7,18 +7,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from uploader.catalog.metadata import loading
+from uploader.catalog.metadata.custom import fitted
 from uploader.catalog.metadata.document import Document
 from uploader.catalog.metadata.loading import Loaded
-from uploader.catalog.metadata.model import Author, Embargo, Material, Metadata
-from uploader.catalog.metadata.names import Names, Unknown
+from uploader.catalog.metadata.model import Author, Embargo, Funding, Material, Metadata, Value
+from uploader.catalog.metadata.names import Names, Unclear, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
 from uploader.figshare.api import Figshare
 from uploader.transfer.items.spec import ItemSpec
+
+N = TypeVar("N")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,12 @@ class Description:
         """Which source decides a field. Raises LookupError where none does."""
         return next(part for part in self.parts if field in part.fields)
 
-    async def resolve(self, api: Figshare) -> ItemSpec:
-        """The description in Figshare's terms. Asks for lists where there are names. Raises MetadataInvalid."""
-        spec, _ = await resolve(self, Names(api.items))
+    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+        """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
+
+        Asks for lists where there are names. Raises MetadataInvalid.
+        """
+        spec, _ = await resolve(self, Names(api.items, item, project))
         return spec
 
     def taken(self) -> list[str]:
@@ -102,6 +109,14 @@ async def resolve(description: Description, names: Names) -> tuple[ItemSpec, lis
         fields["license"] = await resolving.one("license", metadata.license, names.license)
     if metadata.group is not None:
         fields["group_id"] = await resolving.one("group", metadata.group, names.group)
+    for author in metadata.authors:
+        if author.id is not None:
+            await resolving.one("authors", author.id, names.author)
+    if metadata.funding:
+        fields["funding_list"] = [await resolving.grant(one, names) for one in metadata.funding]
+    if metadata.custom_fields and (metadata.group is None or fields["group_id"] is not None):
+        fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
+        fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
     resolving.raise_problems()
     spec = ItemSpec(
         {name: value for name, value in fields.items() if value is not None},
@@ -119,17 +134,50 @@ class _Resolving:
         self._problems: dict[str, list[Problem]] = {}
         self.remarks: list[str] = []
 
-    async def one(self, field: str, name: str | int, ask: Callable[[str | int], Awaitable[int]]) -> int | None:
+    async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
+        """What a name stands for; None after a problem, and where nobody can tell."""
         try:
             return await ask(name)
+        except Unclear as unclear:
+            self._remark(field, name, unclear.message)
         except Unknown as unknown:
-            part = self._description.part_of(field)
-            problem = part.problem(field, name, unknown.message, unknown.hint)
-            if part.source in self._description.found or part.kind != "figup":
-                self.remarks.append(f"{part.name}: {problem.told}; it is left out")
-            else:
-                self._problems.setdefault(part.source, []).append(problem)
-            return None
+            self._problem(field, name, unknown.message, unknown.hint)
+        return None
+
+    async def grant(self, wanted: Funding, names: Names) -> dict[str, Any]:
+        """A grant as the API takes it: by its id where it is known, else in words."""
+        said = wanted.id if wanted.id is not None else wanted.title or ""
+        found = await self.one("funding", said, names.grant)
+        if isinstance(said, str) and isinstance(found, int):
+            self._remark("funding", said, f"{said!r} is grant {found} to Figshare")
+        body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
+        return body
+
+    async def custom_fields(self, names: Names, given: dict[str, Value], group: int | None) -> dict[str, Value]:
+        """The values as the fields of the group take them; as they were given where nobody can tell."""
+        try:
+            known = await names.custom_fields(group, given)
+        except Unclear as unclear:
+            self._remark("custom_fields", None, unclear.message)
+            return given
+        fitting, faults = fitted(given, known)
+        for fault in faults:
+            self._problem("custom_fields", fault.value, fault.message, fault.hint, key=fault.name)
+        return fitting
+
+    def _problem(
+        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+    ) -> None:
+        part = self._description.part_of(field)
+        problem = part.problem(field, value, message, hint, key=key)
+        if part.source in self._description.found or part.kind != "figup":
+            self.remarks.append(f"{part.name}: {problem.told}; it is left out")
+        else:
+            self._problems.setdefault(part.source, []).append(problem)
+
+    def _remark(self, field: str, value: object, message: str) -> None:
+        part = self._description.part_of(field)
+        self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
 
     def raise_problems(self) -> None:
         for source, problems in self._problems.items():
@@ -144,8 +192,6 @@ def plain_fields(metadata: Metadata) -> dict[str, Any]:
         "defined_type": metadata.type,
         "references": list(metadata.references),
         "related_materials": [_material(one) for one in metadata.related_materials],
-        "funding_list": [msgspec.to_builtins(one) for one in metadata.funding],
-        "custom_fields_list": [{"name": name, "value": value} for name, value in metadata.custom_fields.items()],
         "timeline": msgspec.to_builtins(metadata.timeline) if metadata.timeline is not None else None,
         "doi": metadata.doi,
         "handle": metadata.handle,

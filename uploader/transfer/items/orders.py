@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from uploader.errors import UsageError
 from uploader.figshare.api import Figshare
-from uploader.figshare.wire_items import ItemDetail
 from uploader.transfer import events as ev
+from uploader.transfer.items.mandatory import lacking_fields
 from uploader.transfer.items.release import WANTED
 from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.job_state import JobState
@@ -29,8 +29,11 @@ class Describer(Protocol):
     def mark(self) -> str:
         """Tells one description from another."""
 
-    async def resolve(self, api: Figshare) -> ItemSpec:
-        """The description as Figshare takes it. Raises MetadataInvalid."""
+    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+        """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+
+        Raises MetadataInvalid, ItemMissing, ProjectMissing.
+        """
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,13 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     Raises MetadataInvalid, and UsageError where the item could not be published in the end: before anything is sent.
     """
     changes: list[ev.AnyEvent] = []
+    plan = state.plan
+    item_id = state.item_id if state.item_id is not None or plan is None else plan.item
+    project = plan.project if plan is not None and item_id is None else None
     given = state.description
     spec = given.spec if given is not None else ItemSpec()
     if orders.describe is not None and (given is None or given.mark != orders.describe.mark):
-        spec = await orders.describe.resolve(api)
+        spec = await orders.describe.resolve(api, item=item_id, project=project)
         changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
     wishes = ev.EndWished(orders.reserve_doi, orders.private_link, orders.publish)
     if wishes != (state.wishes or ev.EndWished()):
@@ -64,23 +70,29 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     if orders.options is not None and orders.options != state.options:
         changes.append(ev.OptionsGiven(dict(orders.options)))
     if orders.publish and "publish" not in state.reached:
-        item_id = state.plan.item if state.plan is not None else None
-        _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
+        given_item = plan.item if plan is not None else None
+        await _check_publishable(api, spec, given_item, plan.project if plan is not None else None)
     return changes
 
 
-async def rehearse(api: Figshare, orders: Orders, item_id: int | None) -> None:
-    """Raise what `take_orders` would raise for a new job that sends to this item, or with None to a new one."""
-    spec = await orders.describe.resolve(api) if orders.describe is not None else ItemSpec()
+async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: int | None = None) -> None:
+    """Raise what `take_orders` would say of the description, for this item, or for a new one, in a project if given."""
+    spec = ItemSpec()
+    if orders.describe is not None:
+        spec = await orders.describe.resolve(api, item=item_id, project=project)
     if orders.publish:
-        _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
+        await _check_publishable(api, spec, item_id, project)
 
 
-def _check_publishable(spec: ItemSpec, item: ItemDetail | None) -> None:
-    """Raise UsageError where a field will be missing in the end; `item` is the one that exists already."""
+async def _check_publishable(api: Figshare, spec: ItemSpec, item_id: int | None, project: int | None) -> None:
+    """Raise UsageError where a field will be missing in the end; `item_id` is of an item that exists already."""
+    item = await api.items.detail(item_id) if item_id is not None else None
     has = {name for name in WANTED if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE
     lacking = [name for name in WANTED if name not in has and not spec.fields.get(_FIELD_OF.get(name, name))]
-    if lacking and not (lacking == ["authors"] and spec.authors):
+    if spec.authors and "authors" in lacking:
+        lacking.remove("authors")
+    lacking += await lacking_fields(api.items, spec, item=item, project=project)
+    if lacking:
         raise UsageError(
             f"--publish: Figshare publishes no item without {', '.join(lacking)}",
             hint="Say them in a file, with --metadata; `figup metadata template` writes one to start from.",
