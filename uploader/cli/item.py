@@ -19,6 +19,7 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import ItemDetail
 from uploader.transfer.items.description import describe
+from uploader.transfer.items.project import check_project
 from uploader.transfer.source import shown
 
 CREATE_HELP = """\b
@@ -78,6 +79,8 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         name = description.metadata.title
         if name is None:
             raise UsageError("an item needs a title, and the metadata file has none", hint="Add --title.")
+        if project is not None:
+            await check_project(api.items, project)
         spec = await resolve_description(session, api, description, project=project)
         item_id, rest = await editing.create(api, name, spec, project=project)
         session.summary.item_id = item_id

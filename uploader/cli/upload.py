@@ -34,7 +34,7 @@ Exit status:
   1 some files failed                    6 over quota or maximum file size
   2 the command line is wrong            7 sent; Figshare's MD5 is still out
   3 no token, or not allowed             8 another process works on this job
-  4 no such file or item                75 interrupted: run it again to go on
+  4 no such file, item or project       75 interrupted: run it again to go on
                                        130 Ctrl-C: run it again to go on
 
 """

@@ -12,6 +12,7 @@ from uploader.figshare.wire import Account, File
 from uploader.transfer.digest import Digest
 from uploader.transfer.finished import looks_as_recorded
 from uploader.transfer.items.listing import files_by_path
+from uploader.transfer.items.project import check_project
 from uploader.transfer.job_state import JobState
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import OnConflict, Options
@@ -103,10 +104,12 @@ async def preview(
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Look at everything; `api` None: nobody is asked. Raises ItemMissing."""
+    """Look at everything; `api` None: nobody is asked. Raises ItemMissing, and what `check_project` raises."""
     job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.identity), new_job)
     item = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
+    if api is not None and item is None and target.project is not None:
+        await check_project(api.items, target.project)
     held = await files_by_path(api, item) if api is not None and item is not None else {}
     unseen = api is None and item is not None
     files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]

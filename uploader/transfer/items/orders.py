@@ -13,6 +13,7 @@ from uploader.errors import UsageError
 from uploader.figshare.api import Figshare
 from uploader.transfer import events as ev
 from uploader.transfer.items.mandatory import lacking_fields
+from uploader.transfer.items.project import check_project
 from uploader.transfer.items.release import WANTED
 from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.job_state import JobState
@@ -53,12 +54,15 @@ class Orders:
 async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev.AnyEvent]:
     """What the orders change in a job. Asks Figshare's lists where there is a new description.
 
-    Raises MetadataInvalid, and UsageError where the item could not be published in the end: before anything is sent.
+    Raises MetadataInvalid, and UsageError where the item could not be published in the end; where it is to be created
+    in a project, also what `check_project` raises: before anything is sent.
     """
     changes: list[ev.AnyEvent] = []
     plan = state.plan
     item_id = state.item_id if state.item_id is not None or plan is None else plan.item
     project = plan.project if plan is not None and item_id is None else None
+    if project is not None:
+        await check_project(api.items, project)
     given = state.description
     spec = given.spec if given is not None else ItemSpec()
     if orders.describe is not None and (given is None or given.mark != orders.describe.mark):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from uploader.errors import NotAllowed, ProjectMissing
 from uploader.figshare.items import Items
 from uploader.figshare.wire_items import ItemDetail
 from uploader.figshare.wire_lookups import CustomField, Project
 from uploader.transfer.items.mandatory import lacking_fields
+from uploader.transfer.items.project import check_project
 from uploader.transfer.items.spec import ItemSpec
 
 
@@ -65,3 +68,14 @@ async def test_an_item_that_exists_says_what_it_lacks() -> None:
     assert account.asked == []
     assert await lacking_fields(account, spec(8), item=item) == []
     assert await lacking_fields(account, spec(8), item=ItemDetail(id=5)) == ["Grade"]
+
+
+async def test_a_project_is_looked_at() -> None:
+    for role in ("Owner", "Collaborator", ""):
+        await check_project(Account(role=role), 3)
+    with pytest.raises(NotAllowed, match="may look at project 3"):
+        await check_project(Account(role="Viewer"), 3)
+    account = Account()
+    with pytest.raises(ProjectMissing):
+        await check_project(account, 4)
+    assert account.asked == ["institution", "project 4"]
