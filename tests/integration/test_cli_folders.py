@@ -197,6 +197,9 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
         "figup: table.csv: line 4: has 4 columns, and the first line names 3",
         "figup: 3 mistakes in what was named; nothing was sent",
     ]
+    (figup.cwd / "m.csv").write_text("path\nd/a,x\n")
+    done = figup.run("upload", "--manifest", "m.csv").expect(2)
+    assert done.stderr == "figup: m.csv: line 2: has 2 columns, and the first line names 1\n", "not that m is no title"
     (figup.cwd / "list").write_text("d/a\n" + "".join(f"d/{number}\n" for number in range(100)))
     done = figup.run("upload", "--from-file", "list", "--json").expect(4)
     assert len(done.events) == 100 + 2
