@@ -317,6 +317,23 @@ def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup
     assert len(files(sandbox, item)) == len(after)
 
 
+def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, same="1", differs="old")
+    make(other, differs="new")
+    old = {f["name"]: f["id"] for f in files(sandbox, item)}["differs"]
+    words = ("upload", "d", "--item", str(item), "--on-conflict", "replace", "--report", "r.json", "--report", "r.html")
+    said = figup.run(*words, *FAST).expect(0).stdout
+    assert "Replaced: 1 file that the item had" in said
+    assert f"  d/differs: file {old}\n" in said
+    again = figup.run(*words, "--json", *FAST).expect(0)
+    told = {f["name"]: f["replaced"] for f in again.summary["files"]}
+    assert told == {"same": [], "differs": [old]}
+    assert {f["name"]: f["replaced"] for f in json.loads((figup.cwd / "r.json").read_text())["files"]} == told
+    page = (figup.cwd / "r.html").read_text()
+    assert "that were replaced, and removed from it" in page
+    assert f">{old}<" in page
+
+
 def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}

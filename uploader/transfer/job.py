@@ -286,4 +286,5 @@ def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | N
         parts_sent=counted.parts_sent,
         error=Problem.of(problem) if problem is not None else None,
         folder=transfer.folder,
+        replaced=transfer.replaced,
     )

@@ -168,6 +168,8 @@ class Transfer:
     """Complete remote files that turned out bad, to be removed after a good one is verified."""
     replaces: tuple[int, ...] = ()
     """Remote files, whoever made them, that the user wants replaced: removed after this one is verified."""
+    replaced: tuple[int, ...] = ()
+    """Those of them that are removed."""
     error: ev.Failed | None = None
 
     @property
@@ -268,7 +270,9 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.RemnantRemoved():
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
-            transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
+            if event.id in transfer.replaces:
+                transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
+                transfer.replaced += (event.id,)
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():

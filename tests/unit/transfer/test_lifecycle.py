@@ -236,3 +236,25 @@ def test_the_readme_draws_the_table_as_it_is() -> None:
     text = diagram.README.read_text("utf-8")
     assert diagram.draw() in text
     assert diagram.updated(text) == text
+
+
+def test_what_was_replaced_is_known_apart_from_what_merely_went_wrong() -> None:
+    transfer = Transfer(0, "/a", "a", 1, 2, 3)
+    for event in (
+        ev.ReplacementPlanned(0, (4, 5)),
+        ev.UploadIntended(0, "t"),
+        ev.UploadInitiated(0, 6),
+        ev.Completed(0),
+        ev.Mismatched(0, "x", "y"),
+        ev.UploadIntended(0, "t"),
+        ev.UploadInitiated(0, 7),
+        ev.Completed(0),
+        ev.Verified(0, "x"),
+        ev.RemnantRemoved(0, 6),
+        ev.RemnantRemoved(0, 4),
+    ):
+        transfer.apply(event)
+    assert (transfer.superseded, transfer.replaces, transfer.replaced) == ((), (5,), (4,))
+    transfer.apply(ev.RemnantRemoved(0, 5))
+    transfer.apply(ev.Resumed("t"))
+    assert transfer.replaced == (4, 5)
