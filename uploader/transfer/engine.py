@@ -85,6 +85,8 @@ class Engine:
         self._led: set[int] = set()
         """Files that were led to the end and whose sources were found unchanged there."""
         self._failed = 0
+        self._given_up = False
+        """True once more files failed than may: what is under way ends in good order, and fails no more."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -105,6 +107,8 @@ class Engine:
             if not self._lock.lost:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
+        if self._given_up:
+            raise SomeFilesFailed(self._too_many_failed())
         if self._run.stop.asked and len(self._led) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 
@@ -240,20 +244,32 @@ class Engine:
         return True
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
+        if self._given_up:
+            return
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
             error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
+        most, stop = self._run.options.max_errors, self._run.stop
+        if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.asked:
+            # Before anything is waited for: of the files under way none may fail beyond what was allowed.
+            self._given_up = True
+            stop.ask()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
-        most = self._run.options.max_errors
-        if most is not None and self._failed > most and len(self._run.state.transfers) > 1:
-            raise SomeFilesFailed(
-                f"{self._failed} files failed, and at most {most} may (--max-errors); the rest was not tried"
-            )
+
+    def _too_many_failed(self) -> str:
+        """What ended the run, and where it left the other files."""
+        rest = [t for t in self._run.state.wanted if not t.settled and t.index not in self.problems]
+        begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
+        failed = "1 file" if self._failed == 1 else f"{self._failed} files"
+        text = f"{failed} failed, and at most {self._run.options.max_errors} may (--max-errors)"
+        left = [f"{begun} more under way can be gone on with"] if begun else []
+        left += [f"{len(rest) - begun} were not begun"] if len(rest) > begun else []
+        return f"{text}: {', '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:
         """Files that failed beside others, for reasons that may be gone by now."""
