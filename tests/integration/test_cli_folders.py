@@ -218,6 +218,10 @@ def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_complete
         {"path": "b", "md5": "0" * 32},
     ]
     (top / "table.json").write_text(json.dumps(entries))
+    dry = figup.run("upload", "--manifest", "m/table.json", "--dry-run").expect(0).stdout.splitlines()
+    assert dry[2:4] == [f"  {top}/raw/a as x/y/one.dat  1 byte", f"  {top}/b  1 byte"]
+    told = upload(figup, "--manifest", "m/table.json", "--dry-run").summary["files"]
+    assert [(f["folder"], f["name"]) for f in told] == [("x/y", "one.dat"), ("", "b")]
     refused = upload(figup, "--manifest", "m/table.json", status=1)
     error = next(event for event in refused.events if event["event"] == "error")
     assert (error["code"], error["path"]) == ("checksum-wrong", f"{top}/b")
@@ -399,6 +403,12 @@ def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> N
             path.unlink()
     by_sums = figup.run("verify", str(item), "--checksums", "sums", "--json").expect(5)
     assert [f["status"] for f in by_sums.summary["files"]] == ["same", "different", "missing-here", "missing-here"]
+    assert by_sums.summary["totals"]["missing-here"] == {"files": 2, "bytes": 2}
+    assert by_sums.summary["totals"]["same"] == {"files": 1, "bytes": 1}
+    (figup.cwd / "sums").write_text(f"{'0' * 32}  gone\n")
+    gone = figup.run("verify", str(item), "--checksums", "sums").expect(1).stdout
+    assert "4 missing here (5 bytes)" in gone.splitlines()[-1]
+    assert "1 missing there, " in gone.splitlines()[-1], "a list of checksums does not say how large its files are"
 
 
 def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:

@@ -28,6 +28,8 @@ class Summary:
     published: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[str, Any] | None = None
+    """Of a comparison: how many files, and bytes, are the same, different and so on."""
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0

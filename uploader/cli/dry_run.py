@@ -25,7 +25,7 @@ from uploader.transfer.items.orders import Orders, rehearse
 from uploader.transfer.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, preview
 from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Sources
+from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.source import shown
 
@@ -161,7 +161,10 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
 def _file_line(file: FilePlan) -> str:
     note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
     number = f" (file {file.file_id})" if file.file_id is not None else ""
-    return f"  {shown(file.path)}  {units.show_bytes(file.size)}{note}{number}"
+    there = remote_path(file.folder, file.name)
+    is_link = not file.path.startswith("/")
+    renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {shown(there)}"
+    return f"  {shown(file.path)}{renamed}  {units.show_bytes(file.size)}{note}{number}"
 
 
 def _room_line(room: Room | None) -> str:

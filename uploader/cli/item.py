@@ -155,13 +155,13 @@ def delete(item: int, yes: bool, common: Common) -> int:
 @ITEM
 @common_options
 def files(item: int, common: Common) -> int:
-    """List the files of an item: id, size, MD5 (or state) and name."""
+    """List the files of an item: id, size, MD5 (or state), folder and name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         async for file in api.files(found.id):
-            values = file_fields(file)
-            session.console.event("file", **values)
-            session.console.result(file_line(file))
+            folder = found.folders.get(file.id, "")
+            session.console.event("file", **file_fields(file, folder))
+            session.console.result(file_line(file, folder))
         return 0
 
     return on_item(common, item, work)

@@ -68,7 +68,8 @@ class PrivateLink(msgspec.Struct, frozen=True, kw_only=True):
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     """An item with its whole description. `version` is 0 before it was published; `published` None likewise.
 
-    `url` is its page for its owner, `public_url` for everybody once it is published; "" where none is told.
+    `url` is its page for its owner, `public_url` for everybody once it is published; "" where none is told. `folders`
+    has the folder, "a/b", of each file that is in one, by the file's id.
     """
 
     id: int
@@ -105,6 +106,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     thumb: str = ""
     curation_status: str = ""
     citation: str = ""
+    folders: Mapping[int, str] = {}
 
 
 def parse_item_detail(body: bytes) -> ItemDetail:
@@ -145,6 +147,7 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         thumb=loose.page(row, "thumb"),
         curation_status=loose.text(row, "curation_status"),
         citation=loose.text(row, "citation"),
+        folders=item.folders,
     )
 
 
