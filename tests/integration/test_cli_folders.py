@@ -33,6 +33,10 @@ def upload(figup: Figup, *words: str | os.PathLike[str], status: int = 0, input:
     return figup.run("upload", *words, *FAST, "--json", input=input).expect(status)
 
 
+def warnings(result: Result) -> str:
+    return "\n".join(event["message"] for event in result.events if event["event"] == "warning")
+
+
 def held(sandbox: Sandbox, item: int) -> dict[str, str]:
     """What an item holds: folder and name → MD5. Fails where two files are in one place."""
     folders: dict[str, str] = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
@@ -254,6 +258,58 @@ def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sa
     dry = figup.run(*words, str(done.summary["item_id"])).expect(0)
     assert [(f["status"], f["action"]) for f in dry.summary["files"]] == [("same", "skip"), ("new", "link")]
     assert sandbox.requests(kind="put-part") == []
+
+
+@pytest.mark.parametrize(("fault", "status"), [("initiate:every=422", 1), ("initiate:every=403", 3)])
+def test_an_item_is_not_left_empty_where_its_link_is_refused(
+    fault: str, status: int, bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    add_faults(sandbox, fault)
+    links = ("--link", "https://example.org/x", "--title", "linked")
+    refused = upload(bare_figup, *links, status=status)
+    assert items(sandbox) == []
+    assert refused.summary["item_id"] is None
+    assert "which was created for this and is empty, is removed again" in warnings(refused)
+    add_faults(sandbox, "delete-item:1=403")
+    assert "could not be removed" in warnings(upload(bare_figup, *links, status=status))
+    assert len(items(sandbox)) == 1
+    drop_faults(sandbox)
+    done = upload(bare_figup, *links)
+    (item,) = items(sandbox)
+    assert (item["id"], len(files(sandbox, item["id"]))) == (done.summary["item_id"], 1)
+    given = upload(bare_figup, "--link", "https://example.org/y", "--item", str(item["id"]))
+    assert "Figshare's own page allows one link in an item" in warnings(given)
+    add_faults(sandbox, fault)
+    upload(bare_figup, "--link", "https://example.org/z", "--item", str(item["id"]), status=status)
+    assert [row["id"] for row in items(sandbox)] == [item["id"]], "an item that was given is never removed"
+
+
+def test_links_beside_files_are_doubted_before_there_is_an_item_and_never_in_the_way_of_files(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox()
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", a="1", b="2")
+    words = ("upload", "d", "--link", "https://example.org/x", "--title", "both", *FAST)
+    doubt = "Figshare's own page allows one link in an item, and no files beside it"
+    assert f"Note: {doubt}" in bare_figup.run(*words, "--dry-run").expect(0).stdout
+    done = bare_figup.run(*words, "--json").expect(1)
+    assert [e["event"] for e in done.events].index("warning") < [e["event"] for e in done.events].index("item")
+    assert warnings(done).count(doubt) == 1
+    assert [f["status"] for f in done.summary["files"]] == ["verified", "verified", "failed"]
+    item = done.summary["item_id"]
+    assert held(sandbox, item) == tree_md5(top, "d/")
+    told = bare_figup.run("upload", "--link", "https://example.org/y", "--item", str(item), *FAST).expect(1).stderr
+    assert doubt in told
+    dry = ("upload", "--link", "https://example.org/y", "--item", str(item), "--dry-run")
+    assert doubt in bare_figup.run(*dry, "--json").expect(0).events[0]["warnings"][0]
+    sandbox.restart("--mixed-links", "accept")
+    bare_figup.run(*words).expect(0)
+    assert len(files(sandbox, item)) == 3
+    make(bare_figup.cwd / "e", c="3")
+    assert doubt in bare_figup.run("upload", "e", "--item", str(item), *FAST).expect(0).stderr
 
 
 @pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=30"])

@@ -148,6 +148,7 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
     lines.append(
         f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
     )
+    lines += [f"Note: {warning}." for warning in found.warnings]
     lines.append(_room_line(found.room))
     times = ", ".join(
         f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"

@@ -5,7 +5,7 @@ What is done to a file is the driver's business, what is done to a part the send
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 import anyio.to_thread
@@ -45,6 +45,7 @@ from uploader.transfer.items.item import ensure_item
 from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.run import JobRun
+from uploader.transfer.selection.links import doubt
 from uploader.transfer.sending.pace import ConnectionPace
 from uploader.transfer.sending.queue import PartQueue
 from uploader.transfer.sending.schedule import Schedule
@@ -142,13 +143,25 @@ class Engine:
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
                 self._check_limits(account)
+        doubted = self._tell_doubt()
         created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
+            if not doubted:
+                self._tell_doubt()
         if run.state.plan is not None and run.state.plan.item is not None:
             self._check_limits(account)
+
+    def _tell_doubt(self) -> bool:
+        """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
+        links = sum(transfer.link for transfer in self._run.state.wanted)
+        files = len(self._run.state.wanted) - links + self._run.remote.other_files
+        text = doubt(links + self._run.remote.other_links, files)
+        if text is not None:
+            self._run.notify(no.Warned(text))
+        return text is not None
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
@@ -170,8 +183,13 @@ class Engine:
 
     # --- the files ------------------------------------------------------------------------------------------------
 
-    async def _drive_all(self, transfers: Iterable[Transfer]) -> None:
+    async def _drive_all(self, transfers: Sequence[Transfer]) -> None:
         """Lead all of them as far as they go, many at the same time."""
+        # Files first: where Figshare takes only one kind, it is to be these.
+        for kind in ([t for t in transfers if not t.link], [t for t in transfers if t.link]):
+            await self._drive_kind(kind)
+
+    async def _drive_kind(self, transfers: Iterable[Transfer]) -> None:
         schedule = Schedule(transfers)
         async with anyio.create_task_group() as tasks:
             while schedule.left and not self._run.stop.asked:

@@ -116,6 +116,18 @@ class ItemReady(JobEvent, frozen=True, tag="item"):
     found: bool = False
 
 
+class ItemUnwanted(JobEvent, frozen=True, tag="item-?"):
+    """The item, which the job created and which is empty, is about to be removed."""
+
+    id: int
+
+
+class ItemRemoved(JobEvent, frozen=True, tag="item--"):
+    """The item is removed: if the job goes on, it creates another one."""
+
+    id: int
+
+
 class DescriptionGiven(JobEvent, frozen=True, tag="say"):
     """From now on the item is to say this. `mark` tells one description from another."""
 
@@ -310,6 +322,8 @@ AnyEvent: TypeAlias = (
     | ItemNotCreated
     | ItemCreated
     | ItemReady
+    | ItemUnwanted
+    | ItemRemoved
     | DescriptionGiven
     | DescriptionSet
     | OptionsGiven

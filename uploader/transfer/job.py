@@ -31,6 +31,7 @@ from uploader.transfer.engine import Engine
 from uploader.transfer.items.conclusion import conclude
 from uploader.transfer.items.item import ensure_description
 from uploader.transfer.items.remote import RemoteFiles
+from uploader.transfer.items.unwanted import give_up_item, is_left_empty
 from uploader.transfer.job_state import ItemState, JobState
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import Options
@@ -205,6 +206,8 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         await anyio.to_thread.run_sync(_write_manifest, job, around.states)
         await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
+        if is_left_empty(job.state, error, engine.problems):
+            await job.lock.held_while(lambda: give_up_item(run))
         error.report = report(error.exit_status)
         raise
     return report(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import anyio.to_thread
 import msgspec
@@ -18,6 +18,7 @@ from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
+from uploader.transfer.selection.links import doubt
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
 from uploader.transfer.source import Snapshot, Source
 from uploader.transfer.state.folders import StateDir, Target, job_name
@@ -70,7 +71,7 @@ class Room(msgspec.Struct, frozen=True):
 class Preview(msgspec.Struct, frozen=True):
     """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
 
-    `room` is None where the account could not be asked.
+    `room` is None where the account could not be asked. `warnings` are what would be said before the first byte.
     """
 
     job: str
@@ -83,6 +84,7 @@ class Preview(msgspec.Struct, frozen=True):
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
     room: Room | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def bytes_left(self) -> int:
@@ -124,7 +126,18 @@ async def preview(
         files=tuple(files),
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
+        warnings=_warnings(selection, held),
     )
+
+
+def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
+    files = {remote_path(chosen.folder, chosen.name) for chosen in selection.chosen if not chosen.link}
+    links = {chosen.path for chosen in selection.chosen if chosen.link}
+    for path, several in held.items():
+        links.update(file.download_url for file in several if file.is_link_only)
+        files.update(path for file in several if not file.is_link_only)
+    text = doubt(len(links), len(files))
+    return () if text is None else (text,)
 
 
 def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
