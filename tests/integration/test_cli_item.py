@@ -137,6 +137,28 @@ def test_an_author_stays_the_same_person(figup: Figup, item: str, dataset: Path)
     assert [one["id"] for one in after[:2]] == [before[1]["id"], before[0]["id"]]
 
 
+def test_an_orcid_stands_for_whoever_has_it_and_nobody_else_is_taken_for_them(figup: Figup, item: str) -> None:
+    before = shown(figup, item)["authors"]
+    john = before[1]
+    other = figup.run("item", "create", "--title", "Another one").expect(0).stdout.split()[0]
+    for where in (item, other):
+        refused = figup.run("item", "authors", "add", where, "Anna Bell", f"Max Power {ORCID}").expect(2).stderr
+        assert f"Max Power: the ORCID iD {ORCID} is that of John Doe, author {john['id']} on Figshare" in refused
+        assert f"figup item authors add {where} {john['id']}" in refused
+    assert shown(figup, item)["authors"] == before
+    assert names(shown(figup, other)) == ["Sandbox Owner"]
+    done = figup.run("item", "authors", "add", other, f"Johnny Doe {ORCID}").expect(0)
+    assert f"Johnny Doe is John Doe on Figshare (author {john['id']}), by the ORCID iD" in done.stderr
+    assert f"John Doe ({john['id']})" in done.stdout
+    again = figup.run("item", "authors", "add", other, f"Doe, J. {ORCID}", "--json").expect(0).events[0]
+    assert again["recognized"] == [{"given": "J. Doe", "id": john["id"], "full_name": "John Doe"}]
+    assert names(again) == ["Sandbox Owner", "John Doe"]
+    fresh = "0000-0001-5109-3700"
+    figup.run("item", "authors", "add", other, f"Anna Bell {fresh}", f"Max Power {fresh}").expect(2)
+    assert names(shown(figup, other)) == ["Sandbox Owner", "John Doe"]
+    figup.run("item", "authors", "add", other, f"John Doe {ORCID}").expect(0)
+
+
 def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     figup.run("item", "authors", "add", item, f"Max Power {ORCID[:-4]}000X", "Jane Doe").expect(2)
     figup.run("item", "authors", "add", item, "Max Power", "Jane Doe").expect(0)

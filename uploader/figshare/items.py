@@ -101,6 +101,11 @@ class Items:
         """The item's authors, in their order."""
         return await self._of_item("GET", item_id, "/authors", wire_items.parse_authors)
 
+    async def authors_with(self, orcid: str) -> list[wire_items.Author]:
+        """Whom Figshare knows by this ORCID iD, on whatever items."""
+        reader = Reader("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
+        return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
+
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
         """Make these the authors, and nobody else."""
         await self._set("PUT", item_id, "/authors", {"authors": authors})

@@ -12,7 +12,7 @@ import pytest
 
 from uploader.catalog.metadata.description import Description, gather, resolve
 from uploader.catalog.metadata.names import Names, Unclear, Unknown
-from uploader.catalog.metadata.nearest import nearest, or_list, plain
+from uploader.catalog.metadata.nearest import may_be_one, nearest, or_list, plain
 from uploader.errors import MetadataInvalid, NotAllowed
 from uploader.figshare.wire_items import Category, Group, ItemDetail, License
 from uploader.figshare.wire_lookups import CustomField, Grant, Project
@@ -149,6 +149,23 @@ async def test_names_that_there_are_not() -> None:
     assert (await unknown("group", "MATH")).hint == "Give an id: 8 (Math), 9 (math)."
     found = await unknown("group", "Materials", groups=False)
     assert found.message == "this account may not list groups (no administrator)"
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "one"),
+    [
+        ("Jane Doe", "Doe, J.", True),
+        ("Jane Smith", "Jane Doe", True),
+        ("Jürgen Groß", "Jurgen Gross", True),
+        ("Catherine Deneuve", "Katherine Deneuv", True),
+        ("Max Power", "Jane Doe", False),
+        ("J. Doe", "M. Rosenberg", False),
+        ("", "Jane Doe", False),
+    ],
+)
+def test_names_of_one_person_and_of_two(name: str, other: str, one: bool) -> None:
+    assert may_be_one(name, other) is one
+    assert may_be_one(other, name) is one
 
 
 def test_the_nearest() -> None:
