@@ -300,6 +300,31 @@ def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> No
     assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr
 
 
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        (["--institution"], 4, "Figshare has no account 77777 that this token could act for"),
+        (["--control"], 3, "this token may not act for account 77777"),
+    ],
+)
+def test_acting_for_an_account_that_is_not_there_or_not_ours_to_act_for(
+    more: list[str], status: int, words: str, figup: Figup, sandbox: Sandbox, data: Path
+) -> None:
+    sandbox.restart(*more)
+    for command in (
+        "upload data.bin",
+        "upload data.bin --dry-run",
+        "item show 30000001",
+        "item create --title Title",
+        "verify 30000001 data.bin",
+        "auth status",
+    ):
+        said = figup.run(*command.split(), "--impersonate", "77777").expect(status).stderr
+        assert words in said
+        assert "Without --impersonate you act for yourself." in said
+        assert not any(wrong in said for wrong in ("new token", "--endpoint", "no item"))
+
+
 def test_acting_for_another_account(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     sandbox.restart("--institution")
     accounts = ask(sandbox, "/account/institution/accounts")

@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from uploader.errors import (
+    AccountMissing,
     FigupError,
     FileTooLarge,
     Interrupted,
@@ -67,7 +68,7 @@ _NAMED = 20
 """Files that one message names."""
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
-    *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
+    *(TokenRefused, NotAllowed, NoToken, ItemMissing, AccountMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
 _MAY_PASS = (Refused, SourceUnreadable)

@@ -8,7 +8,16 @@ import pytest
 
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import Service, reply
-from uploader.errors import ItemMissing, NotAllowed, ProjectMissing, ProtocolViolation, Refused
+from uploader.errors import (
+    AccountMissing,
+    FigupError,
+    ItemMissing,
+    NotAllowed,
+    ProjectMissing,
+    ProtocolViolation,
+    Refused,
+    TokenRefused,
+)
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.wire_items import Author, Category, Embargo, Group, License, PrivateLink
 from uploader.figshare.wire_lookups import CustomField, Grant, Project
@@ -207,6 +216,40 @@ async def test_answers_without_what_was_asked_for(service: Service, connect: Con
         await items.reserve_doi(5)
     with pytest.raises(ProtocolViolation):
         await items.create_private_link(5)
+
+
+@pytest.mark.parametrize(
+    ("first", "about_the_account", "error"),
+    [
+        (reply(404, {}), reply(404, {}), AccountMissing),
+        (reply(403, {}), reply(403, {}), NotAllowed),
+        (reply(400, {}), reply(422, {}), NotAllowed),
+        (reply(404, {}), reply(200, {"id": 12}), ItemMissing),
+    ],
+    ids=["no such account", "not allowed", "refused", "about something else"],
+)
+async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_once(
+    service: Service, connect: Connect, first: bytes, about_the_account: bytes, error: type[FigupError]
+) -> None:
+    figshare = connect(impersonate=12)
+    service.answers = [first, reply(200, {"id": 1}), about_the_account]
+    with pytest.raises(error) as raised:
+        await figshare.items.detail(5)
+    assert [asked.path.removeprefix("/v2") for asked in service.asked][1:] == ["/account", "/account?impersonate=12"]
+    if error is ItemMissing:
+        service.answers = [reply(404, {})]
+        with pytest.raises(ItemMissing):
+            await figshare.items.detail(5)
+    else:
+        assert "account 12" in raised.value.message
+
+
+async def test_a_token_that_is_good_for_nothing_is_not_blamed_on_the_account(
+    service: Service, connect: Connect
+) -> None:
+    service.answers = [reply(403, {}), reply(403, {})]
+    with pytest.raises(TokenRefused):
+        await connect(impersonate=12).account()
 
 
 async def test_acting_for_another_account(service: Service, connect: Connect) -> None:
