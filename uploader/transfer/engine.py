@@ -286,9 +286,9 @@ class Engine:
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
         text = f"{failed} failed, and at most {self._run.options.max_errors} may (--max-errors)"
-        left = [f"{begun} more under way can be gone on with"] if begun else []
-        left += [f"{len(rest) - begun} were not begun"] if len(rest) > begun else []
-        return f"{text}: {', '.join(left)}" if left else text
+        left = [f"under way, to be gone on with: {begun}"] if begun else []
+        left += [f"not begun: {len(rest) - begun}"] if len(rest) > begun else []
+        return f"{text}; {'; '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:
         """Files that failed beside others, for reasons that may be gone by now."""
