@@ -89,6 +89,8 @@ class Engine:
         self._failed = 0
         self._given_up = False
         """True once more files failed than may: what is under way ends in good order, and fails no more."""
+        self.created_item = False
+        """True when this run made the job's item: nobody else can have come to count on it."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -145,7 +147,7 @@ class Engine:
             if run.state.plan is None or run.state.plan.item is None:
                 self._check_limits(account)
         doubted = self._tell_doubt()
-        created = await ensure_item(run)
+        self.created_item = created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():

@@ -206,7 +206,7 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         await anyio.to_thread.run_sync(_write_manifest, job, around.states)
         await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
-        if is_left_empty(job.state, error, engine.problems):
+        if engine.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
         error.report = report(error.exit_status)
         raise
