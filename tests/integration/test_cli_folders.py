@@ -312,12 +312,12 @@ def test_links_beside_files_are_doubted_before_there_is_an_item_and_never_in_the
     assert doubt in bare_figup.run("upload", "e", "--item", str(item), *FAST).expect(0).stderr
 
 
-@pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=30"])
+@pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=10"])
 def test_a_link_whose_answer_was_lost_is_there_once(fault: str, bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     add_faults(sandbox, fault)
-    words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", *FAST)
+    words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", "--settle-timeout", "2", *FAST)
     run = bare_figup.start(*words)
     if "hang" in fault:
         run.wait_for_event("item")
