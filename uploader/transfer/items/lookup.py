@@ -10,8 +10,10 @@ import anyio.to_thread
 
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.wire import File
+from uploader.transfer import notices as no
 from uploader.transfer.lifecycle import Transfer
 from uploader.transfer.run import JobRun
+from uploader.transfer.source import shown
 
 T = TypeVar("T")
 
@@ -31,8 +33,11 @@ def _patience(run: JobRun, at: str) -> float:
     return run.options.settle_timeout if age < _LONG_AGO else 0.0
 
 
-async def _until_found(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float) -> T | None:
-    """Look again and again, with growing pauses, for `patience` seconds: at once, at their end, and in between."""
+async def _until_found(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
+    """Look again and again, with growing pauses, for `patience` seconds: at once, at their end, and in between.
+
+    `what` says of what the effect is looked for; it is told once there is something to wait for.
+    """
     deadline = run.runtime.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
@@ -41,6 +46,8 @@ async def _until_found(run: JobRun, look: Callable[[], Awaitable[T | None]], pat
             left = deadline - run.runtime.monotonic()
             if found is not None or left <= 0:
                 return found
+            if pause == _FIRST_PAUSE:
+                run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {left:.0f} s", pause))
             await run.runtime.sleep(min(pause, left))
         pause *= 2
 
@@ -68,7 +75,7 @@ async def find_item(run: JobRun) -> int | None:
         ]
         return min(found, default=None)
 
-    return await _until_found(run, look, _patience(run, intent.at))
+    return await _until_found(run, look, _patience(run, intent.at), "creating the item")
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:
@@ -92,7 +99,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
                 return file.id
         return None
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at))
+    return await _until_found(run, look, _patience(run, transfer.intended_at), f"initiating {shown(transfer.path)}")
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
@@ -103,7 +110,7 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
     async def look() -> int | None:
         return min((file.id for file in await _links(run, transfer)), default=None)
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at))
+    return await _until_found(run, look, _patience(run, transfer.intended_at), f"linking {shown(transfer.path)}")
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
@@ -122,7 +129,8 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         return found or None
 
     patience = run.options.settle_timeout if transfer.unseen else 0.0
-    found = [file.id for file in await _until_found(run, look, patience) or ()]
+    what = f"an earlier upload of {shown(transfer.path)}"
+    found = [file.id for file in await _until_found(run, look, patience, what) or ()]
     ours = [i for i in found if i in transfer.unseen or _item_is_ours(run)]
     return ours, [i for i in found if i not in ours]
 
