@@ -150,6 +150,25 @@ class ItemMissing(UserError):
     )
 
 
+class ProjectMissing(UserError):
+    """The project does not exist, or this account may not see it."""
+
+    code = "project-missing"
+    exit_status = 4
+    default_hint = "Check the number; `figup auth status` tells whose token this is."
+
+
+class AccountMissing(UserError):
+    """The account that is to be acted for does not exist, or is not one of the institution's."""
+
+    code = "account-missing"
+    exit_status = 4
+    default_hint = (
+        "Check the number: it is the id of an account in your institution, not that of an author. "
+        "Without --impersonate you act for yourself."
+    )
+
+
 class JobMissing(UserError):
     """No such job on this machine."""
 

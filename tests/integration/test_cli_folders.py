@@ -33,6 +33,10 @@ def upload(figup: Figup, *words: str | os.PathLike[str], status: int = 0, input:
     return figup.run("upload", *words, *FAST, "--json", input=input).expect(status)
 
 
+def warnings(result: Result) -> str:
+    return "\n".join(event["message"] for event in result.events if event["event"] == "warning")
+
+
 def held(sandbox: Sandbox, item: int) -> dict[str, str]:
     """What an item holds: folder and name → MD5. Fails where two files are in one place."""
     folders: dict[str, str] = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
@@ -187,6 +191,28 @@ def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, 
     assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/")
 
 
+def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox: Sandbox) -> None:
+    make(figup.cwd / "d", a="1")
+    (figup.cwd / "table.csv").write_text("path,name,md5\nd/a,x/y,1\n,,\nd/a,,,\n")
+    done = figup.run("upload", "--manifest", "table.csv").expect(2)
+    assert done.stderr.splitlines() == [
+        "figup: table.csv: line 2: 'x/y' is no name for a file. A folder goes into the field `folder`.",
+        "figup: table.csv: line 2: '1' is no MD5 (32 hexadecimal digits)",
+        "figup: table.csv: line 4: has 4 columns, and the first line names 3",
+        "figup: 3 mistakes in what was named; nothing was sent",
+    ]
+    (figup.cwd / "m.csv").write_text("path\nd/a,x\n")
+    done = figup.run("upload", "--manifest", "m.csv").expect(2)
+    assert done.stderr == "figup: m.csv: line 2: has 2 columns, and the first line names 1\n", "not that m is no title"
+    (figup.cwd / "list").write_text("d/a\n" + "".join(f"d/{number}\n" for number in range(100)))
+    done = figup.run("upload", "--from-file", "list", "--json").expect(4)
+    assert len(done.events) == 100 + 2
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"figup: list: line 2: {figup.cwd}/d/0: no such file")
+    assert lines[-2] == "figup: and 70 more like these; --json tells all of them"
+    assert sandbox.requests() == []
+
+
 def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_completed(
     figup: Figup, sandbox: Sandbox
 ) -> None:
@@ -196,6 +222,10 @@ def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_complete
         {"path": "b", "md5": "0" * 32},
     ]
     (top / "table.json").write_text(json.dumps(entries))
+    dry = figup.run("upload", "--manifest", "m/table.json", "--dry-run").expect(0).stdout.splitlines()
+    assert dry[2:4] == [f"  {top}/raw/a as x/y/one.dat  1 byte", f"  {top}/b  1 byte"]
+    told = upload(figup, "--manifest", "m/table.json", "--dry-run").summary["files"]
+    assert [(f["folder"], f["name"]) for f in told] == [("x/y", "one.dat"), ("", "b")]
     refused = upload(figup, "--manifest", "m/table.json", status=1)
     error = next(event for event in refused.events if event["event"] == "error")
     assert (error["code"], error["path"]) == ("checksum-wrong", f"{top}/b")
@@ -230,12 +260,64 @@ def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sa
     assert sandbox.requests(kind="put-part") == []
 
 
-@pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=30"])
+@pytest.mark.parametrize(("fault", "status"), [("initiate:every=422", 1), ("initiate:every=403", 3)])
+def test_an_item_is_not_left_empty_where_its_link_is_refused(
+    fault: str, status: int, bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    add_faults(sandbox, fault)
+    links = ("--link", "https://example.org/x", "--title", "linked")
+    refused = upload(bare_figup, *links, status=status)
+    assert items(sandbox) == []
+    assert refused.summary["item_id"] is None
+    assert "which was created for this and is empty, is removed again" in warnings(refused)
+    add_faults(sandbox, "delete-item:1=403")
+    assert "could not be removed" in warnings(upload(bare_figup, *links, status=status))
+    assert len(items(sandbox)) == 1
+    drop_faults(sandbox)
+    done = upload(bare_figup, *links)
+    (item,) = items(sandbox)
+    assert (item["id"], len(files(sandbox, item["id"]))) == (done.summary["item_id"], 1)
+    given = upload(bare_figup, "--link", "https://example.org/y", "--item", str(item["id"]))
+    assert "Figshare's own page allows one link in an item" in warnings(given)
+    add_faults(sandbox, fault)
+    upload(bare_figup, "--link", "https://example.org/z", "--item", str(item["id"]), status=status)
+    assert [row["id"] for row in items(sandbox)] == [item["id"]], "an item that was given is never removed"
+
+
+def test_links_beside_files_are_doubted_before_there_is_an_item_and_never_in_the_way_of_files(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox()
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", a="1", b="2")
+    words = ("upload", "d", "--link", "https://example.org/x", "--title", "both", *FAST)
+    doubt = "Figshare's own page allows one link in an item, and no files beside it"
+    assert f"Note: {doubt}" in bare_figup.run(*words, "--dry-run").expect(0).stdout
+    done = bare_figup.run(*words, "--json").expect(1)
+    assert [e["event"] for e in done.events].index("warning") < [e["event"] for e in done.events].index("item")
+    assert warnings(done).count(doubt) == 1
+    assert [f["status"] for f in done.summary["files"]] == ["verified", "verified", "failed"]
+    item = done.summary["item_id"]
+    assert held(sandbox, item) == tree_md5(top, "d/")
+    told = bare_figup.run("upload", "--link", "https://example.org/y", "--item", str(item), *FAST).expect(1).stderr
+    assert doubt in told
+    dry = ("upload", "--link", "https://example.org/y", "--item", str(item), "--dry-run")
+    assert doubt in bare_figup.run(*dry, "--json").expect(0).events[0]["warnings"][0]
+    sandbox.restart("--mixed-links", "accept")
+    bare_figup.run(*words).expect(0)
+    assert len(files(sandbox, item)) == 3
+    make(bare_figup.cwd / "e", c="3")
+    assert doubt in bare_figup.run("upload", "e", "--item", str(item), *FAST).expect(0).stderr
+
+
+@pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=10"])
 def test_a_link_whose_answer_was_lost_is_there_once(fault: str, bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     add_faults(sandbox, fault)
-    words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", *FAST)
+    words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", "--settle-timeout", "2", *FAST)
     run = bare_figup.start(*words)
     if "hang" in fault:
         run.wait_for_event("item")
@@ -293,6 +375,23 @@ def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup
         assert held(sandbox, item) == tree_md5(other, "d/")
     upload(figup, "d", "--item", str(item), "--on-conflict", choice, status=1 if choice in ("skip", "fail") else 0)
     assert len(files(sandbox, item)) == len(after)
+
+
+def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, same="1", differs="old")
+    make(other, differs="new")
+    old = {f["name"]: f["id"] for f in files(sandbox, item)}["differs"]
+    words = ("upload", "d", "--item", str(item), "--on-conflict", "replace", "--report", "r.json", "--report", "r.html")
+    said = figup.run(*words, *FAST).expect(0).stdout
+    assert "Replaced: 1 file that the item had" in said
+    assert f"  d/differs: file {old}\n" in said
+    again = figup.run(*words, "--json", *FAST).expect(0)
+    told = {f["name"]: f["replaced"] for f in again.summary["files"]}
+    assert told == {"same": [], "differs": [old]}
+    assert {f["name"]: f["replaced"] for f in json.loads((figup.cwd / "r.json").read_text())["files"]} == told
+    page = (figup.cwd / "r.html").read_text()
+    assert "that were replaced, and removed from it" in page
+    assert f">{old}<" in page
 
 
 def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup, start_sandbox: Start) -> None:
@@ -360,6 +459,12 @@ def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> N
             path.unlink()
     by_sums = figup.run("verify", str(item), "--checksums", "sums", "--json").expect(5)
     assert [f["status"] for f in by_sums.summary["files"]] == ["same", "different", "missing-here", "missing-here"]
+    assert by_sums.summary["totals"]["missing-here"] == {"files": 2, "bytes": 2}
+    assert by_sums.summary["totals"]["same"] == {"files": 1, "bytes": 1}
+    (figup.cwd / "sums").write_text(f"{'0' * 32}  gone\n")
+    gone = figup.run("verify", str(item), "--checksums", "sums").expect(1).stdout
+    assert "4 missing here (5 bytes)" in gone.splitlines()[-1]
+    assert "1 missing there, " in gone.splitlines()[-1], "a list of checksums does not say how large its files are"
 
 
 def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:

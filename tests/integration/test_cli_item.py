@@ -80,8 +80,42 @@ def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sand
         "figup: dataset.yaml: line 4, categories[1]: there is no category 'animal behavior'. "
         'Did you mean "Animal behaviour"?\n'
     )
-    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    assert "create-item" not in {request["kind"] for request in sandbox.requests()}
     figup.run("item", "create").expect(2)
+
+
+def test_custom_fields_are_checked_before_anything_is_said(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    figup, sandbox = bare_figup, start_sandbox("--institution")
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    file = figup.cwd / "dataset.yaml"
+    file.write_text(DESCRIPTION + "group: Library\ncustom_fields: {Shelfmark: QL, site: loch-ness}\n")
+    item = figup.run("item", "create", "--metadata", "dataset.yaml").expect(0).stdout.split()[0]
+    assert shown(figup, item)["custom_fields"] == {"Shelfmark": "QL", "Site": "Loch Ness"}
+    file.write_text("custom_fields: {Shelfmark: QL 737, Site: West}\n")
+    done = figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(2)
+    assert done.stderr == (
+        "figup: dataset.yaml: line 1, custom_fields.Site: 'West' is none of its values. "
+        "It is one of: North, South, Loch Ness.\n"
+    )
+    # Shelfmark is a field of the group that the item is in, and the file says nothing of that.
+    file.write_text("custom_fields: {Shelfmark: QL 737}\n")
+    figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(0)
+    assert shown(figup, item)["custom_fields"] == {"Shelfmark": "QL 737"}
+    file.write_text("custom_fields: {Site: North}\n")
+    figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(0)
+    done = figup.run("item", "publish", item, "--yes").expect(1)
+    assert "cannot be published yet; it has no Shelfmark." in done.stderr
+
+
+def test_a_project_is_looked_at_before_an_item_is_created_in_it(figup: Figup, sandbox: Sandbox) -> None:
+    done = figup.run("item", "create", "--title", "Abc", "--project", "77").expect(4)
+    assert done.stderr == (
+        "figup: Figshare has no project 77, or this account may not see it. Check the number; "
+        "`figup auth status` tells whose token this is.\n"
+    )
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
 
 
 def test_updating_changes_what_is_said_and_nothing_else(figup: Figup, item: str, dataset: Path) -> None:
@@ -102,6 +136,28 @@ def test_an_author_stays_the_same_person(figup: Figup, item: str, dataset: Path)
     figup.run("item", "update", item, "--metadata", dataset.name).expect(0)
     after = shown(figup, item)["authors"]
     assert [one["id"] for one in after[:2]] == [before[1]["id"], before[0]["id"]]
+
+
+def test_an_orcid_stands_for_whoever_has_it_and_nobody_else_is_taken_for_them(figup: Figup, item: str) -> None:
+    before = shown(figup, item)["authors"]
+    john = before[1]
+    other = figup.run("item", "create", "--title", "Another one").expect(0).stdout.split()[0]
+    for where in (item, other):
+        refused = figup.run("item", "authors", "add", where, "Anna Bell", f"Max Power {ORCID}").expect(2).stderr
+        assert f"Max Power: the ORCID iD {ORCID} is that of John Doe, author {john['id']} on Figshare" in refused
+        assert f"figup item authors add {where} {john['id']}" in refused
+    assert shown(figup, item)["authors"] == before
+    assert names(shown(figup, other)) == ["Sandbox Owner"]
+    done = figup.run("item", "authors", "add", other, f"Johnny Doe {ORCID}").expect(0)
+    assert f"Johnny Doe is John Doe on Figshare (author {john['id']}), by the ORCID iD" in done.stderr
+    assert f"John Doe ({john['id']})" in done.stdout
+    again = figup.run("item", "authors", "add", other, f"Doe, J. {ORCID}", "--json").expect(0).events[0]
+    assert again["recognized"] == [{"given": "J. Doe", "id": john["id"], "full_name": "John Doe"}]
+    assert names(again) == ["Sandbox Owner", "John Doe"]
+    fresh = "0000-0001-5109-3700"
+    figup.run("item", "authors", "add", other, f"Anna Bell {fresh}", f"Max Power {fresh}").expect(2)
+    assert names(shown(figup, other)) == ["Sandbox Owner", "John Doe"]
+    figup.run("item", "authors", "add", other, f"John Doe {ORCID}").expect(0)
 
 
 def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
@@ -197,13 +253,21 @@ def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> 
     for name in ("a.csv", "b.csv"):
         (figup.cwd / name).write_text(name)
     figup.run("upload", "a.csv", "b.csv", "--item", item).expect(0)
-    listed = figup.run("item", "files", item, "--json").expect(0).events[:-1]
+    listed = sorted(figup.run("item", "files", item, "--json").expect(0).events[:-1], key=lambda event: event["name"])
     assert [(e["name"], e["size"], e["status"]) for e in listed] == [
         ("a.csv", 5, "available"),
         ("b.csv", 5, "available"),
     ]
     assert "upload_url" not in str(listed)
-    assert figup.run("item", "files", item).expect(0).stdout.splitlines()[1].endswith("b.csv")
+    lines = figup.run("item", "files", item).expect(0).stdout.splitlines()
+    assert sorted(line.split()[-1] for line in lines) == ["a.csv", "b.csv"]
+    (figup.cwd / "raw").mkdir()
+    (figup.cwd / "raw" / "c.csv").write_text("c.csv")
+    figup.run("upload", "raw", "--item", item).expect(0)
+    with_folder = figup.run("item", "files", item, "--json").expect(0).events[:-1]
+    assert sorted((e["folder"], e["name"]) for e in with_folder) == [("", "a.csv"), ("", "b.csv"), ("raw", "c.csv")]
+    lines = figup.run("item", "files", item).expect(0).stdout.splitlines()
+    assert sorted(line.split()[-1] for line in lines) == ["a.csv", "b.csv", "raw/c.csv"]
     done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
     assert 'Did you mean "b.csv"?' in done.stderr
     assert f"`figup item publish {item}` comes first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr

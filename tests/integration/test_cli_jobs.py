@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup, Running
-from tests.support.invariants import check_exactly_once, files, items
+from tests.support.invariants import ask, check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
 
 Start = Callable[..., Sandbox]
@@ -198,3 +199,37 @@ def test_cancel_keeps_a_file_that_figshare_holds_completely_though_it_does_not_s
     sent = bare_figup.run("upload", str(source), "--json", "--verify-timeout", "1s").expect(7)
     bare_figup.run("cancel", sent.summary["job"]).expect(0)
     assert sandbox.requests(kind="delete-file") == []
+
+
+@pytest.mark.parametrize("conflict", ["replace", "keep"])
+def test_resume_goes_on_with_the_options_of_the_command(parts: Sandbox, bare_figup: Figup, conflict: str) -> None:
+    item = ask(parts, "/account/articles", {"title": "an item"})["entity_id"]
+    paths = [source(bare_figup, name, 300_000) for name in ("a.bin", "b.bin")]
+    names = [path.name for path in paths]
+    bare_figup.run("upload", *names, "--item", str(item)).expect(0)
+    for path in paths:
+        path.write_bytes(os.urandom(300_000))
+    run = bare_figup.start(
+        *("upload", *names, "--item", str(item), "--new-job", "--json", "--on-conflict", conflict),
+        *("--limit-rate", "200k", "--report", "lab.json"),
+    )
+    run.wait_for_event("file")
+    run.kill()
+    done = bare_figup.run("resume", "--limit-rate", "10M").expect(0)
+    assert "with what the job's command said of --on-conflict, --report" in done.stderr
+    assert json.loads((bare_figup.cwd / "lab.json").read_text())["files"]
+    sums = sorted(file["computed_md5"] for file in files(parts, item))
+    assert set(map(md5_of, paths)) <= set(sums)
+    assert len(sums) == {"replace": 2, "keep": 4}[conflict]
+
+
+def test_what_gives_something_up_has_to_be_said_again(parts: Sandbox, bare_figup: Figup) -> None:
+    path = source(bare_figup)
+    run = bare_figup.start("upload", path.name, "--json", "--limit-rate", "400k", "--restart-changed")
+    run.wait_for_event("file")
+    run.kill()
+    path.write_bytes(os.urandom(900_000))
+    done = bare_figup.run("resume").expect(5)
+    assert "with what the job's command said of --limit-rate\n" in done.stderr
+    bare_figup.run("resume", "--restart-changed", "--limit-rate", "50M").expect(0)
+    check_exactly_once(parts, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,51 @@ def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sand
         'Did you mean "Data quality"?',
     ]
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
+
+
+def test_custom_fields_authors_and_grants_are_looked_up(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    figup, sandbox = bare_figup, start_sandbox("--institution")
+    figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    text = (
+        "title: Abc\ngroup: Library\nauthors:\n  - Jane Doe\n  - id: 99\ncustom_fields:\n  Sight: x\n"
+        "  Site: [north, Loch Nes]\n  Recorded on: 17.5.2024\nfunding:\n  - Open data in the humanities\n  - id: 7\n"
+    )
+    write(figup, text)
+    figup.run("metadata", "check", "dataset.yaml").expect(0)
+    assert sandbox.requests() == []
+    done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
+    assert done.stderr.splitlines()[:-1] == [
+        "figup: dataset.yaml: line 5, authors[2].id: there is no author 99. "
+        "The number is in the address of the author's page.",
+        "figup: dataset.yaml: line 7, custom_fields.Sight: there is no custom field 'Sight'. Did you mean \"Site\"?",
+        "figup: dataset.yaml: line 8, custom_fields.Site[2]: 'Loch Nes' is none of its values. "
+        'Did you mean "Loch Ness"?',
+        "figup: dataset.yaml: line 9, custom_fields.Recorded on: '17.5.2024' is no date; one looks like 2024-05-17",
+    ]
+    write(figup, text.replace("  - id: 99\n", "").replace("Sight: x", "shelf mark: ''").replace("Nes]", "Ness]")
+          .replace("17.5.2024", "2024-05-17"))  # fmt: skip
+    right = figup.run("metadata", "check", "dataset.yaml", "--online").expect(0)
+    assert right.stdout.endswith(
+        "To publish the item, Figshare also wants: description, categories, keywords, Shelfmark.\n"
+    )
+    assert right.stderr.splitlines() == [
+        "figup: dataset.yaml: line 10, funding[1]: 'Open data in the humanities' is grant 3000003 to Figshare",
+        "figup: dataset.yaml: line 11, funding[2].id: the search for grants does not find 7; Figshare will say whether "
+        "it knows it",
+    ]
+    assert "create-item" not in {request["kind"] for request in sandbox.requests()}
+
+
+def test_an_account_of_no_institution_has_no_custom_fields(figup: Figup, sandbox: Sandbox) -> None:
+    write(figup, "title: Abc\ncustom_fields:\n  Site: North\n")
+    done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
+    assert done.stderr == (
+        "figup: dataset.yaml: line 3, custom_fields.Site: there is no custom field 'Site'; "
+        "there are none for this account and group\n"
+    )
+    assert [request["kind"] for request in sandbox.requests()] == ["get-account"]
 
 
 def test_categories_are_found_by_a_word(figup: Figup) -> None:

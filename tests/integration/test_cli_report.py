@@ -193,3 +193,18 @@ def test_a_job_of_many_files_is_told_in_a_few_lines(sandbox: Sandbox, figup: Fig
     assert "60 files: 60 verified" in told
     assert len(told.splitlines()) < 8
     assert len(figup.run("status", job["job"], "--json").expect(0).summary["files"]) == 60
+
+
+def test_a_list_of_what_failed_does_not_make_an_item_of_its_own(figup: Figup, sandbox: Sandbox) -> None:
+    folder = figup.cwd / "set"
+    folder.mkdir()
+    for name in ("good", "bad"):
+        (folder / name).write_text(name)
+    item = figup.run("upload", "set/good", "set/bad", "--title", "Set", "--json").expect(0).summary["item_id"]
+    (folder / "bad").write_text("other")
+    figup.run("upload", "set/bad", "set/good", "--item", str(item), "--failed-to", "failed.txt").expect(1)
+    refused = figup.run("upload", "--from-file", "failed.txt").expect(2).stderr
+    assert "is a list of what failed; alone, it would make a new item" in refused
+    assert f"--item {item}" in refused
+    figup.run("upload", "--from-file", "failed.txt", "--item", str(item), "--on-conflict", "keep").expect(0)
+    assert len(items(sandbox)) == 1

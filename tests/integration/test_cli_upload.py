@@ -18,7 +18,7 @@ from tests.support.sandbox import Sandbox
 Start = Callable[..., Sandbox]
 SUMMARY = {
     "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "bytes_sent",
-    "bytes_total", "seconds", "exit_code",
+    "bytes_total", "seconds", "exit_code", "totals",
 }  # fmt: skip
 
 

@@ -93,6 +93,41 @@ def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, da
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []
 
 
+def test_a_project_that_is_not_there_is_found_first(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    for more in ((), ("--dry-run",), ("--dry-run", "--json")):
+        done = figup.run("upload", "data.bin", "--project", "77", *more).expect(4)
+        assert "figup: Figshare has no project 77, or this account may not see it." in done.stderr
+    assert done.events[0]["code"] == "project-missing"
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    assert figup.run("jobs", "--json").expect(0).events[:-1] == []
+
+
+def test_a_project_is_looked_at_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    project = ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"]
+    figup.run("upload", "data.bin", "--project", str(project), "--dry-run").expect(0)
+    before = len(sandbox.requests())
+    upload(figup, "--project", str(project))
+    assert kinds(sandbox, before).count("get-project") == 1
+    before = len(sandbox.requests())
+    upload(figup, "--project", str(project))
+    assert kinds(sandbox, before) == ["list-files"]
+
+
+def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--institution")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    (bare_figup.cwd / "data.bin").write_bytes(b"data")
+    (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\n")
+    for more in ((), ("--dry-run",)):
+        done = bare_figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish", *more).expect(2)
+        assert "figup: --publish: Figshare publishes no item without Shelfmark." in done.stderr
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\ncustom_fields: {shelfmark: QL 737}\n")
+    assert upload(bare_figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
+
+
 def test_a_changed_description_is_the_same_job_and_is_told_the_item(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     first = upload(figup, "--metadata", "dataset.yaml")
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
@@ -251,8 +286,6 @@ def test_an_item_in_a_project(figup: Figup, sandbox: Sandbox, data: Path) -> Non
     assert said(the_item(sandbox)) == AS_WRITTEN
     assert [one["id"] for one in ask(sandbox, f"/account/projects/{project}/articles")] == [the_item(sandbox)["id"]]
     figup.run("upload", "data.bin", "--item", "5", "--project", str(project)).expect(2)
-    done = figup.run("upload", "data.bin", "--project", "99999").expect(1)
-    assert "answered 404" in done.stderr
 
 
 def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> None:
@@ -278,6 +311,31 @@ def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: San
     done = figup.run("collection", "add", collection, "9998", mine, "9999").expect(4)
     assert f"no items 9998, 9999 for collection {collection}, or this account may not see them" in done.stderr
     figup.run("collection", "add", collection, mine).expect(0)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        (["--institution"], 4, "Figshare has no account 77777 that this token could act for"),
+        (["--control"], 3, "this token may not act for account 77777"),
+    ],
+)
+def test_acting_for_an_account_that_is_not_there_or_not_ours_to_act_for(
+    more: list[str], status: int, words: str, figup: Figup, sandbox: Sandbox, data: Path
+) -> None:
+    sandbox.restart(*more)
+    for command in (
+        "upload data.bin",
+        "upload data.bin --dry-run",
+        "item show 30000001",
+        "item create --title Title",
+        "verify 30000001 data.bin",
+        "auth status",
+    ):
+        said = figup.run(*command.split(), "--impersonate", "77777").expect(status).stderr
+        assert words in said
+        assert "Without --impersonate you act for yourself." in said
+        assert not any(wrong in said for wrong in ("new token", "--endpoint", "no item"))
 
 
 def test_acting_for_another_account(figup: Figup, sandbox: Sandbox, data: Path) -> None:

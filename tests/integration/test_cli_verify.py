@@ -27,9 +27,11 @@ def test_the_same(figup: Figup, sandbox: Sandbox) -> None:
     item = uploaded(figup, "a", "b")
     before = len(sandbox.requests())
     done = figup.run("verify", item, "a", "b").expect(0)
-    first, second = done.stdout.splitlines()
+    first, second, total = done.stdout.splitlines()
     assert first == f"{figup.cwd}/a: the same (7 bytes, MD5 {md5_of(figup.cwd / 'a')})"
     assert second.startswith(f"{figup.cwd}/b: the same")
+    none = "0 different (0 bytes), 0 missing there (0 bytes), 0 missing here (0 bytes)"
+    assert total == f"2 compared: 2 the same (14 bytes), {none}"
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
 
 
@@ -42,6 +44,15 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
     assert all(e["event"] == "compared" for e in done.events[:-1])
     assert [file["status"] for file in done.summary["files"]] == ["same", "different", "missing"]
     assert (done.summary["item_id"], done.summary["exit_code"]) == (int(item), 5)
+    found = {status: (total["files"], total["bytes"]) for status, total in done.summary["totals"].items()}
+    assert found == {
+        "same": (1, 7),
+        "different": (1, 7),
+        "missing": (1, 7),
+        "missing-here": (0, 0),
+        "unfinished": (0, 0),
+        "unknown": (0, 0),
+    }
     assert "MISSING" in figup.run("verify", item, "c").expect(1).stdout
     assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
 

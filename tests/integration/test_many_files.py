@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.command import Figup
+from tests.support.control import drop_faults
 from tests.support.invariants import check_exactly_once, files, items
 from tests.support.sandbox import Sandbox
 
@@ -75,13 +77,46 @@ def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup,
     assert len(files(sandbox, item["id"])) == 6
 
 
-def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--fault", "initiate:1..=400")
+@pytest.mark.parametrize(("most", "rate"), [(0, "1000"), (3, "1000"), (3, "10")])
+def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start, most: int, rate: str) -> None:
+    # With a great rate all are under way when the limit is reached, and about to fail, too.
+    sandbox = start_sandbox("--control", "--latency", "0.2", "--fault", "initiate:1..=400")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 40)
-    done = bare_figup.run("upload", *names, "--title", "many", "--max-errors", "3", "--api-rate", "10").expect(1)
-    assert "at most 3 may (--max-errors); the rest was not tried" in done.stderr
-    assert len(sandbox.requests(kind="initiate")) < 40
+    command = ("upload", *names, "--title", "many", "--max-errors", str(most), "--api-rate", rate)
+    done = bare_figup.run(*command, "--json").expect(1)
+    assert f"failed, and at most {most} may (--max-errors); not begun: {39 - most}" in done.stderr
+    assert Counter(f["status"] for f in done.summary["files"]) == {"failed": most + 1, "unfinished": 39 - most}
+    assert sum(f["error"] is not None for f in done.summary["files"]) == most + 1
+    assert len([e for e in done.events if e["event"] == "error" and e["code"] == "refused"]) == most + 1
+    assert rate == "1000" or len(sandbox.requests(kind="initiate")) < 40
+    drop_faults(sandbox)
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
+
+
+def test_what_is_under_way_when_too_many_failed_is_ended_in_good_order(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "1MB", "--connection-rate", "1MB")
+    point(bare_figup, sandbox)
+    big, small = bare_figup.cwd / "big.bin", bare_figup.cwd / "small.bin"
+    big.write_bytes(os.urandom(20_000_000))
+    small.write_bytes(os.urandom(30_000))
+    manifest = bare_figup.cwd / "set.csv"
+    manifest.write_text(f"path,md5\nbig.bin,\nsmall.bin,{'0' * 32}\n")
+    command = ("upload", "--manifest", "set.csv", "--max-errors", "0", "--connections", "4", "--api-rate", "1000")
+    done = bare_figup.run(*command, "--json").expect(1)
+    assert "may (--max-errors); under way, to be gone on with: 1" in done.stderr
+    told = {f["name"]: f for f in done.summary["files"]}
+    assert told["small.bin"]["error"]["code"] == "checksum-wrong"
+    assert (told["big.bin"]["status"], told["big.bin"]["error"]) == ("unfinished", None)
+    # What was in flight arrived, and nothing was begun after that.
+    put = sandbox.requests(kind="put-part")
+    assert {request["status"] for request in put} == {200}
+    assert 0 < told["big.bin"]["parts_sent"] == len(put) - 1 < 18
+    manifest.write_text("path,md5\nbig.bin,\nsmall.bin,\n")
+    sandbox.restart("--part-size", "1MB")
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, big, small)
 
 
 @pytest.mark.parametrize("fault", ["503,retry-after=0", "reset", "html", "truncated-json"])

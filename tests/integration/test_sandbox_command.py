@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.command import Figup
+from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 
 Start = Callable[..., Sandbox]
@@ -173,3 +174,16 @@ def test_a_database_that_is_none_is_told(bare_figup: Figup, tmp_path: Path) -> N
 def test_all_it_keeps_is_private(sandbox: Sandbox) -> None:
     for path in sandbox.dir.rglob("*"):
         assert mode(path) & 0o077 == 0, path
+
+
+def test_ones_own_institution_can_be_imitated(figup: Figup, start_sandbox: Start) -> None:
+    (figup.cwd / "fields.json").write_text(
+        '[{"name": "Grade", "field_type": "dropdown", "settings": {"options": ["A"]}}]'
+    )
+    sandbox = start_sandbox("--institution", "--custom-fields", str(figup.cwd / "fields.json"))
+    assert [one["name"] for one in ask(sandbox, "/account/institution/custom_fields")] == ["Grade"]
+    done = figup.run("sandbox", "--custom-fields", "fields.json").expect(2)
+    assert done.stderr == "figup: --custom-fields are an institution's: add --institution\n"
+    (figup.cwd / "fields.json").write_text('[{"name": 1}]')
+    done = figup.run("sandbox", "--institution", "--custom-fields", "fields.json").expect(2)
+    assert "fields.json: is no list of custom fields: Expected `str`, got `int` - at `$[0].name`" in done.stderr

@@ -23,7 +23,7 @@ FILE = f"{FILES}/{{file_id}}"
 FULL_ITEM = {
     "title": "Everything", "description": "d", "tags": ["a"], "references": ["https://example.org"],
     "related_materials": [{"identifier": "10.1/x", "identifier_type": "DOI", "relation": "IsSupplementTo"}],
-    "categories": [24418], "authors": [{"name": "Ann Bee"}], "custom_fields_list": [{"name": "k", "value": "v"}],
+    "categories": [24418], "authors": [{"name": "Ann Bee"}],
     "defined_type": "dataset", "funding": "f", "funding_list": [{"title": "g"}, {"id": 3000001}], "license": 1,
     "resource_doi": "10.1/x", "resource_title": "t", "timeline": {"firstOnline": "2020-01-01"},
 }  # fmt: skip
@@ -48,6 +48,22 @@ async def test_items(tmp_path: Path) -> None:
         await call("DELETE", ITEM, item, 204)
         for method in ("GET", "DELETE", "PUT", "PATCH"):
             await call(method, ITEM, item, 404, {"title": "abc"} if method.startswith("P") else None)
+
+
+async def test_custom_fields(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        call = Checked(api)
+        body = {
+            "title": "An item",
+            "custom_fields_list": [{"name": "Site", "value": ["North"]}, {"name": "Contact", "value": "a@example.org"}],
+        }
+        made = await call("POST", ITEMS, "/account/articles", 201, body)
+        item = f"/account/articles/{made['entity_id']}"
+        await call("GET", ITEM, item, 200)
+        await call("PUT", ITEM, item, 205, {"custom_fields": {"Recorded on": "2024-05-17"}})
+        await call("GET", ITEM, item, 200)
+        await call("POST", ITEMS, "/account/articles", 422, {"title": "abc", "custom_fields": {"k": "v"}})
+        await call("PATCH", ITEM, item, 422, {"custom_fields": {"Site": "West"}})
 
 
 async def test_files(tmp_path: Path) -> None:

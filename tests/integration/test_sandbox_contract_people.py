@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
 HOME = "/account/institution"
 ACCOUNTS = f"{HOME}/accounts"
 ACCOUNT = f"{ACCOUNTS}/{{account_id}}"
+GROUP_FIELDS = "/account/groups/{group_id}/metadata/item"
 READY: dict[str, Any] = {"description": "d", "categories": [24418], "keywords": ["k"]}
 
 
@@ -27,6 +28,13 @@ async def test_an_institution(tmp_path: Path) -> None:
         await call("GET", options, options.format(group_id=2101), 200)
         owner, member = await call("GET", ACCOUNTS, ACCOUNTS, 200)
         assert owner["user_id"] == (await call("GET", "/account", "/account", 200))["user_id"]
+        fields = await call("GET", f"{HOME}/custom_fields", f"{HOME}/custom_fields?group_id=2102", 200)
+        assert [one["name"] for one in fields if one["is_mandatory"]] == ["Shelfmark"]
+        for wrong, status in (("group_id=x", 400), ("group_id=1", 403)):
+            await call("GET", f"{HOME}/custom_fields", f"{HOME}/custom_fields?{wrong}", status)
+        shown = await call("GET", GROUP_FIELDS, GROUP_FIELDS.format(group_id=2102), 200)
+        assert [one["name"] for one in shown] == [one["name"] for one in fields]
+        await call("GET", GROUP_FIELDS, GROUP_FIELDS.format(group_id=1), 404)
         new = {"email": "ann@example.org", "first_name": "Ann", "last_name": "Bee", "quota": 1000, "group_id": 2101}
         number = (await call("POST", ACCOUNTS, ACCOUNTS, 201, new))["account_id"]
         one = f"{ACCOUNTS}/{number}"
@@ -67,6 +75,7 @@ async def test_nobody_else_administers(tmp_path: Path) -> None:
         call = Checked(api)
         for path in ("", "/groups", "/embargo_options", "/custom_fields", "/accounts", "/articles"):
             await call("GET", HOME + path, HOME + path, 403)
+        await call("GET", GROUP_FIELDS, GROUP_FIELDS.format(group_id=2101), 403)
         await call("POST", ACCOUNTS, ACCOUNTS, 403, {"email": "x@example.org", "last_name": "X"})
 
 

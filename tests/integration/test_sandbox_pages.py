@@ -107,7 +107,7 @@ async def test_what_is_told_of_an_item(tmp_path: Path) -> None:
                 {"identifier": "10.1/x", "identifier_type": "DOI", "relation": "Cites", "title": evil},
                 {"identifier": "javascript:alert(1)", "identifier_type": "URL"},
             ],
-            "funding_list": [{"title": "Grant " + evil}], "custom_fields": {"Site": ["North", evil], evil: "x"},
+            "funding_list": [{"title": "Grant " + evil}], "custom_fields": {"Site": ["North"], "Instrument": evil},
             "timeline": {"firstOnline": "2026-01-02"}, "group_id": 2101,
         }  # fmt: skip
         made = (await api.call("POST", f"{project}/articles", fields))[1]["location"]
@@ -124,7 +124,8 @@ async def test_what_is_told_of_an_item(tmp_path: Path) -> None:
         seen = Seen(await page(api, url))
         for told in (
             "Positions & heights", "Ann <i>Bee</i>", "Animal physiological ecology", evil, "CC0", "Cites", "10.1/x",
-            "Grant " + evil, f"Site: North, {evil}", "firstOnline: 2026-01-02", "2101", "River " + evil, "public",
+            "Grant " + evil, "Site: North", "Instrument: " + evil, "firstOnline: 2026-01-02", "2101",
+            "River " + evil, "public",
             "Gathered " + evil, "the files, for good; why " + evil, "10.5072/FK2.figshare.", "javascript:alert(1)",
         ):  # fmt: skip
             assert told in seen.text, told

@@ -173,3 +173,24 @@ async def test_a_private_link_shows_the_page(tmp_path: Path) -> None:
         assert (status, b"Between us" in html) == (200, True)
         api.clock.ahead = 366 * 86400
         assert (await fetched(api, link["html_location"]))[0] == 404
+
+
+async def test_a_group_wants_its_own_fields_before_it_publishes(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        library = (await api.call("POST", "/account/projects", {"title": "A project", "group_id": 2102}))[1][
+            "entity_id"
+        ]
+        inside = (await api.call("POST", f"/account/projects/{library}/articles", {"title": "Inside", **READY}))[1]
+        of_project = f"/account/articles/{inside['location'].rpartition('/')[2]}"
+        for item in (await api.item(**READY, group_id=2102), of_project):
+            [wanted] = [one for one in (await api.get(item))["custom_fields"] if one["is_mandatory"]]
+            assert (wanted["name"], wanted["value"]) == ("Shelfmark", "")
+            status, answer = await api.call("POST", f"{item}/publish")
+            assert (status, answer["message"]) == (400, "Missing mandatory field for publication - Shelfmark")
+            assert (await api.call("PUT", item, {"custom_fields": {"Shelfmark": "QL 737"}}))[0] == 205
+            assert (await api.call("POST", f"{item}/publish"))[0] == 201
+            public = await api.get(item.replace("/account", ""))
+            assert {one["name"]: one["value"] for one in public["custom_fields"]}["Shelfmark"] == "QL 737"
+        elsewhere = await api.item(**READY, group_id=2101)
+        assert (await api.call("PUT", elsewhere, {"custom_fields": {"Shelfmark": "QL 737"}}))[0] == 422
+        assert (await api.call("POST", f"{elsewhere}/publish"))[0] == 201

@@ -214,7 +214,9 @@ class Fixed:
 
     mark = "fixed"
 
-    async def resolve(self, _: Figshare, *, publish: bool) -> ItemSpec:
+    async def resolve(
+        self, _: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
         """All that publishing wants."""
         return ItemSpec(
             {"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},

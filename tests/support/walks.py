@@ -32,6 +32,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.UploadLost: ev.UploadLost(file),
         ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
         ev.RemnantRemoved: ev.RemnantRemoved(file, number),
+        ev.LeftoversRemoved: ev.LeftoversRemoved(file),
         ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
         ev.Retried: ev.Retried(file),
         ev.Cancelled: ev.Cancelled(file),
@@ -58,11 +59,13 @@ _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
     ItemState.UNKNOWN: [ev.ItemIntended(AT), ev.ItemReady(3, "https://example.org/3", found=True)],
     ItemState.INTENDED: [ev.ItemNotCreated(), ev.ItemCreated(3), ev.ItemReady(3, "https://example.org/3")],
     ItemState.CREATED: [ev.ItemReady(3, "https://example.org/3")],
-    ItemState.READY: [],
+    ItemState.READY: [ev.ItemUnwanted(3)],
+    ItemState.UNWANTED: [ev.ItemRemoved(3), ev.ItemReady(3, "https://example.org/3", found=True)],
 }
 _ORDERS: list[ev.AnyEvent] = [
     ev.DescriptionGiven("m", ItemSpec({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
     ev.DescriptionSet("m"),
+    ev.OptionsGiven({"on_conflict": "replace", "limit_rate": 1e6}),
     ev.EndWished(publish=True),
     ev.PublishIntended(0),
     ev.EndReached("publish", "public"),

@@ -4,14 +4,14 @@ collected. Each comes to the same when it is done twice, and after a lost answer
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from uploader.catalog.metadata.nearest import did_you_mean, plain
-from uploader.errors import ItemMissing, UsageError
+from uploader.catalog.metadata.nearest import did_you_mean, may_be_one, plain
+from uploader.errors import ItemMissing, NotAllowed, Refused, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.items import MOST_AT_ONCE
 from uploader.figshare.wire_items import Author, ItemDetail
@@ -43,13 +43,75 @@ async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | No
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
-async def add_authors(api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]) -> list[Author]:
-    """The item's authors after these were put behind those that it has; who is there already is not added again."""
+class Recognized(msgspec.Struct, frozen=True):
+    """Somebody who was `given` by one name and an ORCID iD, and whom Figshare knows by another name."""
+
+    given: str
+    id: int
+    full_name: str
+
+
+async def add_authors(
+    api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]
+) -> tuple[list[Author], list[Recognized]]:
+    """The item's authors after these were put behind those that it has, and who of these has another name there.
+
+    Who is there already is not added again. Raises UsageError where an ORCID iD is plainly somebody else's.
+    """
     have = await api.items.authors(item.id)
-    new = [one for one in authors if not any(is_same(one, author) for author in have)]
-    if new:
-        await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
-    return await api.items.authors(item.id) if new else have
+    known = {one.orcid: one for one in have if one.orcid}
+    for orcid in {_orcid_of(body) for body in authors} - {"", *known}:
+        known |= {one.orcid: one for one in await _known_by(api, orcid) if one.orcid == orcid}
+    recognized = _recognized(authors, known, item.id)
+    wanted = [{"id": known[orcid].id} if (orcid := _orcid_of(body)) in known else body for body in authors]
+    new = [one for one in wanted if not any(is_same(one, author) for author in have)]
+    if not new:
+        return have, recognized
+    await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
+    now = await api.items.authors(item.id)
+    try:
+        return now, _recognized(authors, {one.orcid: one for one in now if one.orcid}, item.id)
+    except UsageError:
+        # The search had not told of them.
+        for one in now:
+            if one.id not in {author.id for author in have}:
+                await api.items.remove_author(item.id, one.id)
+        raise
+
+
+async def _known_by(api: Figshare, orcid: str) -> list[Author]:
+    """Whom Figshare takes the iD for; nobody where this account may not ask."""
+    try:
+        return await api.items.authors_with(orcid)
+    except (NotAllowed, Refused):
+        return []
+
+
+def _recognized(authors: Sequence[dict[str, Any]], known: Mapping[str, Author], item_id: int) -> list[Recognized]:
+    """Those who have another name there. Raises UsageError where that is plainly the name of somebody else."""
+    found = []
+    for body in authors:
+        orcid, given = _orcid_of(body), _name_of(body)
+        author = known.get(orcid)
+        if author is None or plain(given) == plain(author.full_name):
+            continue
+        if not may_be_one(given, author.full_name):
+            raise UsageError(
+                f"{given}: the ORCID iD {orcid} is that of {author.full_name}, author {author.id} on Figshare",
+                hint="Check the iD. If it is the same person all the same: "
+                f"figup item authors add {item_id} {author.id}",
+            )
+        found.append(Recognized(given, author.id, author.full_name))
+    return found
+
+
+def _orcid_of(body: Mapping[str, Any]) -> str:
+    """ "" for one who was given by id, or without an iD."""
+    return "" if body.get("id") is not None else str(body.get("orcid_id") or "")
+
+
+def _name_of(body: Mapping[str, Any]) -> str:
+    return str(body.get("name") or f"{body.get('first_name', '')} {body.get('last_name', '')}".strip())
 
 
 async def remove_authors(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> list[Author]:

@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,21 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.options import Figures
+from uploader.cli.options import Common, Figures, Tuning
 from uploader.cli.place import states_of
 from uploader.cli.running import Session
 from uploader.cli.summary import failed
 from uploader.errors import FigupError, UsageError
 from uploader.transfer.records.dossier import Dossier, dossier
 from uploader.transfer.report import FileReport, Report
-from uploader.transfer.selection.values import remote_path
+from uploader.transfer.selection.select import STDIN
+from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
 from uploader.transfer.state.folders import StateDir
 
 _PAGES = (".html", ".htm")
+_COMMAND, _RESUME = "# figup ", "# figup resume "
+"""How the first line of a list of what failed begins."""
 
 
 def _report_path(text: str) -> Path:
@@ -66,6 +70,8 @@ class Accounting:
     failed_to: Path | None = None
     nul: bool = False
     """The list of what failed is separated by NUL, and has no comments."""
+    repeated: tuple[str, ...] = ()
+    """Words of the command line that belong into one which sends what failed again."""
 
 
 def accounting_options(command: Callable[..., int]) -> Any:
@@ -84,7 +90,7 @@ async def account_for(session: Session, accounting: Accounting, report: Report) 
 
     def write() -> None:
         if accounting.failed_to is not None:
-            put(accounting.failed_to, failed_list(report, accounting.failed_to, nul=accounting.nul))
+            put(accounting.failed_to, failed_list(report, accounting))
         write_reports(states, report.job, accounting.reports)
 
     try:
@@ -114,24 +120,56 @@ def _encoded(known: Dossier, path: Path) -> bytes:
     return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
 
 
-def failed_list(report: Report, place: Path, *, nul: bool = False) -> bytes:
+def repeated(tuning: Tuning, common: Common) -> tuple[str, ...]:
+    """What a command that sends some of the files again has to say as this one does."""
+    words: list[str] = []
+    if tuning.on_conflict != "skip":
+        words += ["--on-conflict", tuning.on_conflict]
+    if common.endpoint_given and common.endpoint is not None:
+        words += ["--endpoint", common.endpoint]
+    if common.sandbox:
+        words += ["--sandbox"]
+    if common.impersonate is not None:
+        words += ["--impersonate", str(common.impersonate)]
+    return tuple(words)
+
+
+def failed_list(report: Report, accounting: Accounting) -> bytes:
     """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line.
 
-    With `nul` the paths alone, each before a NUL. `place` is where the list is to be.
+    The first line is the command that sends them, and no others, to where they were to go. With `nul` there are only
+    the paths, each before a NUL.
     """
+    nul = accounting.nul
     files = [file for file in failed(report) if file.path.startswith("/")]  # a link is no path
     if nul:
         return b"".join(os.fsencode(file.path) + b"\0" for file in files)
-    return b"".join([_how_to_send(report, files, place), *map(_failed_lines, files)])
+    return b"".join([_how_to_send(report, files, accounting), *map(_failed_lines, files)])
 
 
-def _how_to_send(report: Report, files: Sequence[FileReport], place: Path) -> bytes:
-    """The command that sends these files, and no others, to where they were to go; nothing where there is none."""
+def _how_to_send(report: Report, files: Sequence[FileReport], accounting: Accounting) -> bytes:
+    """The command in a comment; where the list alone does not say where its files go, what to do instead."""
+    if not files:
+        return b""
     bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}
     if len(bases) != 1 or report.item_id is None or bases & {file.path for file in files}:
-        return b""
-    words = ["figup", "upload", "--from-file", str(place), "--base", bases.pop() or "/", "--item", str(report.item_id)]
-    return f"# {shown(shlex.join(words))}\n".encode()
+        return f"{_RESUME}{report.job}: this list does not say what its files are called on Figshare\n".encode()
+    words = ["upload", "--from-file", str(accounting.failed_to), "--base", bases.pop() or "/"]
+    words += ["--item", str(report.item_id), *accounting.repeated]
+    return f"{_COMMAND}{shown(shlex.join(words))}\n".encode()
+
+
+def check_list(sources: Sources) -> None:
+    """Raise UsageError for a list that `--failed-to` wrote, given without saying where its files go. Blocks shortly."""
+    first = sources.stdin.partition(b"\n")[0].decode("utf-8", "replace")
+    if sources.from_file not in (None, STDIN):
+        with suppress(OSError, ValueError), Path(sources.from_file or "").open(encoding="utf-8") as lines:
+            first = lines.readline().rstrip("\n")
+    if first.startswith(_COMMAND):
+        raise UsageError(
+            f"{sources.from_file}: is a list of what failed; alone, it would make a new item of these files",
+            hint=f"Its first line says how they go where they belong: {first.removeprefix('# ')}",
+        )
 
 
 def _failed_lines(file: FileReport) -> bytes:

@@ -4,12 +4,16 @@ JSON Lines go to stdout, and the last of them is always the summary."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from uploader.cli.failures import Failure
 from uploader.cli.outlet import Outlet
+
+MOST_TOLD = 30
+"""Of several failures at once, how many a person is told one by one; a program is told all."""
 
 
 @dataclass
@@ -24,6 +28,8 @@ class Summary:
     published: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[str, Any] | None = None
+    """Of a comparison: how many files, and bytes, are the same, different and so on."""
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0
@@ -63,12 +69,25 @@ class Console:
 
     def failure(self, failure: Failure) -> None:
         """For both, once: what went wrong."""
+        if self._is_new(failure):
+            self.event("error", **failure.fields())
+            self.outlet.err(failure.line())
+
+    def at_once(self, failures: Sequence[Failure]) -> None:
+        """For both: all that went wrong at once, each as `failure` does; a person is told how many more there are."""
+        new = [failure for failure in failures if self._is_new(failure)]
+        for failure in new:
+            self.event("error", **failure.fields())
+        for failure in new[:MOST_TOLD]:
+            self.outlet.err(failure.line())
+        if len(new) > MOST_TOLD:
+            self.outlet.err(f"figup: and {len(new) - MOST_TOLD} more like these; --json tells all of them")
+
+    def _is_new(self, failure: Failure) -> bool:
         key = (failure.code, failure.message, failure.path)
-        if key in self._told:
-            return
+        told = key in self._told
         self._told.add(key)
-        self.event("error", **failure.fields())
-        self.outlet.err(failure.line())
+        return not told
 
     def summary(self, summary: Summary) -> None:
         """For a program: the last line; nothing else comes after it."""

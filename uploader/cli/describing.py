@@ -46,15 +46,24 @@ async def read_description(
 
 
 async def resolve_description(
-    session: Session, api: Figshare, description: Description, *, publish: bool = False
+    session: Session,
+    api: Figshare,
+    description: Description,
+    *,
+    publish: bool = False,
+    item: int | None = None,
+    project: int | None = None,
 ) -> ItemSpec:
-    """The description as Figshare takes it. Asks for lists where names have to be looked up. Raises MetadataInvalid,
-    with `publish` also for what could only be left out."""
-    found = await resolve(description, Names(api.items), publish=publish)
+    """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+
+    Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
+    left out.
+    """
+    found = await resolve(description, Names(api.items, item, project), publish=publish)
     for field, source in found.taken:
         session.console.note(shown(f"taken from {source}: {field}"))
-    for one in found.left_out:
-        session.console.note(shown(one.told))
+    for remark in (*found.remarks, *(one.told for one in found.left_out)):
+        session.console.note(shown(remark))
     for one in (*description.withheld(), *found.left_out):
         session.console.event("left-out", path=one.part.source, **msgspec.to_builtins(one.problem))
     return found.spec
@@ -140,8 +149,12 @@ class _Told:
     def mark(self) -> str:
         return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
 
-    async def resolve(self, api: Figshare, *, publish: bool) -> ItemSpec:
-        spec = await resolve_description(self.session, api, self.description, publish=publish)
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
+        spec = await resolve_description(
+            self.session, api, self.description, publish=publish, item=item, project=project
+        )
         return (
             spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})
         )

@@ -25,7 +25,7 @@ from uploader.transfer.items.orders import Orders, rehearse
 from uploader.transfer.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, preview
 from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Sources
+from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.source import shown
 
@@ -92,7 +92,7 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
             on_event=display.take,
         )
         with client.figshare(display.take) as api:
-            await rehearse(api, wanted.orders, wanted.item)
+            await rehearse(api, wanted.orders, found.item_id, wanted.project)
         return found
 
 
@@ -148,6 +148,7 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
     lines.append(
         f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
     )
+    lines += [f"Note: {warning}." for warning in found.warnings]
     lines.append(_room_line(found.room))
     times = ", ".join(
         f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"
@@ -161,7 +162,10 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
 def _file_line(file: FilePlan) -> str:
     note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
     number = f" (file {file.file_id})" if file.file_id is not None else ""
-    return f"  {shown(file.path)}  {units.show_bytes(file.size)}{note}{number}"
+    there = remote_path(file.folder, file.name)
+    is_link = not file.path.startswith("/")
+    renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {shown(there)}"
+    return f"  {shown(file.path)}{renamed}  {units.show_bytes(file.size)}{note}{number}"
 
 
 def _room_line(room: Room | None) -> str:

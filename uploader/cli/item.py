@@ -19,6 +19,7 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import ItemDetail
 from uploader.transfer.items.description import describe
+from uploader.transfer.items.project import check_project
 from uploader.transfer.source import shown
 
 CREATE_HELP = """\b
@@ -78,7 +79,9 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         name = description.metadata.title
         if name is None:
             raise UsageError("an item needs a title, and the metadata file has none", hint="Add --title.")
-        spec = await resolve_description(session, api, description)
+        if project is not None:
+            await check_project(api.items, project)
+        spec = await resolve_description(session, api, description, project=project)
         item_id, rest = await editing.create(api, name, spec, project=project)
         session.summary.item_id = item_id
         await describe(api, item_id, rest)
@@ -107,7 +110,7 @@ def update(item: int, title: str | None, metadata: str | None, common: Common) -
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
-        spec = await resolve_description(session, api, description)
+        spec = await resolve_description(session, api, description, item=found.id)
         await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.named()), **fields(now))
@@ -152,13 +155,13 @@ def delete(item: int, yes: bool, common: Common) -> int:
 @ITEM
 @common_options
 def files(item: int, common: Common) -> int:
-    """List the files of an item: id, size, MD5 (or state) and name."""
+    """List the files of an item: id, size, MD5 (or state), folder and name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         async for file in api.files(found.id):
-            values = file_fields(file)
-            session.console.event("file", **values)
-            session.console.result(file_line(file))
+            folder = found.folders.get(file.id, "")
+            session.console.event("file", **file_fields(file, folder))
+            session.console.result(file_line(file, folder))
         return 0
 
     return on_item(common, item, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -42,7 +43,8 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
     """Put authors behind those that the item has.
 
     AUTHOR is a name ("Jane Doe", "Doe, Jane"), with an ORCID iD behind it if there is one, or the id of an author that
-    Figshare knows. Who is there already is not added again.
+    Figshare knows. Who is there already is not added again. An iD that Figshare knows stands for the person who has it
+    there: under what name is said, and an iD that is plainly somebody else's is refused.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -51,7 +53,11 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
         given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
-        return _tell_authors(session, found, await editing.add_authors(api, found, bodies))
+        now, recognized = await editing.add_authors(api, found, bodies)
+        for one in recognized:
+            text = f"{one.given} is {one.full_name} on Figshare (author {one.id}), by the ORCID iD"
+            session.console.note(shown(text))
+        return _tell_authors(session, found, now, recognized)
 
     return on_item(common, item, work)
 
@@ -69,8 +75,11 @@ def remove_authors(item: int, who: tuple[str, ...], common: Common) -> int:
     return on_item(common, item, work)
 
 
-def _tell_authors(session: Session, item: ItemDetail, now: list[Author]) -> int:
-    session.console.event("authors", item_id=item.id, authors=msgspec.to_builtins(now))
+def _tell_authors(
+    session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[editing.Recognized] = ()
+) -> int:
+    values = msgspec.to_builtins({"authors": now, "recognized": list(recognized)})
+    session.console.event("authors", item_id=item.id, **values)
     names = "; ".join(f"{shown(one.full_name)} ({one.id})" for one in now)
     session.console.result(f"The authors of item {item.id}: {names or 'none'}.")
     return 0

@@ -11,6 +11,7 @@ import msgspec
 from uploader.cli import units
 from uploader.figshare.wire import File
 from uploader.figshare.wire_items import Embargo, ItemDetail
+from uploader.transfer.selection.values import remote_path
 from uploader.transfer.source import shown
 
 _DESCRIPTION = 300
@@ -22,6 +23,7 @@ def fields(item: ItemDetail) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(item)
     values["item_id"] = values.pop("id")
     values["item_url"] = values.pop("url")
+    del values["folders"]  # `figup item files` tells them
     return values
 
 
@@ -94,10 +96,11 @@ def _embargo(embargo: Embargo) -> str:
     return f"{what}, {until}{f': {embargo.reason}' if embargo.reason else ''}"
 
 
-def file_fields(file: File) -> dict[str, Any]:
+def file_fields(file: File, folder: str) -> dict[str, Any]:
     """For `--json`; the upload's address is a secret, and left out."""
     return {
         "file_id": file.id,
+        "folder": folder,
         "name": file.name,
         "size": file.size,
         "status": file.status,
@@ -107,7 +110,7 @@ def file_fields(file: File) -> dict[str, Any]:
     }
 
 
-def file_line(file: File) -> str:
-    """One file, for a person."""
+def file_line(file: File, folder: str) -> str:
+    """One file and the folder that it is in, for a person."""
     md5 = "a link" if file.is_link_only else file.computed_md5 or f"({file.status})"
-    return f"{file.id:>12}  {units.show_bytes(file.size):>10}  {md5:<32}  {shown(file.name)}"
+    return f"{file.id:>12}  {units.show_bytes(file.size):>10}  {md5:<32}  {shown(remote_path(folder, file.name))}"

@@ -14,7 +14,7 @@ from uploader.cli import units
 from uploader.cli.accounting import report_option, write_reports
 from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.place import place, recorded_endpoint, states_of
+from uploader.cli.place import place, recorded_job, states_of
 from uploader.cli.running import Session, run
 from uploader.cli.watching import look, text, watch
 from uploader.transfer.records.jobs import JobOverview, latest_job, list_jobs
@@ -118,14 +118,14 @@ def cancel(job: str, common: Common) -> int:
 
     Files that Figshare holds completely are kept, and so is the item. Nothing local is touched.
     """
-    name, recorded = recorded_endpoint(common, job)
-    with place(common, recorded=recorded) as at:
+    recorded = recorded_job(common, job)
+    with place(common, recorded=recorded.endpoint) as at:
         client = at.client()
 
         async def work(session: Session) -> int:
             display = Display(session.console, None)
             async with client:
-                done = await client.cancel(name, on_event=display.take)
+                done = await client.cancel(recorded.job, on_event=display.take)
             session.summary.job, session.summary.item_id = done.job, done.item_id
             session.summary.item_url = done.item_url
             session.console.event("cancelled", **msgspec.to_builtins(done))

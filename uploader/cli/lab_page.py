@@ -42,6 +42,7 @@ def lab_page(job: Dossier) -> str:
         *_incidents(job.incidents),
         *_left(job),
         *_skipped(job),
+        *_replaced(job),
         *_files(job),
         _footer(job),
     )
@@ -179,6 +180,18 @@ def _skipped(job: Dossier) -> list[Element]:
         return []
     rows: list[list[Child]] = [[_path(skip.path), why_skipped(skip.reason)] for skip in job.skipped]
     return [el("h2", "Skipped"), _table(["File or folder", "Why"], rows)]
+
+
+def _replaced(job: Dossier) -> list[Element]:
+    rows: list[list[Child]] = [
+        [_path(remote_path(file.folder, file.name)), _num(str(old)), _num(str(file.file_id))]
+        for file in job.files
+        for old in file.replaced
+    ]
+    if not rows:
+        return []
+    heading = "Files of the item that were replaced, and removed from it"
+    return [el("h2", heading), _table(["File", "#Removed id", "#Id now"], rows)]
 
 
 def _files(job: Dossier) -> list[Element]:

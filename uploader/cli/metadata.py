@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from uploader.cli.place import PATIENCE, place
 from uploader.cli.running import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.wire_items import Category
+from uploader.transfer.items.mandatory import lacking_fields
 from uploader.transfer.items.release import WANTED
 from uploader.transfer.source import shown
 
@@ -30,7 +32,7 @@ Example:
 CHECK_HELP = """\b
 Examples:
   figup metadata check dataset.yaml
-  figup metadata check dataset.yaml --online     also asks for categories, licences and groups
+  figup metadata check dataset.yaml --online     also asks whether there is all that it names
 
 \b
 Exit status: 0 when it is right, 2 when it is not.
@@ -79,7 +81,9 @@ def _write_new(path: Path, text: str) -> None:
 
 @metadata.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)
 @click.argument("file", metavar="FILE", type=click.Path(readable=False))
-@click.option("--online", is_flag=True, help="Look up categories, licences and groups in the account's lists, too.")
+@click.option(
+    "--online", is_flag=True, help="Look up categories, licences, groups, custom fields, authors and grants, too."
+)
 @common_options
 def check(file: str, online: bool, common: Common) -> int:
     """Check a metadata file: every problem with its line and field. Needs no account, and sends nothing."""
@@ -99,17 +103,18 @@ def check(file: str, online: bool, common: Common) -> int:
             description = await read_description(session, file=file)
             async with client:
                 with client.figshare() as api:
-                    await resolve_description(session, api, description)
-            return _good(session, file, description)
+                    spec = await resolve_description(session, api, description)
+                    more = await lacking_fields(api.items, spec)
+            return _good(session, file, description, more)
 
         return run(common, work)
 
 
-def _good(session: Session, file: str, description: Description) -> int:
-    """Say that the file is right, what it says, and what publishing would still want."""
+def _good(session: Session, file: str, description: Description, more: Sequence[str] = ()) -> int:
+    """Say that the file is right, what it says, and what publishing would still want: of all items, and `more`."""
     fields = description.metadata.named()
     defaults = {"license", "type", "authors"}
-    lacking = [name for name in WANTED if name not in fields and name not in defaults]
+    lacking = [*(name for name in WANTED if name not in fields and name not in defaults), *more]
     length = len(description.metadata.description or "")
     session.console.event(
         "checked", path=file, fields=list(fields), lacking=lacking, description_length=length, description_limit=LONGEST

@@ -159,7 +159,8 @@ _TUNING = [
                  help="Where the item holds a file of that name: skip an identical one and refuse a different one; "
                       "replace it, once the new one is verified; keep both; or fail."),
     click.option("--max-errors", metavar="N", type=click.IntRange(min=0),
-                 help="Files that may fail; after one more the rest is not tried.  [default: any number]"),
+                 help="Files that may fail; after one more nothing further is tried, and what is under way is ended so "
+                      "that it can be gone on with.  [default: any number]"),
     click.option("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
                  help="How long a request that keeps failing is tried."),
     click.option("--stall-timeout", metavar="TIME", type=_SECONDS, default="60s", show_default=True,

@@ -13,7 +13,7 @@ from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.session import Settings, check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
 from uploader.transfer.options import Options
-from uploader.transfer.records.jobs import overview, unfinished_job
+from uploader.transfer.records.jobs import JobOverview, overview, unfinished_job
 from uploader.transfer.state.disk import Disk
 from uploader.transfer.state.folders import StateDir
 
@@ -110,11 +110,11 @@ def place(common: Common, *, recorded: str | None = None) -> Iterator[Place]:
     yield Place(endpoint, None, common)
 
 
-def recorded_endpoint(common: Common, job: str | None) -> tuple[str, str | None]:
-    """The full name of a job, and the endpoint that its journal names, None where it is too damaged to tell.
+def recorded_job(common: Common, job: str | None) -> JobOverview:
+    """What the journal says of a job; its endpoint is None where it is too damaged to tell.
 
     `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobMissing, UsageError.
     """
     states = states_of(common)
     name = unfinished_job(states) if job is None else states.find(job)
-    return name, overview(states, name).endpoint
+    return overview(states, name)

@@ -115,8 +115,7 @@ async def _ended(session: Session, work: Work) -> int:
     except FigupError as error:
         if isinstance(error.report, Report):
             session.take(error.report)
-        for cause in error.causes:
-            session.console.failure(failure_of(cause))
+        session.console.at_once([failure_of(cause) for cause in error.causes])
         failure = failure_of(error)
     except Exception as error:
         log.debug("internal error", exc_info=error)

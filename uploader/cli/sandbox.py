@@ -16,6 +16,7 @@ import platformdirs
 
 from uploader.cli.sandbox_options import SandboxCommand, sandbox_options
 from uploader.errors import UsageError
+from uploader.sandbox.custom_fields import DEFAULTS, CustomField
 from uploader.sandbox.faults import Rule
 from uploader.sandbox.home import kept_token
 from uploader.sandbox.parts import PartPlan, Uniform
@@ -32,6 +33,7 @@ def sandbox(
     part_plan: PartPlan | None,
     quota_status: str,
     auth_status: str,
+    custom_fields: tuple[CustomField, ...] | None,
     fault_rules: tuple[Rule, ...],
     fault_files: tuple[list[Rule], ...],
     **options: Any,
@@ -46,6 +48,8 @@ def sandbox(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="figup sandbox: %(message)s")
     if part_size < 1:
         raise UsageError("--part-size must be at least 1 byte")
+    if custom_fields is not None and not options["institution"]:
+        raise UsageError("--custom-fields are an institution's: add --institution")
     directory = (directory or _default_directory()).absolute()
     if not token:
         token = kept_token(directory)
@@ -59,6 +63,7 @@ def sandbox(
         delays=_delays(options),
         quota_status=int(quota_status),
         auth_status=int(auth_status),
+        custom_fields=DEFAULTS if custom_fields is None else custom_fields,
         faults=(*(rule for rules in fault_files for rule in rules), *fault_rules),
         **options,
     )

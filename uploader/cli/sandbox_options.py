@@ -11,6 +11,7 @@ import click
 
 from uploader.cli import units
 from uploader.cli.options import Figures
+from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
 from uploader.sandbox.kinds import REQUESTS
 from uploader.sandbox.parts import read_plan
@@ -33,6 +34,7 @@ _PLAN = Figures("plan", lambda text: read_plan(text, units.parse_size))
 _FAULT = Figures("fault", read_rule)
 _FAULTS = Figures("faults", _rules_in)
 _PORT = click.IntRange(0, 65535)
+_CUSTOM = Figures("file", read_definitions)
 _EITHER = click.Choice(["refuse", "accept"])
 
 GROUPS: dict[str, list[Callable[[Any], Any]]] = {
@@ -81,6 +83,8 @@ GROUPS: dict[str, list[Callable[[Any], Any]]] = {
                      help="Files that an item's object shows."),
         click.option("--institution", is_flag=True,
                      help="The account is an institution's, and administers it: it may impersonate others."),
+        click.option("--custom-fields", metavar="FILE", type=_CUSTOM,
+                     help="The institution's custom fields: a JSON list as the API's.  [default: some of each type]"),
         click.option("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
                      help="Answer to a bad token."),
     ],

@@ -38,6 +38,7 @@ LIST_THEM = "--failed-to FILE lists them all"
 def summary_text(report: Report, *, sent_before: bool = False) -> str:
     """What became of a job. `sent_before`: this run found it finished."""
     lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
+    lines += _replaced([file for file in report.files if file.replaced])
     lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
     lines += _failures(failed(report))
     if report.item_id is not None:
@@ -106,6 +107,22 @@ def why_skipped(reason: str, count: int = 1) -> str:
     """A reason to skip so many, for a person."""
     one, several = _REASONS.get(reason, (reason, reason))
     return one if count == 1 else several
+
+
+def _ids(ids: Sequence[int]) -> str:
+    """The remote files that one took the place of."""
+    return f"file{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
+
+
+def _replaced(files: Sequence[FileReport]) -> list[str]:
+    """Which of the item's files were removed, counted and named."""
+    if not files:
+        return []
+    count = units.show_count(sum(len(file.replaced) for file in files), "file")
+    lines = [f"Replaced: {count} that the item had under the same names, removed from it:"]
+    lines += [f"  {shown(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:FEW]]
+    more = len(files) - FEW
+    return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:

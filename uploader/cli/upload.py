@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import click
 
-from uploader.cli.accounting import Accounting, accounting_options
+from uploader.cli.accounting import Accounting, accounting_options, check_list, repeated
 from uploader.cli.choosing import LINK, read_stdin, source_options
 from uploader.cli.describing import Item, item_options, take_item
 from uploader.cli.dry_run import Wanted, show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
-from uploader.cli.place import place, recorded_endpoint
+from uploader.cli.place import place, recorded_job
+from uploader.cli.remembered import given, with_recorded
 from uploader.cli.running import Session, run
 from uploader.cli.transfers import send
 from uploader.transfer.selection.values import Sources
@@ -33,7 +34,7 @@ Exit status:
   1 some files failed                    6 over quota or maximum file size
   2 the command line is wrong            7 sent; Figshare's MD5 is still out
   3 no token, or not allowed             8 another process works on this job
-  4 no such file or item                75 interrupted: run it again to go on
+  4 no such file, item or project       75 interrupted: run it again to go on
                                        130 Ctrl-C: run it again to go on
 
 """
@@ -74,12 +75,16 @@ def upload(
     nothing.
     """
     sources = replace(sources, stdin=read_stdin(sources))
-    accounting = replace(accounting, nul=sources.nul)
+    if about.item is None and about.title is None:
+        check_list(sources)
+    accounting = replace(accounting, nul=sources.nul, repeated=repeated(tuning, common))
+    said = given(tuning, accounting)
     with place(common) as at:
         client = at.client(tuning) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, orders = await take_item(session, about, sources)
+            orders = replace(orders, options=said)
             if client is None:
                 wanted = Wanted(sources, about.item, title, about.project, orders, new_job)
                 return await show_plan(session, at, wanted, tuning)
@@ -111,16 +116,20 @@ def upload(
 def resume(job: str | None, accounting: Accounting, tuning: Tuning, common: Common) -> int:
     """Go on with an interrupted job; without JOB, with the one that is unfinished.
 
-    It talks to the endpoint that the job was begun with, unless --endpoint is given. Running the same `figup upload`
-    again does the same.
+    It talks to the endpoint that the job was begun with, unless --endpoint is given, and takes the options that its
+    command was given and this one is not (all but --restart-changed). Running the same `figup upload` again does the
+    same.
     """
-    name, recorded = recorded_endpoint(common, job)
-    with place(common, recorded=recorded) as at:
+    recorded = recorded_job(common, job)
+    tuning, accounting, taken = with_recorded(tuning, accounting, recorded.options)
+    with place(common, recorded=recorded.endpoint) as at:
         client = at.client(tuning)
 
         async def work(session: Session) -> int:
+            if taken:
+                session.console.note(f"with what the job's command said of {', '.join(taken)}")
             return await send(
-                session, client, tuning.grace, lambda tell: client.resume(name, on_event=tell), accounting
+                session, client, tuning.grace, lambda tell: client.resume(recorded.job, on_event=tell), accounting
             )
 
         return run(common, work)

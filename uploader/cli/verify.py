@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from uploader.cli.place import place
 from uploader.cli.running import Session, run
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
-from uploader.transfer.verify import Comparison, exit_status
+from uploader.transfer.verify import Comparison, Total, exit_status, totals
 
 HELP = """\b
 Examples:
@@ -41,8 +41,16 @@ _WORDS = {
     "unfinished": "UNFINISHED: its upload was never completed",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
-_SEVERAL = 10
-"""From so many comparisons on, they are counted at the end."""
+_TOTALS = {
+    "same": "the same",
+    "different": "different",
+    "missing": "missing there",
+    "missing-here": "missing here",
+    "unfinished": "unfinished there",
+    "unknown": "not known",
+}
+_ALWAYS = ("same", "different", "missing", "missing-here")
+"""Totals that are told also where nothing has that status."""
 
 
 @click.command("verify", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
@@ -80,17 +88,26 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
 
             async with client:
                 results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=display.take)
-            if len(results) >= _SEVERAL:
-                session.console.result(counted(results))
+            found = totals(results)
+            session.summary.totals = msgspec.to_builtins(found)
+            session.console.result(totals_line(found))
             return exit_status(results)
 
         return run(common, work)
 
 
-def counted(results: list[Comparison]) -> str:
-    """How many of each, the commonest first."""
-    counts = Counter(result.status for result in results)
-    return f"{len(results)} compared: " + ", ".join(f"{count} {status}" for status, count in counts.most_common())
+def totals_line(found: Mapping[str, Total]) -> str:
+    """How many files of each kind, and how large they are together."""
+    pieces = [
+        f"{found[status].files} {words}{_in_bytes(found[status].bytes)}"
+        for status, words in _TOTALS.items()
+        if found[status].files or status in _ALWAYS
+    ]
+    return f"{sum(total.files for total in found.values())} compared: {', '.join(pieces)}"
+
+
+def _in_bytes(size: int | None) -> str:
+    return f" ({units.show_bytes(size)})" if size is not None else ""
 
 
 def line(result: Comparison) -> str:

@@ -184,7 +184,7 @@ class Figshare:
 
         Observed: 202 with an HTML body; the integrity check follows and shows only in later reads of the file.
         """
-        reader = Reader("the file", _nothing, missing=_file_gone(item_id, file_id), takes="anything")
+        reader = Reader("the file", _accepted, missing=_file_gone(item_id, file_id), takes="anything")
         path = f"/account/articles/{item_id}/files/{file_id}"
         await self._calls.api("POST", path, reader, creating=True)
 
@@ -275,6 +275,12 @@ def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Ans
 
 def _nothing(_: Answer) -> None:
     """The status says it all."""
+
+
+def _accepted(answer: Answer) -> None:
+    """A completion: 202 with whatever body (observed: HTML); a page with 200 is some gateway's."""
+    if answer.status == 200 and answer.is_html:
+        raise wire.NotJson("a web page")
 
 
 def _already_gone() -> None:

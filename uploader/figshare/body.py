@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
 import select
@@ -10,7 +9,6 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -20,6 +18,7 @@ if sys.platform == "linux":
     import termios
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_NO_COUNT = bytes(struct.calcsize("i"))
 
 Chunk = bytes | memoryview
 Chunks = Callable[[], AsyncIterator[Chunk]]
@@ -42,6 +41,7 @@ class PartBody(aiohttp.Payload):
         self._chunks = chunks
         self._on_accepted = on_accepted
         self._transport: asyncio.WriteTransport | None = None
+        self._poll: select.poll | None = None
         self._handed = 0
         self._reported = 0
         self._held = False
@@ -68,6 +68,8 @@ class PartBody(aiohttp.Payload):
                 # Counted first: the measure is taken while this waits for room.
                 self._handed += _length(chunk)
                 await writer.write(chunk)
+                # Whoever made it may use its memory again once nobody holds it.
+                del chunk
                 await writer.drain()
                 self.sample()
             self.complete = True
@@ -109,9 +111,10 @@ class PartBody(aiohttp.Payload):
         handle = self._handle()
         if handle < 0 or not _READABLE:
             return False
-        poll = select.poll()
-        poll.register(handle, _READABLE)
-        return bool(poll.poll(0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(handle, _READABLE)
+        return bool(self._poll.poll(0))
 
     def hold(self) -> None:
         """Hands over nothing more: the answer is there already."""
@@ -184,9 +187,8 @@ def _unacknowledged(handle: int) -> int:
     """Bytes in the kernel's send queue that the peer has not acknowledged; 0 where that cannot be asked."""
     if sys.platform != "linux" or handle < 0:
         return 0
-    count: array.array[Any] = array.array("i", [0])
     try:
-        fcntl.ioctl(handle, termios.TIOCOUTQ, count)
+        count = fcntl.ioctl(handle, termios.TIOCOUTQ, _NO_COUNT)
     except OSError:
         return 0
-    return int(count[0])
+    return int.from_bytes(count, sys.byteorder)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from uploader.errors import (
+    AccountMissing,
+    FigupError,
+    ItemMissing,
+    NotAllowed,
+    NotFigshare,
+    Refused,
+    TokenRefused,
+)
+from uploader.figshare import wire
 from uploader.figshare.addresses import host_of
 from uploader.figshare.answers import Peer, Reader
 from uploader.figshare.auth import Token
@@ -19,6 +29,9 @@ from uploader.figshare.session import Network, Settings
 from uploader.figshare.transport import Request, exchange_over
 
 T = TypeVar("T")
+
+_PERHAPS_THE_ACCOUNT = (TokenRefused, NotAllowed, NotFigshare, ItemMissing, Refused)
+"""Errors that may be about the account that is to be acted for."""
 
 
 class Calls:
@@ -35,6 +48,8 @@ class Calls:
     ) -> None:
         self._endpoint = endpoint
         self._account = settings.impersonate
+        self._acts = self._account is None
+        """True once it is known that the token may act for the account."""
         self._met = False
         self._clock = ServerClock(runtime)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
@@ -100,6 +115,45 @@ class Calls:
             path += f"{'&' if '?' in path else '?'}impersonate={self._account}"
         elif self._account is not None:
             body = {**(body or {}), "impersonate": self._account}
+        try:
+            return await self._ask(method, path, reader, body=body, creating=creating)
+        except _PERHAPS_THE_ACCOUNT:
+            if not self._acts:
+                await self._see_that_it_acts()
+            raise
+
+    async def _see_that_it_acts(self) -> None:
+        """Raise AccountMissing or NotAllowed where the token is good, but not for the account that it is to act for.
+
+        How Figshare says so is not known: any refusal may be about the account, and Figshare is asked about it.
+        """
+
+        def missing() -> NoReturn:
+            raise AccountMissing(f"Figshare has no account {self._account} that this token could act for")
+
+        try:
+            await self._ask("GET", "/account", Reader("the account", lambda answer: wire.parse_account(answer.body)))
+        except FigupError:
+            return  # it is about the token or the service as such, as the first answer said
+        theirs = Reader(f"account {self._account}", lambda answer: wire.parse_account(answer.body), missing=missing)
+        try:
+            await self._ask("GET", f"/account?impersonate={self._account}", theirs)
+        except (NotAllowed, TokenRefused, Refused):
+            raise NotAllowed(
+                f"this token may not act for account {self._account}",
+                hint="An administrator of the account's institution may. Without --impersonate you act for yourself.",
+            ) from None
+        self._acts = True
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        reader: Reader[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        creating: bool = False,
+    ) -> T:
         request = Request(
             method,
             self._endpoint + path,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from uploader.errors import ItemMissing
-from uploader.figshare import wire, wire_items
+from uploader.errors import ItemMissing, ProjectMissing
+from uploader.figshare import wire, wire_items, wire_lookups
 from uploader.figshare.answers import Reader
 from uploader.figshare.calls import Calls
 from uploader.figshare.transport import Answer
@@ -43,6 +43,36 @@ class Items:
     async def groups(self) -> list[wire_items.Group]:
         """The institution's groups that the account administrates. NotAllowed where it administrates none."""
         return await self._list("/account/institution/groups", "the list of groups", wire_items.parse_groups)
+
+    async def institution(self) -> int | None:
+        """The institution that the account belongs to, None for none. A refused token is always TokenRefused here."""
+        reader = Reader("the account", lambda a: wire_lookups.parse_institution(a.body), checks_token=True)
+        return await self._calls.api("GET", "/account", reader)
+
+    async def custom_fields(self, group: int | None = None) -> list[wire_lookups.CustomField]:
+        """Those of the account's own group, or of this one. NotAllowed where the account has none, or no access."""
+        path = "/account/institution/custom_fields" + ("" if group is None else f"?group_id={group}")
+        return await self._list(path, "the list of custom fields", wire_lookups.parse_custom_fields)
+
+    async def has_author(self, author_id: int) -> bool:
+        """Whether Figshare knows an author of this id."""
+        reader = Reader("the author", lambda answer: bool(wire.decode(answer.body)), missing=lambda: False)
+        return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
+
+    async def grants(self, words: str) -> list[wire_lookups.Grant]:
+        """Grants that Figshare's search finds for these words, those that users made up included."""
+        reader = Reader("the search for grants", lambda answer: wire_lookups.parse_grants(answer.body))
+        return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
+
+    async def project(self, project_id: int) -> wire_lookups.Project:
+        """Raises ProjectMissing (also where the account may not see it)."""
+
+        def missing() -> NoReturn:
+            raise ProjectMissing(f"Figshare has no project {project_id}, or this account may not see it")
+
+        what = f"project {project_id}"
+        reader = Reader(what, lambda answer: wire_lookups.parse_project(answer.body), missing=missing)
+        return await self._calls.api("GET", f"/account/projects/{project_id}", reader)
 
     async def _list(self, path: str, what: str, parse: Callable[[bytes], T]) -> T:
         return await self._calls.api("GET", path, Reader(what, lambda answer: parse(answer.body)))
@@ -78,6 +108,11 @@ class Items:
     async def authors(self, item_id: int) -> list[wire_items.Author]:
         """The item's authors, in their order."""
         return await self._of_item("GET", item_id, "/authors", wire_items.parse_authors)
+
+    async def authors_with(self, orcid: str) -> list[wire_items.Author]:
+        """Whom Figshare knows by this ORCID iD, on whatever items."""
+        reader = Reader("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
+        return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
 
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
         """Make these the authors, and nobody else."""

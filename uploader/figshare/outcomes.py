@@ -6,6 +6,7 @@ They are for code, not for people: whoever talks to Figshare through this packag
 from __future__ import annotations
 
 from uploader.errors import (
+    AccountMissing,
     ItemMissing,
     NotAllowed,
     Refused,
@@ -16,7 +17,10 @@ from uploader.errors import (
     UsageError,
 )
 
-NO_EFFECT = (Refused, NotAllowed, TokenRefused, ItemMissing, ServerFailing, Unreachable, TlsFailure, UsageError)
+NO_EFFECT = (
+    *(Refused, NotAllowed, TokenRefused, ItemMissing, AccountMissing),
+    *(ServerFailing, Unreachable, TlsFailure, UsageError),
+)
 """What a creating request raises when it certainly did nothing: refused, never sent, or turned away unread each time.
 
 Whatever else ends it (a success that cannot be read, a redirect, a cancellation, a mistake of ours) proves nothing.

@@ -11,6 +11,7 @@ import msgspec
 
 from uploader.errors import ProtocolViolation
 from uploader.figshare import loose, wire
+from uploader.figshare.wire_lookups import custom_field
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,8 @@ class PrivateLink(msgspec.Struct, frozen=True, kw_only=True):
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     """An item with its whole description. `version` is 0 before it was published; `published` None likewise.
 
-    `url` is its page for its owner, `public_url` for everybody once it is published; "" where none is told.
+    `url` is its page for its owner, `public_url` for everybody once it is published; "" where none is told. `folders`
+    has the folder, "a/b", of each file that is in one, by the file's id.
     """
 
     id: int
@@ -89,6 +91,9 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     related_materials: tuple[dict[str, Any], ...] = ()
     funding: tuple[str, ...] = ()
     custom_fields: dict[str, Any] = {}
+    """Those that say something."""
+    lacking_fields: tuple[str, ...] = ()
+    """Custom fields that are mandatory, and say nothing."""
     group_id: int | None = None
     project_id: int | None = None
     timeline: dict[str, str] = {}
@@ -101,12 +106,14 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     thumb: str = ""
     curation_status: str = ""
     citation: str = ""
+    folders: Mapping[int, str] = {}
 
 
 def parse_item_detail(body: bytes) -> ItemDetail:
     row = loose.mapping(wire.decode(body), "the item")
     item = wire.parse_item(body)
     license_of = row.get("license")
+    custom = [(custom_field(one), one.get("value")) for one in _objects(row, "custom_fields")]
     return ItemDetail(
         id=item.id,
         title=item.title,
@@ -126,7 +133,8 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         references=_texts(row, "references"),
         related_materials=tuple(dict(one) for one in _objects(row, "related_materials")),
         funding=tuple(loose.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
-        custom_fields={loose.text(one, "name"): one.get("value") for one in _objects(row, "custom_fields")},
+        custom_fields={field.name: value for field, value in custom if value},
+        lacking_fields=tuple(field.name for field, value in custom if field.is_mandatory and not value),
         group_id=loose.count(row, "group_id") or None,
         project_id=loose.count(row, "project_id") or None,
         timeline=_timeline(row),
@@ -139,6 +147,7 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         thumb=loose.page(row, "thumb"),
         curation_status=loose.text(row, "curation_status"),
         citation=loose.text(row, "citation"),
+        folders=item.folders,
     )
 
 

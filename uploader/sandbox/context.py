@@ -13,6 +13,7 @@ from aiohttp import web
 
 from uploader.sandbox.addresses import Addresses, addresses
 from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.custom_fields import CustomField, of_group
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
@@ -65,6 +66,10 @@ class Context:
         # aiohttp would ask the resolver for a name where there is no header.
         host = request.headers.get("Host") or self.listening
         return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
+
+    def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
+        """The custom fields that a group's items have."""
+        return of_group(self.settings.custom_fields, group) if self.settings.institution else ()
 
     def quota(self, account: Account) -> int:
         """Bytes that an account may have in files that are not public."""

@@ -40,6 +40,10 @@ def plain(html: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _custom(fields: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{one['name']}: {_value(one['value'])}" for one in fields if one["value"]]
+
+
 def _facts(item: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("Description", _texts([plain(item["description"])]))
     yield Fact("Type", _texts([item["defined_type_name"]]))
@@ -52,7 +56,7 @@ def _facts(item: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("Related materials", [_material(one) for one in item["related_materials"]])
     yield Fact("Funding", _texts([item["funding"] or "", *(one["title"] for one in item["funding_list"])]))
     yield Fact("Timeline", _texts([f"{name}: {date}" for name, date in item["timeline"].items()]))
-    yield Fact("Custom fields", _texts([f"{one['name']}: {_value(one['value'])}" for one in item["custom_fields"]]))
+    yield Fact("Custom fields", _texts(_custom(item["custom_fields"])))
     yield Fact("Group", _texts([str(item["group_id"] or "")]))
     yield Fact("Metadata alone", _texts([item["metadata_reason"] or "yes"] if item["is_metadata_record"] else []))
     yield Fact("Embargo", _texts([_embargo(item)] if item["is_embargoed"] else []))

@@ -23,8 +23,9 @@ _PUBLIC_ITEMS = frozenset(
 _PEOPLE = frozenset({"get-account", "get-token", "search-authors", "get-author"})
 _INSTITUTION = frozenset(
     {
-        "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-accounts",
-        "list-institution-items", "create-account", "search-accounts", "get-institution-account", "update-account",
+        "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-group-fields",
+        "list-accounts", "list-institution-items", "create-account", "search-accounts", "get-institution-account",
+        "update-account",
     }
 )  # fmt: skip
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})

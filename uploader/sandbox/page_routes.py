@@ -14,7 +14,7 @@ from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
 from uploader.sandbox.item_facts import Fact, Text, facts_of
-from uploader.sandbox.items import store, versions, view
+from uploader.sandbox.items import own_fields, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.links_db import PrivateLink
 from uploader.sandbox.people import accounts, authors
@@ -104,7 +104,7 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
     shown = files[:ROWS]
-    whole = _whole(db, found, at, now)
+    whole = _whole(db, found, context, at)
     return pages.item(
         _row(db, found, now),
         facts_of(whole, _more(db, found, at, now)),
@@ -115,11 +115,13 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     )
 
 
-def _whole(db: sqlite3.Connection, item: Item, at: Addresses, now: float) -> dict[str, Any]:
+def _whole(db: sqlite3.Connection, item: Item, context: Context, at: Addresses) -> dict[str, Any]:
     """The item's object, without its files."""
+    now = context.now()
     version = versions.latest(db, item.id, now) if item.version else None
     contents = view.Contents(
         authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
+        custom_fields=own_fields.of_item(db, context, item),
         files=[],
         folders={},
         size=0,

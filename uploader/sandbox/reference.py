@@ -126,16 +126,3 @@ EMBARGO_OPTIONS: Final[dict[int, dict[str, Any]]] = {
     2203: {"id": 2203, "type": "administrator", "ip_name": ""},
 }
 """Who an embargo of the institution may let through."""
-
-CUSTOM_FIELDS: Final[tuple[dict[str, Any], ...]] = tuple(
-    {"id": number, "name": name, "field_type": kind, "settings": settings, "order": order, "is_mandatory": False}
-    for order, (number, name, kind, settings) in enumerate(
-        (
-            (365, "Instrument", "text", {}),
-            (366, "Site", "dropdown", {"options": ["North", "South"]}),
-            (367, "Recorded on", "date", {}),
-        ),
-        start=1,
-    )
-)
-"""The custom fields of the institution's items."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uploader.sandbox.custom_fields import DEFAULTS, CustomField
 from uploader.sandbox.faults import Rule
 from uploader.sandbox.parts import PartPlan, Uniform
 
@@ -82,5 +83,7 @@ class Settings:
     """Whether faults can be set over HTTP."""
     institution: bool = False
     """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
+    custom_fields: tuple[CustomField, ...] = DEFAULTS
+    """Those of the institution; without one there are none."""
     item_files: int = 1000
     """How many files the item object shows: the documentation says 10, and 326 were seen."""

@@ -171,7 +171,12 @@ class Client:
         Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
         """
         selection = await anyio.to_thread.run_sync(find, as_sources(paths))
-        target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
+        account = self._settings.impersonate
+        try:
+            target = target_of(self.endpoint, item, title, selection, project=project, account=account)
+        except UsageError:
+            check(selection)  # what is wrong with the sources comes before a title that was taken from their name
+            raise
         name = job_name(target, selection.identity)
         existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
         job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)

@@ -25,8 +25,11 @@ READ = 1 << 20
 """Bytes read and hashed at a time."""
 AHEAD = 64 << 20
 """Bytes that the digest may be ahead of the furthest sender."""
-BEHIND = 1 << 30
-"""Bytes that a sender may be ahead of the digest."""
+BEHIND = 64 << 20
+"""Bytes that a sender may be ahead of the digest: it waits, so that storage is read once, and little is left to be
+hashed when the last part is sent."""
+FAR = 4 << 30
+"""Bytes from which on a sender does not wait any more: it goes on far into a file, and would wait for long."""
 _FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
 """Seconds until it is first told how far the reading is, and at most between two times."""
 _LETTING_GO = 5.0
@@ -73,6 +76,7 @@ class Digest:
         self._turn = threading.Condition()
         self._moved = anyio.Event()
         self._waiting = False
+        self._parked = False
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
@@ -101,9 +105,11 @@ class Digest:
     def sending(self, offset: int) -> None:
         """A sender has come to `offset`."""
         if offset > self._front:
-            with self._turn:
-                self._front = max(self._front, offset)
-                self._turn.notify()
+            self._front = offset
+            # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
+            if self._parked:
+                with self._turn:
+                    self._turn.notify()
 
     def all_sent(self) -> None:
         """No sender will come any more: hash the rest."""
@@ -116,9 +122,13 @@ class Digest:
             await self._until(self._recorded[-1].end)
 
     async def room(self, offset: int) -> None:
-        """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there."""
+        """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
+
+        Where it is far away it reads them again in any case: the line is not kept waiting for that.
+        """
         self.sending(offset)
-        await self._until(offset - BEHIND)
+        if BEHIND < offset - self._position <= FAR:
+            await self._until(offset - BEHIND)
 
     async def _until(self, position: int) -> None:
         """Wait until the bytes up to `position` are hashed, or the digest has ended."""
@@ -179,8 +189,15 @@ class Digest:
         self._position += count
         if self._waiting:
             self._loop.call_soon_threadsafe(self._tell_moved)
+        if self._position >= self._front + AHEAD:
+            self._park()
+        if self._stopped:
+            raise _Stop
+
+    def _park(self) -> None:
+        """Wait until the senders have come nearer."""
         with self._turn:
+            self._parked = True
             while self._position >= self._front + AHEAD and not self._stopped:
                 self._turn.wait()
-            if self._stopped:
-                raise _Stop
+            self._parked = False

@@ -5,12 +5,13 @@ What is done to a file is the driver's business, what is done to a part the send
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 import anyio.to_thread
 
 from uploader.errors import (
+    AccountMissing,
     FigupError,
     FileTooLarge,
     Interrupted,
@@ -45,6 +46,7 @@ from uploader.transfer.items.item import ensure_item
 from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.run import JobRun
+from uploader.transfer.selection.links import doubt
 from uploader.transfer.sending.pace import ConnectionPace
 from uploader.transfer.sending.queue import PartQueue
 from uploader.transfer.sending.schedule import Schedule
@@ -66,7 +68,7 @@ _NAMED = 20
 """Files that one message names."""
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
-    *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
+    *(TokenRefused, NotAllowed, NoToken, ItemMissing, AccountMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
 _MAY_PASS = (Refused, SourceUnreadable)
@@ -85,6 +87,10 @@ class Engine:
         self._led: set[int] = set()
         """Files that were led to the end and whose sources were found unchanged there."""
         self._failed = 0
+        self._given_up = False
+        """True once more files failed than may: what is under way ends in good order, and fails no more."""
+        self.created_item = False
+        """True when this run made the job's item: nobody else can have come to count on it."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -105,6 +111,8 @@ class Engine:
             if not self._lock.lost:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
+        if self._given_up:
+            raise SomeFilesFailed(self._too_many_failed())
         if self._run.stop.asked and len(self._led) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 
@@ -138,13 +146,25 @@ class Engine:
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
                 self._check_limits(account)
-        created = await ensure_item(run)
+        doubted = self._tell_doubt()
+        self.created_item = created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
+            if not doubted:
+                self._tell_doubt()
         if run.state.plan is not None and run.state.plan.item is not None:
             self._check_limits(account)
+
+    def _tell_doubt(self) -> bool:
+        """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
+        links = sum(transfer.link for transfer in self._run.state.wanted)
+        files = len(self._run.state.wanted) - links + self._run.remote.other_files
+        text = doubt(links + self._run.remote.other_links, files)
+        if text is not None:
+            self._run.notify(no.Warned(text))
+        return text is not None
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
@@ -166,8 +186,13 @@ class Engine:
 
     # --- the files ------------------------------------------------------------------------------------------------
 
-    async def _drive_all(self, transfers: Iterable[Transfer]) -> None:
+    async def _drive_all(self, transfers: Sequence[Transfer]) -> None:
         """Lead all of them as far as they go, many at the same time."""
+        # Files first: where Figshare takes only one kind, it is to be these.
+        for kind in ([t for t in transfers if not t.link], [t for t in transfers if t.link]):
+            await self._drive_kind(kind)
+
+    async def _drive_kind(self, transfers: Iterable[Transfer]) -> None:
         schedule = Schedule(transfers)
         async with anyio.create_task_group() as tasks:
             while schedule.left and not self._run.stop.asked:
@@ -240,20 +265,32 @@ class Engine:
         return True
 
     async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
+        if self._given_up:
+            return
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
             error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
+        most, stop = self._run.options.max_errors, self._run.stop
+        if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.asked:
+            # Before anything is waited for: of the files under way none may fail beyond what was allowed.
+            self._given_up = True
+            stop.ask()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
-        most = self._run.options.max_errors
-        if most is not None and self._failed > most and len(self._run.state.transfers) > 1:
-            raise SomeFilesFailed(
-                f"{self._failed} files failed, and at most {most} may (--max-errors); the rest was not tried"
-            )
+
+    def _too_many_failed(self) -> str:
+        """What ended the run, and where it left the other files."""
+        rest = [t for t in self._run.state.wanted if not t.settled and t.index not in self.problems]
+        begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
+        failed = "1 file" if self._failed == 1 else f"{self._failed} files"
+        text = f"{failed} failed, and at most {self._run.options.max_errors} may (--max-errors)"
+        left = [f"under way, to be gone on with: {begun}"] if begun else []
+        left += [f"not begun: {len(rest) - begun}"] if len(rest) > begun else []
+        return f"{text}; {'; '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:
         """Files that failed beside others, for reasons that may be gone by now."""
@@ -275,6 +312,7 @@ class Engine:
     async def _commit_regularly(self) -> None:
         while True:
             await anyio.sleep(_COMMIT_EVERY)
+            await self._lock.check()
             await self._run.journal.commit()
 
     async def _new_pace(self) -> ConnectionPace:

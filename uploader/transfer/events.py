@@ -6,7 +6,7 @@ Field names on disk are short because a job may hold a million parts.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -116,6 +116,18 @@ class ItemReady(JobEvent, frozen=True, tag="item"):
     found: bool = False
 
 
+class ItemUnwanted(JobEvent, frozen=True, tag="item-?"):
+    """The item, which the job created and which is empty, is about to be removed."""
+
+    id: int
+
+
+class ItemRemoved(JobEvent, frozen=True, tag="item--"):
+    """The item is removed: if the job goes on, it creates another one."""
+
+    id: int
+
+
 class DescriptionGiven(JobEvent, frozen=True, tag="say"):
     """From now on the item is to say this. `mark` tells one description from another."""
 
@@ -127,6 +139,12 @@ class DescriptionSet(JobEvent, frozen=True, tag="said"):
     """The item says what the description of this mark says."""
 
     mark: str
+
+
+class OptionsGiven(JobEvent, frozen=True, tag="how"):
+    """From now on the job is to be run with these options, by their names, unless others are said."""
+
+    options: dict[str, Any]
 
 
 class EndWished(JobEvent, frozen=True, tag="end?"):
@@ -165,14 +183,17 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 
 
 class UploadIntended(FileEvent, frozen=True, tag="init?"):
-    """An upload is about to be initiated. `known`: ids of the item's files of this name before that."""
+    """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None where the
+    record of them is lost."""
 
     at: str
-    known: tuple[int, ...] = ()
+    known: tuple[int, ...] | None = ()
 
 
 class NotInitiated(FileEvent, frozen=True, tag="init-"):
-    """The intended initiation is known not to have happened."""
+    """The intended initiation did not happen. `looked`: nobody said so; it was looked for as long as is sensible."""
+
+    looked: bool = False
 
 
 class UploadInitiated(FileEvent, frozen=True, tag="init"):
@@ -271,6 +292,10 @@ class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
     id: int
 
 
+class LeftoversRemoved(FileEvent, frozen=True, tag="swept"):
+    """What earlier requests for this file may have led to unseen was looked for once more, and removed."""
+
+
 class Failed(FileEvent, frozen=True, tag="fail"):
     """The transfer stopped with an error that concerns it alone."""
 
@@ -297,8 +322,11 @@ AnyEvent: TypeAlias = (
     | ItemNotCreated
     | ItemCreated
     | ItemReady
+    | ItemUnwanted
+    | ItemRemoved
     | DescriptionGiven
     | DescriptionSet
+    | OptionsGiven
     | EndWished
     | PublishIntended
     | EndReached
@@ -321,6 +349,7 @@ AnyEvent: TypeAlias = (
     | UploadLost
     | SourceReplaced
     | RemnantRemoved
+    | LeftoversRemoved
     | Failed
     | Retried
     | Cancelled

@@ -31,6 +31,7 @@ from uploader.transfer.engine import Engine
 from uploader.transfer.items.conclusion import conclude
 from uploader.transfer.items.item import ensure_description
 from uploader.transfer.items.remote import RemoteFiles
+from uploader.transfer.items.unwanted import give_up_item, is_left_empty
 from uploader.transfer.job_state import ItemState, JobState
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import Options
@@ -158,6 +159,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         states=around.states,
         state=job.state,
         journal=job.journal,
+        lock=job.lock,
         options=around.options,
         retry=around.retry,
         notify=around.notify,
@@ -204,6 +206,8 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         await anyio.to_thread.run_sync(_write_manifest, job, around.states)
         await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
+        if engine.created_item and is_left_empty(job.state, error, engine.problems):
+            await job.lock.held_while(lambda: give_up_item(run))
         error.report = report(error.exit_status)
         raise
     return report(0)
@@ -285,4 +289,5 @@ def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | N
         parts_sent=counted.parts_sent,
         error=Problem.of(problem) if problem is not None else None,
         folder=transfer.folder,
+        replaced=transfer.replaced,
     )

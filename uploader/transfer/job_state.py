@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import IllegalEvent, State, Transfer
@@ -19,6 +20,7 @@ class ItemState(enum.Enum):
     INTENDED = "intended"
     CREATED = "created"
     READY = "ready"
+    UNWANTED = "unwanted"
 
 
 @dataclass
@@ -33,6 +35,8 @@ class JobState:
     description: ev.DescriptionGiven | None = None
     described: str | None = None
     """The mark of the description that the item is known to have."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """How its command wants it to be run, in words that only the command knows."""
     wishes: ev.EndWished | None = None
     publish_intent: ev.PublishIntended | None = None
     reached: dict[str, str] = field(default_factory=dict)
@@ -57,10 +61,14 @@ class JobState:
             case ev.Resumed():
                 for transfer in self.transfers:
                     transfer.apply(event)
-            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
                 self._apply_orders(event)
+            case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+                self._apply_orders(event)
+            case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
+                self._apply_plan(event)
             case _:
-                self._apply_to_job(event)
+                self._apply_to_item(event)
 
     def _apply_orders(self, event: ev.JobEvent) -> None:
         match event:
@@ -68,6 +76,8 @@ class JobState:
                 self.description = event
             case ev.DescriptionSet():
                 self.described = event.mark
+            case ev.OptionsGiven():
+                self.options = event.options
             case ev.EndWished():
                 self.wishes = event
             case ev.PublishIntended():
@@ -97,7 +107,7 @@ class JobState:
             event.link,
         )
 
-    def _apply_to_job(self, event: ev.JobEvent) -> None:
+    def _apply_plan(self, event: ev.JobEvent) -> None:
         match event:
             case ev.JobPlanned() if self.plan is None:
                 self.plan, self.files = event, event.files
@@ -108,7 +118,13 @@ class JobState:
                     self.skipped[event.path] = event.reason
                 else:
                     self.skipped.pop(event.path, None)
-            case ev.ItemIntended() if self.item_state is ItemState.UNKNOWN:
+            case _:
+                raise IllegalEvent(f"{type(event).__name__} in a job of {self.files} files")
+
+    def _apply_to_item(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.ItemIntended() if self.item_state in (ItemState.UNKNOWN, ItemState.UNWANTED):
+                self._forget_item()
                 self.item_state, self.item_intent = ItemState.INTENDED, event
             case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
                 self.item_state, self.item_intent = ItemState.UNKNOWN, None
@@ -117,8 +133,16 @@ class JobState:
             case ev.ItemReady() if self.item_state is not ItemState.READY and self.item_id in (None, event.id):
                 self.item_state = ItemState.READY
                 self.item_id, self.item_url = event.id, event.url
+            case ev.ItemUnwanted() if self.item_state is ItemState.READY and self.item_id == event.id:
+                self.item_state = ItemState.UNWANTED
+            case ev.ItemRemoved() if self.item_id == event.id:
+                self._forget_item()
             case _:
                 raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    def _forget_item(self) -> None:
+        self.item_state, self.item_intent = ItemState.UNKNOWN, None
+        self.item_id = self.item_url = self.described = None
 
     @property
     def wanted(self) -> list[Transfer]:

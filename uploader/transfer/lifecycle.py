@@ -40,6 +40,7 @@ class Step(enum.Enum):
     COMPLETE = "complete the upload"
     AWAIT_MD5 = "wait for Figshare's MD5 and compare"
     REMOVE_SUPERSEDED = "remove what the verified file takes the place of"
+    REMOVE_LEFTOVERS = "look once more for what earlier requests may have led to unseen, and remove it"
     NOTHING = "nothing"
 
 
@@ -78,6 +79,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.COMPLETED, ev.Verified): S.VERIFIED,
     (S.COMPLETED, ev.Mismatched): S.PLANNED,
     (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
+    (S.VERIFIED, ev.LeftoversRemoved): S.VERIFIED,
     (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
     **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
     **{(state, ev.SourceHashed): state for state in UNFINISHED},
@@ -149,8 +151,12 @@ class Transfer:
     """True when the remote file was there already, made by somebody else: never to be removed."""
     intended_at: str | None = None
     """When an initiation was begun whose outcome is not known yet (the server's clock); None when there is none."""
-    known: tuple[int, ...] = ()
-    """The item's files of this name from before that initiation."""
+    known: tuple[int, ...] | None = ()
+    """The item's files of this name from before that initiation; None where the record of them is lost."""
+    unanswered: bool = False
+    """True when an initiation was looked for in vain: what it led to may still appear."""
+    unseen: tuple[int, ...] = ()
+    """Remote files that were announced, given up without ever having been seen, and may still appear."""
     parts: Parts = field(default_factory=Parts)
     parts_total: int | None = None
     parts_done: int = 0
@@ -162,6 +168,8 @@ class Transfer:
     """Complete remote files that turned out bad, to be removed after a good one is verified."""
     replaces: tuple[int, ...] = ()
     """Remote files, whoever made them, that the user wants replaced: removed after this one is verified."""
+    replaced: tuple[int, ...] = ()
+    """Those of them that are removed."""
     error: ev.Failed | None = None
 
     @property
@@ -216,6 +224,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.known = event.known
         case ev.NotInitiated():
             transfer.intended_at = None
+            transfer.unanswered |= event.looked
         case ev.UploadInitiated():
             transfer.intended_at = None
             transfer.file_id = event.id
@@ -243,7 +252,12 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.Mismatched():
             transfer.superseded += _let_go(transfer)
         case ev.UploadLost():
-            transfer.remnants += _let_go(transfer)
+            seen = transfer.parts_total is not None
+            lost = _let_go(transfer)
+            transfer.remnants += lost
+            transfer.unseen += () if seen else lost
+        case ev.LeftoversRemoved():
+            transfer.unanswered, transfer.unseen = False, ()
         case ev.SourceReplaced():
             if transfer.state in (State.COMPLETED, State.VERIFIED):
                 transfer.superseded += _let_go(transfer)
@@ -256,7 +270,9 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.RemnantRemoved():
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
-            transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
+            if event.id in transfer.replaces:
+                transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
+                transfer.replaced += (event.id,)
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():
@@ -285,6 +301,8 @@ def next_step(transfer: Transfer) -> Step:
         return Step.REMOVE_REMNANTS
     if (transfer.superseded or transfer.replaces) and transfer.state is State.VERIFIED:
         return Step.REMOVE_SUPERSEDED
+    if (transfer.unanswered or transfer.unseen) and transfer.state is State.VERIFIED:
+        return Step.REMOVE_LEFTOVERS
     if transfer.dropped:
         return _last_step(transfer)
     return _STEPS[transfer.state]

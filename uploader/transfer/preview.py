@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import anyio.to_thread
 import msgspec
@@ -12,11 +12,13 @@ from uploader.figshare.wire import Account, File
 from uploader.transfer.digest import Digest
 from uploader.transfer.finished import looks_as_recorded
 from uploader.transfer.items.listing import files_by_path
+from uploader.transfer.items.project import check_project
 from uploader.transfer.job_state import JobState
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
+from uploader.transfer.selection.links import doubt
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
 from uploader.transfer.source import Snapshot, Source
 from uploader.transfer.state.folders import StateDir, Target, job_name
@@ -69,7 +71,7 @@ class Room(msgspec.Struct, frozen=True):
 class Preview(msgspec.Struct, frozen=True):
     """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
 
-    `room` is None where the account could not be asked.
+    `room` is None where the account could not be asked. `warnings` are what would be said before the first byte.
     """
 
     job: str
@@ -82,6 +84,7 @@ class Preview(msgspec.Struct, frozen=True):
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
     room: Room | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def bytes_left(self) -> int:
@@ -103,10 +106,12 @@ async def preview(
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Look at everything; `api` None: nobody is asked. Raises ItemMissing."""
+    """Look at everything; `api` None: nobody is asked. Raises ItemMissing, and what `check_project` raises."""
     job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.identity), new_job)
     item = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
+    if api is not None and item is None and target.project is not None:
+        await check_project(api.items, target.project)
     held = await files_by_path(api, item) if api is not None and item is not None else {}
     unseen = api is None and item is not None
     files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]
@@ -121,7 +126,18 @@ async def preview(
         files=tuple(files),
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
+        warnings=_warnings(selection, held),
     )
+
+
+def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
+    files = {remote_path(chosen.folder, chosen.name) for chosen in selection.chosen if not chosen.link}
+    links = {chosen.path for chosen in selection.chosen if chosen.link}
+    for path, several in held.items():
+        links.update(file.download_url for file in several if file.is_link_only)
+        files.update(path for file in several if not file.is_link_only)
+    text = doubt(len(links), len(files))
+    return () if text is None else (text,)
 
 
 def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:

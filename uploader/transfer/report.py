@@ -44,6 +44,7 @@ class FileReport(msgspec.Struct, frozen=True):
     `status`: `verified`; `linked` (it stays where it is); `sent` (complete, Figshare's checksum still out);
     `unfinished`; `failed`; `cancelled`.
     `parts_found` of `parts_total` were with Figshare when this run asked first; `parts_sent` were sent by this run.
+    `replaced`: ids of the item's files whose place this one took, removed by any run of the job.
     """
 
     path: str
@@ -58,6 +59,7 @@ class FileReport(msgspec.Struct, frozen=True):
     parts_sent: int = 0
     error: Problem | None = None
     folder: str = ""
+    replaced: tuple[int, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from uploader.transfer.sending.meter import Meter
 from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.state.folders import StateDir
 from uploader.transfer.state.journal import Journal
+from uploader.transfer.state.lock import JobLock
 from uploader.transfer.stop import Stop
 
 REREADING = 4
@@ -36,6 +37,7 @@ class JobRun:
     states: StateDir
     state: JobState
     journal: Journal
+    lock: JobLock
     options: Options
     retry: RetryPolicy
     notify: Listener
@@ -49,16 +51,17 @@ class JobRun:
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
-    answers_lost: set[int | None] = field(default_factory=set)
-    """Files (by index; None: the item) whose creation this run asked for without hearing what came of it."""
-
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""
         self.state.apply(event)
         self.journal.record(event)
 
     async def commit(self, event: AnyEvent) -> None:
-        """Something happened, or is about to, that must be on disk before anything else is done."""
+        """Something happened, or is about to, that must be on disk before anything else is done.
+
+        Raises StateFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
+        """
+        await self.lock.check()
         self.record(event)
         await self.journal.commit()
 

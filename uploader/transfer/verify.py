@@ -50,6 +50,24 @@ def exit_status(comparisons: Sequence[Comparison]) -> int:
     return EXIT_STATUS[worst]
 
 
+class Total(msgspec.Struct, frozen=True):
+    """How many files, and how many bytes: of those here, or else there; None where that is not known of every one."""
+
+    files: int
+    bytes: int | None
+
+
+def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
+    """The total of each status, those that nothing has included."""
+    sizes: dict[str, list[int | None]] = {status: [] for status in EXIT_STATUS}
+    for one in comparisons:
+        sizes[one.status].append(one.size if one.size is not None else one.remote_size)
+    return {
+        status: Total(len(found), None if None in found else sum(size or 0 for size in found))
+        for status, found in sizes.items()
+    }
+
+
 async def verify(
     api: Figshare,
     item_id: int,

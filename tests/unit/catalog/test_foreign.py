@@ -233,7 +233,7 @@ def access(name: str) -> dict[str, str]:
 async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
     said: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, **said}))
+    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
     description = await anyio.to_thread.run_sync(lambda: gather(beside=[tmp_path], today=TODAY))
     (line,) = (line for line in description.taken() if "left out" in line)
     assert line.startswith(f"datacite.json: {told}")

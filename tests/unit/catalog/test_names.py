@@ -11,10 +11,11 @@ import anyio.to_thread
 import pytest
 
 from uploader.catalog.metadata.description import Description, gather, resolve
-from uploader.catalog.metadata.names import Names, Unknown
-from uploader.catalog.metadata.nearest import nearest, or_list
+from uploader.catalog.metadata.names import Names, Unclear, Unknown
+from uploader.catalog.metadata.nearest import may_be_one, nearest, or_list, plain
 from uploader.errors import MetadataInvalid, NotAllowed
-from uploader.figshare.wire_items import Category, Group, License
+from uploader.figshare.wire_items import Category, Group, ItemDetail, License
+from uploader.figshare.wire_lookups import CustomField, Grant, Project
 from uploader.transfer.items.spec import ItemSpec
 
 TODAY = date(2026, 1, 1)
@@ -23,9 +24,11 @@ TODAY = date(2026, 1, 1)
 class Lists:
     """An account's lists; `asked` counts."""
 
-    def __init__(self, *, groups: bool = True) -> None:
+    def __init__(self, *, groups: bool = True, institution: int | None = 2000, open_to_ask: bool = True) -> None:
         self.asked: list[str] = []
         self._groups = groups
+        self._institution = institution
+        self._open = open_to_ask
 
     async def categories(self) -> list[Category]:
         self.asked.append("categories")
@@ -51,6 +54,43 @@ class Lists:
             raise NotAllowed("no administrator")
         return [Group(id=7, name="Materials"), Group(id=8, name="Math"), Group(id=9, name="math")]
 
+    async def institution(self) -> int | None:
+        self.asked.append("institution")
+        return self._institution
+
+    async def custom_fields(self, group: int | None = None) -> list[CustomField]:
+        self.asked.append(f"custom fields of {group}")
+        self._refuse()
+        everywhere = [CustomField(name="Site", kind="dropdown", options=("North",)), CustomField(name="A", kind="url")]
+        return [CustomField(name="Shelf", kind="text")] if group == 7 else everywhere
+
+    async def has_author(self, author_id: int) -> bool:
+        self._refuse()
+        return author_id == 4
+
+    async def grants(self, words: str) -> list[Grant]:
+        self.asked.append(f"grants: {words}")
+        self._refuse()
+        known = [
+            Grant(id=6, title="Open data", code="OD-7", funder="F"),
+            Grant(id=8, title="Twice", funder="F"),
+            Grant(id=9, title="Twice", funder="G"),
+            Grant(id=10, title="By hand", is_made_up=True),
+        ]
+        return [one for one in known if plain(words) in (plain(one.title), plain(one.code), str(one.id))]
+
+    async def detail(self, item_id: int) -> ItemDetail:
+        self.asked.append(f"item {item_id}")
+        return ItemDetail(id=item_id, group_id=7)
+
+    async def project(self, project_id: int) -> Project:
+        self.asked.append(f"project {project_id}")
+        return Project(id=project_id, group_id=7)
+
+    def _refuse(self) -> None:
+        if not self._open:
+            raise NotAllowed("not for you")
+
 
 async def unknown(kind: str, wanted: str | int, **lists: Any) -> Unknown:
     with pytest.raises(Unknown) as caught:
@@ -74,6 +114,10 @@ async def unknown(kind: str, wanted: str | int, **lists: Any) -> Unknown:
         ("license", 12, 12),
         ("group", "materials", 7),
         ("group", 99, 99),
+        ("author", 4, 4),
+        ("grant", "open data", 6),
+        ("grant", "od 7", 6),
+        ("grant", 6, 6),
     ],
 )
 async def test_a_name(kind: str, wanted: str | int, number: int) -> None:
@@ -107,6 +151,23 @@ async def test_names_that_there_are_not() -> None:
     assert found.message == "this account may not list groups (no administrator)"
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "one"),
+    [
+        ("Jane Doe", "Doe, J.", True),
+        ("Jane Smith", "Jane Doe", True),
+        ("Jürgen Groß", "Jurgen Gross", True),
+        ("Catherine Deneuve", "Katherine Deneuv", True),
+        ("Max Power", "Jane Doe", False),
+        ("J. Doe", "M. Rosenberg", False),
+        ("", "Jane Doe", False),
+    ],
+)
+def test_names_of_one_person_and_of_two(name: str, other: str, one: bool) -> None:
+    assert may_be_one(name, other) is one
+    assert may_be_one(other, name) is one
+
+
 def test_the_nearest() -> None:
     names = ["Zoology not elsewhere classified", "Geology", "Horology"]
     assert nearest("zoology", names)[-1] == "Zoology not elsewhere classified"
@@ -133,7 +194,7 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
         "title: Not in here\ndescription: d\nauthors: [Jane Doe 0000-0002-1825-0097, {id: 4, name: x}]\n"
         "categories: [3, 310901, 4]\nkeywords: [a]\nlicense: MIT\ntype: data\nreferences: [https://a.b]\n"
         "related_materials: [{doi: 10.1234/b, relation: Cites}, {id: 5}]\nfunding: [abc, {id: 6}]\n"
-        "custom_fields: {A: [b]}\ngroup: Materials\ntimeline: {first_online: 2024-01-02}\n"
+        "custom_fields: {a: 10.1234/b, Shelf: c}\ngroup: Materials\ntimeline: {first_online: 2024-01-02}\n"
         "embargo: {until: 2027-01-01, options: [{id: 8, group_ids: [9]}]}\nmetadata_only: elsewhere\n",
     )
     assert spec.fields == {
@@ -146,7 +207,7 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
             {"id": 5},
         ],
         "funding_list": [{"title": "abc"}, {"id": 6}],
-        "custom_fields_list": [{"name": "A", "value": ["b"]}],
+        "custom_fields_list": [{"name": "A", "value": "https://doi.org/10.1234/b"}, {"name": "Shelf", "value": "c"}],
         "timeline": {"firstOnline": "2024-01-02"},
         "is_metadata_record": True,
         "metadata_reason": "elsewhere",
@@ -163,7 +224,10 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
         "embargo_reason": "",
         "embargo_options": [{"id": 8, "group_ids": [9]}],
     }
-    assert lists.asked == ["categories", "groups"]
+    assert lists.asked == [
+        "categories", "institution", "groups", "grants: abc", "grants: 6", "custom fields of 7",
+        "custom fields of None",
+    ]  # fmt: skip
 
 
 async def test_a_description_that_names_nothing_asks_for_nothing(tmp_path: Path) -> None:
@@ -180,6 +244,68 @@ async def test_unknown_names_are_told_with_their_lines(tmp_path: Path) -> None:
         ("licence", 6),
     ]
     assert caught.value.path == str(tmp_path / "a.yaml")
+
+
+async def test_what_there_is_not_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(MetadataInvalid) as caught:
+        await described(
+            tmp_path,
+            "title: abc\nauthor:\n  - Jane\n  -\n  - id: '5'\n    name: x\n  - 7\ncustom_fields:\n  Sight: a\n"
+            "  Site:\n    - North\n    - Nroth\n  A: b  c\n",
+        )
+    assert [(p.field, p.line) for p in caught.value.causes if isinstance(p, MetadataInvalid)] == [
+        ("author[3].id", 5),
+        ("author[4]", 7),
+        ("custom_fields.Sight", 9),
+        ("custom_fields.Site[2]", 12),
+        ("custom_fields.A", 13),
+    ]
+
+
+async def test_grants_are_known_or_left_in_words() -> None:
+    names = Names(Lists())
+    assert [await names.grant(one) for one in ("By hand", "DFG, grant 1")] == ["By hand", "DFG, grant 1"]
+    with pytest.raises(Unclear, match=r"may be several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
+        await names.grant("Twice")
+    with pytest.raises(Unclear, match="does not find 77; Figshare will say"):
+        await names.grant(77)
+    assert (await unknown("author", 5)).message == "there is no author 5"
+
+
+async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
+    for names, asked in (
+        (Names(Lists()), ["custom fields of None"]),
+        (Names(Lists(), item=3), ["item 3", "custom fields of 7"]),
+        (Names(Lists(), project=3), ["project 3", "custom fields of 7"]),
+    ):
+        await names.custom_fields(None, ())
+        assert isinstance(names.asked, Lists)
+        assert names.asked.asked == ["institution", *asked]
+    lists = Lists(institution=None)
+    assert await Names(lists, item=3).custom_fields(7, ["Site"]) == []
+    assert lists.asked == ["institution"]
+
+
+async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("authors:\n  - 5\nfunding: Open data\ncustom_fields: {k: v}\n")
+    found = await resolve(await gathered(file=file), Names(Lists(open_to_ask=False)), publish=True)
+    spec, remarks = found.spec, list(found.remarks)
+    assert spec.authors == [{"id": 5}]
+    assert spec.fields == {
+        "funding_list": [{"title": "Open data"}],
+        "custom_fields_list": [{"name": "k", "value": "v"}],
+    }
+    assert remarks == [
+        "a.yaml: line 2, authors[1]: author 5 is not looked up: not for you",
+        "a.yaml: line 3, funding: 'Open data' is not looked up: not for you",
+        "a.yaml: line 4, custom_fields: custom fields are not looked up: not for you",
+    ]
+    file.write_text("title: abc\nfunding:\n  - DFG\n  - Open data\n")
+    found = await resolve(await gathered(file=file), Names(Lists()), publish=True)
+    spec, remarks = found.spec, list(found.remarks)
+    assert spec.fields["funding_list"] == [{"title": "DFG"}, {"id": 6}]
+    assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is grant 6 to Figshare"]
 
 
 NC = "cff-version: 1.2.0\ntitle: Abc\nlicense: CC-BY-NC-4.0\n"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.unit.cli.test_summary import FILE, REPORT
-from uploader.cli.accounting import failed_list, put
+from uploader.cli.accounting import Accounting, failed_list, put
 from uploader.cli.summary import FEW, LIST_THEM, failed, summary_text
 from uploader.errors import UsageError
 from uploader.transfer.report import FileReport, Problem, Report
 from uploader.transfer.selection.lists import parse_list
 
-LIST = Path("failed.txt")
+LISTED = Accounting(failed_to=Path("failed.txt"))
 
 
 def broken(number: int, status: str = "failed", path: str | None = None) -> FileReport:
@@ -31,36 +32,43 @@ def report(*files: FileReport) -> Report:
 def test_the_list_names_each_with_its_reason() -> None:
     made = report(broken(1), FILE, broken(2, "verified"), broken(3, "sent"))
     assert failed(made) == [broken(1), broken(2, "verified")]
-    assert failed_list(made, LIST).decode() == (
+    assert failed_list(made, LISTED).decode() == (
         "# figup upload --from-file failed.txt --base /data --item 7\n"
         "# conflict: /data/1: there is another\n/data/1\n# conflict: /data/2: there is another\n/data/2\n"
     )
-    assert failed_list(REPORT, LIST) == b""
-    assert failed_list(made, LIST, nul=True) == b"/data/1\0/data/2\0"
+    assert failed_list(REPORT, LISTED) == b""
+    assert failed_list(made, replace(LISTED, nul=True)) == b"/data/1\0/data/2\0"
+
+
+def paths_in(data: bytes, *, nul: bool = False) -> list[str]:
+    return [path for _, path in parse_list(data, "failed.txt", nul=nul)]
 
 
 def test_the_list_is_one_that_from_file_takes(tmp_path: Path) -> None:
     paths = ["/data/#1", "/data/a b", "/data/ü", "/data/\udcff", "/data/ "]
     files = [broken(number, path=path) for number, path in enumerate(paths)]
     link = broken(9, path="https://example.org/a")
-    assert parse_list(failed_list(report(*files, link), LIST), "failed.txt") == paths
+    assert paths_in(failed_list(report(*files, link), LISTED)) == paths
     odd = [*files, broken(7, path="/data/a\nb")]
-    assert parse_list(failed_list(report(*odd), LIST, nul=True), "failed.txt", nul=True) == [*paths, "/data/a\nb"]
+    assert paths_in(failed_list(report(*odd), replace(LISTED, nul=True)), nul=True) == [*paths, "/data/a\nb"]
 
 
 def test_the_way_to_send_them_is_told_where_there_is_one() -> None:
     inside = msgspec.structs.replace(broken(1, path="/my data/set/a/1"), folder="set/a")
     beside = msgspec.structs.replace(broken(2, path="/my data/2"), folder="")
-    first = failed_list(report(inside, beside), LIST).decode().splitlines()[0]
+    first = failed_list(report(inside, beside), LISTED).decode().splitlines()[0]
     assert first == "# figup upload --from-file failed.txt --base '/my data' --item 7"
     renamed = broken(3, path="/data/other name")
-    assert failed_list(report(renamed), LIST).startswith(b"# conflict")
-    assert failed_list(msgspec.structs.replace(report(inside), item_id=None), LIST).startswith(b"# conflict")
+    resumed = b"# figup resume k3: this list does not say what its files are called on Figshare\n# conflict"
+    assert failed_list(report(renamed), LISTED).startswith(resumed)
+    assert failed_list(msgspec.structs.replace(report(inside), item_id=None), LISTED).startswith(resumed)
+    again = replace(LISTED, repeated=("--on-conflict", "keep"))
+    assert failed_list(report(inside), again).splitlines()[0].endswith(b" --item 7 --on-conflict keep")
 
 
 def test_names_that_are_no_lines() -> None:
     made = report(broken(1, path="/data/a\nb"), broken(2, path="/data/\udcff"))
-    assert failed_list(made, LIST) == (
+    assert failed_list(made, LISTED).partition(b"\n")[2] == (
         b"# conflict: /data/a\\nb: there is another\n"
         b"# (a name with a line break has no place in a list of lines: add -0)\n"
         b"# conflict: /data/\\udcff: there is another\n/data/\xff\n"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
-from uploader.cli.console import Console, Summary
+from uploader.cli.console import MOST_TOLD, Console, Summary
 from uploader.cli.failures import Failure
 
 FAILURE = Failure("conflict", "it is taken", None, "/a", 1)
@@ -43,7 +44,7 @@ def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line.isascii() for line in out)
     assert all(event["time"].endswith("Z") for event in events)
     assert set(events[2]) == {
-        "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped",
+        "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "totals",
         "bytes_sent", "bytes_total", "seconds", "exit_code",
     }  # fmt: skip
     assert err == ["figup: it is taken"]
@@ -62,6 +63,19 @@ def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     console.failure(FAILURE)
     out, err = said(console, capsys)
     assert (len(out), len(err)) == (1, 1)
+
+
+def test_of_many_failures_a_person_is_told_some_and_a_program_all(capsys: pytest.CaptureFixture[str]) -> None:
+    many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MOST_TOLD + 2)]
+    console = Console(json=True, quiet=False)
+    console.failure(many[0])
+    console.at_once([*many, many[1]])
+    out, err = said(console, capsys)
+    assert len(out) == len(many)
+    assert err[MOST_TOLD:] == [
+        f"figup: line {MOST_TOLD} is wrong",
+        "figup: and 1 more like these; --json tells all of them",
+    ]
 
 
 def test_the_caller_never_waits_for_a_stream(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,13 @@ def test_what_failed_is_said_first_and_why() -> None:
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
 
 
+def test_what_was_replaced_is_named_by_its_id() -> None:
+    page = parse(lab_page(dossier(file(1), file(2, folder="a", replaced=(11, 12)))))
+    heading = "Files of the item that were replaced, and removed from it"
+    assert tables(page)[heading][1:] == [["a/2.csv", "11", "7000002"], ["a/2.csv", "12", "7000002"]]
+    assert heading not in tables(parse(lab_page(dossier(file(1)))))
+
+
 def test_folders_links_and_what_was_skipped() -> None:
     inside = file(1, path="/data/set/a/1.csv", folder="set/a")
     renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from uploader.cli.summary import skipped_lines, summary_text
+from uploader.cli.summary import FEW, skipped_lines, summary_text
 from uploader.transfer.report import FileReport, Report
 
 FILE = FileReport("/a\n", "a\n", 1, 2_500_000, "0" * 32, "verified", parts_total=5)
@@ -43,4 +43,18 @@ def test_one_is_told_as_one_and_two_as_two() -> None:
         "Skipped: 2 empty folders, which Figshare does not have:",
         "  /b",
         "  /c",
+    ]
+
+
+def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:
+    files = tuple(
+        msgspec.structs.replace(FILE, path=f"/d/{n}", name=str(n), folder="d", replaced=(n, 1000 + n))
+        for n in range(FEW + 2)
+    )
+    lines = summary_text(msgspec.structs.replace(REPORT, files=files)).splitlines()
+    begin = lines.index(f"Replaced: {2 * FEW + 4} files that the item had under the same names, removed from it:")
+    assert lines[begin + 1] == "  d/0: files 0, 1000"
+    assert lines[begin + FEW : begin + FEW + 2] == [
+        f"  d/{FEW - 1}: files {FEW - 1}, {999 + FEW}",
+        "  and those of 2 more names; --json names them all",
     ]

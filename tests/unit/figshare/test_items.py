@@ -8,9 +8,19 @@ import pytest
 
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import Service, reply
-from uploader.errors import ItemMissing, NotAllowed, ProtocolViolation, Refused
+from uploader.errors import (
+    AccountMissing,
+    FigupError,
+    ItemMissing,
+    NotAllowed,
+    ProjectMissing,
+    ProtocolViolation,
+    Refused,
+    TokenRefused,
+)
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.wire_items import Author, Category, Embargo, Group, License, PrivateLink
+from uploader.figshare.wire_lookups import CustomField, Grant, Project
 
 UPDATED = reply(205, {"location": "https://api.figshare.com/v2/account/articles/5", "warnings": []})
 CREATED = reply(201, {"location": "https://api.figshare.com/v2/account/projects/3/articles/8"})
@@ -67,6 +77,54 @@ async def test_lists(service: Service, connect: Connect) -> None:
         "/v2/account/institution/groups",
         "/v2/account/articles/5/private_links",
     ]
+
+
+async def test_what_a_description_may_name(service: Service, connect: Connect) -> None:
+    items = connect().items
+    fields = [
+        {"name": "A", "field_type": "text", "settings": {"validations": {"min_length": 1, "max_length": 9}}},
+        {"name": "B", "field_type": "dropdown", "settings": {"options": ["x", {"value": "y"}, {"name": "z"}, 3]},
+         "is_mandatory": True},
+        {"id": 3, "name": "C", "settings": None, "is_mandatory": 0},
+    ]  # fmt: skip
+    grant = {"id": 6, "title": "T", "grant_code": "C", "funder_name": "F", "is_user_defined": 1, "url": ""}
+    service.answers = [
+        reply(200, {"id": 1, "institution_id": 15}), reply(200, {"id": 1, "institution_id": None}), reply(200, fields),
+        reply(200, []), reply(200, {"id": 4}), reply(404, {"message": "no"}), reply(200, [grant]),
+        reply(200, {"id": 3, "title": "P", "role": "Viewer", "group_id": 0}), reply(404, {"message": "no"}),
+    ]  # fmt: skip
+    assert [await items.institution(), await items.institution()] == [15, None]
+    assert await items.custom_fields() == [
+        CustomField(name="A", kind="text", min_length=1, max_length=9),
+        CustomField(name="B", kind="dropdown", options=("x", "y", "z"), is_mandatory=True),
+        CustomField(name="C"),
+    ]
+    assert await items.custom_fields(7) == []
+    assert [await items.has_author(4), await items.has_author(5)] == [True, False]
+    assert await items.grants("T") == [Grant(id=6, title="T", code="C", funder="F", is_made_up=True)]
+    assert await items.project(3) == Project(id=3, title="P", role="Viewer")
+    with pytest.raises(ProjectMissing, match="no project 9"):
+        await items.project(9)
+    assert [(asked.method, asked.path.removeprefix("/v2/account")) for asked in service.asked[2:]] == [
+        ("GET", "/institution/custom_fields"),
+        ("GET", "/institution/custom_fields?group_id=7"),
+        ("GET", "/authors/4"),
+        ("GET", "/authors/5"),
+        ("POST", "/funding/search"),
+        ("GET", "/projects/3"),
+        ("GET", "/projects/9"),
+    ]
+    assert service.asked[6].json() == {"search_for": "T"}
+
+
+async def test_custom_fields_of_an_item_that_say_nothing(service: Service, connect: Connect) -> None:
+    fields = [
+        {"name": "A", "value": "", "is_mandatory": True}, {"name": "B", "value": "b", "is_mandatory": True},
+        {"name": "C", "value": [], "is_mandatory": False}, {"name": "D", "value": None, "is_mandatory": True},
+    ]  # fmt: skip
+    service.answers = [reply(200, {**ITEM, "custom_fields": fields})]
+    item = await connect().items.detail(5)
+    assert (item.custom_fields, item.lacking_fields) == ({"B": "b"}, ("A", "D"))
 
 
 async def test_what_is_set(service: Service, connect: Connect) -> None:
@@ -166,6 +224,40 @@ async def test_answers_without_what_was_asked_for(service: Service, connect: Con
         await items.reserve_doi(5)
     with pytest.raises(ProtocolViolation):
         await items.create_private_link(5)
+
+
+@pytest.mark.parametrize(
+    ("first", "about_the_account", "error"),
+    [
+        (reply(404, {}), reply(404, {}), AccountMissing),
+        (reply(403, {}), reply(403, {}), NotAllowed),
+        (reply(400, {}), reply(422, {}), NotAllowed),
+        (reply(404, {}), reply(200, {"id": 12}), ItemMissing),
+    ],
+    ids=["no such account", "not allowed", "refused", "about something else"],
+)
+async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_once(
+    service: Service, connect: Connect, first: bytes, about_the_account: bytes, error: type[FigupError]
+) -> None:
+    figshare = connect(impersonate=12)
+    service.answers = [first, reply(200, {"id": 1}), about_the_account]
+    with pytest.raises(error) as raised:
+        await figshare.items.detail(5)
+    assert [asked.path.removeprefix("/v2") for asked in service.asked][1:] == ["/account", "/account?impersonate=12"]
+    if error is ItemMissing:
+        service.answers = [reply(404, {})]
+        with pytest.raises(ItemMissing):
+            await figshare.items.detail(5)
+    else:
+        assert "account 12" in raised.value.message
+
+
+async def test_a_token_that_is_good_for_nothing_is_not_blamed_on_the_account(
+    service: Service, connect: Connect
+) -> None:
+    service.answers = [reply(403, {}), reply(403, {})]
+    with pytest.raises(TokenRefused):
+        await connect(impersonate=12).account()
 
 
 async def test_acting_for_another_account(service: Service, connect: Connect) -> None:

@@ -203,6 +203,37 @@ def test_an_item_is_created_once() -> None:
         job.apply(ev.ItemReady(1, "u"))
 
 
+def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_created() -> None:
+    def begun() -> JobState:
+        job = JobState()
+        for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(1, "u"), ev.DescriptionSet("m")):
+            job.apply(event)
+        with pytest.raises(IllegalEvent):
+            job.apply(ev.ItemUnwanted(2))
+        job.apply(ev.ItemUnwanted(1))
+        assert (job.item_state, job.item_id) == (ItemState.UNWANTED, 1)
+        return job
+
+    removed = begun()
+    with pytest.raises(IllegalEvent):
+        removed.apply(ev.ItemRemoved(2))
+    removed.apply(ev.ItemRemoved(1))
+    assert (removed.item_state, removed.item_id, removed.item_url, removed.described) == (
+        ItemState.UNKNOWN,
+        None,
+        None,
+        None,
+    )
+    # The line that says that it was removed may be lost.
+    for job in (removed, begun()):
+        job.apply(ev.ItemIntended("t"))
+        job.apply(ev.ItemCreated(2))
+        assert (job.item_state, job.item_id) == (ItemState.CREATED, 2)
+    kept = begun()
+    kept.apply(ev.ItemReady(1, "u", found=True))
+    assert kept.item_state is ItemState.READY
+
+
 def test_a_journal_that_told_the_id_of_an_item_with_its_address_is_read_as_ever() -> None:
     job = JobState()
     job.apply(ev.ItemIntended("t"))
@@ -236,3 +267,25 @@ def test_the_readme_draws_the_table_as_it_is() -> None:
     text = diagram.README.read_text("utf-8")
     assert diagram.draw() in text
     assert diagram.updated(text) == text
+
+
+def test_what_was_replaced_is_known_apart_from_what_merely_went_wrong() -> None:
+    transfer = Transfer(0, "/a", "a", 1, 2, 3)
+    for event in (
+        ev.ReplacementPlanned(0, (4, 5)),
+        ev.UploadIntended(0, "t"),
+        ev.UploadInitiated(0, 6),
+        ev.Completed(0),
+        ev.Mismatched(0, "x", "y"),
+        ev.UploadIntended(0, "t"),
+        ev.UploadInitiated(0, 7),
+        ev.Completed(0),
+        ev.Verified(0, "x"),
+        ev.RemnantRemoved(0, 6),
+        ev.RemnantRemoved(0, 4),
+    ):
+        transfer.apply(event)
+    assert (transfer.superseded, transfer.replaces, transfer.replaced) == ((), (5,), (4,))
+    transfer.apply(ev.RemnantRemoved(0, 5))
+    transfer.apply(ev.Resumed("t"))
+    assert transfer.replaced == (4, 5)

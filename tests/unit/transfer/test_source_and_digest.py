@@ -142,6 +142,22 @@ async def test_it_stays_within_its_window_of_the_sending_front(source: Source, m
 
 
 @pytest.mark.anyio
+async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "AHEAD", 1)
+    monkeypatch.setattr(digests, "BEHIND", 1 << 10)
+    monkeypatch.setattr(digests, "FAR", 1 << 20)
+    monkeypatch.setattr(Digest, "_hash_all", lambda digest: digest._ended.wait() and "")
+    digest = Digest(source)
+    with anyio.fail_after(5):
+        await digest.room((1 << 20) + 1)
+    with anyio.move_on_after(0.05) as patience:
+        await digest.room(1 << 20)
+    assert patience.cancelled_caught, "a sender that is near waits until its pages are hashed"
+
+
+@pytest.mark.anyio
 async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,9 +197,10 @@ def test_what_is_in_memory_is_read_without_waiting_and_the_rest_is_left_to_a_thr
     path.write_bytes(b"0123456789")
     source = Source(str(path))
     try:
-        cached = source.read_cached(2, 100)
-        assert cached is None or bytes(cached) == b"23456789"
-        assert source.read_cached(10, 5) is None
+        room = memoryview(bytearray(100))
+        count = source.read_cached(2, room)
+        assert bytes(room[:count]) == b"23456789"[:count]
+        assert source.read_cached(10, room) == 0
     finally:
         source.close()
 
@@ -199,7 +216,7 @@ def test_a_file_system_that_cannot_tell_what_is_in_memory(
     source = Source(str(tmp_path / "data"))
     monkeypatch.setattr(os, "preadv", preadv)
     try:
-        assert source.read_cached(0, 5) is None
+        assert source.read_cached(0, memoryview(bytearray(5))) == 0
         assert source.read(0, 5) == b"01234"
     finally:
         source.close()

@@ -7,20 +7,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from uploader.catalog.metadata import loading
+from uploader.catalog.metadata.custom import fitted
 from uploader.catalog.metadata.document import Document
 from uploader.catalog.metadata.loading import PROTECTING, Loaded, top
-from uploader.catalog.metadata.model import Author, Embargo, Material, Metadata
-from uploader.catalog.metadata.names import Names, Unknown
+from uploader.catalog.metadata.model import Author, Embargo, Funding, Material, Metadata, Value
+from uploader.catalog.metadata.names import Names, Unclear, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
 from uploader.catalog.metadata.vocabulary import LICENSES
 from uploader.errors import MetadataInvalid
 from uploader.figshare.api import Figshare
 from uploader.transfer.items.spec import ItemSpec
+
+N = TypeVar("N")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,14 @@ class Description:
         """Which source decides a field. Raises LookupError where none does."""
         return next(part for part in self.parts if field in part.fields)
 
-    async def resolve(self, api: Figshare, *, publish: bool) -> ItemSpec:
-        """The description in Figshare's terms. Asks for lists where there are names. Raises MetadataInvalid."""
-        return (await resolve(self, Names(api.items), publish=publish)).spec
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
+        """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
+
+        Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
+        """
+        return (await resolve(self, Names(api.items, item, project), publish=publish)).spec
 
     def taken(self) -> list[str]:
         """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is
@@ -91,10 +100,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Resolution:
-    """A description in Figshare's terms. `taken` are fields that a file which lay there was found to be right about,
-    with the file's name."""
+    """A description in Figshare's terms. `remarks` are lines for a person. `taken` are fields that a file which lay
+    there was found to be right about, with the file's name."""
 
     spec: ItemSpec
+    remarks: tuple[str, ...]
     taken: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...]
 
@@ -143,6 +153,14 @@ async def resolve(description: Description, names: Names, *, publish: bool) -> R
         fields["license"] = await resolving.one("license", metadata.license, names.license)
     if metadata.group is not None:
         fields["group_id"] = await resolving.one("group", metadata.group, names.group)
+    for author in metadata.authors:
+        if author.id is not None:
+            await resolving.one("authors", author.id, names.author)
+    if metadata.funding:
+        fields["funding_list"] = [await resolving.grant(one, names) for one in metadata.funding]
+    if metadata.custom_fields and (metadata.group is None or fields["group_id"] is not None):
+        fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
+        fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
     if publish:
         resolving.refuse([*description.withheld(), *resolving.left_out])
     resolving.raise_problems()
@@ -151,7 +169,7 @@ async def resolve(description: Description, names: Names, *, publish: bool) -> R
         [author_body(one) for one in metadata.authors] or None,
         embargo_body(metadata.embargo) if metadata.embargo is not None else None,
     )
-    return Resolution(spec, tuple(resolving.taken), tuple(resolving.left_out))
+    return Resolution(spec, tuple(resolving.remarks), tuple(resolving.taken), tuple(resolving.left_out))
 
 
 class _Resolving:
@@ -163,20 +181,57 @@ class _Resolving:
         self.left_out: list[LeftOut] = []
         self.taken: list[tuple[str, str]] = []
 
-    async def one(self, field: str, name: str | int, ask: Callable[[str | int], Awaitable[int]]) -> int | None:
+        self.remarks: list[str] = []
+
+    async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
+        """What a name stands for; None after a problem, and where nobody can tell."""
         part = self._description.part_of(field)
         try:
             found = await ask(name)
+        except Unclear as unclear:
+            self._remark(field, name, unclear.message)
         except Unknown as unknown:
-            problem = part.problem(field, name, unknown.message, unknown.hint)
-            if part.kind == "figup":
-                self._problems.setdefault(part.source, []).append(problem)
-            else:
-                self.left_out.append(LeftOut(part, problem))
-            return None
-        if part.source in self._description.found and _is_to_be_looked_up(part, field):
-            self.taken.append((field, part.source))
-        return found
+            self._problem(field, name, unknown.message, unknown.hint)
+        else:
+            if part.source in self._description.found and _is_to_be_looked_up(part, field):
+                self.taken.append((field, part.source))
+            return found
+        return None
+
+    async def grant(self, wanted: Funding, names: Names) -> dict[str, Any]:
+        """A grant as the API takes it: by its id where it is known, else in words."""
+        said = wanted.id if wanted.id is not None else wanted.title or ""
+        found = await self.one("funding", said, names.grant)
+        if isinstance(said, str) and isinstance(found, int):
+            self._remark("funding", said, f"{said!r} is grant {found} to Figshare")
+        body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
+        return body
+
+    async def custom_fields(self, names: Names, given: dict[str, Value], group: int | None) -> dict[str, Value]:
+        """The values as the fields of the group take them; as they were given where nobody can tell."""
+        try:
+            known = await names.custom_fields(group, given)
+        except Unclear as unclear:
+            self._remark("custom_fields", None, unclear.message)
+            return given
+        fitting, faults = fitted(given, known)
+        for fault in faults:
+            self._problem("custom_fields", fault.value, fault.message, fault.hint, key=fault.name)
+        return fitting
+
+    def _problem(
+        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+    ) -> None:
+        part = self._description.part_of(field)
+        problem = part.problem(field, value, message, hint, key=key)
+        if part.kind == "figup":
+            self._problems.setdefault(part.source, []).append(problem)
+        else:
+            self.left_out.append(LeftOut(part, problem))
+
+    def _remark(self, field: str, value: object, message: str) -> None:
+        part = self._description.part_of(field)
+        self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
 
     def refuse(self, left_out: Sequence[LeftOut]) -> None:
         """What was left out is a problem."""
@@ -223,8 +278,6 @@ def plain_fields(metadata: Metadata) -> dict[str, Any]:
         "defined_type": metadata.type,
         "references": list(metadata.references),
         "related_materials": [_material(one) for one in metadata.related_materials],
-        "funding_list": [msgspec.to_builtins(one) for one in metadata.funding],
-        "custom_fields_list": [{"name": name, "value": value} for name, value in metadata.custom_fields.items()],
         "timeline": msgspec.to_builtins(metadata.timeline) if metadata.timeline is not None else None,
         "doi": metadata.doi,
         "handle": metadata.handle,

@@ -68,17 +68,29 @@ class Loaded:
         """What it says something of."""
         return self.metadata.named()
 
-    def problem(self, field: str, value: object, message: str, hint: str | None) -> Problem:
-        """A problem of a value that this file gave."""
-        place: Place = (field,)
-        if self.document is not None:
-            names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
-            place = (names[0],) if names else place
-            values = self.document.value.get(str(place[0]))
-            if isinstance(values, list) and value in values:
-                place = (*place, values.index(value))
-        line = self.document.line(place) if self.document is not None else None
-        return Problem(message, field_name(place), line, hint)
+    def problem(
+        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+    ) -> Problem:
+        """A problem of a value that this file gave, under the `key` of the field where there is one."""
+        place: Place = (field,) if key is None else (field, key)
+        if self.document is None:
+            return Problem(message, field_name(place), None, hint)
+        names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
+        place = (*names[:1], *place[1:]) if names else place
+        inside: Any = self.document.value.get(str(place[0]))
+        if key is not None:
+            inside = inside.get(key) if isinstance(inside, dict) else None
+        place = _place_of(value, inside, place) or place
+        return Problem(message, field_name(place), self.document.line(place), hint)
+
+
+def _place_of(value: object, inside: object, place: Place) -> Place | None:
+    """Where a value stands, as it was read, in what stands at a place; None where it is not there."""
+    if isinstance(inside, dict | list):
+        steps: Iterable[tuple[str | int, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        found = (_place_of(value, one, (*place, step)) for step, one in steps)
+        return next((one for one in found if one is not None), None)
+    return place if " ".join(str(inside).split()) == " ".join(str(value).split()) else None
 
 
 def load(path: str | Path, today: date) -> Loaded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _MOST = 3
@@ -40,6 +41,17 @@ def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
 
 def _long_words(name: str) -> set[str]:
     return {word.casefold() for word in re.findall(r"[^\W_]{5,}", name)}
+
+
+def may_be_one(name: str, other: str) -> bool:
+    """False where two names are plainly those of two people: no word of one is in the other, and they look unlike."""
+    return bool(_words(name) & _words(other) or nearest(name, [other]))
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, without accents and initials."""
+    letters = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
+    return {word.casefold() for word in re.findall(r"[^\W_]{2,}", letters)}
 
 
 def or_list(names: Iterable[str]) -> str:

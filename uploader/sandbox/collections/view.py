@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from uploader.sandbox import custom_fields
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.items.view import category, custom_fields, moment
+from uploader.sandbox.items.view import category, moment
 
 
 def row(collection: Collection, url: str) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _complete(
         "articles_count": count,
         "public": collection.published is not None,
         "citation": _citation(collection, authors),
-        "custom_fields": custom_fields(meta["custom_fields"]),
+        "custom_fields": custom_fields.given(meta["custom_fields"]),
         "modified_date": moment(collection.modified),
         "created_date": moment(collection.created),
     }

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from uploader.sandbox.answers import ApiError, json_answer, not_found
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import embargo, public_view, store, versions
+from uploader.sandbox.items import embargo, own_fields, public_view, store, versions
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import PublishedFile, Version
 from uploader.sandbox.paging import Window, window
@@ -47,7 +47,9 @@ async def read(request: web.Request) -> web.Response:
 
     def answer(db: sqlite3.Connection) -> dict[str, Any]:
         item, version = _found(db, request, now)
-        return public_view.complete(item, version, versions.files(db, version, None), at, now, most)
+        files = versions.files(db, version, None)
+        custom = own_fields.of_item(db, context, public_view.as_published(item, version))
+        return public_view.complete(item, version, files, custom, at, now, most)
 
     return json_answer(await context.db.run(answer))
 

@@ -19,12 +19,19 @@ def row(item: Item, version: Version, at: Addresses, now: float) -> dict[str, An
 
 
 def complete(
-    item: Item, version: Version, files: Sequence[PublishedFile], at: Addresses, now: float, most: int
+    item: Item,
+    version: Version,
+    files: Sequence[PublishedFile],
+    custom_fields: Sequence[dict[str, Any]],
+    at: Addresses,
+    now: float,
+    most: int,
 ) -> dict[str, Any]:
     """A version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
     hidden = embargo.in_force(item.metadata["embargo"], now)
     contents = view.Contents(
         authors=version.authors,
+        custom_fields=custom_fields,
         files=None if hidden else [file_object(file, at) for file in files[:most]],
         folders={} if hidden else {str(file.file_id): file.folder_path for file in files if file.folder_path},
         size=version.size,

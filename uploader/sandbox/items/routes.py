@@ -8,12 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import file_view, files_db
+from uploader.sandbox import custom_fields, file_view, files_db
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import encoded, forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import body, relations, store, versions, view
+from uploader.sandbox.items import body, own_fields, relations, store, versions, view
 from uploader.sandbox.paging import window
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.acting import account_of
@@ -54,7 +54,7 @@ async def list_items(request: web.Request) -> web.Response:
 async def create_item(request: web.Request) -> web.Response:
     context = context_of(request)
     changes = await read_item(request, creating=True)
-    item = await context.db.run(create, changes, account_of(request), context.now())
+    item = await context.db.run(create, changes, account_of(request), context)
     request[RECORD].item_id = item.id
     location = context.addresses(request).item(item.id)
     return located(location, 201, {"entity_id": item.id, "location": location, "warnings": []})
@@ -78,7 +78,7 @@ async def update_item(request: web.Request) -> web.Response:
     changes = await read_item(request, creating=False)
     if request.method == "PUT" and context.settings.put == "wipe":
         changes = dataclasses.replace(changes, fields=body.WIPED | changes.fields)
-    await context.db.run(_update, item_id, account_of(request), changes, context.now())
+    await context.db.run(_update, item_id, account_of(request), changes, context)
     location = context.addresses(request).item(item_id)
     return located(location, 205, {"location": location, "warnings": []})
 
@@ -103,14 +103,16 @@ async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges
 
 
 def create(
-    db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, now: float, project_id: int | None = None
+    db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, context: Context, project_id: int | None = None
 ) -> store.Item:
-    """Store a new item. The account's owner is its first author, whoever else was named."""
+    """Store a new item. The account's owner is its first author, whoever else was named. ApiError as for the fields."""
+    metadata = body.EMPTY | changes.fields
+    custom_fields.check(metadata["custom_fields"], own_fields.fields_of(db, context, metadata, account_id, project_id))
     owner = authors.of_account(db, account_id)
     named = authors.resolve(db, changes.authors or [])
     fields = _resolved(db, changes.fields, account_id)
     fields["authors"] = [owner, *(one for one in named if one != owner)]
-    return store.create(db, account_id, body.EMPTY | fields, now, project_id)
+    return store.create(db, account_id, body.EMPTY | fields, context.now(), project_id)
 
 
 def delete(db: sqlite3.Connection, item_id: int, account_id: int) -> tuple[list[str], list[str]]:
@@ -137,6 +139,7 @@ def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Contex
     shown = versions.latest(db, item_id, now) if item.version else None
     contents = view.Contents(
         authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
+        custom_fields=own_fields.of_item(db, context, item),
         files=[file_view.file_object(file, at, now, delays) for file in files],
         folders=files_db.folders(db, item_id, now),
         size=files_db.tally(db, item_id, now)[1],
@@ -146,12 +149,16 @@ def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Contex
     return view.full(item, at, now, contents)
 
 
-def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body.ItemChanges, now: float) -> None:
+def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body.ItemChanges, context: Context) -> None:
     item = store.get(db, item_id, account_id)
+    if "custom_fields" in changes.fields:
+        metadata = item.metadata | changes.fields
+        own = own_fields.fields_of(db, context, metadata, account_id, item.project_id)
+        custom_fields.check(metadata["custom_fields"], own)
     fields = _resolved(db, changes.fields, account_id)
     if changes.authors is not None:
         fields["authors"] = authors.resolve(db, changes.authors)
-    store.update(db, item, fields, now)
+    store.update(db, item, fields, context.now())
 
 
 def _resolved(db: sqlite3.Connection, fields: dict[str, Any], account_id: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.items import embargo
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.reference import CATEGORIES, CUSTOM_FIELDS, ITEM_TYPES, licenses
+from uploader.sandbox.reference import CATEGORIES, ITEM_TYPES, licenses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,9 +18,11 @@ class Contents:
     """What is told of an item besides its own fields. `authors` and `files` are objects as the API has them.
 
     `files` None: they are under an embargo. `folders` maps file ids to directories, `size` is bytes, `thumb` a file.
+    `custom_fields` are objects, too.
     """
 
     authors: Sequence[dict[str, Any]]
+    custom_fields: Sequence[dict[str, Any]]
     files: Sequence[dict[str, Any]] | None
     folders: dict[str, str]
     size: int
@@ -83,7 +85,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "files": None if contents.files is None else list(contents.files),
         "folder_structure": contents.folders,
         "authors": list(contents.authors),
-        "custom_fields": custom_fields(meta["custom_fields"]),
+        "custom_fields": list(contents.custom_fields),
         "figshare_url": at.page(item.id),
         "download_disabled": meta["download_disabled"],
         "description": meta["description"],
@@ -109,22 +111,6 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
 def category(number: int) -> dict[str, Any]:
     """A category of an item."""
     return {name: value for name, value in CATEGORIES[number].items() if name not in {"is_selectable", "has_children"}}
-
-
-def custom_fields(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    """Custom fields with their values, in the order in which they were given."""
-    known = {one["name"]: one for one in CUSTOM_FIELDS}
-    return [
-        {
-            "name": name,
-            "value": value,
-            "field_type": known[name]["field_type"] if name in known else "text",
-            "settings": known[name]["settings"] if name in known else {},
-            "order": order,
-            "is_mandatory": False,
-        }
-        for order, (name, value) in enumerate(fields.items(), start=1)
-    ]
 
 
 def _citation(item: Item, authors: Sequence[dict[str, Any]]) -> str:

@@ -20,11 +20,13 @@ from uploader.sandbox.answers import (
 )
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.custom_fields import definition, shown
 from uploader.sandbox.paging import Window, window, window_in
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, NewAccount, Sought
+from uploader.sandbox.people.acting import account_of
 from uploader.sandbox.people.routes import account_object
-from uploader.sandbox.reference import CUSTOM_FIELDS, EMBARGO_OPTIONS, GROUPS, INSTITUTION
+from uploader.sandbox.reference import EMBARGO_OPTIONS, GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 _BASE = "/v2/account/institution"
@@ -41,6 +43,7 @@ def routes() -> list[Route]:
         Route("list-embargo-options", "GET", f"{_BASE}/embargo_options", embargo_options),
         Route("list-embargo-options", "GET", _BASE + r"/groups/{group_id:\d{1,18}}/embargo_options", group_options),
         Route("list-custom-fields", "GET", f"{_BASE}/custom_fields", custom_fields),
+        Route("list-group-fields", "GET", r"/v2/account/groups/{group_id:\d{1,18}}/metadata/item", group_fields),
         Route("list-accounts", "GET", f"{_BASE}/accounts", list_accounts),
         Route("create-account", "POST", f"{_BASE}/accounts", create_account),
         Route("search-accounts", "POST", f"{_BASE}/accounts/search", search_accounts),
@@ -72,9 +75,27 @@ async def group_options(request: web.Request) -> web.Response:
 
 
 async def custom_fields(request: web.Request) -> web.Response:
-    """The same for every group."""
-    _administrator(request)
-    return json_answer(list(CUSTOM_FIELDS))
+    """Those of the group that is asked for, else of the account's own. No permission for a group that there is not."""
+    context = _administrator(request)
+    asked = request.query.get("group_id")
+    if asked is None:
+        account = await context.db.run(accounts.get, account_of(request))
+        group = account.group_id if account is not None else 0
+    elif _bound(request.query, "group_id", 0) in GROUPS:
+        group = int(asked)
+    else:
+        raise forbidden()
+    fields = context.custom_fields(group)
+    return json_answer([definition(one, order) for order, one in enumerate(fields, start=1)])
+
+
+async def group_fields(request: web.Request) -> web.Response:
+    """Those of the items in a group; what is defined has no value."""
+    context = _administrator(request)
+    group = int(request.match_info["group_id"])
+    if group not in GROUPS:
+        raise not_found("Group")
+    return json_answer(shown({}, context.custom_fields(group)))
 
 
 async def list_accounts(request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from uploader.sandbox import file_view, files_db
 from uploader.sandbox.answers import json_answer, located, no_content, not_found
-from uploader.sandbox.context import context_of
+from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
 from uploader.sandbox.items import body, public_view, versions, view
 from uploader.sandbox.items import routes as item_routes
@@ -59,7 +59,7 @@ async def create_item(request: web.Request) -> web.Response:
     context = context_of(request)
     changes = await item_routes.read_item(request, creating=True)
     project_id = project_id_of(request)
-    item = await context.db.run(_create, changes, account_of(request), project_id, context.now())
+    item = await context.db.run(_create, changes, account_of(request), project_id, context)
     request[RECORD].item_id = item.id
     return located(f"{context.addresses(request).project(project_id)}/articles/{item.id}", 201)
 
@@ -131,8 +131,10 @@ def _inside(db: sqlite3.Connection, request: web.Request) -> Item:
     return item
 
 
-def _create(db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, project_id: int, now: float) -> Item:
-    return item_routes.create(db, changes, account_id, now, store.get(db, project_id, account_id).id)
+def _create(
+    db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, project_id: int, context: Context
+) -> Item:
+    return item_routes.create(db, changes, account_id, context, store.get(db, project_id, account_id).id)
 
 
 def _public(db: sqlite3.Connection, request: web.Request, now: float) -> list[tuple[Item, versions.Version]]:

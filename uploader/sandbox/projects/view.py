@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from uploader.sandbox import custom_fields
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.items.view import custom_fields, moment
+from uploader.sandbox.items.view import moment
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.projects.store import Project
-from uploader.sandbox.reference import CUSTOM_FIELDS
 
 
 def public_row(project: Project, at: Addresses) -> dict[str, Any]:
@@ -33,14 +33,14 @@ def public(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
     return {
         **public_row(project, at),
         **_described(project, owner, at),
-        "custom_fields": custom_fields(project.metadata["custom_fields"]),
+        "custom_fields": custom_fields.given(project.metadata["custom_fields"]),
     }
 
 
 def full(project: Project, owner: Account, used: tuple[int, int], at: Addresses) -> dict[str, Any]:
     """A project as its owner sees it. `used` are bytes, private and public."""
-    known = {one["name"]: one["id"] for one in CUSTOM_FIELDS}
-    fields = custom_fields(project.metadata["custom_fields"])
+    known = {one.name: one.id for one in custom_fields.DEFAULTS}
+    fields = custom_fields.given(project.metadata["custom_fields"])
     return {
         **row(project, at),
         **_described(project, owner, at),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.transfer import events as ev
+from uploader.transfer.files.steps import remove
 from uploader.transfer.items.lookup import find_file
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.run import JobRun
@@ -25,9 +26,10 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             continue
         if transfer.state is State.INITIATING:
             await _adopt(run, transfer)
+        unseen = {transfer.file_id} if transfer.parts_total is None else set()
         await run.commit(ev.Cancelled(transfer.index))
         for file_id in (*transfer.remnants, *transfer.superseded):
-            if file_id not in complete and await _remove_unfinished(run, file_id):
+            if file_id not in complete and await _remove_unfinished(run, transfer, file_id, fresh=file_id in unseen):
                 removed.append(file_id)
             else:
                 kept.append(file_id)
@@ -41,18 +43,21 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
         await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
 
 
-async def _remove_unfinished(run: JobRun, file_id: int) -> bool:
+async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:
     """Delete the file unless it is complete; True when it is gone."""
-    if not await is_unfinished(run, file_id):
+    if not await is_unfinished(run, file_id, fresh=fresh):
         return False
-    await run.api.delete_file(run.item_id, file_id)
+    await remove(run, transfer, file_id)
     return True
 
 
-async def is_unfinished(run: JobRun, file_id: int) -> bool:
-    """False when Figshare holds the whole file, or has to compute its MD5 yet; True also when it is gone."""
+async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bool:
+    """False when Figshare holds the whole file, or has to compute its MD5 yet; True also when it is gone.
+
+    `fresh`: nobody has seen it yet, and it may show only after a while.
+    """
     try:
-        file = await run.api.file(run.item_id, file_id)
+        file = await run.api.file(run.item_id, file_id, fresh=fresh)
     except FileGone:
         return True
     return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)

@@ -60,6 +60,7 @@ class FileDriver:
             Step.COMPLETE: self._complete,
             Step.AWAIT_MD5: self._await_md5,
             Step.REMOVE_SUPERSEDED: self._remove_superseded,
+            Step.REMOVE_LEFTOVERS: partial(steps.remove_leftovers, run, transfer),
         }
 
     async def drive(self) -> None:
@@ -310,20 +311,8 @@ class FileDriver:
     async def _remove_superseded(self) -> None:
         run = self._run
         for file_id in (*self._transfer.superseded, *self._transfer.replaces):
-            await run.api.delete_file(run.item_id, file_id)
-            if await self._still_there(file_id):
-                raise UploadFailing(
-                    f"{shown(self._transfer.path)}: verified, but file {file_id}, which it replaces, is not removed",
-                    path=self._transfer.path,
-                )
+            await steps.remove(run, self._transfer, file_id)
             await run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
-
-    async def _still_there(self, file_id: int) -> bool:
-        try:
-            await self._run.api.file(self._run.item_id, file_id)
-        except FileGone:
-            return False
-        return True
 
     @property
     def _file_id(self) -> int:

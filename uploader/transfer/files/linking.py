@@ -31,6 +31,7 @@ class LinkDriver:
             Step.LOOK_UP: partial(steps.look_up, run, transfer),
             Step.INSPECT: self._inspect,
             Step.DISCARD: self._discard,
+            Step.REMOVE_LEFTOVERS: partial(steps.remove_leftovers, run, transfer),
         }
 
     async def drive(self) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
+from uploader.errors import UploadFailing
+from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.retry import Backoff
 from uploader.transfer import events as ev
-from uploader.transfer.items.lookup import find_file
+from uploader.transfer import notices as no
+from uploader.transfer.items.lookup import find_file, find_leftovers
 from uploader.transfer.lifecycle import Step, Transfer, next_step
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
 from uploader.transfer.stop import Stopped
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
+_TRIES = 3
+"""How often a remote file is deleted that is still shown afterwards."""
 
 
 async def take(run: JobRun, transfer: Transfer, steps: Steps) -> None:
@@ -37,7 +41,6 @@ async def initiate(
     try:
         file_id = await ask()
     except AmbiguousAnswer as outcome:
-        run.answers_lost.add(transfer.index)
         reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)
         return False
@@ -52,7 +55,7 @@ async def look_up(run: JobRun, transfer: Transfer) -> None:
     """Find out what an intent led to."""
     file_id = await find_file(run, transfer)
     if file_id is None:
-        await run.commit(ev.NotInitiated(transfer.index))
+        await run.commit(ev.NotInitiated(transfer.index, looked=True))
     else:
         await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
 
@@ -60,6 +63,35 @@ async def look_up(run: JobRun, transfer: Transfer) -> None:
 async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
     """Remove what is left of uploads that are not gone on with."""
     for file_id in transfer.remnants:
-        await run.api.delete_file(run.item_id, file_id)
+        await remove(run, transfer, file_id)
         run.remote.removed.add(file_id)
         await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+
+
+async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
+    """Look once more for what earlier requests led to unseen: remove it, or name it where it may be another's."""
+    with run.stop.ends():
+        ours, doubtful = await find_leftovers(run, transfer)
+    for file_id in ours:
+        await remove(run, transfer, file_id)
+    for file_id in doubtful:
+        run.notify(
+            no.Warned(
+                f"{shown(transfer.path)}: item {run.item_id} holds an unfinished file {file_id} of this name, too: a"
+                " request of this job whose answer was lost may have made it, or somebody else. It is left alone"
+            )
+        )
+    await run.commit(ev.LeftoversRemoved(transfer.index))
+
+
+async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
+    """Delete a remote file; it is gone when it is not shown any more. Raises UploadFailing."""
+    for _ in range(_TRIES):
+        await run.api.delete_file(run.item_id, file_id)
+        try:
+            await run.api.file(run.item_id, file_id)
+        except FileGone:
+            return
+    raise UploadFailing(
+        f"{shown(transfer.path)}: Figshare does not remove file {file_id} of item {run.item_id}", path=transfer.path
+    )

@@ -12,6 +12,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.items.description import describe
 from uploader.transfer.items.lookup import find_item
 from uploader.transfer.items.turns import turn_to_create
+from uploader.transfer.items.unwanted import remove_unwanted
 from uploader.transfer.job_state import ItemState
 from uploader.transfer.run import JobRun
 from uploader.transfer.stop import Stopped
@@ -59,7 +60,10 @@ async def _find_or_create(run: JobRun, title: str) -> bool:
     created = False
     backoff = run.new_backoff()
     while run.state.item_state is not ItemState.READY:
-        if run.state.item_id is not None:
+        if run.state.item_state is ItemState.UNWANTED:
+            with run.stop.ends():
+                await remove_unwanted(run)
+        elif run.state.item_id is not None:
             await _learn_address(run, run.state.item_id, found=not created)
         elif run.state.item_state is ItemState.INTENDED:
             found = await find_item(run)
@@ -79,7 +83,6 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> bool:
     try:
         item_id = await run.api.items.create({"title": title, **said}, project=_project(run))
     except AmbiguousAnswer as outcome:
-        run.answers_lost.add(None)
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return False
     except NO_EFFECT:

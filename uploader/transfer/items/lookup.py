@@ -4,43 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import anyio.to_thread
 
-from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.wire import File
+from uploader.transfer import notices as no
 from uploader.transfer.lifecycle import Transfer
 from uploader.transfer.run import JobRun
+from uploader.transfer.source import shown
+
+T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5
 _CLOCK_SLACK = timedelta(seconds=2)
 """The Date header counts whole seconds, and creation may be stamped on another server than the one that answered."""
+_LONG_AGO = timedelta(days=1)
+"""After so long a request has had its effect, and shows it, or never will."""
 
 
-async def _until_found(run: JobRun, look: Callable[[], Awaitable[int | None]], patience: float) -> int | None:
-    """Look again and again, with growing pauses, for `patience` seconds; at least once."""
-    started = run.runtime.monotonic()
+def _patience(run: JobRun, at: str) -> float:
+    """Seconds to go on looking for the effect of what was intended then, by the server's clock.
+
+    When the request went out last is not known: it may have been tried again for long after the intent.
+    """
+    age = run.api.server_now() - datetime.fromisoformat(at)
+    return run.options.settle_timeout if age < _LONG_AGO else 0.0
+
+
+async def _until_found(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
+    """Look again and again, with growing pauses, for `patience` seconds: at once, at their end, and in between.
+
+    `what` says of what the effect is looked for; it is told once there is something to wait for.
+    """
+    deadline = run.runtime.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         with run.stop.ends():
             found = await look()
-            if found is not None:
+            left = deadline - run.runtime.monotonic()
+            if found is not None or left <= 0:
                 return found
-            if run.runtime.monotonic() - started + pause > patience:
-                return None
-            await run.runtime.sleep(pause)
+            if pause == _FIRST_PAUSE:
+                run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {left:.0f} s", pause))
+            await run.runtime.sleep(min(pause, left))
         pause *= 2
-
-
-def _patience(run: JobRun, at: str, whose: int | None) -> float:
-    """Seconds to go on looking: the settle time-out, less what has passed of it since an earlier run's intent.
-
-    Of a request whose answer this run waited for in vain, nothing counts as passed: it may arrive as late as now.
-    """
-    if whose in run.answers_lost:
-        return run.options.settle_timeout
-    age = (run.api.server_now() - datetime.fromisoformat(at)).total_seconds()
-    return max(0.0, run.options.settle_timeout - max(0.0, age))
 
 
 async def find_item(run: JobRun) -> int | None:
@@ -66,7 +75,7 @@ async def find_item(run: JobRun) -> int | None:
         ]
         return min(found, default=None)
 
-    return await _until_found(run, look, _patience(run, intent.at, None))
+    return await _until_found(run, look, _patience(run, intent.at), "creating the item")
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:
@@ -78,38 +87,19 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     """The remote file that an initiation led to, or None when it led to none.
 
     It has the folder, name and size, was not there before the intent, awaits parts, and no job here owns it. In an item
-    that the user named it has no parts either: there, somebody else may be sending a file of the same name.
+    that the user named it has no parts either: there, somebody else may be sending a file of the same name; and where
+    it is not known any more what was there before, nothing is taken for ours.
     """
-    item_is_ours = run.state.plan is not None and run.state.plan.item is None
-    _, owned = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
-    owned |= {i for t in run.state.transfers for i in t.owned_ids()}
-
-    async def untouched(file: File) -> bool:
-        if file.upload_url is None:
-            return False
-        try:
-            upload = await run.api.upload(file.upload_url)
-        except UploadGone:
-            return False
-        return not any(part.complete or part.locked for part in upload.parts)
+    if transfer.intended_at is None or (transfer.known is None and not _item_is_ours(run)):
+        return None
 
     async def look() -> int | None:
-        candidates = [
-            file
-            for file in await run.remote.at(transfer.folder, transfer.name)
-            if file.size == transfer.size
-            and file.status == "created"
-            and file.id not in owned
-            and file.id not in transfer.known
-        ]
-        for file in sorted(candidates, key=lambda f: f.id):
-            if item_is_ours or await untouched(file):
+        for file in await _unfinished(run, transfer):
+            if file.size == transfer.size and (_item_is_ours(run) or await _untouched(run, file)):
                 return file.id
         return None
 
-    if transfer.intended_at is None:
-        return None
-    return await _until_found(run, look, _patience(run, transfer.intended_at, transfer.index))
+    return await _until_found(run, look, _patience(run, transfer.intended_at), f"initiating {shown(transfer.path)}")
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
@@ -118,7 +108,59 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
         return None
 
     async def look() -> int | None:
-        held = [file async for file in run.api.files(run.item_id)]
-        return min((f.id for f in held if f.is_link_only and f.download_url == transfer.path), default=None)
+        return min((file.id for file in await _links(run, transfer)), default=None)
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at, transfer.index))
+    return await _until_found(run, look, _patience(run, transfer.intended_at), f"linking {shown(transfer.path)}")
+
+
+async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
+    """Remote files that earlier requests for a verified transfer led to after they were given up.
+
+    First those that are this job's without any doubt, then those that may be somebody else's. What was announced and
+    never seen is looked for as long as the effect of a lost answer is.
+    """
+
+    async def look() -> list[File] | None:
+        if transfer.link:
+            found = [file for file in await _links(run, transfer) if file.id != transfer.file_id]
+        else:
+            found = [file for file in await _unfinished(run, transfer) if await _untouched(run, file)]
+        found = [file for file in found if transfer.unanswered or file.id in transfer.unseen]
+        return found or None
+
+    patience = run.options.settle_timeout if transfer.unseen else 0.0
+    what = f"an earlier upload of {shown(transfer.path)}"
+    found = [file.id for file in await _until_found(run, look, patience, what) or ()]
+    ours = [i for i in found if i in transfer.unseen or _item_is_ours(run)]
+    return ours, [i for i in found if i not in ours]
+
+
+def _item_is_ours(run: JobRun) -> bool:
+    return run.state.plan is not None and run.state.plan.item is None
+
+
+async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
+    """Files in the transfer's place that await parts, were not there before its intent, and that no job here owns."""
+    _, owned = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
+    owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
+    found = await run.remote.at(transfer.folder, transfer.name)
+    return sorted((f for f in found if f.status == "created" and f.id not in owned), key=lambda f: f.id)
+
+
+async def _untouched(run: JobRun, file: File) -> bool:
+    """True when nobody has begun to send the file's parts: none is there or locked, or the upload is gone."""
+    try:
+        url = file.upload_url or (await run.api.file(run.item_id, file.id)).upload_url
+        if url is None:
+            return False
+        upload = await run.api.upload(url)
+    except FileGone:
+        return False
+    except UploadGone:
+        return True
+    return not any(part.complete or part.locked for part in upload.parts)
+
+
+async def _links(run: JobRun, transfer: Transfer) -> list[File]:
+    """The item's files that refer to the transfer's address."""
+    return [f async for f in run.api.files(run.item_id) if f.is_link_only and f.download_url == transfer.path]

@@ -15,7 +15,7 @@ _MOST_NAMED = 5
 
 async def check_publishable(api: Figshare, item: ItemDetail) -> None:
     """Return when nothing is known that is missing. Raises NotPublishable, naming all that is."""
-    lacking = [name for name in WANTED if not getattr(item, name)]
+    lacking = [*(name for name in WANTED if not getattr(item, name)), *item.lacking_fields]
     if lacking:
         raise NotPublishable(
             f"item {item.id} cannot be published yet; it has no {', '.join(lacking)}",

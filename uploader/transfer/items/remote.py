@@ -71,6 +71,8 @@ class RemoteFiles:
         """What the item held in the places of the job's files when it was surveyed, by folder and name."""
         self.links: dict[str, list[File]] = {}
         """The addresses among the job's that the item linked to then."""
+        self.other_links = self.other_files = 0
+        """How many links and files beside those of the job the item held then."""
         self.removed: set[int] = set()
         """Those of them that this run removed since."""
         self._api = api
@@ -93,6 +95,7 @@ class RemoteFiles:
         links = {t.path for t in unfinished if t.link}
         found: list[File] = []
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
+        mine = {file_id for t in self._state.transfers for file_id in t.owned_ids()}
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
@@ -100,6 +103,10 @@ class RemoteFiles:
                 found.append(file)
             if file.is_link_only and file.download_url in links:
                 self.links.setdefault(file.download_url, []).append(file)
+            elif file.is_link_only:
+                self.other_links += file.id not in mine
+            else:
+                self.other_files += file.id not in mine
             if file.id in begun:
                 self._surveyed[file.id] = file
         folders = await self.folders() if found else {}

@@ -28,7 +28,8 @@ class FileEntry(msgspec.Struct, frozen=True):
     """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
 
     `folder` is the remote one, "" for none. A `linked` file stays where it is, and `path` is its address. `found`: the
-    item held this very file before, and nothing was sent. `code` and `problem`: why it failed.
+    item held this very file before, and nothing was sent. `code` and `problem`: why it failed. `replaced`: ids of the
+    item's files whose place it took, and which are removed.
     """
 
     path: str
@@ -42,6 +43,7 @@ class FileEntry(msgspec.Struct, frozen=True):
     verified: str | None
     code: str | None
     problem: str | None
+    replaced: tuple[int, ...] = ()
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -156,6 +158,7 @@ def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
         verified=verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None,
         code=error.code if error is not None else None,
         problem=error.message if error is not None else None,
+        replaced=transfer.replaced,
     )
 
 

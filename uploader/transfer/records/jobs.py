@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -58,6 +59,8 @@ class JobOverview(msgspec.Struct, frozen=True):
     files_done: int = 0
     first: str | None = None
     problem: str | None = None
+    options: dict[str, Any] = {}
+    """What its command said of how it is to be run."""
 
 
 class JobSummary(JobOverview, frozen=True):
@@ -193,6 +196,7 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         files_done=sum(t.state is State.VERIFIED for t in wanted),
         first=wanted[0].name if wanted else None,
         problem=next((t.error.message for t in wanted if t.error is not None), None),
+        options=state.options,
     )
 
 

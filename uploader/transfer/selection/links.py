@@ -6,6 +6,10 @@ from urllib.parse import unquote, urlsplit
 
 from uploader.errors import UsageError
 
+_DOUBT = (
+    "Figshare's own page allows one link in an item, and no files beside it; whether it takes more from a "
+    "program is not known: Figshare may refuse some of it, and the rest is sent all the same"
+)
 _SCHEMES = ("http", "https", "ftp")
 
 
@@ -21,3 +25,11 @@ def checked_link(link: str) -> str:
     if secret is not None:
         raise UsageError("the address of a linked file has a password in it, which everybody could read on Figshare")
     return unquote(parts.path.rstrip("/").rpartition("/")[2]) or host
+
+
+def doubt(links: int, files: int) -> str | None:
+    """What to say beforehand of an item that is to hold so many links and files; None where nothing speaks against it.
+
+    Observed is the page alone; what the API does is not known.
+    """
+    return _DOUBT if links > 1 or (links and files) else None

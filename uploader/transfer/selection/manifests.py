@@ -7,7 +7,7 @@ import difflib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,7 +16,6 @@ from uploader.errors import UsageError
 
 FIELDS = ("path", "name", "folder", "md5")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_WHERE = {"csv": "line", "json": "entry", "yaml": "entry"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +37,29 @@ def kind_of(path: str) -> str:
     return kind
 
 
-def parse_manifest(data: bytes, kind: str, origin: str) -> list[Row]:
-    """The files of a manifest, in its order. Raises UsageError naming `origin` and the line or entry."""
+def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, Row | UsageError]]:
+    """Where each file of a manifest is named ("origin: line 3", "origin: entry 3"), and the file, or a mistake in it.
+
+    Raises UsageError for what cannot be read as a manifest at all.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{origin}: is not UTF-8 (byte {error.start})") from None
     entries = _csv_entries(text, origin) if kind == "csv" else _listed(_loaded(text, kind, origin), origin)
-    rows = [_row(entry, f"{origin}: {_WHERE[kind]} {number}") for number, entry in entries]
-    if not rows:
+    empty = True
+    for where, entry in entries:
+        empty = False
+        for found in (entry,) if isinstance(entry, UsageError) else _Reading(where).found(entry):
+            yield where, found
+    if empty:
         raise UsageError(f"{origin}: names no file")
-    return rows
 
 
-def _csv_entries(text: str, origin: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+Entries = Iterator[tuple[str, Mapping[Any, Any] | UsageError]]
+
+
+def _csv_entries(text: str, origin: str) -> Entries:
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text.partition("\n")[0], delimiters=",;\t")
     except csv.Error:
@@ -60,14 +68,23 @@ def _csv_entries(text: str, origin: str) -> Iterator[tuple[int, Mapping[str, Any
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, strict=True)
     try:
         header = [column.strip().lower() for column in next(reader, [])]
+        where = f"{origin}: line 1"
+        unknown = [column for column in header if column not in FIELDS]
+        yield from ((where, _no_field(column, where)) for column in unknown)
+        if header and "path" not in header:
+            yield where, UsageError(f"{where}: has no column for the path", hint=f"Columns are {', '.join(FIELDS)}.")
+            return
         for cells in reader:
             where = f"{origin}: line {reader.line_num}"
             if len(cells) > len(header):
-                raise UsageError(f"{where}: has {len(cells)} columns, and the first line names {len(header)}")
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, dict(zip(header, cells, strict=False))
+                message = f"{where}: has {len(cells)} columns, and the first line names {len(header)}"
+                yield where, UsageError(message)
+            elif any(cell.strip() for cell in cells):
+                values = zip(header, cells, strict=False)
+                yield where, {column: cell for column, cell in values if column in FIELDS}
     except csv.Error as error:
-        raise UsageError(f"{origin}: line {reader.line_num}: {error}") from None
+        where = f"{origin}: line {reader.line_num}"
+        yield where, UsageError(f"{where}: {error}")
 
 
 def _loaded(text: str, kind: str, origin: str) -> Any:
@@ -84,49 +101,70 @@ def _loaded(text: str, kind: str, origin: str) -> Any:
         raise UsageError(f"{origin}: is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _listed(value: Any, origin: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _listed(value: Any, origin: str) -> Entries:
     entries = value.get("files") if isinstance(value, Mapping) else value
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise UsageError(f"{origin}: is no list of files, and has none under `files`")
     for number, entry in enumerate(entries, start=1):
+        where = f"{origin}: entry {number}"
         if isinstance(entry, str):
-            entry = {"path": entry}
-        if not isinstance(entry, Mapping):
-            raise UsageError(f"{origin}: entry {number}: is neither a path nor fields with values")
-        yield number, entry
+            yield where, {"path": entry}
+        elif isinstance(entry, Mapping):
+            yield where, entry
+        else:
+            yield where, UsageError(f"{where}: is neither a path nor fields with values")
 
 
-def _row(entry: Mapping[Any, Any], where: str) -> Row:
-    for field in entry:
-        if field not in FIELDS:
-            near = difflib.get_close_matches(str(field), FIELDS, n=1)
-            raise UsageError(
-                f"{where}: there is no field {str(field)!r}",
-                hint=f"Did you mean {near[0]!r}?" if near else f"Fields are {', '.join(FIELDS)}.",
-            )
-    path = _text(entry, "path", where)
-    if not path:
-        raise UsageError(f"{where}: names no path")
-    name = _text(entry, "name", where) or None
-    if name is not None and ("/" in name or "\0" in name or name in (".", "..")):
-        raise UsageError(f"{where}: {name!r} is no name for a file", hint="A folder goes into the field `folder`.")
-    md5 = _text(entry, "md5", where).lower() or None
-    if md5 is not None and not _MD5.fullmatch(md5):
-        raise UsageError(f"{where}: {md5!r} is no MD5 (32 hexadecimal digits)")
-    return Row(path, name, _folder(_text(entry, "folder", where), where), md5)
+def _no_field(name: object, where: str) -> UsageError:
+    near = difflib.get_close_matches(str(name), FIELDS, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Fields are {', '.join(FIELDS)}."
+    return UsageError(f"{where}: there is no field {str(name)!r}", hint=hint)
 
 
-def _text(entry: Mapping[Any, Any], field: str, where: str) -> str:
-    value = entry.get(field)
-    if value is None:
-        return ""
-    if isinstance(value, bool | float) or not isinstance(value, str | int):
-        raise UsageError(f"{where}: {field} is {value!r}, and must be a text", hint="Put it in quotes.")
-    return str(value)
+@dataclass
+class _Reading:
+    """One entry while it is read: every mistake in it is noted."""
 
+    where: str
+    mistakes: list[UsageError] = field(default_factory=list)
 
-def _folder(text: str, where: str) -> str:
-    pieces = text.strip("/").split("/") if text.strip("/") else []
-    if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:
-        raise UsageError(f"{where}: {text!r} is no folder", hint='Write it as "a/b".')
-    return "/".join(pieces)
+    def found(self, entry: Mapping[Any, Any]) -> Sequence[Row | UsageError]:
+        """The file, or what is wrong with it."""
+        self.mistakes += [_no_field(name, self.where) for name in entry if name not in FIELDS]
+        before = len(self.mistakes)
+        path = self._text(entry, "path")
+        if not path and len(self.mistakes) == before:
+            self._wrong("names no path")
+        row = Row(path, self._name(entry), self._folder(entry), self._md5(entry))
+        return self.mistakes or [row]
+
+    def _wrong(self, message: str, hint: str | None = None) -> None:
+        self.mistakes.append(UsageError(f"{self.where}: {message}", hint=hint))
+
+    def _text(self, entry: Mapping[Any, Any], name: str) -> str:
+        value = entry.get(name)
+        if value is None:
+            return ""
+        if isinstance(value, bool | float) or not isinstance(value, str | int):
+            self._wrong(f"{name} is {value!r}, and must be a text", "Put it in quotes.")
+            return ""
+        return str(value)
+
+    def _name(self, entry: Mapping[Any, Any]) -> str | None:
+        name = self._text(entry, "name")
+        if "/" in name or "\0" in name or name in (".", ".."):
+            self._wrong(f"{name!r} is no name for a file", "A folder goes into the field `folder`.")
+        return name or None
+
+    def _folder(self, entry: Mapping[Any, Any]) -> str:
+        text = self._text(entry, "folder")
+        pieces = text.strip("/").split("/") if text.strip("/") else []
+        if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:
+            self._wrong(f"{text!r} is no folder", 'Write it as "a/b".')
+        return "/".join(pieces)
+
+    def _md5(self, entry: Mapping[Any, Any]) -> str | None:
+        md5 = self._text(entry, "md5").lower()
+        if md5 and not _MD5.fullmatch(md5):
+            self._wrong(f"{md5!r} is no MD5 (32 hexadecimal digits)")
+        return md5 or None

@@ -16,7 +16,7 @@ from uploader.transfer.selection.checksums import Listed, parse_checksums, place
 from uploader.transfer.selection.filters import Filters, Glob, Ignores
 from uploader.transfer.selection.links import checked_link
 from uploader.transfer.selection.lists import parse_list
-from uploader.transfer.selection.manifests import kind_of, parse_manifest
+from uploader.transfer.selection.manifests import Row, kind_of, parse_manifest
 from uploader.transfer.selection.values import Chosen, Reason, Selection, Skip, Sources, remote_path
 from uploader.transfer.selection.walk import Found, Rules, chosen_file, walk
 from uploader.transfer.source import shown, source_error
@@ -39,7 +39,7 @@ def select(sources: Sources) -> Selection:
 
 
 def check(selection: Selection, begun: Container[str] = ()) -> None:
-    """Raise the one problem of a selection, or SourcesUnusable with all; UsageError where nothing is left to send.
+    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left to send.
 
     Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
     """
@@ -48,11 +48,18 @@ def check(selection: Selection, begun: Container[str] = ()) -> None:
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        several = SourcesUnusable(f"{len(problems)} of the sources cannot be sent")
-        several.causes = tuple(problems)
-        raise several
+        raise _several(problems)
     if not selection.chosen and not missing:
         raise _nothing_left(selection)
+
+
+def _several(problems: list[FigupError]) -> FigupError:
+    """One error for many: a mistake in what was written where all are such, else that sources cannot be sent."""
+    several: FigupError = SourcesUnusable(f"{len(problems)} of the sources cannot be sent")
+    if all(isinstance(problem, UsageError) for problem in problems):
+        several = UsageError(f"{len(problems)} mistakes in what was named; nothing was sent")
+    several.causes = tuple(problems)
+    return several
 
 
 def _nothing_left(selection: Selection) -> UsageError:
@@ -168,32 +175,37 @@ class _Finder:
 
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
-        paths = parse_list(data, "stdin" if file == STDIN else shown(file), nul=self._sources.nul)
+        origin = "stdin" if file == STDIN else shown(file)
+        paths = parse_list(data, origin, nul=self._sources.nul)
         if file == STDIN:
-            self._selection.identity += [f"listed {_absolute(os.path.join(self._base, path))}" for path in paths]
+            self._selection.identity += [f"listed {_absolute(os.path.join(self._base, path))}" for _, path in paths]
         else:
             self._names(f"list {self._base} {_absolute(file)}", Path(file).stem)
-        for path in paths:
+        unit = "entry" if self._sources.nul else "line"
+        for number, path in paths:
             absolute = _absolute(os.path.join(self._base, path))
             if Path(absolute).is_dir():
                 # What `find` prints has the folders in it, too: not all that is in them is meant.
                 yield Skip(f"{absolute}/", "folder")
             else:
-                yield from self._named(absolute, placed(path, self._base)[0])
+                for found in self._named(absolute, placed(path, self._base)[0]):
+                    yield _located(found, f"{origin}: {unit} {number}")
 
     def _manifest(self, file: str) -> Iterator[Found]:
         rows = parse_manifest(_content(file), kind_of(shown(file)), shown(file))
         self._names(f"manifest {self._sources.base or ''} {_absolute(file)}", Path(file).stem)
         base = self._base if self._sources.base is not None else os.path.dirname(_absolute(file))
-        for row in rows:
-            absolute = _absolute(os.path.join(base, row.path))
-            if problem := _encodable(absolute):
-                yield from problem
-                continue
-            found = _chosen(absolute, row.folder, row.name, row.md5)
-            inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
-            reason = self._rules.filters.reason(inner, Ignores()) if inner else None
-            yield found if reason is None else Skip(absolute, reason)
+        for where, row in rows:
+            yield row if isinstance(row, UsageError) else _located(self._row(row, base), where)
+
+    def _row(self, row: Row, base: str) -> Found:
+        absolute = _absolute(os.path.join(base, row.path))
+        if problem := _encodable(absolute):
+            return problem[0]
+        found = _chosen(absolute, row.folder, row.name, row.md5)
+        inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
+        reason = self._rules.filters.reason(inner, Ignores()) if inner else None
+        return found if reason is None else Skip(absolute, reason)
 
     def _link(self, link: str) -> Found:
         try:
@@ -209,6 +221,14 @@ def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = N
         return chosen_file(path, folder, name=name, md5=md5)
     except FigupError as problem:
         return problem
+
+
+def _located(found: Found, where: str) -> Found:
+    """What was found; a problem says where it was named."""
+    if isinstance(found, FigupError):
+        found.message = f"{where}: {found.message}"
+        found.args = (found.message,)
+    return found
 
 
 def _encodable(path: str) -> list[Found]:

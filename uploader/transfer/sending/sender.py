@@ -22,6 +22,28 @@ from uploader.transfer.source import shown
 from uploader.transfer.stop import Stopped
 
 
+class ChunkMemory:
+    """Memory for one chunk after another: used again once nobody holds a view of it, since new memory costs time."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def room(self, length: int) -> memoryview:
+        """So many bytes to be written to. What was handed out before is left alone for as long as somebody holds it."""
+        if len(self._memory) < length or not self._is_free():
+            self._memory = bytearray(length)
+        return memoryview(self._memory)[:length]
+
+    def _is_free(self) -> bool:
+        try:
+            # Python refuses to resize what is viewed; transports may hold views longer than they say.
+            self._memory.append(0)
+        except BufferError:
+            return False
+        del self._memory[-1]
+        return True
+
+
 class PartReader:
     """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
 
@@ -30,6 +52,7 @@ class PartReader:
         self._part = part
         self._throttle = throttle
         self._hasher = xxhash.xxh3_64()
+        self._memory = ChunkMemory()
         self.xxh3: int | None = None
 
     async def chunks(self) -> AsyncIterator[Chunk]:
@@ -44,13 +67,16 @@ class PartReader:
             digest.sending(offset)
             await self._throttle.take(len(block))
             yield block
+            del block
         self.xxh3 = self._hasher.intdigest()
 
     async def _read(self, offset: int, length: int) -> Chunk:
         """The digest has mostly been here before, and then the bytes are in memory still."""
         source = self._sending.source
-        cached = source.read_cached(offset, length)
-        return cached if cached is not None else await anyio.to_thread.run_sync(source.read, offset, length)
+        room = self._memory.room(length)
+        if count := source.read_cached(offset, room):
+            return room[:count]
+        return await anyio.to_thread.run_sync(source.read, offset, length)
 
 
 WORKERS = 4 * CEILING

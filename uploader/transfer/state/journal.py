@@ -179,13 +179,14 @@ class Journal:
             async with self._turn:
                 data = b"".join(self._pending)
                 self._pending.clear()
+                if self._broken is not None:
+                    # Also for whoever has nothing to write: the batch that failed may have had its lines in it.
+                    # After a line that was written in part, no other can follow: the next run begins by mending that.
+                    raise self._broken
                 if data:
                     await anyio.to_thread.run_sync(self._write, data)
 
     def _write(self, data: bytes) -> None:
-        if self._broken is not None:
-            # After a line that was written in part, no other line can follow: the next run begins by mending that.
-            raise self._broken
         try:
             with in_a_run():
                 self._disk.write(self._fd, data, self._path)

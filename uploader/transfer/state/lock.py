@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,8 @@ class JobLock:
         self._machine = machine
         self._kernel_decides = True
         self._number = 0
+        self._beaten = 0.0
+        """When the lease was last written, by the wall clock: it goes on while the machine sleeps."""
         self._lease: Lease
 
     async def acquire(self) -> None:
@@ -83,10 +86,22 @@ class JobLock:
         """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
         while True:
             await anyio.sleep(self._beat)
-            self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
-            if not await anyio.to_thread.run_sync(self._write_lease):
-                self.lost = True
-                raise self._busy("another machine took over this job while this one stood still")
+            await self._write_beat()
+
+    async def check(self) -> None:
+        """To be called before anything is put on record. Raises JobBusy where another machine has taken the job.
+
+        It may have while this process stood still (a laptop that slept, a frozen container) and did not beat.
+        """
+        if abs(time.time() - self._beaten) > STILL_BEATS * self._beat / 2:
+            await self._write_beat()
+
+    async def _write_beat(self) -> None:
+        self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
+        if not await anyio.to_thread.run_sync(self._write_lease):
+            self.lost = True
+            raise self._busy("another machine took over this job while this one stood still")
+        self._beaten = time.time()
 
     def _is_free(self, found: Found) -> bool:
         """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
@@ -107,6 +122,7 @@ class JobLock:
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
         self._number = number
+        self._beaten = time.time()
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(

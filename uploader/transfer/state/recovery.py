@@ -70,6 +70,8 @@ def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
     if state.item_state is ItemState.UNKNOWN and plan.item is None:
         questions.append(ev.ItemIntended(at))
     questions += [
-        ev.UploadIntended(t.index, at) for t in state.transfers if t.state is State.PLANNED and not t.remnants
+        ev.UploadIntended(t.index, at, known=None)
+        for t in state.transfers
+        if t.state is State.PLANNED and not t.remnants
     ]
     return questions

@@ -191,6 +191,29 @@ def test_a_manifest_says_where_each_file_goes(here: Path) -> None:
     assert [chosen.path for chosen in elsewhere.chosen] == [f"{here}/other/raw/a", f"{here}/other/b"]
 
 
+def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Path) -> None:
+    make(here, "a", "b")
+    (here / "m.csv").write_text("path,md5\na,1\nnope,\nb,\ngone,\n")
+    with pytest.raises(SourcesUnusable, match="3 of the sources") as caught:
+        select(Sources(manifest="m.csv"))
+    said = [cause.message.partition(f"{here}/")[0] for cause in caught.value.causes]
+    assert said == ["m.csv: line 2: '1' is no MD5 (32 hexadecimal digits)", "m.csv: line 3: ", "m.csv: line 5: "]
+    assert [str(cause) for cause in caught.value.causes] == [cause.message for cause in caught.value.causes]
+    assert [cause.path for cause in caught.value.causes] == [None, f"{here}/nope", f"{here}/gone"]
+    (here / "m.csv").write_text("path,md5\na,1\nb,2\n")
+    with pytest.raises(UsageError, match="2 mistakes in what was named") as wrong:
+        select(Sources(manifest="m.csv"))
+    assert len(wrong.value.causes) == 2
+    (here / "list").write_text("# these\na\nnope\n\ngone\n")
+    for listed, at in (
+        (Sources(from_file="list"), ("list: line 3: ", "list: line 5: ")),
+        (Sources(from_file="-", nul=True, stdin=b"nope\0a\0gone\0"), ("stdin: entry 1: ", "stdin: entry 3: ")),
+    ):
+        with pytest.raises(SourcesUnusable) as caught:
+            select(listed)
+        assert tuple(cause.message.partition(f"{here}/")[0] for cause in caught.value.causes) == at
+
+
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
     make(here, "a")

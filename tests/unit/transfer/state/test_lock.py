@@ -108,6 +108,18 @@ async def test_who_stood_still_too_long_notices_that_it_was_taken_over(tmp_path:
     assert await holder_of(tmp_path) is None
 
 
+@pytest.mark.usefixtures("without_kernel_locks")
+async def test_who_wakes_up_puts_nothing_on_record_before_it_looks_whose_the_job_is(tmp_path: Path) -> None:
+    asleep, other = lock_of(tmp_path, "one"), lock_of(tmp_path, "two")
+    await asleep.acquire()
+    await asleep.check()
+    await other.acquire()
+    with pytest.raises(JobBusy, match="took over"):
+        await asleep.check()
+    assert asleep.lost
+    await other.release()
+
+
 async def test_a_folder_that_was_just_removed_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fcntl.flock
 

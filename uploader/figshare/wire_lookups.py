@@ -1,0 +1,100 @@
+"""What Figshare's answers tell of what a description may name besides lists: custom fields, grants, and projects.
+Tolerant as `wire` is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from uploader.figshare import loose, wire
+
+
+class CustomField(msgspec.Struct, frozen=True, kw_only=True):
+    """A custom field of an institution's items. `kind` is what the API calls field_type, documented: text, textarea,
+    dropdown, url, email, date, dropdown_large_list.
+
+    `options` are what a dropdown may hold; none are told of a large list. Lengths are characters, None where not told.
+    """
+
+    name: str
+    kind: str = ""
+    options: tuple[str, ...] = ()
+    min_length: int | None = None
+    max_length: int | None = None
+    is_mandatory: bool = False
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Funding that Figshare knows. `is_made_up`: some user named it so, and no funder did."""
+
+    id: int
+    title: str = ""
+    code: str = ""
+    funder: str = ""
+    is_made_up: bool = False
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as one of its people sees it. `role`: Owner, Collaborator or Viewer; "" where it is not told."""
+
+    id: int
+    title: str = ""
+    role: str = ""
+    group_id: int | None = None
+
+
+def parse_custom_fields(body: bytes) -> list[CustomField]:
+    return wire.rows(body, "the list of custom fields", custom_field)
+
+
+def parse_grants(body: bytes) -> list[Grant]:
+    return wire.rows(body, "the list of grants", _grant)
+
+
+def parse_project(body: bytes) -> Project:
+    row = loose.mapping(wire.decode(body), "the project")
+    return Project(
+        id=loose.id_of(row, "id", "the project"),
+        title=loose.text(row, "title"),
+        role=loose.text(row, "role"),
+        group_id=loose.count(row, "group_id") or None,
+    )
+
+
+def parse_institution(body: bytes) -> int | None:
+    """The institution's id out of the account; None for an account of none."""
+    return loose.count(loose.mapping(wire.decode(body), "the account"), "institution_id") or None
+
+
+def custom_field(row: Mapping[str, Any]) -> CustomField:
+    """Observed: `settings` have `validations` with both lengths, and for dropdowns `options` (texts, or objects)."""
+    settings = row.get("settings")
+    settings = settings if isinstance(settings, Mapping) else {}
+    limits = settings.get("validations")
+    limits = limits if isinstance(limits, Mapping) else {}
+    options = settings.get("options")
+    return CustomField(
+        name=loose.text(row, "name"),
+        kind=loose.text(row, "field_type"),
+        options=tuple(text for one in options if (text := _option(one))) if isinstance(options, list) else (),
+        min_length=loose.count(limits, "min_length"),
+        max_length=loose.count(limits, "max_length") or None,
+        is_mandatory=loose.flag(row, "is_mandatory"),
+    )
+
+
+def _option(one: object) -> str:
+    row: Mapping[str, Any] = one if isinstance(one, Mapping) else {"value": one}
+    return loose.text(row, "value") or loose.text(row, "name")
+
+
+def _grant(row: Mapping[str, Any]) -> Grant:
+    return Grant(
+        id=loose.id_of(row, "id", "a grant"),
+        title=loose.text(row, "title"),
+        code=loose.text(row, "grant_code"),
+        funder=loose.text(row, "funder_name"),
+        is_made_up=loose.flag(row, "is_user_defined"),
+    )

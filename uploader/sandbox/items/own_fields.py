@@ -1,0 +1,35 @@
+"""Which custom fields an item has: those of its group, of its project's, or of its owner's.
+
+Every function takes the connection first and belongs to one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from uploader.sandbox.context import Context
+from uploader.sandbox.custom_fields import CustomField, shown
+from uploader.sandbox.items.store import Item
+from uploader.sandbox.people import accounts
+from uploader.sandbox.projects import store as projects
+
+
+def of_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[str, Any]]:
+    """The objects of an item's custom fields, those that say nothing included."""
+    own = fields_of(db, context, item.metadata, item.account_id, item.project_id)
+    return shown(item.metadata["custom_fields"], own)
+
+
+def fields_of(
+    db: sqlite3.Connection, context: Context, metadata: dict[str, Any], account_id: int, project_id: int | None
+) -> tuple[CustomField, ...]:
+    """The fields of an item with these fields (items.body), owner and project."""
+    group = metadata["group_id"]
+    if not group and project_id is not None:
+        project = projects.find(db, project_id)
+        group = project.metadata["group_id"] if project is not None else None
+    if not group:
+        account = accounts.get(db, account_id)
+        group = account.group_id if account is not None else None
+    return context.custom_fields(group)
