@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
     }
     assert "MISSING" in figup.run("verify", item, "c").expect(1).stdout
     assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
+
+
+def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:
+    source(figup, "back\\slash")
+    source(figup, " two ", b"other")
+    (figup.cwd / "table.json").write_text(
+        '[{"path": "back\\\\slash", "name": "new name", "folder": "a/b"}, {"path": " two "}]'
+    )
+    done = figup.run("upload", "--manifest", "table.json", "--json").expect(0).summary
+    folder = figup.state_dir / "jobs" / str(done["job"])
+    assert (done["manifest"], done["manifest_remote"]) == (f"{folder}/manifest.md5", f"{folder}/manifest-remote.md5")
+    subprocess.run(["md5sum", "--check", "--strict", "--quiet", done["manifest"]], check=True)
+    again = figup.run("upload", "--manifest", "table.json").expect(0).stdout.splitlines()
+    for told in (again, figup.run("status").expect(0).stdout.splitlines()):
+        assert f"MD5s, for md5sum -c: {done['manifest']}" in told
+    assert figup.run("status", "--json").expect(0).summary["manifest_remote"] == done["manifest_remote"]
+    (figup.cwd / "back\\slash").unlink()
+    found = figup.run("verify", str(done["item_id"]), "--checksums", done["manifest_remote"], "--json").expect(0)
+    assert [file["path"] for file in found.summary["files"]] == ["a/b/new name", " two "]
 
 
 def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:

@@ -34,6 +34,7 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
     if report.item_id is not None:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
     lines += _concluded(report)
+    lines += [manifest_line(report.manifest)] if report.manifest is not None else []
     if sent_before:
         lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
     else:
@@ -59,6 +60,11 @@ def _concluded(report: Report) -> list[str]:
     lines = [f"DOI: {report.doi}"] if report.doi else []
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
     return lines + ([_PUBLISHED.get(report.published, report.published)] if report.published else [])
+
+
+def manifest_line(path: str) -> str:
+    """Where the MD5s are."""
+    return f"MD5s, for md5sum -c: {shown(path)}"
 
 
 def failed(report: Report) -> list[FileReport]:

@@ -15,7 +15,7 @@ from uploader.cli import units
 from uploader.cli.displays import display_for
 from uploader.cli.lines import Speed
 from uploader.cli.running import Session
-from uploader.cli.summary import FEW
+from uploader.cli.summary import FEW, manifest_line
 from uploader.transfer import notices as no
 from uploader.transfer.records import live
 from uploader.transfer.records.jobs import FileSummary, JobSummary, summarise
@@ -39,7 +39,7 @@ class Seen:
         """The event, and the summary line."""
         fields: dict[str, Any] = msgspec.to_builtins(self.job)
         summary = session.summary
-        for name in ("job", "item_id", "item_url", "bytes_total"):
+        for name in ("job", "item_id", "item_url", "bytes_total", "manifest", "manifest_remote"):
             setattr(summary, name, fields[name])
         summary.files = [{**file, "status": file["state"]} for file in fields["files"]]
         session.console.event("job", **fields, holder=self.holder)
@@ -117,6 +117,7 @@ def text(seen: Seen) -> str:
         lines.append(f"To be a new item called {shown(job.title)!r}")
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
+    lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {shown(job.problem)}"] if job.problem else []
     if seen.exit_status == 75:
         lines.append(f"To go on: figup resume {job.job}")

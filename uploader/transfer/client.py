@@ -299,7 +299,7 @@ class Client:
                     if not self._options.restart_changed:
                         raise
                 else:
-                    await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
+                    await anyio.to_thread.run_sync(job.write_manifests)
                     with self._telling(on_event):
                         return await finish_item(job, self._around(on_event, stop))
 

@@ -66,6 +66,8 @@ class Report(msgspec.Struct, frozen=True):
     """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
 
     `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for.
+    `manifest` and `manifest_remote` are paths of lists of MD5s, None unless all is verified: by the sources' paths, for
+    `md5sum -c`, and by what the files are called in the item, for `figup verify ITEM --checksums`.
     """
 
     job: str
@@ -81,3 +83,5 @@ class Report(msgspec.Struct, frozen=True):
     private_link: str | None = None
     published: str | None = None
     skipped: tuple[SkipReport, ...] = ()
+    manifest: str | None = None
+    manifest_remote: str | None = None

@@ -64,9 +64,11 @@ class JobOverview(msgspec.Struct, frozen=True):
 
 
 class JobSummary(JobOverview, frozen=True):
-    """The same with every file."""
+    """The same with every file, and of a finished job the manifests: see `Report`."""
 
     files: tuple[FileSummary, ...] = ()
+    manifest: str | None = None
+    manifest_remote: str | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -81,7 +83,11 @@ def summarise(states: StateDir, job: str) -> JobSummary:
     seen, state = _read(states, job)
     seen = _with_what_is_told(states, seen)
     files = tuple(_file(t) for t in state.told) if state is not None else ()
-    return JobSummary(**msgspec.structs.asdict(seen), files=files)
+    left = states.manifests(job)
+    manifest, remote = (str(path) if path.exists() else None for path in (left.local, left.remote))
+    if seen.state != "finished":
+        manifest = remote = None
+    return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
 
 
 def overview(states: StateDir, job: str) -> JobOverview:
