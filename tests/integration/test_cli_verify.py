@@ -51,11 +51,26 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
         "different": (1, 7),
         "missing": (1, 7),
         "missing-here": (0, 0),
+        "extra-copy": (0, 0),
         "unfinished": (0, 0),
         "unknown": (0, 0),
     }
     assert "MISSING" in figup.run("verify", item, "c").expect(1).stdout
     assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
+
+
+def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(figup: Figup) -> None:
+    item = uploaded(figup, "a")
+    source(figup, "a", b"other")
+    figup.run("upload", "a", "--item", item, "--on-conflict", "keep").expect(0)
+    done = figup.run("verify", item, "a", "--json").expect(1)
+    same, more = done.summary["files"]
+    assert (same["status"], more["status"], more["path"]) == ("same", "extra-copy", same["path"])
+    assert more["file_id"] != same["file_id"]
+    assert done.summary["totals"]["extra-copy"] == {"files": 1, "bytes": 7}
+    told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
+    assert f"a: EXTRA COPY: the item has this one of the same name, too (file {more['file_id']}, 7 bytes, MD5 " in told
+    assert "1 more of the same name (7 bytes)" in told
 
 
 def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:

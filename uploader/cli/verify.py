@@ -15,6 +15,7 @@ from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.place import place
 from uploader.cli.running import Session, run
+from uploader.transfer.selection.select import STDIN
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
 from uploader.transfer.verify import Comparison, Total, exit_status, totals
@@ -28,9 +29,11 @@ Examples:
 
 \b
 Exit status:
-  0 all are the same                    5 one differs
-  1 one is missing, or unfinished       7 Figshare has not computed an MD5 yet
+  0 all are the same
+  1 one is missing, unfinished, or there more than once
   4 no such local file or item
+  5 one differs
+  7 Figshare has not computed an MD5 yet
 
 """
 _WORDS = {
@@ -38,6 +41,7 @@ _WORDS = {
     "different": "DIFFERENT",
     "missing": "MISSING: the item has no file of this name",
     "missing-here": "MISSING HERE: the item has it",
+    "extra-copy": "EXTRA COPY: the item has this one of the same name, too",
     "unfinished": "UNFINISHED: its upload was never completed",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
@@ -46,6 +50,7 @@ _TOTALS = {
     "different": "different",
     "missing": "missing there",
     "missing-here": "missing here",
+    "extra-copy": "more of the same name",
     "unfinished": "unfinished there",
     "unknown": "not known",
 }
@@ -59,8 +64,8 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
 @click.option(
     "--checksums",
     metavar="FILE",
-    type=click.Path(readable=False, dir_okay=False),
-    help="Compare with the MD5s in this file, as md5sum writes them; nothing local is read.",
+    type=click.Path(readable=False, dir_okay=False, allow_dash=True),
+    help="Compare with the MD5s in this file, as md5sum or md5 writes them; nothing local is read. - reads stdin.",
 )
 @common_options
 def verify(item: int, sources: Sources, checksums: str | None, common: Common) -> int:
@@ -71,7 +76,9 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
     """
     if checksums is None and not sources.named:
         raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --checksums")
-    sources = replace(sources, stdin=read_stdin(sources))
+    if checksums == sources.from_file == STDIN:
+        raise click.UsageError("--from-file and --checksums cannot both read stdin")
+    sources = replace(sources, stdin=read_stdin(sources, checksums))
     with place(common) as at:
         client = at.client()
 
@@ -116,7 +123,7 @@ def line(result: Comparison) -> str:
     text = f"{path}: {_WORDS[result.status]}"
     here = _content(result.size, result.md5)
     there = _content(result.remote_size, result.remote_md5)
-    if result.status == "missing-here":
+    if result.status in ("missing-here", "extra-copy"):
         return f"{text} (file {result.file_id}, {there})"
     if result.status == "different":
         return f"{text} ({here}; there {there})"

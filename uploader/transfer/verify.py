@@ -22,8 +22,9 @@ class Comparison(msgspec.Struct, frozen=True):
     """One local file against the item's files of its folder and name.
 
     `status`: `same`; `different`; `missing` (the item has no such file); `missing-here` (the item has one that is not
-    among the local ones; `path` is None); `unfinished` (only an upload that was never completed); `unknown` (same size,
-    and Figshare has not computed its MD5). Sizes are bytes; None where there is none, as where the MD5 did not matter.
+    among the local ones; `path` is None); `extra-copy` (the item has this one, too, beside the one that was compared);
+    `unfinished` (an upload that was never completed); `unknown` (same size, and Figshare has not computed its MD5).
+    Sizes are bytes; None where there is none, as where the MD5 did not matter.
     """
 
     path: str | None
@@ -39,7 +40,9 @@ class Comparison(msgspec.Struct, frozen=True):
     """Of a missing one: where else the item has a file of its name."""
 
 
-EXIT_STATUS = {"same": 0, "unknown": 7, "missing": 1, "missing-here": 1, "unfinished": 1, "different": 5}
+EXIT_STATUS = {
+    "same": 0, "unknown": 7, "missing": 1, "missing-here": 1, "extra-copy": 1, "unfinished": 1, "different": 5,
+}  # fmt: skip
 """A comparison's exit status; that of several is the one that stands last here."""
 
 
@@ -94,18 +97,21 @@ async def verify(
     for chosen in selection.chosen if selection is not None else ():
         there = remote_path(chosen.folder, chosen.name)
         seen.add(there)
-        tell(await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)))
+        for result in await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)):
+            tell(result)
     for line in listed:
         there = remote_path(line.folder, line.name)
         seen.add(there)
-        tell(_best(line.path, line.folder, line.name, None, line.md5, held.get(there, []), by_name.get(line.name)))
+        elsewhere = by_name.get(line.name)
+        for result in _compared(line.path, line.folder, line.name, None, line.md5, held.get(there, []), elsewhere):
+            tell(result)
     scopes = [*(selection.scopes if selection is not None else ()), *([""] if listed else [])]
     for result in _missing_here(held, seen, scopes):
         tell(result)
     return results
 
 
-async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> Comparison:
+async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
     md5 = None
     if any(file.size == chosen.size for file in remote):
         source = await anyio.to_thread.run_sync(Source, chosen.path)
@@ -113,18 +119,22 @@ async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhe
             md5 = await Digest(source, paced=False, on_read=reading(notify, source.path)).run()
         finally:
             source.close()
-    return _best(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
+    return _compared(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
 
 
-def _best(
+def _compared(
     path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
-) -> Comparison:
-    """The comparison with the file that is most like it. `size` None: only the MD5 is known."""
+) -> list[Comparison]:
+    """The comparison with the file that is most like it, and then the others. `size` None: only the MD5 is known."""
     ranked = sorted(((_status(file, size, md5), file) for file in remote), key=lambda pair: _RANK.index(pair[0]))
     if not ranked:
-        return Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)
-    status, file = ranked[0]
-    return Comparison(path, name, size, md5, status, file.id, file.size, file.computed_md5, folder)
+        return [Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)]
+    status, best = ranked[0]
+    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for status, file in ranked[1:]]
+    return [
+        Comparison(path, name, size, md5, status, best.id, best.size, best.computed_md5, folder),
+        *(Comparison(path, name, None, None, s, f.id, f.size, f.computed_md5, folder) for s, f in others),
+    ]
 
 
 _RANK = ("same", "unknown", "different", "unfinished")

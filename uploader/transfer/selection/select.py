@@ -96,8 +96,9 @@ def find(sources: Sources) -> Selection:
 
 
 def read_checksums(file: str, sources: Sources) -> list[Listed]:
-    """The files of a list of checksums. Raises SourceMissing, SourceUnreadable, UsageError."""
-    return parse_checksums(_content(file), os.path.abspath(sources.base or "."), shown(file))  # as listed
+    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceMissing, SourceUnreadable, UsageError."""
+    data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), shown(file))
+    return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
 
 
 def _clash(there: str, one: str, other: str) -> UsageError:
