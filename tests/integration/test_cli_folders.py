@@ -103,7 +103,7 @@ def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
         "link": "link",
     }
     told = figup.run("upload", top, *FAST).expect(0)
-    assert "Skipped: 1 hidden (--hidden sends them):" in told.stdout
+    assert "Skipped: 1 hidden (--hidden takes it):" in told.stdout
     assert "\x1b" not in told.stdout
     assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
 

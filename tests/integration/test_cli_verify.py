@@ -52,6 +52,7 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
         "missing": (1, 7),
         "missing-here": (0, 0),
         "extra-copy": (0, 0),
+        "left-out": (0, 0),
         "unfinished": (0, 0),
         "unknown": (0, 0),
     }
@@ -71,6 +72,38 @@ def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(fig
     told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
     assert f"a: EXTRA COPY: the item has this one of the same name, too (file {more['file_id']}, 7 bytes, MD5 " in told
     assert "1 more of the same name (7 bytes)" in told
+
+
+def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
+    top = figup.cwd / "d"
+    (top / "old").mkdir(parents=True)
+    (top / "empty").mkdir()
+    for name in ("a", "b.tmp", ".hid", "old/x", "empty/e"):
+        (top / name).write_text(name)
+    done = figup.run("upload", "d", "--title", "all of it", "--hidden", "--json", "--api-rate", "1000").expect(0)
+    item, url = str(done.summary["item_id"]), done.summary["item_url"]
+    (top / "empty" / "e").unlink()
+    rules = ("--exclude", "*.tmp", "--exclude", "old/")
+    found = figup.run("verify", item, "d", *rules, "--json").expect(1).summary
+    assert {f"{f['folder']}/{f['name']}": (f["status"], f["reason"]) for f in found["files"]} == {
+        "d/a": ("same", None),
+        "d/.hid": ("left-out", "hidden"),
+        "d/b.tmp": ("left-out", "excluded"),
+        "d/old/x": ("left-out", "excluded"),
+        "d/empty/e": ("missing-here", None),
+    }
+    assert found["item_url"] == url
+    assert {(skip["path"], skip["reason"]) for skip in found["skipped"]} == {
+        (f"{top}/.hid", "hidden"),
+        (f"{top}/b.tmp", "excluded"),
+        (f"{top}/old/", "excluded"),
+        (f"{top}/empty/", "empty-folder"),
+    }
+    (top / "empty" / "e").write_text("empty/e")
+    told = figup.run("verify", item, "d", *rules).expect(0).stdout
+    assert "d/.hid: LEFT OUT: the item has it, and here it is not looked at: hidden (--hidden takes it)" in told
+    assert "Skipped: 2 excluded by --exclude or .figupignore:" in told
+    assert told.splitlines()[-1].endswith("3 left out here (14 bytes)")
 
 
 def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from uploader.cli import units
 from uploader.cli.lab_plot import plot, stretches
 from uploader.cli.markup import Child, Element, el, page
-from uploader.cli.summary import REASONS
+from uploader.cli.summary import reason_words
 from uploader.transfer.records.dossier import Dossier, FileEntry, Incident, RunEntry
 from uploader.transfer.selection.values import remote_path
 
@@ -178,7 +178,7 @@ def _left(job: Dossier) -> list[Element]:
 def _skipped(job: Dossier) -> list[Element]:
     if not job.skipped:
         return []
-    rows: list[list[Child]] = [[_path(skip.path), REASONS.get(skip.reason, skip.reason)] for skip in job.skipped]
+    rows: list[list[Child]] = [[_path(skip.path), reason_words(skip.reason)] for skip in job.skipped]
     return [el("h2", "Skipped"), _table(["File or folder", "Why"], rows)]
 
 

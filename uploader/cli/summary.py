@@ -12,14 +12,25 @@ from uploader.transfer.source import shown
 
 FEW = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
-REASONS = {
-    "hidden": "hidden (--hidden sends them)",
-    "link": "symbolic links (--follow-symlinks sends what they lead to)",
-    "link-loop": "links that lead back to a folder that they are in",
+_REASONS = {
+    "hidden": ("hidden (--hidden takes it)", "hidden (--hidden takes them)"),
+    "link": (
+        "symbolic link (--follow-symlinks takes what it leads to)",
+        "symbolic links (--follow-symlinks takes what they lead to)",
+    ),
+    "link-loop": (
+        "link that leads back to a folder that it is in",
+        "links that lead back to a folder that they are in",
+    ),
+    "empty-folder": ("empty folder, which Figshare does not have", "empty folders, which Figshare does not have"),
+    "folder": (
+        "folder in a list, of which only files are taken that are in the list, too",
+        "folders in a list, of which only files are taken that are in the list, too",
+    ),
+}
+_REASONS_FOR_ANY_NUMBER = {
     "excluded": "excluded by --exclude or .figupignore",
     "not-included": "not among what --include names",
-    "empty-folder": "empty folders, which Figshare does not have",
-    "folder": "folders in a list, of which only files are sent that are in the list, too",
     "vanished": "planned, and no longer there",
 }
 LIST_THEM = "--failed-to FILE lists them all"
@@ -115,6 +126,12 @@ def _replaced(files: Sequence[FileReport]) -> list[str]:
     return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
 
 
+def reason_words(reason: str, count: int = 1) -> str:
+    """Why so many things are skipped, as it stands behind their number."""
+    one, several = _REASONS.get(reason, (_REASONS_FOR_ANY_NUMBER.get(reason, reason),) * 2)
+    return one if count == 1 else several
+
+
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}
@@ -122,7 +139,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
         by_reason.setdefault(reason, []).append(path)
     lines = []
     for reason, paths in by_reason.items():
-        lines.append(f"Skipped: {len(paths)} {REASONS.get(reason, reason)}:")
+        lines.append(f"Skipped: {len(paths)} {reason_words(reason, len(paths))}:")
         lines += [f"  {shown(path)}" for path in paths[:FEW]]
         if len(paths) > FEW:
             lines.append(f"  and {len(paths) - FEW} more; --json names them all")

@@ -15,6 +15,8 @@ from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.place import place
 from uploader.cli.running import Session, run
+from uploader.cli.summary import reason_words, skipped_lines
+from uploader.transfer import notices as no
 from uploader.transfer.selection.select import STDIN
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
@@ -43,6 +45,7 @@ _WORDS = {
     "missing-here": "MISSING HERE: the item has it",
     "extra-copy": "EXTRA COPY: the item has this one of the same name, too",
     "unfinished": "UNFINISHED: its upload was never completed",
+    "left-out": "LEFT OUT: the item has it, and here it is not looked at",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
 _TOTALS = {
@@ -52,6 +55,7 @@ _TOTALS = {
     "missing-here": "missing here",
     "extra-copy": "more of the same name",
     "unfinished": "unfinished there",
+    "left-out": "left out here",
     "unknown": "not known",
 }
 _ALWAYS = ("same", "different", "missing", "missing-here")
@@ -84,20 +88,30 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
 
         async def work(session: Session) -> int:
             display = Display(session.console, None)
-            session.summary.item_id = item
+            summary = session.summary
+            summary.item_id = item
+
+            def hear(notice: no.AnyNotice) -> None:
+                if isinstance(notice, no.ItemKnown):
+                    summary.item_url = notice.item_url or None
+                elif isinstance(notice, no.Skipped):
+                    summary.skipped.append({"path": notice.path, "reason": notice.reason})
+                else:
+                    display.take(notice)
 
             def tell(result: Comparison) -> None:
                 fields: dict[str, Any] = msgspec.to_builtins(result)
-                session.summary.files.append(fields)
-                session.summary.bytes_total += result.size or 0
+                summary.files.append(fields)
+                summary.bytes_total += result.size or 0
                 session.console.event("compared", **fields)
                 session.console.result(line(result))
 
             async with client:
-                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=display.take)
+                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=hear)
             found = totals(results)
-            session.summary.totals = msgspec.to_builtins(found)
-            session.console.result(totals_line(found))
+            summary.totals = msgspec.to_builtins(found)
+            told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
+            session.console.result("\n".join([*told, totals_line(found)]))
             return exit_status(results)
 
         return run(common, work)
@@ -123,6 +137,8 @@ def line(result: Comparison) -> str:
     text = f"{path}: {_WORDS[result.status]}"
     here = _content(result.size, result.md5)
     there = _content(result.remote_size, result.remote_md5)
+    if result.status == "left-out":
+        return f"{text}: {reason_words(result.reason or '')}"
     if result.status in ("missing-here", "extra-copy"):
         return f"{text} (file {result.file_id}, {there})"
     if result.status == "different":

@@ -112,7 +112,7 @@ async def preview(
     account = await api.account() if api is not None else None
     if api is not None and item is None and target.project is not None:
         await check_project(api.items, target.project)
-    held = await files_by_path(api, item) if api is not None and item is not None else {}
+    held = await files_by_path(api, await api.item(item)) if api is not None and item is not None else {}
     unseen = api is None and item is not None
     files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]
     return Preview(

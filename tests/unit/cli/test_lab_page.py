@@ -110,7 +110,7 @@ def test_folders_links_and_what_was_skipped() -> None:
     ]
     assert known["Files"][3][1:3] == ["-", "linked"]
     assert known["Skipped"][1:] == [
-        ["/data/set/.git/", "hidden (--hidden sends them)"],
+        ["/data/set/.git/", "hidden (--hidden takes it)"],
         ["/data/set/x", "excluded by --exclude or .figupignore"],
     ]
     alone = parse(lab_page(dossier(link, counts={"linked": 1})))

@@ -171,8 +171,9 @@ class _Finder:
             self._selection.scopes.append(remote_path(folder, name))
             yield from walk(absolute, remote_path(folder, name), self._rules)
         else:
-            reason = self._rules.filters.reason(remote_path(folder, name), Ignores())
-            yield Skip(absolute, reason) if reason is not None else _chosen(absolute, folder)
+            there = remote_path(folder, name)
+            reason = self._rules.filters.reason(there, Ignores())
+            yield Skip(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
 
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
@@ -206,7 +207,7 @@ class _Finder:
         found = _chosen(absolute, row.folder, row.name, row.md5)
         inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
         reason = self._rules.filters.reason(inner, Ignores()) if inner else None
-        return found if reason is None else Skip(absolute, reason)
+        return found if reason is None else Skip(absolute, reason, inner)
 
     def _link(self, link: str) -> Found:
         try:
