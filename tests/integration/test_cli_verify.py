@@ -136,6 +136,22 @@ def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Cal
     assert "UNFINISHED" in bare_figup.run("verify", item, "half").expect(1).stdout
 
 
+def test_where_a_folder_is_named_otherwise_than_it_was_sent_that_is_said(figup: Figup) -> None:
+    (figup.cwd / "set" / "in").mkdir(parents=True)
+    for name in ("a", "in/a"):
+        (figup.cwd / "set" / name).write_text(name)
+    item = str(figup.run("upload", "set", "--json").expect(0).summary["item_id"])
+    hint = "figup: what is missing is in the item's folder set: name the folder itself, not what is in it"
+    assert figup.run("verify", item, "set/.").expect(1).stderr.splitlines() == [hint]
+    assert figup.run("verify", item, "set").expect(0).stderr == ""
+    (figup.cwd / "set" / "in" / "a").rename(figup.cwd / "set" / "b")
+    assert figup.run("verify", item, "set/.").expect(1).stderr == "", "one of two is no reason"
+    (figup.cwd / "empty").mkdir()
+    refused = figup.run("verify", item, "empty").expect(2).stderr
+    path = figup.cwd / "empty"
+    assert refused == f"figup: there is nothing to compare: all that was found is skipped ({path}/: an empty folder)\n"
+
+
 def test_what_cannot_be_compared(figup: Figup) -> None:
     source(figup, "a")
     assert "no item 999" in figup.run("verify", "999", "a").expect(4).stderr

@@ -20,7 +20,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.selection.select import STDIN
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
-from uploader.transfer.verify import Comparison, Total, exit_status, totals
+from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
 
 HELP = """\b
 Examples:
@@ -112,6 +112,9 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
             summary.totals = msgspec.to_builtins(found)
             told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
             session.console.result("\n".join([*told, totals_line(found)]))
+            if (folder := folder_astray(results)) is not None:
+                where = f"what is missing is in the item's folder {shown(folder)}"
+                session.console.note(f"{where}: name the folder itself, not what is in it")
             return exit_status(results)
 
         return run(common, work)

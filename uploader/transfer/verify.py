@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import anyio.to_thread
@@ -74,6 +75,16 @@ def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
     }
 
 
+def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
+    """The item's folder that has most of what is missing there, by the same paths, and is missing here, or None."""
+    missing = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing"}
+    beyond = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
+    split = (path.partition("/") for path in beyond)
+    found = Counter(folder for folder, _, inner in split if inner in missing)
+    folder, count = max(found.items(), key=lambda pair: pair[1], default=(None, 0))
+    return folder if 2 * count > len(missing) else None
+
+
 async def verify(
     api: Figshare,
     item_id: int,
@@ -87,7 +98,7 @@ async def verify(
     Where a whole folder is named, or checksums are, what the item holds beyond that is told too. `notify` hears of the
     item and of what is skipped. Raises ItemMissing, and what `select` raises.
     """
-    selection = await anyio.to_thread.run_sync(select, sources) if sources.named else Selection()
+    selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
     item = await api.item(item_id)
     notify(ItemKnown(item.id, item.url, created=False))
     for skip in selection.skipped:

@@ -23,23 +23,31 @@ from uploader.transfer.source import shown, source_error
 
 STDIN = "-"
 _WAY_OUT: dict[Reason, str] = {
-    "hidden": "--hidden sends what has a name that begins with a dot.",
-    "link": "--follow-symlinks sends what links lead to.",
+    "hidden": "--hidden takes what has a name that begins with a dot.",
+    "link": "--follow-symlinks takes what links lead to.",
     "excluded": "Look at --exclude and .figupignore.",
     "not-included": "Look at --include.",
     "folder": "Name folders on the command line.",
 }
+_WHY: dict[Reason, str] = {
+    "link": "a symbolic link",
+    "link-loop": "a link that leads back to a folder that it is in",
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "empty-folder": "an empty folder",
+    "folder": "a folder in a list",
+}
 
 
-def select(sources: Sources) -> Selection:
+def select(sources: Sources, purpose: str = "send") -> Selection:
     """What is meant by `sources`. Raises as `check` does, and UsageError for rules that are none."""
     selection = find(sources)
-    check(selection)
+    check(selection, purpose=purpose)
     return selection
 
 
-def check(selection: Selection, begun: Container[str] = ()) -> None:
-    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left to send.
+def check(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
+    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left, for the `purpose`.
 
     Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
     """
@@ -50,7 +58,7 @@ def check(selection: Selection, begun: Container[str] = ()) -> None:
     if problems:
         raise _several(problems)
     if not selection.chosen and not missing:
-        raise _nothing_left(selection)
+        raise _nothing_left(selection, purpose)
 
 
 def _several(problems: list[FigupError]) -> FigupError:
@@ -62,15 +70,16 @@ def _several(problems: list[FigupError]) -> FigupError:
     return several
 
 
-def _nothing_left(selection: Selection) -> UsageError:
+def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
-        return UsageError("there is nothing to send: no file was found in what was named")
+        return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
     hints = [_WAY_OUT[reason] for reason in reasons if reason in _WAY_OUT]
     found = ", ".join(shown(skip.path) for skip in selection.skipped[:3])
+    why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
-        f"there is nothing to send: all that was found is skipped ({found}{more}: {', '.join(reasons)})",
+        f"there is nothing to {purpose}: all that was found is skipped ({found}{more}: {why})",
         hint=" ".join(hints) or None,
     )
 
