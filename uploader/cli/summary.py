@@ -68,9 +68,19 @@ _PUBLISHED = {
 
 def _concluded(report: Report) -> list[str]:
     """What was done with the item in the end."""
-    lines = [f"DOI: {report.doi}"] if report.doi else []
+    lines = doi_line(report.doi)
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
-    return lines + ([_PUBLISHED.get(report.published, report.published)] if report.published else [])
+    return lines + published_line(report.published)
+
+
+def doi_line(doi: str | None) -> list[str]:
+    """The DOI, where there is one."""
+    return [f"DOI: {shown(doi)}"] if doi else []
+
+
+def published_line(published: str | None) -> list[str]:
+    """What became of publishing, where that was wished: see `Report`."""
+    return [_PUBLISHED.get(published, published)] if published else []
 
 
 def manifest_line(path: str) -> str:

@@ -167,10 +167,14 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
 
 
 class EndReached(JobEvent, frozen=True, tag="end"):
-    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing."""
+    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing.
+
+    `at` is None in journals of earlier versions.
+    """
 
     step: str
     value: str
+    at: str | None = None
 
 
 class Resumed(JobEvent, frozen=True, tag="run"):

@@ -46,6 +46,10 @@ class JobState:
     """How many transfers there must be at least, for the journal to be whole."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What was found and is not sent: path → reason."""
+    published_at: str | None = None
+    """When this job published the item last, and as which version; None where it did not, or that is not known."""
+    published_version: int | None = None
+    _version_intended: int | None = None
 
     def apply(self, event: ev.AnyEvent) -> None:
         """Take in what happened. Raises IllegalEvent where it cannot have."""
@@ -64,6 +68,7 @@ class JobState:
             case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
                 self._apply_orders(event)
             case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+                self._note_publishing(event)
                 self._apply_orders(event)
             case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
                 self._apply_plan(event)
@@ -84,6 +89,15 @@ class JobState:
                 self.publish_intent = event
             case ev.EndReached():
                 self.reached[event.step] = event.value
+
+    def _note_publishing(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.PublishIntended():
+                self._version_intended = event.version + 1
+            case ev.EndReached(step="publish"):
+                public = event.value == "public"
+                self.published_at = event.at
+                self.published_version = self._version_intended if public else None
 
     def _planned(self, event: ev.SourcePlanned) -> Transfer:
         path, name, folder = event.path, event.name, event.folder or ""

@@ -42,7 +42,7 @@ async def _grant(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> No
     except FigupError as error:
         error.message = f"every file is verified, but {_WORDS[step]} failed: {error.message}"
         raise
-    await run.commit(ev.EndReached(step, value))
+    await run.commit(ev.EndReached(step, value, run.api.server_now().isoformat()))
     run.notify(no.Concluded(step, value))
 
 
