@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.control import add_faults, drop_faults
-from tests.support.invariants import ask, check_exactly_once, items
+from tests.support.invariants import ask, check_exactly_once, items, md5_of
 from tests.support.sandbox import Sandbox
 
 DESCRIPTION = """\
@@ -167,6 +167,83 @@ def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert "was published before; `figup item publish" in done.stderr
     assert the_item(sandbox)["version"] == 1
+
+
+def public_files(sandbox: Sandbox) -> dict[str, str]:
+    """What everybody sees of the item: name → MD5."""
+    rows = ask(sandbox, f"/articles/{the_item(sandbox)['id']}/files?page_size=100")
+    return {row["name"]: row["computed_md5"] for row in rows}
+
+
+@pytest.fixture
+def folder(figup: Figup, data: Path) -> Path:
+    """A folder with the source in it; its description lies beside it."""
+    path = figup.cwd / "data"
+    path.mkdir()
+    return data.rename(path / "data.bin").parent
+
+
+def publish(figup: Figup, *args: str, status: int = 0) -> dict[str, Any]:
+    """The summary of an upload of that folder which is to end in the public."""
+    words = ("upload", "data", "--metadata", "dataset.yaml", *args, "--api-rate", "1000", "--settle-timeout", "1s")
+    return figup.run(*words, "--json").expect(status).summary
+
+
+def test_what_was_added_or_changed_since_is_published_as_one_more_version(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    assert publish(figup, "--publish")["published"] == "public"
+    assert the_item(sandbox)["version"] == 2
+    assert public_files(sandbox) == {path.name: md5_of(path) for path in folder.iterdir()}
+    (folder / "later.txt").write_text("later still")
+    publish(figup, "--publish", status=5)
+    assert the_item(sandbox)["version"] == 2
+    publish(figup, "--publish", "--restart-changed")
+    assert public_files(sandbox) == {path.name: md5_of(path) for path in folder.iterdir()}
+    before = len(sandbox.requests())
+    assert publish(figup, "--publish")["published"] == "public"
+    assert kinds(sandbox, before) == ["list-files"]
+    assert the_item(sandbox)["version"] == 3
+
+
+def test_what_is_dropped_or_unfinished_makes_no_version(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+    (folder / "other.txt").write_text("other")
+    publish(figup, "--publish")
+    (folder / "other.txt").unlink()
+    publish(figup, "--publish")
+    (folder / "empty.txt").write_text("")
+    assert publish(figup, "--publish", status=1)["published"] == "public"
+    (folder / "empty.txt").unlink()
+    assert publish(figup, "--publish")["published"] == "public"
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
+    assert "was published before; `figup item publish" in done.stderr
+    assert "It is published" not in done.stdout
+    assert publish(figup)["published"] is None
+    assert the_item(sandbox)["version"] == 1
+    assert publish(figup, "--publish")["published"] == "public"
+    assert set(public_files(sandbox)) == {"data.bin", "later.txt"}
+
+
+def test_what_is_published_again_with_its_new_description_is_not_warned_of(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
+    done = figup.run("upload", "data", "--metadata", "dataset.yaml", "--publish").expect(0)
+    assert "was published before" not in done.stderr
+    assert the_item(sandbox)["version"] == 2
+    assert ask(sandbox, f"/articles/{the_item(sandbox)['id']}")["license"]["name"] == "CC0"
 
 
 def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(

@@ -63,7 +63,8 @@ class FileReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
 
-    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for.
+    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for, the
+    last where it is these files that were published.
     """
 
     job: str

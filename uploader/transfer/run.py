@@ -51,6 +51,8 @@ class JobRun:
 
     answers_lost: set[int | None] = field(default_factory=set)
     """Files (by index; None: the item) whose creation this run asked for without hearing what came of it."""
+    described: bool = False
+    """True once this run had the item say something that it had not said before."""
 
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""
