@@ -295,6 +295,47 @@ def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup
     assert len(files(sandbox, item)) == len(after)
 
 
+def test_of_several_files_of_one_name_none_is_taken_for_the_one_to_replace(figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, a="one")
+    make(other, a="another")
+    upload(figup, "d", "--item", str(item), "--on-conflict", "keep")
+    make(other, a="a third")
+    before = {f["id"]: f["size"] for f in files(sandbox, item)}
+    named = "; ".join(f"file {number}, {size} bytes" for number, size in sorted(before.items()))
+    for choice in ("replace", "skip"):
+        words = ("d", "--item", str(item), "--on-conflict", choice, "--new-job")
+        refused = upload(figup, *words, status=1)
+        error = next(e for e in refused.events if e["event"] == "error")
+        assert f"d/a: the item holds 2 different files of that name ({named})" in error["message"]
+        dry = figup.run("upload", *words, "--dry-run", "--json").expect(1).summary["files"]
+        assert [(f["status"], f["action"], f["replaces"]) for f in dry] == [("different", "refuse", [])]
+    make(other, a="one")
+    words = ("d", "--item", str(item), "--on-conflict", "replace", "--new-job")
+    dry = figup.run("upload", *words, "--dry-run", "--json").expect(0).summary["files"]
+    assert [(f["status"], f["action"]) for f in dry] == [("same", "skip")]
+    told = upload(figup, *words)
+    assert [e["message"] for e in told.events if e["event"] == "warning"] == [
+        f"d/a: the item holds this very file (file {min(before)}); others of that name stay: "
+        f"file {max(before)}, {before[max(before)]} bytes"
+    ]
+    assert {f["id"]: f["size"] for f in files(sandbox, item)} == before
+
+
+def test_what_was_to_be_replaced_and_is_the_same_by_now_stays(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    other, item = put(bare_figup, sandbox, a="old")
+    make(other, a="new")
+    words = ("d", "--item", str(item), "--on-conflict", "replace")
+    add_faults(sandbox, "initiate:every=400")
+    upload(bare_figup, *words, status=1)
+    drop_faults(sandbox)
+    make(other, a="old")
+    upload(bare_figup, *words)
+    assert held(sandbox, item) == tree_md5(other, "d/")
+    assert sandbox.requests(kind="delete-file") == []
+
+
 def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
@@ -383,7 +424,8 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
         "fresh": ("new", "send", 1),
     }
     replacing = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "replace").expect(0)
-    assert "a different file of that name is there: replace" in replacing.stdout
+    old = next(file["id"] for file in files(sandbox, item) if file["name"] == "differs")
+    assert f"a different file of that name is there: replace (file {old})\n" in replacing.stdout
     make(other, big="3" * 600_000, bulk="4" * 450_000)
     full = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "keep").expect(6)
     assert "NOT ENOUGH room" in full.stdout

@@ -160,7 +160,8 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
 
 def _file_line(file: FilePlan) -> str:
     note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
-    number = f" (file {file.file_id})" if file.file_id is not None else ""
+    ids = file.replaces or ((file.file_id,) if file.file_id is not None else ())
+    number = f" (file {', '.join(map(str, ids))})" if ids else ""
     return f"  {shown(file.path)}  {units.show_bytes(file.size)}{note}{number}"
 
 

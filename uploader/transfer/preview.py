@@ -10,6 +10,7 @@ import msgspec
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import Account, File
 from uploader.transfer.digest import Digest
+from uploader.transfer.files.conflicts import finished
 from uploader.transfer.finished import looks_as_recorded
 from uploader.transfer.items.listing import files_by_path
 from uploader.transfer.job_state import JobState
@@ -37,7 +38,8 @@ class FilePlan(msgspec.Struct, frozen=True):
 
     `status`: `new`; as what the item holds in its place, `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
     `unseen` (nobody could be asked); `begun` or `done` by the same job, or `changed` since. `action`: `send`, `resume`,
-    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent.
+    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent. `replaces` are the ids of
+    all files that would be removed once this one is verified.
     """
 
     path: str
@@ -49,6 +51,7 @@ class FilePlan(msgspec.Struct, frozen=True):
     parts: int
     bytes_left: int
     file_id: int | None = None
+    replaces: tuple[int, ...] = ()
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -176,10 +179,12 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
         return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
     status, file = await _likeness(chosen, others)
     action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
+    if action == "replace" and len(finished(others)) > 1:
+        action = "refuse"
     left = chosen.size if action in ("send", "replace") else 0
-    if status == "same" and on_conflict == "replace" and len(others) > 1:
-        action = "replace"
-    return _plan(chosen, status, action, file.id, left=left)
+    plan = _plan(chosen, status, action, file.id, left=left)
+    replaced = sorted(other.id for other in others) if action == "replace" else ()
+    return msgspec.structs.replace(plan, replaces=tuple(replaced))
 
 
 async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
@@ -193,8 +198,8 @@ async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
     for file in alike:
         if file.computed_md5 is None:
             return "unknown", file
-    finished = [file for file in others if file.status != "created"]
-    return ("different", finished[0]) if finished else ("unfinished", others[0])
+    whole = finished(others)
+    return ("different", whole[0]) if whole else ("unfinished", others[0])
 
 
 async def _md5(path: str) -> str:
