@@ -434,6 +434,34 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
     assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
 
 
+def test_a_dry_run_finds_a_changed_source_of_the_same_size(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB", "--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", a="1" * 300_000)
+    words = ("upload", "d", "--title", "one item", "--connections", "1")
+
+    def dry(status: int, *more: str) -> tuple[str, str]:
+        (file,) = bare_figup.run(*words, *more, "--dry-run", "--json").expect(status).summary["files"]
+        return file["status"], file["action"]
+
+    add_faults(sandbox, "put-part@3:every=403")
+    bare_figup.run(*words).expect(1)
+    drop_faults(sandbox)
+    os.utime(top / "a", (1, 1))
+    assert dry(0) == ("begun", "resume")
+    (top / "a").write_text("1" * 250_000 + "2" * 50_000)
+    assert dry(0) == ("begun", "resume"), "nothing was sent of what is different"
+    (top / "a").write_text("2" * 300_000)
+    assert dry(5) == ("changed", "refuse")
+    assert dry(0, "--restart-changed") == ("changed", "send")
+    bare_figup.run(*words, "--restart-changed").expect(0)
+    os.utime(top / "a", (1, 1))
+    assert dry(0) == ("done", "skip")
+    (top / "a").write_text("3" * 300_000)
+    assert dry(5) == ("changed", "refuse")
+    bare_figup.run(*words).expect(5)
+
+
 def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers_are_lost(
     bare_figup: Figup, start_sandbox: Start
 ) -> None:

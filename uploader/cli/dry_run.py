@@ -59,8 +59,8 @@ class Wanted:
 async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> int:
     """Say what `figup upload` with these arguments would do.
 
-    The exit status is 0 where it would go on, 6 where there is no room, 1 where it would refuse some files. Raises what
-    it would raise before its first byte.
+    The exit status is 0 where it would go on, 6 where there is no room, 5 where it would stop because sources changed,
+    1 where it would refuse some files. Raises what it would raise before its first byte.
     """
     found = await _found(session, at, wanted, tuning)
     estimate = _estimate(found, tuning)
@@ -68,7 +68,9 @@ async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning)
     session.console.result(_text(found, estimate))
     if found.room is not None and not found.room.enough:
         return 6
-    return 1 if any(file.action == "refuse" for file in found.files) else 0
+    if not any(file.action == "refuse" for file in found.files):
+        return 0
+    return 5 if all(file.status in ("changed", "done") for file in found.files) else 1
 
 
 async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> Preview:

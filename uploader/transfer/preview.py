@@ -9,17 +9,15 @@ import msgspec
 
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import Account, File
-from uploader.transfer.digest import Digest
 from uploader.transfer.files.conflicts import finished
-from uploader.transfer.finished import looks_as_recorded
 from uploader.transfer.items.listing import files_by_path
 from uploader.transfer.job_state import JobState
 from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.likeness import has_changed, likeness
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
-from uploader.transfer.source import Snapshot, Source
 from uploader.transfer.state.folders import StateDir, Target, job_name
 
 USUAL_PART = 10 << 20
@@ -112,7 +110,7 @@ async def preview(
     account = await api.account() if api is not None else None
     held = await files_by_path(api, item) if api is not None and item is not None else {}
     unseen = api is None and item is not None
-    files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]
+    files = [plan async for plan in _plans(api, selection, state, held, options, unseen=unseen)]
     return Preview(
         job=job,
         state=summary.state if summary is not None else "new",
@@ -137,30 +135,35 @@ def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | 
 
 
 async def _plans(
-    selection: Selection, state: JobState | None, held: dict[str, list[File]], options: Options, *, unseen: bool
+    api: Figshare | None,
+    selection: Selection,
+    state: JobState | None,
+    held: dict[str, list[File]],
+    options: Options,
+    *,
+    unseen: bool,
 ) -> AsyncIterator[FilePlan]:
     known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+    by_id = {file.id: file for files in held.values() for file in files}
     links: dict[str, list[File]] = {}
-    for file in (file for files in held.values() for file in files if file.is_link_only):
+    for file in (file for file in by_id.values() if file.is_link_only):
         links.setdefault(file.download_url, []).append(file)
     for chosen in selection.chosen:
         transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
-        plan = _of_job(chosen, transfer, options) if transfer is not None else None
-        if plan is None:
-            mine = transfer.owned_ids() if transfer is not None else set()
-            there = links if chosen.link else held
-            key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
-            others = [file for file in there.get(key, []) if file.id not in mine]
-            plan = await _of_item(chosen, others, options.on_conflict, unseen=unseen)
-        yield plan
+        if transfer is not None and transfer.file_id is not None:
+            changed = await has_changed(api, chosen, transfer, by_id.get(transfer.file_id))
+            yield _of_job(chosen, transfer, options, changed=changed)
+            continue
+        mine = transfer.owned_ids() if transfer is not None else set()
+        there = links if chosen.link else held
+        key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
+        others = [file for file in there.get(key, []) if file.id not in mine]
+        yield await _of_item(chosen, others, options.on_conflict, unseen=unseen)
 
 
-def _of_job(chosen: Chosen, transfer: Transfer, options: Options) -> FilePlan | None:
-    """What the job knows of a source; None where nothing was begun."""
-    if transfer.file_id is None:
-        return None
-    now = Snapshot(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
-    if not chosen.link and not looks_as_recorded(transfer, now) and chosen.size != transfer.size:
+def _of_job(chosen: Chosen, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
+    """What the job knows of a source that it began with."""
+    if changed:
         again = options.restart_changed
         action, left = ("send", chosen.size) if again else ("refuse", 0)
         return _plan(chosen, "changed", action, transfer.file_id, left=left)
@@ -177,7 +180,7 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
         return _plan(chosen, "same", _ACTIONS["same"][on_conflict], others[0].id, left=0)
     if not others:
         return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
-    status, file = await _likeness(chosen, others)
+    status, file = await likeness(chosen, others)
     action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
     if action == "replace" and len(finished(others)) > 1:
         action = "refuse"
@@ -185,29 +188,6 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
     plan = _plan(chosen, status, action, file.id, left=left)
     replaced = sorted(other.id for other in others) if action == "replace" else ()
     return msgspec.structs.replace(plan, replaces=tuple(replaced))
-
-
-async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
-    """How the most like of the item's files is like the source, which is read only where its size is the same."""
-    alike = [file for file in others if file.size == chosen.size and not file.is_link_only and file.status != "created"]
-    if any(file.computed_md5 is not None for file in alike):
-        md5 = await _md5(chosen.path)
-        for file in alike:
-            if file.computed_md5 == md5:
-                return "same", file
-    for file in alike:
-        if file.computed_md5 is None:
-            return "unknown", file
-    whole = finished(others)
-    return ("different", whole[0]) if whole else ("unfinished", others[0])
-
-
-async def _md5(path: str) -> str:
-    source = await anyio.to_thread.run_sync(Source, path)
-    try:
-        return await Digest(source, paced=False).run()
-    finally:
-        source.close()
 
 
 def _plan(chosen: Chosen, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:
