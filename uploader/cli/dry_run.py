@@ -6,6 +6,7 @@ Figshare is asked, by reading alone, where there is a token; without one the ans
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,11 @@ from uploader.cli.summary import skipped_lines
 from uploader.errors import NoToken
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings
+from uploader.transfer import notices as no
 from uploader.transfer.items.orders import Orders, rehearse
 from uploader.transfer.plan import target_of
-from uploader.transfer.preview import FilePlan, Preview, Room, preview
+from uploader.transfer.preview import FilePlan, Preview, Room, is_one_more, preview
+from uploader.transfer.room import crowd_warning, too_large
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Sources
 from uploader.transfer.sending.throttle import Throttle
@@ -62,10 +65,13 @@ async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning)
     The exit status is 0 where it would go on, 6 where there is no room, 5 where it would stop because sources changed,
     1 where it would refuse some files. Raises what it would raise before its first byte.
     """
-    found = await _found(session, at, wanted, tuning)
+    display = Display(session.console, None)
+    found = await _found(display, at, wanted, tuning)
     estimate = _estimate(found, tuning)
     _tell_program(session, found, estimate)
     session.console.result(_text(found, estimate))
+    if (warning := crowd_warning(found.item_files or 0)) is not None and any(map(is_one_more, found.files)):
+        display.take(no.Warned(warning))
     if found.room is not None and not found.room.enough:
         return 6
     if not any(file.action == "refuse" for file in found.files):
@@ -73,7 +79,7 @@ async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning)
     return 5 if all(file.status in ("changed", "done") for file in found.files) else 1
 
 
-async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> Preview:
+async def _found(display: Display, at: Place, wanted: Wanted, tuning: Tuning) -> Preview:
     try:
         client = at.client(tuning)
     except NoToken:
@@ -83,7 +89,6 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
         )
         _, options = tuned(Settings(at.endpoint), tuning)
         return await preview(None, states_of(at.common), target, selection, options, new_job=wanted.new_job)
-    display = Display(session.console, None)
     async with client:
         found = await client.preview(
             wanted.sources,
@@ -150,7 +155,7 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
     lines.append(
         f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
     )
-    lines.append(_room_line(found.room))
+    lines.append(_room_line(found.room, found.files))
     times = ", ".join(
         f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"
         for name, seconds in estimate["seconds"].items()
@@ -167,14 +172,16 @@ def _file_line(file: FilePlan) -> str:
     return f"  {shown(file.path)}  {units.show_bytes(file.size)}{note}{number}"
 
 
-def _room_line(room: Room | None) -> str:
+def _room_line(room: Room | None, files: Sequence[FilePlan]) -> str:
     if room is None:
         return "Room: not known without a token"
+    text = f"Room: {units.show_bytes(room.needed)} needed"
     if room.free is None or room.quota is None:
-        return f"Room: {units.show_bytes(room.needed)} needed; the account does not say how much it has"
-    free, quota = units.show_bytes(room.free), units.show_bytes(room.quota)
-    text = f"Room: {units.show_bytes(room.needed)} needed, {free} of the quota's {quota} free"
+        text += "; the account does not say how much it has"
+    else:
+        text += f", {units.show_bytes(room.free)} of the quota's {units.show_bytes(room.quota)} free"
     if room.too_large:
-        most = units.show_bytes(room.maximum_file_size or 0)
-        text += f"; larger than this account's {most} a file: {', '.join(shown(path) for path in room.too_large)}"
+        most, large = units.show_bytes(room.maximum_file_size or 0), frozenset(room.too_large)
+        named = too_large((file.path, file.size) for file in files if file.path in large)
+        text += f"; larger than this account's {most} a file: {named}"
     return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"

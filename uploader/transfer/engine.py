@@ -12,7 +12,6 @@ import anyio.to_thread
 
 from uploader.errors import (
     FigupError,
-    FileTooLarge,
     Interrupted,
     ItemMissing,
     JobBusy,
@@ -34,7 +33,6 @@ from uploader.errors import (
     Unreachable,
     UploadFailing,
 )
-from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.files.driver import FileDriver
@@ -44,6 +42,7 @@ from uploader.transfer.groups import single_error
 from uploader.transfer.items.item import ensure_item
 from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
+from uploader.transfer.room import check_room, crowd_warning
 from uploader.transfer.run import JobRun
 from uploader.transfer.sending.pace import ConnectionPace
 from uploader.transfer.sending.queue import PartQueue
@@ -62,8 +61,6 @@ _PACE_TICKS = 2
 _AT_ONCE = 8
 """Files that are taken up in one go, and requests that may wait for the budget while further files are."""
 _SOON = 0.02
-_NAMED = 20
-"""Files that one message names."""
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
@@ -137,32 +134,21 @@ class Engine:
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
-                self._check_limits(account)
+                check_room(account, self._new())
         created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
         if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
+        new = self._new()
         if run.state.plan is not None and run.state.plan.item is not None:
-            self._check_limits(account)
+            check_room(account, new)
+        if new and (warning := crowd_warning(run.remote.held + len(new))) is not None:
+            run.notify(no.Warned(warning))
 
-    def _check_limits(self, account: Account) -> None:
-        """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
-        new = [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
-        most = account.maximum_file_size
-        large = [transfer for transfer in new if most is not None and transfer.size > most]
-        if large:
-            named = "; ".join(f"{shown(t.path)}: has {t.size} bytes" for t in large[:_NAMED])
-            more = f"; and {len(large) - _NAMED} more" if len(large) > _NAMED else ""
-            raise FileTooLarge(f"{named}{more}; this account takes files of at most {most}", path=large[0].path)
-        if account.quota is None or account.used_quota is None:
-            return
-        need, room = sum(t.size for t in new), account.quota - account.used_quota
-        if need > room:
-            raise QuotaExceeded(
-                f"{need} bytes are to be sent; this account has room for {max(0, room)} of its {account.quota} bytes",
-                hint="Make room, ask for more at figshare.com, or publish items (they free private quota).",
-            )
+    def _new(self) -> list[Transfer]:
+        """What Figshare has nothing of, as far as is known so far."""
+        return [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
 
     # --- the files ------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Room(msgspec.Struct, frozen=True):
 class Preview(msgspec.Struct, frozen=True):
     """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
 
-    `room` is None where the account could not be asked.
+    `room` is None where the account could not be asked. `item_files`: so many would the item hold; None likewise.
     """
 
     job: str
@@ -83,6 +83,7 @@ class Preview(msgspec.Struct, frozen=True):
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
     room: Room | None
+    item_files: int | None = None
 
     @property
     def bytes_left(self) -> int:
@@ -122,7 +123,13 @@ async def preview(
         files=tuple(files),
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
+        item_files=None if unseen else sum(map(len, held.values())) + sum(map(is_one_more, files)),
     )
+
+
+def is_one_more(file: FilePlan) -> bool:
+    """True when the item would hold one file more by it. A replaced one goes."""
+    return file.action in ("send", "link") and file.status != "changed"
 
 
 def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:

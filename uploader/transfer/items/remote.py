@@ -71,6 +71,8 @@ class RemoteFiles:
         """What the item held in the places of the job's files when it was surveyed, by folder and name."""
         self.links: dict[str, list[File]] = {}
         """The addresses among the job's that the item linked to then."""
+        self.held = 0
+        """How many files the item held then; 0 before."""
         self.removed: set[int] = set()
         """Those of them that this run removed since."""
         self._api = api
@@ -102,6 +104,7 @@ class RemoteFiles:
                 self.links.setdefault(file.download_url, []).append(file)
             if file.id in begun:
                 self._surveyed[file.id] = file
+        self.held = self._rows
         folders = await self.folders() if found else {}
         for file in found:
             place = remote_path(folders.get(file.id, ""), file.name)
