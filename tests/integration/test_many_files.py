@@ -60,7 +60,7 @@ def test_a_file_that_fails_is_tried_again_at_the_end(bare_figup: Figup, start_sa
     point(bare_figup, sandbox)
     names = sources(bare_figup, 5)
     done = bare_figup.run("upload", *names, "--title", "many").expect(0)
-    assert "trying 1 of the files again that failed" in done.stderr
+    assert "trying 1 failed file again" in done.stderr
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
@@ -73,6 +73,23 @@ def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup,
     assert [f["status"] for f in done.summary["files"]] == ["verified"] * 6 + ["failed"]
     (item,) = items(sandbox)
     assert len(files(sandbox, item["id"])) == 6
+    assert "again" not in "".join(e["message"] for e in done.events if e["event"] == "warning"), "it cannot pass"
+    (error,) = [e for e in done.events if e["event"] == "error" and e["path"]]
+    assert "or leave the file out with --exclude; then run the same command again" in error["hint"]
+    alone = bare_figup.run("upload", "empty.bin").expect(1)
+    assert "Put something in it (Figshare seems to take no empty files); then run the same" in alone.stderr
+    bare_figup.run("upload", *names, "empty.bin", "--title", "many", "--exclude", "empty.bin").expect(0)
+
+
+@pytest.mark.parametrize(("status", "tries"), [(400, 2), (422, 1)])
+def test_what_cannot_pass_is_not_tried_again(status: int, tries: int, bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--fault", f"initiate:every={status}")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 2)
+    done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "1000").expect(1)
+    assert len(sandbox.requests(kind="initiate")) == 2 * tries
+    assert ("trying 2 failed files again" in done.stderr) == (tries == 2)
+    assert "Mend what Figshare says, or leave the file out with --exclude; then run" in done.stderr
 
 
 def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start) -> None:

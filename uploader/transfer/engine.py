@@ -24,7 +24,6 @@ from uploader.errors import (
     ServerFailing,
     SomeFilesFailed,
     SourceChanged,
-    SourceUnreadable,
     StateFull,
     StateLost,
     StateUnusable,
@@ -37,6 +36,7 @@ from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.linking import LinkDriver
+from uploader.transfer.files.refusals import may_pass, what_to_do
 from uploader.transfer.finished import source_replaced
 from uploader.transfer.groups import single_error
 from uploader.transfer.items.item import ensure_item
@@ -48,6 +48,7 @@ from uploader.transfer.sending.pace import ConnectionPace
 from uploader.transfer.sending.queue import PartQueue
 from uploader.transfer.sending.schedule import Schedule
 from uploader.transfer.sending.sender import WORKERS, PartSender
+from uploader.transfer.sizes import show_count
 from uploader.transfer.source import look, shown
 from uploader.transfer.state.habits import remember_connections, remembered_connections
 from uploader.transfer.state.lock import JobLock
@@ -66,8 +67,6 @@ _FOR_THE_JOB = (
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
-_MAY_PASS = (Refused, SourceUnreadable)
-"""Errors of single files after which they are tried once more at the end; others had their time already."""
 
 
 class Engine:
@@ -121,7 +120,7 @@ class Engine:
                     del self.problems[transfer.index]
                     self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
-                self._run.notify(no.Warned(f"trying {len(again)} of the files again that failed"))
+                self._run.notify(no.Warned(f"trying {show_count(len(again), 'failed file')} again"))
                 await self._drive_all(again)
             tasks.cancel_scope.cancel()
         await self._remember(pace)
@@ -229,6 +228,8 @@ class Engine:
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
             error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
+        if isinstance(error, Refused) and error.hint == Refused.default_hint:
+            error.hint = what_to_do(transfer, alone=len(self._run.state.transfers) == 1)
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
@@ -249,7 +250,7 @@ class Engine:
         return [
             transfers[index]
             for index, problem in self.problems.items()
-            if isinstance(problem, _MAY_PASS) and transfers[index].state is State.FAILED
+            if may_pass(problem, transfers[index]) and transfers[index].state is State.FAILED
         ]
 
     # --- beside them ----------------------------------------------------------------------------------------------
