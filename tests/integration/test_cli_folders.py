@@ -426,12 +426,28 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
     replacing = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "replace").expect(0)
     old = next(file["id"] for file in files(sandbox, item) if file["name"] == "differs")
     assert f"a different file of that name is there: replace (file {old})\n" in replacing.stdout
+    (found,) = [line for line in replacing.stdout.splitlines() if line.startswith("Found: ")]
+    assert sorted(found.removeprefix("Found: ").split("; ")) == [
+        "a different file of that name is there: 1",
+        "new: 1",
+        "the same is there: 1",
+    ]
     make(other, big="3" * 600_000, bulk="4" * 450_000)
     full = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "keep").expect(6)
     assert "NOT ENOUGH room" in full.stdout
     assert f"larger than this account's 500 kB a file: {other}/big" in full.stdout
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
     assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
+
+
+def test_a_dry_run_of_many_files_stays_short(bare_figup: Figup) -> None:
+    make(bare_figup.cwd / "set", **{f"f{number:04}": "x" for number in range(2000)})
+    dry = bare_figup.run("upload", "set", "--dry-run").expect(0).stdout.splitlines()
+    assert len(dry) < 30
+    assert [line.partition("/set/")[2] for line in dry[2:22]] == [f"f{number:04}  1 byte" for number in range(20)]
+    assert dry[22] == "  and 1980 more, new: send; --json has all"
+    assert "2000 files, 2.00 kB, about 2000 parts: 2000 to send" in dry
+    assert len(bare_figup.run("upload", "set", "--dry-run", "--json").expect(0).summary["files"]) == 2000
 
 
 def test_a_dry_run_finds_a_changed_source_of_the_same_size(bare_figup: Figup, start_sandbox: Start) -> None:

@@ -303,6 +303,52 @@ def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, 
     assert the_item(sandbox)["is_public"]
 
 
+def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "embargo: {until: 2090-01-01}\n")
+    project = str(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
+    words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--project", project)
+    told = figup.run(*words, *ENDS, "--dry-run").expect(0).stdout
+    assert f"a new item called 'Beavers of the north' in project {project} at " in told
+    assert (
+        "The item would be told: description, keywords, categories, license, authors, embargo\n"
+        "Its files would be under embargo, until 2090-01-01.\n"
+        "When all is verified, a DOI would be reserved and a private link would be made.\n"
+        "When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more.\n"
+        "Nothing was sent"
+    ) in told
+    plan = figup.run(*words, "--publish", "--dry-run", "--json").expect(0).events[0]
+    assert plan["says"] == ["description", "keywords", "categories", "license", "authors", "embargo"]
+    assert plan["embargo"] == {"until": "2090-01-01", "scope": "file"}
+    ends = {name: plan[name] for name in ("project", "reserve_doi", "private_link", "publish", "published_before")}
+    assert ends == {
+        "project": int(project),
+        "reserve_doi": False,
+        "private_link": False,
+        "publish": True,
+        "published_before": False,
+    }
+    bare = figup.run("upload", "data.bin", "--dry-run").expect(0).stdout
+    assert not any(word in bare for word in ("would be", "WOULD BE"))
+    del figup.env["FIGSHARE_TOKEN"]
+    blind = figup.run(*words, "--publish", "--dry-run").expect(0).stdout
+    assert "The item would be described; what names in the description mean is not known without a token." in blind
+    assert "it WOULD BE PUBLISHED" in blind
+    assert items(sandbox) == []
+
+
+def test_a_dry_run_tells_nothing_that_was_done_before(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+    publish(figup, *ENDS)
+    words = ("upload", "data", "--metadata", "dataset.yaml", *ENDS, "--dry-run")
+    told = figup.run(*words).expect(0).stdout
+    assert "\nIts files were published by this job as they are: there would be no new version.\n" in told
+    assert "would be told" not in told
+    assert "When all is verified" not in told
+    (folder / "later.txt").write_text("later")
+    told = figup.run(*words).expect(0).stdout
+    assert "When all is verified, it WOULD BE PUBLISHED" in told
+    assert "a DOI" not in told
+
+
 def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     program = figup.cwd / "program.py"
     program.write_text(

@@ -71,6 +71,8 @@ class Preview(msgspec.Struct, frozen=True):
     """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
 
     `room` is None where the account could not be asked. `item_files`: so many would the item hold; None likewise.
+    `described` is the mark of the description that the job's item has; `granted` are the wishes for the end that this
+    job has done and would not do again.
     """
 
     job: str
@@ -84,6 +86,8 @@ class Preview(msgspec.Struct, frozen=True):
     skipped: tuple[SkipReport, ...]
     room: Room | None
     item_files: int | None = None
+    described: str | None = None
+    granted: tuple[str, ...] = ()
 
     @property
     def bytes_left(self) -> int:
@@ -124,7 +128,15 @@ async def preview(
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
         item_files=None if unseen else sum(map(len, held.values())) + sum(map(is_one_more, files)),
+        described=state.described if state is not None else None,
+        granted=_granted(state, files) if state is not None else (),
     )
+
+
+def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
+    """What was wished for the end and done by the job; the item is not published as it is where anything is new."""
+    done = tuple(step for step in state.reached if state.granted(step))
+    return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
 
 
 def is_one_more(file: FilePlan) -> bool:

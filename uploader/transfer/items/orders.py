@@ -62,11 +62,13 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     return changes
 
 
-async def rehearse(api: Figshare, orders: Orders, item_id: int | None) -> None:
-    """Raise what `take_orders` would raise for a new job that sends to this item, or with None to a new one."""
+async def rehearse(api: Figshare, orders: Orders, item_id: int | None) -> ItemSpec:
+    """The description that is ordered; raises what `take_orders` would raise for a new job that sends to this item, or
+    with None to a new one."""
     spec = await orders.describe.resolve(api) if orders.describe is not None else ItemSpec()
     if orders.publish:
         _check_publishable(spec, await api.items.detail(item_id) if item_id is not None else None)
+    return spec
 
 
 def _check_publishable(spec: ItemSpec, item: ItemDetail | None) -> None:
