@@ -266,7 +266,7 @@ def make_report(
         api_requests=api_requests,
         doi=state.reached.get("reserve_doi"),
         private_link=state.reached.get("private_link"),
-        published=state.reached["publish"] if state.granted("publish") else None,
+        published=state.reached["publish"] if state.finished and state.granted("publish") else None,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
     )
 

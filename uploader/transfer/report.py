@@ -64,7 +64,7 @@ class Report(msgspec.Struct, frozen=True):
     """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
 
     `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for, the
-    last where it is these files that were published.
+    last where it is all these files that were published.
     """
 
     job: str
