@@ -273,7 +273,7 @@ def make_report(
         api_requests=api_requests,
         doi=state.reached.get("reserve_doi"),
         private_link=state.reached.get("private_link"),
-        published=state.reached["publish"] if state.finished and state.granted("publish") else None,
+        published=state.publication,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
         manifest=str(manifests.local) if manifests is not None else None,
         manifest_remote=str(manifests.remote) if manifests is not None else None,

@@ -182,6 +182,11 @@ class JobState:
         return step in self.reached and (step != "publish" or self.published == self.mark)
 
     @property
+    def publication(self) -> str | None:
+        """What became of publishing the job's files; None where they are not published as they are now."""
+        return self.reached["publish"] if self.finished and self.granted("publish") else None
+
+    @property
     def wanted(self) -> list[Transfer]:
         """The transfers that the job is about: all but those that are not wanted any more."""
         return [transfer for transfer in self.transfers if not transfer.dropped]

@@ -211,7 +211,7 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         problem=next((t.error.message for t in wanted if t.error is not None), None),
         options=state.options,
         doi=state.reached.get("reserve_doi"),
-        published=state.reached.get("publish"),
+        published=state.publication,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import xxhash
 
 from tests.unit.transfer.test_plan_and_folders import make_job
 from uploader.errors import JobMissing, JournalDamaged
@@ -70,8 +71,10 @@ def test_the_end_is_told_with_its_time_and_version(states: StateDir) -> None:
     make_job(
         states, "k3", ev.DescriptionGiven("m1", spec), ev.OptionsGiven({"grace": 5.0}),
         ev.EndWished(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(3, "u"),
+        ev.FoundIdentical(0, 8, MD5),
         ev.EndReached("reserve_doi", "10.1/3"), ev.EndReached("private_link", "https://x/s/secret"),
-        ev.PublishIntended(1), ev.EndReached("publish", "public", "2026-03-01T12:00:09+00:00"),
+        ev.PublishIntended(1, xxhash.xxh3_64_hexdigest(b"8")),
+        ev.EndReached("publish", "public", "2026-03-01T12:00:09+00:00"),
     )  # fmt: skip
     made = dossier(states, "k3")
     assert (made.doi, made.published, made.published_version) == ("10.1/3", "public", 2)
