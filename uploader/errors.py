@@ -285,6 +285,8 @@ class Refused(ServerError):
     code = "refused"
     exit_status = 1
     default_hint = "Mend what Figshare says; then run the same command again."
+    lasting = False
+    """True when the same request would be refused again: it is what it asks for that will not do."""
 
 
 class Md5Mismatch(ServerError):

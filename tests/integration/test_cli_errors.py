@@ -123,7 +123,7 @@ def test_a_dash_is_no_source_but_where_a_file_is_called_so(figup: Figup) -> None
 
 def test_a_folder(figup: Figup) -> None:
     (figup.cwd / "folder").mkdir()
-    refused(figup.run("upload", "folder"), 2, "/folder", "empty-folder")
+    refused(figup.run("upload", "folder"), 2, "/folder", "an empty folder")
 
 
 def unreadable(path: Path) -> bool:
@@ -197,7 +197,7 @@ def test_an_unknown_item(figup: Figup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switch", "words"), [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5000")]
+    ("switch", "words"), [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)")]
 )
 def test_limits_are_found_before_the_first_byte(
     bare_figup: Figup, start_sandbox: Start, switch: tuple[str, str], words: str

@@ -103,7 +103,7 @@ def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
         "link": "link",
     }
     told = figup.run("upload", top, *FAST).expect(0)
-    assert "Skipped: 1 hidden (--hidden sends them):" in told.stdout
+    assert "Skipped: 1 hidden (--hidden takes it):" in told.stdout
     assert "\x1b" not in told.stdout
     assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
 
@@ -394,6 +394,47 @@ def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandb
     assert f">{old}<" in page
 
 
+def test_of_several_files_of_one_name_none_is_taken_for_the_one_to_replace(figup: Figup, sandbox: Sandbox) -> None:
+    other, item = put(figup, sandbox, a="one")
+    make(other, a="another")
+    upload(figup, "d", "--item", str(item), "--on-conflict", "keep")
+    make(other, a="a third")
+    before = {f["id"]: f["size"] for f in files(sandbox, item)}
+    named = "; ".join(f"file {number}, {size} bytes" for number, size in sorted(before.items()))
+    for choice in ("replace", "skip"):
+        words = ("d", "--item", str(item), "--on-conflict", choice, "--new-job")
+        refused = upload(figup, *words, status=1)
+        error = next(e for e in refused.events if e["event"] == "error")
+        assert f"d/a: the item holds 2 different files of that name ({named})" in error["message"]
+        dry = figup.run("upload", *words, "--dry-run", "--json").expect(1).summary["files"]
+        assert [(f["status"], f["action"], f["replaces"]) for f in dry] == [("different", "refuse", [])]
+    make(other, a="one")
+    words = ("d", "--item", str(item), "--on-conflict", "replace", "--new-job")
+    dry = figup.run("upload", *words, "--dry-run", "--json").expect(0).summary["files"]
+    assert [(f["status"], f["action"]) for f in dry] == [("same", "skip")]
+    told = upload(figup, *words)
+    assert [e["message"] for e in told.events if e["event"] == "warning"] == [
+        f"d/a: the item holds this very file (file {min(before)}); others of that name stay: "
+        f"file {max(before)}, {before[max(before)]} bytes"
+    ]
+    assert {f["id"]: f["size"] for f in files(sandbox, item)} == before
+
+
+def test_what_was_to_be_replaced_and_is_the_same_by_now_stays(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    other, item = put(bare_figup, sandbox, a="old")
+    make(other, a="new")
+    words = ("d", "--item", str(item), "--on-conflict", "replace")
+    add_faults(sandbox, "initiate:every=400")
+    upload(bare_figup, *words, status=1)
+    drop_faults(sandbox)
+    make(other, a="old")
+    upload(bare_figup, *words)
+    assert held(sandbox, item) == tree_md5(other, "d/")
+    assert sandbox.requests(kind="delete-file") == []
+
+
 def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
@@ -488,13 +529,58 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
         "fresh": ("new", "send", 1),
     }
     replacing = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "replace").expect(0)
-    assert "a different file of that name is there: replace" in replacing.stdout
+    old = next(file["id"] for file in files(sandbox, item) if file["name"] == "differs")
+    assert f"a different file of that name is there: replace (file {old})\n" in replacing.stdout
+    (found,) = [line for line in replacing.stdout.splitlines() if line.startswith("Found: ")]
+    assert sorted(found.removeprefix("Found: ").split("; ")) == [
+        "a different file of that name is there: 1",
+        "new: 1",
+        "the same is there: 1",
+    ]
     make(other, big="3" * 600_000, bulk="4" * 450_000)
     full = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "keep").expect(6)
     assert "NOT ENOUGH room" in full.stdout
     assert f"larger than this account's 500 kB a file: {other}/big" in full.stdout
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
     assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
+
+
+def test_a_dry_run_of_many_files_stays_short(bare_figup: Figup) -> None:
+    make(bare_figup.cwd / "set", **{f"f{number:04}": "x" for number in range(2000)})
+    dry = bare_figup.run("upload", "set", "--dry-run").expect(0).stdout.splitlines()
+    assert len(dry) < 30
+    assert [line.partition("/set/")[2] for line in dry[2:22]] == [f"f{number:04}  1 byte" for number in range(20)]
+    assert dry[22] == "  and 1980 more, new: send; --json has all"
+    assert "2000 files, 2.00 kB, about 2000 parts: 2000 to send" in dry
+    assert len(bare_figup.run("upload", "set", "--dry-run", "--json").expect(0).summary["files"]) == 2000
+
+
+def test_a_dry_run_finds_a_changed_source_of_the_same_size(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB", "--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", a="1" * 300_000)
+    words = ("upload", "d", "--title", "one item", "--connections", "1")
+
+    def dry(status: int, *more: str) -> tuple[str, str]:
+        (file,) = bare_figup.run(*words, *more, "--dry-run", "--json").expect(status).summary["files"]
+        return file["status"], file["action"]
+
+    add_faults(sandbox, "put-part@3:every=403")
+    bare_figup.run(*words).expect(1)
+    drop_faults(sandbox)
+    os.utime(top / "a", (1, 1))
+    assert dry(0) == ("begun", "resume")
+    (top / "a").write_text("1" * 250_000 + "2" * 50_000)
+    assert dry(0) == ("begun", "resume"), "nothing was sent of what is different"
+    (top / "a").write_text("2" * 300_000)
+    assert dry(5) == ("changed", "refuse")
+    assert dry(0, "--restart-changed") == ("changed", "send")
+    bare_figup.run(*words, "--restart-changed").expect(0)
+    os.utime(top / "a", (1, 1))
+    assert dry(0) == ("done", "skip")
+    (top / "a").write_text("3" * 300_000)
+    assert dry(5) == ("changed", "refuse")
+    bare_figup.run(*words).expect(5)
 
 
 def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers_are_lost(

@@ -237,7 +237,7 @@ def test_nothing_unfinished_is_published(figup: Figup, sandbox: Sandbox, item: s
     run.wait_for_event("file")
     run.kill()
     done = figup.run("item", "publish", item, "--yes").expect(1)
-    assert "has 1 unfinished files, which would not be published: big.bin" in done.stderr
+    assert "has 1 unfinished file, which would not be published: big.bin" in done.stderr
     assert sandbox.requests(kind="publish-item") == []
 
 

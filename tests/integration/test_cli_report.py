@@ -186,7 +186,7 @@ def test_a_job_of_many_files_is_told_in_a_few_lines(sandbox: Sandbox, figup: Fig
     done = figup.run("upload", *(f"{number:02}.csv" for number in range(60)), "--title", "Many", "--api-rate", "1000")
     done.expect(0)
     assert done.stdout.splitlines()[0] == "60 files, 600 bytes: 60 verified."
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 4
     job = figup.run("jobs", "--json").expect(0).events[0]
     assert (job["files_total"], job["files_done"], job["first"]) == (60, 60, "00.csv")
     told = figup.run("status", job["job"]).expect(0).stdout

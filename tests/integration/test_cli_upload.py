@@ -18,7 +18,8 @@ from tests.support.sandbox import Sandbox
 Start = Callable[..., Sandbox]
 SUMMARY = {
     "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "bytes_sent",
-    "bytes_total", "seconds", "exit_code", "totals",
+    "bytes_total", "seconds", "exit_code", "totals", "manifest",
+    "manifest_remote",
 }  # fmt: skip
 
 
@@ -131,8 +132,8 @@ def test_any_name_arrives_as_it_is_and_is_shown_harmlessly(figup: Figup, sandbox
     paths = [source(figup, name, name.encode()) for name in NAMES]
     done = figup.run("upload", "--title", "odd names", "--api-rate", "1000", "--", *NAMES).expect(0)
     check_exactly_once(sandbox, *paths)
-    # One line a file, the item's and the parts'.
-    assert len(done.stdout.splitlines()) == len(NAMES) + 2
+    # One line a file, the item's, the manifest's and the parts'.
+    assert len(done.stdout.splitlines()) == len(NAMES) + 3
     assert "new\\nline.bin: 12 bytes" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     again = figup.run("upload", "--title", "odd names", "--api-rate", "1000", "--json", "--", *NAMES).expect(0)

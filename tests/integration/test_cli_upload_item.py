@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.control import add_faults, drop_faults
-from tests.support.invariants import ask, check_exactly_once, items
+from tests.support.invariants import ask, check_exactly_once, items, md5_of
 from tests.support.sandbox import Sandbox
 
 DESCRIPTION = """\
@@ -205,6 +205,83 @@ def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path
     assert the_item(sandbox)["version"] == 1
 
 
+def public_files(sandbox: Sandbox) -> dict[str, str]:
+    """What everybody sees of the item: name → MD5."""
+    rows = ask(sandbox, f"/articles/{the_item(sandbox)['id']}/files?page_size=100")
+    return {row["name"]: row["computed_md5"] for row in rows}
+
+
+@pytest.fixture
+def folder(figup: Figup, data: Path) -> Path:
+    """A folder with the source in it; its description lies beside it."""
+    path = figup.cwd / "data"
+    path.mkdir()
+    return data.rename(path / "data.bin").parent
+
+
+def publish(figup: Figup, *args: str, status: int = 0) -> dict[str, Any]:
+    """The summary of an upload of that folder which is to end in the public."""
+    words = ("upload", "data", "--metadata", "dataset.yaml", *args, "--api-rate", "1000", "--settle-timeout", "1s")
+    return figup.run(*words, "--json").expect(status).summary
+
+
+def test_what_was_added_or_changed_since_is_published_as_one_more_version(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    assert publish(figup, "--publish")["published"] == "public"
+    assert the_item(sandbox)["version"] == 2
+    assert public_files(sandbox) == {path.name: md5_of(path) for path in folder.iterdir()}
+    (folder / "later.txt").write_text("later still")
+    publish(figup, "--publish", status=5)
+    assert the_item(sandbox)["version"] == 2
+    publish(figup, "--publish", "--restart-changed")
+    assert public_files(sandbox) == {path.name: md5_of(path) for path in folder.iterdir()}
+    before = len(sandbox.requests())
+    assert publish(figup, "--publish")["published"] == "public"
+    assert kinds(sandbox, before) == ["list-files"]
+    assert the_item(sandbox)["version"] == 3
+
+
+def test_what_is_dropped_or_unfinished_makes_no_version(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+    (folder / "other.txt").write_text("other")
+    publish(figup, "--publish")
+    (folder / "other.txt").unlink()
+    publish(figup, "--publish")
+    (folder / "empty.txt").write_text("")
+    assert publish(figup, "--publish", status=1)["published"] is None, "not with all its files"
+    (folder / "empty.txt").unlink()
+    assert publish(figup, "--publish")["published"] == "public"
+    assert the_item(sandbox)["version"] == 1
+
+
+def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
+    assert "was published before; `figup item publish" in done.stderr
+    assert "It is published" not in done.stdout
+    assert publish(figup)["published"] is None
+    assert the_item(sandbox)["version"] == 1
+    assert publish(figup, "--publish")["published"] == "public"
+    assert set(public_files(sandbox)) == {"data.bin", "later.txt"}
+
+
+def test_what_is_published_again_with_its_new_description_is_not_warned_of(
+    figup: Figup, sandbox: Sandbox, folder: Path
+) -> None:
+    publish(figup, "--publish")
+    (folder / "later.txt").write_text("later")
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
+    done = figup.run("upload", "data", "--metadata", "dataset.yaml", "--publish").expect(0)
+    assert "was published before" not in done.stderr
+    assert the_item(sandbox)["version"] == 2
+    assert ask(sandbox, f"/articles/{the_item(sandbox)['id']}")["license"]["name"] == "CC0"
+
+
 def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
     figup: Figup, sandbox: Sandbox, data: Path
 ) -> None:
@@ -260,6 +337,52 @@ def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, 
     upload(figup, "--item", item, "--metadata", "dataset.yaml", "--update-metadata", "--publish")
     assert said(the_item(sandbox)) == AS_WRITTEN
     assert the_item(sandbox)["is_public"]
+
+
+def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    (figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "embargo: {until: 2090-01-01}\n")
+    project = str(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
+    words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--project", project)
+    told = figup.run(*words, *ENDS, "--dry-run").expect(0).stdout
+    assert f"a new item called 'Beavers of the north' in project {project} at " in told
+    assert (
+        "The item would be told: description, keywords, categories, license, authors, embargo\n"
+        "Its files would be under embargo, until 2090-01-01.\n"
+        "When all is verified, a DOI would be reserved and a private link would be made.\n"
+        "When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more.\n"
+        "Nothing was sent"
+    ) in told
+    plan = figup.run(*words, "--publish", "--dry-run", "--json").expect(0).events[0]
+    assert plan["says"] == ["description", "keywords", "categories", "license", "authors", "embargo"]
+    assert plan["embargo"] == {"until": "2090-01-01", "scope": "file"}
+    ends = {name: plan[name] for name in ("project", "reserve_doi", "private_link", "publish", "published_before")}
+    assert ends == {
+        "project": int(project),
+        "reserve_doi": False,
+        "private_link": False,
+        "publish": True,
+        "published_before": False,
+    }
+    bare = figup.run("upload", "data.bin", "--dry-run").expect(0).stdout
+    assert not any(word in bare for word in ("would be", "WOULD BE"))
+    del figup.env["FIGSHARE_TOKEN"]
+    blind = figup.run(*words, "--publish", "--dry-run").expect(0).stdout
+    assert "The item would be described; what names in the description mean is not known without a token." in blind
+    assert "it WOULD BE PUBLISHED" in blind
+    assert items(sandbox) == []
+
+
+def test_a_dry_run_tells_nothing_that_was_done_before(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+    publish(figup, *ENDS)
+    words = ("upload", "data", "--metadata", "dataset.yaml", *ENDS, "--dry-run")
+    told = figup.run(*words).expect(0).stdout
+    assert "\nIts files were published by this job as they are: there would be no new version.\n" in told
+    assert "would be told" not in told
+    assert "When all is verified" not in told
+    (folder / "later.txt").write_text("later")
+    told = figup.run(*words).expect(0).stdout
+    assert "When all is verified, it WOULD BE PUBLISHED" in told
+    assert "a DOI" not in told
 
 
 def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,11 +51,78 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
         "different": (1, 7),
         "missing": (1, 7),
         "missing-here": (0, 0),
+        "extra-copy": (0, 0),
+        "left-out": (0, 0),
         "unfinished": (0, 0),
         "unknown": (0, 0),
     }
     assert "MISSING" in figup.run("verify", item, "c").expect(1).stdout
     assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
+
+
+def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(figup: Figup) -> None:
+    item = uploaded(figup, "a")
+    source(figup, "a", b"other")
+    figup.run("upload", "a", "--item", item, "--on-conflict", "keep").expect(0)
+    done = figup.run("verify", item, "a", "--json").expect(1)
+    same, more = done.summary["files"]
+    assert (same["status"], more["status"], more["path"]) == ("same", "extra-copy", same["path"])
+    assert more["file_id"] != same["file_id"]
+    assert done.summary["totals"]["extra-copy"] == {"files": 1, "bytes": 7}
+    told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
+    assert f"a: EXTRA COPY: the item has this one of the same name, too (file {more['file_id']}, 7 bytes, MD5 " in told
+    assert "1 more of the same name (7 bytes)" in told
+
+
+def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
+    top = figup.cwd / "d"
+    (top / "old").mkdir(parents=True)
+    (top / "empty").mkdir()
+    for name in ("a", "b.tmp", ".hid", "old/x", "empty/e"):
+        (top / name).write_text(name)
+    done = figup.run("upload", "d", "--title", "all of it", "--hidden", "--json", "--api-rate", "1000").expect(0)
+    item, url = str(done.summary["item_id"]), done.summary["item_url"]
+    (top / "empty" / "e").unlink()
+    rules = ("--exclude", "*.tmp", "--exclude", "old/")
+    found = figup.run("verify", item, "d", *rules, "--json").expect(1).summary
+    assert {f"{f['folder']}/{f['name']}": (f["status"], f["reason"]) for f in found["files"]} == {
+        "d/a": ("same", None),
+        "d/.hid": ("left-out", "hidden"),
+        "d/b.tmp": ("left-out", "excluded"),
+        "d/old/x": ("left-out", "excluded"),
+        "d/empty/e": ("missing-here", None),
+    }
+    assert found["item_url"] == url
+    assert {(skip["path"], skip["reason"]) for skip in found["skipped"]} == {
+        (f"{top}/.hid", "hidden"),
+        (f"{top}/b.tmp", "excluded"),
+        (f"{top}/old/", "excluded"),
+        (f"{top}/empty/", "empty-folder"),
+    }
+    (top / "empty" / "e").write_text("empty/e")
+    told = figup.run("verify", item, "d", *rules).expect(0).stdout
+    assert "d/.hid: LEFT OUT: the item has it, and here it is not looked at: hidden (--hidden takes it)" in told
+    assert "Skipped: 2 excluded by --exclude or .figupignore:" in told
+    assert told.splitlines()[-1].endswith("3 left out here (14 bytes)")
+
+
+def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:
+    source(figup, "back\\slash")
+    source(figup, " two ", b"other")
+    (figup.cwd / "table.json").write_text(
+        '[{"path": "back\\\\slash", "name": "new name", "folder": "a/b"}, {"path": " two "}]'
+    )
+    done = figup.run("upload", "--manifest", "table.json", "--json").expect(0).summary
+    folder = figup.state_dir / "jobs" / str(done["job"])
+    assert (done["manifest"], done["manifest_remote"]) == (f"{folder}/manifest.md5", f"{folder}/manifest-remote.md5")
+    subprocess.run(["md5sum", "--check", "--strict", "--quiet", done["manifest"]], check=True)
+    again = figup.run("upload", "--manifest", "table.json").expect(0).stdout.splitlines()
+    for told in (again, figup.run("status").expect(0).stdout.splitlines()):
+        assert f"MD5s, for md5sum -c: {done['manifest']}" in told
+    assert figup.run("status", "--json").expect(0).summary["manifest_remote"] == done["manifest_remote"]
+    (figup.cwd / "back\\slash").unlink()
+    found = figup.run("verify", str(done["item_id"]), "--checksums", done["manifest_remote"], "--json").expect(0)
+    assert [file["path"] for file in found.summary["files"]] == ["a/b/new name", " two "]
 
 
 def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
@@ -66,6 +134,22 @@ def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Cal
     run.wait_for_event("file")
     run.kill()
     assert "UNFINISHED" in bare_figup.run("verify", item, "half").expect(1).stdout
+
+
+def test_where_a_folder_is_named_otherwise_than_it_was_sent_that_is_said(figup: Figup) -> None:
+    (figup.cwd / "set" / "in").mkdir(parents=True)
+    for name in ("a", "in/a"):
+        (figup.cwd / "set" / name).write_text(name)
+    item = str(figup.run("upload", "set", "--json").expect(0).summary["item_id"])
+    hint = "figup: what is missing is in the item's folder set: name the folder itself, not what is in it"
+    assert figup.run("verify", item, "set/.").expect(1).stderr.splitlines() == [hint]
+    assert figup.run("verify", item, "set").expect(0).stderr == ""
+    (figup.cwd / "set" / "in" / "a").rename(figup.cwd / "set" / "b")
+    assert figup.run("verify", item, "set/.").expect(1).stderr == "", "one of two is no reason"
+    (figup.cwd / "empty").mkdir()
+    refused = figup.run("verify", item, "empty").expect(2).stderr
+    path = figup.cwd / "empty"
+    assert refused == f"figup: there is nothing to compare: all that was found is skipped ({path}/: an empty folder)\n"
 
 
 def test_what_cannot_be_compared(figup: Figup) -> None:

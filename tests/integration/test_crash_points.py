@@ -48,6 +48,12 @@ class Story:
         self._order.point, self._order.how = point, how
         return self._crasher.upload(self._order)
 
+    @property
+    def item(self) -> int:
+        """The item of this title."""
+        (mine,) = [item["id"] for item in items(self._sandbox) if item["title"] == self.title]
+        return int(mine)
+
     def check(self) -> None:
         """One item of this title, one file, equal MD5s."""
         mine = [item for item in items(self._sandbox) if item["title"] == self.title]
@@ -55,13 +61,13 @@ class Story:
         held = files(self._sandbox, mine[0]["id"])
         assert [(f["name"], f["computed_md5"]) for f in held] == [("data.bin", md5_of(self.source))]
 
-    def check_orders(self) -> None:
-        """Described as ordered, published once, with one private link."""
+    def check_orders(self, versions: int = 1) -> None:
+        """Described as ordered, published in so many versions, with one private link."""
         (mine,) = [item for item in items(self._sandbox) if item["title"] == self.title]
         item = ask(self._sandbox, f"/account/articles/{mine['id']}")
         assert [author["full_name"] for author in item["authors"]] == ["Jane Doe", "John Doe"], self.title
         assert (item["description"], item["tags"], item["license"]["name"]) == ("<p>d</p>", ["a"], "MIT"), self.title
-        assert (item["version"], item["is_public"]) == (1, True), self.title
+        assert (item["version"], item["is_public"]) == (versions, True), self.title
         assert item["doi"], self.title
         assert len(ask(self._sandbox, f"/account/articles/{mine['id']}/private_links")) == 1, self.title
 
@@ -224,3 +230,41 @@ def test_a_crash_while_the_item_is_described_and_published(
         assert (again.exit_status, again.error) == (0, ""), story.title
         story.check()
         story.check_orders()
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_a_crash_while_what_was_added_is_published(
+    shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def added(folder: Path, name: str) -> Story:
+        """A folder that was published, and has one file more by now."""
+        story = Story(crasher, sandbox, folder, name, ordered=True)
+        top = story.source.parent / "set"
+        top.mkdir()
+        (top / "first").write_text("first")
+        story._order.source = str(top)
+        assert (first := story.run()).exit_status == 0, (name, first.error)
+        (top / "second").write_text("second")
+        return story
+
+    def check(story: Story, count: int, versions: int) -> None:
+        story.check_orders(versions)
+        assert len(files(sandbox, story.item)) == count, story.title
+        assert len(ask(sandbox, f"/articles/{story.item}/files?page_size=100")) == count, story.title
+
+    undisturbed = added(tmp_path / "undisturbed", "undisturbed")
+    outcome = undisturbed.run()
+    assert (outcome.exit_status, outcome.error) == (0, "")
+    check(undisturbed, 2, 2)
+    names = outcome.points
+    verified = max(index for index, name in enumerate(names) if "complete" in name or "PUT part" in name)
+    assert len(names) - verified > 12
+    for point in range(verified + 2 + shard, len(names) + 1, 2):
+        story = added(tmp_path / str(point), f"added, {point}, {names[point - 1]}")
+        story.run(point)
+        # What is added after the crash was not in what was about to be published then.
+        public = ask(sandbox, f"/articles/{story.item}")["version"]
+        (Path(story._order.source) / "third").write_text("third")
+        again = story.run()
+        assert (again.exit_status, again.error) == (0, ""), story.title
+        check(story, 3, public + 1)

@@ -62,7 +62,7 @@ def test_a_file_that_fails_is_tried_again_at_the_end(bare_figup: Figup, start_sa
     point(bare_figup, sandbox)
     names = sources(bare_figup, 5)
     done = bare_figup.run("upload", *names, "--title", "many").expect(0)
-    assert "trying 1 of the files again that failed" in done.stderr
+    assert "trying 1 failed file again" in done.stderr
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
@@ -75,6 +75,23 @@ def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup,
     assert [f["status"] for f in done.summary["files"]] == ["verified"] * 6 + ["failed"]
     (item,) = items(sandbox)
     assert len(files(sandbox, item["id"])) == 6
+    assert "again" not in "".join(e["message"] for e in done.events if e["event"] == "warning"), "it cannot pass"
+    (error,) = [e for e in done.events if e["event"] == "error" and e["path"]]
+    assert "or leave the file out with --exclude; then run the same command again" in error["hint"]
+    alone = bare_figup.run("upload", "empty.bin").expect(1)
+    assert "Put something in it (Figshare seems to take no empty files); then run the same" in alone.stderr
+    bare_figup.run("upload", *names, "empty.bin", "--title", "many", "--exclude", "empty.bin").expect(0)
+
+
+@pytest.mark.parametrize(("status", "tries"), [(400, 2), (422, 1)])
+def test_what_cannot_pass_is_not_tried_again(status: int, tries: int, bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--fault", f"initiate:every={status}")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 2)
+    done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "1000").expect(1)
+    assert len(sandbox.requests(kind="initiate")) == 2 * tries
+    assert ("trying 2 failed files again" in done.stderr) == (tries == 2)
+    assert "Mend what Figshare says, or leave the file out with --exclude; then run" in done.stderr
 
 
 @pytest.mark.parametrize(("most", "rate"), [(0, "1000"), (3, "1000"), (3, "10")])
@@ -148,7 +165,34 @@ def test_all_files_that_are_too_large_are_named_before_the_first_byte(bare_figup
     names = sources(bare_figup, 3)
     (bare_figup.cwd / names[1]).write_bytes(b"small")
     done = bare_figup.run("upload", *names, "--title", "many").expect(6)
-    assert f"{names[0]}: has 2000 bytes; " in done.stderr
-    assert f"{names[2]}: has 2000 bytes; this account takes files of at most 1000" in done.stderr
+    assert f"{names[0]}: has 2.00 kB (2000 bytes); " in done.stderr
+    assert f"{names[2]}: has 2.00 kB (2000 bytes); this account takes files of at most 1.00 kB" in done.stderr
     assert names[1] not in done.stderr
     assert items(sandbox) == []
+    sandbox.restart("--max-file-size", "1kB", "--quota", "3kB")
+    done = bare_figup.run("upload", *names, "--title", "many").expect(6)
+    assert "at most 1.00 kB (1000 bytes); and 4.00 kB (4005 bytes) are to be sent; this account has room" in done.stderr
+    assert "Leave out what is larger with --exclude" in done.stderr
+    assert "Make room" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "the job, and all that is too much"
+    dry = bare_figup.run("upload", *names, "--title", "many", "--dry-run").expect(6)
+    assert f"larger than this account's 1.00 kB a file: {bare_figup.cwd}/{names[0]}: has 2.00 kB" in dry.stdout
+
+
+def test_more_files_than_an_item_of_a_free_account_holds(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--fault", "initiate:3..=400")
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 2)
+    fast = ("--title", "many", "--api-rate", "1000", "--max-errors", "0")
+    item = bare_figup.run("upload", *names, *fast, "--json").expect(0).summary["item_id"]
+    (bare_figup.cwd / "set").mkdir()
+    for number in range(499):
+        (bare_figup.cwd / "set" / str(number)).write_bytes(b"x")
+    words = ("upload", "set", "--item", str(item), *fast[2:])
+    warning = "the item would hold 501 files, and Figshare's free accounts have at most 500 in one"
+    dry = bare_figup.run(*words, "--dry-run", "--json").expect(0)
+    assert warning in next(e for e in dry.events if e["event"] == "warning")["message"]
+    assert next(e for e in dry.events if e["event"] == "plan")["item_files"] == 501
+    assert warning in bare_figup.run(*words).expect(1).stderr
+    (bare_figup.cwd / "set" / "0").unlink()
+    assert bare_figup.run(*words, "--new-job", "--dry-run").expect(0).stderr == ""

@@ -63,6 +63,6 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
 _NAMES = ("paths", "from_file", "nul", "base", "manifest", "include", "exclude", "hidden", "follow_symlinks")
 
 
-def read_stdin(sources: Sources) -> bytes:
-    """The list that comes over stdin; nothing where none does. Blocks."""
-    return sys.stdin.buffer.read() if sources.from_file == STDIN else b""
+def read_stdin(sources: Sources, checksums: str | None = None) -> bytes:
+    """The list, of files or of their checksums, that comes over stdin; nothing where none does. Blocks."""
+    return sys.stdin.buffer.read() if STDIN in (sources.from_file, checksums) else b""

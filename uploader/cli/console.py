@@ -30,6 +30,8 @@ class Summary:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     totals: dict[str, Any] | None = None
     """Of a comparison: how many files, and bytes, are the same, different and so on."""
+    manifest: str | None = None
+    manifest_remote: str | None = None
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0

@@ -6,6 +6,7 @@ Figshare is asked, by reading alone, where there is a token; without one the ans
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,20 @@ import msgspec
 
 from uploader.cli import units
 from uploader.cli.displays import Display
+from uploader.cli.endings import Endings, endings
 from uploader.cli.options import Tuning
 from uploader.cli.place import Place, states_of, tuned
 from uploader.cli.running import Session
-from uploader.cli.summary import skipped_lines
+from uploader.cli.summary import FEW, skipped_lines
 from uploader.errors import NoToken
 from uploader.figshare.runtime import Runtime
 from uploader.figshare.session import Settings
+from uploader.transfer import notices as no
 from uploader.transfer.items.orders import Orders, rehearse
+from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.plan import target_of
-from uploader.transfer.preview import FilePlan, Preview, Room, preview
+from uploader.transfer.preview import FilePlan, Preview, Room, is_one_more, preview
+from uploader.transfer.room import crowd_warning, too_large
 from uploader.transfer.selection.select import select
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.sending.throttle import Throttle
@@ -59,19 +64,26 @@ class Wanted:
 async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> int:
     """Say what `figup upload` with these arguments would do.
 
-    The exit status is 0 where it would go on, 6 where there is no room, 1 where it would refuse some files. Raises what
-    it would raise before its first byte.
+    The exit status is 0 where it would go on, 6 where there is no room, 5 where it would stop because sources changed,
+    1 where it would refuse some files. Raises what it would raise before its first byte.
     """
-    found = await _found(session, at, wanted, tuning)
+    display = Display(session.console, None)
+    found, spec = await _found(display, at, wanted, tuning)
     estimate = _estimate(found, tuning)
-    _tell_program(session, found, estimate)
-    session.console.result(_text(found, estimate))
+    ends = endings(wanted.orders, spec, wanted.project, found)
+    _tell_program(session, found, estimate, ends)
+    session.console.result(_text(found, estimate, ends))
+    if (warning := crowd_warning(found.item_files or 0)) is not None and any(map(is_one_more, found.files)):
+        display.take(no.Warned(warning))
     if found.room is not None and not found.room.enough:
         return 6
-    return 1 if any(file.action == "refuse" for file in found.files) else 0
+    if not any(file.action == "refuse" for file in found.files):
+        return 0
+    return 5 if all(file.status in ("changed", "done") for file in found.files) else 1
 
 
-async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> Preview:
+async def _found(display: Display, at: Place, wanted: Wanted, tuning: Tuning) -> tuple[Preview, ItemSpec | None]:
+    """What was found out, and the description as Figshare takes it; None without a token."""
     try:
         client = at.client(tuning)
     except NoToken:
@@ -80,8 +92,7 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
             at.endpoint, wanted.item, wanted.title, selection, project=wanted.project, account=at.common.impersonate
         )
         _, options = tuned(Settings(at.endpoint), tuning)
-        return await preview(None, states_of(at.common), target, selection, options, new_job=wanted.new_job)
-    display = Display(session.console, None)
+        return await preview(None, states_of(at.common), target, selection, options, new_job=wanted.new_job), None
     async with client:
         found = await client.preview(
             wanted.sources,
@@ -92,8 +103,7 @@ async def _found(session: Session, at: Place, wanted: Wanted, tuning: Tuning) ->
             on_event=display.take,
         )
         with client.figshare(display.take) as api:
-            await rehearse(api, wanted.orders, found.item_id, wanted.project)
-        return found
+            return found, await rehearse(api, wanted.orders, found.item_id, wanted.project)
 
 
 def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
@@ -107,7 +117,7 @@ def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
     }
 
 
-def _tell_program(session: Session, found: Preview, estimate: dict[str, Any]) -> None:
+def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], ends: Endings) -> None:
     summary, console = session.summary, session.console
     summary.job, summary.item_id, summary.item_url = found.job, found.item_id, found.item_url
     summary.bytes_total = sum(file.size for file in found.files)
@@ -122,6 +132,7 @@ def _tell_program(session: Session, found: Preview, estimate: dict[str, Any]) ->
         counts=dict(Counter(file.status for file in found.files)),
         actions=dict(Counter(file.action for file in found.files)),
         estimate=estimate,
+        **ends.fields(),
     )
     for file in files:
         console.event("file", md5=None, **file)
@@ -131,16 +142,16 @@ def _tell_program(session: Session, found: Preview, estimate: dict[str, Any]) ->
     summary.skipped = skipped
 
 
-def _text(found: Preview, estimate: dict[str, Any]) -> str:
+def _text(found: Preview, estimate: dict[str, Any], ends: Endings) -> str:
     total = units.show_bytes(sum(file.size for file in found.files))
     title = repr(shown(found.title or ""))
     if found.item_id is None:
-        where = f"a new item called {title}"
+        where = f"a new item called {title}" + (f" in project {ends.project}" if ends.project is not None else "")
     else:
         where = f"item {found.item_id}" + (f", called {title}" if found.title is not None else "")
     so_far = found.state if found.state == "new" else f"{found.state}, {units.show_bytes(found.bytes_done)} sent"
     lines = [f"Job {found.job} ({so_far})", f"To {where} at {found.endpoint}"]
-    lines += [_file_line(file) for file in found.files]
+    lines += _file_lines(found.files)
     lines += skipped_lines([(skip.path, skip.reason) for skip in found.skipped])
     actions = Counter(file.action for file in found.files)
     counted = ", ".join(f"{count} to {action}" for action, count in actions.most_common())
@@ -149,33 +160,55 @@ def _text(found: Preview, estimate: dict[str, Any]) -> str:
         f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
     )
     lines += [f"Note: {warning}." for warning in found.warnings]
-    lines.append(_room_line(found.room))
+    statuses = Counter(file.status for file in found.files)
+    if len(statuses) > 1:
+        lines.append("Found: " + "; ".join(f"{_WORDS[status]}: {count}" for status, count in statuses.most_common()))
+    lines.append(_room_line(found.room, found.files))
     times = ", ".join(
         f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"
         for name, seconds in estimate["seconds"].items()
     )
     lines.append(f"To send: {units.show_bytes(found.bytes_left)}, about {found.requests} requests: at least {times}")
+    lines += ends.lines()
     lines.append("Nothing was sent: this was a dry run.")
     return "\n".join(lines)
 
 
+def _file_lines(files: Sequence[FilePlan]) -> list[str]:
+    """The first files of each kind, and how many more of it there are."""
+    kinds: Counter[tuple[str, str]] = Counter()
+    lines = []
+    for file in files:
+        kinds[file.status, file.action] += 1
+        if kinds[file.status, file.action] <= FEW:
+            lines.append(_file_line(file))
+    return lines + [
+        f"  and {count - FEW} more, {_WORDS[status]}: {action}; --json has all"
+        for (status, action), count in kinds.items()
+        if count > FEW
+    ]
+
+
 def _file_line(file: FilePlan) -> str:
     note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
-    number = f" (file {file.file_id})" if file.file_id is not None else ""
+    ids = file.replaces or ((file.file_id,) if file.file_id is not None else ())
+    number = f" (file {', '.join(map(str, ids))})" if ids else ""
     there = remote_path(file.folder, file.name)
     is_link = not file.path.startswith("/")
     renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {shown(there)}"
     return f"  {shown(file.path)}{renamed}  {units.show_bytes(file.size)}{note}{number}"
 
 
-def _room_line(room: Room | None) -> str:
+def _room_line(room: Room | None, files: Sequence[FilePlan]) -> str:
     if room is None:
         return "Room: not known without a token"
+    text = f"Room: {units.show_bytes(room.needed)} needed"
     if room.free is None or room.quota is None:
-        return f"Room: {units.show_bytes(room.needed)} needed; the account does not say how much it has"
-    free, quota = units.show_bytes(room.free), units.show_bytes(room.quota)
-    text = f"Room: {units.show_bytes(room.needed)} needed, {free} of the quota's {quota} free"
+        text += "; the account does not say how much it has"
+    else:
+        text += f", {units.show_bytes(room.free)} of the quota's {units.show_bytes(room.quota)} free"
     if room.too_large:
-        most = units.show_bytes(room.maximum_file_size or 0)
-        text += f"; larger than this account's {most} a file: {', '.join(shown(path) for path in room.too_large)}"
+        most, large = units.show_bytes(room.maximum_file_size or 0), frozenset(room.too_large)
+        named = too_large((file.path, file.size) for file in files if file.path in large)
+        text += f"; larger than this account's {most} a file: {named}"
     return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from uploader.cli import units
+from uploader.cli.lab_options import options_words
 from uploader.cli.lab_plot import plot, stretches
 from uploader.cli.markup import Child, Element, el, page
-from uploader.cli.summary import why_skipped
-from uploader.transfer.records.dossier import Dossier, FileEntry, Incident, RunEntry
+from uploader.cli.summary import reason_words
+from uploader.transfer.records.dossier import Described, Dossier, FileEntry, Incident, RunEntry
 from uploader.transfer.selection.values import remote_path
+from uploader.transfer.source import shown
 
 _STYLE = Path(__file__).with_name("lab_page.css")
 _OUTCOMES = {
@@ -21,6 +23,7 @@ _OUTCOMES = {
     "running": "still at work when this page was made",
     "interrupted": "stopped by a signal",
 }
+_PUBLISHED = {"public": "yes", "embargoed": "when its embargo ends", "review": "handed in for review"}
 _KINDS = {"restarted": "sent again", "failed": "failed", "warning": "warning"}
 _INCIDENTS = 200
 """Incidents that the page shows at most; the JSON has all."""
@@ -75,21 +78,41 @@ def _facts(job: Dossier) -> Element:
         ("Item", item),
         ("Service", job.endpoint),
         ("Amount", f"{units.show_count(len(job.files), 'file')}, {_exactly(job.bytes_total)}"),
-        ("Begun", _moment(job.planned)),
+        *_release(job),
+        ("Begun", _utc(job.planned)),
     ]
     if job.runs:
         pauses = f", over {len(job.runs)} runs" if len(job.runs) > 1 else ""
         facts += [
-            ("Last work", _moment(job.runs[-1].ended)),
+            ("Last work", _utc(job.runs[-1].ended)),
             ("Time worked", f"{units.show_duration(job.seconds)}{pauses}"),
             ("Handed to the network", _network(job)),
         ]
     facts += [
         ("Sent from", ", ".join(sorted({run.host for run in job.runs})) or "not known"),
         ("Sent by", f"figup {', '.join(versions)}"),
+        *([("Acted for", f"account {job.account}")] if job.account is not None else []),
+        *([("Options", options_words(job.options))] if job.options else []),
+        *([("Metadata", _metadata(job.description))] if job.description is not None else []),
+        *([("List of MD5s", el("code", job.manifest))] if job.manifest is not None else []),
         ("Job", el("code", job.job)),
     ]
     return el("dl", *(part for name, value in facts for part in (el("dt", name), el("dd", value))))
+
+
+def _release(job: Dossier) -> list[tuple[str, Child]]:
+    """The DOI, and what became of publishing."""
+    facts: list[tuple[str, Child]] = [("DOI", job.doi)] if job.doi else []
+    if job.published:
+        version = f", version {job.published_version}" if job.published_version is not None else ""
+        when = f", {_utc(job.published_at)}" if job.published_at else ""
+        facts.append(("Published", f"{_PUBLISHED.get(job.published, job.published)}{version}{when}"))
+    return facts
+
+
+def _metadata(given: Described) -> str:
+    state = "" if given.done else "; the item does not say so yet"
+    return f"{', '.join(given.fields) or 'nothing'} (mark {given.mark}){state}"
 
 
 def _link(address: str) -> Child:
@@ -125,11 +148,11 @@ def _runs(job: Dossier) -> list[Element]:
     if not job.runs:
         return [el("p", "Of this job's runs nothing was recorded.", class_="soft")]
     rows: list[list[Child]] = [
-        [_moment(run.began), _num(units.show_duration(run.seconds)), _num(units.show_bytes(run.sent)), _outcome(run),
-         f"process {run.pid} on {run.host}, figup {run.version}"]
+        [_fixed(_moment(run.began)), _num(units.show_duration(run.seconds)), _num(units.show_bytes(run.sent)),
+         _outcome(run), f"process {run.pid} on {run.host}, figup {run.version}"]
         for run in job.runs
     ]  # fmt: skip
-    return [el("h2", "Runs"), _table(["Began", "#Lasted", "#Sent", "Ended", "By"], rows)]
+    return [el("h2", "Runs"), _table(["Began (UTC)", "#Lasted", "#Sent", "Ended", "By"], rows)]
 
 
 def _outcome(run: RunEntry) -> Element:
@@ -142,23 +165,24 @@ def _ridden(job: Dossier) -> list[Element]:
     if not job.faults:
         return []
     rows: list[list[Child]] = [
-        [fault.reason, _num(str(fault.times)), el("td", _moment(fault.first)), el("td", _moment(fault.last))]
+        [fault.reason, _num(str(fault.times)), _fixed(_moment(fault.first)), _fixed(_moment(fault.last))]
         for fault in job.faults
     ]
     heading = "What went wrong on the way, and was tried again"
-    return [el("h2", heading), _table(["Reason", "#Times", "First", "Last"], rows)]
+    return [el("h2", heading), _table(["Reason", "#Times", "First (UTC)", "Last (UTC)"], rows)]
 
 
 def _incidents(incidents: Sequence[Incident]) -> list[Element]:
     if not incidents:
         return []
     rows: list[list[Child]] = [
-        [_moment(one.at), _KINDS.get(one.kind, one.kind), _path(one.path or ""), one.message]
+        [_fixed(_moment(one.at)), _fixed(_KINDS.get(one.kind, one.kind)), _path(one.path or ""),
+         _without(one.message, one.path)]
         for one in incidents[:_INCIDENTS]
-    ]
+    ]  # fmt: skip
     more = len(incidents) - len(rows)
     rest = el("p", f"And {more} more, which the report as JSON has.", class_="soft") if more else None
-    made = [el("h2", "Incidents"), _table(["When", "What", "File", "Why"], rows)]
+    made = [el("h2", "Incidents"), _table(["When (UTC)", "What", "File", "Why"], rows)]
     return made + ([rest] if rest is not None else [])
 
 
@@ -170,7 +194,8 @@ def _left(job: Dossier) -> list[Element]:
     if not left:
         return []
     rows: list[list[Child]] = [
-        [_path(file.path), _num(units.show_bytes(file.size)), file.status, file.problem] for file in left
+        [_path(file.path), _num(units.show_bytes(file.size)), file.status, _without(file.problem or "", file.path)]
+        for file in left
     ]
     return [el("h2", "Files that failed"), _table(["File", "#Size", "Status", "Why"], rows)]
 
@@ -178,7 +203,7 @@ def _left(job: Dossier) -> list[Element]:
 def _skipped(job: Dossier) -> list[Element]:
     if not job.skipped:
         return []
-    rows: list[list[Child]] = [[_path(skip.path), why_skipped(skip.reason)] for skip in job.skipped]
+    rows: list[list[Child]] = [[_path(skip.path), reason_words(skip.reason)] for skip in job.skipped]
     return [el("h2", "Skipped"), _table(["File or folder", "Why"], rows)]
 
 
@@ -235,7 +260,7 @@ def _footer(job: Dossier) -> Element:
     return el(
         "footer",
         check,
-        el("p", f"Made {_moment(job.made)} UTC by figup {job.made_by} from the records of job {job.job}."),
+        el("p", f"Made {_utc(job.made)} by figup {job.made_by} from the records of job {job.job}."),
     )
 
 
@@ -254,6 +279,22 @@ def _cell(child: Child) -> Element:
 
 def _num(text: str) -> Element:
     return el("td", text, class_="num")
+
+
+def _fixed(text: str) -> Element:
+    """A cell that is not broken into lines."""
+    return el("td", text, class_="fixed")
+
+
+def _without(message: str, path: str | None) -> str:
+    """The message without the file that it begins with, which stands beside it."""
+    head, colon, rest = message.partition(": ")
+    own = shown(path or "")
+    return rest if colon and (head == own or own.endswith(f"/{head}")) else message
+
+
+def _utc(moment: str) -> str:
+    return f"{_moment(moment)} UTC"
 
 
 def _path(path: str) -> Element:

@@ -13,25 +13,26 @@ from uploader.transfer.source import shown
 FEW = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
 _REASONS = {
-    "hidden": ("hidden (--hidden sends them)",) * 2,
+    "hidden": ("hidden (--hidden takes it)", "hidden (--hidden takes them)"),
     "link": (
-        "symbolic link (--follow-symlinks sends what it leads to)",
-        "symbolic links (--follow-symlinks sends what they lead to)",
+        "symbolic link (--follow-symlinks takes what it leads to)",
+        "symbolic links (--follow-symlinks takes what they lead to)",
     ),
     "link-loop": (
         "link that leads back to a folder that it is in",
         "links that lead back to a folder that they are in",
     ),
-    "excluded": ("excluded by --exclude or .figupignore",) * 2,
-    "not-included": ("not among what --include names",) * 2,
     "empty-folder": ("empty folder, which Figshare does not have", "empty folders, which Figshare does not have"),
     "folder": (
-        "folder in a list, of which only files are sent that are in the list, too",
-        "folders in a list, of which only files are sent that are in the list, too",
+        "folder in a list, of which only files are taken that are in the list, too",
+        "folders in a list, of which only files are taken that are in the list, too",
     ),
-    "vanished": ("planned, and no longer there",) * 2,
 }
-"""Why something was skipped, of one and of several."""
+_REASONS_FOR_ANY_NUMBER = {
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "vanished": "planned, and no longer there",
+}
 LIST_THEM = "--failed-to FILE lists them all"
 
 
@@ -44,6 +45,7 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
     if report.item_id is not None:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
     lines += _concluded(report)
+    lines += [manifest_line(report.manifest)] if report.manifest is not None else []
     if sent_before:
         lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
     else:
@@ -66,9 +68,24 @@ _PUBLISHED = {
 
 def _concluded(report: Report) -> list[str]:
     """What was done with the item in the end."""
-    lines = [f"DOI: {report.doi}"] if report.doi else []
+    lines = doi_line(report.doi)
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
-    return lines + ([_PUBLISHED.get(report.published, report.published)] if report.published else [])
+    return lines + published_line(report.published)
+
+
+def doi_line(doi: str | None) -> list[str]:
+    """The DOI, where there is one."""
+    return [f"DOI: {shown(doi)}"] if doi else []
+
+
+def published_line(published: str | None) -> list[str]:
+    """What became of publishing, where that was wished: see `Report`."""
+    return [_PUBLISHED.get(published, published)] if published else []
+
+
+def manifest_line(path: str) -> str:
+    """Where the MD5s are."""
+    return f"MD5s, for md5sum -c: {shown(path)}"
 
 
 def failed(report: Report) -> list[FileReport]:
@@ -103,12 +120,6 @@ def _file_line(file: FileReport) -> str:
     return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
 
 
-def why_skipped(reason: str, count: int = 1) -> str:
-    """A reason to skip so many, for a person."""
-    one, several = _REASONS.get(reason, (reason, reason))
-    return one if count == 1 else several
-
-
 def _ids(ids: Sequence[int]) -> str:
     """The remote files that one took the place of."""
     return f"file{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
@@ -125,6 +136,12 @@ def _replaced(files: Sequence[FileReport]) -> list[str]:
     return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
 
 
+def reason_words(reason: str, count: int = 1) -> str:
+    """Why so many things are skipped, as it stands behind their number."""
+    one, several = _REASONS.get(reason, (_REASONS_FOR_ANY_NUMBER.get(reason, reason),) * 2)
+    return one if count == 1 else several
+
+
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}
@@ -132,7 +149,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
         by_reason.setdefault(reason, []).append(path)
     lines = []
     for reason, paths in by_reason.items():
-        lines.append(f"Skipped: {len(paths)} {why_skipped(reason, len(paths))}:")
+        lines.append(f"Skipped: {len(paths)} {reason_words(reason, len(paths))}:")
         lines += [f"  {shown(path)}" for path in paths[:FEW]]
         if len(paths) > FEW:
             lines.append(f"  and {len(paths) - FEW} more; --json names them all")

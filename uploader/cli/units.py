@@ -6,6 +6,8 @@ import math
 import re
 
 from uploader.transfer.sending.throttle import Timetable
+from uploader.transfer.sizes import show_bytes as show_bytes
+from uploader.transfer.sizes import show_count as show_count
 
 _NUMBER = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE)
 _BYTES = {
@@ -16,7 +18,6 @@ _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 _TIME_PIECE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", re.IGNORECASE)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_SHOWN = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def parse_size(text: str) -> int:
@@ -80,17 +81,6 @@ def _scaled(text: str, sizes: dict[str, int], bits: dict[str, int] | None = None
     return number * sizes[unit] if unit in sizes else None
 
 
-def show_bytes(count: float) -> str:
-    """A size in decimal units, as Figshare shows them: "999 bytes", "1.50 GB"."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_SHOWN) - 1:
-        value, unit = value / 1000, unit + 1
-    if unit == 0:
-        return "1 byte" if count == 1 else f"{value:.0f} bytes"
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {_SHOWN[unit]}"
-
-
 def show_rate(rate: float) -> str:
     """Bytes a second."""
     return f"{show_bytes(rate)}/s"
@@ -115,8 +105,3 @@ def show_duration(seconds: float) -> str:
 def show_percent(part: int, whole: int) -> str:
     """Whole percent, rounded down so that 100 % means all of it."""
     return f"{100 * part // whole if whole else 100} %"
-
-
-def show_count(count: int, noun: str) -> str:
-    """ "1 file", "3 files"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

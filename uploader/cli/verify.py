@@ -15,9 +15,12 @@ from uploader.cli.displays import Display
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
 from uploader.cli.place import place
 from uploader.cli.running import Session, run
+from uploader.cli.summary import reason_words, skipped_lines
+from uploader.transfer import notices as no
+from uploader.transfer.selection.select import STDIN
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
-from uploader.transfer.verify import Comparison, Total, exit_status, totals
+from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
 
 HELP = """\b
 Examples:
@@ -28,9 +31,11 @@ Examples:
 
 \b
 Exit status:
-  0 all are the same                    5 one differs
-  1 one is missing, or unfinished       7 Figshare has not computed an MD5 yet
+  0 all are the same
+  1 one is missing, unfinished, or there more than once
   4 no such local file or item
+  5 one differs
+  7 Figshare has not computed an MD5 yet
 
 """
 _WORDS = {
@@ -38,7 +43,9 @@ _WORDS = {
     "different": "DIFFERENT",
     "missing": "MISSING: the item has no file of this name",
     "missing-here": "MISSING HERE: the item has it",
+    "extra-copy": "EXTRA COPY: the item has this one of the same name, too",
     "unfinished": "UNFINISHED: its upload was never completed",
+    "left-out": "LEFT OUT: the item has it, and here it is not looked at",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
 _TOTALS = {
@@ -46,7 +53,9 @@ _TOTALS = {
     "different": "different",
     "missing": "missing there",
     "missing-here": "missing here",
+    "extra-copy": "more of the same name",
     "unfinished": "unfinished there",
+    "left-out": "left out here",
     "unknown": "not known",
 }
 _ALWAYS = ("same", "different", "missing", "missing-here")
@@ -59,8 +68,8 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
 @click.option(
     "--checksums",
     metavar="FILE",
-    type=click.Path(readable=False, dir_okay=False),
-    help="Compare with the MD5s in this file, as md5sum writes them; nothing local is read.",
+    type=click.Path(readable=False, dir_okay=False, allow_dash=True),
+    help="Compare with the MD5s in this file, as md5sum or md5 writes them; nothing local is read. - reads stdin.",
 )
 @common_options
 def verify(item: int, sources: Sources, checksums: str | None, common: Common) -> int:
@@ -71,26 +80,41 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
     """
     if checksums is None and not sources.named:
         raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --checksums")
-    sources = replace(sources, stdin=read_stdin(sources))
+    if checksums == sources.from_file == STDIN:
+        raise click.UsageError("--from-file and --checksums cannot both read stdin")
+    sources = replace(sources, stdin=read_stdin(sources, checksums))
     with place(common) as at:
         client = at.client()
 
         async def work(session: Session) -> int:
             display = Display(session.console, None)
-            session.summary.item_id = item
+            summary = session.summary
+            summary.item_id = item
+
+            def hear(notice: no.AnyNotice) -> None:
+                if isinstance(notice, no.ItemKnown):
+                    summary.item_url = notice.item_url or None
+                elif isinstance(notice, no.Skipped):
+                    summary.skipped.append({"path": notice.path, "reason": notice.reason})
+                else:
+                    display.take(notice)
 
             def tell(result: Comparison) -> None:
                 fields: dict[str, Any] = msgspec.to_builtins(result)
-                session.summary.files.append(fields)
-                session.summary.bytes_total += result.size or 0
+                summary.files.append(fields)
+                summary.bytes_total += result.size or 0
                 session.console.event("compared", **fields)
                 session.console.result(line(result))
 
             async with client:
-                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=display.take)
+                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=hear)
             found = totals(results)
-            session.summary.totals = msgspec.to_builtins(found)
-            session.console.result(totals_line(found))
+            summary.totals = msgspec.to_builtins(found)
+            told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
+            session.console.result("\n".join([*told, totals_line(found)]))
+            if (folder := folder_astray(results)) is not None:
+                where = f"what is missing is in the item's folder {shown(folder)}"
+                session.console.note(f"{where}: name the folder itself, not what is in it")
             return exit_status(results)
 
         return run(common, work)
@@ -116,7 +140,9 @@ def line(result: Comparison) -> str:
     text = f"{path}: {_WORDS[result.status]}"
     here = _content(result.size, result.md5)
     there = _content(result.remote_size, result.remote_md5)
-    if result.status == "missing-here":
+    if result.status == "left-out":
+        return f"{text}: {reason_words(result.reason or '')}"
+    if result.status in ("missing-here", "extra-copy"):
         return f"{text} (file {result.file_id}, {there})"
     if result.status == "different":
         return f"{text} ({here}; there {there})"

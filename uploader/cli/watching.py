@@ -15,7 +15,7 @@ from uploader.cli import units
 from uploader.cli.displays import display_for
 from uploader.cli.lines import Speed
 from uploader.cli.running import Session
-from uploader.cli.summary import FEW
+from uploader.cli.summary import FEW, doi_line, manifest_line, published_line
 from uploader.transfer import notices as no
 from uploader.transfer.records import live
 from uploader.transfer.records.jobs import FileSummary, JobSummary, summarise
@@ -25,6 +25,8 @@ from uploader.transfer.state.folders import StateDir
 from uploader.transfer.state.lease import holder
 
 _EVERY = 1.0
+_OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
+"""What the summary line says of a job as its event does."""
 _ENDED = {"finished": 0, "failed": 1, "cancelled": 1, "damaged": 1}
 
 
@@ -39,7 +41,7 @@ class Seen:
         """The event, and the summary line."""
         fields: dict[str, Any] = msgspec.to_builtins(self.job)
         summary = session.summary
-        for name in ("job", "item_id", "item_url", "bytes_total"):
+        for name in _OF_A_JOB:
             setattr(summary, name, fields[name])
         summary.files = [{**file, "status": file["state"]} for file in fields["files"]]
         session.console.event("job", **fields, holder=self.holder)
@@ -115,8 +117,10 @@ def text(seen: Seen) -> str:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
         lines.append(f"To be a new item called {shown(job.title)!r}")
+    lines += [*doi_line(job.doi), *published_line(job.published)]
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
+    lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {shown(job.problem)}"] if job.problem else []
     if seen.exit_status == 75:
         lines.append(f"To go on: figup resume {job.job}")

@@ -23,6 +23,8 @@ from uploader.figshare.transport import Answer, ExchangeFailed
 
 T = TypeVar("T")
 
+_LASTING = (413, 422)
+"""Too large, and invalid: statuses that speak of what was asked for (RFC 9110). A 400 of Figshare's may be anything."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
 
 
@@ -178,4 +180,6 @@ def _refusal(answer: Answer, reader: Reader[T], peer: Peer) -> FigupError:
         return NotAllowed(f"this account may not do that with {reader.what}: {words}")
     if answer.status in (404, 405) and not peer.met:
         return NotFigshare(words)
-    return Refused(f"{reader.what}: {words}")
+    refused = Refused(f"{reader.what}: {words}")
+    refused.lasting = answer.status in _LASTING
+    return refused

@@ -228,7 +228,8 @@ class Client:
     ) -> list[Comparison]:
         """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing.
 
-        `checksums` is a file in the format of `md5sum`, for files that are elsewhere.
+        `checksums` is a file in the format of `md5sum`, for files that are elsewhere; "-": its content is the sources'
+        `stdin`.
         """
         sources = as_sources(paths)
         listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
@@ -299,7 +300,7 @@ class Client:
                     if not self._options.restart_changed:
                         raise
                 else:
-                    await anyio.to_thread.run_sync(self._states.write_manifest, job.name, job.state)
+                    await anyio.to_thread.run_sync(job.write_manifests)
                     with self._telling(on_event):
                         return await finish_item(job, self._around(on_event, stop))
 

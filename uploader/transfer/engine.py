@@ -13,7 +13,6 @@ import anyio.to_thread
 from uploader.errors import (
     AccountMissing,
     FigupError,
-    FileTooLarge,
     Interrupted,
     ItemMissing,
     JobBusy,
@@ -26,7 +25,6 @@ from uploader.errors import (
     ServerFailing,
     SomeFilesFailed,
     SourceChanged,
-    SourceUnreadable,
     StateFull,
     StateLost,
     StateUnusable,
@@ -35,22 +33,24 @@ from uploader.errors import (
     Unreachable,
     UploadFailing,
 )
-from uploader.figshare.wire import Account
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.linking import LinkDriver
+from uploader.transfer.files.refusals import may_pass, what_to_do
 from uploader.transfer.finished import source_replaced
 from uploader.transfer.groups import single_error
 from uploader.transfer.items.item import ensure_item
 from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
+from uploader.transfer.room import check_room, crowd_warning
 from uploader.transfer.run import JobRun
 from uploader.transfer.selection.links import doubt
 from uploader.transfer.sending.pace import ConnectionPace
 from uploader.transfer.sending.queue import PartQueue
 from uploader.transfer.sending.schedule import Schedule
 from uploader.transfer.sending.sender import WORKERS, PartSender
+from uploader.transfer.sizes import show_count
 from uploader.transfer.source import look, shown
 from uploader.transfer.state.habits import remember_connections, remembered_connections
 from uploader.transfer.state.lock import JobLock
@@ -64,15 +64,11 @@ _PACE_TICKS = 2
 _AT_ONCE = 8
 """Files that are taken up in one go, and requests that may wait for the budget while further files are."""
 _SOON = 0.02
-_NAMED = 20
-"""Files that one message names."""
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
     *(TokenRefused, NotAllowed, NoToken, ItemMissing, AccountMissing, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
-_MAY_PASS = (Refused, SourceUnreadable)
-"""Errors of single files after which they are tried once more at the end; others had their time already."""
 
 
 class Engine:
@@ -132,7 +128,7 @@ class Engine:
                     del self.problems[transfer.index]
                     self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
-                self._run.notify(no.Warned(f"trying {len(again)} of the files again that failed"))
+                self._run.notify(no.Warned(f"trying {show_count(len(again), 'failed file')} again"))
                 await self._drive_all(again)
             tasks.cancel_scope.cancel()
         await self._remember(pace)
@@ -145,7 +141,7 @@ class Engine:
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
-                self._check_limits(account)
+                check_room(account, self._new())
         doubted = self._tell_doubt()
         self.created_item = created = await ensure_item(run)
         initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
@@ -154,8 +150,11 @@ class Engine:
                 await run.remote.survey(everything=run.options.restart_changed)
             if not doubted:
                 self._tell_doubt()
+        new = self._new()
         if run.state.plan is not None and run.state.plan.item is not None:
-            self._check_limits(account)
+            check_room(account, new)
+        if new and (warning := crowd_warning(run.remote.held + len(new))) is not None:
+            run.notify(no.Warned(warning))
 
     def _tell_doubt(self) -> bool:
         """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
@@ -166,23 +165,9 @@ class Engine:
             self._run.notify(no.Warned(text))
         return text is not None
 
-    def _check_limits(self, account: Account) -> None:
-        """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
-        new = [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
-        most = account.maximum_file_size
-        large = [transfer for transfer in new if most is not None and transfer.size > most]
-        if large:
-            named = "; ".join(f"{shown(t.path)}: has {t.size} bytes" for t in large[:_NAMED])
-            more = f"; and {len(large) - _NAMED} more" if len(large) > _NAMED else ""
-            raise FileTooLarge(f"{named}{more}; this account takes files of at most {most}", path=large[0].path)
-        if account.quota is None or account.used_quota is None:
-            return
-        need, room = sum(t.size for t in new), account.quota - account.used_quota
-        if need > room:
-            raise QuotaExceeded(
-                f"{need} bytes are to be sent; this account has room for {max(0, room)} of its {account.quota} bytes",
-                hint="Make room, ask for more at figshare.com, or publish items (they free private quota).",
-            )
+    def _new(self) -> list[Transfer]:
+        """What Figshare has nothing of, as far as is known so far."""
+        return [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
 
     # --- the files ------------------------------------------------------------------------------------------------
 
@@ -270,6 +255,8 @@ class Engine:
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
             error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
+        if isinstance(error, Refused) and error.hint == Refused.default_hint:
+            error.hint = what_to_do(transfer, alone=len(self._run.state.transfers) == 1)
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
@@ -300,7 +287,7 @@ class Engine:
         return [
             transfers[index]
             for index, problem in self.problems.items()
-            if isinstance(problem, _MAY_PASS) and transfers[index].state is State.FAILED
+            if may_pass(problem, transfers[index]) and transfers[index].state is State.FAILED
         ]
 
     # --- beside them ----------------------------------------------------------------------------------------------

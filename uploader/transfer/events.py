@@ -161,16 +161,24 @@ class EndWished(JobEvent, frozen=True, tag="end?"):
 
 
 class PublishIntended(JobEvent, frozen=True, tag="public?"):
-    """The item, so far at this version (0: never published), is about to be published."""
+    """The item, so far at this version (0: never published), is about to be published.
+
+    `files` is the mark of what this job has in it: see `JobState.mark`; "" in journals of earlier versions.
+    """
 
     version: int
+    files: str = ""
 
 
 class EndReached(JobEvent, frozen=True, tag="end"):
-    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing."""
+    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing.
+
+    `at` is None in journals of earlier versions.
+    """
 
     step: str
     value: str
+    at: str | None = None
 
 
 class Resumed(JobEvent, frozen=True, tag="run"):

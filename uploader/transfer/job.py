@@ -41,7 +41,7 @@ from uploader.transfer.run import JobRun
 from uploader.transfer.sending.meter import FileMeter, Meter
 from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.state.disk import in_a_run
-from uploader.transfer.state.folders import StateDir
+from uploader.transfer.state.folders import Manifests, StateDir
 from uploader.transfer.state.journal import Journal
 from uploader.transfer.state.lock import JobLock
 from uploader.transfer.state.recovery import recover
@@ -59,6 +59,7 @@ class OpenJob:
         self.state = JobState()
         self.resumed = not new
         self.damaged = False
+        self.manifests: Manifests | None = None
         self._states = states
         self._plan = plan
         self._folder = states.folder(name)
@@ -105,6 +106,10 @@ class OpenJob:
             self.state.apply(event)
             self.journal.record(event)
         await self.journal.commit()
+
+    def write_manifests(self) -> None:
+        """Leave the lists of MD5s of a job that is finished. Blocks. Raises StateFull, StateUnusable."""
+        self.manifests = self._states.write_manifests(self.name, self.state)
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
@@ -194,16 +199,14 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
 
     def report(exit_code: int) -> Report:
         seconds = around.runtime.monotonic() - started
-        return make_report(
-            job.name, job.state, meter, engine.problems, seconds, exit_code, around.api.requests - requests
-        )
+        return make_report(job, meter, engine.problems, seconds, exit_code, around.api.requests - requests)
 
     try:
         await engine.run()
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
             raise RuntimeError("the run ended, and not everything is verified")
-        await anyio.to_thread.run_sync(_write_manifest, job, around.states)
+        await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
         if engine.created_item and is_left_empty(job.state, error, engine.problems):
@@ -219,7 +222,7 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
     requests = around.api.requests
 
     def report(exit_code: int) -> Report:
-        return make_report(job.name, job.state, run.meter, {}, 0.0, exit_code, around.api.requests - requests)
+        return make_report(job, run.meter, {}, 0.0, exit_code, around.api.requests - requests)
 
     async def finish() -> None:
         await ensure_description(run)
@@ -233,9 +236,9 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
     return report(0)
 
 
-def _write_manifest(job: OpenJob, states: StateDir) -> None:
+def _write_manifests(job: OpenJob) -> None:
     with in_a_run():
-        states.write_manifest(job.name, job.state)
+        job.write_manifests()
 
 
 def _raise_problems(problems: dict[int, FigupError], files: int) -> None:
@@ -248,8 +251,7 @@ def _raise_problems(problems: dict[int, FigupError], files: int) -> None:
 
 
 def make_report(
-    job: str,
-    state: JobState,
+    job: OpenJob,
     meter: Meter,
     problems: dict[int, FigupError],
     seconds: float,
@@ -257,9 +259,10 @@ def make_report(
     api_requests: int,
 ) -> Report:
     """What became of the job so far."""
+    state, manifests = job.state, job.manifests
     files = tuple(_file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.told)
     return Report(
-        job=job,
+        job=job.name,
         item_id=state.item_id,
         item_url=state.item_url,
         files=files,
@@ -270,8 +273,10 @@ def make_report(
         api_requests=api_requests,
         doi=state.reached.get("reserve_doi"),
         private_link=state.reached.get("private_link"),
-        published=state.reached.get("publish"),
+        published=state.publication,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
+        manifest=str(manifests.local) if manifests is not None else None,
+        manifest_remote=str(manifests.remote) if manifests is not None else None,
     )
 
 

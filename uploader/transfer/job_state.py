@@ -9,6 +9,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+import xxhash
+
 from uploader.transfer import events as ev
 from uploader.transfer.lifecycle import IllegalEvent, State, Transfer
 
@@ -39,6 +42,9 @@ class JobState:
     """How its command wants it to be run, in words that only the command knows."""
     wishes: ev.EndWished | None = None
     publish_intent: ev.PublishIntended | None = None
+    """Of a publishing of which it is not known what came of it."""
+    published: str | None = None
+    """The mark of the files with which this job published the item last; None when it has not."""
     reached: dict[str, str] = field(default_factory=dict)
     """What was wished for the end and is done: step → what came of it."""
     transfers: list[Transfer] = field(default_factory=list)
@@ -46,6 +52,10 @@ class JobState:
     """How many transfers there must be at least, for the journal to be whole."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What was found and is not sent: path → reason."""
+    published_at: str | None = None
+    """When this job published the item last, and as which version; None where it did not, or that is not known."""
+    published_version: int | None = None
+    _version_intended: int | None = None
 
     def apply(self, event: ev.AnyEvent) -> None:
         """Take in what happened. Raises IllegalEvent where it cannot have."""
@@ -64,6 +74,7 @@ class JobState:
             case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
                 self._apply_orders(event)
             case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+                self._note_publishing(event)
                 self._apply_orders(event)
             case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
                 self._apply_plan(event)
@@ -81,9 +92,21 @@ class JobState:
             case ev.EndWished():
                 self.wishes = event
             case ev.PublishIntended():
-                self.publish_intent = event
+                self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.mark)
             case ev.EndReached():
                 self.reached[event.step] = event.value
+                if event.step == "publish":
+                    self.published = self.publish_intent.files if self.publish_intent is not None else self.mark
+                    self.publish_intent = None
+
+    def _note_publishing(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.PublishIntended():
+                self._version_intended = event.version + 1
+            case ev.EndReached(step="publish"):
+                public = event.value == "public"
+                self.published_at = event.at
+                self.published_version = self._version_intended if public else None
 
     def _planned(self, event: ev.SourcePlanned) -> Transfer:
         path, name, folder = event.path, event.name, event.folder or ""
@@ -145,6 +168,25 @@ class JobState:
         self.item_id = self.item_url = self.described = None
 
     @property
+    def mark(self) -> str:
+        """Tells one set of complete remote files from another. A file that is replaced has another id."""
+        there = (t.file_id for t in self.transfers if t.state in (State.VERIFIED, State.COMPLETED))
+        ids = sorted(file_id for file_id in there if file_id is not None)
+        return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
+
+    def granted(self, step: str) -> bool:
+        """True when what was wished for the end is done and need not be done again: see `EndWished`.
+
+        What was published is published again when the job's files are others by now.
+        """
+        return step in self.reached and (step != "publish" or self.published == self.mark)
+
+    @property
+    def publication(self) -> str | None:
+        """What became of publishing the job's files; None where they are not published as they are now."""
+        return self.reached["publish"] if self.finished and self.granted("publish") else None
+
+    @property
     def wanted(self) -> list[Transfer]:
         """The transfers that the job is about: all but those that are not wanted any more."""
         return [transfer for transfer in self.transfers if not transfer.dropped]
@@ -169,7 +211,7 @@ class JobState:
         """True when the job is finished, its item is described, and what was wished for the end is done."""
         described = self.description is None or self.described == self.description.mark
         wished = self.wishes.steps if self.wishes is not None else ()
-        return self.finished and described and all(step in self.reached for step in wished)
+        return self.finished and described and all(self.granted(step) for step in wished)
 
     @property
     def cancelled(self) -> bool:

@@ -49,6 +49,13 @@ class ItemKnown(Notice, frozen=True, tag="item"):
     created: bool
 
 
+class Skipped(Notice, frozen=True, tag="skipped"):
+    """Something that was named, or is in a folder that was, is not compared: see `SkipReport`."""
+
+    path: str
+    reason: str
+
+
 class Described(Notice, frozen=True, tag="item-described"):
     """The item says what it is to say. `fields` are those of the API that were set."""
 
@@ -177,6 +184,7 @@ AnyNotice: TypeAlias = (
     JobStarted
     | JobRenewed
     | ItemKnown
+    | Skipped
     | Described
     | Concluded
     | FileStarted

@@ -9,18 +9,17 @@ import msgspec
 
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire import Account, File
-from uploader.transfer.digest import Digest
-from uploader.transfer.finished import looks_as_recorded
+from uploader.transfer.files.conflicts import finished
 from uploader.transfer.items.listing import files_by_path
 from uploader.transfer.items.project import check_project
 from uploader.transfer.job_state import JobState
 from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.likeness import has_changed, likeness
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
 from uploader.transfer.selection.links import doubt
 from uploader.transfer.selection.values import Chosen, Selection, remote_path
-from uploader.transfer.source import Snapshot, Source
 from uploader.transfer.state.folders import StateDir, Target, job_name
 
 USUAL_PART = 10 << 20
@@ -39,7 +38,8 @@ class FilePlan(msgspec.Struct, frozen=True):
 
     `status`: `new`; as what the item holds in its place, `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
     `unseen` (nobody could be asked); `begun` or `done` by the same job, or `changed` since. `action`: `send`, `resume`,
-    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent.
+    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent. `replaces` are the ids of
+    all files that would be removed once this one is verified.
     """
 
     path: str
@@ -51,6 +51,7 @@ class FilePlan(msgspec.Struct, frozen=True):
     parts: int
     bytes_left: int
     file_id: int | None = None
+    replaces: tuple[int, ...] = ()
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -71,7 +72,9 @@ class Room(msgspec.Struct, frozen=True):
 class Preview(msgspec.Struct, frozen=True):
     """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
 
-    `room` is None where the account could not be asked. `warnings` are what would be said before the first byte.
+    `room` is None where the account could not be asked. `item_files`: so many would the item hold; None likewise.
+    `warnings` are what would be said before the first byte. `described` is the mark of the description that the job's
+    item has; `granted` are the wishes for the end that this job has done and would not do again.
     """
 
     job: str
@@ -85,6 +88,9 @@ class Preview(msgspec.Struct, frozen=True):
     skipped: tuple[SkipReport, ...]
     room: Room | None
     warnings: tuple[str, ...] = ()
+    item_files: int | None = None
+    described: str | None = None
+    granted: tuple[str, ...] = ()
 
     @property
     def bytes_left(self) -> int:
@@ -112,9 +118,9 @@ async def preview(
     account = await api.account() if api is not None else None
     if api is not None and item is None and target.project is not None:
         await check_project(api.items, target.project)
-    held = await files_by_path(api, item) if api is not None and item is not None else {}
+    held = await files_by_path(api, await api.item(item)) if api is not None and item is not None else {}
     unseen = api is None and item is not None
-    files = [plan async for plan in _plans(selection, state, held, options, unseen=unseen)]
+    files = [plan async for plan in _plans(api, selection, state, held, options, unseen=unseen)]
     return Preview(
         job=job,
         state=summary.state if summary is not None else "new",
@@ -127,6 +133,9 @@ async def preview(
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
         warnings=_warnings(selection, held),
+        item_files=None if unseen else sum(map(len, held.values())) + sum(map(is_one_more, files)),
+        described=state.described if state is not None else None,
+        granted=_granted(state, files) if state is not None else (),
     )
 
 
@@ -140,6 +149,17 @@ def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple
     return () if text is None else (text,)
 
 
+def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
+    """What was wished for the end and done by the job; the item is not published as it is where anything is new."""
+    done = tuple(step for step in state.reached if state.granted(step))
+    return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
+
+
+def is_one_more(file: FilePlan) -> bool:
+    """True when the item would hold one file more by it. A replaced one goes."""
+    return file.action in ("send", "link") and file.status != "changed"
+
+
 def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
     """The job that a command means, and what it is so far; None for a new one, or for one that cannot be read."""
     existing = None if new_job else states.latest(name)
@@ -150,30 +170,35 @@ def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | 
 
 
 async def _plans(
-    selection: Selection, state: JobState | None, held: dict[str, list[File]], options: Options, *, unseen: bool
+    api: Figshare | None,
+    selection: Selection,
+    state: JobState | None,
+    held: dict[str, list[File]],
+    options: Options,
+    *,
+    unseen: bool,
 ) -> AsyncIterator[FilePlan]:
     known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+    by_id = {file.id: file for files in held.values() for file in files}
     links: dict[str, list[File]] = {}
-    for file in (file for files in held.values() for file in files if file.is_link_only):
+    for file in (file for file in by_id.values() if file.is_link_only):
         links.setdefault(file.download_url, []).append(file)
     for chosen in selection.chosen:
         transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
-        plan = _of_job(chosen, transfer, options) if transfer is not None else None
-        if plan is None:
-            mine = transfer.owned_ids() if transfer is not None else set()
-            there = links if chosen.link else held
-            key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
-            others = [file for file in there.get(key, []) if file.id not in mine]
-            plan = await _of_item(chosen, others, options.on_conflict, unseen=unseen)
-        yield plan
+        if transfer is not None and transfer.file_id is not None:
+            changed = await has_changed(api, chosen, transfer, by_id.get(transfer.file_id))
+            yield _of_job(chosen, transfer, options, changed=changed)
+            continue
+        mine = transfer.owned_ids() if transfer is not None else set()
+        there = links if chosen.link else held
+        key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
+        others = [file for file in there.get(key, []) if file.id not in mine]
+        yield await _of_item(chosen, others, options.on_conflict, unseen=unseen)
 
 
-def _of_job(chosen: Chosen, transfer: Transfer, options: Options) -> FilePlan | None:
-    """What the job knows of a source; None where nothing was begun."""
-    if transfer.file_id is None:
-        return None
-    now = Snapshot(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
-    if not chosen.link and not looks_as_recorded(transfer, now) and chosen.size != transfer.size:
+def _of_job(chosen: Chosen, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
+    """What the job knows of a source that it began with."""
+    if changed:
         again = options.restart_changed
         action, left = ("send", chosen.size) if again else ("refuse", 0)
         return _plan(chosen, "changed", action, transfer.file_id, left=left)
@@ -190,35 +215,14 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
         return _plan(chosen, "same", _ACTIONS["same"][on_conflict], others[0].id, left=0)
     if not others:
         return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
-    status, file = await _likeness(chosen, others)
+    status, file = await likeness(chosen, others)
     action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
+    if action == "replace" and len(finished(others)) > 1:
+        action = "refuse"
     left = chosen.size if action in ("send", "replace") else 0
-    if status == "same" and on_conflict == "replace" and len(others) > 1:
-        action = "replace"
-    return _plan(chosen, status, action, file.id, left=left)
-
-
-async def _likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
-    """How the most like of the item's files is like the source, which is read only where its size is the same."""
-    alike = [file for file in others if file.size == chosen.size and not file.is_link_only and file.status != "created"]
-    if any(file.computed_md5 is not None for file in alike):
-        md5 = await _md5(chosen.path)
-        for file in alike:
-            if file.computed_md5 == md5:
-                return "same", file
-    for file in alike:
-        if file.computed_md5 is None:
-            return "unknown", file
-    finished = [file for file in others if file.status != "created"]
-    return ("different", finished[0]) if finished else ("unfinished", others[0])
-
-
-async def _md5(path: str) -> str:
-    source = await anyio.to_thread.run_sync(Source, path)
-    try:
-        return await Digest(source, paced=False).run()
-    finally:
-        source.close()
+    plan = _plan(chosen, status, action, file.id, left=left)
+    replaced = sorted(other.id for other in others) if action == "replace" else ()
+    return msgspec.structs.replace(plan, replaces=tuple(replaced))
 
 
 def _plan(chosen: Chosen, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:

@@ -65,7 +65,10 @@ class FileReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
 
-    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for.
+    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for, the
+    last where it is all these files that were published.
+    `manifest` and `manifest_remote` are paths of lists of MD5s, None unless all is verified: by the sources' paths, for
+    `md5sum -c`, and by what the files are called in the item, for `figup verify ITEM --checksums`.
     """
 
     job: str
@@ -81,3 +84,5 @@ class Report(msgspec.Struct, frozen=True):
     private_link: str | None = None
     published: str | None = None
     skipped: tuple[SkipReport, ...] = ()
+    manifest: str | None = None
+    manifest_remote: str | None = None

@@ -51,6 +51,9 @@ class JobRun:
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
+    described: bool = False
+    """True once this run had the item say something that it had not said before."""
+
     def record(self, event: AnyEvent) -> None:
         """Something happened: take it in, and have it written with the next group."""
         self.state.apply(event)

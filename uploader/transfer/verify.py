@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import anyio.to_thread
 import msgspec
@@ -11,10 +12,10 @@ from uploader.figshare.api import Figshare
 from uploader.figshare.wire import File
 from uploader.transfer.digest import Digest
 from uploader.transfer.items.listing import files_by_path
-from uploader.transfer.notices import Listener, reading
+from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
 from uploader.transfer.selection.checksums import Listed
 from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Chosen, Sources, remote_path
+from uploader.transfer.selection.values import Chosen, Reason, Selection, Sources, remote_path
 from uploader.transfer.source import Source
 
 
@@ -22,8 +23,10 @@ class Comparison(msgspec.Struct, frozen=True):
     """One local file against the item's files of its folder and name.
 
     `status`: `same`; `different`; `missing` (the item has no such file); `missing-here` (the item has one that is not
-    among the local ones; `path` is None); `unfinished` (only an upload that was never completed); `unknown` (same size,
-    and Figshare has not computed its MD5). Sizes are bytes; None where there is none, as where the MD5 did not matter.
+    among the local ones; `path` is None); `extra-copy` (the item has this one, too, beside the one that was compared);
+    `unfinished` (an upload that was never completed); `unknown` (same size, and Figshare has not computed its MD5).
+    `left-out`: the item has one that is here, or would be, where nothing was compared, and `reason` says why, as in a
+    `SkipReport`. Sizes are bytes; None where there is none, as where the MD5 did not matter.
     """
 
     path: str | None
@@ -37,9 +40,13 @@ class Comparison(msgspec.Struct, frozen=True):
     folder: str = ""
     elsewhere: str | None = None
     """Of a missing one: where else the item has a file of its name."""
+    reason: str | None = None
 
 
-EXIT_STATUS = {"same": 0, "unknown": 7, "missing": 1, "missing-here": 1, "unfinished": 1, "different": 5}
+EXIT_STATUS = {
+    "same": 0, "left-out": 0, "unknown": 7,
+    "missing": 1, "missing-here": 1, "extra-copy": 1, "unfinished": 1, "different": 5,
+}  # fmt: skip
 """A comparison's exit status; that of several is the one that stands last here."""
 
 
@@ -68,6 +75,16 @@ def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
     }
 
 
+def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
+    """The item's folder that has most of what is missing there, by the same paths, and is missing here, or None."""
+    missing = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing"}
+    beyond = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
+    split = (path.partition("/") for path in beyond)
+    found = Counter(folder for folder, _, inner in split if inner in missing)
+    folder, count = max(found.items(), key=lambda pair: pair[1], default=(None, 0))
+    return folder if 2 * count > len(missing) else None
+
+
 async def verify(
     api: Figshare,
     item_id: int,
@@ -78,11 +95,15 @@ async def verify(
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
-    Where a whole folder is named, or checksums are, what the item holds beyond that is told too. Raises ItemMissing,
-    and what `select` raises.
+    Where a whole folder is named, or checksums are, what the item holds beyond that is told too. `notify` hears of the
+    item and of what is skipped. Raises ItemMissing, and what `select` raises.
     """
-    selection = await anyio.to_thread.run_sync(select, sources) if sources.named else None
-    held = await files_by_path(api, item_id)
+    selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
+    item = await api.item(item_id)
+    notify(ItemKnown(item.id, item.url, created=False))
+    for skip in selection.skipped:
+        notify(Skipped(skip.path, skip.reason))
+    held = await files_by_path(api, item)
     by_name = {path.rpartition("/")[2]: path for path in held}
     results: list[Comparison] = []
 
@@ -91,21 +112,25 @@ async def verify(
         on_result(result)
 
     seen = set()
-    for chosen in selection.chosen if selection is not None else ():
+    for chosen in selection.chosen:
         there = remote_path(chosen.folder, chosen.name)
         seen.add(there)
-        tell(await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)))
+        for result in await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)):
+            tell(result)
     for line in listed:
         there = remote_path(line.folder, line.name)
         seen.add(there)
-        tell(_best(line.path, line.folder, line.name, None, line.md5, held.get(there, []), by_name.get(line.name)))
-    scopes = [*(selection.scopes if selection is not None else ()), *([""] if listed else [])]
-    for result in _missing_here(held, seen, scopes):
-        tell(result)
+        elsewhere = by_name.get(line.name)
+        for result in _compared(line.path, line.folder, line.name, None, line.md5, held.get(there, []), elsewhere):
+            tell(result)
+    left_out = {skip.there: skip.reason for skip in selection.skipped if skip.there and skip.reason in _LEAVES_OUT}
+    for result in _not_here(held, seen, [*selection.scopes, *([""] if listed else [])]):
+        reason = _reason(left_out, remote_path(result.folder, result.name))
+        tell(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
     return results
 
 
-async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> Comparison:
+async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
     md5 = None
     if any(file.size == chosen.size for file in remote):
         source = await anyio.to_thread.run_sync(Source, chosen.path)
@@ -113,18 +138,22 @@ async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhe
             md5 = await Digest(source, paced=False, on_read=reading(notify, source.path)).run()
         finally:
             source.close()
-    return _best(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
+    return _compared(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
 
 
-def _best(
+def _compared(
     path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
-) -> Comparison:
-    """The comparison with the file that is most like it. `size` None: only the MD5 is known."""
+) -> list[Comparison]:
+    """The comparison with the file that is most like it, and then the others. `size` None: only the MD5 is known."""
     ranked = sorted(((_status(file, size, md5), file) for file in remote), key=lambda pair: _RANK.index(pair[0]))
     if not ranked:
-        return Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)
-    status, file = ranked[0]
-    return Comparison(path, name, size, md5, status, file.id, file.size, file.computed_md5, folder)
+        return [Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)]
+    status, best = ranked[0]
+    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for status, file in ranked[1:]]
+    return [
+        Comparison(path, name, size, md5, status, best.id, best.size, best.computed_md5, folder),
+        *(Comparison(path, name, None, None, s, f.id, f.size, f.computed_md5, folder) for s, f in others),
+    ]
 
 
 _RANK = ("same", "unknown", "different", "unfinished")
@@ -140,7 +169,17 @@ def _status(file: File, size: int | None, md5: str | None) -> str:
     return "same" if file.computed_md5.lower() == md5 else "different"
 
 
-def _missing_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
+_LEAVES_OUT = ("hidden", "link", "link-loop", "excluded", "not-included")
+"""Reasons why something that is here is not looked at; the others say that there is nothing."""
+
+
+def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
+    """Why the file, or a folder that it is in, is left out here; None where it is not."""
+    ends = (at + 1 for at, letter in enumerate(path) if letter == "/")
+    return left_out.get(path) or next((left_out[path[:end]] for end in ends if path[:end] in left_out), None)
+
+
+def _not_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
     """The item's files in one of these folders that were compared with nothing; what is only linked is nowhere here."""
     for path, files in held.items():
         if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in scopes):

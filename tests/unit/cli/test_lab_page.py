@@ -12,7 +12,7 @@ import pytest
 from tests.support.pages import Element, parse
 from uploader.cli.lab_page import lab_page
 from uploader.cli.lab_plot import Stretch, plot, sent_until, stretches
-from uploader.transfer.records.dossier import Dossier, FileEntry, Incident, Ridden, RunEntry
+from uploader.transfer.records.dossier import Described, Dossier, FileEntry, Incident, Ridden, RunEntry
 from uploader.transfer.report import SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -79,12 +79,35 @@ def test_what_failed_is_said_first_and_why() -> None:
     job = dossier(
         file(1), file(2, status="failed", md5=None, verified=None, code="conflict", problem="2.csv: other file"),
         counts={"verified": 1, "failed": 1}, state="failed",
-        incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "lost"),),
+        incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
     )  # fmt: skip
     page = parse(lab_page(job))
     assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
-    assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "2.csv: other file"]
+    assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "other file"]
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
+
+
+def test_the_end_and_how_it_came_about() -> None:
+    job = dossier(
+        file(1), doi="10.6084/m9.figshare.1234", published="public", published_version=2,
+        published_at="2026-03-01T12:00:12+00:00", account=77, manifest="/state/manifest.md5",
+        options={"on_conflict": "replace", "hash_first": True, "limit_rate": 4e5, "grace": 60.0, "nul": False},
+        description=Described("5ab", ("title", "tags"), done=False),
+    )  # fmt: skip
+    page = parse(lab_page(job))
+    facts = dict(zip([e.text for e in page.all("dt")], [e.text for e in page.all("dd")], strict=True))
+    wanted = {
+        "DOI": "10.6084/m9.figshare.1234",
+        "Published": "yes, version 2, 2026-03-01 12:00:12 UTC",
+        "Begun": "2026-03-01 11:59:59 UTC",
+        "Acted for": "account 77",
+        "Options": "--on-conflict replace; --hash-first; --limit-rate 400 kB/s; --grace 1 min 00 s",
+        "Metadata": "title, tags (mark 5ab); the item does not say so yet",
+        "List of MD5s": "/state/manifest.md5",
+    }
+    assert {name: facts[name] for name in wanted} == wanted
+    plain = {e.text for e in parse(lab_page(dossier(file(1)))).all("dt")}
+    assert not plain & (wanted.keys() - {"Begun"})
 
 
 def test_what_was_replaced_is_named_by_its_id() -> None:
@@ -110,7 +133,7 @@ def test_folders_links_and_what_was_skipped() -> None:
     ]
     assert known["Files"][3][1:3] == ["-", "linked"]
     assert known["Skipped"][1:] == [
-        ["/data/set/.git/", "hidden (--hidden sends them)"],
+        ["/data/set/.git/", "hidden (--hidden takes it)"],
         ["/data/set/x", "excluded by --exclude or .figupignore"],
     ]
     alone = parse(lab_page(dossier(link, counts={"linked": 1})))

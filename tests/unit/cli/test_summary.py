@@ -38,7 +38,7 @@ def test_a_job_that_was_finished_says_that_nothing_was_sent() -> None:
 
 def test_one_is_told_as_one_and_two_as_two() -> None:
     assert skipped_lines([("/a", "link"), ("/b", "empty-folder"), ("/c", "empty-folder")]) == [
-        "Skipped: 1 symbolic link (--follow-symlinks sends what it leads to):",
+        "Skipped: 1 symbolic link (--follow-symlinks takes what it leads to):",
         "  /a",
         "Skipped: 2 empty folders, which Figshare does not have:",
         "  /b",

@@ -164,7 +164,7 @@ def test_the_manifest_is_one_that_md5sum_takes(states: StateDir, tmp_path: Path)
         transfer = Transfer(index, str(path), name, 1, 1, 1, state=State.VERIFIED, md5=md5)
         job.transfers.append(transfer)
     states.disk.make_folder(states.folder("j"))
-    manifest = states.write_manifest("j", job)
+    manifest = states.write_manifests("j", job).local
     checked = subprocess.run(["md5sum", "--strict", "-c", str(manifest)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.count(": OK") == 5

@@ -10,10 +10,14 @@ from uploader.errors import Conflict
 from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.wire import File
 from uploader.transfer import events as ev
+from uploader.transfer import notices as no
 from uploader.transfer.files.content import Content
 from uploader.transfer.lifecycle import Transfer
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
+
+_NAMED = 10
+"""Files that one message names."""
 
 
 async def identical_file(run: JobRun, transfer: Transfer, content: Content) -> tuple[int, str] | None:
@@ -23,24 +27,60 @@ async def identical_file(run: JobRun, transfer: Transfer, content: Content) -> t
     """
     mine = transfer.owned_ids() | run.remote.removed
     others = [file for file in run.remote.others.get(transfer.remote_path, ()) if file.id not in mine]
-    choice = run.options.on_conflict
     if not others:
+        # Nothing is there; or the item was not surveyed, since an earlier run had decided: what it planned stands.
         return None
-    if choice == "fail":
+    if run.options.on_conflict == "fail":
         raise Conflict(
             f"{shown(transfer.remote_path)}: the item holds a file of that name (file {others[0].id})",
             path=transfer.path,
         )
     same, different = await _compared(others, transfer, content)
-    if choice == "replace" and different:
-        for file in different:
-            await _see_that_nobody_sends(run, transfer, file)
-        await run.commit(ev.ReplacementPlanned(transfer.index, tuple(sorted(file.id for file in different))))
-    if same is not None:
-        return same
-    if choice == "skip":
-        raise await _conflict(run, transfer, different[0])
-    return None
+    replaced = await _replaced(run, transfer, different) if same is None else ()
+    if replaced != transfer.replaces:
+        # Also where an earlier run planned to remove what is to stay by now.
+        await run.commit(ev.ReplacementPlanned(transfer.index, replaced))
+    if same is not None and different and run.options.on_conflict == "replace":
+        text = f"the item holds this very file (file {same[0]}); others of that name stay: {_named(different)}"
+        run.notify(no.Warned(f"{shown(transfer.remote_path)}: {text}"))
+    return same
+
+
+def finished(files: Sequence[File]) -> list[File]:
+    """Those of the files that are more than the beginning of an upload."""
+    return [file for file in files if file.status != "created" or file.is_link_only]
+
+
+async def _replaced(run: JobRun, transfer: Transfer, different: Sequence[File]) -> tuple[int, ...]:
+    """Ids of the files that the source is to take the place of; none where it is to be one more.
+
+    Raises Conflict where it may be neither, and where there are several of which nobody said that all are to go.
+    """
+    if not different or run.options.on_conflict == "keep":
+        return ()
+    whole = finished(different)
+    if len(whole) > 1:
+        raise Conflict(
+            f"{shown(transfer.remote_path)}: the item holds {len(whole)} different files of that name "
+            f"({_named(whole)}): which of them it is to replace is not known",
+            hint="Remove all but that one on the item's page, then run the same command again with --on-conflict "
+            "replace; or --on-conflict keep adds this file to them.",
+            path=transfer.path,
+        )
+    if run.options.on_conflict == "skip":
+        raise await _conflict(run, transfer, (whole or different)[0])
+    for file in different:
+        await _see_that_nobody_sends(run, transfer, file)
+    return tuple(sorted(file.id for file in different))
+
+
+def _named(files: Sequence[File]) -> str:
+    """Their ids and sizes, for a message."""
+    sizes = (
+        "a link" if f.is_link_only else "unfinished" if f.status == "created" else f"{f.size} bytes" for f in files
+    )
+    named = [f"file {file.id}, {size}" for file, size in zip(files, sizes, strict=True)]
+    return "; ".join([*named[:_NAMED], *(["..."] if len(named) > _NAMED else [])])
 
 
 async def _compared(

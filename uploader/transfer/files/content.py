@@ -20,6 +20,12 @@ from uploader.transfer.run import JobRun
 from uploader.transfer.source import PUT_BACK, Snapshot, Source, look, shown
 
 
+def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
+    """Those of an upload's parts of which it is on record what was sent."""
+    sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
+    return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
+
+
 @contextmanager
 def _missing_put_back() -> Iterator[None]:
     """A source that is gone now was there when it was planned."""
@@ -98,7 +104,9 @@ class Content:
         if self._digest is None:
             source = await self.source()
             on_read = None if paced else reading(self._run.notify, source.path)
-            self._digest = Digest(source, recorded=self._recorded(), paced=paced, on_read=on_read)
+            self._digest = Digest(
+                source, recorded=recorded_parts(self._transfer, self.parts), paced=paced, on_read=on_read
+            )
             self._tasks.start_soon(self._hash, self._digest)
         return self._digest
 
@@ -121,7 +129,9 @@ class Content:
             self._seen = source.snapshot
             with self._run.stop.ends():
                 on_read = reading(self._run.notify, source.path)
-                again = await Digest(source, recorded=self._recorded(), paced=False, on_read=on_read).run()
+                again = await Digest(
+                    source, recorded=recorded_parts(self._transfer, self.parts), paced=False, on_read=on_read
+                ).run()
             if again != self.known_md5:
                 raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
@@ -149,7 +159,3 @@ class Content:
         self.known_md5 = await digest.run()
         self._run.record(ev.SourceHashed(self._transfer.index, self.known_md5))
         self._hashed.set()
-
-    def _recorded(self) -> list[Recorded]:
-        sums = ((part, self._transfer.parts.xxh3(part.no)) for part in self.parts)
-        return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]

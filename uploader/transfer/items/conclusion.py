@@ -1,4 +1,5 @@
-"""The conclusion: what was wished for the item once every file is verified; each wish is granted once in a job."""
+"""The conclusion: what was wished for the item once every file is verified. Each wish is granted once in a job; an
+item is published again when the job's files are others by now."""
 
 from __future__ import annotations
 
@@ -20,37 +21,44 @@ async def conclude(run: JobRun) -> None:
     Raises NotPublishable, what Figshare says, and Stopped.
     """
     wishes = run.state.wishes
-    if wishes is None or all(step in run.state.reached for step in wishes.steps):
-        return
-    patience = run.options.settle_timeout
-    with run.stop.ends():
-        item = await run.api.items.detail(run.item_id)
-        if wishes.reserve_doi:
-            await _grant(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
-        if wishes.private_link:
-            await _grant(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
-        if wishes.publish:
-            await _grant(run, "publish", lambda: _publish(run, item))
+    due = [step for step in wishes.steps if not run.state.granted(step)] if wishes is not None else []
+    if due:
+        patience = run.options.settle_timeout
+        with run.stop.ends():
+            item = await run.api.items.detail(run.item_id)
+            if "reserve_doi" in due:
+                await _grant(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
+            if "private_link" in due:
+                await _grant(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
+            if "publish" in due:
+                await _grant(run, "publish", lambda: _publish(run, item))
+    if "publish" not in due:
+        _tell_what_is_not_public(run)
 
 
 async def _grant(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
-    """Do it, unless this job has done it before, and write that down."""
-    if step in run.state.reached:
-        return
+    """Do it, and write that down."""
     try:
         value = await do()
     except FigupError as error:
         error.message = f"every file is verified, but {_WORDS[step]} failed: {error.message}"
         raise
-    await run.commit(ev.EndReached(step, value))
+    await run.commit(ev.EndReached(step, value, run.api.server_now().isoformat()))
     run.notify(no.Concluded(step, value))
 
 
 async def _publish(run: JobRun, item: ItemDetail) -> str:
-    """Publish the item, but for one that an earlier run published without living to write that down."""
-    intent = run.state.publish_intent
-    if intent is None or item.version <= intent.version:
+    """Publish the item, but for what an earlier run published without living to write that down."""
+    intent, mark = run.state.publish_intent, run.state.mark
+    if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
-        await run.commit(ev.PublishIntended(item.version))
+        await run.commit(ev.PublishIntended(item.version, mark))
         item = await release.publish(run.api, item, patience=run.options.settle_timeout)
     return release.publicity(item)
+
+
+def _tell_what_is_not_public(run: JobRun) -> None:
+    """Warn of what the draft alone has, where this job published the item before and does not do so now."""
+    if "publish" in run.state.reached and (run.described or not run.state.granted("publish")):
+        text = f"item {run.item_id} was published before; `figup item publish {run.item_id}` publishes what changed"
+        run.notify(no.Warned(text))

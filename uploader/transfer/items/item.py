@@ -46,10 +46,8 @@ async def ensure_description(run: JobRun, *, created: bool = False) -> None:
         rest = {name: value for name, value in given.spec.fields.items() if name not in said}
         await describe(run.api, run.item_id, msgspec.structs.replace(given.spec, fields=rest))
         await run.commit(ev.DescriptionSet(given.mark))
+    run.described = True
     run.notify(no.Described(run.item_id, given.spec.named))
-    if "publish" in run.state.reached:
-        text = f"item {run.item_id} was published before; `figup item publish {run.item_id}` publishes what changed"
-        run.notify(no.Warned(text))
 
 
 def _project(run: JobRun) -> int | None:

@@ -92,13 +92,17 @@ def _is_first_to_publish(state: JobState, orders: Orders) -> bool:
     return orders.publish and not (state.wishes is not None and state.wishes.publish)
 
 
-async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: int | None = None) -> None:
-    """Raise what `take_orders` would say of the description, for this item, or for a new one, in a project if given."""
+async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: int | None = None) -> ItemSpec:
+    """The description that is ordered for this item, or for a new one, in a project if given.
+
+    Raises what `take_orders` would raise for a new job.
+    """
     spec = ItemSpec()
     if orders.describe is not None:
         spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
     if orders.publish:
         await _check_publishable(api, spec, item_id, project)
+    return spec
 
 
 async def _check_publishable(api: Figshare, spec: ItemSpec, item_id: int | None, project: int | None) -> None:

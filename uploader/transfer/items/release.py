@@ -7,6 +7,7 @@ from uploader.errors import NotPublishable
 from uploader.figshare.api import Figshare
 from uploader.figshare.wire_items import ItemDetail, PrivateLink
 from uploader.transfer.items.settling import PATIENCE, settled
+from uploader.transfer.sizes import show_count
 
 WANTED = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """What Figshare wants before it publishes (observed; its own answer names one at a time)."""
@@ -24,8 +25,9 @@ async def check_publishable(api: Figshare, item: ItemDetail) -> None:
     unfinished = [file.name async for file in api.files(item.id) if file.status == "created" and not file.is_link_only]
     if unfinished:
         names = ", ".join(unfinished[:_MOST_NAMED]) + (" ..." if len(unfinished) > _MOST_NAMED else "")
+        count = show_count(len(unfinished), "unfinished file")
         raise NotPublishable(
-            f"item {item.id} has {len(unfinished)} unfinished files, which would not be published: {names}",
+            f"item {item.id} has {count}, which would not be published: {names}",
             hint="Finish their uploads (`figup resume`), or remove them.",
         )
 

@@ -73,6 +73,8 @@ class RemoteFiles:
         """The addresses among the job's that the item linked to then."""
         self.other_links = self.other_files = 0
         """How many links and files beside those of the job the item held then."""
+        self.held = 0
+        """How many files the item held then; 0 before."""
         self.removed: set[int] = set()
         """Those of them that this run removed since."""
         self._api = api
@@ -109,6 +111,7 @@ class RemoteFiles:
                 self.other_files += file.id not in mine
             if file.id in begun:
                 self._surveyed[file.id] = file
+        self.held = self._rows
         folders = await self.folders() if found else {}
         for file in found:
             place = remote_path(folders.get(file.id, ""), file.name)

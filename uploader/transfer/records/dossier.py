@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from uploader._version import __version__
 from uploader.errors import JournalDamaged
+from uploader.transfer.job_state import JobState
 from uploader.transfer.lifecycle import State, Transfer
 from uploader.transfer.records import history
-from uploader.transfer.records.jobs import state_name
+from uploader.transfer.records.jobs import left_manifests, state_name
 from uploader.transfer.report import SkipReport, status_of
 from uploader.transfer.state.folders import StateDir
 from uploader.transfer.state.lease import holder
@@ -83,11 +85,22 @@ class Incident(msgspec.Struct, frozen=True):
     message: str
 
 
+class Described(msgspec.Struct, frozen=True):
+    """What the job has the item say: the `mark` tells one description from another, `fields` are what it speaks of, as
+    the API calls it. `done`: the item says it."""
+
+    mark: str
+    fields: tuple[str, ...]
+    done: bool
+
+
 class Dossier(msgspec.Struct, frozen=True):
     """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
 
     `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
     begun, and by which. `counts`: files by status. `bytes_sent`: handed to the network, repeated ones included.
+    `published`: what became of it, as in a report, with when and as which version. `account`: for whom the job acted,
+    None for the token's own. `options`: how its command had it run. `manifest`, `manifest_remote`: as in a report.
     """
 
     figup_dossier: int
@@ -110,6 +123,15 @@ class Dossier(msgspec.Struct, frozen=True):
     runs: tuple[RunEntry, ...]
     faults: tuple[Ridden, ...]
     incidents: tuple[Incident, ...]
+    doi: str | None = None
+    published: str | None = None
+    published_at: str | None = None
+    published_version: int | None = None
+    account: int | None = None
+    options: dict[str, Any] = {}
+    description: Described | None = None
+    manifest: str | None = None
+    manifest_remote: str | None = None
 
 
 def dossier(states: StateDir, job: str) -> Dossier:
@@ -120,6 +142,7 @@ def dossier(states: StateDir, job: str) -> Dossier:
         raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
     past = _Past(history.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.told)
+    manifest, manifest_remote = left_manifests(states, job, finished=state.concluded)
     return Dossier(
         figup_dossier=FORMAT,
         made=_iso(datetime.now(UTC)),
@@ -141,7 +164,21 @@ def dossier(states: StateDir, job: str) -> Dossier:
         runs=tuple(past.runs),
         faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
         incidents=tuple(past.incidents),
+        doi=state.reached.get("reserve_doi"),
+        published=state.publication,
+        published_at=state.published_at if state.publication is not None else None,
+        published_version=state.published_version if state.publication is not None else None,
+        account=state.plan.account,
+        options=state.options,
+        description=_description(state),
+        manifest=manifest,
+        manifest_remote=manifest_remote,
     )
+
+
+def _description(state: JobState) -> Described | None:
+    given = state.description
+    return Described(given.mark, given.spec.named, given.mark == state.described) if given is not None else None
 
 
 def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:

@@ -43,7 +43,8 @@ class JobOverview(msgspec.Struct, frozen=True):
     """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
 
     `bytes_done` is an estimate for files under way (parts may differ in size), or what whoever works on the job told
-    last. `files_done` are verified; `first` is the name of the first file. `problem` is why it stands still.
+    last. `files_done` are verified; `first` is the name of the first file. `problem` is why it stands still. `doi` and
+    `published` are what the job did in the end: see `Report`.
     """
 
     job: str
@@ -61,12 +62,16 @@ class JobOverview(msgspec.Struct, frozen=True):
     problem: str | None = None
     options: dict[str, Any] = {}
     """What its command said of how it is to be run."""
+    doi: str | None = None
+    published: str | None = None
 
 
 class JobSummary(JobOverview, frozen=True):
-    """The same with every file."""
+    """The same with every file, and of a finished job the manifests: see `Report`."""
 
     files: tuple[FileSummary, ...] = ()
+    manifest: str | None = None
+    manifest_remote: str | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -81,7 +86,15 @@ def summarise(states: StateDir, job: str) -> JobSummary:
     seen, state = _read(states, job)
     seen = _with_what_is_told(states, seen)
     files = tuple(_file(t) for t in state.told) if state is not None else ()
-    return JobSummary(**msgspec.structs.asdict(seen), files=files)
+    manifest, remote = left_manifests(states, job, finished=seen.state == "finished")
+    return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
+
+
+def left_manifests(states: StateDir, job: str, *, finished: bool) -> tuple[str | None, str | None]:
+    """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
+    left = states.manifests(job)
+    local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))
+    return local, remote
 
 
 def overview(states: StateDir, job: str) -> JobOverview:
@@ -197,6 +210,8 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         first=wanted[0].name if wanted else None,
         problem=next((t.error.message for t in wanted if t.error is not None), None),
         options=state.options,
+        doi=state.reached.get("reserve_doi"),
+        published=state.publication,
     )
 
 

@@ -1,4 +1,4 @@
-"""Lists of checksums in the format of `md5sum`, also with `--tag`. Pure."""
+"""Lists of checksums in the format of `md5sum`, also with `--tag`, as `md5` of BSD and macOS writes it. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uploader.transfer.source import shown
 
 _PLAIN = re.compile(rb"(\\?)([0-9a-fA-F]{32}) [ *]?(.+)", re.DOTALL)
 _TAGGED = re.compile(rb"(\\?)MD5 \((.+)\) = ([0-9a-fA-F]{32})", re.DOTALL)
+_SHA = re.compile(rb"\\?(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}) .+|\\?SHA[0-9]+ \(.+\) = [0-9a-fA-F]+", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _MEANT = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
 
@@ -50,6 +51,8 @@ def _fields(line: bytes, where: str) -> tuple[bool, bytes, bytes]:
         return bool(match[1]), match[3], match[2]
     if match := _TAGGED.fullmatch(line):
         return bool(match[1]), match[2], match[3]
+    if _SHA.fullmatch(line):
+        raise UsageError(f"{where}: is a SHA sum, and Figshare knows MD5s alone", hint="Make the list with md5sum.")
     raise UsageError(f"{where}: is no line that md5sum writes", hint="Make the list with: md5sum FILE... > LIST")
 
 

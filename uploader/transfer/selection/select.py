@@ -23,23 +23,31 @@ from uploader.transfer.source import shown, source_error
 
 STDIN = "-"
 _WAY_OUT: dict[Reason, str] = {
-    "hidden": "--hidden sends what has a name that begins with a dot.",
-    "link": "--follow-symlinks sends what links lead to.",
+    "hidden": "--hidden takes what has a name that begins with a dot.",
+    "link": "--follow-symlinks takes what links lead to.",
     "excluded": "Look at --exclude and .figupignore.",
     "not-included": "Look at --include.",
     "folder": "Name folders on the command line.",
 }
+_WHY: dict[Reason, str] = {
+    "link": "a symbolic link",
+    "link-loop": "a link that leads back to a folder that it is in",
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "empty-folder": "an empty folder",
+    "folder": "a folder in a list",
+}
 
 
-def select(sources: Sources) -> Selection:
+def select(sources: Sources, purpose: str = "send") -> Selection:
     """What is meant by `sources`. Raises as `check` does, and UsageError for rules that are none."""
     selection = find(sources)
-    check(selection)
+    check(selection, purpose=purpose)
     return selection
 
 
-def check(selection: Selection, begun: Container[str] = ()) -> None:
-    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left to send.
+def check(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
+    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left, for the `purpose`.
 
     Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
     """
@@ -50,7 +58,7 @@ def check(selection: Selection, begun: Container[str] = ()) -> None:
     if problems:
         raise _several(problems)
     if not selection.chosen and not missing:
-        raise _nothing_left(selection)
+        raise _nothing_left(selection, purpose)
 
 
 def _several(problems: list[FigupError]) -> FigupError:
@@ -62,15 +70,16 @@ def _several(problems: list[FigupError]) -> FigupError:
     return several
 
 
-def _nothing_left(selection: Selection) -> UsageError:
+def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
-        return UsageError("there is nothing to send: no file was found in what was named")
+        return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
     hints = [_WAY_OUT[reason] for reason in reasons if reason in _WAY_OUT]
     found = ", ".join(shown(skip.path) for skip in selection.skipped[:3])
+    why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
-        f"there is nothing to send: all that was found is skipped ({found}{more}: {', '.join(reasons)})",
+        f"there is nothing to {purpose}: all that was found is skipped ({found}{more}: {why})",
         hint=" ".join(hints) or None,
     )
 
@@ -96,8 +105,9 @@ def find(sources: Sources) -> Selection:
 
 
 def read_checksums(file: str, sources: Sources) -> list[Listed]:
-    """The files of a list of checksums. Raises SourceMissing, SourceUnreadable, UsageError."""
-    return parse_checksums(_content(file), os.path.abspath(sources.base or "."), shown(file))  # as listed
+    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceMissing, SourceUnreadable, UsageError."""
+    data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), shown(file))
+    return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
 
 
 def _clash(there: str, one: str, other: str) -> UsageError:
@@ -170,8 +180,9 @@ class _Finder:
             self._selection.scopes.append(remote_path(folder, name))
             yield from walk(absolute, remote_path(folder, name), self._rules)
         else:
-            reason = self._rules.filters.reason(remote_path(folder, name), Ignores())
-            yield Skip(absolute, reason) if reason is not None else _chosen(absolute, folder)
+            there = remote_path(folder, name)
+            reason = self._rules.filters.reason(there, Ignores())
+            yield Skip(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
 
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
@@ -205,7 +216,7 @@ class _Finder:
         found = _chosen(absolute, row.folder, row.name, row.md5)
         inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
         reason = self._rules.filters.reason(inner, Ignores()) if inner else None
-        return found if reason is None else Skip(absolute, reason)
+        return found if reason is None else Skip(absolute, reason, inner)
 
     def _link(self, link: str) -> Found:
         try:

@@ -63,10 +63,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Something that is not sent; `path` ends with a slash where it is a folder with all that is in it."""
+    """Something that is not sent; `path` ends with a slash where it is a folder with all that is in it.
+
+    `there` is what it would be called in the item, "" where that is not known.
+    """
 
     path: str
     reason: Reason
+    there: str = field(default="", compare=False)
 
 
 @dataclass

@@ -66,7 +66,7 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
         yield source_error(error, top)
         return
     except _Empty:
-        yield Skip(f"{top.rstrip('/')}/", "empty-folder")
+        yield Skip(f"{top.rstrip('/')}/", "empty-folder", f"{prefix}/")
         return
     except FigupError as error:
         yield error
@@ -107,7 +107,8 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
         return error
     except OSError as error:
         return source_error(error, entry.path)
-    return Skip(f"{entry.path}/" if _is_folder(entry) else entry.path, skip) if asked_for else None
+    end = "/" if _is_folder(entry) else ""
+    return Skip(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
 
 
 def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:

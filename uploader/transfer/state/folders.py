@@ -1,6 +1,6 @@
 """The state directory: where jobs live on this machine, what they are called, and what their journals say.
 
-`<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, `manifest.md5`.
+`<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, its manifests.
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ from pathlib import Path
 
 from uploader.errors import FigupError, JobMissing, UsageError
 from uploader.transfer.job_state import JobState
-from uploader.transfer.lifecycle import IllegalEvent
+from uploader.transfer.lifecycle import IllegalEvent, Transfer
+from uploader.transfer.selection.values import remote_path
 from uploader.transfer.state.disk import Disk
 from uploader.transfer.state.journal import Replay, decode, scan
 from uploader.transfer.state.recovery import replay
 
 _ID_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Where a finished job's lists of MD5s are: of the sources on this machine, for `md5sum -c`; and of what they are
+    called in the item, for `figup verify ITEM --checksums`."""
+
+    local: Path
+    remote: Path
 
 
 @dataclass(frozen=True)
@@ -166,20 +176,34 @@ class StateDir:
             raise JobMissing(f"there is no job {job!r} in {self.path}") from None
         return datetime.fromtimestamp(changed, UTC)
 
-    def write_manifest(self, job: str, state: JobState) -> Path:
-        """Have the finished job's sources on disk with their MD5s, in the form that `md5sum -c` takes."""
-        path = self.folder(job) / "manifest.md5"
-        lines = [_manifest_line(t.md5, t.path) for t in state.transfers if t.md5 is not None and not t.dropped]
-        manifest = b"".join(lines)
-        if self.disk.read(path) != manifest:
-            self.disk.replace(path, manifest)
-        return path
+    def manifests(self, job: str) -> Manifests:
+        """Where the job's manifests are once it is finished."""
+        folder = self.folder(job).absolute()
+        return Manifests(folder / "manifest.md5", folder / "manifest-remote.md5")
+
+    def write_manifests(self, job: str, state: JobState) -> Manifests:
+        """Have the finished job's sources, and the item's files that they became, on disk with their MD5s."""
+        manifests = self.manifests(job)
+        self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.wanted if t.md5 is not None])
+        self._have(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
+        return manifests
+
+    def _have(self, path: Path, lines: list[bytes]) -> None:
+        content = b"".join(lines)
+        if self.disk.read(path) != content:
+            self.disk.replace(path, content)
 
 
 def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
     made = state.item_id is not None and state.plan is not None and state.plan.item is None
     items = frozenset({state.item_id} if made and state.item_id is not None else ())
     return items, frozenset(file for transfer in state.transfers for file in transfer.owned_ids())
+
+
+def _remote(state: JobState) -> dict[str, str]:
+    """The MD5s of the item's files; what is not wanted any more is there all the same, unless it was sent again."""
+    in_order: list[Transfer] = sorted(state.told, key=lambda t: not t.dropped)
+    return {remote_path(t.folder, t.name): t.md5 for t in in_order if t.md5 is not None and not t.link}
 
 
 def _manifest_line(md5: str, path: str) -> bytes:

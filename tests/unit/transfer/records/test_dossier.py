@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
+import xxhash
 
 from tests.unit.transfer.test_plan_and_folders import make_job
 from uploader.errors import JobMissing, JournalDamaged
 from uploader.transfer import events as ev
+from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.records import history as hi
-from uploader.transfer.records.dossier import FileEntry, Incident, Ridden, dossier
+from uploader.transfer.records.dossier import Described, FileEntry, Incident, Ridden, dossier
 from uploader.transfer.state.disk import Disk
 from uploader.transfer.state.folders import StateDir
 
@@ -61,6 +64,23 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: StateDir) -> 
     assert made.incidents == (Incident("2026-03-02T09:00:01+00:00", "restarted", "/a", "lost"),)
     (file,) = made.files
     assert (file.status, file.md5, file.file_id, file.verified) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
+
+
+def test_the_end_is_told_with_its_time_and_version(states: StateDir) -> None:
+    spec = ItemSpec({"tags": ["a"]}, authors=[])
+    make_job(
+        states, "k3", ev.DescriptionGiven("m1", spec), ev.OptionsGiven({"grace": 5.0}),
+        ev.EndWished(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(3, "u"),
+        ev.FoundIdentical(0, 8, MD5),
+        ev.EndReached("reserve_doi", "10.1/3"), ev.EndReached("private_link", "https://x/s/secret"),
+        ev.PublishIntended(1, xxhash.xxh3_64_hexdigest(b"8")),
+        ev.EndReached("publish", "public", "2026-03-01T12:00:09+00:00"),
+    )  # fmt: skip
+    made = dossier(states, "k3")
+    assert (made.doi, made.published, made.published_version) == ("10.1/3", "public", 2)
+    assert (made.published_at, made.account, made.options) == ("2026-03-01T12:00:09+00:00", None, {"grace": 5.0})
+    assert made.description == Described("m1", ("tags", "authors"), done=False)
+    assert b"secret" not in msgspec.json.encode(made)
 
 
 def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: StateDir) -> None:

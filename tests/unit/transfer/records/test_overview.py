@@ -48,6 +48,7 @@ def test_an_overview_is_what_reading_says(states: Counted) -> None:
     assert states.reads == 0
     fields = msgspec.structs.asdict(summarise(states, "k3"))
     assert [file.name for file in fields.pop("files")] == [read.first]
+    assert (fields.pop("manifest"), fields.pop("manifest_remote")) == (None, None)
     assert fields == msgspec.structs.asdict(read)
 
 

@@ -80,6 +80,10 @@ def test_listed_files_keep_their_folders_below_the_base_and_no_others() -> None:
 def test_a_line_that_is_none_is_named() -> None:
     with pytest.raises(UsageError, match="list: line 2"):
         parse_checksums(f"{MD5}  a\nnonsense\n".encode(), "/", "list")
+    for line in ("a" * 40 + "  f", "A" * 64 + " *f", "SHA256 (f) = " + "0" * 64):
+        with pytest.raises(UsageError, match="list: line 1: is a SHA sum, and Figshare knows MD5s alone"):
+            parse_checksums(f"{line}\n".encode(), "/", "list")
+    assert parse_checksums(f"MD5 (a b) = {MD5}\n".encode(), "/", "list")[0].name == "a b"
     with pytest.raises(UsageError, match="no checksums"):
         parse_checksums(b"\n", "/", "list")
 

@@ -149,7 +149,7 @@ def test_nothing_left_says_what_was_skipped_and_how_to_have_it(here: Path) -> No
         select(Sources(paths=("d",)))
     assert "--hidden" in (caught.value.hint or "")
     make(here, "e/")
-    with pytest.raises(UsageError, match="empty-folder"):
+    with pytest.raises(UsageError, match="an empty folder"):
         select(Sources(paths=("e",)))
 
 
