@@ -15,6 +15,7 @@ import pytest
 from tests.support.crashing import Crasher, Outcome
 from tests.support.invariants import ask, check_nothing_sent_twice, files, items, md5_of
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN
 from tests.support.stories import Story, distinct, in_folders
 
 SHARDS = 4
@@ -33,7 +34,9 @@ def crasher() -> Iterator[Crasher]:
 
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return start_sandbox("--part-size", "300KiB", "--lock-linger", "0.05", "--md5-delay", "0", "--checking-delay", "0")
+    return start_sandbox(
+        "--part-size", "300KiB", "--lock-linger", "0.05", "--md5-delay", "0", "--checking-delay", "0", token=TOKEN
+    )
 
 
 def count_points(crasher: Crasher, sandbox: Sandbox, folder: Path) -> list[str]:

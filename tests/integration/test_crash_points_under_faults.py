@@ -15,6 +15,7 @@ from tests.support.control import add_faults, drop_faults
 from tests.support.crashing import Crasher
 from tests.support.invariants import check_nothing_sent_twice
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN
 from tests.support.stories import Story, distinct
 
 SIZE = 30_000
@@ -44,7 +45,7 @@ def crasher() -> Iterator[Crasher]:
 def test_a_crash_at_every_point_of_a_job_under_a_fault(
     fault: str, named: bool, crasher: Crasher, start_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
-    sandbox = start_sandbox(*AT_ONCE.split(), "--control")
+    sandbox = start_sandbox(*AT_ONCE.split(), "--control", token=TOKEN)
 
     def begin(name: str) -> Story:
         drop_faults(sandbox)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -71,6 +72,8 @@ class Order(msgspec.Struct):
     ordered: bool = False
     """Also describe the item, and in the end reserve its DOI, make a private link and publish it."""
     on_conflict: OnConflict = "skip"
+    log: str = ""
+    """A file for the whole log, with the traceback of what ended the upload; "" for none."""
 
 
 class Outcome(msgspec.Struct):
@@ -242,8 +245,17 @@ class Fixed:
         )
 
 
+def _start_logging(path: str) -> logging.Logger:
+    logger = logging.getLogger("uploader")
+    if path:
+        logger.addHandler(logging.FileHandler(path, encoding="utf-8"))
+        logger.setLevel(logging.DEBUG)
+    return logger
+
+
 def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
+    log = _start_logging(order.log)
     mock.patch.object(client, "Disk", return_value=points.disk).start()
     if order.how in ERRORS:
         BadDisk(Path(order.state_dir), order.how, lambda: points.disk_is_bad).put_in()
@@ -251,8 +263,10 @@ def _run(order: Order, report: int) -> NoReturn:
     try:
         outcome = Outcome(0, asyncio.run(_upload(order)))
     except FigupError as error:
+        log.debug("ended", exc_info=error)
         outcome = Outcome(0, error.exit_status, f"{error.code}: {error.message}")
-    except Exception as error:  # noqa: BLE001 - told to the test, which fails
+    except Exception as error:
+        log.debug("ended", exc_info=error)
         outcome = Outcome(0, -1, repr(error))
     outcome.points = points.names
     points.tell(outcome)

@@ -22,6 +22,7 @@ from tests.support.crashing import Crasher, Order, Outcome
 from tests.support.invariants import ask, files, items, md5_of
 from tests.support.matrix_cells import REQUESTS, Cell, cells
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN, UploadSecrets, check_silent
 
 PAGE = Path(__file__).parents[1] / "FAULTS.md"
 STAGES = 9
@@ -55,8 +56,9 @@ class Stage:
         quick = (
             "--part-size 300KiB --lock-linger 0.1 --md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0"
         )
-        self.sandbox = Sandbox(folder / f"sandbox-{name}", args=[*quick.split(), "--control"])
+        self.sandbox = Sandbox(folder / f"sandbox-{name}", token=TOKEN, args=[*quick.split(), "--control"])
         self.sandbox.start()
+        self._secrets = UploadSecrets(self.sandbox)
         self._crasher = Crasher()
         self._folder = folder / name
         self._numbers = itertools.count()
@@ -71,7 +73,7 @@ class Stage:
     def play(self, cell: Cell) -> Result:
         """Play a cell, take the fault away, play on, and see what must hold. Raises AssertionError with the cell."""
         play = self._prepare(cell)
-        order = play.order
+        order, made = play.order, len(self._secrets.after())
         self.control("POST", cell.rules)
         first = self._crasher.upload(cell.hurried(order))
         seen = {row["fault"]: row["seen"] for row in self.control("GET")}
@@ -80,6 +82,7 @@ class Stage:
         assert seen[cell.rules[-1]] >= cell.request.first, f"{cell.key}: the fault never struck"
         self._check_runs(cell, first, again)
         self._check_item(play, first)
+        check_silent(Path(order.log).parent, [first.error, again.error], [TOKEN, *self._secrets.after(made)])
         return Result(_outcome(cell, first), first.exit_status, first.error)
 
     def attempts(self, order: Order, rule: str) -> tuple[Outcome, int, float]:
@@ -98,7 +101,9 @@ class Stage:
         folder.mkdir(parents=True)
         source = folder / "data.bin"
         source.write_bytes(random.Random(name).randbytes(SIZE))
-        return Order(self.sandbox.url, self.sandbox.token, str(folder / "state"), str(source), str(folder))
+        order = Order(self.sandbox.url, self.sandbox.token, str(folder / "state"), str(source), str(folder))
+        order.log = str(folder / "figup.log")
+        return order
 
     def check_all(self) -> None:
         """What must hold after all cells: nothing sent twice, the token never strayed, nobody else's file touched."""

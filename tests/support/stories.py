@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.crashing import Crasher, Order, Outcome
 from tests.support.invariants import ask, files, items, md5_of
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import UploadSecrets, check_silent
 
 
 class Story:
@@ -33,7 +34,10 @@ class Story:
         self.source.write_bytes(random.Random(name).randbytes(size))
         self.title = f"title {name}"
         self.order = Order(sandbox.url, sandbox.token, str(folder / "state"), str(self.source), self.title)
-        self.order.ordered = ordered
+        self.order.ordered, self.order.log = ordered, str(folder / "figup.log")
+        self._secrets = UploadSecrets(sandbox)
+        self._made = len(self._secrets.after())
+        self._errors: list[str] = []
         self.crashes = 0
         self._crasher, self._sandbox = crasher, sandbox
         self._theirs: list[dict[str, Any]] = []
@@ -60,12 +64,15 @@ class Story:
         self.order.point, self.order.how = point, how
         outcome = self._crasher.upload(self.order)
         self.crashes += outcome.signal == 9
+        self._errors.append(outcome.error)
         return outcome
 
     def finish(self) -> None:
-        """Run it to its end."""
+        """Run it to its end; what it left on the way holds no secret."""
         outcome = self.run()
         assert (outcome.exit_status, outcome.error) == (0, ""), self.title
+        secrets = [self._sandbox.token, *self._secrets.after(self._made)]
+        check_silent(Path(self.order.log).parent, self._errors, secrets)
 
     def item(self) -> int:
         """The one item of this title."""
