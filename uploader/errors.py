@@ -31,6 +31,10 @@ class FigupError(Exception):
         self.report: object | None = None
         self.causes: tuple[FigupError, ...] = ()
 
+    def __str__(self) -> str:
+        """The message as it is now: who passes an error on may have said more."""
+        return self.message
+
 
 class UserError(FigupError):
     """Something that the user can put right."""

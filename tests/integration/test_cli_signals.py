@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,25 @@ from tests.support.command import COMMAND, Figup, Result, Running
 from tests.support.invariants import check_exactly_once
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN, check_silent
 
 Start = Callable[..., Sandbox]
 GRACE = 1.0
 LIMIT = GRACE + 2.0
+
+
+@pytest.fixture
+def start_sandbox(start_sandbox: Start) -> Start:
+    """Sandboxes that take the canary for their token."""
+    return functools.partial(start_sandbox, token=TOKEN)
+
+
+@pytest.fixture(autouse=True)
+def quiet_about_secrets(bare_figup: Figup) -> Iterator[None]:
+    """However it ends, the token shows nowhere."""
+    bare_figup.always = ("--log-file", "figup.log")
+    yield
+    check_silent(bare_figup.cwd, bare_figup.outputs, [TOKEN])
 
 
 def source(figup: Figup, size: int = 1_000_000) -> Path:
@@ -116,7 +132,7 @@ def test_while_it_connects_and_waits_to_try_again(bare_figup: Figup) -> None:
         taken.bind(("127.0.0.1", 0))
         bare_figup.env |= {
             "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{taken.getsockname()[1]}/v2",
-            "FIGSHARE_TOKEN": "t0ken",
+            "FIGSHARE_TOKEN": TOKEN,
         }
         source(bare_figup)
         run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")
@@ -130,7 +146,7 @@ def test_while_the_server_says_nothing(bare_figup: Figup) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bare_figup.env |= {
             "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/v2",
-            "FIGSHARE_TOKEN": "t0ken",
+            "FIGSHARE_TOKEN": TOKEN,
         }
         source(bare_figup)
         run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")

@@ -195,6 +195,38 @@ async def test_hanging(tmp_path: Path) -> None:
         assert (await api.get(f"{upload}/1"))["status"] == "PENDING"
 
 
+async def test_what_is_done_after_the_client_has_gone(tmp_path: Path) -> None:
+    impatient = aiohttp.ClientTimeout(total=0.2)
+    async with faulty(tmp_path / "s", "create-item=late,seconds=0.6", "put-part=late,seconds=0.6") as api:
+        with pytest.raises(TimeoutError):
+            await api.http.post(
+                f"{api.at.url}/account/articles", json={"title": "abc"}, headers=AUTH, timeout=impatient
+            )
+        assert await api.get("/account/articles") == []
+        with anyio.fail_after(20):
+            while not await api.get("/account/articles"):
+                await anyio.sleep(0.02)
+        _, upload = await new_upload(api)
+        with pytest.raises(TimeoutError):
+            await api.http.put(f"{upload}/1", data=b"0123", timeout=impatient)
+        part = await api.get(f"{upload}/1")
+        assert (part["status"], part["locked"]) == ("PENDING", True)
+        with anyio.fail_after(20):
+            while (await api.get(f"{upload}/1"))["locked"]:
+                await anyio.sleep(0.02)
+        assert (await api.get(f"{upload}/1"))["status"] == "COMPLETE"
+        late = [(entry["kind"], entry["status"], entry["outcome"]) for entry in api.requests() if entry["fault"]]
+        assert late == [("create-item", 201, "aborted"), ("put-part", 200, "aborted")]
+
+
+async def test_what_is_late_for_a_client_that_waits(tmp_path: Path) -> None:
+    async with faulty(tmp_path / "s", "create-item=late,seconds=0.05") as api:
+        began = time.monotonic()
+        assert await api.item()
+        assert time.monotonic() - began >= 0.05
+        assert [entry["outcome"] for entry in api.requests() if entry["fault"]] == ["answered"]
+
+
 async def test_a_stall_that_ends(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "put-part=stall,seconds=0.01") as api:
         _, upload = await new_upload(api)

@@ -1,14 +1,16 @@
-"""The token goes to the API and nowhere else, and the upload address is as well kept, whatever happens."""
+"""The token goes to the API and nowhere else, and the upload address is as well kept, whatever happens.
+
+Here the command itself is run, as loud as it can be, under a sixth of all pairs of request and fault. The fault matrix,
+the crash points, the changing sources and the signals have the same canary for a token, and look for it, too.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,8 @@ from tests.support.command import Figup, Result
 from tests.support.control import add_faults, drop_faults
 from tests.support.hostile import SECRET, answer, hostile
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN, UploadSecrets, check_silent
 
-TOKEN = "c4nary-t0ken-4d5e6f"
 QUICK = ("--retry-timeout", "0.6s", "--settle-timeout", "0.5s", "--verify-timeout", "0.5s", "--stall-timeout", "0.5s")
 LOUD = ("-vv", "--json", "--log-file", "figup.log")
 AT_ONCE = "--md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0"
@@ -52,6 +54,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         sandbox.stop()
 
 
+@pytest.fixture(scope="module")
+def shared_secrets(shared: Sandbox) -> UploadSecrets:
+    return UploadSecrets(shared)
+
+
 @pytest.fixture
 def loud(bare_figup: Figup, shared: Sandbox) -> Figup:
     """The command with the canary as its token, before 10,000 bytes to send."""
@@ -64,22 +71,11 @@ def point(figup: Figup, sandbox: Sandbox) -> None:
     (figup.cwd / "data.bin").write_bytes(os.urandom(10_000))
 
 
-def secrets_of(sandbox: Sandbox) -> tuple[str, ...]:
-    """The secret halves of all upload addresses, as the sandbox keeps them."""
-    with contextlib.closing(sqlite3.connect(sandbox.dir / "sandbox.db", timeout=10)) as db:
-        return tuple(secret for (secret,) in db.execute("SELECT token FROM files"))
-
-
-def check_silent(figup: Figup, *results: Result, but: tuple[Path, ...] = (), secrets: tuple[str, ...] = ()) -> None:
-    """None of the secrets is in any output, nor in any file or file name below the home directory, state included."""
-    said = [("output", (result.stdout + result.stderr).encode()) for result in results]
-    files = [path for path in figup.cwd.rglob("*") if path.is_file() and path not in but]
-    assert any(path.name in ("journal", "figup.log") for path in files)
-    said += [(str(path), str(path).encode() + path.read_bytes()) for path in files]
-    for name, text in said:
-        for secret in (TOKEN, *secrets):
-            assert secret.encode() not in text, f"a secret in {name}"
-            assert hashlib.sha256(secret.encode()).hexdigest().encode() not in text
+def check(figup: Figup, *results: Result, secrets: Iterable[str] = (), but: tuple[Path, ...] = ()) -> None:
+    """Neither token nor upload addresses show in outputs, nor anywhere below the home directory, state included."""
+    assert any(path.name in ("journal", "figup.log") for path in figup.cwd.rglob("*")), "there is nothing to look at"
+    texts = [text for result in results for text in (result.stdout, result.stderr)]
+    check_silent(figup.cwd, texts, [TOKEN, *secrets], but=but)
 
 
 def check_sent_home_only(sandbox: Sandbox) -> None:
@@ -95,19 +91,20 @@ def check_sent_home_only(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("request_kind", REQUESTS)
 def test_the_token_shows_nowhere_whatever_a_request_meets(tmp_path: Path, request_kind: str) -> None:
-    """Each request meets its share of the faults, and each fault happens twice; the unit tests have every pair."""
+    """Each request meets its share of the faults, and each fault happens twice."""
     share = [f for number, f in enumerate(FAULTS) if number % 6 == REQUESTS.index(request_kind) % 6]
     sandbox = Sandbox(tmp_path / "sandbox", token=TOKEN, args=["--control", "--part-size", "4KiB", *AT_ONCE.split()])
     try:
         sandbox.start()
+        secrets = UploadSecrets(sandbox)
         for fault in share:
-            _suffer(tmp_path, sandbox, request_kind, fault)
+            _suffer(tmp_path, sandbox, secrets, request_kind, fault)
         check_sent_home_only(sandbox)
     finally:
         sandbox.stop()
 
 
-def _suffer(tmp_path: Path, sandbox: Sandbox, request: str, fault: str) -> None:
+def _suffer(tmp_path: Path, sandbox: Sandbox, secrets: UploadSecrets, request: str, fault: str) -> None:
     home = tmp_path / re.sub(r"\W+", "-", fault)
     home.mkdir()
     figup = Figup(home)
@@ -118,7 +115,7 @@ def _suffer(tmp_path: Path, sandbox: Sandbox, request: str, fault: str) -> None:
         done = figup.run("upload", "data.bin", *LOUD, *QUICK)
         assert done.returncode in (0, 1, 2, 3, 4, 7, 75), done
         assert done.events[-1]["event"] == "summary"
-        check_silent(figup, done, secrets=secrets_of(sandbox))
+        check(figup, done, secrets=secrets.after())
     finally:
         figup.end()
 
@@ -126,7 +123,7 @@ def _suffer(tmp_path: Path, sandbox: Sandbox, request: str, fault: str) -> None:
 # --- other ends -------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox) -> None:
+def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets) -> None:
     run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
     run.wait_for_event("file")
     words = Path(f"/proc/{run.process.pid}/cmdline")
@@ -134,15 +131,17 @@ def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox) -> None:
         assert TOKEN.encode() not in words.read_bytes()
     run.kill()
     killed = run.wait()
-    check_silent(loud, killed, secrets=secrets_of(shared))
+    check(loud, killed, secrets=shared_secrets.after())
     done = loud.run("resume", *LOUD).expect(0)
-    check_silent(loud, killed, done, loud.run("jobs"), secrets=secrets_of(shared))
-    assert secrets_of(shared)
+    check(loud, killed, done, loud.run("jobs"), secrets=shared_secrets.after())
+    assert shared_secrets.after()
     check_sent_home_only(shared)
 
 
 @pytest.mark.parametrize("damage", ["journal", "source"])
-def test_a_bad_journal_and_a_changed_source(loud: Figup, shared: Sandbox, damage: str) -> None:
+def test_a_bad_journal_and_a_changed_source(
+    loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets, damage: str
+) -> None:
     run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
     job = run.wait_for_event("job")["job"]
     run.wait_for_event("file")
@@ -155,7 +154,7 @@ def test_a_bad_journal_and_a_changed_source(loud: Figup, shared: Sandbox, damage
         (loud.cwd / "data.bin").write_bytes(os.urandom(9_000))
     done = loud.run("upload", "data.bin", *LOUD, *QUICK)
     assert done.returncode == (0 if damage == "journal" else 5), done
-    check_silent(loud, done, secrets=secrets_of(shared))
+    check(loud, done, secrets=shared_secrets.after())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,9 @@ def test_a_bad_journal_and_a_changed_source(loud: Figup, shared: Sandbox, damage
         "uploader.transfer.state.journal:encode_line",
     ],
 )
-def test_the_traceback_of_our_own_mistake(loud: Figup, shared: Sandbox, broken: str) -> None:
+def test_the_traceback_of_our_own_mistake(
+    loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets, broken: str
+) -> None:
     """The mistake strikes where token and upload address are at hand; -vv and --log-file then show a traceback."""
     module, name = broken.split(":")
     plug = loud.cwd / "plug"
@@ -181,7 +182,7 @@ def test_the_traceback_of_our_own_mistake(loud: Figup, shared: Sandbox, broken: 
     assert "Traceback" in done.stderr
     assert "Traceback" in (loud.cwd / "figup.log").read_text()
     assert "internal error (RuntimeError)" in done.stderr
-    check_silent(loud, done, secrets=secrets_of(shared))
+    check(loud, done, secrets=shared_secrets.after())
 
 
 def test_a_redirect_takes_nothing_along(bare_figup: Figup) -> None:
@@ -194,7 +195,7 @@ def test_a_redirect_takes_nothing_along(bare_figup: Figup) -> None:
             first.answers = {kind: lambda _, to=location: answer(307, b"", Location=to)}  # type: ignore[misc]
             done = bare_figup.run("upload", "data.bin", "--new-job", *LOUD, *QUICK)
             assert done.returncode in (1, 2, 75), done
-            check_silent(bare_figup, done, secrets=(SECRET,))
+            check(bare_figup, done, secrets=(SECRET,))
         assert second.asked == []
         assert {("authorization" in asked.headers) for asked in first.asked if asked.path.startswith("/v2")} == {True}
         assert not any("authorization" in asked.headers for asked in first.asked if asked.path.startswith("/upload"))
@@ -210,7 +211,7 @@ def test_a_server_that_says_the_secrets_back(bare_figup: Figup) -> None:
             server.answers = {"initiate": lambda _, status=status: answer(status, words)}  # type: ignore[misc]
             done = bare_figup.run("upload", "data.bin", "--new-job", *LOUD, *QUICK)
             assert "bad token ... for http://127.0.0.1" in done.stderr
-            check_silent(bare_figup, done, secrets=(SECRET,))
+            check(bare_figup, done, secrets=(SECRET,))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -244,4 +245,4 @@ def test_a_token_file_for_others_is_refused_with_a_command_that_mends_it(loud: F
     assert command is not None
     assert os.system(command[1]) == 0  # noqa: S605 - it is what a person would paste into a shell
     loud.run("auth", "status", "--token-file", token, *LOUD).expect(0)
-    check_silent(loud, done, but=(token,))
+    check(loud, done, but=(token,))

@@ -18,6 +18,7 @@ from tests.support.command import Figup, Result, Running
 from tests.support.control import add_faults, drop_faults
 from tests.support.invariants import check_nothing_sent_twice, check_token_stayed_home, download, files, items, md5_of
 from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN, UploadSecrets, check_silent
 
 PART = 40 << 10
 SIZE = 20 * PART + 77
@@ -84,7 +85,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One sandbox for all stories: each has an item of its own. MD5s take a moment."""
     folder = tmp_path_factory.mktemp("changes")
     quick = "--checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0.05 --md5-delay 0.4 --control"
-    sandbox = Sandbox(folder / "sandbox", args=["--part-size", str(PART), *quick.split()])
+    sandbox = Sandbox(folder / "sandbox", token=TOKEN, args=["--part-size", str(PART), *quick.split()])
     sandbox.start()
     yield sandbox
     check_nothing_sent_twice(sandbox)
@@ -164,8 +165,12 @@ class Story:
 
 @pytest.fixture
 def story(bare_figup: Figup, shared: Sandbox) -> Iterator[Story]:
+    secrets = UploadSecrets(shared)
+    before = len(secrets.after())
+    bare_figup.always = ("-vv", "--log-file", "figup.log")
     yield Story(bare_figup, shared)
     drop_faults(shared)
+    check_silent(bare_figup.cwd, bare_figup.outputs, [TOKEN, *secrets.after(before)])
 
 
 def while_planned(story: Story, change: Change) -> Result:

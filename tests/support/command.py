@@ -120,7 +120,10 @@ class Running:
 
 
 class Figup:
-    """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run."""
+    """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run.
+
+    `always` are words that come at the end of every command.
+    """
 
     def __init__(self, home: Path, *, endpoint: str | None = None, token: str | None = None) -> None:
         self.cwd = home
@@ -130,11 +133,12 @@ class Figup:
             self.env["FIGSHARE_ENDPOINT"] = endpoint
         if token is not None:
             self.env["FIGSHARE_TOKEN"] = token
+        self.always: tuple[str, ...] = ()
         self._started: list[Process] = []
 
     def start(self, *args: str | os.PathLike[str], input: str | None = None) -> Running:
         """Starts `figup ARGS`; without `input`, stdin is empty."""
-        words = tuple(os.fspath(arg) for arg in args)
+        words = (*(os.fspath(arg) for arg in args), *self.always)
         process = Process([*COMMAND, *words], env=self.env, cwd=self.cwd, input=input)
         self._started.append(process)
         return Running(words, process)
@@ -183,6 +187,11 @@ class Figup:
         screen = pyte.Screen(columns, rows)
         pyte.Stream(screen).feed(output)
         return TerminalResult(returncode, output, [line.rstrip() for line in screen.display])
+
+    @property
+    def outputs(self) -> list[str]:
+        """What everything that this started wrote so far, to stdout and stderr."""
+        return [stream.text for process in self._started for stream in (process.stdout, process.stderr)]
 
     def end(self) -> None:
         """Ends everything that this started."""

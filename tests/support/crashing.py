@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from unittest import mock
 
 import msgspec
 
+from tests.support.bad_disk import ERRORS, BadDisk
 from uploader.errors import FigupError
 from uploader.figshare import api, calls
 from uploader.figshare.api import Figshare
@@ -36,13 +38,15 @@ from uploader.transfer.client import Client
 from uploader.transfer.items.orders import Orders
 from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.options import OnConflict, Options
+from uploader.transfer.selection.values import Sources
 from uploader.transfer.state.disk import Disk, state_errors
-
-DISK_ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS}
 
 
 class Order(msgspec.Struct):
-    """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power, full or read-only."""
+    """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power, full or read-only.
+
+    `source` is a file or folder, or with `link` an address. With `cancel` the one job in `state_dir` is given up.
+    """
 
     endpoint: str
     token: str
@@ -52,6 +56,9 @@ class Order(msgspec.Struct):
     point: int = 0
     how: str = "kill"
     item: int | None = None
+    project: int | None = None
+    link: bool = False
+    cancel: bool = False
     retry_timeout: float = 60.0
     patience: float = 30.0
     """Seconds for a silent answer and a stalled part."""
@@ -59,9 +66,14 @@ class Order(msgspec.Struct):
     """Seconds for a new file that is not there yet."""
     checksum: float = 60.0
     """Seconds for a checksum that does not come."""
+    connections: int = 1
+    settle: float = 1.0
+    """Seconds for which the effect of a lost answer is looked for."""
     ordered: bool = False
     """Also describe the item, and in the end reserve its DOI, make a private link and publish it."""
     on_conflict: OnConflict = "skip"
+    log: str = ""
+    """A file for the whole log, with the traceback of what ended the upload; "" for none."""
 
 
 class Outcome(msgspec.Struct):
@@ -86,15 +98,17 @@ class Points:
     @property
     def disk_error(self) -> OSError | None:
         """What a write meets, from the point on at which the disk goes bad."""
-        if self._order.how not in DISK_ERRORS or not 0 < self._order.point <= len(self.names):
-            return None
-        number = DISK_ERRORS[self._order.how]
-        return OSError(number, os.strerror(number))
+        return OSError(ERRORS[self._order.how], os.strerror(ERRORS[self._order.how])) if self.disk_is_bad else None
+
+    @property
+    def disk_is_bad(self) -> bool:
+        """Whether it is past the point at which that happens."""
+        return self._order.how in ERRORS and 0 < self._order.point <= len(self.names)
 
     def reach(self, name: str) -> None:
         """One more point."""
         self.names.append(name)
-        if self._order.point == len(self.names) and self._order.how not in DISK_ERRORS:
+        if self._order.point == len(self.names) and self._order.how not in ERRORS:
             if self._order.how == "power":
                 self.disk.lose_power()
             self.tell(Outcome(0, 0, points=self.names))
@@ -200,13 +214,22 @@ async def _upload(order: Order) -> int:
         stall_timeout=order.patience,
         visibility_timeout=order.visibility,
     )
-    options = Options(connections=1, settle_timeout=1.0, verify_timeout=order.checksum, on_conflict=order.on_conflict)
-    target: dict[str, Any] = {"title": order.title} if order.item is None else {"item": order.item}
+    options = Options(
+        connections=1, settle_timeout=order.settle, verify_timeout=order.checksum, on_conflict=order.on_conflict
+    )
+    target: dict[str, Any] = {"title": order.title, "project": order.project}
+    if order.item is not None:
+        target = {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     if order.ordered:
         target["orders"] = Orders(Fixed(), reserve_doi=True, private_link=True, publish=True)
     async with session:
-        return (await session.upload(order.source, **target)).exit_code
+        if order.cancel:
+            await session.cancel(next(Path(order.state_dir, "jobs").iterdir()).name)
+            return 0
+        return (
+            await session.upload(Sources(links=(order.source,)) if order.link else order.source, **target)
+        ).exit_code
 
 
 class Fixed:
@@ -224,15 +247,28 @@ class Fixed:
         )
 
 
+def _start_logging(path: str) -> logging.Logger:
+    logger = logging.getLogger("uploader")
+    if path:
+        logger.addHandler(logging.FileHandler(path, encoding="utf-8"))
+        logger.setLevel(logging.DEBUG)
+    return logger
+
+
 def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
+    log = _start_logging(order.log)
     mock.patch.object(client, "Disk", return_value=points.disk).start()
+    if order.how in ERRORS:
+        BadDisk(Path(order.state_dir), order.how, lambda: points.disk_is_bad).put_in()
     _with_points_around_requests(points)
     try:
         outcome = Outcome(0, asyncio.run(_upload(order)))
     except FigupError as error:
+        log.debug("ended", exc_info=error)
         outcome = Outcome(0, error.exit_status, f"{error.code}: {error.message}")
-    except Exception as error:  # noqa: BLE001 - told to the test, which fails
+    except Exception as error:
+        log.debug("ended", exc_info=error)
         outcome = Outcome(0, -1, repr(error))
     outcome.points = points.names
     points.tell(outcome)

@@ -18,6 +18,7 @@ from uploader.errors import (
     UsageError,
 )
 from uploader.figshare import addresses, wire
+from uploader.figshare.outcomes import Outcome
 from uploader.figshare.retry import is_passing_status, parse_http_date, parse_retry_after
 from uploader.figshare.transport import Answer, ExchangeFailed
 
@@ -86,8 +87,21 @@ def value_or_problem(answer: Answer, reader: Reader[T], peer: Peer, url: str, no
     if answer.is_html and peer.is_api:
         return _foreign(answer, peer)
     if answer.status == 404 and reader.missing is not None:
-        return reader.missing()
+        return _missing(answer, reader.missing)
     raise _refusal(answer, reader, peer)
+
+
+def _missing(answer: Answer, missing: Callable[[], T]) -> T:
+    """What a 404 comes to; where that is an error, it ends with the server's own words."""
+    words = wire.server_words(answer.body)
+    try:
+        return missing()
+    except FigupError as error:
+        error.message += f": {words}" if words else ""
+        raise
+    except Outcome as outcome:
+        outcome.reason += f": {words}" if words else ""
+        raise
 
 
 def is_firewall(answer: Answer) -> bool:

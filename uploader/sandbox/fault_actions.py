@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -62,6 +63,8 @@ async def tampered(body: AsyncIterator[bytes], fault: Fault, length: int) -> Asy
         else:
             yield chunk
         passed += len(chunk)
+    if fault.name == "late":
+        await anyio.sleep(fault.seconds)
 
 
 async def _change_state(request: web.Request, context: Context, fault: Fault) -> None:
@@ -163,6 +166,22 @@ async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.St
     return await proceed()
 
 
+async def _late(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    """A part's body takes its usual way, and its lock is held until all is done."""
+    record = request[RECORD]
+    if record.kind == "put-part":
+        request[TAMPER] = fault
+    else:
+        # A body that breaks off is left to who serves the request, and meets the same.
+        with contextlib.suppress(OSError, web.HTTPException):
+            await request.read()
+        await anyio.sleep(fault.seconds)
+    answer = await proceed()
+    if gone(request):
+        record.outcome, record.status = "aborted", answer.status
+    return answer
+
+
 async def _hang(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     answer = await proceed()
     await hold(request, fault.seconds)
@@ -240,6 +259,7 @@ ACTIONS: dict[str, Action] = {
     "reset-mid-body": _reset_mid_body,
     "lost-answer": _lost_answer,
     "stall": _stall,
+    "late": _late,
     "hang": _hang,
     "hang-mid-answer": _hang_mid_answer,
     "cut-answer": _cut_answer,

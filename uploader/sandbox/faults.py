@@ -85,6 +85,7 @@ SPECS: dict[str, Spec] = {
     "reset-mid-body": Spec(Stage.ANSWER, "connection reset after half the body, or so many bytes", {"bytes": _count}),
     "lost-answer": Spec(Stage.ANSWER, "everything is done, then the connection is reset"),
     "stall": Spec(Stage.ANSWER, "nothing is read for so long, then all goes on", {"seconds": _seconds}),
+    "late": Spec(Stage.ANSWER, "done after so long, also where the client has gone by then", {"seconds": _seconds}),
     "hang": Spec(Stage.ANSWER, "everything is done, the answer waits so long", {"seconds": _seconds}),
     "hang-mid-answer": Spec(Stage.ANSWER, "done, half the answer, then silence", {"seconds": _seconds}),
     "cut-answer": Spec(Stage.ANSWER, "done, half the answer, then a reset"),

@@ -307,7 +307,7 @@ LATER: list[tuple[str, bytes, type[FigupError], str]] = [
     ("other JSON", reply(200, [1]), ProtocolViolation, "the item"),
     ("redirect", reply(307, b"", {"Location": "//b.org/"}), ProtocolViolation, "b.org"),
     ("redirect to nowhere", reply(301), ProtocolViolation, "301"),
-    ("missing", reply(404, {"message": "Entity not found"}), ItemMissing, "no item 5"),
+    ("missing", reply(404, {"message": "Entity not found"}), ItemMissing, "no item 5.*: Entity not found$"),
     ("refused", reply(428, {"message": "Over quota"}), Refused, "Over quota"),
     ("compressed", reply(200, b"\x1f\x8b", {"Content-Encoding": "gzip"}), ProtocolViolation, "compressed"),
 ]

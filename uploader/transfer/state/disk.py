@@ -123,7 +123,8 @@ class Disk:
                 os.close(fd)
             yield temporary
         finally:
-            temporary.unlink(missing_ok=True)
+            with state_errors(path):
+                temporary.unlink(missing_ok=True)
 
     def _create_in_place(self, path: Path, data: bytes) -> bool:
         try:

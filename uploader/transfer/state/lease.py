@@ -78,11 +78,11 @@ class Leases:
         numbers = self._numbers()
         if max(numbers, default=number) > number:
             # What was found was out of date by the time of taking the number.
-            self._path(number).unlink(missing_ok=True)
+            self._remove(number)
             return False
         for earlier in numbers:
             if earlier < number:
-                self._path(earlier).unlink(missing_ok=True)
+                self._remove(earlier)
         return True
 
     def write(self, number: int, lease: Lease) -> bool:
@@ -91,6 +91,11 @@ class Leases:
             return False
         self._disk.replace(self._path(number), msgspec.json.encode(lease))
         return True
+
+    def _remove(self, number: int) -> None:
+        path = self._path(number)
+        with state_errors(path):
+            path.unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{_STEM}{number}"

@@ -1,0 +1,71 @@
+"""A crash at every point of a job that meets a fault, too, in an item of its own and in one that the user named.
+
+What the fault leads to (a look-up, a second copy, a removal) has points of its own, and a crash before the fault
+strikes leaves it for the run that goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.control import add_faults, drop_faults
+from tests.support.crashing import Crasher
+from tests.support.invariants import check_nothing_sent_twice
+from tests.support.sandbox import Sandbox
+from tests.support.secrets import TOKEN
+from tests.support.stories import Story, distinct
+
+SIZE = 30_000
+AT_ONCE = "--md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0.05 --part-size 20KB"
+FAULTS = {
+    "none": (),
+    "lost-initiate": ("initiate=lost-answer",),
+    "lost-upload": ("get-upload=lose-upload",),
+    "wrong-md5": ("complete=wrong-md5",),
+    "aborted-upload": ("put-part=abort-upload",),
+    "hidden-file": ("initiate=hide,seconds=0.3",),
+}
+BY_CHANCE = 3
+"""Points that only the passing of time brings about, as a regular commit, may come once and not again."""
+
+
+@pytest.fixture
+def crasher() -> Iterator[Crasher]:
+    crasher = Crasher()
+    yield crasher
+    crasher.close()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("named", [False, True], ids=["own", "named"])
+def test_a_crash_at_every_point_of_a_job_under_a_fault(
+    fault: str, named: bool, crasher: Crasher, start_sandbox: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    sandbox = start_sandbox(*AT_ONCE.split(), "--control", token=TOKEN)
+
+    def begin(name: str) -> Story:
+        drop_faults(sandbox)
+        story = Story(crasher, sandbox, tmp_path / name, f"{fault} {name}", size=SIZE)
+        story.order.settle = 0.6
+        if named:
+            story.name_item()
+        if FAULTS[fault]:
+            add_faults(sandbox, *FAULTS[fault])
+        return story
+
+    undisturbed = begin("undisturbed")
+    names = undisturbed.run().points
+    undisturbed.check()
+    missed = 0
+    for point in distinct(names):
+        story = begin(f"at {point}, {names[point - 1].replace('/', '-')}")
+        story.run(point)
+        missed += not story.crashes
+        story.finish()
+        story.check()
+    assert missed <= BY_CHANCE
+    check_nothing_sent_twice(sandbox)

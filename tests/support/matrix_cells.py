@@ -1,0 +1,239 @@
+"""The rows, columns and cells of the fault matrix: which requests, which faults, and how much time a cell lets run out.
+
+Nothing here plays them, or says how they end.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tests.support.crashing import Order
+
+SHORT = 1.5
+"""Seconds for what is to run out in a cell: the retry time under a fault that strikes every time, the patience with an
+answer that hangs, the wait for a checksum or a file that never comes. All else has time in plenty, so that a busy
+machine changes no outcome."""
+_LONGEST = 120.0
+_HANGING = ("hang", "stall", "late")
+_LATE = 3.0
+"""Seconds after which a late request is done: more than the patience with its answer, less than it is looked for."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A row: which request of the protocol (the sandbox's name), from which occurrence on, and what leads to it.
+
+    `before` are faults that strike in the same run, `earlier` those under which an earlier run ended that is gone on
+    with, or with `cancel` given up. The item is new, `given` by the user with other files in it, or in a `project`; it
+    gets a file, or a `link`; `ordered`: it is also described, and published in the end. `all_faults` or one of a kind.
+    """
+
+    title: str
+    kind: str
+    first: int = 1
+    before: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+    given: bool = False
+    project: bool = False
+    link: bool = False
+    ordered: bool = False
+    cancel: bool = False
+    all_faults: bool = True
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """The columns that fit, and how the sandbox is told of them."""
+        anywhere = {name: line for name, line in ANYWHERE.items() if self.all_faults or name in OF_A_KIND}
+        late = LATE if self.kind in CREATING else {}
+        found = anywhere | late | ({} if self.link else ONLY.get(self.kind, {}))
+        return {name: line for name, line in found.items() if (self.kind, name) not in NEVER}
+
+
+_NEW_ITEM = (
+    Request("who am I", "get-account"),
+    Request("create the item", "create-item"),
+    Request("look for a lost item", "list-items", before=("create-item:1=lost-answer",)),
+    Request("read the item", "get-item"),
+)
+_FILE = (
+    Request("initiate the file", "initiate"),
+    Request("look for a lost file", "list-files", before=("initiate:1=lost-answer",)),
+    Request("read the new file", "get-file"),
+    Request("list the parts", "get-upload"),
+    Request("send a part", "put-part"),
+    Request("look at a part", "get-part", before=("put-part:1=503",)),
+    Request("complete", "complete"),
+    Request("wait for the MD5", "get-file", first=2),
+    Request("remove a bad copy", "delete-file", before=("complete:1=wrong-md5",)),
+    Request("remove a lost upload", "delete-file", before=("put-part:1=lose-upload",)),
+)
+_GIVEN_ITEM = (
+    Request("list the item's files", "list-files", given=True),
+    *(replace(row, title=f"{row.title}, in a given item", given=True, all_faults=False) for row in _FILE),
+    Request("look whether a found upload is untouched, in a given item", "get-upload",
+            before=("initiate:1=lost-answer",), given=True, all_faults=False),
+)  # fmt: skip
+_OTHER_WAYS = (
+    Request("create the item in a project", "create-project-item", project=True),
+    Request("look for a lost item of a project", "list-items", project=True,
+            before=("create-project-item:1=lost-answer",)),
+    Request("add a link", "initiate", link=True),
+    Request("look for a lost link", "list-files", link=True, before=("initiate:1=lost-answer",)),
+    Request("read the link", "get-file", link=True),
+    Request("list the item's files, to go on", "list-files", earlier=("initiate:..2=422",)),
+    Request("list the parts, to go on", "get-upload", earlier=("put-part:2..=403",)),
+)  # fmt: skip
+_DESCRIBED = tuple(
+    replace(row, ordered=True)
+    for row in (
+        Request("describe an item that was looked for", "update-item", before=("create-item:1=lost-answer",)),
+        Request("read the authors", "list-item-authors"),
+        Request("set the authors", "replace-item-authors"),
+        Request("read the item again at the end", "get-item", first=2),
+        Request("reserve a DOI", "reserve-item-doi"),
+        Request("list the private links", "list-item-links"),
+        Request("make a private link", "create-item-link"),
+        Request("look for a lost private link", "list-item-links", first=2, before=("create-item-link:1=lost-answer",)),
+        Request("publish", "publish-item"),
+        Request("look whether it is published", "get-item", first=3, before=("publish-item:1=lost-answer",)),
+    )
+)
+_CANCELLED = tuple(
+    replace(row, cancel=True, given=True, earlier=row.earlier or ("put-part:2..=403",))
+    for row in (
+        Request("give up: who am I", "get-account"),
+        Request("give up: read the file", "get-file"),
+        Request("give up: list the parts", "get-upload"),
+        Request("give up: remove the file", "delete-file"),
+        Request("give up: look for a lost file", "list-files", earlier=("initiate=lost-answer", "list-files:2..=403")),
+    )
+)
+REQUESTS = (
+    *_NEW_ITEM,
+    *_FILE,
+    *_GIVEN_ITEM,
+    *(replace(row, all_faults=False) for row in (*_OTHER_WAYS, *_DESCRIBED, *_CANCELLED)),
+)
+
+ANYWHERE = {
+    "408": "408",
+    "425": "425",
+    "429": "429",
+    "429, Retry-After 1": "429,retry-after=1",
+    "429, Retry-After a date": "429,retry-after=date:1",
+    "429, Retry-After a day": "429,retry-after=86400",
+    "500": "500",
+    "500, HTML": "500,body=html",
+    "502": "502,body=html",
+    "503": "503",
+    "503, Retry-After 1": "503,retry-after=1",
+    "504": "504,body=html",
+    "400": "400",
+    "403": "403",
+    "404": "404",
+    "409": "409,body=empty",
+    "413": "413",
+    "422": "422",
+    "200 with HTML": "html",
+    "firewall 202, empty": "waf-202",
+    "firewall 403, empty": "waf-403,body=empty",
+    "firewall 403, HTML": "waf-403,body=html",
+    "truncated JSON": "truncated-json",
+    "invalid JSON": "invalid-json",
+    "redirect": "redirect,to=https://example.org/v2",
+    "reset before reading": "reset",
+    "reset in mid-body": "reset-mid-body",
+    "done, answer lost": "lost-answer",
+    "done, answer cut": "cut-answer",
+    "hang before the answer": "hang,seconds=60",
+    "hang in the answer": "hang-mid-answer,seconds=60",
+    "nothing is read": "stall,seconds=60",
+    "trickle": "trickle,seconds=0.0002",
+    "token revoked": "revoke-token",
+}
+OF_A_KIND = frozenset(
+    {
+        "429, Retry-After 1", "500", "502", "503", "403", "404", "422", "200 with HTML", "firewall 202, empty",
+        "truncated JSON", "redirect", "reset before reading", "done, answer lost", "hang before the answer",
+        "nothing is read", "token revoked",
+    }
+)  # fmt: skip
+"""One of those that figup tells apart only by their words."""
+LATE = {"done late": f"late,seconds={_LATE:g}"}
+CREATING = frozenset({"create-item", "create-project-item", "initiate", "complete", "create-item-link", "publish-item"})
+ONLY = {
+    "initiate": {"invisible for a second": "hide,seconds=1", "quota full": "quota-full"},
+    "create-item": {"quota full": "quota-full"},
+    "put-part": {
+        "stored with a wrong bit": "flip-bit",
+        "locked for a while": "lock,seconds=0.4",
+        "upload aborted": "abort-upload",
+        "upload lost": "lose-upload",
+    },
+    "get-part": {"locked for a while": "lock,seconds=0.4", "upload lost": "lose-upload"},
+    "get-upload": {"upload aborted": "abort-upload", "upload lost": "lose-upload"},
+    "complete": {
+        "upload aborted": "abort-upload",
+        "wrong MD5": "wrong-md5",
+        "no MD5": "no-md5",
+    },
+}
+NEVER = {("get-upload", "token revoked"), ("put-part", "token revoked"), ("get-part", "token revoked")}
+"""The upload service asks for no token."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fault at one request, once or every time from then on."""
+
+    request: Request
+    fault: str
+    line: str
+    often: bool
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Its place in the table."""
+        return self.request.title, self.fault, "every time" if self.often else "once"
+
+    @property
+    def rules(self) -> list[str]:
+        """What the sandbox is told."""
+        when = f"{self.request.first}.." if self.often else str(self.request.first)
+        return [*self.request.before, f"{self.request.kind}:{when}={self.line}"]
+
+    @property
+    def words(self) -> bool:
+        """Whether the answer says in words what is wrong; to a deletion, that it is gone already is as good as done."""
+        done = (self.request.kind, self.fault) == ("delete-file", "404")
+        return self.line[:3].isdigit() and "body=" not in self.line and not done
+
+    @property
+    def longest(self) -> float:
+        """Seconds that no run may take. Where the fault never ends, its time is capped; a trickle lasts as it lasts."""
+        return 10 * SHORT if self.often and self.fault != "trickle" else _LONGEST
+
+    def hurried(self, order: Order) -> Order:
+        """The order with little time for what this cell lets run out."""
+        hurried = copy.copy(order)
+        if self.often:
+            hurried.retry_timeout = SHORT
+        if self.line.startswith(_HANGING):
+            hurried.patience = SHORT
+        if self.fault in LATE:
+            hurried.settle = 3 * _LATE
+        if self.often and (self.request.kind, self.fault) == ("get-file", "404"):
+            hurried.visibility = SHORT
+        if (self.request.kind, self.fault) == ("complete", "no MD5"):
+            hurried.checksum = SHORT
+        return hurried
+
+
+def cells() -> Iterator[Cell]:
+    """All cells, in the order of the table."""
+    for request in REQUESTS:
+        for fault, line in request.faults.items():
+            yield Cell(request, fault, line, often=False)
+            yield Cell(request, fault, line, often=True)

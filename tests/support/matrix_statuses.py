@@ -1,0 +1,85 @@
+"""Exit statuses that the fault matrix must end with, written down by hand, fault by fault: first for a fault that
+strikes once, then for one that strikes every time. What figup does is held against them, never the other way round.
+"""
+
+from __future__ import annotations
+
+from tests.support.matrix_cells import Request
+
+Exceptions = tuple[tuple[set[str], set[str], tuple[int, int]], ...]
+
+_PASSING = (
+    "408", "425", "429", "429, Retry-After 1", "429, Retry-After a date", "500", "500, HTML", "502", "503",
+    "503, Retry-After 1", "504", "firewall 202, empty", "firewall 403, HTML", "200 with HTML", "truncated JSON",
+    "invalid JSON", "reset before reading", "reset in mid-body", "done, answer lost", "done, answer cut",
+    "hang before the answer", "hang in the answer", "nothing is read", "upload aborted", "upload lost",
+    "locked for a while",
+)  # fmt: skip
+_FOR_GOOD = ("400", "409", "413", "422", "redirect", "quota full")
+ORDINARY = {
+    **dict.fromkeys(_PASSING, (0, 75)),
+    **dict.fromkeys(_FOR_GOOD, (1, 1)),
+    **dict.fromkeys(("403", "firewall 403, empty", "token revoked"), (3, 3)),
+    **dict.fromkeys(("trickle", "invisible for a second", "done late"), (0, 0)),
+    "404": (4, 4),
+    "429, Retry-After a day": (75, 75),
+    "stored with a wrong bit": (0, 5),
+    "wrong MD5": (0, 5),
+    "no MD5": (7, 7),
+}
+"""Faults that pass are ridden out, and end in 75 where they do not pass; others are refusals (1), say that the account
+may not (3), or that the item is not there (4); an MD5 that stays wrong is 5, one that never comes 7."""
+
+_CREATING = {
+    "create-item",
+    "create-project-item",
+    "initiate",
+    "put-part",
+    "complete",
+    "create-item-link",
+    "publish-item",
+}
+_UPLOAD_SERVICE = {"get-upload", "put-part", "get-part"}
+_SETTING = {"delete-file", "update-item", "replace-item-authors"}
+_NO_ITEM_IN_IT = {
+    "create-item",
+    "create-project-item",
+    "list-items",
+    "update-item",
+    "replace-item-authors",
+    "publish-item",
+}
+EXCEPTIONS: Exceptions = (
+    # The first request: whether this is Figshare at all, and the token any good, is not known yet.
+    ({"404", "redirect", "200 with HTML", "truncated JSON", "invalid JSON"}, {"get-account"}, (2, 2)),
+    ({"firewall 202, empty", "firewall 403, HTML"}, {"get-account"}, (75, 75)),
+    # The upload service knows no accounts.
+    ({"403", "firewall 403, empty"}, _UPLOAD_SERVICE, (1, 1)),
+    # What was done is found, however often nobody says so.
+    ({"done, answer lost", "done, answer cut", "hang before the answer", "hang in the answer"}, _CREATING, (0, 0)),
+    ({"done, answer cut", "hang in the answer"}, _SETTING, (0, 0)),
+    ({"truncated JSON", "invalid JSON"}, _CREATING | _SETTING, (0, 0)),
+    # Each completion comes too late for the look that follows it.
+    ({"done late"}, {"complete"}, (0, 75)),
+    # Refusing to complete may come of parts that are missing: what the server has is looked at once more.
+    ({"400", "409", "413", "422"}, {"complete"}, (0, 1)),
+    ({"upload aborted"}, {"complete"}, (0, 1)),
+    ({"409"}, {"put-part"}, (0, 75)),
+    # A 404 may be about the file or its upload, which is begun again; or about what was said of the item.
+    ({"404"}, {"get-file", "get-upload", "put-part", "complete", "delete-file"}, (0, 75)),
+    ({"404"}, _NO_ITEM_IN_IT, (1, 1)),
+    ({"404", "upload lost"}, {"get-part"}, (0, 0)),
+)  # fmt: skip
+GIVING_UP: Exceptions = (
+    # What is gone need not be removed.
+    ({"404"}, {"get-file", "get-upload"}, (0, 0)),
+    ({"upload lost", "upload aborted"}, {"get-upload"}, (0, 0)),
+)
+
+
+def status(row: Request, fault: str, how: str) -> int:
+    """The exit status of a cell; `how` is `once` or `every time`."""
+    known: Exceptions = (*(GIVING_UP if row.cancel else ()), *EXCEPTIONS)
+    found = [pair for faults, kinds, pair in known if fault in faults and row.kind in kinds]
+    once, often = (*found, ORDINARY[fault])[0]
+    return once if how == "once" else often

@@ -1,0 +1,51 @@
+"""Secrets that must show nowhere: a canary for a token, and the secret halves of a sandbox's upload addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.support.sandbox import Sandbox
+
+TOKEN = "c4nary-t0ken-4d5e6f"
+
+
+class UploadSecrets:
+    """What names the uploads of a sandbox, written down from now on: also of files that are removed again."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._path = sandbox.dir / "sandbox.db"
+        with self._open() as db:
+            db.executescript(
+                "CREATE TABLE IF NOT EXISTS seen_by_a_test(number INTEGER PRIMARY KEY, token TEXT);"
+                "CREATE TRIGGER IF NOT EXISTS see AFTER INSERT ON files"
+                " BEGIN INSERT INTO seen_by_a_test(token) VALUES (NEW.token); END;"
+            )
+
+    def after(self, number: int = 0) -> list[str]:
+        """Those made after the first so many."""
+        with self._open() as db:
+            rows = db.execute("SELECT token FROM seen_by_a_test WHERE number > ? ORDER BY number", (number,)).fetchall()
+        return [token for (token,) in rows]
+
+    def _open(self) -> contextlib.closing[sqlite3.Connection]:
+        return contextlib.closing(sqlite3.connect(self._path, timeout=30))
+
+
+def check_silent(folder: Path, texts: Iterable[str], secrets: Iterable[str], *, but: Iterable[Path] = ()) -> None:
+    """None of the secrets is in a text, nor in any file or file name below the folder."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path not in set(but)]
+    said = [("output", text.encode()) for text in texts]
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # a process that still runs takes its own away
+            said.append((str(path), str(path).encode() + path.read_bytes()))
+    wanted = [needle for secret in secrets for needle in _forms(secret)]
+    for name, text in said:
+        assert not any(needle in text for needle in wanted), f"a secret in {name}"
+
+
+def _forms(secret: str) -> tuple[bytes, bytes]:
+    return secret.encode(), hashlib.sha256(secret.encode()).hexdigest().encode()
