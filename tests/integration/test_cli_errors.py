@@ -197,7 +197,8 @@ def test_an_unknown_item(figup: Figup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switch", "words"), [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)")]
+    ("switch", "words"),
+    [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)")],
 )
 def test_limits_are_found_before_the_first_byte(
     bare_figup: Figup, start_sandbox: Start, switch: tuple[str, str], words: str
