@@ -238,7 +238,7 @@ class JobBusy(UserError):
 
     code = "job-busy"
     exit_status = 8
-    default_hint = "Let it finish (`figup status JOB --watch` follows it), or stop it where it runs."
+    default_hint = "Let it finish, or stop it where it runs."
 
 
 class StateUnusable(UserError):

@@ -54,7 +54,14 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["nonsense"], "no such command 'nonsense'"),
         (["upload"], "no file was named"),
         (["uplaod", "x"], "no such command 'uplaod'; did you mean upload?"),
-        (["upload", "x", "--what"], "no such option '--what'"),
+        (
+            ["upload", "x", "--what"],
+            "no such option '--what'. A file whose name begins with a dash stands behind `--`.",
+        ),
+        (["upload", "-odd.txt"], "no such option '-o'. A file whose name begins with a dash stands behind `--`."),
+        (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? `figup upload --help` tells more."),
+        (["jobs", "-x"], "no such option '-x'. `figup jobs --help` tells more."),
+        (["item", "shwo", "5"], "no such command 'shwo'. Did you mean show? `figup item --help` tells more."),
         (["upload", "x", "--item", "0"], "0 is not in the range"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title exclude each other"),
         (["upload", "x", "--title", ""], "a title has 3 to 1000 characters"),
@@ -108,9 +115,15 @@ def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
     assert not (figup.state_dir / "jobs").exists() or not list((figup.state_dir / "jobs").iterdir())
 
 
+def test_a_dash_is_no_source_but_where_a_file_is_called_so(figup: Figup) -> None:
+    refused(figup.run("upload", "-"), 2, "no file called -", "`--from-file -` reads a list of paths")
+    (figup.cwd / "-").write_text("data")
+    figup.run("upload", "-", "--title", "Dash").expect(0)
+
+
 def test_a_folder(figup: Figup) -> None:
     (figup.cwd / "folder").mkdir()
-    refused(figup.run("upload", "folder"), 2, "/folder", "empty-folder")
+    refused(figup.run("upload", "folder"), 2, "/folder", "an empty folder")
 
 
 def unreadable(path: Path) -> bool:
@@ -184,7 +197,8 @@ def test_an_unknown_item(figup: Figup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switch", "words"), [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5000")]
+    ("switch", "words"),
+    [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)")],
 )
 def test_limits_are_found_before_the_first_byte(
     bare_figup: Figup, start_sandbox: Start, switch: tuple[str, str], words: str
@@ -350,6 +364,8 @@ def test_two_processes_on_one_job(bare_figup: Figup, start_sandbox: Start) -> No
     second = bare_figup.run("upload", "data.bin", "--json").expect(8)
     assert second.events[-2]["code"] == "job-busy"
     assert f"process {first.process.pid} on " in second.events[-2]["message"]
+    job = first.wait_for_event("job")["job"]
+    assert f"`figup status {job} --watch` follows it" in second.events[-2]["hint"]
     first.send_signal(signal.SIGUSR2)  # lifts the limit
     first.wait().expect(0)
     check_exactly_once(sandbox, path)

@@ -70,6 +70,7 @@ def test_an_item_says_what_the_file_says(figup: Figup, item: str) -> None:
     card = figup.run("item", "show", item).expect(0).stdout
     assert card.startswith(f"Beavers of the north\n  item        {item}  a private draft\n")
     assert "  description We tracked beavers.\n" in card
+    assert "  timeline    first online 2024-01-02\n" in card
 
 
 def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sandbox, dataset: Path) -> None:
@@ -169,8 +170,14 @@ def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     assert 'Did you mean "Jane Doe"?' in done.stderr
     figup.run("item", "tags", "add", item, "a, b", "telemetry").expect(0)
     figup.run("item", "tags", "remove", item, "beavers").expect(0)
-    assert shown(figup, item)["keywords"] == ["telemetry", "a, b"]
+    assert shown(figup, item)["keywords"] == ["telemetry", "a", "b"]
     assert "It has: telemetry, a, b." in figup.run("item", "tags", "remove", item, "x").expect(2).stderr
+    for words in (["c", ""], ["c", " , "]):
+        assert "a tag is empty" in figup.run("item", "tags", "add", item, *words).expect(2).stderr
+    assert "an author is empty" in figup.run("item", "authors", "add", item, "Ann Bee", " ").expect(2).stderr
+    figup.run("item", "tags", "remove", item, "a, b").expect(0)
+    assert shown(figup, item)["keywords"] == ["telemetry"]
+    assert "Ann Bee" not in names(shown(figup, item))
     figup.run("item", "categories", "add", item, "Data quality", "24418").expect(0)
     figup.run("item", "categories", "remove", item, "animal behaviour").expect(0)
     assert [one["title"] for one in shown(figup, item)["categories"]] == [
@@ -180,6 +187,13 @@ def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     assert (
         'Did you mean "Data quality"?' in figup.run("item", "categories", "add", item, "Data qualty").expect(2).stderr
     )
+
+
+def test_a_tag_with_a_comma_in_it_can_be_removed(figup: Figup, item: str, dataset: Path) -> None:
+    dataset.write_text("keywords: ['a, b', a]\n")
+    figup.run("item", "update", item, "--metadata", dataset.name).expect(0)
+    figup.run("item", "tags", "remove", item, "a, b").expect(0)
+    assert shown(figup, item)["keywords"] == ["a"]
 
 
 def test_doi_link_and_embargo_come_to_the_same_when_done_twice(figup: Figup, item: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import Figup
 from tests.support.sandbox import Sandbox
 
@@ -61,10 +63,31 @@ def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
     assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
 
 
+def test_the_description_is_held_against_its_limit_and_what_goes_of_it_is_told(bare_figup: Figup) -> None:
+    write(bare_figup, "title: Abc\ndescription: |\n  A *map*.\n\n  ![map](map.png)\n")
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
+    assert "\nAs HTML, its description has 29 of at most 20000 characters.\n" in done.stdout
+    assert done.stderr == (
+        "figup: dataset.yaml: line 2, description: left out is what a description does not hold: 1 image\n"
+    )
+    checked = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(0).events[0]
+    assert (checked["description_length"], checked["description_limit"]) == (29, 20000)
+
+
+@pytest.mark.parametrize("text", ["", "# only a note\n", "title:\nkeywords: []\ndescription: ''\n"])
+def test_a_file_that_says_nothing_is_not_right(bare_figup: Figup, text: str) -> None:
+    write(bare_figup, text)
+    done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
+    assert done.stdout == ""
+    assert done.stderr == (
+        "figup: dataset.yaml: says nothing of the item. `figup metadata template` shows what may stand there.\n"
+    )
+
+
 def test_other_formats_are_understood(bare_figup: Figup) -> None:
     write(bare_figup, "cff-version: 1.2.0\ntitle: Tools\nauthors: [{name: A}]\nkeywords: [x]\n", "CITATION.cff")
     done = bare_figup.run("metadata", "check", "CITATION.cff").expect(0)
-    assert "CITATION.cff is right. It says: title, authors, keywords." in done.stdout
+    assert "CITATION.cff is right. It says: title, authors, keywords, type." in done.stdout
 
 
 def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sandbox) -> None:

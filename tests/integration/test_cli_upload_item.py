@@ -3,6 +3,7 @@ everything is verified."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -423,6 +424,18 @@ def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> No
     assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr
 
 
+def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: Sandbox) -> None:
+    collection = str(ask(sandbox, "/account/collections", {"title": "A collection"})["entity_id"])
+    mine = figup.run("item", "create", "--title", "Mine").expect(0).stdout.split()[0]
+    done = figup.run("collection", "add", collection, mine, "9999").expect(4)
+    assert done.stderr.startswith(
+        f"figup: Figshare has no item 9999 for collection {collection}, or this account may not see it. "
+    )
+    done = figup.run("collection", "add", collection, "9998", mine, "9999").expect(4)
+    assert f"no items 9998, 9999 for collection {collection}, or this account may not see them" in done.stderr
+    figup.run("collection", "add", collection, mine).expect(0)
+
+
 @pytest.mark.parametrize(
     ("more", "status", "words"),
     [
@@ -472,12 +485,55 @@ def test_what_lies_in_the_folder_is_taken_and_said(figup: Figup, sandbox: Sandbo
     data.rename(folder / "data.bin")
     (folder / "CITATION.cff").write_text(CFF)
     done = figup.run("upload", "repo").expect(0)
-    assert "figup: taken from repo/CITATION.cff: title, authors, keywords, license\n" in done.stderr
-    assert "CITATION.cff: license: there is no licence 'Beerware'; it is left out" in done.stderr
+    assert "figup: taken from repo/CITATION.cff: title, authors, keywords, type\n" in done.stderr
+    assert "figup: CITATION.cff: says no type, which in that format means software\n" in done.stderr
+    assert "figup: CITATION.cff: license: there is no licence 'Beerware'. There are: CC BY 4.0, " in done.stderr
+    assert ". It is left out: a new item has Figshare's default licence, CC BY 4.0\n" in done.stderr
     item = the_item(sandbox)
     assert said(item)[0::2] == ("Beaver tools", ["A B"], "CC BY 4.0")
     figup.run("upload", "repo", "--no-found-metadata").expect(0)
     assert {row["title"] for row in items(sandbox)} == {"Beaver tools", "repo"}
+
+
+def publishable_repo(figup: Figup, data: Path, license: str) -> None:
+    """A folder with all that publishing wants in the files that lie in it, but for the categories."""
+    folder = figup.cwd / "repo"
+    folder.mkdir()
+    data.rename(folder / "data.bin")
+    (folder / "CITATION.cff").write_text(CFF.replace("Beerware", license) + "abstract: Tools for beavers.\n")
+    (figup.cwd / "mine.yaml").write_text("categories: [animal behaviour]\n")
+
+
+def test_nothing_is_published_under_another_licence_than_the_data_has(
+    figup: Figup, sandbox: Sandbox, data: Path
+) -> None:
+    publishable_repo(figup, data, "CC-BY-NC-4.0")
+    command = ("upload", "repo", "--metadata", "mine.yaml", "--api-rate", "1000", "--settle-timeout", "1s")
+    for more in ((), ("--dry-run",)):
+        done = figup.run(*command, "--publish", *more).expect(2)
+        assert "CITATION.cff: license: there is no licence 'CC-BY-NC-4.0'; without it, a new item has" in done.stderr
+        assert 'Did you mean "CC BY 4.0"' in done.stderr
+    assert items(sandbox) == []
+    drafted = figup.run(*command, "--json").expect(0).events
+    left_out = next(event for event in drafted if event["event"] == "left-out")
+    assert (left_out["path"], left_out["field"]) == ("repo/CITATION.cff", "license")
+    # What was good enough for the draft is looked at again once it is to be published.
+    figup.run(*command, "--publish").expect(2)
+    assert not the_item(sandbox)["is_public"]
+    (figup.cwd / "mine.yaml").write_text("categories: [animal behaviour]\nlicense: MIT\n")
+    figup.run(*command, "--publish").expect(0)
+    item = the_item(sandbox)
+    assert (item["is_public"], item["license"]["name"]) == (True, "MIT")
+
+
+def test_an_embargo_that_lies_with_the_data_is_kept(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    publishable_repo(figup, data, "MIT")
+    available = {"titles": [{"title": "Beaver tools"}], "dates": [{"date": "2090-01-01", "dateType": "Available"}]}
+    (figup.cwd / "repo/datacite.json").write_text(json.dumps(available))
+    done = figup.run("upload", "repo", "--metadata", "mine.yaml", "--publish", "--settle-timeout", "1s").expect(0)
+    assert "figup: taken from repo/datacite.json: title, embargo (until 2090-01-01)\n" in done.stderr
+    item = the_item(sandbox)
+    assert (item["is_embargoed"], item["embargo_date"][:10], item["embargo_type"]) == (True, "2090-01-01", "file")
 
 
 def test_what_lies_beside_a_file_leaves_it_its_name(figup: Figup, sandbox: Sandbox, data: Path) -> None:

@@ -237,7 +237,9 @@ class Fixed:
 
     mark = "fixed"
 
-    async def resolve(self, _: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+    async def resolve(
+        self, _: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
         """All that publishing wants."""
         return ItemSpec(
             {"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from uploader.catalog.metadata.nearest import did_you_mean, may_be_one, plain
-from uploader.errors import NotAllowed, Refused, UsageError
+from uploader.errors import ItemMissing, NotAllowed, Refused, UsageError
 from uploader.figshare.api import Figshare
 from uploader.figshare.items import MOST_AT_ONCE
 from uploader.figshare.wire_items import Author, ItemDetail
@@ -186,7 +186,7 @@ async def collected(api: Figshare, collection: int) -> set[int]:
 
 
 async def collect(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
-    """Add items to a collection; returns those that were not in it. Raises ItemMissing."""
+    """Add items to a collection; returns those that were not in it. Raises ItemMissing, naming what there is not."""
     have = await collected(api, collection)
     new = [one for one in dict.fromkeys(items) if one not in have]
     for start in range(0, len(new), MOST_AT_ONCE):
@@ -199,5 +199,22 @@ async def collect(api: Figshare, collection: int, items: Sequence[int]) -> list[
         async def look(block: list[int] = block) -> bool | None:
             return set(block) <= await collected(api, collection) or None
 
-        await settled(api, add, look, f"adding to collection {collection}")
+        try:
+            await settled(api, add, look, f"adding to collection {collection}")
+        except ItemMissing as error:
+            raise await _missing_of(api, collection, block) or error from None
     return new
+
+
+async def _missing_of(api: Figshare, collection: int, items: Sequence[int]) -> ItemMissing | None:
+    """Which of these items there are not, after Figshare has said no more than that something is missing; None where
+    all are there. Raises ItemMissing where the collection is not there (any more)."""
+    await api.items.collected(collection, page=1, page_size=1)
+    missing = [str(one) for one in items if not await api.items.exists(one)]
+    if not missing:
+        return None
+    many = "s" if len(missing) > 1 else ""
+    return ItemMissing(
+        f"Figshare has no item{many} {', '.join(missing)} for collection {collection}, or this account may not see "
+        f"{'them' if many else 'it'}"
+    )

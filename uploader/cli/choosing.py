@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +47,10 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
             sources = Sources(**own, links=values.pop("links", ()))
             if not (sources.named or optional):
                 raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --link")
+            if STDIN in sources.paths and not os.path.lexists(STDIN):
+                raise click.UsageError(
+                    "there is no file called -, and data is not read from stdin; `--from-file -` reads a list of paths"
+                )
             if sources.nul and sources.from_file is None and not values.get("failed_to"):
                 raise click.UsageError("-0 is for --from-file and --failed-to")
             return command(sources=sources, **values)

@@ -46,16 +46,27 @@ async def read_description(
 
 
 async def resolve_description(
-    session: Session, api: Figshare, description: Description, *, item: int | None = None, project: int | None = None
+    session: Session,
+    api: Figshare,
+    description: Description,
+    *,
+    publish: bool = False,
+    item: int | None = None,
+    project: int | None = None,
 ) -> ItemSpec:
     """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
 
-    Asks for lists where names have to be looked up. Raises MetadataInvalid.
+    Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
+    left out.
     """
-    spec, remarks = await resolve(description, Names(api.items, item, project))
-    for remark in remarks:
+    found = await resolve(description, Names(api.items, item, project), publish=publish)
+    for field, source in found.taken:
+        session.console.note(shown(f"taken from {source}: {field}"))
+    for remark in (*found.remarks, *(one.told for one in found.left_out)):
         session.console.note(shown(remark))
-    return spec
+    for one in (*description.withheld(), *found.left_out):
+        session.console.event("left-out", path=one.part.source, **msgspec.to_builtins(one.problem))
+    return found.spec
 
 
 # --- for `figup upload` -------------------------------------------------------------------------------------------
@@ -138,8 +149,12 @@ class _Told:
     def mark(self) -> str:
         return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
 
-    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
-        spec = await resolve_description(self.session, api, self.description, item=item, project=project)
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
+        spec = await resolve_description(
+            self.session, api, self.description, publish=publish, item=item, project=project
+        )
         return (
             spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})
         )
@@ -152,6 +167,7 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
     title = description.metadata.title
     kept = title if about.item is not None else None
-    describe = _Told(session, description, kept) if kept or set(description.metadata.named()) - {"title"} else None
+    says = bool(set(description.metadata.named()) - {"title"} or description.withheld())
+    describe = _Told(session, description, kept) if kept or says else None
     orders = Orders(describe, about.reserve_doi, about.private_link, about.publish)
     return (title if about.item is None else None), orders

@@ -70,9 +70,18 @@ def _of_click(error: click.ClickException) -> Failure:
         )
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
-    message = shown(" ".join(error.format_message().split())).rstrip(".")
+    said = error.format_message()
+    if near := getattr(error, "possibilities", None):
+        said, hint = error.message, f"Did you mean {near[0]}? {hint}"
+    elif isinstance(error, click.NoSuchOption) and context is not None and _takes_paths(context.command):
+        hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
+    message = shown(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure("usage", message[:1].lower() + message[1:], hint, None, 2)
+
+
+def _takes_paths(command: click.Command) -> bool:
+    return any(param.name == "paths" for param in command.params)
 
 
 def resumable(failure: Failure, job: str) -> Failure:

@@ -11,6 +11,7 @@ import msgspec
 from uploader.catalog import editing
 from uploader.catalog.metadata.description import author_body
 from uploader.catalog.metadata.names import Names, Unknown
+from uploader.catalog.metadata.reading import split_keywords
 from uploader.cli.describing import read_description
 from uploader.cli.item_work import on_item
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
@@ -47,6 +48,8 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        if not all(one.strip() for one in who):
+            raise UsageError("an author is empty: there is no name in it")
         given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
@@ -92,10 +95,11 @@ def tags() -> None:
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
 def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
-    """Add tags to an item."""
+    """Add tags to an item. Commas separate tags within a word."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        description = await read_description(session, given={"keywords": list(words)})
+        wanted = [tag for word in words for tag in _tags_in(word)]
+        description = await read_description(session, given={"keywords": wanted})
         now = await editing.change_keywords(api, found, add=description.metadata.keywords)
         return _tell_tags(session, found, now)
 
@@ -107,12 +111,21 @@ def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
 def remove_tags(item: int, words: tuple[str, ...], common: Common) -> int:
-    """Remove tags from an item."""
+    """Remove tags from an item. Commas separate tags within a word, but for a tag that has one in it."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        return _tell_tags(session, found, await editing.change_keywords(api, found, remove=words))
+        gone = [tag for word in words for tag in ([word] if word in found.keywords else _tags_in(word))]
+        return _tell_tags(session, found, await editing.change_keywords(api, found, remove=gone))
 
     return on_item(common, item, work)
+
+
+def _tags_in(word: str) -> list[str]:
+    """The tags of one word of the command line. Raises UsageError where there is none."""
+    found = split_keywords(word)
+    if not found:
+        raise UsageError("a tag is empty: there is no word in it")
+    return found
 
 
 def _tell_tags(session: Session, item: ItemDetail, now: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ def card(item: ItemDetail) -> str:
         ("references", " ".join(item.references)),
         ("related", "; ".join(_material(one) for one in item.related_materials)),
         ("funding", "; ".join(item.funding)),
+        ("timeline", _timeline(item.timeline)),
         ("group", str(item.group_id or "")),
         ("project", str(item.project_id or "")),
         ("embargo", _embargo(item.embargo) if item.embargo is not None else ""),
@@ -76,6 +78,12 @@ def plain_text(description: str) -> str:
 
 def _material(value: dict[str, Any]) -> str:
     return f"{value.get('relation') or ''} {value.get('identifier') or value.get('title') or value.get('id')}".strip()
+
+
+def _timeline(days: dict[str, str]) -> str:
+    """`firstOnline` and its like, as a person writes them, with their days."""
+    words = {name: re.sub(r"([A-Z])", lambda found: f" {found[1].lower()}", name) for name in days}
+    return "; ".join(f"{words[name]} {day[:10]}" for name, day in days.items())
 
 
 def _value(value: object) -> str:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from uploader.catalog.metadata.description import Description
+from uploader.catalog.metadata.markdown import LONGEST
 from uploader.catalog.metadata.names import category_path
 from uploader.catalog.metadata.nearest import nearest, plain
 from uploader.cli.describing import read_description, resolve_description
@@ -114,9 +115,14 @@ def _good(session: Session, file: str, description: Description, more: Sequence[
     fields = description.metadata.named()
     defaults = {"license", "type", "authors"}
     lacking = [*(name for name in WANTED if name not in fields and name not in defaults), *more]
-    session.console.event("checked", path=file, fields=list(fields), lacking=lacking)
+    length = len(description.metadata.description or "")
+    session.console.event(
+        "checked", path=file, fields=list(fields), lacking=lacking, description_length=length, description_limit=LONGEST
+    )
     says = ", ".join(fields).replace("_", " ") or "nothing"
     session.console.result(f"{shown(file)} is right. It says: {says}.")
+    if length:
+        session.console.result(f"As HTML, its description has {length} of at most {LONGEST} characters.")
     if lacking:
         session.console.result(f"To publish the item, Figshare also wants: {', '.join(lacking)}.")
     return 0

@@ -83,6 +83,14 @@ class Items:
         """The item with its whole description."""
         return await self._of_item("GET", item_id, "", wire_items.parse_item_detail)
 
+    async def exists(self, item_id: int) -> bool:
+        """True for an item of this account, and for one that is public."""
+        for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
+            reader = Reader(f"item {item_id}", lambda _: True, missing=lambda: False)
+            if await self._calls.api("GET", path, reader):
+                return True
+        return False
+
     async def create(self, fields: Body, *, project: int | None = None) -> int:
         """The new draft's id; `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"

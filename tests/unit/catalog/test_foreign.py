@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import anyio.to_thread
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from uploader.catalog.metadata.description import gather
 from uploader.catalog.metadata.document import Document, parse
 from uploader.catalog.metadata.loading import Loaded, found_beside, interpret, kind_of
-from uploader.catalog.metadata.model import Author, Funding, Material
+from uploader.catalog.metadata.model import Author, Embargo, Funding, Material
+from uploader.errors import MetadataInvalid
+from uploader.figshare.api import Figshare
 
 TODAY = date(2026, 1, 1)
 ORCID = "0000-0002-1825-0097"
@@ -135,12 +140,158 @@ def test_codemeta_json() -> None:
     assert said.funding == (Funding(title="DFG"),)
 
 
+def test_a_name_with_a_comma_in_it_is_a_persons_unless_it_is_said_otherwise() -> None:
+    person, group = Author(first_name="Elizabeth", last_name="Miller"), Author(name="Beavers, Inc")
+    creators = [{"name": "Miller, Elizabeth"}, {"name": "Beavers, Inc", "nameType": "Organizational"}]
+    assert read("datacite.json", {**DATACITE, "creators": creators}).metadata.authors == (person, group)
+    only_last = [{"name": "Miller, Elizabeth", "familyName": "Miller"}]
+    assert read("datacite.json", {**DATACITE, "creators": only_last}).metadata.authors == (person,)
+    people = [{"name": "Miller, Elizabeth"}, {"@type": "Organization", "name": "Beavers, Inc"}]
+    assert read("codemeta.json", {**CODEMETA, "author": people}).metadata.authors == (person, group)
+    assert read("codemeta.json", {**CODEMETA, "author": "Miller, Elizabeth"}).metadata.authors == (person,)
+    assert read("CITATION.cff", CFF.replace("The Beaver Group", "Beavers, Inc")).metadata.authors[1] == group
+    nicknamed = CFF.replace("  - alias: bvr", "  - alias: bvr\n    family-names: Miller")
+    assert read("CITATION.cff", nicknamed).metadata.authors[2] == Author(name="Miller")
+
+
 def test_what_is_wrong_in_them_is_left_out_and_said() -> None:
     loaded = read("CITATION.cff", CFF.replace(ORCID, ORCID[:-1] + "8").replace("title: Beaver tools", "title: ab"))
     assert loaded.metadata.authors[0] == Author(first_name="Maria", last_name="de Rossi")
     assert loaded.metadata.title is None
     assert [remark.split(":")[1] for remark in loaded.remarks] == [" title", " authors[1].orcid"]
     assert all(remark.endswith("; it is left out") for remark in loaded.remarks)
+
+
+def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
+    found = "identifiers:\n  - {type: swh, value: 'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505'}\n"
+    loaded = read("CITATION.cff", CFF + found)
+    assert [one.identifier for one in loaded.metadata.related_materials] == [
+        "10.5281/zenodo.1234",
+        "https://example.org/beavers",
+        "10.1234/paper",
+    ]
+    (remark,) = loaded.remarks
+    assert "'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505' is neither a DOI nor a web address" in remark
+    wrong = {"relatedIdentifier": "not a url", "relatedIdentifierType": "URL", "relationType": "Cites"}
+    loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [wrong]})
+    assert loaded.metadata.related_materials == ()
+    assert "'not a url' is no web address" in loaded.remarks[0]
+    loaded = read("codemeta.json", {**CODEMETA, "identifier": "beavers"})
+    assert loaded.metadata.related_materials == (Material("https://example.org/beavers"),)
+    assert "'beavers' is neither a DOI" in loaded.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("opening", "until"),
+    [
+        ("2030-01-01", "2030-01-01"),
+        ("2030-01-01T10:00:00Z", "2030-01-01"),
+        ("2030-01-01/2031-01-01", "2030-01-01"),
+        ("2026-01-01", None),
+        ("2025-12", None),
+        ("2020", None),
+    ],
+)
+def test_what_opens_later_is_under_embargo_until_then(opening: str, until: str | None) -> None:
+    dates = [{"date": "2029-01-01", "dateType": "Accepted"}, {"date": opening, "dateType": "Available"}]
+    for loaded in (
+        read("datacite.json", {**DATACITE, "dates": dates}),
+        read("codemeta.json", {**CODEMETA, "embargoEndDate": opening}),
+        read("codemeta.json", {**CODEMETA, "embargoDate": opening}),
+    ):
+        assert loaded.metadata.embargo == (Embargo(until) if until else None)
+        assert (loaded.withheld, loaded.remarks) == ((), ())
+
+
+def test_an_embargo_that_was_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "embargoEndDate": "2030-01-01"}))
+    (line,) = gather(beside=[tmp_path], today=TODAY).taken()
+    assert line.endswith("funding, embargo (until 2030-01-01)")
+
+
+def access(name: str) -> dict[str, str]:
+    return {"rights": name, "rightsUri": f"info:eu-repo/semantics/{name}"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"dates": [{"date": "2030", "dateType": "Available"}]}, "embargo.until: '2030' is no date; one looks like"),
+        ({"dates": [{"date": "2026-05", "dateType": "Available"}]}, "embargo.until: '2026-05' is no date"),
+        ({"rightsList": [access("embargoedAccess")]}, "embargo: its rights say that access is embargoed"),
+        ({"rightsList": [access("closedAccess")]}, "embargo: its rights say that access is closed"),
+        (
+            {"rightsList": [{"rightsUri": "http://purl.org/coar/access_right/c_16ec"}]},
+            "embargo: its rights say that access is restricted",
+        ),
+        (
+            {"rightsList": [access("restrictedAccess")], "dates": [{"date": "2020", "dateType": "Available"}]},
+            "embargo: its rights say that access is restricted",
+        ),
+    ],
+)
+async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
+    said: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
+    description = await anyio.to_thread.run_sync(lambda: gather(beside=[tmp_path], today=TODAY))
+    (line,) = (line for line in description.taken() if "left out" in line)
+    assert line.startswith(f"datacite.json: {told}")
+    assert line.endswith("; it is left out: the files are open to everybody once the item is published")
+    with pytest.raises(MetadataInvalid, match=re.escape(told)):
+        await description.resolve(cast(Figshare, NO_FIGSHARE), publish=True)
+    await description.resolve(cast(Figshare, NO_FIGSHARE), publish=False)
+    mine = tmp_path / "mine.yaml"
+    await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
+    decided = await anyio.to_thread.run_sync(lambda: gather(file=mine, beside=[tmp_path], today=TODAY))
+    assert not any("left out" in line for line in decided.taken())
+    assert (await decided.resolve(cast(Figshare, NO_FIGSHARE), publish=True)).embargo is not None
+
+
+class NoFigshare:
+    """These descriptions have nothing to be looked up."""
+
+    items = None
+
+
+NO_FIGSHARE = NoFigshare()
+
+
+def test_rights_that_say_who_may_see_it_are_no_licence() -> None:
+    rights = [access("openAccess"), {"rights": "Embargoed Access"}, {"rightsIdentifier": "cc0-1.0"}]
+    dates = [{"date": "2020-01-01", "dateType": "Available"}]
+    loaded = read("datacite.json", {**DATACITE, "rightsList": rights, "dates": dates})
+    assert (loaded.metadata.license, loaded.withheld) == ("CC0", ())
+
+
+def test_a_citation_without_a_type_is_of_software_and_that_is_told(tmp_path: Path) -> None:
+    untyped = CFF.replace("type: software\n", "", 1)
+    (tmp_path / "CITATION.cff").write_text(untyped)
+    (tmp_path / "data.csv").write_text("x")
+    description = gather(beside=[tmp_path], today=TODAY)
+    assert description.metadata.type == "software"
+    told = "CITATION.cff: says no type, which in that format means software"
+    assert told in description.taken()
+    assert told in gather(file=tmp_path / "CITATION.cff", today=TODAY).taken()
+    assert told not in gather(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).taken()
+    beside = gather(beside=[tmp_path / "data.csv"], today=TODAY)
+    assert beside.metadata.type is None
+    assert told not in beside.taken()
+
+
+def test_a_relation_that_figshare_does_not_know_is_told() -> None:
+    one = {"relatedIdentifier": "10.1234/paper", "relatedIdentifierType": "DOI", "relationType": "IsTranslationOf"}
+    loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [one]})
+    assert loaded.metadata.related_materials == (Material("10.1234/paper", "DOI", "References"),)
+    assert loaded.remarks == (
+        "datacite.json: Figshare has no relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
+    )
+
+
+def test_a_licence_that_cannot_be_read_is_not_published_as_another(tmp_path: Path) -> None:
+    (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "license": "x" * 501}))
+    (left_out,) = gather(beside=[tmp_path], today=TODAY).withheld()
+    assert left_out.told.startswith("codemeta.json: license: has 501 characters")
 
 
 JUNK = st.recursive(
@@ -152,7 +303,20 @@ JUNK = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(
-    [*DATACITE, *CODEMETA, "authors", "license", "keywords", "identifiers", "preferred-citation", "abstract", "title"]
+    [
+        *DATACITE,
+        *CODEMETA,
+        "dates",
+        "embargoEndDate",
+        "type",
+        "authors",
+        "license",
+        "keywords",
+        "identifiers",
+        "preferred-citation",
+        "abstract",
+        "title",
+    ]
 )
 
 

@@ -183,9 +183,9 @@ async def described(tmp_path: Path, text: str) -> tuple[ItemSpec, Lists]:
     file = tmp_path / "a.yaml"
     file.write_text(text)
     lists = Lists()
-    spec, remarks = await resolve(await gathered(file=file), Names(lists))
-    assert remarks == []
-    return spec, lists
+    found = await resolve(await gathered(file=file), Names(lists), publish=True)
+    assert found.left_out == ()
+    return found.spec, lists
 
 
 async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
@@ -289,7 +289,8 @@ async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
 async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("authors:\n  - 5\nfunding: Open data\ncustom_fields: {k: v}\n")
-    spec, remarks = await resolve(await gathered(file=file), Names(Lists(open_to_ask=False)))
+    found = await resolve(await gathered(file=file), Names(Lists(open_to_ask=False)), publish=True)
+    spec, remarks = found.spec, list(found.remarks)
     assert spec.authors == [{"id": 5}]
     assert spec.fields == {
         "funding_list": [{"title": "Open data"}],
@@ -301,14 +302,55 @@ async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: 
         "a.yaml: line 4, custom_fields: custom fields are not looked up: not for you",
     ]
     file.write_text("title: abc\nfunding:\n  - DFG\n  - Open data\n")
-    spec, remarks = await resolve(await gathered(file=file), Names(Lists()))
+    found = await resolve(await gathered(file=file), Names(Lists()), publish=True)
+    spec, remarks = found.spec, list(found.remarks)
     assert spec.fields["funding_list"] == [{"title": "DFG"}, {"id": 6}]
     assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is grant 6 to Figshare"]
 
 
-async def test_what_is_unknown_in_a_file_that_lay_there_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\ntitle: Abc\nlicense: Beerware\n")
+NC = "cff-version: 1.2.0\ntitle: Abc\nlicense: CC-BY-NC-4.0\n"
+TOLD = (
+    'CITATION.cff: license: there is no licence \'CC-BY-NC-4.0\'. Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? '
+    "It is left out: a new item has Figshare's default licence, CC BY 4.0"
+)
+
+
+async def test_an_unknown_licence_of_a_file_in_anothers_format_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
-        spec, remarks = await resolve(description, Names(Lists()))
-        assert "license" not in spec.fields
-        assert remarks == ["CITATION.cff: license: there is no licence 'Beerware'; it is left out"]
+        found = await resolve(description, Names(Lists()), publish=False)
+        assert "license" not in found.spec.fields
+        assert [one.told for one in found.left_out] == [TOLD]
+        assert "license" not in " ".join(description.taken())
+
+
+async def test_nothing_is_published_under_another_licence_than_a_found_file_has(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(NC)
+    for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
+        with pytest.raises(MetadataInvalid) as caught:
+            await resolve(description, Names(Lists()), publish=True)
+        assert caught.value.message == (
+            "CITATION.cff: license: there is no licence 'CC-BY-NC-4.0'; without it, a new item has Figshare's default "
+            "licence, CC BY 4.0"
+        )
+        assert (caught.value.hint or "").startswith('Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? Say ')
+        assert caught.value.path == str(tmp_path / "CITATION.cff")
+    (tmp_path / "mine.yaml").write_text("license: CC BY-NC-ND 4.0\n")
+    description = await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path])
+    assert (await resolve(description, Names(Lists()), publish=True)).spec.fields["license"] == 12
+
+
+async def test_a_licence_of_an_institution_is_taken_once_it_was_looked_up(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(NC.replace("NC-", "NC-ND-"))
+    description = await gathered(beside=[tmp_path])
+    assert description.taken()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
+    found = await resolve(description, Names(Lists()), publish=True)
+    assert (found.spec.fields["license"], found.taken) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
+
+
+async def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(NC)
+    (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
+    with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:
+        await resolve(await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Names(Lists()), publish=True)
+    assert [cause.path for cause in caught.value.causes] == [f"{tmp_path}/mine.yaml", f"{tmp_path}/CITATION.cff"]

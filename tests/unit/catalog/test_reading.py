@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from importlib import resources
 from typing import Any
@@ -69,6 +70,15 @@ metadata_only: It lies elsewhere.
         ("authors: ['Doe, Jane']", "authors", (Author(first_name="Jane", last_name="Doe"),)),
         (f"authors: [Jane Doe {ORCID}]", "authors", (Author(name="Jane Doe", orcid=ORCID),)),
         (f"authors: ['Jane Doe ({ORCID})']", "authors", (Author(name="Jane Doe", orcid=ORCID),)),
+        ("authors: [{name: 'Rossi, Maria'}]", "authors", (Author(first_name="Maria", last_name="Rossi"),)),
+        (f"authors: [{{name: Jane Doe {ORCID}}}]", "authors", (Author(name="Jane Doe", orcid=ORCID),)),
+        (
+            f"authors: [{{name: 'Doe, Jane', orcid: {ORCID}}}]",
+            "authors",
+            (Author(first_name="Jane", last_name="Doe", orcid=ORCID),),
+        ),
+        ("authors: [{last_name: 'Beaver Group, Inc'}]", "authors", (Author(last_name="Beaver Group, Inc"),)),
+        ("authors: ['Doe,']", "authors", (Author(name="Doe,"),)),
         ("authors: [{given-names: A, family-names: B}]", "authors", (Author(first_name="A", last_name="B"),)),
         ("keywords: a b, c; d", "keywords", ("a b", "c", "d")),
         ("categories: Zoology", "categories", ("Zoology",)),
@@ -78,6 +88,12 @@ metadata_only: It lies elsewhere.
         ("type: SOFTWARE", "type", "software"),
         ("references: 10.1234/b", "references", ("https://doi.org/10.1234/b",)),
         ("related_materials: arXiv:2401.00001", "related_materials", (Material("2401.00001", "arXiv"),)),
+        ("related_materials: [{id: 5, title: abc}]", "related_materials", (Material(id=5, title="abc"),)),
+        (
+            "related_materials: [{identifier: 30351857, type: pmid}]",
+            "related_materials",
+            (Material("30351857", "PMID"),),
+        ),
         ("related_materials: [{doi: 10.1234/b}]", "related_materials", (Material("10.1234/b", "DOI"),)),
         ("funding: A fund", "funding", (Funding(title="A fund"),)),
         ("embargo: forever", "embargo", Embargo("0")),
@@ -124,6 +140,7 @@ embargo:
     ("text", "message"),
     [
         ("title: ab", "has 2 characters; Figshare takes 3 to 1000"),
+        ("title: a", "has 1 character; Figshare takes 3 to 1000"),
         ("title: [a]", "a list where a text is expected"),
         ("title: true", "true where a text is expected"),
         ("authors: [{orcid: 0000-0002-1825-0097}]", "an author needs a name, or a last_name, or the id"),
@@ -137,9 +154,14 @@ embargo:
         ("license: []", "a list where a text is expected"),
         ("type: nonsense", "'nonsense' is not known"),
         ("references: [foo]", "'foo' is no web address; one begins with https://"),
+        ("references: [https://x.org/a b]", "there is a blank in it, which is written %20"),
         ("references: ['javascript:alert(1)']", "is no web address"),
         ("related_materials: [{title: x}]", "a related material needs an identifier, such as a DOI"),
         ("related_materials: [{doi: x, type: DOI}]", "'x' is no DOI"),
+        ("related_materials: [{doi: x}]", "'x' is neither a DOI nor a web address, and does not show what else it is"),
+        ("related_materials: [foo]", "'foo' is neither a DOI nor a web address"),
+        ("related_materials: [{identifier: not a url, type: URL}]", "'not a url' is no web address; one begins with"),
+        ("related_materials: ['ISBN: abc']", "'ISBN: abc' is no ISBN; one looks like 978-3-16-148410-0"),
         ("related_materials: [{doi: 10.1/x, relation: Xyz}]", "'Xyz' is not known"),
         (
             "related_materials: [{doi: 10.1234/x, identifier: 10.1234/y}]",
@@ -208,13 +230,13 @@ def test_other_names_of_fields_lead_to_fields() -> None:
 
 
 def test_markdown_becomes_the_html_that_a_description_may_hold() -> None:
-    assert to_html("# A\n\nSome *b* & H<sub>2</sub>O\n\n- c\n- d") == (
+    assert to_html("# A\n\nSome *b* & H<sub>2</sub>O\n\n- c\n- d").text == (
         "<h1>A</h1><p>Some <em>b</em> &amp; H<sub>2</sub>O</p><ul><li>c</li><li>d</li></ul>"
     )
-    assert to_html("| a |\n|---|\n| 1 |") == (
+    assert to_html("| a |\n|---|\n| 1 |").text == (
         "<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>"
     )
-    assert to_html("<p>was <b>HTML</b> before</p>") == "<p>was <b>HTML</b> before</p>"
+    assert to_html("<p>was <b>HTML</b> before</p>").text == "<p>was <b>HTML</b> before</p>"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +254,28 @@ def test_markdown_becomes_the_html_that_a_description_may_hold() -> None:
     ],
 )
 def test_nothing_that_could_act_stays_in_a_description(text: str) -> None:
-    html = to_html(f"before\n\n{text}\n\nafter").replace("(javascript:alert(1))", "")
+    html = to_html(f"before\n\n{text}\n\nafter").text.replace("(javascript:alert(1))", "")
     for word in ("script", "onclick", "onload", "iframe", "style", "svg", "data:", "img", "alert"):
         assert word not in html
     assert "before" in html
     assert "after" in html
+
+
+def test_what_goes_of_a_description_is_counted() -> None:
+    html = to_html(
+        "![a](a.png) ![b](https://example.org/b.png)\n\n<script>'<img>'</script><iframe src=x></iframe>\n\n"
+        "[d](https://example.org)\n\n`<img>`\n\n<div>stays</div>\n"
+    )
+    assert html.dropped == ("2 images", "1 script", "1 frame")
+    assert "stays" in html.text
+    assert "&lt;img&gt;" in html.text
+    assert to_html("*plain*").dropped == ()
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "codemeta.json"])
+def test_what_goes_of_a_description_is_told(name: str) -> None:
+    values = {"description": "See ![this](a.png).", "@context": "schema.org"}
+    text = json.dumps(values if name.endswith("json") else {"description": values["description"]})
+    (remark,) = interpret(parse(name, text.encode()), TODAY).remarks
+    assert remark.startswith(f"{name}: ")
+    assert remark.endswith("description: left out is what a description does not hold: 1 image")

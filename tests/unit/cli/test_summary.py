@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from uploader.cli.summary import FEW, summary_text
+from uploader.cli.summary import FEW, skipped_lines, summary_text
 from uploader.transfer.report import FileReport, Report
 
 FILE = FileReport("/a\n", "a\n", 1, 2_500_000, "0" * 32, "verified", parts_total=5)
@@ -34,6 +34,16 @@ def test_a_job_that_was_finished_says_that_nothing_was_sent() -> None:
     assert summary_text(REPORT, sent_before=True).splitlines()[-1] == (
         "Job k3 was finished before, and its files are unchanged: nothing was sent."
     )
+
+
+def test_one_is_told_as_one_and_two_as_two() -> None:
+    assert skipped_lines([("/a", "link"), ("/b", "empty-folder"), ("/c", "empty-folder")]) == [
+        "Skipped: 1 symbolic link (--follow-symlinks takes what it leads to):",
+        "  /a",
+        "Skipped: 2 empty folders, which Figshare does not have:",
+        "  /b",
+        "  /c",
+    ]
 
 
 def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:

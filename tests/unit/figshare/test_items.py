@@ -208,6 +208,14 @@ async def test_the_servers_words_on_what_is_not_there(service: Service, connect:
         await items.groups()
 
 
+async def test_whether_an_item_exists(service: Service, connect: Connect) -> None:
+    items = connect().items
+    gone = reply(404, {"code": "EntityNotFound"})
+    service.answers = [reply(200, ITEM), gone, reply(200, ITEM), gone, gone]
+    assert [await items.exists(5), await items.exists(6), await items.exists(7)] == [True, True, False]
+    assert [asked.path.removeprefix("/v2") for asked in service.asked[1:3]] == ["/account/articles/6", "/articles/6"]
+
+
 async def test_answers_without_what_was_asked_for(service: Service, connect: Connect) -> None:
     items = connect().items
     service.answers = [reply(200, ITEM), reply(200, {"doi": None}), reply(201, {"html_location": "javascript:1"})]

@@ -14,10 +14,12 @@ import msgspec
 from uploader.catalog.metadata import loading
 from uploader.catalog.metadata.custom import fitted
 from uploader.catalog.metadata.document import Document
-from uploader.catalog.metadata.loading import Loaded
+from uploader.catalog.metadata.loading import PROTECTING, Loaded, top
 from uploader.catalog.metadata.model import Author, Embargo, Funding, Material, Metadata, Value
 from uploader.catalog.metadata.names import Names, Unclear, Unknown
 from uploader.catalog.metadata.problems import Problem, invalid
+from uploader.catalog.metadata.vocabulary import LICENSES
+from uploader.errors import MetadataInvalid
 from uploader.figshare.api import Figshare
 from uploader.transfer.items.spec import ItemSpec
 
@@ -48,24 +50,63 @@ class Description:
         """Which source decides a field. Raises LookupError where none does."""
         return next(part for part in self.parts if field in part.fields)
 
-    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
         """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
 
-        Asks for lists where there are names. Raises MetadataInvalid.
+        Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
         """
-        spec, _ = await resolve(self, Names(api.items, item, project))
-        return spec
+        return (await resolve(self, Names(api.items, item, project), publish=publish)).spec
 
     def taken(self) -> list[str]:
-        """One line for each file that lay there: what was taken from it."""
+        """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is
+        still to be looked up is taken once it is: see `resolve`."""
         lines = [remark for part in self.parts for remark in part.remarks]
+        lines += [left_out.told for left_out in self.withheld()]
         before: set[str] = set()
         for part in self.parts:
             fields = [name for name in part.fields if name not in before]
             before.update(fields)
-            if part.source in self.found and fields:
-                lines.append(f"taken from {part.source}: {', '.join(fields).replace('_', ' ')}")
+            lines += [
+                f"{part.name}: says no {name}, which in that format means {getattr(part.metadata, name)}"
+                for name in fields
+                if name in part.implied
+            ]
+            sure = [_shown(part, name) for name in fields if not _is_to_be_looked_up(part, name)]
+            if part.source in self.found and sure:
+                lines.append(f"taken from {part.source}: {', '.join(sure)}")
         return lines
+
+    def withheld(self) -> list[LeftOut]:
+        """What the sources say of licence and embargo and cannot be taken, where nothing else decides that."""
+        said = self.metadata.named()
+        return [LeftOut(part, one) for part in self.parts for one in part.withheld if top(one) not in said]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a source says and the item will not, of a field that protects it."""
+
+    part: Loaded
+    problem: Problem
+
+    @property
+    def told(self) -> str:
+        """In one line, for a person."""
+        hint = f". {self.problem.hint} It" if self.problem.hint else "; it"
+        return f"{self.part.name}: {self.problem.told}{hint} is left out: {PROTECTING[top(self.problem)]}"
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A description in Figshare's terms. `remarks` are lines for a person. `taken` are fields that a file which lay
+    there was found to be right about, with the file's name."""
+
+    spec: ItemSpec
+    remarks: tuple[str, ...]
+    taken: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def gather(
@@ -97,8 +138,11 @@ def describe(file: str | Path) -> Description:
     return gather(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
 
 
-async def resolve(description: Description, names: Names) -> tuple[ItemSpec, list[str]]:
-    """The description in Figshare's terms, and remarks for a person. Asks for lists. Raises MetadataInvalid."""
+async def resolve(description: Description, names: Names, *, publish: bool) -> Resolution:
+    """The description in Figshare's terms. Asks for lists.
+
+    Raises MetadataInvalid, with `publish` also for what is left out: published, an item is given away for good.
+    """
     resolving = _Resolving(description)
     metadata = description.metadata
     fields = plain_fields(metadata)
@@ -117,13 +161,15 @@ async def resolve(description: Description, names: Names) -> tuple[ItemSpec, lis
     if metadata.custom_fields and (metadata.group is None or fields["group_id"] is not None):
         fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
         fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
+    if publish:
+        resolving.refuse([*description.withheld(), *resolving.left_out])
     resolving.raise_problems()
     spec = ItemSpec(
         {name: value for name, value in fields.items() if value is not None},
         [author_body(one) for one in metadata.authors] or None,
         embargo_body(metadata.embargo) if metadata.embargo is not None else None,
     )
-    return spec, resolving.remarks
+    return Resolution(spec, tuple(resolving.remarks), tuple(resolving.taken), tuple(resolving.left_out))
 
 
 class _Resolving:
@@ -132,16 +178,24 @@ class _Resolving:
     def __init__(self, description: Description) -> None:
         self._description = description
         self._problems: dict[str, list[Problem]] = {}
+        self.left_out: list[LeftOut] = []
+        self.taken: list[tuple[str, str]] = []
+
         self.remarks: list[str] = []
 
     async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
         """What a name stands for; None after a problem, and where nobody can tell."""
+        part = self._description.part_of(field)
         try:
-            return await ask(name)
+            found = await ask(name)
         except Unclear as unclear:
             self._remark(field, name, unclear.message)
         except Unknown as unknown:
             self._problem(field, name, unknown.message, unknown.hint)
+        else:
+            if part.source in self._description.found and _is_to_be_looked_up(part, field):
+                self.taken.append((field, part.source))
+            return found
         return None
 
     async def grant(self, wanted: Funding, names: Names) -> dict[str, Any]:
@@ -170,18 +224,50 @@ class _Resolving:
     ) -> None:
         part = self._description.part_of(field)
         problem = part.problem(field, value, message, hint, key=key)
-        if part.source in self._description.found or part.kind != "figup":
-            self.remarks.append(f"{part.name}: {problem.told}; it is left out")
-        else:
+        if part.kind == "figup":
             self._problems.setdefault(part.source, []).append(problem)
+        else:
+            self.left_out.append(LeftOut(part, problem))
 
     def _remark(self, field: str, value: object, message: str) -> None:
         part = self._description.part_of(field)
         self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
 
+    def refuse(self, left_out: Sequence[LeftOut]) -> None:
+        """What was left out is a problem."""
+        for one in left_out:
+            without = f"{one.problem.message}; without it, {PROTECTING[top(one.problem)]}"
+            lies_there = one.part.source in self._description.found
+            way_out = (
+                "Say what holds in a file given with --metadata; --no-found-metadata leaves this one alone."
+                if lies_there
+                else "Say there what holds, or in another file."
+            )
+            hint = " ".join(filter(None, (one.problem.hint, way_out)))
+            problem = msgspec.structs.replace(one.problem, message=without, hint=hint)
+            self._problems.setdefault(one.part.source, []).append(problem)
+
     def raise_problems(self) -> None:
-        for source, problems in self._problems.items():
-            raise invalid(source, problems)
+        """Raise MetadataInvalid with all problems of all sources, where there are any."""
+        errors = [invalid(source, problems) for source, problems in self._problems.items()]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            whole = MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done")
+            whole.causes = tuple(cause for error in errors for cause in (error.causes or (error,)))
+            raise whole
+
+
+def _is_to_be_looked_up(part: Loaded, field: str) -> bool:
+    """True for a licence that not every account has. The formats of others name neither categories nor groups."""
+    return field == "license" and part.metadata.license not in LICENSES
+
+
+def _shown(part: Loaded, field: str) -> str:
+    """A field that was taken, for a person."""
+    if field == "embargo" and part.metadata.embargo is not None:
+        return f"embargo (until {part.metadata.embargo.until})"
+    return field.replace("_", " ")
 
 
 def plain_fields(metadata: Metadata) -> dict[str, Any]:

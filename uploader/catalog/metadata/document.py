@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-from uploader.catalog.metadata.problems import Place, Problem, invalid
+from uploader.catalog.metadata.problems import TWICE, Place, wrong
 from uploader.errors import MetadataInvalid
 
 LARGEST = 1024 * 1024
@@ -59,11 +59,6 @@ def _text(source: str, data: bytes) -> str:
         wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
 
 
-def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
-    """Raise MetadataInvalid."""
-    raise invalid(source, [Problem(message, line=line, hint=hint)]) from None
-
-
 def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
     from uploader.catalog.metadata import yaml_nodes  # PyYAML takes its time to load
 
@@ -78,6 +73,8 @@ def _json(source: str, text: str) -> tuple[Any, dict[Place, int]]:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         wrong(source, f"is no valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
+    except _Twice as error:
+        wrong(source, *_with_line(source, text, str(error)))
     except ValueError as error:
         wrong(source, str(error))
     except RecursionError:
@@ -85,13 +82,30 @@ def _json(source: str, text: str) -> tuple[Any, dict[Place, int]]:
     return value, _json_lines(source, text)
 
 
+class _Twice(ValueError):
+    """A name that stands in one object twice."""
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"{twice!r} stands there twice")
+        raise _Twice(f"{twice!r} {TWICE}")
     return values
+
+
+def _with_line(source: str, text: str, message: str) -> tuple[str, int | None]:
+    """The message about a name that stands there twice with its line, which Python's JSON does not tell."""
+    from uploader.catalog.metadata import yaml_nodes
+
+    try:
+        yaml_nodes.read(source, text.replace("\t", " "))
+    except MetadataInvalid as found:
+        told = found.message.rpartition(f"line {found.line}: ")[2]
+        if told.endswith(TWICE):
+            return told, found.line
+    return message, None
 
 
 def _no_number(word: str) -> NoReturn:

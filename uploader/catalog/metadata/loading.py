@@ -6,6 +6,7 @@ A file that the user named has to be right; one that merely lies there is used a
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,20 +15,28 @@ from typing import Any
 
 from uploader.catalog.metadata.document import LARGEST, Document, parse
 from uploader.catalog.metadata.foreign import citation, codemeta, datacite
+from uploader.catalog.metadata.foreign.plucking import Plucked
 from uploader.catalog.metadata.model import Metadata
-from uploader.catalog.metadata.problems import Place, Problem, field_name, invalid
+from uploader.catalog.metadata.problems import Place, Problem, field_name, invalid, wrong
 from uploader.catalog.metadata.reading import ALIASES, Reading
 from uploader.catalog.metadata.sheet import Sheet
+from uploader.catalog.metadata.vocabulary import DEFAULT_LICENSE
 from uploader.errors import FigupError, SourceMissing, SourceUnreadable
 
 FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
 """Files that describe the folder they lie in; earlier ones win, field by field."""
 
-_FOREIGN: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "CITATION.cff": citation.fields,
-    "DataCite JSON": datacite.fields,
-    "codemeta.json": codemeta.fields,
+_FOREIGN: dict[str, Callable[[dict[str, Any], date], Plucked]] = {
+    "CITATION.cff": citation.pluck,
+    "DataCite JSON": datacite.pluck,
+    "codemeta.json": codemeta.pluck,
 }
+
+PROTECTING = {
+    "license": f"a new item has Figshare's default licence, {DEFAULT_LICENSE}",
+    "embargo": "the files are open to everybody once the item is published",
+}
+"""Fields without which an item would allow more than was meant, and what becomes of it without them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,9 @@ class Loaded:
     """What one file says. `kind` is whose format it has. `remarks` are lines for a person: what is left out, and why;
     `doubts` what only the account's lists can tell.
 
-    `document` is there for a file in figup's own format, to say on which line a value stands.
+    `withheld` are problems of PROTECTING fields, which are left out as well. `implied` are fields that the file does
+    not name, but means in its format. `document` is there for a file in figup's own format, to say on which line a
+    value stands.
     """
 
     source: str
@@ -44,6 +55,8 @@ class Loaded:
     remarks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     document: Document | None = None
+    withheld: tuple[Problem, ...] = ()
+    implied: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,23 +94,62 @@ def _place_of(value: object, inside: object, place: Place) -> Place | None:
 
 
 def load(path: str | Path, today: date) -> Loaded:
-    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, MetadataInvalid (all problems)."""
+    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, and MetadataInvalid with all
+    problems, or where it says nothing: nobody names a file for that."""
     source = str(path)
-    return interpret(parse(source, _content(Path(path))), today)
+    loaded = interpret(parse(source, _content(Path(path))), today)
+    if not loaded.fields and not loaded.withheld:
+        left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"
+        wrong(source, f"says nothing{left_out}", hint="`figup metadata template` shows what may stand there.")
+    return loaded
 
 
-def interpret(document: Document, today: date) -> Loaded:
-    """What a document says. Raises MetadataInvalid with all problems of one in figup's own format."""
+def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loaded:
+    """What a document says; `of_folder`, of the whole folder that it lies in. Raises MetadataInvalid with all problems
+    of one in figup's own format."""
     kind = kind_of(document)
-    ours = kind == "figup"
-    sheet = Sheet(document if ours else Document(document.source, _FOREIGN[kind](document.value)))
+    if kind != "figup":
+        return _foreign(document, kind, today, of_folder=of_folder)
+    sheet = Sheet(document)
     metadata = Reading(today).metadata(sheet)
-    if ours and sheet.problems:
+    if sheet.problems:
         raise invalid(document.source, sheet.problems)
     name = Path(document.source).name
-    doubts = tuple(f"{name}: {_told(one)}" for one in sheet.remarks)
-    remarks = tuple(f"{name}: {one.told}; it is left out" for one in sheet.problems)
-    return Loaded(document.source, kind, metadata, remarks, doubts, document if ours else None)
+    return Loaded(
+        document.source,
+        kind,
+        metadata,
+        remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        document=document,
+    )
+
+
+def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
+    plucked = _FOREIGN[kind](document.value, today)
+    implied = plucked.implied if of_folder else {}
+    sheet = Sheet(Document(document.source, {**implied, **plucked.fields}))
+    metadata = Reading(today, whole_names=True).metadata(sheet)
+    withheld = [one for one in sheet.problems if top(one) in PROTECTING]
+    if plucked.closed is not None:
+        withheld.append(Problem(plucked.closed, "embargo"))
+    name = Path(document.source).name
+    told = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
+    told += map(_told, sheet.remarks)
+    return Loaded(
+        document.source,
+        kind,
+        metadata,
+        remarks=tuple(f"{name}: {one}" for one in (*told, *plucked.remarks)),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        withheld=tuple(withheld),
+        implied=tuple(implied),
+    )
+
+
+def top(problem: Problem) -> str:
+    """The item's field that a problem lies in."""
+    return re.split(r"[.\[]", problem.field)[0]
 
 
 def _told(problem: Problem) -> str:
@@ -133,13 +185,13 @@ def found_beside(sources: Iterable[str | Path], today: date) -> list[Loaded]:
             continue
         seen.add(folder)
         for name in FOUND_NAMES:
-            one = _found(folder / name, today)
+            one = _found(folder / name, today, of_folder=is_folder)
             if one is not None:
                 loaded.append(one if is_folder else _without_title(one))
     return loaded
 
 
-def _found(path: Path, today: date) -> Loaded | None:
+def _found(path: Path, today: date, *, of_folder: bool) -> Loaded | None:
     if not path.is_file():
         return None
     try:
@@ -148,7 +200,7 @@ def _found(path: Path, today: date) -> Loaded | None:
         return Loaded(str(path), "", Metadata(), (f"{error.message}; it is not used",))
     if kind_of(document) == "figup":
         return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; it is not used",))
-    return interpret(document, today)
+    return interpret(document, today, of_folder=of_folder)
 
 
 def _without_title(loaded: Loaded) -> Loaded:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from uploader.catalog.metadata.vocabulary import DEFAULT_RELATION
+
 
 class Author(msgspec.Struct, frozen=True, omit_defaults=True):
     """An author: by `id`, or by `name`, or by `first_name` and `last_name`."""
@@ -29,7 +31,7 @@ class Material(msgspec.Struct, frozen=True, omit_defaults=True):
 
     identifier: str | None = None
     identifier_type: str = "URL"
-    relation: str = "References"
+    relation: str = DEFAULT_RELATION
     title: str | None = None
     is_linkout: bool = False
     id: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -11,6 +12,8 @@ from uploader.errors import MetadataInvalid
 
 Place = tuple[str | int, ...]
 """Where a value stands: keys and indexes from the top; () is the file itself."""
+TWICE = "stands there twice"
+"""What is said of a field's name that its mapping has already."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -50,3 +53,8 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     whole = MetadataInvalid(f"{shown}{len(errors)} problems; nothing was done", hint=hint, path=source or None)
     whole.causes = tuple(errors)
     return whole
+
+
+def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
+    """Raise MetadataInvalid for one problem, of the file as a whole or of a line of it."""
+    raise invalid(source, [Problem(message, line=line, hint=hint)]) from None

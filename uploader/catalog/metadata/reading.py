@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from uploader.catalog.metadata import identifiers, vocabulary
+import msgspec
+
+from uploader.catalog.metadata import identifiers, materials, people, vocabulary
 from uploader.catalog.metadata.markdown import LONGEST, to_html
 from uploader.catalog.metadata.model import (
     Author,
@@ -34,9 +36,11 @@ PERMANENT = "0"
 
 @dataclass(frozen=True)
 class Reading:
-    """How fields are read. `today` is what an embargo's end is compared with."""
+    """How fields are read. `today` is what an embargo's end is compared with; with `whole_names`, an author's name is
+    one, whether there is a comma in it or not."""
 
     today: date
+    whole_names: bool = False
 
     def metadata(self, sheet: Sheet) -> Metadata:
         """What the document says; what has a problem is left out."""
@@ -60,13 +64,15 @@ def _description(_: Reading, node: Node) -> str | None:
     if text is None:
         return None
     html = to_html(text)
-    if len(html) > LONGEST:
+    if len(html.text) > LONGEST:
         node.problem(
-            f"has {len(html)} characters as HTML; Figshare takes {LONGEST}",
+            f"has {len(html.text)} characters as HTML; Figshare takes {LONGEST}",
             "Keep it short here, and upload the long text as a file.",
         )
         return None
-    return html
+    if html.dropped:
+        node.remark(f"left out is what a description does not hold: {', '.join(html.dropped)}")
+    return html.text
 
 
 # --- people -------------------------------------------------------------------------------------------------------
@@ -77,10 +83,10 @@ _AUTHOR_ALIASES = {
 }  # fmt: skip
 
 
-def _authors(_: Reading, node: Node) -> tuple[Author, ...]:
+def _authors(reading: Reading, node: Node) -> tuple[Author, ...]:
     authors: list[Author] = []
     for one in node.each():
-        author = _author(one)
+        author = _author(reading, one)
         if author is None:
             continue
         if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
@@ -89,9 +95,9 @@ def _authors(_: Reading, node: Node) -> tuple[Author, ...]:
     return tuple(authors)
 
 
-def _author(node: Node) -> Author | None:
+def _author(reading: Reading, node: Node) -> Author | None:
     if isinstance(node.value, str):
-        return node.read(person)
+        return node.read(people.person)
     if isinstance(node.value, int) and not isinstance(node.value, bool):
         number = node.number()
         return Author(id=number) if number else None
@@ -104,27 +110,30 @@ def _author(node: Node) -> Author | None:
     before = len(node.sheet.problems)
     author = Author(
         id=parts["id"].number() if "id" in parts else None,
-        name=parts["name"].text(most=255) if "name" in parts else None,
         first_name=parts["first_name"].text(most=255) if "first_name" in parts else None,
         last_name=parts["last_name"].text(most=255) if "last_name" in parts else None,
         email=parts["email"].read(identifiers.email) if "email" in parts else None,
         orcid=parts["orcid"].read(identifiers.orcid) if "orcid" in parts else None,
     )
+    if "name" in parts:
+        author = _named(author, parts["name"], whole=reading.whole_names)
     if len(node.sheet.problems) == before and not (author.id or author.name or author.last_name):
         node.problem("an author needs a name, or a last_name, or the id of one that Figshare knows")
     return author
 
 
-def person(text: str) -> Author:
-    """An author of one line: `Jane Doe`, `Doe, Jane`, or either with an ORCID iD behind it. Raises ValueError."""
-    words = " ".join(text.split())
-    found = re.fullmatch(r"(.+?)[\s,(<]+((?:https?://orcid\.org/)?\d{4}-\d{4}-\d{4}-\d{3}[\dXx])[)>]?", words)
-    name, orcid = (found[1], found[2]) if found else (words, None)
-    last, comma, first = name.partition(",")
-    checked = identifiers.orcid(orcid) if orcid else None
-    if comma and first.strip():
-        return Author(first_name=first.strip(), last_name=last.strip(), orcid=checked)
-    return Author(name=name, orcid=checked)
+def _named(author: Author, node: Node, *, whole: bool) -> Author:
+    """The author with the name that stands here: its parts, where it is written as `Doe, Jane`."""
+    if whole or author.first_name or author.last_name:
+        return msgspec.structs.replace(author, name=node.text(most=255))
+    found = node.read(people.person, most=255) or Author()
+    return msgspec.structs.replace(
+        author,
+        name=found.name,
+        first_name=found.first_name,
+        last_name=found.last_name,
+        orcid=author.orcid or found.orcid,
+    )
 
 
 # --- lists of words -----------------------------------------------------------------------------------------------
@@ -148,10 +157,14 @@ def name_or_id(node: Node) -> str | int | None:
 
 def _keywords(_: Reading, node: Node) -> tuple[str, ...]:
     if isinstance(node.value, str):
-        words: list[str | None] = [word.strip() for word in re.split(r"[,;\n]", node.value)]
-    else:
-        words = [one.text(most=2000) for one in node.each()]
+        return tuple(dict.fromkeys(split_keywords(node.value)))
+    words = [one.text(most=2000) for one in node.each()]
     return tuple(dict.fromkeys(word for word in words if word))
+
+
+def split_keywords(text: str) -> list[str]:
+    """The keywords of one text, which commas, semicolons or lines separate."""
+    return [word for part in re.split(r"[,;\n]", text) if (word := part.strip())]
 
 
 def _license(_: Reading, node: Node) -> str | int | None:
@@ -161,7 +174,7 @@ def _license(_: Reading, node: Node) -> str | int | None:
     known = own_license(value)
     if known is not None:
         return known
-    node.remark(
+    node.doubt(
         f"{value!r} is none of the licences that every account has; your institution's are looked at when it is used",
         did_you_mean(value, vocabulary.LICENSES),
     )
@@ -209,7 +222,7 @@ def _materials(_: Reading, node: Node) -> tuple[Material, ...]:
 
 def _material(node: Node) -> Material | None:
     if isinstance(node.value, str):
-        return material(node.value.strip())
+        return _identified(node, Material())
     known = ("identifier", "identifier_type", "relation", "title", "is_linkout", "id")
     parts = node.entries(known, _MATERIAL_ALIASES, "a related material (an identifier, or fields)")
     if not parts:
@@ -217,31 +230,33 @@ def _material(node: Node) -> Material | None:
     if "id" not in parts and "identifier" not in parts:
         node.problem("a related material needs an identifier, such as a DOI")
         return None
-    given = parts["identifier"].text(most=2000) if "identifier" in parts else None
     kind = parts["identifier_type"].one_of(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
     relation = parts["relation"].one_of(vocabulary.RELATIONS) if "relation" in parts else None
-    made = material(given or "", kind)
-    if kind == "DOI" and given and not identifiers.is_doi(given):
-        parts["identifier"].problem(f"{given!r} is no DOI")
-    return Material(
-        identifier=made.identifier if given else None,
-        identifier_type=made.identifier_type,
-        relation=relation or made.relation,
+    material = Material(
+        relation=relation or vocabulary.DEFAULT_RELATION,
         title=parts["title"].text(most=1000) if "title" in parts else None,
         is_linkout=parts["is_linkout"].truth() if "is_linkout" in parts else False,
         id=parts["id"].number() if "id" in parts else None,
     )
+    return _identified(parts["identifier"], material, kind) if "identifier" in parts else material
 
 
-def material(identifier: str, kind: str | None = None) -> Material:
-    """A related material known by its identifier alone; what kind that is, its form tells where `kind` does not."""
-    if kind in (None, "DOI") and identifiers.is_doi(identifier):
-        return Material(identifiers.doi(identifier), "DOI")
-    if kind is None and re.fullmatch(r"(?i)arxiv:\s*\S+", identifier):
-        return Material(identifier.split(":", 1)[1].strip(), "arXiv")
-    if kind is None and re.fullmatch(r"(?i)urn:\S+", identifier):
-        return Material(identifier, "URN")
-    return Material(identifier, kind or "URL")
+def _identified(node: Node, material: Material, kind: str | None = None) -> Material | None:
+    """The material with the identifier that stands here; which kind that is, its form tells where `kind` does not."""
+    text = node.text(most=2000)
+    if text is None:
+        return None
+    kind = kind or materials.kind_of(text)
+    if kind is None:
+        what = "is neither a DOI nor a web address, and does not show what else it is"
+        node.problem(f"{text!r} {what}", "An address begins with https://; of others give the identifier_type, too.")
+        return None
+    try:
+        identifier = materials.checked(text, kind)
+    except ValueError as error:
+        node.problem(str(error))
+        return None
+    return msgspec.structs.replace(material, identifier=identifier, identifier_type=kind)
 
 
 def _funding(_: Reading, node: Node) -> tuple[Funding, ...]:
@@ -313,9 +328,11 @@ def _embargo(reading: Reading, node: Node) -> Embargo | None:
         node.problem('an embargo needs `until`: a day, or "permanent"')
         return None
     until = _until(reading, parts["until"])
+    if until is None:
+        return None
     scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
     return Embargo(
-        until or "",
+        until,
         scope=_SCOPES[scope or "files"],
         title=parts["title"].text(most=1000) if "title" in parts else None,
         reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,
@@ -332,6 +349,7 @@ def _until(reading: Reading, node: Node) -> str | None:
     day = node.read(identifiers.day)
     if day is not None and date.fromisoformat(day) <= reading.today:
         node.problem(f"an embargo until {day} would be over already")
+        return None
     return day
 
 

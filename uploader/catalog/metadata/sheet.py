@@ -15,11 +15,13 @@ T = TypeVar("T")
 
 @dataclass
 class Sheet:
-    """What was found in one document. `problems` make it unusable, `remarks` do not."""
+    """What was found in one document. `problems` make it unusable. `remarks` are good to know; `doubts` are, too,
+    as long as nobody has asked Figshare."""
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Problem] = field(default_factory=list)
+    doubts: list[Problem] = field(default_factory=list)
 
     def top(self) -> Node:
         """The whole document."""
@@ -39,8 +41,12 @@ class Node:
         self.sheet.problems.append(self._told(message, hint))
 
     def remark(self, message: str, hint: str | None = None) -> None:
-        """Something is odd here, or cannot be checked."""
+        """Something is odd here."""
         self.sheet.remarks.append(self._told(message, hint))
+
+    def doubt(self, message: str, hint: str | None = None) -> None:
+        """Something cannot be checked here."""
+        self.sheet.doubts.append(self._told(message, hint))
 
     def _told(self, message: str, hint: str | None) -> Problem:
         return Problem(message, field_name(self.place), self.sheet.document.line(self.place), hint)
@@ -87,7 +93,8 @@ class Node:
         if not lines:
             text = " ".join(text.split())
         if not least <= len(text) <= most:
-            self.problem(f"has {len(text)} characters; Figshare takes {least} to {most}")
+            characters = "1 character" if len(text) == 1 else f"{len(text)} characters"
+            self.problem(f"has {characters}; Figshare takes {least} to {most}")
             return None
         return text
 

@@ -27,6 +27,9 @@ LICENSES: Final = {
 }  # fmt: skip
 """The licences that every account has, with their ids; `/account/licenses` has those of an institution too."""
 
+DEFAULT_LICENSE: Final = "CC BY 4.0"
+"""The licence of a new item of which nobody says one (observed)."""
+
 LICENSE_ALIASES: Final = {
     "CC-BY-4.0": "CC BY 4.0", "CC BY": "CC BY 4.0", "Creative Commons Attribution 4.0 International": "CC BY 4.0",
     "CC0-1.0": "CC0", "CC0 1.0 Universal": "CC0", "MIT License": "MIT",
@@ -42,6 +45,9 @@ RELATIONS: Final = (
     "Documents", "IsCompiledBy", "Compiles", "IsVariantFormOf", "IsOriginalFormOf", "IsIdenticalTo", "IsReviewedBy",
     "Reviews", "IsDerivedFrom", "IsSourceOf", "IsRequiredBy", "Requires", "IsObsoletedBy", "Obsoletes",
 )  # fmt: skip
+
+DEFAULT_RELATION: Final = "References"
+"""What a related material is to the item where nobody says it."""
 
 IDENTIFIER_TYPES: Final = (
     "ARK", "arXiv", "bibcode", "DOI", "EAN13", "EISSN", "Handle", "IGSN", "ISBN", "ISSN", "ISTC", "LISSN", "LSID",

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from uploader.catalog.metadata.document import wrong
-from uploader.catalog.metadata.problems import Place
+from uploader.catalog.metadata.problems import TWICE, Place, wrong
 
 _MOST_VALUES = 50_000
 """Values in one file; YAML's aliases can make a few lines into billions."""
@@ -87,7 +86,7 @@ class _Walk:
                 wrong(self._source, "the name of a field is a list or another mapping", line)
             key = str(key_node.value)
             if key in values:
-                wrong(self._source, f"{key!r} stands there twice", line)
+                wrong(self._source, f"{key!r} {TWICE}", line)
             self.lines[*place, key] = line
             values[key] = self.value(value_node, (*place, key))
         return values

@@ -30,10 +30,13 @@ class Describer(Protocol):
     def mark(self) -> str:
         """Tells one description from another."""
 
-    async def resolve(self, api: Figshare, *, item: int | None = None, project: int | None = None) -> ItemSpec:
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
         """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
 
-        Raises MetadataInvalid, ItemMissing, ProjectMissing.
+        Raises MetadataInvalid, with `publish`, since the item is to be published in the end, also where something of
+        it can only be left out; ItemMissing, ProjectMissing.
         """
 
 
@@ -65,9 +68,10 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
         await check_project(api.items, project)
     given = state.description
     spec = given.spec if given is not None else ItemSpec()
-    if orders.describe is not None and (given is None or given.mark != orders.describe.mark):
-        spec = await orders.describe.resolve(api, item=item_id, project=project)
-        changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
+    if orders.describe is not None and (_is_new(given, orders.describe) or _is_first_to_publish(state, orders)):
+        spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
+        if given is None or (given.mark, given.spec) != (orders.describe.mark, spec):
+            changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
     wishes = ev.EndWished(orders.reserve_doi, orders.private_link, orders.publish)
     if wishes != (state.wishes or ev.EndWished()):
         changes.append(wishes)
@@ -79,6 +83,15 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     return changes
 
 
+def _is_new(given: ev.DescriptionGiven | None, describe: Describer) -> bool:
+    return given is None or given.mark != describe.mark
+
+
+def _is_first_to_publish(state: JobState, orders: Orders) -> bool:
+    """True where what was good enough for a draft has to be good enough for everybody."""
+    return orders.publish and not (state.wishes is not None and state.wishes.publish)
+
+
 async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: int | None = None) -> ItemSpec:
     """The description that is ordered for this item, or for a new one, in a project if given.
 
@@ -86,7 +99,7 @@ async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: 
     """
     spec = ItemSpec()
     if orders.describe is not None:
-        spec = await orders.describe.resolve(api, item=item_id, project=project)
+        spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
     if orders.publish:
         await _check_publishable(api, spec, item_id, project)
     return spec

@@ -100,7 +100,7 @@ class JobLock:
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
-            raise JobBusy("another machine took over this job while this one stood still")
+            raise self._busy("another machine took over this job while this one stood still")
         self._beaten = time.time()
 
     def _is_free(self, found: Found) -> bool:
@@ -115,12 +115,12 @@ class JobLock:
             waited += self._beat / 2
             now = await anyio.to_thread.run_sync(self._leases.newest)
             if now != found:
-                raise JobBusy(f"another process works on this job: {(now or found).holder()}")
+                raise self._busy(f"another process works on this job: {(now or found).holder()}")
 
     def _claim(self, number: int) -> None:
         if not self._leases.claim(number, self._lease):
             now = self._leases.newest()
-            raise JobBusy(f"another process works on this job: {now.holder() if now else 'it just began'}")
+            raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
         self._number = number
         self._beaten = time.time()
 
@@ -140,14 +140,20 @@ class JobLock:
             self._drop_kernel_lock()
             found = self._leases.newest()
             who = found.holder() if found is not None and self._is_held(found) else "it is just starting"
-            raise JobBusy(f"another process works on this job: {who}") from None
+            raise self._busy(f"another process works on this job: {who}") from None
         except OSError:
             # The file system has no locks at all: the lease alone decides.
             self._kernel_decides = False
             return
         if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
             self._drop_kernel_lock()
-            raise JobBusy("another process is just giving this job up; run the command again")
+            raise self._busy("another process is just giving this job up; run the command again")
+
+    def _busy(self, message: str) -> JobBusy:
+        job = self._path.parent.name
+        return JobBusy(
+            message, hint=f"Let it finish (`figup status {job} --watch` follows it), or stop it where it runs."
+        )
 
     @staticmethod
     def _is_held(found: Found) -> bool:

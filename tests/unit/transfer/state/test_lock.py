@@ -39,8 +39,9 @@ async def holder_of(folder: Path) -> str | None:
 async def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     first, second = lock_of(tmp_path), lock_of(tmp_path)
     await first.acquire()
-    with pytest.raises(JobBusy, match=r"process \d+ on .*, since 20"):
+    with pytest.raises(JobBusy, match=r"process \d+ on .*, since 20") as caught:
         await second.acquire()
+    assert f"`figup status {tmp_path.name} --watch` follows it" in (caught.value.hint or "")
     await first.release()
     assert await holder_of(tmp_path) is None
     await second.acquire()

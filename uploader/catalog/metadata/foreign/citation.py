@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from uploader.catalog.metadata.foreign.plucking import full_name, listed, once, said, text
+from uploader.catalog.metadata.foreign.plucking import Plucked, full_name, listed, once, said, text
+
+_IMPLIED = {"type": "software"}
+"""The default of `type`, which may be left out (schema of CFF 1.2.0; earlier versions were for software alone)."""
 
 
-def fields(value: dict[str, Any]) -> dict[str, Any]:
+def pluck(value: dict[str, Any], _: date) -> Plucked:
     """What it says of what it lies beside."""
     preferred = value.get("preferred-citation")
     materials = [
@@ -16,7 +20,7 @@ def fields(value: dict[str, Any]) -> dict[str, Any]:
         _material(text(value, "repository-code", "repository", "repository-artifact", "url")),
         _material(text(preferred, "doi", "url"), text(preferred, "title")),
     ]
-    return said(
+    fields = said(
         title=text(value, "title"),
         description=value.get("abstract"),
         authors=[author for one in listed(value, "authors") if (author := _author(one))],
@@ -25,14 +29,17 @@ def fields(value: dict[str, Any]) -> dict[str, Any]:
         type=text(value, "type"),
         related_materials=once(materials, "identifier"),
     )
+    return Plucked(fields, {name: meant for name, meant in _IMPLIED.items() if name not in fields})
 
 
-def _author(value: Any) -> dict[str, Any] | None:
+def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
-        return {"name": words} if (words := text(value)) else None
+        return text(value)
     parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
     last, first = " ".join(part for part in parts if part), text(value, "given-names")
-    name = full_name(first, last, text(value, "name", "alias"))
+    # Whoever has a `name` here is no person.
+    whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
+    name = full_name(first, last, whole, organisation=True)
     return {**name, **said(orcid=text(value, "orcid"))} if name else None
 
 
