@@ -144,8 +144,7 @@ class Engine:
                 check_room(account, self._new())
         doubted = self._tell_doubt()
         self.created_item = created = await ensure_item(run)
-        initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
-        if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
+        if not created and (self._may_initiate() or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
             if not doubted:
@@ -155,6 +154,15 @@ class Engine:
             check_room(account, new)
         if new and (warning := crowd_warning(run.remote.held + len(new))) is not None:
             run.notify(no.Warned(warning))
+
+    def _may_initiate(self) -> bool:
+        """True when it has to be known what else the item holds, lest a file of somebody else's be taken for ours.
+
+        In an item that the user named any upload that is lost is begun again; in one of ours there are only ours.
+        """
+        steps = {next_step(transfer) for transfer in self._run.state.transfers}
+        named = self._run.state.plan is not None and self._run.state.plan.item is not None
+        return bool(steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (named and steps != {Step.NOTHING}))
 
     def _tell_doubt(self) -> bool:
         """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
