@@ -112,7 +112,7 @@ def test_custom_fields_are_checked_before_anything_is_said(
 def test_a_project_is_looked_at_before_an_item_is_created_in_it(figup: Figup, sandbox: Sandbox) -> None:
     done = figup.run("item", "create", "--title", "Abc", "--project", "77").expect(4)
     assert done.stderr == (
-        "figup: Figshare has no project 77, or this account may not see it. Check the number; "
+        "figup: Figshare has no project 77, or this account may not see it: Project not found. Check the number; "
         "`figup auth status` tells whose token this is.\n"
     )
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
