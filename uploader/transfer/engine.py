@@ -139,12 +139,19 @@ class Engine:
             if run.state.plan is None or run.state.plan.item is None:
                 self._check_limits(account)
         created = await ensure_item(run)
-        initiating = any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in run.state.transfers)
-        if not created and (initiating or run.options.restart_changed or worth_a_survey(run.state)):
+        if not created and (self._may_initiate() or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
         if run.state.plan is not None and run.state.plan.item is not None:
             self._check_limits(account)
+
+    def _may_initiate(self) -> bool:
+        """True when it matters what else the item holds. What was begun may have to be begun again, and in an item that
+        the user named, a file that is somebody else's must not be taken for what that led to."""
+        transfers, plan = self._run.state.transfers, self._run.state.plan
+        if plan is not None and plan.item is not None:
+            return any(next_step(t) is not Step.NOTHING for t in transfers)
+        return any(next_step(t) in (Step.INITIATE, Step.REMOVE_REMNANTS) for t in transfers)
 
     def _check_limits(self, account: Account) -> None:
         """Raise FileTooLarge or QuotaExceeded before anything is sent, where the account says enough to know."""
