@@ -204,9 +204,41 @@ def test_a_disk_that_is_dead(bare_figup: Figup, start_sandbox: Start, signals: l
     assert f"figup resume {done.summary['job']}" in done.stderr.splitlines()[-1]
 
 
-def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start) -> None:
-    """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
+@pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
+def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandbox: Start, signals: int) -> None:
+    """What was on disk before is all that can be gone on with; the process ends in time all the same."""
     sandbox = start_sandbox("--part-size", "100KiB")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    dead = bare_figup.cwd / "dead"
+    dead.mkdir()
+    (dead / "sitecustomize.py").write_text(
+        "import pathlib, time\nimport uploader.transfer.state.disk as d\nreal = d.Disk.sync\n"
+        "def sync(self, fd, path):\n"
+        f"    if path.name == 'journal' and pathlib.Path({str(dead / 'now')!r}).exists(): time.sleep(1000)\n"
+        "    real(self, fd, path)\n"
+        "d.Disk.sync = sync\n"
+    )
+    plain = dict(bare_figup.env)
+    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(dead), str(Path(__file__).parents[2])])
+    run = bare_figup.start(
+        "upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s", "--limit-rate", "300k"
+    )
+    run.wait_for_event("progress")
+    (dead / "now").touch()
+    sent = len(sandbox.requests(kind="put-part"))
+    until(lambda: len(sandbox.requests(kind="put-part")) > sent)
+    ended(run, *[signal.SIGTERM] * signals).expect(75)
+    bare_figup.env = plain
+    bare_figup.run("upload", "data.bin", "--title", "Some data").expect(0)
+    check_exactly_once(sandbox, path)
+
+
+@pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start, stream: str, signals: int) -> None:
+    """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
+    sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "4")
     point(bare_figup, sandbox)
     path = source(bare_figup)
     read, write = os.pipe()
@@ -216,17 +248,20 @@ def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start) -> Non
             os.write(write, b"x" * 4096)
     os.set_blocking(write, True)
     process = subprocess.Popen(
-        [*COMMAND, "upload", "data.bin", "--json", "--grace", f"{GRACE}s"],
-        stdout=write,
-        stderr=subprocess.PIPE,
+        [*COMMAND, "upload", "data.bin", "--json", "-vv", "--grace", f"{GRACE}s"],
+        stdout=write if stream == "stdout" else subprocess.DEVNULL,
+        stderr=write if stream == "stderr" else subprocess.DEVNULL,
         env=bare_figup.env,
         cwd=bare_figup.cwd,
     )
     os.close(write)
     try:
         until(lambda: sandbox.requests(kind="complete"))
-        process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
+        for _ in range(signals):
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.3)
         assert process.wait(20) == 75
         assert time.monotonic() - began < LIMIT
     finally:
@@ -234,6 +269,32 @@ def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start) -> Non
         process.communicate()
         os.close(read)
     bare_figup.run("upload", "data.bin").expect(0)
+    check_exactly_once(sandbox, path)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_while_it_looks_for_what_a_lost_answer_led_to(bare_figup: Figup, start_sandbox: Start, signum: int) -> None:
+    sandbox = start_sandbox("--fault", "initiate=lost-answer", "--fault", "initiate=hide,seconds=4")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json")
+    until(lambda: len(sandbox.requests(kind="list-files")) > 1)
+    done = ended(run, signum, within=2.0).expect(130 if signum == signal.SIGINT else 75)
+    assert done.summary["files"][0]["status"] == "unfinished"
+    bare_figup.run("upload", "data.bin", "--title", "Some data").expect(0)
+    check_exactly_once(sandbox, path)
+    assert len(sandbox.requests(kind="initiate")) == 1
+
+
+@pytest.mark.parametrize("kind", ["get-account", "get-item", "initiate", "complete"])
+def test_while_it_waits_as_long_as_the_server_asked_for(bare_figup: Figup, start_sandbox: Start, kind: str) -> None:
+    sandbox = start_sandbox("--fault", f"{kind}=429,retry-after=600")
+    point(bare_figup, sandbox)
+    path = source(bare_figup)
+    run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
+    run.wait_for_event("retry")
+    ended(run, signal.SIGTERM).expect(75)
+    bare_figup.run("upload", "data.bin", "--title", "Some data").expect(0)
     check_exactly_once(sandbox, path)
 
 

@@ -18,13 +18,18 @@ PLANS = ("64KiB", "300KiB", "1MiB", "random:7", "random:11", "1MiB,3,200KiB", "1
 REQUESTS = ("get-account", "create-item", "list-items", "get-item", "list-files", "initiate", "get-file", "complete")
 PARTS = ("get-upload", "put-part", "get-part")
 ANYWHERE = (
+    "404",
+    "408",
+    "425",
     "429",
     "429,retry-after=1",
     "500",
     "502,body=html",
     "503",
     "503,retry-after=1",
+    "504,body=html",
     "400",
+    "redirect,to=https://example.org/v2",
     "html",
     "waf-202",
     "waf-403",
@@ -52,10 +57,16 @@ PARTICULAR = (
     "complete:..2=wrong-md5",
     "complete=abort-upload",
     "initiate=hide,seconds=0.6",
+    "initiate=hide,seconds=1.7",
     "initiate=quota-full",
     "get-account=revoke-token",
     "delete-file=503",
     "delete-file=lost-answer",
+    "delete-file=404",
+    "delete-file=cut-answer",
+    "delete-file:..2=500",
+    "delete-file=hang,seconds=0.7",
+    "delete-file=reset",
 )
 _SHORT = (
     "--lock-linger 0.2 --short-body-timeout 0.5 --md5-delay 0.1 --checking-delay 0.05 --success-delay 0.05"

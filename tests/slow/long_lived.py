@@ -21,25 +21,12 @@ from pathlib import Path
 import anyio
 
 import uploader
+from tests.support.usage import usage_of
 
 WARM_UP = 25
 """Uploads after which memory and open files are looked at for the first time."""
 MOST = 100
 """Attempts that one upload may take."""
-
-
-def usage() -> dict[str, int]:
-    """Resident bytes, and open descriptors by kind."""
-    gc.collect()
-    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    sockets = others = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            sockets += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue
-        others += 1
-    return {"resident": resident, "sockets": sockets, "others": others - sockets}
 
 
 async def upload_one(client: uploader.Client, path: Path, title: str, choice: random.Random) -> Counter[str]:
@@ -82,8 +69,10 @@ async def main(folder: Path, seconds: float, seed: str) -> None:
             tally["client uploads"] += 1
             path.unlink()
             if tally["client uploads"] == WARM_UP:
-                before = usage()
-        after = usage()
+                gc.collect()
+                before = usage_of("self")
+        gc.collect()
+        after = usage_of("self")
     tasks = len(asyncio.all_tasks())
     sys.stdout.write(json.dumps({"before": before, "after": after, "tasks": tasks, "tally": tally}) + "\n")
 

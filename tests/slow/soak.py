@@ -22,13 +22,17 @@ from typing import Any
 from tests.slow.chaos import Chaos, create_item
 from tests.slow.soaked_job import SoakedJob
 from tests.support.environment import clean_environment
-from tests.support.invariants import ask, files
+from tests.support.invariants import ask, files, history_of
 from tests.support.processes import Process
+from tests.support.usage import usage_of
 
 WORKERS = 3
 KEPT_BYTES = 300_000_000
 """What finished jobs may take on the sandbox's disk; the oldest are checked once more and removed."""
 RESIDENT_TOLERANCE = 16 << 20
+SANDBOX_TOLERANCE = 64 << 20
+SANDBOX_FILES = 8
+"""Descriptors of a database that is being written, and of files on their way to the disk."""
 SOCKET_TOLERANCE = 32
 """Connections that a client may keep alive: as many as it may use."""
 _LAST_RUNS = 120.0
@@ -72,6 +76,7 @@ class Soak:
             self._check_library(library)
             self._check_store()
             self._check_requests()
+            self._check_sandbox()
         finally:
             self.tally.update(self._chaos.tally)
             self._chaos.close()
@@ -164,9 +169,22 @@ class Soak:
             and (found := sorted((f["name"], f["computed_md5"]) for f in files(sandbox, item))) != sorted(right.items())
         }
         self.tally["lost"], self.tally["duplicated"], self.tally["wrong"] = len(lost), len(doubled), len(wrong)
-        assert not lost, f"lost: {lost}"
-        assert not doubled, f"doubled: {[listed[item] for item in doubled]}"
-        assert not wrong, f"wrong: {wrong}"
+        history = history_of(sandbox, *(lost | doubled | wrong.keys()))
+        assert not lost, f"lost: {lost}\n{history}"
+        assert not doubled, f"doubled: {[listed[item] for item in doubled]}\n{history}"
+        assert not wrong, f"wrong: {wrong}\n{history}"
+
+    def _check_sandbox(self) -> None:
+        """The sandbox, too, holds in the end about what a fresh one holds."""
+        sandbox = self._chaos.sandbox
+        after = usage_of(sandbox.process.pid)
+        sandbox.restart()
+        fresh = usage_of(sandbox.process.pid)
+        for what in ("resident", "others"):
+            self.tally[f"sandbox {what} at the end"], self.tally[f"sandbox {what} afresh"] = after[what], fresh[what]
+        assert after["others"] <= fresh["others"] + SANDBOX_FILES, (after, fresh)
+        assert after["sockets"] <= fresh["sockets"] + SOCKET_TOLERANCE, (after, fresh)
+        assert after["resident"] - fresh["resident"] <= SANDBOX_TOLERANCE, (after, fresh)
 
     def _all_items(self) -> dict[int, dict[str, Any]]:
         rows: dict[int, dict[str, Any]] = {}

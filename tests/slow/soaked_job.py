@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.slow.chaos import Chaos, delete
 from tests.support.command import Figup, Result
-from tests.support.invariants import download, files, md5_of
+from tests.support.invariants import download, files, history_of, md5_of
 from tests.support.sandbox import Sandbox
 
 DISTURBED = 20
@@ -208,10 +208,11 @@ class SoakedJob:
         """The item holds every source, each once, with its very bytes; and nothing else, when it is the job's own."""
         deadline = time.monotonic() + 20
         while any(f["status"] != "available" for f in self._held(sandbox, item)):
-            assert time.monotonic() < deadline, self._held(sandbox, item)
+            assert time.monotonic() < deadline, f"{self._held(sandbox, item)}\n{history_of(sandbox, item)}"
             time.sleep(0.02)
         held = self._held(sandbox, item)
-        assert sorted((f["name"], f["computed_md5"]) for f in held) == sorted(self.expected.items()), held
+        right = sorted((f["name"], f["computed_md5"]) for f in held) == sorted(self.expected.items())
+        assert right, f"{held}\n{history_of(sandbox, item)}"
         for file in held if downloads else ():
             content = download(sandbox, file)
             assert hashlib.md5(content, usedforsecurity=False).hexdigest() == self.expected[file["name"]]

@@ -71,6 +71,16 @@ def _at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
         time.sleep(0.02)
 
 
+def history_of(sandbox: Sandbox, *item_ids: int) -> str:
+    """All requests about these items and their files, a line each: to be read when one is not as it must be."""
+    shown = ("time", "kind", "file_id", "part_no", "status", "outcome", "fault", "seconds")
+    return "\n".join(
+        " ".join(f"{name}={entry[name]}" for name in shown if entry[name] is not None)
+        for entry in sandbox.requests()
+        if entry["item_id"] in item_ids
+    )
+
+
 def check_nothing_sent_twice(sandbox: Sandbox) -> None:
     """No part was sent that Figshare had COMPLETE."""
     assert sandbox.requests(kind="put-part", part_before="COMPLETE") == []
