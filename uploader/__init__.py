@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from uploader.errors import FigupError
     from uploader.figshare.retry import RetryPolicy
     from uploader.figshare.session import Settings
-    from uploader.transfer.client import Cancellation, Client, upload
+    from uploader.transfer.blocking import upload
+    from uploader.transfer.client import Cancellation, Client
     from uploader.transfer.items.orders import Orders
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
@@ -60,7 +61,7 @@ _HOMES = {
     "Settings": "uploader.figshare.session",
     "Sources": "uploader.transfer.selection.values",
     "describe": "uploader.catalog.metadata.description",
-    "upload": "uploader.transfer.client",
+    "upload": "uploader.transfer.blocking",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import os
@@ -387,42 +386,3 @@ class Client:
     def _on_retry(self, reason: str, delay: float) -> None:
         for notify in self._listeners:
             notify(no.Retrying(reason, delay))
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def upload(
-    paths: Paths | Sources,
-    *,
-    item: int | None = None,
-    title: str | None = None,
-    project: int | None = None,
-    orders: Orders | None = None,
-    new_job: bool = False,
-    token: str | None = None,
-    endpoint: str | None = None,
-    state_dir: str | Path | None = None,
-    options: Options | None = None,
-    on_event: no.Listener | None = None,
-) -> Report:
-    """`Client.upload` for scripts that know no asyncio: blocks until every byte is there and verified.
-
-    Not to be called where an event loop runs. Raises as `Client` and `Client.upload` do.
-    """
-    if _loop_runs():
-        raise UsageError("an event loop runs here already", hint="Use: async with uploader.Client() as client: ...")
-    client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options)
-
-    async def main() -> Report:
-        async with client:
-            return await client.upload(
-                paths, item=item, title=title, project=project, orders=orders, new_job=new_job, on_event=on_event
-            )
-
-    return anyio.run(main)
