@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,8 +75,9 @@ class Digest:
         self._begun = False
         self._stopped = False
         self._turn = threading.Condition()
-        self._moved = anyio.Event()
-        self._waiting = False
+        self._waiters: list[tuple[int, anyio.Event]] = []
+        """Who waits until the bytes up to a position are hashed; `_wake_at` is the first of these."""
+        self._wake_at = math.inf
         self._parked = False
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop
@@ -95,7 +97,7 @@ class Digest:
             if self._stop():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(self._ended.wait, _LETTING_GO)
-            self._tell_moved()
+            self._tell_moved(ended=True)
 
     def _tell_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
         on_read(self._position, self._size)
@@ -128,13 +130,16 @@ class Digest:
         """
         self.sending(offset)
         if BEHIND < offset - self._position <= FAR:
-            await self._until(offset - BEHIND)
+            # A good deal nearer, so that this is not asked for again with every chunk.
+            await self._until(offset - BEHIND // 2)
 
     async def _until(self, position: int) -> None:
         """Wait until the bytes up to `position` are hashed, or the digest has ended."""
         while self._position < position and not self._stopped:
-            # Before the look at the position: the thread may move on between the look and the wait.
-            self._waiting, moved = True, self._moved
+            moved = anyio.Event()
+            self._waiters.append((position, moved))
+            self._wake_at = min(self._wake_at, position)
+            # Once more: the thread may have moved on before it could see that somebody waits.
             if self._position >= position:
                 return
             await moved.wait()
@@ -146,9 +151,18 @@ class Digest:
             self._turn.notify()
             return self._begun
 
-    def _tell_moved(self) -> None:
-        moved, self._moved, self._waiting = self._moved, anyio.Event(), False
-        moved.set()
+    def _tell_moved(self, *, ended: bool = False) -> None:
+        """Wake those who have waited long enough."""
+        while True:
+            here = math.inf if ended else self._position
+            for position, moved in self._waiters:
+                if position <= here:
+                    moved.set()
+            self._waiters = [waiter for waiter in self._waiters if waiter[0] > here]
+            self._wake_at = min((position for position, _ in self._waiters), default=math.inf)
+            # Once more: the thread may have moved on before it could see whom to wake next.
+            if self._position < self._wake_at:
+                return
 
     def _hash(self) -> str:
         with self._turn:
@@ -187,7 +201,8 @@ class Digest:
 
     def _advance(self, count: int) -> None:
         self._position += count
-        if self._waiting:
+        if self._position >= self._wake_at:
+            self._wake_at = math.inf
             self._loop.call_soon_threadsafe(self._tell_moved)
         if self._position >= self._front + AHEAD:
             self._park()
