@@ -96,7 +96,7 @@ def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, da
 def test_a_project_that_is_not_there_is_found_first(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     for more in ((), ("--dry-run",), ("--dry-run", "--json")):
         done = figup.run("upload", "data.bin", "--project", "77", *more).expect(4)
-        assert "figup: Figshare has no project 77, or this account may not see it." in done.stderr
+        assert "figup: Figshare has no project 77, or this account may not see it: Project not found." in done.stderr
     assert done.events[0]["code"] == "project-missing"
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []

@@ -1,4 +1,4 @@
-"""A crash at every point of a job that meets a fault, too, in an item of its own and in one that the user named.
+"""A crash at every point of a job that meets a fault, too, in an item that the user named; at some in one of its own.
 
 What the fault leads to (a look-up, a second copy, a removal) has points of its own, and a crash before the fault
 strikes leaves it for the run that goes on.
@@ -61,7 +61,9 @@ def test_a_crash_at_every_point_of_a_job_under_a_fault(
     names = undisturbed.run().points
     undisturbed.check()
     missed = 0
-    for point in distinct(names):
+    # In an item of the job's own, where nobody else's files are, a third of them is enough: another for each fault.
+    points = distinct(names) if named else distinct(names)[list(FAULTS).index(fault) % 3 :: 3]
+    for point in points:
         story = begin(f"at {point}, {names[point - 1].replace('/', '-')}")
         story.run(point)
         missed += not story.crashes
