@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import click
@@ -21,12 +21,14 @@ from uploader.cli.place import states_of
 from uploader.cli.running import Session
 from uploader.cli.summary import failed
 from uploader.errors import FigupError, UsageError
-from uploader.transfer.records.dossier import Dossier, dossier
 from uploader.transfer.report import FileReport, Report
 from uploader.transfer.selection.select import STDIN
 from uploader.transfer.selection.values import Sources, remote_path
 from uploader.transfer.source import shown
 from uploader.transfer.state.folders import StateDir
+
+if TYPE_CHECKING:
+    from uploader.transfer.records.dossier import Dossier
 
 _PAGES = (".html", ".htm")
 _COMMAND, _RESUME = "# figup ", "# figup resume "
@@ -107,6 +109,8 @@ def write_reports(states: StateDir, job: str, paths: tuple[Path, ...]) -> None:
     """Write a job's dossier to these files. Blocks. Raises JobMissing, JournalDamaged, UsageError."""
     if not paths:
         return
+    from uploader.transfer.records.dossier import dossier
+
     known = dossier(states, job)
     for path in paths:
         put(path, _encoded(known, path))

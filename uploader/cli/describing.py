@@ -7,14 +7,13 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import click
 import msgspec
 
-from uploader.catalog.metadata.description import Description, gather, resolve
-from uploader.catalog.metadata.names import Names
+from uploader.catalog.metadata.beside import lying_beside
 from uploader.cli.options import with_options
 from uploader.cli.running import Session
 from uploader.figshare.api import Figshare
@@ -23,6 +22,9 @@ from uploader.transfer.items.spec import ItemSpec
 from uploader.transfer.plan import checked_title
 from uploader.transfer.selection.values import Sources
 from uploader.transfer.source import shown
+
+if TYPE_CHECKING:
+    from uploader.catalog.metadata.description import Description
 
 
 async def read_description(
@@ -33,6 +35,8 @@ async def read_description(
     beside: Sequence[str] = (),
 ) -> Description:
     """What is to be said of an item; files that lay there, and what is odd, are told. Raises as `gather` does."""
+    from uploader.catalog.metadata.description import gather
+
     fields = {name: value for name, value in (given or {}).items() if value is not None}
     today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
     read = functools.partial(gather, given=fields, file=file, beside=beside, today=today)
@@ -59,6 +63,9 @@ async def resolve_description(
     Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
     left out.
     """
+    from uploader.catalog.metadata.description import resolve
+    from uploader.catalog.metadata.names import Names
+
     found = await resolve(description, Names(api.items, item, project), publish=publish)
     for field, source in found.taken:
         session.console.note(shown(f"taken from {source}: {field}"))
@@ -164,6 +171,11 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     """The new item's title, None where nothing speaks of one, and what is ordered for it. Tells what was taken from
     files that lay with the sources. Raises as `gather` does."""
     beside = sources.paths if about.item is None and about.found_metadata else ()
+    title = " ".join(about.title.split()) if about.title is not None else None
+    lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in lying_beside(beside)))
+    if about.metadata is None and not lies_there and (title is None or title == about.title):
+        # Nothing to be read: what reads it takes a while to load.
+        return title, Orders(None, about.reserve_doi, about.private_link, about.publish)
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
     title = description.metadata.title
     kept = title if about.item is not None else None

@@ -9,7 +9,6 @@ import click
 from uploader.cli.accounting import Accounting, accounting_options, check_list, repeated
 from uploader.cli.choosing import LINK, read_stdin, source_options
 from uploader.cli.describing import Item, item_options, take_item
-from uploader.cli.dry_run import Wanted, show_plan
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
 from uploader.cli.place import place, recorded_job
 from uploader.cli.remembered import given, with_recorded
@@ -86,6 +85,8 @@ def upload(
             title, orders = await take_item(session, about, sources)
             orders = replace(orders, options=said)
             if client is None:
+                from uploader.cli.dry_run import Wanted, show_plan
+
                 wanted = Wanted(sources, about.item, title, about.project, orders, new_job)
                 return await show_plan(session, at, wanted, tuning)
             return await send(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -31,7 +31,6 @@ from uploader.transfer.items.orders import Orders, take_orders
 from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
 from uploader.transfer.options import Options
 from uploader.transfer.plan import plan_events, renewal_events, target_of
-from uploader.transfer.preview import Preview, preview
 from uploader.transfer.records.historian import recorded
 from uploader.transfer.records.jobs import unfinished_job
 from uploader.transfer.report import Report
@@ -41,7 +40,10 @@ from uploader.transfer.sending.throttle import Throttle
 from uploader.transfer.state.disk import Disk
 from uploader.transfer.state.folders import StateDir, job_name
 from uploader.transfer.stop import Stop, Stopped
-from uploader.transfer.verify import Comparison, verify
+
+if TYPE_CHECKING:
+    from uploader.transfer.preview import Preview
+    from uploader.transfer.verify import Comparison
 
 PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
 Paths: TypeAlias = str | Path | Sequence[str | Path]
@@ -199,6 +201,8 @@ class Client:
         selection = await anyio.to_thread.run_sync(select, as_sources(paths))
         target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         with self._telling(on_event):
+            from uploader.transfer.preview import preview
+
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
@@ -233,6 +237,8 @@ class Client:
         sources = as_sources(paths)
         listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
         with self._telling(on_event):
+            from uploader.transfer.verify import verify
+
             return await verify(
                 self._api, item, sources, listed, on_result or (lambda _: None), on_event or (lambda _: None)
             )

@@ -29,8 +29,8 @@ AHEAD = 64 << 20
 BEHIND = 64 << 20
 """Bytes that a sender may be ahead of the digest: it waits, so that storage is read once, and little is left to be
 hashed when the last part is sent."""
-FAR = 4 << 30
-"""Bytes from which on a sender does not wait any more: it goes on far into a file, and would wait for long."""
+FAR = 1 << 30
+"""Bytes from which on a sender does not wait any more: it would wait for long."""
 _FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
 """Seconds until it is first told how far the reading is, and at most between two times."""
 _LETTING_GO = 5.0
@@ -123,13 +123,14 @@ class Digest:
             self.sending(self._recorded[-1].end)
             await self._until(self._recorded[-1].end)
 
-    async def room(self, offset: int) -> None:
+    async def room(self, offset: int, since: int = 0) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
 
-        Where it is far away it reads them again in any case: the line is not kept waiting for that.
+        All from `since` to `offset` is sent in this run. As long as the digest has not come to that, or is far away, it
+        reads these pages again in any case: the line is not kept waiting for it.
         """
         self.sending(offset)
-        if BEHIND < offset - self._position <= FAR:
+        if BEHIND < offset - self._position <= FAR and self._position >= since - BEHIND:
             # A good deal nearer, so that this is not asked for again with every chunk.
             await self._until(offset - BEHIND // 2)
 

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from uploader.catalog.metadata.beside import lying_beside
 from uploader.catalog.metadata.document import LARGEST, Document, parse
 from uploader.catalog.metadata.foreign import citation, codemeta, datacite
 from uploader.catalog.metadata.foreign.plucking import Plucked
@@ -22,9 +23,6 @@ from uploader.catalog.metadata.reading import ALIASES, Reading
 from uploader.catalog.metadata.sheet import Sheet
 from uploader.catalog.metadata.vocabulary import DEFAULT_LICENSE
 from uploader.errors import FigupError, SourceMissing, SourceUnreadable
-
-FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
-"""Files that describe the folder they lie in; earlier ones win, field by field."""
 
 _FOREIGN: dict[str, Callable[[dict[str, Any], date], Plucked]] = {
     "CITATION.cff": citation.pluck,
@@ -176,24 +174,13 @@ def found_beside(sources: Iterable[str | Path], today: date) -> list[Loaded]:
     Beside a single file the title is not taken: it is the folder's, and the file has a name of its own.
     """
     loaded: list[Loaded] = []
-    seen: set[Path] = set()
-    for source in sources:
-        path = Path(source)
-        is_folder = path.is_dir()
-        folder = path if is_folder else path.parent
-        if folder in seen:
-            continue
-        seen.add(folder)
-        for name in FOUND_NAMES:
-            one = _found(folder / name, today, of_folder=is_folder)
-            if one is not None:
-                loaded.append(one if is_folder else _without_title(one))
+    for path, of_folder in lying_beside(sources):
+        one = _found(path, today, of_folder=of_folder)
+        loaded.append(one if of_folder else _without_title(one))
     return loaded
 
 
-def _found(path: Path, today: date, *, of_folder: bool) -> Loaded | None:
-    if not path.is_file():
-        return None
+def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
     try:
         document = parse(str(path), _content(path))
     except FigupError as error:

@@ -10,16 +10,19 @@ import os
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uploader.errors import FigupError, SourceMissing, SourcesUnusable, UsageError
 from uploader.transfer.selection.checksums import Listed, parse_checksums, placed
 from uploader.transfer.selection.filters import Filters, Glob, Ignores
 from uploader.transfer.selection.links import checked_link
 from uploader.transfer.selection.lists import parse_list
-from uploader.transfer.selection.manifests import Row, kind_of, parse_manifest
 from uploader.transfer.selection.values import Chosen, Reason, Selection, Skip, Sources, remote_path
 from uploader.transfer.selection.walk import Found, Rules, chosen_file, walk
 from uploader.transfer.source import shown, source_error
+
+if TYPE_CHECKING:
+    from uploader.transfer.selection.manifests import Row
 
 STDIN = "-"
 _WAY_OUT: dict[Reason, str] = {
@@ -203,6 +206,8 @@ class _Finder:
                     yield _located(found, f"{origin}: {unit} {number}")
 
     def _manifest(self, file: str) -> Iterator[Found]:
+        from uploader.transfer.selection.manifests import kind_of, parse_manifest
+
         rows = parse_manifest(_content(file), kind_of(shown(file)), shown(file))
         self._names(f"manifest {self._sources.base or ''} {_absolute(file)}", Path(file).stem)
         base = self._base if self._sources.base is not None else os.path.dirname(_absolute(file))

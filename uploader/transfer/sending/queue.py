@@ -3,6 +3,7 @@ needs are made while the big ones keep the connections busy; otherwise the file 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,10 +46,15 @@ class Sending:
         self.digest = digest
         self.error: FigupError | UploadGone | None = None
         self._waiting = deque(parts)
+        self._stretches = _stretches(parts)
         self._under_way = 0
         self._ailing = 0
         self._changed = anyio.Event()
         self._flights: set[anyio.CancelScope] = set()
+
+    def since(self, offset: int) -> int:
+        """Where the stretch of parts begins that are sent without a gap up to this offset."""
+        return self._stretches[bisect_right(self._stretches, offset) - 1]
 
     def take(self) -> Part | None:
         """The next part, which counts as under way until `landed`; None when there is none to be sent now."""
@@ -117,6 +123,17 @@ class Sending:
         self.hold_back()
         for flight in tuple(self._flights):
             flight.cancel()
+
+
+def _stretches(parts: Sequence[Part]) -> list[int]:
+    """The offsets at which parts begin that do not follow another one."""
+    starts: list[int] = []
+    end = None
+    for part in sorted(parts, key=lambda part: part.start):
+        if part.start != end:
+            starts.append(part.start)
+        end = part.end + 1
+    return starts
 
 
 class PartQueue:

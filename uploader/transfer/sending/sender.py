@@ -58,9 +58,9 @@ class PartReader:
     async def chunks(self) -> AsyncIterator[Chunk]:
         """The part's bytes. Raises SourceChanged or SourceUnreadable."""
         offset, end = self._part.start, self._part.end + 1
-        digest = self._sending.digest
+        digest, since = self._sending.digest, self._sending.since(offset)
         while offset < end:
-            await digest.room(offset)
+            await digest.room(offset, since)
             block = await self._read(offset, min(self._throttle.grain, end - offset))
             self._hasher.update(block)
             offset += len(block)

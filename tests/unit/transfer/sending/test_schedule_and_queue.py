@@ -10,7 +10,7 @@ import pytest
 from uploader.errors import Refused
 from uploader.figshare.wire import Part
 from uploader.transfer.lifecycle import Transfer
-from uploader.transfer.sending.queue import SMALL, PartQueue, Sending
+from uploader.transfer.sending.queue import SMALL, PartQueue, Sending, _stretches
 from uploader.transfer.sending.schedule import AHEAD, FEWEST_FILES, MOST_FILES, Schedule
 
 pytestmark = pytest.mark.anyio
@@ -143,3 +143,11 @@ async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
     assert sorted(ended) == [1, 2]
     assert isinstance(file.error, Refused)
     assert file.take() is None
+
+
+def test_what_is_sent_without_a_gap_is_known_by_where_it_begins() -> None:
+    def part(no: int) -> Part:
+        return Part(no=no, start=10 * (no - 1), end=10 * no - 1, complete=False, locked=False)
+
+    assert _stretches([part(7), part(2), part(3), part(6)]) == [10, 50]
+    assert _stretches([part(1)]) == [0]
