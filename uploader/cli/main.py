@@ -5,7 +5,6 @@ What goes wrong before a command runs (a mistake in the command line, above all)
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import logging
@@ -57,6 +56,8 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            import difflib
+
             meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             if meant:
                 ctx.fail(f"no such command {cmd_name!r}; did you mean {meant[0]}?")

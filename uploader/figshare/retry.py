@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,8 +77,11 @@ def parse_http_date(value: str | None) -> datetime | None:
     """The aware moment an HTTP date names, None for anything else."""
     if not value:
         return None
+    # With the first answer, not at the start: what it brings along takes a while to load.
+    from email.utils import parsedate_to_datetime
+
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value)
         aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
         return aware.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
