@@ -124,9 +124,9 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         if transfer.link:
             found = [file for file in await _links(run, transfer) if file.id != transfer.file_id]
         else:
-            found = [file for file in await _unfinished(run, transfer) if await _untouched(run, file)]
+            found = await _unfinished(run, transfer)
         found = [file for file in found if transfer.unanswered or file.id in transfer.unseen]
-        return found or None
+        return [file for file in found if transfer.link or await _untouched(run, file)] or None
 
     patience = run.options.settle_timeout if transfer.unseen else 0.0
     what = f"an earlier upload of {shown(transfer.path)}"

@@ -116,11 +116,7 @@ class Disk:
         with state_errors(path):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
-            try:
-                self.write(fd, data, path)
-                self.sync(fd, path)
-            finally:
-                os.close(fd)
+            self._fill(fd, data, path)
             yield temporary
         finally:
             with state_errors(path):
@@ -131,12 +127,16 @@ class Disk:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         except FileExistsError:
             return False
+        self._fill(fd, data, path)
+        return True
+
+    def _fill(self, fd: int, data: bytes, path: Path) -> None:
+        """Write a new file durably, and close it."""
         try:
             self.write(fd, data, path)
             self.sync(fd, path)
         finally:
             os.close(fd)
-        return True
 
     def append(self, path: Path, data: bytes) -> None:
         """Add to the end of a file, which is made where there is none. Not durable; some of it may get there."""
