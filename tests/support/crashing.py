@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
 
+import anyio.to_thread
 import msgspec
 
 from tests.support.bad_disk import ERRORS, BadDisk
@@ -313,8 +315,16 @@ class Crasher:
         self._process.communicate()
 
 
+async def _warm_up() -> None:
+    """Have imported what a first use imports, so that not every fork has to."""
+    await anyio.to_thread.run_sync("".encode, "idna")
+
+
 def main() -> None:
     """Fork for each order on stdin."""
+    asyncio.run(_warm_up())
+    gc.disable()
+    gc.freeze()
     for line in sys.stdin.buffer:
         outcome = _fork(msgspec.json.decode(line, type=Order))
         sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
