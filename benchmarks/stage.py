@@ -51,6 +51,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {chain};
     ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
     if ($request_method = GET) {{ rewrite ^(/upload/.*)$ /asked$1; }}
     location /upload/ {{
       alias {folder}/parts/;
