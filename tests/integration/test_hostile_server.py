@@ -250,6 +250,7 @@ def test_silence_after_half_an_answer(victim: Figup, server: Hostile) -> None:
 
     server.answers["file"] = lambda _: half if server.kinds().count("file") == 1 else answer(200, server.file(id=FILE))
     started = victim.start("upload", "data.bin", *QUICK, "--json")
-    started.wait_for_event("item")
+    while "file" not in server.kinds():
+        time.sleep(0.05)
     started.send_signal(15)
     assert started.wait(LONGEST).returncode == 75

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.invariants import check_exactly_once, files
 from tests.support.sandbox import Sandbox
-from uploader.errors import ProtocolViolation
+from uploader.errors import ItemMissing, ProtocolViolation
 from uploader.figshare.api import Figshare
 from uploader.figshare.items import Items
 from uploader.figshare.session import Settings
@@ -20,6 +20,7 @@ from uploader.transfer.options import Options
 from uploader.transfer.selection.values import Sources
 
 pytestmark = pytest.mark.anyio
+Start = Callable[..., Sandbox]
 
 
 def client(sandbox: Sandbox, state: Path) -> Client:
@@ -57,6 +58,22 @@ async def test_whatever_ends_a_request_after_it_was_done(
         report = await session.upload(source, title="Title")
     assert report.exit_code == 0
     check_exactly_once(sandbox, source)
+
+
+@pytest.mark.parametrize("refusals", ["1", "every"])
+async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: Start, tmp_path: Path) -> None:
+    sandbox = start_sandbox("--fault", f"initiate:{refusals}=404", "--fault", "get-item:1=stall,seconds=1")
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+    async with client(sandbox, tmp_path / "state") as session:
+        if refusals == "1":
+            assert (await session.upload(source, title="Title")).exit_code == 0
+            check_exactly_once(sandbox, source)
+        else:
+            with pytest.raises(ItemMissing):
+                await session.upload(source, title="Title")
+    assert len(sandbox.requests(kind="initiate")) == 2
+    assert len(sandbox.requests(kind="create-item")) == 1
 
 
 async def test_an_item_is_never_searched_for_once_its_id_is_known(

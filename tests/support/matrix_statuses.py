@@ -75,11 +75,16 @@ GIVING_UP: Exceptions = (
     ({"404"}, {"get-file", "get-upload"}, (0, 0)),
     ({"upload lost", "upload aborted"}, {"get-upload"}, (0, 0)),
 )
+NEW_ITEM: Exceptions = (
+    # An item that was created just now may not be found yet: it is looked at, and asked once more.
+    ({"404"}, {"initiate"}, (0, 4)),
+)
 
 
 def status(row: Request, fault: str, how: str) -> int:
     """The exit status of a cell; `how` is `once` or `every time`."""
-    known: Exceptions = (*(GIVING_UP if row.cancel else ()), *EXCEPTIONS)
+    is_new = not (row.given or row.link)
+    known: Exceptions = (*(GIVING_UP if row.cancel else ()), *(NEW_ITEM if is_new else ()), *EXCEPTIONS)
     found = [pair for faults, kinds, pair in known if fault in faults and row.kind in kinds]
     once, often = (*found, ORDINARY[fault])[0]
     return once if how == "once" else often

@@ -58,7 +58,7 @@ def transfer_in(state: State) -> Transfer:
 _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
     ItemState.UNKNOWN: [ev.ItemIntended(AT), ev.ItemReady(3, "https://example.org/3", found=True)],
     ItemState.INTENDED: [ev.ItemNotCreated(), ev.ItemCreated(3), ev.ItemReady(3, "https://example.org/3")],
-    ItemState.CREATED: [ev.ItemReady(3, "https://example.org/3")],
+    ItemState.CREATED: [ev.ItemReady(3, "https://example.org/3"), ev.ItemUnwanted(3)],
     ItemState.READY: [ev.ItemUnwanted(3)],
     ItemState.UNWANTED: [ev.ItemRemoved(3), ev.ItemReady(3, "https://example.org/3", found=True)],
 }

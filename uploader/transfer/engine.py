@@ -6,6 +6,7 @@ What is done to a file is the driver's business, what is done to a part the send
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -40,7 +41,7 @@ from uploader.transfer.files.linking import LinkDriver
 from uploader.transfer.files.refusals import may_pass, what_to_do
 from uploader.transfer.finished import source_replaced
 from uploader.transfer.groups import single_error
-from uploader.transfer.items.item import ensure_item
+from uploader.transfer.items.item import ensure_item, learn_address
 from uploader.transfer.items.remote import worth_a_survey
 from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.room import check_room, crowd_warning
@@ -85,8 +86,6 @@ class Engine:
         self._failed = 0
         self._given_up = False
         """True once more files failed than may: what is under way ends in good order, and fails no more."""
-        self.created_item = False
-        """True when this run made the job's item: nobody else can have come to count on it."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
 
@@ -122,7 +121,10 @@ class Engine:
                 tasks.start_soon(sender.work)
             tasks.start_soon(self._run.remote.serve, lambda: self._queue.empty)
             tasks.start_soon(self._tick, pace, slots)
-            await self._drive_all(self._run.state.transfers)
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._learn_address)
+                await self._drive_all(self._run.state.transfers)
+                self._queue.used.set()
             if again := self._worth_another_try():
                 for transfer in again:
                     del self.problems[transfer.index]
@@ -143,8 +145,8 @@ class Engine:
             if run.state.plan is None or run.state.plan.item is None:
                 check_room(account, self._new())
         doubted = self._tell_doubt()
-        self.created_item = created = await ensure_item(run)
-        if not created and (self._may_initiate() or run.options.restart_changed or worth_a_survey(run.state)):
+        await ensure_item(run)
+        if not run.created_item and (self._may_initiate() or run.options.restart_changed or worth_a_survey(run.state)):
             with run.stop.ends():
                 await run.remote.survey(everything=run.options.restart_changed)
             if not doubted:
@@ -154,6 +156,12 @@ class Engine:
             check_room(account, new)
         if new and (warning := crowd_warning(run.remote.held + len(new))) is not None:
             run.notify(no.Warned(warning))
+
+    async def _learn_address(self) -> None:
+        """Once files are on their way, or there is none: it is only to be shown, and their requests come first."""
+        await self._queue.used.wait()
+        with suppress(Stopped):
+            await learn_address(self._run)
 
     def _may_initiate(self) -> bool:
         """True when it has to be known what else the item holds, lest a file of somebody else's be taken for ours.

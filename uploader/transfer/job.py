@@ -209,7 +209,7 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: conclude(run))
     except FigupError as error:
-        if engine.created_item and is_left_empty(job.state, error, engine.problems):
+        if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
         error.report = report(error.exit_status)
         raise

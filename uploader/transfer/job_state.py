@@ -156,7 +156,7 @@ class JobState:
             case ev.ItemReady() if self.item_state is not ItemState.READY and self.item_id in (None, event.id):
                 self.item_state = ItemState.READY
                 self.item_id, self.item_url = event.id, event.url
-            case ev.ItemUnwanted() if self.item_state is ItemState.READY and self.item_id == event.id:
+            case ev.ItemUnwanted() if self.item_id == event.id and self.item_state is not ItemState.UNWANTED:
                 self.item_state = ItemState.UNWANTED
             case ev.ItemRemoved() if self.item_id == event.id:
                 self._forget_item()

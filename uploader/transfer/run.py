@@ -51,6 +51,10 @@ class JobRun:
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
     """Whoever holds a source open has one of these; each has a thread for its digest too."""
 
+    learning_address: anyio.Lock = field(default_factory=anyio.Lock)
+    """Whoever asks for the item's address has this."""
+    created_item: bool = False
+    """True when this run made the job's item: nobody else can have come to count on it."""
     described: bool = False
     """True once this run had the item say something that it had not said before."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from uploader.errors import UploadFailing
+from uploader.errors import ItemMissing, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.retry import Backoff
 from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.items.item import learn_address
 from uploader.transfer.items.lookup import find_file, find_leftovers
+from uploader.transfer.job_state import ItemState
 from uploader.transfer.lifecycle import Step, Transfer, next_step
 from uploader.transfer.run import JobRun
 from uploader.transfer.source import shown
@@ -31,11 +33,12 @@ async def take(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 async def initiate(
     run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[], Awaitable[int]], backoff: Backoff
 ) -> bool:
-    """Put the intent on record and `ask` for the remote file; False when it is not known whether there is one now.
+    """Put the intent on record and `ask` for the remote file; False when there may be none, and it takes another step.
 
     `known` are remote files that it cannot be. Raises what `ask` raises, and what `JobRun.wait_to_try_again` does.
     """
     await run.reserve()
+    item_seen = run.state.item_state is ItemState.READY
     at = run.api.server_now().isoformat()
     await run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(known))))
     try:
@@ -44,9 +47,13 @@ async def initiate(
         reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)
         return False
-    except NO_EFFECT:
+    except NO_EFFECT as error:
         await run.commit(ev.NotInitiated(transfer.index))
-        raise
+        if not isinstance(error, ItemMissing) or item_seen:
+            raise
+        # It was created just now, and may not be found everywhere yet.
+        await learn_address(run)
+        return False
     await run.commit(ev.UploadInitiated(transfer.index, file_id))
     return True
 

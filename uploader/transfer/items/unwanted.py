@@ -13,7 +13,9 @@ from uploader.transfer.run import JobRun
 
 def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, FigupError]) -> bool:
     """True when a run ended so, its links were refused, and nothing of the job is in the item that the job created."""
-    if state.plan is None or state.plan.item is not None or state.item_state is not ItemState.READY:
+    if state.plan is None or state.plan.item is not None:
+        return False
+    if state.item_state not in (ItemState.CREATED, ItemState.READY):
         return False
     if any(transfer.owned_ids() or transfer.intended_at is not None for transfer in state.transfers):
         return False
@@ -33,9 +35,10 @@ async def give_up_item(run: JobRun) -> None:
 
 async def remove_unwanted(run: JobRun) -> None:
     """Remove the item that is not wanted any more; it is the job's again where it is not empty."""
-    item_id, url = run.item_id, run.state.item_url or ""
+    item_id = run.item_id
     try:
         if [file async for file in run.api.files(item_id)]:
+            url = run.state.item_url or (await run.api.item(item_id)).url
             await run.commit(ev.ItemReady(item_id, url, found=True))
             return
         await run.api.delete_item(item_id)

@@ -140,6 +140,8 @@ class PartQueue:
     """What the drivers offer and the workers take."""
 
     def __init__(self) -> None:
+        self.used = anyio.Event()
+        """Set once there were parts to be sent."""
         self._small: list[Sending] = []
         self._big: list[Sending] = []
         self._waiters: deque[anyio.Event] = deque()
@@ -152,6 +154,7 @@ class PartQueue:
     def offer(self, sending: Sending) -> None:
         """Have the parts of a file sent."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
+        self.used.set()
         self.wake(sending.left)
 
     def wake(self, count: int) -> None:
