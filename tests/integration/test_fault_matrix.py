@@ -10,10 +10,15 @@ from tests.support import matrix
 from tests.support.matrix_cells import REQUESTS, cells
 from tests.support.matrix_statuses import status
 
+SHARES = 7
+"""Tests that the cells are dealt to, so that they can be played in several processes."""
 
-@pytest.mark.timeout(1800)
-def test_every_request_under_every_fault(tmp_path_factory: pytest.TempPathFactory) -> None:
-    results = matrix.play_all(cells(), tmp_path_factory.mktemp("matrix"), matrix.STAGES)
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_request_under_every_fault(share: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    dealt = list(cells())[share::SHARES]
+    results = matrix.play_all(dealt, tmp_path_factory.mktemp("matrix"), matrix.STAGES)
     outcomes = {key: result.outcome for key, result in results.items()}
     held_to = matrix.expected()
     wrong = [

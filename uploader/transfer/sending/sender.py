@@ -217,6 +217,8 @@ class PartSender:
                 await turn.wait(reason, outcome.retry_after)
         except ServerFailing as error:
             if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
+                # That the API answers meanwhile says nothing of the upload service.
+                error.alone = False
                 raise
             raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)
