@@ -18,7 +18,6 @@ from benchmarks.wide_area import LINES
 
 MIB = 1 << 20
 SHARE = 0.9
-LINE = "400 Mbit/s, 80 ms, windows of 1 MB"
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,12 @@ class Interruption:
 
 
 def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
-    """1 GB over a line of 400 Mbit/s and 4 GiB on this machine: the time to go on, and the bytes sent again."""
+    """1 GB over simulated lines and 4 GiB on this machine: the time to go on, and the bytes sent again."""
     source = random_file(work, size or (64 if quick else 954) * MIB)
     large = source if quick or size else random_file(work, 4096 * MIB)
-    rows = {
-        LINE: interrupted(source, LINES[LINE]),
-        "no line, on this machine": interrupted(large, None),
-    }
+    lines = dict(list(LINES.items())[:1]) if quick else LINES
+    rows = {name: interrupted(source, line) for name, line in lines.items()}
+    rows["no line, on this machine"] = interrupted(large, None)
     return Report(
         "resume",
         "Going on after a SIGKILL at 90 %",
@@ -64,7 +62,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             for name, one in rows.items()
         },
         [
-            Bar(f"{LINE}: time to go on / a full run", _share(rows[LINE]), most=0.12),
+            *(Bar(f"{name}: time to go on / a full run", _share(one), most=0.12) for name, one in rows.items()),
             *(
                 Bar(f"{name}: bytes sent again / in flight", one.sent_again / one.in_flight, most=1)
                 for name, one in rows.items()

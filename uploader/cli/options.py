@@ -170,7 +170,8 @@ _TUNING = [
     click.option("--grace", metavar="TIME", type=_SECONDS, default="10s", show_default=True,
                  help="How long parts under way may go on after Ctrl-C or SIGTERM."),
     click.option("--settle-timeout", metavar="TIME", type=_SECONDS, default="30s", show_default=True,
-                 help="How long the effect of a request whose answer was lost is looked for."),
+                 help="How long the effect of a request whose answer was lost is looked for, and a file that was just"
+                      " announced is waited for."),
 ]  # fmt: skip
 
 
