@@ -341,7 +341,7 @@ class Engine:
             if ticks % _PACE_TICKS == 0 and now > then:
                 pace.observe((meter.accepted - before) / (now - then), meter.busy)
                 then, before = now, meter.accepted
-            slots.total_tokens = pace.limit
+            slots.total_tokens = pace.allowed(self._queue.left)
             if self._run.throttle.look():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))
             self._run.notify(meter.progress(now))

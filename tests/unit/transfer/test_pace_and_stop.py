@@ -38,6 +38,17 @@ def test_it_fills_the_line_and_stays_near_the_fewest_that_do(enough: int, noise:
         assert (pace.worked or 0) <= enough * 2 + 4
 
 
+def test_the_last_parts_go_beside_the_others_and_not_after_them() -> None:
+    pace = ConnectionPace(remembered=8)
+    assert [pace.allowed(waiting) for waiting in (0, 1, 4, 5, 100)] == [8, 9, 12, 8, 8]
+    assert ConnectionPace(remembered=30).allowed(9) == CEILING
+    assert ConnectionPace(8).allowed(1) == 8, "a number that was asked for is kept"
+    pace.trouble()
+    pace.trouble()
+    assert pace.limit == 4
+    assert pace.allowed(1) == 4, "whoever asked for less gets less"
+
+
 def test_it_halves_on_trouble_and_comes_back() -> None:
     pace = ConnectionPace()
     assert settle(pace, lambda n: 1e6 * n, ticks=30) == CEILING

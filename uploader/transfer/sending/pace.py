@@ -42,9 +42,20 @@ class ConnectionPace:
         self._beginning = self._climbing = True
         self._hold = 0
         self._patience = _SHORTEST_HOLD
+        self._troubled = False
+        """True once the limit was halved."""
         self._troubles: list[int] = []
         self._calm = _MEMORY
         """Observations since the limit was halved."""
+
+    def allowed(self, waiting: int) -> int:
+        """Connections allowed now that so many parts wait for one: the limit, and some more for the last parts.
+
+        One part that is left over for after the others would have the line for itself, and mostly cannot fill it.
+        """
+        if self._fixed is not None or self._troubled or waiting > self.limit // 2:
+            return self.limit
+        return min(CEILING, self.limit + waiting)
 
     def observe(self, rate: float, busy: int) -> None:
         """`rate` bytes a second went out since the last call, over `busy` connections. To be called twice a second."""
@@ -88,7 +99,7 @@ class ConnectionPace:
         self._troubles.clear()
         if self._calm < _MEMORY:
             return  # many parts, one trouble
-        self._calm = 0
+        self._calm, self._troubled = 0, True
         self.limit = self.worked = max(1, self.limit // 2)
         self._reference, self._climbing = None, True
         self._rest(_SHORTEST_HOLD)

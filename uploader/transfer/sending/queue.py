@@ -151,6 +151,11 @@ class PartQueue:
         """True when no part waits to be taken."""
         return not any(sending.may_go for sending in (*self._small, *self._big))
 
+    @property
+    def left(self) -> int:
+        """Parts that wait to be taken."""
+        return sum(sending.left for sending in (*self._small, *self._big))
+
     def offer(self, sending: Sending) -> None:
         """Have the parts of a file sent."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
