@@ -93,6 +93,7 @@ def _resume(work: Path, parts: int) -> tuple[float, float]:
         place.expect(path, md5)
         job = Job(Send(place, path, md5, Path(home)))
         job.run_until(lambda: sum(1 for _ in (place.folder / "parts").glob("*/*")) >= parts // 2)
+        place.catch_up()
         started, ended, _ = job.run()
         if place.stored_md5() != md5:
             raise RuntimeError("what is stored is not the source")
