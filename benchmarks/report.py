@@ -103,7 +103,8 @@ def plot(document: dict[str, Any], path: Path) -> None:
         return
     shown = [column for column in document["columns"] if column["plot"]]
     rows, where = document["rows"], document["machine"]
-    figure = Figure(figsize=(4 + 4 * len(shown), 1.2 + 0.4 * len(rows)), layout="constrained")
+    labels = max(len(name) for name in rows) / 13
+    figure = Figure(figsize=(labels + 4 * len(shown), 1.4 + 0.4 * len(rows)), layout="constrained")
     about = (
         f"{document['measured'][:16]} UTC, figup {document['figup']}, {where['cores']} cores, load {where['load'][0]}"
     )
@@ -116,7 +117,8 @@ def plot(document: dict[str, Any], path: Path) -> None:
         for number, spread in enumerate(spreads):
             axes.annotate(f" {spread.median:,.{column['decimals']}f}", (spread.most, number), va="center", fontsize=8)
         axes.margins(x=0.15)
-        axes.set_xlabel(f"{column['name']} (median; least to most)")
+        axes.set_xlim(0, None if any(spread.most for spread in spreads) else 1)
+        axes.set_xlabel(f"{column['name']}\n(median; least to most)")
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].invert_yaxis()
     figure.savefig(path, dpi=110)
