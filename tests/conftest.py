@@ -32,8 +32,9 @@ BLOCKING_TOO = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The soak first: it takes as long as it is told to, and others can be done beside it, but not it beside others."""
-    items.sort(key=lambda item: item.path.name != "test_soak.py")
+    """Those first that are given the most time: others can be done beside them, but not they beside others."""
+    given = {item: item.get_closest_marker("timeout") for item in items}
+    items.sort(key=lambda item: -float(mark.args[0]) if (mark := given[item]) else 0.0)
 
 
 @pytest.fixture

@@ -244,6 +244,14 @@ def _claimed(server: Hostile, asked: Asked) -> Answer:
     return answer(200, b"OK")
 
 
+def test_a_proxy_that_closes_each_connection_after_its_answer_and_does_not_say_so(
+    victim: Figup, server: Hostile
+) -> None:
+    server.answers["put"] = lambda asked: None if asked.before else server.honest(asked)
+    suffer(victim).expect(0)
+    assert server.kinds().count("put") == 2
+
+
 def test_silence_after_half_an_answer(victim: Figup, server: Hostile) -> None:
     async def half(writer: asyncio.StreamWriter) -> None:
         writer.write(answer(200, server.file())[:-5])

@@ -193,7 +193,9 @@ def _with_points_around_requests(points: Points) -> None:
         return send_at_a_point
 
     class SenderAtAPoint(PartSender):
-        async def send(self, upload_url: str, part: Any, chunks: Callable[[], AsyncIterator[Any]], told: Any) -> None:
+        async def send(
+            self, upload_url: str, part: Any, chunks: Callable[[], AsyncIterator[Any]], told: Any, *, anew: bool
+        ) -> None:
             async def halved() -> AsyncIterator[Any]:
                 async for chunk in chunks():
                     yield chunk[: len(chunk) // 2]
@@ -201,7 +203,7 @@ def _with_points_around_requests(points: Points) -> None:
                     yield chunk[len(chunk) // 2 :]
 
             with points.around("PUT part"):
-                await super().send(upload_url, part, halved, told)
+                await super().send(upload_url, part, halved, told, anew=anew)
 
     mock.patch.object(calls, "exchange_over", exchange).start()
     mock.patch.object(api, "PartSender", SenderAtAPoint).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -45,6 +46,8 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    before: int
+    """Requests that were answered on its connection before."""
 
 
 def answer(status: int, body: object = b"", **headers: str) -> bytes:
@@ -138,8 +141,8 @@ class Hostile:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                asked = await _read(reader)
+            for before in itertools.count():
+                asked = await _read(reader, before)
                 self.asked.append(asked)
                 said = self.answers.get(asked.kind, self.honest)(asked)
                 if said is None:
@@ -152,13 +155,13 @@ class Hostile:
         writer.transport.abort()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def _read(reader: asyncio.StreamReader, before: int) -> Asked:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = head[0].split(" ")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     found = (kind for kind, verb, pattern in _ROUTES if verb == method and re.fullmatch(pattern, path))
-    return Asked(next(found, "other"), method, path, headers, body)
+    return Asked(next(found, "other"), method, path, headers, body, before)
 
 
 @contextlib.contextmanager

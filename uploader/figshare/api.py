@@ -214,14 +214,18 @@ class Figshare:
         chunks: Callable[[], AsyncIterator[bytes | memoryview]],
         *,
         on_accepted: Callable[[int], None] | None = None,
+        anew: bool = False,
     ) -> None:
         """One attempt to send a part; returns once the upload service has answered 200 to all of it.
+
+        `anew`: on a connection of its own, where one that lay idle may be what failed: some proxies (tinyproxy, seen)
+        close theirs after each answer without saying so.
 
         `chunks()` gives exactly `part.size` bytes; a chunk must stay as it is until the call returns, since the
         transport may still hold it. `on_accepted` gets the bytes newly taken over by the other side, on success
         `part.size` in all. Raises PartLocked, UploadGone, PartNotTaken, TlsFailure, and whatever `chunks` raised.
         """
-        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted)
+        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, anew=anew)
 
     def _usable(self, upload_url: str) -> str:
         return addresses.check_upload_url(

@@ -58,7 +58,7 @@ class PartSender:
         )
 
     async def send(
-        self, upload_url: str, part: Part, chunks: Chunks, on_accepted: Callable[[int], None] | None
+        self, upload_url: str, part: Part, chunks: Chunks, on_accepted: Callable[[int], None] | None, *, anew: bool
     ) -> None:
         """See Figshare.send_part. The connection of anything but a whole exchange is broken, never reused."""
         url = addresses.part_url(upload_url, part.no)
@@ -68,7 +68,7 @@ class PartSender:
         outcome: object = "cancelled"
         self._watch.add(body)
         try:
-            answer = await self._exchange(url, body, tls=tls, proxy=proxy)
+            answer = await self._exchange(url, body, tls=tls, proxy=proxy, anew=anew)
             peer = Peer(addresses.host_of(url), "the upload service", is_api=False, met=True)
             _judge(answer, body, peer, self._server_now())
             outcome = answer.status
@@ -80,10 +80,13 @@ class PartSender:
             log.debug("PUT %s: %s, %.3f s", shown, outcome, self._runtime.monotonic() - started)
         body.taken_whole()
 
-    async def _exchange(self, url: str, body: PartBody, *, tls: ssl.SSLContext | bool, proxy: str | None) -> Answer:
+    async def _exchange(
+        self, url: str, body: PartBody, *, tls: ssl.SSLContext | bool, proxy: str | None, anew: bool
+    ) -> Answer:
+        session = self._network.upload_anew if anew else self._network.upload
         whole = False
         try:
-            response = await self._network.upload.put(
+            response = await session.put(
                 yarl_url(url),
                 data=body,
                 allow_redirects=False,

@@ -47,7 +47,8 @@ class Settings:
 
 
 class Network:
-    """Two aiohttp sessions that share TLS and proxy settings: `api`, and `upload`, which knows no secret of ours.
+    """aiohttp sessions that share TLS and proxy settings: `api`, and two that know no secret of ours, `upload`, and
+    `upload_anew`, which makes a connection for each request.
 
     Neither keeps cookies, reads netrc, or bounds connections: the request budget and the layer above do that.
     """
@@ -58,6 +59,7 @@ class Network:
         self._proxies: dict[tuple[str, str], str | None] = {}
         self.api = _session(settings)
         self.upload = _session(settings)
+        self.upload_anew = _session(settings, anew=True)
 
     async def tls(self, url: str) -> ssl.SSLContext | bool:
         """What aiohttp wants as `ssl` for this address; loads the certificates on first use, off the loop."""
@@ -78,11 +80,12 @@ class Network:
     async def close(self) -> None:
         await self.api.close()
         await self.upload.close()
+        await self.upload_anew.close()
 
 
-def _session(settings: Settings) -> aiohttp.ClientSession:
+def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, force_close=anew),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"figup/{__version__}"},
         auto_decompress=False,

@@ -153,7 +153,7 @@ class PartSender:
             reader = PartReader(sending, part, self._run.throttle)
             refused = False
             try:
-                await self._attempt(sending, part, reader)
+                await self._attempt(sending, part, reader, anew=turn.backoff.since is not None)
             except PartLocked as outcome:
                 refused = True
                 await self._wait(sending, part, turn, PartNotTaken(outcome.reason))
@@ -177,7 +177,7 @@ class PartSender:
                 await self._see_that_it_lives(sending)
         self._took(sending, part, None)
 
-    async def _attempt(self, sending: Sending, part: Part, reader: PartReader) -> None:
+    async def _attempt(self, sending: Sending, part: Part, reader: PartReader, *, anew: bool) -> None:
         meter = sending.meter
         accepted = 0
 
@@ -189,7 +189,7 @@ class PartSender:
 
         self._run.meter.busy += 1
         try:
-            await self._run.api.send_part(sending.upload_url, part, reader.chunks, on_accepted=on_accepted)
+            await self._run.api.send_part(sending.upload_url, part, reader.chunks, on_accepted=on_accepted, anew=anew)
         finally:
             self._run.meter.busy -= 1
             meter.moved(-accepted)
