@@ -14,7 +14,7 @@ SHARES = 7
 """Tests that the cells are dealt to, so that they can be played in several processes."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_request_under_every_fault(share: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     dealt = list(cells())[share::SHARES]
