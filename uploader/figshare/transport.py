@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -119,7 +120,7 @@ async def once_only(
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else None
+        reason = _told(fault) if isinstance(fault, OSError) else None
     raise LostConnection(reason or "the connection was closed without an answer")
 
 
@@ -205,8 +206,15 @@ def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure
     return ExchangeFailed("the secure connection was cut off while it was made", sent=False)
 
 
+def _told(fault: OSError) -> str | None:
+    """What the system said. aiohttp puts the whole address into some texts ("Can not write request body for ...")."""
+    if fault.strerror and "://" in fault.strerror:
+        return os.strerror(fault.errno) if fault.errno else None
+    return fault.strerror
+
+
 def _words(fault: BaseException) -> str:
     """The system's own words for a fault; type names rather than texts that may hold addresses."""
-    words = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
+    words = (_told(fault) if isinstance(fault, OSError) else None) or type(fault).__name__
     # asyncio puts the socket's address in front: "Connect call failed ('127.0.0.1', 1)".
     return "refused" if "Connect call failed" in words else re.sub(r"[^\x20-\x7e]+", " ", words)

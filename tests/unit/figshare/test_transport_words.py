@@ -1,0 +1,25 @@
+"""Addresses of uploads are secrets, and some of aiohttp's texts hold them."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from uploader.figshare.transport import ExchangeFailed, LostConnection, failure_of, once_only
+
+FAULT = aiohttp.ClientOSError(errno.EPIPE, "Can not write request body for http://h/upload/secret/2")
+
+
+@pytest.mark.anyio
+async def test_a_text_with_an_address_gives_way_to_the_systems_words() -> None:
+    async def broken(_: aiohttp.ClientRequest) -> aiohttp.ClientResponse:
+        raise FAULT
+
+    with pytest.raises(LostConnection, match=r"^Broken pipe$"):
+        await once_only(cast(Any, None), broken)
+    failure = failure_of(FAULT, "h")
+    assert isinstance(failure, ExchangeFailed)
+    assert failure.reason == "the connection broke (Broken pipe)"
