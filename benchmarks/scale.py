@@ -13,8 +13,8 @@ from benchmarks.harness import Measurement, Spread
 from benchmarks.job import Job
 from benchmarks.report import Bar, Column, Report
 from benchmarks.stage import stage
-from uploader.transfer import events as ev
-from uploader.transfer.state.journal import decode, encode
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.log import decode, encode
 
 GB = 10**9
 MIB = 1 << 20

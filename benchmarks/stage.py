@@ -116,7 +116,7 @@ class Stage:
 
     def request(self, method: str, address: str, body: object = None) -> Any:
         """One request to the API with the token; its JSON, None where there is none."""
-        request = urllib.request.Request(  # noqa: S310 - always https, to this machine
+        request = urllib.request.Request(  # noqa: S310 - this machine's own sandbox
             address if address.startswith("https:") else f"{self.endpoint}/{address}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),

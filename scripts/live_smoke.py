@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token
-from uploader.figshare.session import Settings
+from uploader.figshare.client import Figshare
+from uploader.figshare.settings import Settings
 
 PUBLIC = "https://api.figshare.com/v2"
 MIB = 1 << 20

@@ -10,19 +10,19 @@ from uploader._version import __version__
 TYPE_CHECKING = False  # as type checkers take it; the module that has it takes longer to load than all of this
 
 if TYPE_CHECKING:
-    from uploader.catalog.metadata.description import describe
     from uploader.errors import FigupError
     from uploader.figshare.retry import RetryPolicy
-    from uploader.figshare.session import Settings
+    from uploader.figshare.settings import Settings
+    from uploader.metadata.description import describe
+    from uploader.sources.models import Sources
     from uploader.transfer.blocking import upload
     from uploader.transfer.client import Cancellation, Client
-    from uploader.transfer.items.orders import Orders
+    from uploader.transfer.destination.options import Orders
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
     from uploader.transfer.preview import Preview
-    from uploader.transfer.records.jobs import JobSummary
     from uploader.transfer.report import FileReport, Report
-    from uploader.transfer.selection.values import Sources
+    from uploader.transfer.store.overview import JobSummary
     from uploader.transfer.verify import Comparison
 
 __all__ = [
@@ -51,16 +51,16 @@ _HOMES = {
     "Comparison": "uploader.transfer.verify",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
-    "JobSummary": "uploader.transfer.records.jobs",
+    "JobSummary": "uploader.transfer.store.overview",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
-    "Orders": "uploader.transfer.items.orders",
+    "Orders": "uploader.transfer.destination.options",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",
-    "Settings": "uploader.figshare.session",
-    "Sources": "uploader.transfer.selection.values",
-    "describe": "uploader.catalog.metadata.description",
+    "Settings": "uploader.figshare.settings",
+    "Sources": "uploader.sources.models",
+    "describe": "uploader.metadata.description",
     "upload": "uploader.transfer.blocking",
 }
 

@@ -16,18 +16,18 @@ import pytest
 
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
+from uploader.concurrency import apart
+from uploader.disk import Disk
 from uploader.errors import Interrupted
-from uploader.figshare.session import Settings
-from uploader.transfer.apart import apart
+from uploader.figshare.settings import Settings
+from uploader.sources.models import Sources
+from uploader.sources.select import select
 from uploader.transfer.client import Client
 from uploader.transfer.job import OpenJob
+from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.notices import Notice
 from uploader.transfer.options import Options
-from uploader.transfer.plan import plan_events
-from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Sources
-from uploader.transfer.state.disk import Disk
-from uploader.transfer.state.folders import StateDir, Target
+from uploader.transfer.store.jobs import StateDir
 
 pytestmark = pytest.mark.anyio
 

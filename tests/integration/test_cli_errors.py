@@ -346,7 +346,7 @@ def test_a_journal_that_is_no_journal(bare_figup: Figup, start_sandbox: Start) -
 
 
 def test_a_journal_of_a_newer_figup(bare_figup: Figup, start_sandbox: Start) -> None:
-    from uploader.transfer.state.journal import Header, encode_line
+    from uploader.transfer.journal.log import Header, encode_line
 
     point(bare_figup, start_sandbox("--part-size", "100KiB"))
     journal = begun(bare_figup)

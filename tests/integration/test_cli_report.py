@@ -17,8 +17,8 @@ from tests.support.command import Figup
 from tests.support.invariants import files, items, md5_of
 from tests.support.pages import parse
 from tests.support.sandbox import Sandbox
-from uploader.transfer.records import live
-from uploader.transfer.state.disk import Disk
+from uploader.disk import Disk
+from uploader.transfer.store import progress_file
 
 Start = Callable[..., Sandbox]
 CANARY = "c4nary-1a2b3c4d5e6f-t0ken"
@@ -167,7 +167,7 @@ def test_watching_shows_what_the_one_at_work_tells(faulty: Sandbox, bare_figup: 
     job = run.wait_for_event("job")["job"]
     deadline = time.monotonic() + 30
     folder = bare_figup.state_dir / "jobs" / job
-    while (now := live.read(folder, Disk())) is None or not now.progress.bytes_sent:
+    while (now := progress_file.read(folder, Disk())) is None or not now.progress.bytes_sent:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     watching = bare_figup.start("status", job, "--watch", "--json")

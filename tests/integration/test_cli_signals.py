@@ -193,7 +193,7 @@ def test_a_disk_that_is_dead(bare_figup: Figup, start_sandbox: Start, signals: l
     dead = bare_figup.cwd / "dead"
     dead.mkdir()
     (dead / "sitecustomize.py").write_text(
-        "import time\nimport uploader.transfer.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
+        "import time\nimport uploader.sources.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
     )
     bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(dead), str(Path(__file__).parents[2])])
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
@@ -213,7 +213,7 @@ def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandb
     dead = bare_figup.cwd / "dead"
     dead.mkdir()
     (dead / "sitecustomize.py").write_text(
-        "import pathlib, time\nimport uploader.transfer.state.disk as d\nreal = d.Disk.sync\n"
+        "import pathlib, time\nimport uploader.disk as d\nreal = d.Disk.sync\n"
         "def sync(self, fd, path):\n"
         f"    if path.name == 'journal' and pathlib.Path({str(dead / 'now')!r}).exists(): time.sleep(1000)\n"
         "    real(self, fd, path)\n"

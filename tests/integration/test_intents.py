@@ -12,12 +12,12 @@ import pytest
 from tests.support.invariants import check_exactly_once, files
 from tests.support.sandbox import Sandbox
 from uploader.errors import ItemMissing, ProtocolViolation
-from uploader.figshare.api import Figshare
-from uploader.figshare.items import Items
-from uploader.figshare.session import Settings
+from uploader.figshare.client import Figshare
+from uploader.figshare.item_api import Items
+from uploader.figshare.settings import Settings
+from uploader.sources.models import Sources
 from uploader.transfer.client import Client
 from uploader.transfer.options import Options
-from uploader.transfer.selection.values import Sources
 
 pytestmark = pytest.mark.anyio
 Start = Callable[..., Sandbox]

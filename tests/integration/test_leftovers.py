@@ -15,9 +15,9 @@ import pytest
 from tests.support.invariants import ask, check_nothing_sent_twice, files
 from tests.support.sandbox import Sandbox
 from uploader.errors import FigupError
-from uploader.figshare.api import Figshare
-from uploader.figshare.session import Settings
-from uploader.figshare.wire import File
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import File
+from uploader.figshare.settings import Settings
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
 from uploader.transfer.options import Options

@@ -15,7 +15,7 @@ from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 from uploader.errors import Interrupted, Unreachable
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.session import Settings
+from uploader.figshare.settings import Settings
 from uploader.transfer.client import Client
 from uploader.transfer.notices import FileStarted, Notice
 

@@ -160,11 +160,11 @@ def test_a_bad_journal_and_a_changed_source(
 @pytest.mark.parametrize(
     "broken",
     [
-        "uploader.figshare.sending:_judge",
-        "uploader.figshare.layers:value_or_problem",
+        "uploader.figshare.part_upload:_judge",
+        "uploader.figshare.middleware:value_or_problem",
         "uploader.figshare.transport:read_answer",
-        "uploader.figshare.addresses:check_upload_url",
-        "uploader.transfer.state.journal:encode_line",
+        "uploader.figshare.urls:check_upload_url",
+        "uploader.transfer.journal.log:encode_line",
     ],
 )
 def test_the_traceback_of_our_own_mistake(

@@ -15,8 +15,8 @@ from tests.support.sandbox import Sandbox
 BEAT = 0.7
 MACHINE = f"""
 import fcntl, os
-import uploader.transfer.state.machine as machine
-import uploader.transfer.state.lease as lease
+import uploader.transfer.store.lease as machine
+import uploader.transfer.store.lease as lease
 fcntl.flock = lambda fd, how: None
 machine.machine_id = lease.machine_id = lambda: os.environ["MACHINE"]
 lease.BEAT = {BEAT}

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.walks import AT, lives
+from uploader.disk import Disk
 from uploader.errors import JournalDamaged, JournalNewer
-from uploader.transfer import events as ev
-from uploader.transfer.job_state import ItemState, JobState
-from uploader.transfer.lifecycle import State
-from uploader.transfer.state.disk import Disk
-from uploader.transfer.state.folders import StateDir
-from uploader.transfer.state.journal import Header, Journal, decode, encode, encode_line
-from uploader.transfer.state.recovery import recover, replay
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State
+from uploader.transfer.journal.log import Header, Journal, decode, encode, encode_line
+from uploader.transfer.journal.recovery import recover, replay
+from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.store.jobs import StateDir
 
 
 @given(lives())

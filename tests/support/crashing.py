@@ -28,20 +28,21 @@ import anyio.to_thread
 import msgspec
 
 from tests.support.bad_disk import ERRORS, BadDisk
+from uploader.disk import Disk, state_errors
 from uploader.errors import FigupError
-from uploader.figshare import api, calls
-from uploader.figshare.api import Figshare
+from uploader.figshare import client as figshare_client
+from uploader.figshare import pipeline
+from uploader.figshare.client import Figshare
+from uploader.figshare.part_upload import PartSender
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.sending import PartSender
-from uploader.figshare.session import Settings
+from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Answer, Request, Send, exchange_over
+from uploader.items.payload import ItemSpec
+from uploader.sources.models import Sources
 from uploader.transfer import client
 from uploader.transfer.client import Client
-from uploader.transfer.items.orders import Orders
-from uploader.transfer.items.spec import ItemSpec
+from uploader.transfer.destination.options import Orders
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.selection.values import Sources
-from uploader.transfer.state.disk import Disk, state_errors
 
 
 class Order(msgspec.Struct):
@@ -205,8 +206,8 @@ def _with_points_around_requests(points: Points) -> None:
             with points.around("PUT part"):
                 await super().send(upload_url, part, halved, told, anew=anew)
 
-    mock.patch.object(calls, "exchange_over", exchange).start()
-    mock.patch.object(api, "PartSender", SenderAtAPoint).start()
+    mock.patch.object(pipeline, "exchange_over", exchange).start()
+    mock.patch.object(figshare_client, "PartSender", SenderAtAPoint).start()
 
 
 async def _upload(order: Order) -> int:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import uploader.transfer
-from uploader.transfer.lifecycle import TABLE, State
+from uploader.transfer.journal.lifecycle import TABLE, State
 
 README = Path(uploader.transfer.__file__).with_name("README.md")
 _BLOCK = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)

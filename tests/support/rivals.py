@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from uploader.disk import Disk
 from uploader.errors import JobBusy
-from uploader.transfer.state.disk import Disk
-from uploader.transfer.state.lock import JobLock
+from uploader.transfer.store.lock import JobLock
 
 BEAT = 0.25
 

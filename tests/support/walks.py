@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from uploader.transfer import events as ev
-from uploader.transfer.items.spec import ItemSpec
-from uploader.transfer.job_state import ItemState, JobState
-from uploader.transfer.lifecycle import TABLE, State, Transfer
+from uploader.items.payload import ItemSpec
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import TABLE, State, Transfer
+from uploader.transfer.journal.state import ItemState, JobState
 
 AT = "2026-01-02T03:04:05+00:00"
 MD5 = "0123456789abcdef0123456789abcdef"

@@ -11,16 +11,16 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli import units
-from uploader.cli.displays import Display
+from uploader import units
+from uploader.cli.context import PATIENCE, Place, place
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.place import PATIENCE, Place, place
-from uploader.cli.running import Session, run
+from uploader.cli.output.progress import Display
+from uploader.cli.runner import Session, run
 from uploader.errors import NoToken, UsageError
 from uploader.figshare import auth as tokens
-from uploader.figshare.wire import Account
+from uploader.figshare.models import Account
+from uploader.text import shown
 from uploader.transfer.client import default_config_dir
-from uploader.transfer.source import shown
 
 LOGIN_HELP = """\b
 Examples:

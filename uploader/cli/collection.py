@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from uploader.catalog import editing
-from uploader.cli.item_work import on_figshare
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.running import Session
-from uploader.cli.units import show_count
-from uploader.figshare.api import Figshare
+from uploader.cli.runner import Session, on_figshare
+from uploader.figshare.client import Figshare
+from uploader.items import lists
+from uploader.units import show_count
 
 _COLLECTION = click.argument("collection", metavar="COLLECTION", type=click.IntRange(min=1))
 _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=click.IntRange(min=1))
@@ -28,7 +27,7 @@ def add(collection: int, items: tuple[int, ...], common: Common) -> int:
     """Add items to a collection; those that are in it already stay as they are."""
 
     async def work(session: Session, api: Figshare) -> int:
-        new = await editing.collect(api, collection, items)
+        new = await lists.collect(api, collection, items)
         session.console.event("collected", collection_id=collection, added=new, items=list(items))
         there = len(set(items)) - len(new)
         before = f"; {show_count(there, 'item')} had been there" if there else ""
@@ -46,7 +45,7 @@ def remove(collection: int, items: tuple[int, ...], common: Common) -> int:
     """Take items out of a collection. The items themselves stay as they are."""
 
     async def work(session: Session, api: Figshare) -> int:
-        have = await editing.collected(api, collection)
+        have = await lists.collected(api, collection)
         gone = [one for one in dict.fromkeys(items) if one in have]
         for one in gone:
             await api.items.uncollect(collection, one)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from uploader.cli import units
+from uploader import units
 from uploader.cli.demo_steps import Demo
-from uploader.cli.local_sandbox import local_sandbox
 from uploader.cli.options import Common, FigupCommand, Figures, output_options
-from uploader.cli.running import Session, run
+from uploader.cli.runner import Session, run
+from uploader.cli.sandbox_process import local_sandbox
 from uploader.errors import UsageError
 
 SMALLEST = 1 << 20

@@ -18,16 +18,16 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from uploader.cli import units
-from uploader.cli.bars import Bars
-from uploader.cli.lines import Speed
-from uploader.cli.local_sandbox import LocalSandbox, package_home
-from uploader.cli.running import Session
+from uploader import units
+from uploader.cli.output.bars import Bars
+from uploader.cli.output.progress_lines import Speed
+from uploader.cli.runner import Session
+from uploader.cli.sandbox_process import LocalSandbox, package_home
 from uploader.errors import FigupError
-from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token
-from uploader.figshare.session import Settings
-from uploader.figshare.wire import File
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import File
+from uploader.figshare.settings import Settings
 from uploader.transfer import notices as no
 
 _BLOCK = 8 << 20

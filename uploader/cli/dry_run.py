@@ -7,32 +7,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import anyio.to_thread
 import msgspec
 
-from uploader.cli import units
-from uploader.cli.displays import Display
-from uploader.cli.endings import Endings, endings
+from uploader import units
+from uploader.cli.context import Place, states_of, tuned
 from uploader.cli.options import Tuning
-from uploader.cli.place import Place, states_of, tuned
-from uploader.cli.running import Session
-from uploader.cli.summary import FEW, skipped_lines
+from uploader.cli.output.progress import Display
+from uploader.cli.output.summary import FEW, skipped_lines
+from uploader.cli.runner import Session
+from uploader.clock import Runtime
 from uploader.errors import NoToken
-from uploader.figshare.runtime import Runtime
-from uploader.figshare.session import Settings
+from uploader.figshare.settings import Settings
+from uploader.items.payload import ItemSpec
+from uploader.sources.models import Sources, remote_path
+from uploader.sources.select import select
+from uploader.text import shown
 from uploader.transfer import notices as no
-from uploader.transfer.items.orders import Orders, rehearse
-from uploader.transfer.items.spec import ItemSpec
-from uploader.transfer.plan import target_of
+from uploader.transfer.destination.options import Orders, rehearse
+from uploader.transfer.journal.plan import target_of
 from uploader.transfer.preview import FilePlan, Preview, Room, is_one_more, preview
-from uploader.transfer.room import crowd_warning, too_large
-from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Sources, remote_path
-from uploader.transfer.sending.throttle import Throttle
-from uploader.transfer.source import shown
+from uploader.transfer.run.limits import crowd_warning, too_large
+from uploader.transfer.run.throttle import Throttle
 
 LINES = {"100mbit": 12.5e6, "1gbit": 125e6}
 """Bytes a second of the lines for which the time is estimated, where no --limit-rate says how fast it may be."""
@@ -212,3 +211,75 @@ def _room_line(room: Room | None, files: Sequence[FilePlan]) -> str:
         named = too_large((file.path, file.size) for file in files if file.path in large)
         text += f"; larger than this account's {most} a file: {named}"
     return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
+
+
+@dataclass(frozen=True)
+class Endings:
+    """What would be done.
+
+    `project` is where the item would be created. `says`: what would be set of its description, as the API calls it;
+    None where names in it could not be looked up. `embargo` has `until` (a date, None for no end) and `scope` ("file"
+    or "article"). `published_before`: this job published the files before, as they are.
+    """
+
+    project: int | None
+    says: tuple[str, ...] | None
+    embargo: dict[str, str | None] | None
+    reserve_doi: bool
+    private_link: bool
+    publish: bool
+    published_before: bool
+
+    def fields(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        made = ["a DOI would be reserved"] if self.reserve_doi else []
+        made += ["a private link would be made"] if self.private_link else []
+        return [
+            *self._described(),
+            *([f"When all is verified, {' and '.join(made)}."] if made else []),
+            *self._published(),
+        ]
+
+    def _described(self) -> list[str]:
+        if self.says is None:
+            return ["The item would be described; what names in the description mean is not known without a token."]
+        lines = [f"The item would be told: {', '.join(self.says)}"] if self.says else []
+        if self.embargo is not None:
+            what = "The whole item" if self.embargo["scope"] == "article" else "Its files"
+            until = self.embargo["until"]
+            lines.append(f"{what} would be under embargo, {f'until {until}' if until else 'without an end'}.")
+        return lines
+
+    def _published(self) -> list[str]:
+        if self.published_before:
+            also = ", and the description would change in the draft alone" if self.says or self.says is None else ""
+            return [f"Its files were published by this job as they are: there would be no new version{also}."]
+        if not self.publish:
+            return []
+        return ["When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more."]
+
+
+def endings(orders: Orders, spec: ItemSpec | None, project: int | None, found: Preview) -> Endings:
+    """What would be done of what was ordered. `spec` None: nobody could be asked what the description means."""
+    known = orders.describe is None or orders.describe.mark == found.described
+    told = ItemSpec() if known else spec
+    body = told.embargo if told is not None else None
+    return Endings(
+        project=project if found.item_id is None else None,
+        says=told.named if told is not None else None,
+        embargo=_embargo(body) if body else None,
+        reserve_doi=orders.reserve_doi and "reserve_doi" not in found.granted,
+        private_link=orders.private_link and "private_link" not in found.granted,
+        publish=orders.publish and "publish" not in found.granted,
+        published_before=orders.publish and "publish" in found.granted,
+    )
+
+
+def _embargo(body: dict[str, Any]) -> dict[str, str | None]:
+    """Of an embargo as the API takes one: a date of "0" means none."""
+    until = str(body.get("embargo_date") or "0")
+    return {"until": None if until == "0" else until.partition("T")[0], "scope": body.get("embargo_type")}

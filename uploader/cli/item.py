@@ -5,22 +5,21 @@ from __future__ import annotations
 
 import click
 
-from uploader.catalog import editing
-from uploader.catalog.metadata.nearest import did_you_mean
-from uploader.cli import item_lists, item_release, units
-from uploader.cli.asking import agreed
-from uploader.cli.describing import read_description, resolve_description
+from uploader import units
+from uploader.cli import item_lists, item_release
+from uploader.cli.confirm import agreed
 from uploader.cli.item_views import card, fields, file_fields, file_line
-from uploader.cli.item_work import on_figshare, on_item
+from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.running import Session
+from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import Refused, UsageError
-from uploader.figshare.api import Figshare
-from uploader.figshare.wire import File
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import File
 from uploader.figshare.wire_items import ItemDetail
-from uploader.transfer.items.description import describe
-from uploader.transfer.items.project import check_project
-from uploader.transfer.source import shown
+from uploader.items import lists
+from uploader.items.checks import check_project
+from uploader.items.describe import describe
+from uploader.text import did_you_mean, shown
 
 CREATE_HELP = """\b
 Examples:
@@ -82,7 +81,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         if project is not None:
             await check_project(api.items, project)
         spec = await resolve_description(session, api, description, project=project)
-        item_id, rest = await editing.create(api, name, spec, project=project)
+        item_id, rest = await lists.create(api, name, spec, project=project)
         session.summary.item_id = item_id
         await describe(api, item_id, rest)
         made = await api.items.detail(item_id)

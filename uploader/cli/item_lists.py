@@ -8,18 +8,17 @@ from typing import Any
 import click
 import msgspec
 
-from uploader.catalog import editing
-from uploader.catalog.metadata.description import author_body
-from uploader.catalog.metadata.names import Names, Unknown
-from uploader.catalog.metadata.reading import split_keywords
-from uploader.cli.describing import read_description
-from uploader.cli.item_work import on_item
+from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.running import Session
+from uploader.cli.runner import Session, on_item
 from uploader.errors import UsageError
-from uploader.figshare.api import Figshare
+from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import Author, ItemDetail
-from uploader.transfer.source import shown
+from uploader.items import lists
+from uploader.metadata.description import author_body
+from uploader.metadata.resolve import Names, Unknown
+from uploader.metadata.schema import split_keywords
+from uploader.text import shown
 
 _ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
 
@@ -53,7 +52,7 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
         given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
-        now, recognized = await editing.add_authors(api, found, bodies)
+        now, recognized = await lists.add_authors(api, found, bodies)
         for one in recognized:
             text = f"{one.given} is {one.full_name} on Figshare (author {one.id}), by the ORCID iD"
             session.console.note(shown(text))
@@ -70,13 +69,13 @@ def remove_authors(item: int, who: tuple[str, ...], common: Common) -> int:
     """Remove authors, each given by id, ORCID iD or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        return _tell_authors(session, found, await editing.remove_authors(api, found, who))
+        return _tell_authors(session, found, await lists.remove_authors(api, found, who))
 
     return on_item(common, item, work)
 
 
 def _tell_authors(
-    session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[editing.Recognized] = ()
+    session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[lists.Recognized] = ()
 ) -> int:
     values = msgspec.to_builtins({"authors": now, "recognized": list(recognized)})
     session.console.event("authors", item_id=item.id, **values)
@@ -100,7 +99,7 @@ def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         wanted = [tag for word in words for tag in _tags_in(word)]
         description = await read_description(session, given={"keywords": wanted})
-        now = await editing.change_keywords(api, found, add=description.metadata.keywords)
+        now = await lists.change_keywords(api, found, add=description.metadata.keywords)
         return _tell_tags(session, found, now)
 
     return on_item(common, item, work)
@@ -115,7 +114,7 @@ def remove_tags(item: int, words: tuple[str, ...], common: Common) -> int:
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         gone = [tag for word in words for tag in ([word] if word in found.keywords else _tags_in(word))]
-        return _tell_tags(session, found, await editing.change_keywords(api, found, remove=gone))
+        return _tell_tags(session, found, await lists.change_keywords(api, found, remove=gone))
 
     return on_item(common, item, work)
 
@@ -152,7 +151,7 @@ def add_categories(item: int, names: tuple[str, ...], common: Common) -> int:
             ids = [await known.category(one) for one in names]
         except Unknown as unknown:
             raise UsageError(unknown.message, hint=unknown.hint) from None
-        await editing.add_categories(api, found, ids)
+        await lists.add_categories(api, found, ids)
         return _tell_categories(session, await api.items.detail(found.id))
 
     return on_item(common, item, work)
@@ -166,7 +165,7 @@ def remove_categories(item: int, names: tuple[str, ...], common: Common) -> int:
     """Remove categories, each given by its name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        await editing.remove_categories(api, found, names)
+        await lists.remove_categories(api, found, names)
         return _tell_categories(session, await api.items.detail(found.id))
 
     return on_item(common, item, work)

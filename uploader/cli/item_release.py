@@ -6,17 +6,16 @@ from datetime import datetime
 
 import click
 
-from uploader.catalog.metadata.description import embargo_body
-from uploader.cli.asking import agreed
-from uploader.cli.describing import read_description
+from uploader.cli.confirm import agreed
 from uploader.cli.item_views import fields, state
-from uploader.cli.item_work import on_item
+from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.running import Session
-from uploader.figshare.api import Figshare
+from uploader.cli.runner import Session, on_item
+from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import ItemDetail
-from uploader.transfer.items import release
-from uploader.transfer.source import shown
+from uploader.items import release
+from uploader.metadata.description import embargo_body
+from uploader.text import shown
 
 EMBARGO_HELP = """\b
 Examples:

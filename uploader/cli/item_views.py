@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from uploader.cli import units
-from uploader.figshare.wire import File
+from uploader import units
+from uploader.figshare.models import File
 from uploader.figshare.wire_items import Embargo, ItemDetail
-from uploader.transfer.selection.values import remote_path
-from uploader.transfer.source import shown
+from uploader.sources.models import remote_path
+from uploader.text import shown
 
 _DESCRIPTION = 300
 """Characters of a description that are shown; `--json` has all of it."""

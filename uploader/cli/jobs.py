@@ -10,15 +10,15 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli import units
-from uploader.cli.accounting import report_option, write_reports
-from uploader.cli.displays import Display
+from uploader import units
+from uploader.cli.context import place, recorded_job, states_of
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.place import place, recorded_job, states_of
-from uploader.cli.running import Session, run
-from uploader.cli.watching import look, text, watch
-from uploader.transfer.records.jobs import JobOverview, latest_job, list_jobs
-from uploader.transfer.source import shown
+from uploader.cli.output.progress import Display
+from uploader.cli.report_files import report_option, write_reports
+from uploader.cli.runner import Session, run
+from uploader.cli.status import look, text, watch
+from uploader.text import shown
+from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs
 
 STATUS_HELP = """\b
 Examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from uploader.cli import units
+from uploader import units
 
 _NOT_TOLD = {"nul", "repeated"}
 """What a command keeps for its lists, and is no choice of how to send."""

@@ -94,8 +94,8 @@ class LazyGroup(click.Group):
 
 def _tell(error: BaseException, *, as_json: bool) -> int:
     """Say what kept a command from running, and return the exit status."""
-    from uploader.cli.console import Console, Summary
-    from uploader.cli.failures import failure_of
+    from uploader.cli.errors import failure_of
+    from uploader.cli.output.console import Console, Summary
 
     failure = failure_of(error)
     console = Console(json=as_json, quiet=False)
@@ -114,7 +114,7 @@ def _of_stdout(error: Exception) -> OutputLost | None:
 
 
 def _forget_stdout() -> None:
-    from uploader.cli.outlet import forget
+    from uploader.cli.output.writer import forget
 
     forget(sys.stdout)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 from xml.etree import ElementTree as ET
 
-from uploader.transfer.source import shown
+from uploader.text import shown
 
 Element: TypeAlias = ET.Element
 Child: TypeAlias = Element | str | None

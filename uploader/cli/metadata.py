@@ -10,19 +10,18 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.catalog.metadata.description import Description
-from uploader.catalog.metadata.markdown import LONGEST
-from uploader.catalog.metadata.names import category_path
-from uploader.catalog.metadata.nearest import nearest, plain
-from uploader.cli.describing import read_description, resolve_description
+from uploader.cli.context import PATIENCE, place
+from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options, output_options
-from uploader.cli.place import PATIENCE, place
-from uploader.cli.running import Session, run
+from uploader.cli.runner import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.wire_items import Category
-from uploader.transfer.items.mandatory import lacking_fields
-from uploader.transfer.items.release import WANTED
-from uploader.transfer.source import shown
+from uploader.items.checks import lacking_fields
+from uploader.items.release import WANTED
+from uploader.metadata.description import Description
+from uploader.metadata.markdown import LONGEST
+from uploader.metadata.resolve import category_path
+from uploader.text import nearest, plain, shown
 
 TEMPLATE_HELP = """\b
 Example:
@@ -54,7 +53,7 @@ def metadata() -> None:
 @output_options
 def template(output: Path | None, common: Common) -> int:
     """Write a metadata file to start from, with a word on every field."""
-    text = resources.files("uploader.catalog.metadata").joinpath("template.yaml").read_text("utf-8")
+    text = resources.files("uploader.metadata").joinpath("template.yaml").read_text("utf-8")
 
     async def work(session: Session) -> int:
         if output is None:

@@ -13,9 +13,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from uploader.cli import units
-from uploader.transfer.options import OnConflict
-from uploader.transfer.sending.throttle import Limit
+from uploader import units
+from uploader.transfer.options import Limit, OnConflict, parse_limit
 
 ENVIRONMENT = """\b
 Environment:
@@ -146,7 +145,7 @@ _RESTART = click.option(
 _TUNING = [
     click.option("--connections", metavar="auto|N", type=Figures("connections", _connections), default="auto",
                  show_default=True, help="Parts sent at the same time."),
-    click.option("--limit-rate", metavar="RATE", type=Figures("rate", units.parse_limit),
+    click.option("--limit-rate", metavar="RATE", type=Figures("rate", parse_limit),
                  help="Bytes a second at most: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
                  "SIGUSR2 lifts the limit, and puts it in force again.  [default: no limit]"),
     click.option("--api-rate", metavar="N", type=Figures("number", _api_rate), default="1", show_default=True,

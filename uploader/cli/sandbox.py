@@ -17,8 +17,8 @@ import platformdirs
 from uploader.cli.sandbox_options import SandboxCommand, sandbox_options
 from uploader.errors import UsageError
 from uploader.sandbox.custom_fields import DEFAULTS, CustomField
+from uploader.sandbox.data_dir import kept_token
 from uploader.sandbox.faults import Rule
-from uploader.sandbox.home import kept_token
 from uploader.sandbox.parts import PartPlan, Uniform
 from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings

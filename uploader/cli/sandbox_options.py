@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from uploader.cli import units
+from uploader import units
 from uploader.cli.options import Figures
 from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
-from uploader.sandbox.kinds import REQUESTS
+from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.parts import read_plan
 
 

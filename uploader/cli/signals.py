@@ -14,8 +14,8 @@ from typing import Self
 
 import anyio
 
-from uploader.cli.failures import CTRL_C, INTERRUPTED
-from uploader.cli.units import show_duration
+from uploader.cli.errors import CTRL_C, INTERRUPTED
+from uploader.units import show_duration
 
 _CANCEL_AFTER = 0.5
 """Seconds after the grace period at which what still runs is cancelled."""

@@ -1,18 +1,18 @@
-"""Transfers: what `upload` and `resume` have in common, from the client's notices to the summary for a person."""
+"""Run an upload or resume: from the notices of the client to the summary for a person."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from uploader.cli.accounting import Accounting, account_for
-from uploader.cli.displays import display_for
-from uploader.cli.running import Session
-from uploader.cli.summary import summary_text
+from uploader.cli.output.progress import display_for
+from uploader.cli.output.summary import summary_text
+from uploader.cli.report_files import Accounting, account_for
+from uploader.cli.runner import Session
 from uploader.errors import FigupError
+from uploader.text import shown
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
 from uploader.transfer.report import Report
-from uploader.transfer.source import shown
 
 Act = Callable[[no.Listener], Awaitable[Report]]
 

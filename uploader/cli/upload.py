@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import click
 
-from uploader.cli.accounting import Accounting, accounting_options, check_list, repeated
-from uploader.cli.choosing import LINK, read_stdin, source_options
-from uploader.cli.describing import Item, item_options, take_item
+from uploader.cli.context import place, recorded_job
+from uploader.cli.metadata_options import Item, item_options, take_item
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
-from uploader.cli.place import place, recorded_job
-from uploader.cli.remembered import given, with_recorded
-from uploader.cli.running import Session, run
+from uploader.cli.report_files import Accounting, accounting_options, check_list, repeated
+from uploader.cli.runner import Session, run
+from uploader.cli.saved_options import given, with_recorded
+from uploader.cli.source_options import LINK, read_stdin, source_options
 from uploader.cli.transfers import send
-from uploader.transfer.selection.values import Sources
+from uploader.sources.models import Sources
 
 UPLOAD_HELP = """\b
 Examples:

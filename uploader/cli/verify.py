@@ -9,17 +9,17 @@ from typing import Any
 import click
 import msgspec
 
-from uploader.cli import units
-from uploader.cli.choosing import read_stdin, source_options
-from uploader.cli.displays import Display
+from uploader import units
+from uploader.cli.context import place
 from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
-from uploader.cli.place import place
-from uploader.cli.running import Session, run
-from uploader.cli.summary import reason_words, skipped_lines
+from uploader.cli.output.progress import Display
+from uploader.cli.output.summary import reason_words, skipped_lines
+from uploader.cli.runner import Session, run
+from uploader.cli.source_options import read_stdin, source_options
+from uploader.sources.models import Sources, remote_path
+from uploader.sources.select import STDIN
+from uploader.text import shown
 from uploader.transfer import notices as no
-from uploader.transfer.selection.select import STDIN
-from uploader.transfer.selection.values import Sources, remote_path
-from uploader.transfer.source import shown
 from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
 
 HELP = """\b

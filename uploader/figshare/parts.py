@@ -7,9 +7,9 @@ from typing import Literal, TypeVar
 import msgspec
 
 from uploader.errors import ProtocolViolation
-from uploader.figshare import wire
-from uploader.figshare.loose import MAX_ID
-from uploader.figshare.wire import Part, Upload
+from uploader.figshare import models
+from uploader.figshare.decode import MAX_ID
+from uploader.figshare.models import Part, Upload
 
 MAX_PARTS = 200_000
 """Of one upload. Figshare hands parts on to S3, which takes 10,000; each costs memory, and a server may be broken."""
@@ -106,5 +106,5 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    wire.decode(body)
+    models.parse_json(body)
     raise ProtocolViolation(f"the upload service answered with something else than {what}")

@@ -13,9 +13,9 @@ import anyio
 from yarl import URL
 
 from uploader.errors import TlsFailure
-from uploader.figshare.addresses import host_of
 from uploader.figshare.retry import is_passing_status
-from uploader.figshare.session import Network
+from uploader.figshare.settings import Network
+from uploader.figshare.urls import host_of
 
 JSON_LIMIT = 32 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from uploader.errors import ProtocolViolation
-from uploader.figshare import loose, wire
+from uploader.figshare import decode, models
 from uploader.figshare.wire_lookups import custom_field
 
 
@@ -110,8 +110,8 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_item_detail(body: bytes) -> ItemDetail:
-    row = loose.mapping(wire.decode(body), "the item")
-    item = wire.parse_item(body)
+    row = decode.mapping(models.parse_json(body), "the item")
+    item = models.parse_item(body)
     license_of = row.get("license")
     custom = [(custom_field(one), one.get("value")) for one in _objects(row, "custom_fields")]
     return ItemDetail(
@@ -119,62 +119,62 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         title=item.title,
         status=item.status,
         is_public=item.is_public,
-        version=loose.count(row, "version") or 0,
+        version=decode.count(row, "version") or 0,
         url=item.url,
-        public_url=loose.page(row, "url_public_html") or loose.page(row, "figshare_url"),
-        doi=loose.text(row, "doi"),
-        handle=loose.text(row, "handle"),
-        description=loose.text(row, "description"),
+        public_url=decode.page(row, "url_public_html") or decode.page(row, "figshare_url"),
+        doi=decode.text(row, "doi"),
+        handle=decode.text(row, "handle"),
+        description=decode.text(row, "description"),
         authors=tuple(_author(one) for one in _objects(row, "authors")),
         categories=tuple(_category(one) for one in _objects(row, "categories")),
         keywords=_texts(row, "keywords") or _texts(row, "tags"),
-        license=loose.text(license_of, "name") if isinstance(license_of, Mapping) else "",
-        type=loose.text(row, "defined_type_name"),
+        license=decode.text(license_of, "name") if isinstance(license_of, Mapping) else "",
+        type=decode.text(row, "defined_type_name"),
         references=_texts(row, "references"),
         related_materials=tuple(dict(one) for one in _objects(row, "related_materials")),
-        funding=tuple(loose.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
+        funding=tuple(decode.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
         custom_fields={field.name: value for field, value in custom if value},
         lacking_fields=tuple(field.name for field, value in custom if field.is_mandatory and not value),
-        group_id=loose.count(row, "group_id") or None,
-        project_id=loose.count(row, "project_id") or None,
+        group_id=decode.count(row, "group_id") or None,
+        project_id=decode.count(row, "project_id") or None,
         timeline=_timeline(row),
         embargo=_embargo(row),
-        metadata_reason=loose.text(row, "metadata_reason"),
+        metadata_reason=decode.text(row, "metadata_reason"),
         created=item.created,
-        modified=loose.moment(row, "modified_date"),
-        published=loose.moment(row, "published_date"),
-        size=loose.count(row, "size") or 0,
-        thumb=loose.page(row, "thumb"),
-        curation_status=loose.text(row, "curation_status"),
-        citation=loose.text(row, "citation"),
+        modified=decode.moment(row, "modified_date"),
+        published=decode.moment(row, "published_date"),
+        size=decode.count(row, "size") or 0,
+        thumb=decode.page(row, "thumb"),
+        curation_status=decode.text(row, "curation_status"),
+        citation=decode.text(row, "citation"),
         folders=item.folders,
     )
 
 
 def parse_categories(body: bytes) -> list[Category]:
-    return wire.rows(body, "the list of categories", _category)
+    return models.rows(body, "the list of categories", _category)
 
 
 def parse_licenses(body: bytes) -> list[License]:
-    return wire.rows(body, "the list of licences", _license)
+    return models.rows(body, "the list of licences", _license)
 
 
 def parse_groups(body: bytes) -> list[Group]:
-    return wire.rows(body, "the list of groups", _group)
+    return models.rows(body, "the list of groups", _group)
 
 
 def parse_authors(body: bytes) -> list[Author]:
-    return wire.rows(body, "the list of authors", _author)
+    return models.rows(body, "the list of authors", _author)
 
 
 def parse_private_links(body: bytes) -> list[PrivateLink]:
-    return wire.rows(body, "the list of private links", _private_link)
+    return models.rows(body, "the list of private links", _private_link)
 
 
 def parse_new_private_link(body: bytes) -> str:
     """The address to hand out, out of the answer to its creation."""
-    row = loose.mapping(wire.decode(body), "the private link")
-    page = loose.page(row, "html_location")
+    row = decode.mapping(models.parse_json(body), "the private link")
+    page = decode.page(row, "html_location")
     if not page:
         raise ProtocolViolation("Figshare told no address of the private link")
     return page
@@ -182,7 +182,7 @@ def parse_new_private_link(body: bytes) -> str:
 
 def parse_doi(body: bytes) -> str:
     """The DOI out of the answer to its reservation."""
-    doi = loose.text(loose.mapping(wire.decode(body), "the DOI"), "doi")
+    doi = decode.text(decode.mapping(models.parse_json(body), "the DOI"), "doi")
     if not doi:
         raise ProtocolViolation("Figshare told no DOI")
     return doi
@@ -190,54 +190,54 @@ def parse_doi(body: bytes) -> str:
 
 def _author(row: Mapping[str, Any]) -> Author:
     return Author(
-        id=loose.id_of(row, "id", "an author"),
-        full_name=loose.text(row, "full_name"),
-        orcid=loose.text(row, "orcid_id"),
+        id=decode.id_of(row, "id", "an author"),
+        full_name=decode.text(row, "full_name"),
+        orcid=decode.text(row, "orcid_id"),
     )
 
 
 def _category(row: Mapping[str, Any]) -> Category:
     return Category(
-        id=loose.id_of(row, "id", "a category"),
-        title=loose.text(row, "title"),
-        parent_id=loose.count(row, "parent_id") or None,
-        source_id=loose.text(row, "source_id"),
-        is_selectable=row.get("is_selectable") is None or loose.flag(row, "is_selectable"),
+        id=decode.id_of(row, "id", "a category"),
+        title=decode.text(row, "title"),
+        parent_id=decode.count(row, "parent_id") or None,
+        source_id=decode.text(row, "source_id"),
+        is_selectable=row.get("is_selectable") is None or decode.flag(row, "is_selectable"),
     )
 
 
 def _license(row: Mapping[str, Any]) -> License:
-    return License(id=loose.count(row, "value") or 0, name=loose.text(row, "name"), url=loose.page(row, "url"))
+    return License(id=decode.count(row, "value") or 0, name=decode.text(row, "name"), url=decode.page(row, "url"))
 
 
 def _group(row: Mapping[str, Any]) -> Group:
-    return Group(id=loose.id_of(row, "id", "a group"), name=loose.text(row, "name"))
+    return Group(id=decode.id_of(row, "id", "a group"), name=decode.text(row, "name"))
 
 
 def _private_link(row: Mapping[str, Any]) -> PrivateLink:
     identity = row.get("id")
     return PrivateLink(
         id=str(identity) if isinstance(identity, int | str) else "",
-        active=row.get("is_active") is None or loose.flag(row, "is_active"),
-        expires=loose.text(row, "expires_date"),
-        url=loose.page(row, "html_location") or None,
+        active=row.get("is_active") is None or decode.flag(row, "is_active"),
+        expires=decode.text(row, "expires_date"),
+        url=decode.page(row, "html_location") or None,
     )
 
 
 def _timeline(row: Mapping[str, Any]) -> dict[str, str]:
     found = row.get("timeline")
-    days = {name: loose.text(found, name) for name in found} if isinstance(found, Mapping) else {}
+    days = {name: decode.text(found, name) for name in found} if isinstance(found, Mapping) else {}
     return {name: day for name, day in days.items() if day}
 
 
 def _embargo(row: Mapping[str, Any]) -> Embargo | None:
-    if not loose.flag(row, "is_embargoed"):
+    if not decode.flag(row, "is_embargoed"):
         return None
     return Embargo(
-        until=loose.text(row, "embargo_date") or None,
-        scope=loose.text(row, "embargo_type"),
-        title=loose.text(row, "embargo_title"),
-        reason=loose.text(row, "embargo_reason"),
+        until=decode.text(row, "embargo_date") or None,
+        scope=decode.text(row, "embargo_type"),
+        title=decode.text(row, "embargo_title"),
+        reason=decode.text(row, "embargo_reason"),
     )
 
 
@@ -250,4 +250,4 @@ def _texts(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A list of texts; a text alone is a list of one, and what is neither is left out."""
     found = row.get(key)
     values = found if isinstance(found, list) else [found]
-    return tuple(text for one in values if (text := loose.text({"": one}, "")))
+    return tuple(text for one in values if (text := decode.text({"": one}, "")))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.figshare import loose, wire
+from uploader.figshare import decode, models
 
 
 class CustomField(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,26 +46,26 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_custom_fields(body: bytes) -> list[CustomField]:
-    return wire.rows(body, "the list of custom fields", custom_field)
+    return models.rows(body, "the list of custom fields", custom_field)
 
 
 def parse_grants(body: bytes) -> list[Grant]:
-    return wire.rows(body, "the list of grants", _grant)
+    return models.rows(body, "the list of grants", _grant)
 
 
 def parse_project(body: bytes) -> Project:
-    row = loose.mapping(wire.decode(body), "the project")
+    row = decode.mapping(models.parse_json(body), "the project")
     return Project(
-        id=loose.id_of(row, "id", "the project"),
-        title=loose.text(row, "title"),
-        role=loose.text(row, "role"),
-        group_id=loose.count(row, "group_id") or None,
+        id=decode.id_of(row, "id", "the project"),
+        title=decode.text(row, "title"),
+        role=decode.text(row, "role"),
+        group_id=decode.count(row, "group_id") or None,
     )
 
 
 def parse_institution(body: bytes) -> int | None:
     """The institution's id out of the account; None for an account of none."""
-    return loose.count(loose.mapping(wire.decode(body), "the account"), "institution_id") or None
+    return decode.count(decode.mapping(models.parse_json(body), "the account"), "institution_id") or None
 
 
 def custom_field(row: Mapping[str, Any]) -> CustomField:
@@ -76,25 +76,25 @@ def custom_field(row: Mapping[str, Any]) -> CustomField:
     limits = limits if isinstance(limits, Mapping) else {}
     options = settings.get("options")
     return CustomField(
-        name=loose.text(row, "name"),
-        kind=loose.text(row, "field_type"),
+        name=decode.text(row, "name"),
+        kind=decode.text(row, "field_type"),
         options=tuple(text for one in options if (text := _option(one))) if isinstance(options, list) else (),
-        min_length=loose.count(limits, "min_length"),
-        max_length=loose.count(limits, "max_length") or None,
-        is_mandatory=loose.flag(row, "is_mandatory"),
+        min_length=decode.count(limits, "min_length"),
+        max_length=decode.count(limits, "max_length") or None,
+        is_mandatory=decode.flag(row, "is_mandatory"),
     )
 
 
 def _option(one: object) -> str:
     row: Mapping[str, Any] = one if isinstance(one, Mapping) else {"value": one}
-    return loose.text(row, "value") or loose.text(row, "name")
+    return decode.text(row, "value") or decode.text(row, "name")
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:
     return Grant(
-        id=loose.id_of(row, "id", "a grant"),
-        title=loose.text(row, "title"),
-        code=loose.text(row, "grant_code"),
-        funder=loose.text(row, "funder_name"),
-        is_made_up=loose.flag(row, "is_user_defined"),
+        id=decode.id_of(row, "id", "a grant"),
+        title=decode.text(row, "title"),
+        code=decode.text(row, "grant_code"),
+        funder=decode.text(row, "funder_name"),
+        is_made_up=decode.flag(row, "is_user_defined"),
     )

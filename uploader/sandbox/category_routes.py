@@ -19,9 +19,9 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items.view import category
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.resources import Thing
 from uploader.sandbox.routes import Route
-from uploader.sandbox.things import Thing
 
 
 class CategoryRoutes:

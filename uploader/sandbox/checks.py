@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from uploader.sandbox.answers import ApiError, invalid
 from uploader.sandbox.people.authors import NewAuthor
-from uploader.sandbox.reference import CATEGORIES, IDENTIFIER_TYPES, ITEM_TYPES, RELATIONS, licenses
+from uploader.sandbox.reference_data import CATEGORIES, IDENTIFIER_TYPES, ITEM_TYPES, RELATIONS, licenses
 
 Check: TypeAlias = Callable[[str, Any], Any]
 

@@ -19,7 +19,7 @@ from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
 from uploader.sandbox.people.accounts import Account
-from uploader.sandbox.record import RequestLog
+from uploader.sandbox.request_log import RequestLog
 from uploader.sandbox.settings import Settings
 
 P = ParamSpec("P")

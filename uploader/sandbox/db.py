@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio.to_thread
 
-from uploader.sandbox.home import SandboxUnusable
+from uploader.sandbox.data_dir import SandboxUnusable
 from uploader.sandbox.schema import STEPS, VERSION
 
 P = ParamSpec("P")

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from uploader.sandbox import file_view, files_db, links_db, walk
+from uploader.sandbox import file_status, file_view, files_db, links_db
 from uploader.sandbox.answers import ApiError, not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import embargo, store, versions
 from uploader.sandbox.middleware import allowed, matches
-from uploader.sandbox.record import RECORD
+from uploader.sandbox.request_log import RECORD
 from uploader.sandbox.routes import Route
 
 _FILE = r"/files/{file_id:\d{1,18}}"
@@ -97,7 +97,7 @@ def _find(db: sqlite3.Connection, file_id: int, context: Context, *, known: bool
     now = context.now()
     file = files_db.by_id(db, file_id)
     if file is not None and (known or _linked(db, file.item_id, private, now)):
-        available = walk.status(file.progress, now, context.settings.delays) == "available"
+        available = file_status.status(file.progress, now, context.settings.delays) == "available"
         return Bytes(file.name, file.link, file.blob) if available else None
     return _published(db, file_id, now)
 

@@ -18,7 +18,7 @@ from uploader.sandbox.connection import drop, gone, hold, reset
 from uploader.sandbox.context import Context
 from uploader.sandbox.faults import Fault, Stage
 from uploader.sandbox.receive import BodyBroken
-from uploader.sandbox.record import RECORD
+from uploader.sandbox.request_log import RECORD
 
 Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from uploader.sandbox.kinds import FILE_REQUESTS, PART_REQUESTS, REQUESTS, UPLOAD_REQUESTS
+from uploader.sandbox.operations import FILE_REQUESTS, PART_REQUESTS, REQUESTS, UPLOAD_REQUESTS
 
 
 class Stage(Enum):

@@ -20,8 +20,8 @@ from uploader.sandbox.items.routes import ITEM, item_id_of
 from uploader.sandbox.paging import window
 from uploader.sandbox.parts import Span, TooManyParts, cut
 from uploader.sandbox.people import accounts
-from uploader.sandbox.people.acting import account_of
-from uploader.sandbox.record import RECORD
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.request_log import RECORD
 from uploader.sandbox.routes import Route
 
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"

@@ -6,7 +6,7 @@ import mimetypes
 import re
 from typing import Any
 
-from uploader.sandbox import walk
+from uploader.sandbox import file_status
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.files_db import File, Part
 from uploader.sandbox.settings import Delays
@@ -20,12 +20,12 @@ def file_object(file: File, at: Addresses, now: float, delays: Delays) -> dict[s
     """A file of an item. A linked one has no `upload_url` and no `upload_token`."""
     if file.link is not None:
         return _linked(file)
-    status = walk.status(file.progress, now, delays)
+    status = file_status.status(file.progress, now, delays)
     done = status == "available"
     mimetype = mimetype_of(file.name)
     return {
         "upload_token": file.token,
-        "upload_url": "" if walk.taken(file.progress, now, delays) else at.upload_of(file.token),
+        "upload_url": "" if file_status.taken(file.progress, now, delays) else at.upload_of(file.token),
         "status": status,
         "preview_state": _preview(mimetype) if done else "preview_not_available",
         "viewer_type": _viewer(mimetype) if done else "",
@@ -36,7 +36,7 @@ def file_object(file: File, at: Addresses, now: float, delays: Delays) -> dict[s
         "is_link_only": False,
         "download_url": at.download(file.id),
         "supplied_md5": file.supplied_md5,
-        "computed_md5": walk.computed_md5(file.progress, now, delays),
+        "computed_md5": file_status.computed_md5(file.progress, now, delays),
         "mimetype": mimetype if done else "undefined",
     }
 
@@ -57,7 +57,7 @@ def upload_status(file: File, now: float, delays: Delays) -> str:
     """PENDING, COMPLETED or ABORTED."""
     if file.aborted:
         return "ABORTED"
-    return "COMPLETED" if walk.taken(file.progress, now, delays) else "PENDING"
+    return "COMPLETED" if file_status.taken(file.progress, now, delays) else "PENDING"
 
 
 def part_object(part: Part, *, locked: bool) -> dict[str, Any]:

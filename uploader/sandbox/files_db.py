@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from uploader.sandbox.file_status import Progress
 from uploader.sandbox.parts import Span
-from uploader.sandbox.walk import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from uploader.sandbox.answers import invalid, json_answer, located, no_content, 
 from uploader.sandbox.bodies import optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.links_db import PrivateLink
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.resources import Thing
 from uploader.sandbox.routes import Route
-from uploader.sandbox.things import Thing
 
 _YEAR = 365 * 86400.0
 

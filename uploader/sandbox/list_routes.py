@@ -9,7 +9,7 @@ from uploader.sandbox.answers import invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import relations
-from uploader.sandbox.reference import CATEGORIES, ITEM_TYPES, licenses
+from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
 from uploader.sandbox.routes import Route
 
 

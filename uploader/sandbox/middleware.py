@@ -14,8 +14,8 @@ from uploader.sandbox.answers import ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import under_faults
-from uploader.sandbox.people.acting import settle
-from uploader.sandbox.record import RECORD, credential, record_of
+from uploader.sandbox.people.impersonation import settle
+from uploader.sandbox.request_log import RECORD, credential, record_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import files_db, links_db, pages, walk
+from uploader.sandbox import file_status, files_db, links_db, pages
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
 from uploader.sandbox.item_facts import Fact, Text, facts_of
-from uploader.sandbox.items import own_fields, store, versions, view
+from uploader.sandbox.items import item_custom_fields, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.links_db import PrivateLink
 from uploader.sandbox.people import accounts, authors
@@ -111,7 +111,7 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
         whole["thumb"],
         [_file(db, context, file, now) for file in shown],
         pages.Turn(page, len(files) > ROWS),
-        refresh=any(file.link is None and not walk.settled(file.progress, now, delays) for file in shown),
+        refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
     )
 
 
@@ -121,7 +121,7 @@ def _whole(db: sqlite3.Connection, item: Item, context: Context, at: Addresses) 
     version = versions.latest(db, item.id, now) if item.version else None
     contents = view.Contents(
         authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
-        custom_fields=own_fields.of_item(db, context, item),
+        custom_fields=item_custom_fields.of_item(db, context, item),
         files=[],
         folders={},
         size=0,
@@ -152,7 +152,7 @@ def _link(link: PrivateLink, at: Addresses) -> Text:
 
 def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> pages.FileRow:
     delays = context.settings.delays
-    status = walk.status(file.progress, now, delays) if file.link is None else "available"
+    status = file_status.status(file.progress, now, delays) if file.link is None else "available"
     bar: list[pages.Stretch] = []
     note = ""
     if file.aborted:
@@ -166,7 +166,7 @@ def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> p
         folder=file.folder_path,
         size=file.size,
         status=status,
-        md5=walk.computed_md5(file.progress, now, delays),
+        md5=file_status.computed_md5(file.progress, now, delays),
         supplied=file.supplied_md5,
         link=file.link,
         bar=bar,

@@ -33,22 +33,22 @@ from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.collections import item_routes as collection_item_routes
 from uploader.sandbox.collections import public_routes as public_collection_routes
 from uploader.sandbox.collections import routes as collection_routes
-from uploader.sandbox.collections.thing import COLLECTION_THING
+from uploader.sandbox.collections.resource import COLLECTION_THING
 from uploader.sandbox.context import CONTEXT, Context, Effects
+from uploader.sandbox.data_dir import Home, SandboxUnusable
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
-from uploader.sandbox.home import Home, SandboxUnusable
 from uploader.sandbox.items import public_routes, publish_routes, search_routes
 from uploader.sandbox.items import routes as item_routes
-from uploader.sandbox.items.thing import ITEM_THING
+from uploader.sandbox.items.resource import ITEM_THING
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import around
 from uploader.sandbox.people import accounts, institution_routes
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import item_routes as project_item_routes
 from uploader.sandbox.projects import routes as project_routes
-from uploader.sandbox.record import RequestLog
+from uploader.sandbox.request_log import RequestLog
 from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 

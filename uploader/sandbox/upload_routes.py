@@ -15,7 +15,7 @@ from uploader.sandbox.connection import drop, gone, hold
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import TAMPER, tampered
 from uploader.sandbox.files_db import File, Part
-from uploader.sandbox.record import RECORD, Record
+from uploader.sandbox.request_log import RECORD, Record
 from uploader.sandbox.routes import Route
 
 UPLOAD = "/upload/{token}"

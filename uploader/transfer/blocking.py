@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 
 from uploader.errors import UsageError
+from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client, Paths
-from uploader.transfer.items.orders import Orders
+from uploader.transfer.destination.options import Orders
 from uploader.transfer.options import Options
 from uploader.transfer.report import Report
-from uploader.transfer.selection.values import Sources
 
 
 def _loop_runs() -> bool:

@@ -16,30 +16,30 @@ import anyio.to_thread
 import msgspec
 import platformdirs
 
+from uploader.clock import Runtime
+from uploader.concurrency import Stopped, apart
+from uploader.disk import Disk
 from uploader.errors import Interrupted, SourceChanged, UsageError
-from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token, find_token
-from uploader.figshare.runtime import Runtime
-from uploader.figshare.session import Settings, check_endpoint
-from uploader.figshare.wire import Account
-from uploader.transfer import events as ev
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import Account
+from uploader.figshare.settings import Settings, check_endpoint
+from uploader.sources.models import Selection, Sources
+from uploader.sources.select import check, find, read_checksums, select
 from uploader.transfer import notices as no
-from uploader.transfer.apart import apart
+from uploader.transfer.destination.options import Orders, take_orders
 from uploader.transfer.files.cancel import cancel_transfers
-from uploader.transfer.finished import confirm_finished
-from uploader.transfer.items.orders import Orders, take_orders
 from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
 from uploader.transfer.options import Options
-from uploader.transfer.plan import plan_events, renewal_events, target_of
-from uploader.transfer.records.historian import recorded
-from uploader.transfer.records.jobs import unfinished_job
+from uploader.transfer.recheck import confirm_finished
+from uploader.transfer.records.recorder import recorded
 from uploader.transfer.report import Report
-from uploader.transfer.selection.select import check, find, read_checksums, select
-from uploader.transfer.selection.values import Selection, Sources
-from uploader.transfer.sending.throttle import Throttle
-from uploader.transfer.state.disk import Disk
-from uploader.transfer.state.folders import StateDir, job_name
-from uploader.transfer.stop import Stop, Stopped
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.overview import unfinished_job
 
 if TYPE_CHECKING:
     from uploader.transfer.preview import Preview

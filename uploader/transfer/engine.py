@@ -11,6 +11,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
+from uploader.concurrency import Stopped, single_error
 from uploader.errors import (
     AccountMissing,
     FigupError,
@@ -34,28 +35,26 @@ from uploader.errors import (
     Unreachable,
     UploadFailing,
 )
-from uploader.transfer import events as ev
+from uploader.sources.source import look
+from uploader.text import shown
 from uploader.transfer import notices as no
+from uploader.transfer.destination.ensure import ensure_item, learn_address
 from uploader.transfer.files.driver import FileDriver
-from uploader.transfer.files.linking import LinkDriver
+from uploader.transfer.files.link import LinkDriver
 from uploader.transfer.files.refusals import may_pass, what_to_do
-from uploader.transfer.finished import source_replaced
-from uploader.transfer.groups import single_error
-from uploader.transfer.items.item import ensure_item, learn_address
-from uploader.transfer.items.remote import worth_a_survey
-from uploader.transfer.lifecycle import UNFINISHED, State, Step, Transfer, next_step
-from uploader.transfer.room import check_room, crowd_warning
-from uploader.transfer.run import JobRun
-from uploader.transfer.selection.links import doubt
-from uploader.transfer.sending.pace import ConnectionPace
-from uploader.transfer.sending.queue import PartQueue
-from uploader.transfer.sending.schedule import Schedule
-from uploader.transfer.sending.sender import WORKERS, PartSender
-from uploader.transfer.sizes import show_count
-from uploader.transfer.source import look, shown
-from uploader.transfer.state.habits import remember_connections, remembered_connections
-from uploader.transfer.state.lock import JobLock
-from uploader.transfer.stop import Stopped
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import UNFINISHED, State, Step, Transfer, next_step
+from uploader.transfer.parts.adaptive import ConnectionPace
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.schedule import Schedule
+from uploader.transfer.parts.worker import WORKERS, PartSender
+from uploader.transfer.recheck import source_replaced
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.limits import check_room, crowd_warning, doubt
+from uploader.transfer.run.listing import worth_a_survey
+from uploader.transfer.store.lock import JobLock
+from uploader.transfer.store.tuning import remember_connections, remembered_connections
+from uploader.units import show_count
 
 _RESTARTS = 3
 """How often, in one run, a source that changed is begun again where that was asked for."""

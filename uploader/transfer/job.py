@@ -12,6 +12,8 @@ from typing import Self
 import anyio
 import anyio.to_thread
 
+from uploader.clock import Runtime
+from uploader.disk import in_a_run
 from uploader.errors import (
     FigupError,
     JobMissing,
@@ -22,30 +24,28 @@ from uploader.errors import (
     StateLost,
     StateUnusable,
 )
-from uploader.figshare.api import Figshare
+from uploader.figshare.client import Figshare
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.runtime import Runtime
-from uploader.transfer import events as ev
 from uploader.transfer import notices as no
+from uploader.transfer.destination.ensure import ensure_description
+from uploader.transfer.destination.finalize import conclude
+from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
-from uploader.transfer.items.conclusion import conclude
-from uploader.transfer.items.item import ensure_description
-from uploader.transfer.items.remote import RemoteFiles
-from uploader.transfer.items.unwanted import give_up_item, is_left_empty
-from uploader.transfer.job_state import ItemState, JobState
-from uploader.transfer.lifecycle import State, Transfer
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.log import Journal
+from uploader.transfer.journal.recovery import recover
+from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.options import Options
-from uploader.transfer.records.jobs import keep_overview
 from uploader.transfer.report import FileReport, Problem, Report, SkipReport, status_of
-from uploader.transfer.run import JobRun
-from uploader.transfer.sending.meter import FileMeter, Meter
-from uploader.transfer.sending.throttle import Throttle
-from uploader.transfer.state.disk import in_a_run
-from uploader.transfer.state.folders import Manifests, StateDir
-from uploader.transfer.state.journal import Journal
-from uploader.transfer.state.lock import JobLock
-from uploader.transfer.state.recovery import recover
-from uploader.transfer.stop import Stop
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import RemoteFiles
+from uploader.transfer.run.progress import FileMeter, Meter
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+from uploader.transfer.store.jobs import Manifests, StateDir
+from uploader.transfer.store.lock import JobLock
+from uploader.transfer.store.overview import keep_overview
 
 
 class OpenJob:

@@ -7,20 +7,21 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import anyio.to_thread
 import msgspec
 
-from uploader.figshare.api import Figshare
-from uploader.figshare.wire import Account, File
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import Account, File
+from uploader.items.checks import check_project
+from uploader.sources.models import Chosen, Selection, remote_path
+from uploader.transfer.compare import has_changed, likeness
 from uploader.transfer.files.conflicts import finished
-from uploader.transfer.items.listing import files_by_path
-from uploader.transfer.items.project import check_project
-from uploader.transfer.job_state import JobState
-from uploader.transfer.lifecycle import State, Transfer
-from uploader.transfer.likeness import has_changed, likeness
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.plan import Target, job_name
+from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.records.jobs import JobSummary, summarise
 from uploader.transfer.report import SkipReport
-from uploader.transfer.selection.links import doubt
-from uploader.transfer.selection.values import Chosen, Selection, remote_path
-from uploader.transfer.state.folders import StateDir, Target, job_name
+from uploader.transfer.run.limits import doubt
+from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.overview import JobSummary, summarise
 
 USUAL_PART = 10 << 20
 """Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""

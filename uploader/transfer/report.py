@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from uploader.errors import FigupError
-from uploader.transfer.lifecycle import State
+from uploader.transfer.journal.lifecycle import State
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 
@@ -32,7 +32,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class SkipReport(msgspec.Struct, frozen=True):
-    """Something that was found and is not sent: see `uploader.transfer.selection.values.Reason`."""
+    """Something that was found and is not sent: see `uploader.sources.models.Reason`."""
 
     path: str
     reason: str

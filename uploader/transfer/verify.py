@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import anyio.to_thread
 import msgspec
 
-from uploader.figshare.api import Figshare
-from uploader.figshare.wire import File
-from uploader.transfer.digest import Digest
-from uploader.transfer.items.listing import files_by_path
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import File
+from uploader.sources.digest import Digest
+from uploader.sources.lists import Listed
+from uploader.sources.models import Chosen, Reason, Selection, Sources, remote_path
+from uploader.sources.select import select
+from uploader.sources.source import Source
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
-from uploader.transfer.selection.checksums import Listed
-from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Chosen, Reason, Selection, Sources, remote_path
-from uploader.transfer.source import Source
+from uploader.transfer.run.listing import files_by_path
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.unit.figshare.service import TOKEN, FakeRuntime, Service, listening
-from uploader.figshare.api import Figshare
 from uploader.figshare.auth import Token
-from uploader.figshare.session import Settings
+from uploader.figshare.client import Figshare
+from uploader.figshare.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from uploader.figshare.runtime import Runtime
+from uploader.clock import Runtime
 
 TOKEN = "c4nary-t0ken"
 SECRET = "c4nary-upl0ad"

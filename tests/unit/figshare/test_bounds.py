@@ -13,11 +13,11 @@ import pytest
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import SECRET, TOKEN, Service, listening, read_request, reply
 from uploader.errors import FigupError, ProtocolViolation, Refused
-from uploader.figshare import parts, wire
+from uploader.figshare import models, parts
+from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartNotTaken
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.transport import ERROR_LIMIT
-from uploader.figshare.wire import Part
 
 ENDLESS = {
     "informational answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
@@ -85,7 +85,7 @@ def test_a_part_number_that_no_table_can_hold(no: int) -> None:
 
 
 async def test_a_list_without_end(service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uploader.figshare.api.MAX_ROWS", 3500)
+    monkeypatch.setattr("uploader.figshare.client.MAX_ROWS", 3500)
     starts = iter(range(1, 100_000, 1000))
     service.script = lambda _: reply(200, [{"id": row} for row in _thousand_from(next(starts))])
     with pytest.raises(ProtocolViolation, match="more than 3500"):
@@ -128,7 +128,7 @@ async def test_the_token_is_taken_out_of_what_a_server_says(
 
 def test_the_words_of_an_answer_keep_their_addresses_without_secrets() -> None:
     words = "see https://docs.figshare.com/#upload or https://s3.example/b/k?X-Amz-Signature=00ff and /upload/abc-1/3"
-    assert wire.server_words(_json({"message": words})) == (
+    assert models.server_words(_json({"message": words})) == (
         "see https://docs.figshare.com/?... or https://s3.example/b/k?... and /upload/.../3"
     )
 

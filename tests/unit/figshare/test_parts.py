@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from uploader.errors import ProtocolViolation
 from uploader.figshare import parts
-from uploader.figshare.wire import Part, Upload
+from uploader.figshare.models import Part, Upload
 
 Rows = list[dict[str, Any]]
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import HANG, SECRET, TOKEN, Service, reply
-from uploader.figshare.api import Figshare
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import Part
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.wire import Part
 
 ROW = {"partNo": 1, "startOffset": 0, "endOffset": 9, "status": "PENDING", "locked": False}
 

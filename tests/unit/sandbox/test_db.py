@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from uploader.sandbox.data_dir import SandboxUnusable
 from uploader.sandbox.db import Database
-from uploader.sandbox.home import SandboxUnusable
 from uploader.sandbox.items import store
 from uploader.sandbox.items.body import EMPTY
 from uploader.sandbox.people import accounts

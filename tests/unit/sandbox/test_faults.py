@@ -6,7 +6,7 @@ import pytest
 
 from uploader.sandbox import fault_actions, upload_routes
 from uploader.sandbox.faults import SPECS, FaultBook, Occurrences, Stage, read_rule, read_toml
-from uploader.sandbox.kinds import REQUESTS
+from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.server import API
 
 

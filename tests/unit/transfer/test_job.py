@@ -8,12 +8,12 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from uploader.disk import Disk
+from uploader.sources.models import Sources
+from uploader.sources.select import select
 from uploader.transfer.job import OpenJob
-from uploader.transfer.plan import plan_events
-from uploader.transfer.selection.select import select
-from uploader.transfer.selection.values import Sources
-from uploader.transfer.state.disk import Disk
-from uploader.transfer.state.folders import StateDir, Target
+from uploader.transfer.journal.plan import Target, plan_events
+from uploader.transfer.store.jobs import StateDir
 
 
 @pytest.mark.anyio

@@ -24,7 +24,7 @@ from uploader.sandbox.items import store as items
 from uploader.sandbox.items import view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.paging import window
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.routes import Route
 
 COLLECTION = r"/v2/account/collections/{collection_id:\d{1,18}}"

@@ -26,8 +26,8 @@ from uploader.sandbox.items.publish_routes import doi_of
 from uploader.sandbox.ordering import order_of
 from uploader.sandbox.paging import window
 from uploader.sandbox.people import authors
-from uploader.sandbox.people.acting import account_of
-from uploader.sandbox.reference import GROUPS, INSTITUTION
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.reference_data import GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 COLLECTION = item_routes.COLLECTION

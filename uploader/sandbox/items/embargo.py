@@ -11,7 +11,7 @@ from typing import Any
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, invalid
-from uploader.sandbox.reference import EMBARGO_OPTIONS, GROUPS
+from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS
 
 TYPES = ("article", "file")
 

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from uploader.sandbox.answers import ApiError, json_answer, not_found
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import embargo, own_fields, public_view, store, versions
+from uploader.sandbox.items import embargo, item_custom_fields, public_view, store, versions
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import PublishedFile, Version
 from uploader.sandbox.paging import Window, window
-from uploader.sandbox.record import RECORD
+from uploader.sandbox.request_log import RECORD
 from uploader.sandbox.routes import Route
 
 _ITEM = r"/v2/articles/{item_id:\d{1,18}}"
@@ -48,7 +48,7 @@ async def read(request: web.Request) -> web.Response:
     def answer(db: sqlite3.Connection) -> dict[str, Any]:
         item, version = _found(db, request, now)
         files = versions.files(db, version, None)
-        custom = own_fields.of_item(db, context, public_view.as_published(item, version))
+        custom = item_custom_fields.of_item(db, context, public_view.as_published(item, version))
         return public_view.complete(item, version, files, custom, at, now, most)
 
     return json_answer(await context.db.run(answer))

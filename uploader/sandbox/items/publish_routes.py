@@ -20,10 +20,10 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import unfilled
-from uploader.sandbox.items import embargo, own_fields, store, versions
+from uploader.sandbox.items import embargo, item_custom_fields, store, versions
 from uploader.sandbox.items.routes import ITEM, item_id_of
 from uploader.sandbox.people import authors
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.routes import Route
 
 _MANDATORY = {
@@ -102,7 +102,7 @@ def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Con
     for field, name in _MANDATORY.items():
         if not item.metadata[field]:
             raise ApiError(400, "BadRequest", f"Missing mandatory field for publication - {name}")
-    own = own_fields.fields_of(db, context, item.metadata, account_id, item.project_id)
+    own = item_custom_fields.fields_of(db, context, item.metadata, account_id, item.project_id)
     for name in unfilled(item.metadata["custom_fields"], own):
         raise ApiError(400, "BadRequest", f"Missing mandatory field for publication - {name}")
     unfinished = versions.unfinished(db, item_id)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from uploader.sandbox.answers import ApiError
-from uploader.sandbox.reference import FUNDINGS
+from uploader.sandbox.reference_data import FUNDINGS
 
 _BY_TYPE = {
     "DOI": "https://doi.org/", "Handle": "https://hdl.handle.net/", "arXiv": "https://arxiv.org/abs/",

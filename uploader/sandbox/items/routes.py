@@ -13,12 +13,12 @@ from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import encoded, forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import body, own_fields, relations, store, versions, view
+from uploader.sandbox.items import body, item_custom_fields, relations, store, versions, view
 from uploader.sandbox.paging import window
 from uploader.sandbox.people import authors
-from uploader.sandbox.people.acting import account_of
-from uploader.sandbox.record import RECORD
-from uploader.sandbox.reference import GROUPS
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.reference_data import GROUPS
+from uploader.sandbox.request_log import RECORD
 from uploader.sandbox.routes import Route
 
 ITEM = r"/v2/account/articles/{item_id:\d{1,18}}"
@@ -107,7 +107,9 @@ def create(
 ) -> store.Item:
     """Store a new item. The account's owner is its first author, whoever else was named. ApiError as for the fields."""
     metadata = body.EMPTY | changes.fields
-    custom_fields.check(metadata["custom_fields"], own_fields.fields_of(db, context, metadata, account_id, project_id))
+    custom_fields.check(
+        metadata["custom_fields"], item_custom_fields.fields_of(db, context, metadata, account_id, project_id)
+    )
     owner = authors.of_account(db, account_id)
     named = authors.resolve(db, changes.authors or [])
     fields = _resolved(db, changes.fields, account_id)
@@ -139,7 +141,7 @@ def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Contex
     shown = versions.latest(db, item_id, now) if item.version else None
     contents = view.Contents(
         authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
-        custom_fields=own_fields.of_item(db, context, item),
+        custom_fields=item_custom_fields.of_item(db, context, item),
         files=[file_view.file_object(file, at, now, delays) for file in files],
         folders=files_db.folders(db, item_id, now),
         size=files_db.tally(db, item_id, now)[1],
@@ -153,7 +155,7 @@ def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body
     item = store.get(db, item_id, account_id)
     if "custom_fields" in changes.fields:
         metadata = item.metadata | changes.fields
-        own = own_fields.fields_of(db, context, metadata, account_id, item.project_id)
+        own = item_custom_fields.fields_of(db, context, metadata, account_id, item.project_id)
         custom_fields.check(metadata["custom_fields"], own)
     fields = _resolved(db, changes.fields, account_id)
     if changes.authors is not None:

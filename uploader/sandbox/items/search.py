@@ -13,7 +13,7 @@ from typing import Any
 
 from uploader.sandbox.answers import invalid
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.reference import CATEGORIES, licenses
+from uploader.sandbox.reference_data import CATEGORIES, licenses
 
 Document = dict[str, list[str]]
 """Field → its texts in lower case; "" has all of them."""

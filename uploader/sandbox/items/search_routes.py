@@ -18,8 +18,8 @@ from uploader.sandbox.items.versions import Version
 from uploader.sandbox.ordering import Order, order_of
 from uploader.sandbox.paging import Window, window, window_in
 from uploader.sandbox.people import authors
-from uploader.sandbox.people.acting import account_of
-from uploader.sandbox.reference import INSTITUTION, ITEM_TYPES
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES
 from uploader.sandbox.routes import Route
 
 _ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")

@@ -10,7 +10,7 @@ from typing import Any
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.items import embargo
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.reference import CATEGORIES, ITEM_TYPES, licenses
+from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

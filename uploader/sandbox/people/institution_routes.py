@@ -24,9 +24,9 @@ from uploader.sandbox.custom_fields import definition, shown
 from uploader.sandbox.paging import Window, window, window_in
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, NewAccount, Sought
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.routes import account_object
-from uploader.sandbox.reference import EMBARGO_OPTIONS, GROUPS, INSTITUTION
+from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 _BASE = "/v2/account/institution"

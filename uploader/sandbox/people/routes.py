@@ -14,9 +14,9 @@ from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items.view import moment
 from uploader.sandbox.paging import window_in
 from uploader.sandbox.people import accounts, authors
-from uploader.sandbox.people.acting import account_of
 from uploader.sandbox.people.authors import Author
-from uploader.sandbox.reference import INSTITUTION
+from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.reference_data import INSTITUTION
 from uploader.sandbox.routes import Route
 
 

@@ -16,10 +16,10 @@ from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items import store as items
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.paging import Window, window
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.projects import store
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
-from uploader.sandbox.record import RECORD
+from uploader.sandbox.request_log import RECORD
 from uploader.sandbox.routes import Route
 
 _ITEM = PROJECT + r"/articles/{item_id:\d{1,18}}"

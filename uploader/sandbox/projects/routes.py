@@ -27,10 +27,10 @@ from uploader.sandbox.ordering import order_of
 from uploader.sandbox.paging import window
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
-from uploader.sandbox.people.acting import account_of
+from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.projects import store, view
 from uploader.sandbox.projects.store import Project
-from uploader.sandbox.reference import GROUPS
+from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.routes import Route
 
 PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from uploader.figshare.outcomes import FileGone, UploadGone
-from uploader.transfer import events as ev
+from uploader.transfer.destination.lookup import find_file
 from uploader.transfer.files.steps import remove
-from uploader.transfer.items.lookup import find_file
-from uploader.transfer.lifecycle import State, Transfer
-from uploader.transfer.run import JobRun
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.run.context import JobRun
 
 
 async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:

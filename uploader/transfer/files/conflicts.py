@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import anyio.to_thread
 
 from uploader.errors import Conflict
+from uploader.figshare.models import File
 from uploader.figshare.outcomes import UploadGone
-from uploader.figshare.wire import File
-from uploader.transfer import events as ev
+from uploader.text import shown
 from uploader.transfer import notices as no
 from uploader.transfer.files.content import Content
-from uploader.transfer.lifecycle import Transfer
-from uploader.transfer.run import JobRun
-from uploader.transfer.source import shown
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.run.context import JobRun
 
 _NAMED = 10
 """Files that one message names."""

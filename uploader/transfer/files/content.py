@@ -10,14 +10,15 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceMissing
-from uploader.figshare.wire import Part
-from uploader.transfer import events as ev
-from uploader.transfer.digest import Digest, Recorded
-from uploader.transfer.finished import as_expected, check_source, looks_as_recorded, source_replaced
-from uploader.transfer.lifecycle import State, Transfer
+from uploader.figshare.models import Part
+from uploader.sources.digest import Digest, Recorded
+from uploader.sources.source import PUT_BACK, Snapshot, Source, look
+from uploader.text import shown
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import reading
-from uploader.transfer.run import JobRun
-from uploader.transfer.source import PUT_BACK, Snapshot, Source, look, shown
+from uploader.transfer.recheck import as_expected, check_source, looks_as_recorded, source_replaced
+from uploader.transfer.run.context import JobRun
 
 
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:

@@ -8,18 +8,18 @@ from functools import partial
 from anyio.abc import TaskGroup
 
 from uploader.errors import Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
+from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
-from uploader.figshare.wire import Upload
-from uploader.transfer import events as ev
+from uploader.text import shown
 from uploader.transfer import notices as no
 from uploader.transfer.files import steps
 from uploader.transfer.files.cancel import is_unfinished
 from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import Content
-from uploader.transfer.lifecycle import State, Step, Transfer
-from uploader.transfer.run import JobRun
-from uploader.transfer.sending.queue import PartQueue, Sending
-from uploader.transfer.source import shown
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Step, Transfer
+from uploader.transfer.parts.queue import PartQueue, Sending
+from uploader.transfer.run.context import JobRun
 
 _TRIES = 3
 """How often, in one run, a file is started again because the server lost its upload or refused to complete it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uploader.errors import FigupError, Refused, SourceUnreadable
-from uploader.transfer.lifecycle import Transfer
+from uploader.transfer.journal.lifecycle import Transfer
 
 
 def may_pass(error: FigupError, transfer: Transfer) -> bool:

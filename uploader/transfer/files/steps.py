@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from uploader.concurrency import Stopped
 from uploader.errors import ItemMissing, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.retry import Backoff
-from uploader.transfer import events as ev
+from uploader.text import shown
 from uploader.transfer import notices as no
-from uploader.transfer.items.item import learn_address
-from uploader.transfer.items.lookup import find_file, find_leftovers
-from uploader.transfer.job_state import ItemState
-from uploader.transfer.lifecycle import Step, Transfer, next_step
-from uploader.transfer.run import JobRun
-from uploader.transfer.source import shown
-from uploader.transfer.stop import Stopped
+from uploader.transfer.destination.ensure import learn_address
+from uploader.transfer.destination.lookup import find_file, find_leftovers
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
+from uploader.transfer.journal.state import ItemState
+from uploader.transfer.run.context import JobRun
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
 _TRIES = 3

@@ -1,0 +1,106 @@
+"""The console and its outlet: what goes where, in order, and what becomes of streams that take nothing more."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from uploader.cli.errors import Failure
+from uploader.cli.output.console import MOST_TOLD, Console, Summary
+
+FAILURE = Failure("conflict", "it is taken", None, "/a", 1)
+
+
+def said(console: Console, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
+    assert console.outlet.drain(5)
+    out, err = capsys.readouterr()
+    return out.splitlines(), err.splitlines()
+
+
+def test_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=False, quiet=False)
+    console.event("x", a=1)
+    console.result("the result")
+    console.note("a note")
+    console.failure(FAILURE)
+    console.summary(Summary())
+    assert said(console, capsys) == (["the result"], ["figup: a note", "figup: it is taken"])
+
+
+def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=True, quiet=False)
+    console.result("the result")
+    console.event("x", path="ä\udcff\n")
+    console.failure(FAILURE)
+    console.summary(Summary(job="j", exit_code=1))
+    console.event("late")
+    out, err = said(console, capsys)
+    events = [json.loads(line) for line in out]
+    assert [event["event"] for event in events] == ["x", "error", "summary"]
+    assert events[0]["path"] == "ä\udcff\n"
+    assert all(line.isascii() for line in out)
+    assert all(event["time"].endswith("Z") for event in events)
+    assert set(events[2]) == {
+        "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "totals",
+        "bytes_sent", "bytes_total", "seconds", "exit_code", "manifest", "manifest_remote",
+    }  # fmt: skip
+    assert err == ["figup: it is taken"]
+
+
+def test_quiet_says_errors_alone_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=False, quiet=True)
+    console.note("a note")
+    console.failure(FAILURE)
+    assert said(console, capsys) == ([], ["figup: it is taken"])
+
+
+def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=True, quiet=False)
+    console.failure(FAILURE)
+    console.failure(FAILURE)
+    out, err = said(console, capsys)
+    assert (len(out), len(err)) == (1, 1)
+
+
+def test_of_many_failures_a_person_is_told_some_and_a_program_all(capsys: pytest.CaptureFixture[str]) -> None:
+    many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MOST_TOLD + 2)]
+    console = Console(json=True, quiet=False)
+    console.failure(many[0])
+    console.at_once([*many, many[1]])
+    out, err = said(console, capsys)
+    assert len(out) == len(many)
+    assert err[MOST_TOLD:] == [
+        f"figup: line {MOST_TOLD} is wrong",
+        "figup: and 1 more like these; --json tells all of them",
+    ]
+
+
+def test_the_caller_never_waits_for_a_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=False, quiet=False)
+    held = threading.Event()
+
+    def hold() -> None:
+        held.wait(10)
+
+    console.outlet.do(hold)
+    console.result("later")
+    assert console.outlet.held_up
+    assert not console.outlet.drain(0.01)
+    held.set()
+    assert said(console, capsys)[0] == ["later"]
+
+
+def test_lines_go_above_the_bars(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    above: list[str] = []
+    console = Console(json=False, quiet=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    console.outlet.above = above.append
+    console.note("a note")
+    console.result("on a stdout that is no terminal")
+    out, err = said(console, capsys)
+    assert (above, out, err) == (["figup: a note"], ["on a stdout that is no terminal"], [])

@@ -1,0 +1,179 @@
+"""What a display makes of a job's notices."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.output.test_progress_lines import Clock, progress
+from uploader.cli.errors import Failure
+from uploader.cli.output import progress as displays
+from uploader.cli.output.console import Console
+from uploader.cli.output.progress import Display
+from uploader.cli.output.summary import FEW, LIST_THEM
+from uploader.transfer import notices as no
+
+
+class Heard(Console):
+    """A console that keeps what it was told."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        super().__init__(json=json, quiet=False)
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.notes: list[str] = []
+        self.failures: list[Failure] = []
+
+    def event(self, event: str, **fields: Any) -> None:
+        self.events.append((event, fields))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def failure(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+
+class Bars:
+    """Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.seen: list[no.Progress] = []
+        self.closed = False
+
+    def begun(self, notice: no.JobStarted) -> None:
+        pass
+
+    def started(self, notice: no.FileStarted) -> None:
+        pass
+
+    def take(self, notice: no.Progress) -> None:
+        self.seen.append(notice)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_progress_events_come_every_ten_seconds_at_most() -> None:
+    clock, console = Clock(), Heard(json=True)
+    display = Display(console, None, clock)
+    for _ in range(81):
+        display.take(progress())
+        clock.now += 0.25
+    assert [name for name, _ in console.events] == ["progress"] * 3
+
+
+def test_a_person_is_not_sent_events_of_progress() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    display.take(progress())
+    assert console.events == []
+    assert len(bars.seen) == 1
+    display.close()
+    assert bars.closed
+
+
+@pytest.mark.parametrize(
+    ("terminal", "pause"), [(True, displays.SAME_RETRY_EVERY), (False, displays.SAME_RETRY_LOGGED_EVERY)]
+)
+def test_one_reason_for_retries_is_said_once_in_a_while(
+    terminal: bool, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    clock, console = Clock(), Heard()
+    display = Display(console, None, clock)
+    for part in range(32):
+        display.take(no.Retrying(f"/a.bin, part {part}: connection refused", 3.0))
+        display.take(no.Retrying(f"/set/{part}.bin, part 1: connection refused", 3.0))
+    display.take(no.Retrying("/b.bin, part 1: another reason", 0.2))
+    assert console.notes == [
+        "/a.bin, part 0: connection refused; next attempt in 3 s",
+        "/b.bin, part 1: another reason",
+    ]
+    clock.now += pause - 0.1
+    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    assert len(console.notes) == 2
+    clock.now += 0.1
+    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    assert len(console.notes) == 3
+
+
+def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> None:
+    console = Heard(json=True)
+    display = Display(console, None, Clock())
+    for part in range(3):
+        display.take(no.Retrying(f"/a.bin, part {part}: reset", 3.0))
+    assert [name for name, _ in console.events] == ["retry"] * 3
+    assert console.notes == []
+
+
+@pytest.mark.parametrize(
+    ("notice", "words"),
+    [
+        (no.Warned("the journal\nwas damaged"), "the journal\\nwas damaged"),
+        (no.Reading("/a\x1b[2J", 5 << 30, 10 << 30), "/a\\x1b[2J: read 50 % of 10.7 GB"),
+        (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
+    ],
+)
+def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None:
+    console = Heard()
+    Display(console, None, Clock()).take(notice)
+    assert console.notes == [words]
+
+
+def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
+    for json in (True, False):
+        console = Heard(json=json)
+        Display(console, None, Clock()).take(no.FileFailed("conflict", "a: other\nfile", "Rename it.", "/a"))
+        assert [f.fields() for f in console.failures] == [
+            {"code": "conflict", "message": "a: other\\nfile", "hint": "Rename it.", "path": "/a"}
+        ]
+        assert console.events == []
+
+
+def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() -> None:
+    console = Heard()
+    display = Display(console, None, Clock())
+    for number in range(500):
+        display.take(no.FileFailed("conflict", f"{number}: other file", "Rename it.", f"/{number}"))
+    assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(FEW)]
+    assert console.notes == [f"more files fail, and are not named here; {LIST_THEM}"]
+    assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(FEW, 500)]
+
+
+def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
+    console = Heard()
+    display = Display(console, None, Clock())
+    for number in range(500):
+        display.take(no.FileRestarted(f"/{number}", "Figshare aborted the upload"))
+    assert console.notes == ["/0: is sent again from its beginning: Figshare aborted the upload"]
+
+
+def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
+    display = Display(Heard(), None, Clock())
+    display.take(no.JobStarted("k3", True, 4, 1000, files_done=2, bytes_done=600))
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert display.in_one_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
+
+
+def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    display.take(no.JobStarted("k3", False, 1, 1000))
+    assert bars.seen == []
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    assert len(bars.seen) == 1
+
+
+def test_the_last_progress_counts_the_file_just_verified() -> None:
+    console, bars = Heard(), Bars()
+    display = Display(console, bars, Clock())
+    assert display.in_one_line() == "nothing was sent yet"
+    display.take(progress(1000, waiting=True))
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert (bars.seen[-1].files_done, bars.seen[-1].active) == (1, ())
+    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    display.take(no.FileVerified("/a", 1, "0" * 32))
+    assert bars.seen[-1].files_done == 1

@@ -1,0 +1,115 @@
+"""Plain progress lines, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from uploader.cli.output.progress_lines import EVERY, Forecast, Lines, Speed, progress_line, time_left
+from uploader.transfer import notices as no
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def progress(done: int = 250, *, rate: float | None = 50.0, waiting: bool = False, verified: int = 0) -> no.Progress:
+    active = (no.ActiveFile("/a", "a", 1000, done, waiting),) if verified == 0 else ()
+    return no.Progress(done, 1000, verified, 1, rate, 3, active)
+
+
+def test_a_line_tells_bytes_percent_files_rate_time_left_and_connections() -> None:
+    assert progress_line(progress()) == (
+        "250 bytes of 1.00 kB (25 %), 0 of 1 file verified, 50 bytes/s, 15 s left, 3 connections"
+    )
+
+
+def test_nothing_sent_yet_promises_no_time() -> None:
+    assert time_left(progress(rate=None)) is None
+    assert progress_line(progress(0, rate=None)).endswith("0 of 1 file verified, 3 connections")
+
+
+def test_many_small_files_are_forecast_by_their_number() -> None:
+    forecast = Forecast()
+
+    def told(files: int) -> no.Progress:
+        return no.Progress(990, 1000, files, 1000, 10.0, 3, ())
+
+    assert forecast(0.0, told(0)) == 1.0
+    assert forecast(10.0, told(20)) == 490.0
+    assert forecast(20.0, msgspec.structs.replace(told(999), rate=0.001)) == pytest.approx(10_000)
+    few = Forecast()
+    few(0.0, progress())
+    assert few(10.0, progress()) == 15.0
+
+
+def test_everything_sent_says_what_is_waited_for() -> None:
+    line = progress_line(progress(1000, waiting=True))
+    assert line == "1.00 kB of 1.00 kB (100 %), 0 of 1 file verified, waiting for Figshare's checksum"
+
+
+def test_everything_verified_says_no_more_than_that() -> None:
+    assert progress_line(progress(1000, verified=1)) == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+
+
+def test_a_line_at_the_beginning_every_thirty_seconds_and_at_the_end() -> None:
+    said: list[str] = []
+    clock = Clock()
+    lines = Lines(said.append, clock)
+    for _ in range(int(2 * EVERY * 4)):
+        lines.take(progress())
+        clock.now += 0.25
+    assert len(said) == 2
+    lines.take(progress(999))
+    assert len(said) == 3
+    lines.take(progress(1000))
+    lines.close()
+    assert len(said) == 4
+    assert said[-1].startswith("1.00 kB of 1.00 kB")
+
+
+@pytest.mark.parametrize(
+    ("resumed", "words"),
+    [(False, "job k3: 2 files, 1.00 kB"), (True, "job k3, goes on where it was: 2 files, 1.00 kB")],
+)
+def test_the_first_line_names_the_job(resumed: bool, words: str) -> None:
+    said: list[str] = []
+    clock = Clock()
+    lines = Lines(said.append, clock)
+    lines.begun(no.JobStarted("k3", resumed, 2, 1000))
+    lines.take(progress())
+    assert said == [words]
+    clock.now += EVERY
+    lines.take(progress())
+    assert len(said) == 2
+
+
+def test_the_end_is_not_said_twice_and_nothing_is_said_of_nothing() -> None:
+    said: list[str] = []
+    lines = Lines(said.append, Clock())
+    lines.close()
+    lines.take(progress())
+    lines.close()
+    assert len(said) == 1
+
+
+def test_speed_is_averaged_over_the_last_ten_seconds() -> None:
+    speed = Speed()
+    assert speed(0.0, 0) is None
+    assert speed(1.0, 100) == 100
+    for second in range(2, 30):
+        last = speed(float(second), 100 + 10 * (second - 1))
+    assert last == pytest.approx(10)
+
+
+def test_speed_starts_anew_when_a_file_does() -> None:
+    speed = Speed()
+    speed(0.0, 500)
+    assert speed(1.0, 0) is None
+    assert speed(2.0, 10) == 10

@@ -1,0 +1,60 @@
+"""What a person is told of a job that ended well."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from uploader.cli.output.summary import FEW, skipped_lines, summary_text
+from uploader.transfer.report import FileReport, Report
+
+FILE = FileReport("/a\n", "a\n", 1, 2_500_000, "0" * 32, "verified", parts_total=5)
+REPORT = Report("k3", 7, "https://x/7", (FILE,), 1_000_000, 2_500_000, 2.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "sent", "words"),
+    [
+        (0, 5, "Parts: 0 already there, 5 sent."),
+        (3, 2, "Parts: 3 already there, 2 sent."),
+        (0, 0, "Parts: 5 already there, 0 sent."),
+    ],
+)
+def test_parts_of_files_verified_earlier_were_already_there(found: int, sent: int, words: str) -> None:
+    file = msgspec.structs.replace(FILE, parts_found=found, parts_sent=sent)
+    text = summary_text(msgspec.structs.replace(REPORT, files=(file,)), sent_before=False)
+    assert text.splitlines() == [
+        f"a\\n: 2.50 MB (2500000 bytes), MD5 {'0' * 32}, verified",
+        "Item 7: https://x/7",
+        f"{words} 1.00 MB sent in 2 s (500 kB/s).",
+    ]
+
+
+def test_a_job_that_was_finished_says_that_nothing_was_sent() -> None:
+    assert summary_text(REPORT, sent_before=True).splitlines()[-1] == (
+        "Job k3 was finished before, and its files are unchanged: nothing was sent."
+    )
+
+
+def test_one_is_told_as_one_and_two_as_two() -> None:
+    assert skipped_lines([("/a", "link"), ("/b", "empty-folder"), ("/c", "empty-folder")]) == [
+        "Skipped: 1 symbolic link (--follow-symlinks takes what it leads to):",
+        "  /a",
+        "Skipped: 2 empty folders, which Figshare does not have:",
+        "  /b",
+        "  /c",
+    ]
+
+
+def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:
+    files = tuple(
+        msgspec.structs.replace(FILE, path=f"/d/{n}", name=str(n), folder="d", replaced=(n, 1000 + n))
+        for n in range(FEW + 2)
+    )
+    lines = summary_text(msgspec.structs.replace(REPORT, files=files)).splitlines()
+    begin = lines.index(f"Replaced: {2 * FEW + 4} files that the item had under the same names, removed from it:")
+    assert lines[begin + 1] == "  d/0: files 0, 1000"
+    assert lines[begin + FEW : begin + FEW + 2] == [
+        f"  d/{FEW - 1}: files {FEW - 1}, {999 + FEW}",
+        "  and those of 2 more names; --json names them all",
+    ]

@@ -1,0 +1,113 @@
+"""Files that account for a job: lists of what failed, and how they get to where they are wanted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.cli.output.test_summary import FILE, REPORT
+from uploader.cli.output.summary import FEW, LIST_THEM, failed, summary_text
+from uploader.cli.report_files import Accounting, failed_list, put
+from uploader.errors import UsageError
+from uploader.sources.lists import parse_list
+from uploader.transfer.report import FileReport, Problem, Report
+
+LISTED = Accounting(failed_to=Path("failed.txt"))
+
+
+def broken(number: int, status: str = "failed", path: str | None = None) -> FileReport:
+    where = path or f"/data/{number}"
+    problem = Problem("conflict", f"{where}: there is another", "Rename it.", 5)
+    return FileReport(where, str(number), None, 10, None, status, error=problem)
+
+
+def report(*files: FileReport) -> Report:
+    return Report("k3", 7, "https://x/7", files, 0, 0, 2.0, 1)
+
+
+def test_the_list_names_each_with_its_reason() -> None:
+    made = report(broken(1), FILE, broken(2, "verified"), broken(3, "sent"))
+    assert failed(made) == [broken(1), broken(2, "verified")]
+    assert failed_list(made, LISTED).decode() == (
+        "# figup upload --from-file failed.txt --base /data --item 7\n"
+        "# conflict: /data/1: there is another\n/data/1\n# conflict: /data/2: there is another\n/data/2\n"
+    )
+    assert failed_list(REPORT, LISTED) == b""
+    assert failed_list(made, replace(LISTED, nul=True)) == b"/data/1\0/data/2\0"
+
+
+def paths_in(data: bytes, *, nul: bool = False) -> list[str]:
+    return [path for _, path in parse_list(data, "failed.txt", nul=nul)]
+
+
+def test_the_list_is_one_that_from_file_takes(tmp_path: Path) -> None:
+    paths = ["/data/#1", "/data/a b", "/data/ü", "/data/\udcff", "/data/ "]
+    files = [broken(number, path=path) for number, path in enumerate(paths)]
+    link = broken(9, path="https://example.org/a")
+    assert paths_in(failed_list(report(*files, link), LISTED)) == paths
+    odd = [*files, broken(7, path="/data/a\nb")]
+    assert paths_in(failed_list(report(*odd), replace(LISTED, nul=True)), nul=True) == [*paths, "/data/a\nb"]
+
+
+def test_the_way_to_send_them_is_told_where_there_is_one() -> None:
+    inside = msgspec.structs.replace(broken(1, path="/my data/set/a/1"), folder="set/a")
+    beside = msgspec.structs.replace(broken(2, path="/my data/2"), folder="")
+    first = failed_list(report(inside, beside), LISTED).decode().splitlines()[0]
+    assert first == "# figup upload --from-file failed.txt --base '/my data' --item 7"
+    renamed = broken(3, path="/data/other name")
+    resumed = b"# figup resume k3: this list does not say what its files are called on Figshare\n# conflict"
+    assert failed_list(report(renamed), LISTED).startswith(resumed)
+    assert failed_list(msgspec.structs.replace(report(inside), item_id=None), LISTED).startswith(resumed)
+    again = replace(LISTED, repeated=("--on-conflict", "keep"))
+    assert failed_list(report(inside), again).splitlines()[0].endswith(b" --item 7 --on-conflict keep")
+
+
+def test_names_that_are_no_lines() -> None:
+    made = report(broken(1, path="/data/a\nb"), broken(2, path="/data/\udcff"))
+    assert failed_list(made, LISTED).partition(b"\n")[2] == (
+        b"# conflict: /data/a\\nb: there is another\n"
+        b"# (a name with a line break has no place in a list of lines: add -0)\n"
+        b"# conflict: /data/\\udcff: there is another\n/data/\xff\n"
+    )
+
+
+def test_a_summary_of_a_few_names_all_and_says_why() -> None:
+    lines = summary_text(report(FILE, broken(1))).splitlines()
+    assert lines[1] == "1: 10 bytes, MD5 not known, failed"
+    assert lines[2] == "Failed: /data/1: there is another"
+
+
+def test_a_summary_of_many_counts_and_names_the_first_that_failed() -> None:
+    made = report(*(broken(number) for number in range(10_000)), *([FILE] * 500))
+    lines = summary_text(made).splitlines()
+    assert lines[0] == "10500 files, 0 bytes: 10000 failed, 500 verified."
+    assert lines[1 : FEW + 1] == [f"Failed: /data/{number}: there is another" for number in range(FEW)]
+    assert lines[FEW + 1] == f"And {10_000 - FEW} more failed; {LIST_THEM}."
+    assert len(lines) == FEW + 4
+
+
+def test_a_file_is_put_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "r.html"
+    target.write_bytes(b"old")
+    put(target, b"new")
+    assert target.read_bytes() == b"new"
+    with pytest.raises(UsageError, match="cannot write"):
+        put(tmp_path / "nowhere" / "r.html", b"new")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="cannot write"):
+        put(tmp_path / "folder", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "r.html"]
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    put(pipe, b"new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -1,0 +1,216 @@
+"""The lab page: what stands on it, that nothing on it can do anything, and that it stays light."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.pages import Element, parse
+from uploader.cli.report_html import lab_page
+from uploader.cli.report_plot import Stretch, plot, sent_until, stretches
+from uploader.transfer.records.build_report import Described, Dossier, FileEntry, Incident, Ridden, RunEntry
+from uploader.transfer.report import SkipReport
+
+MD5 = "0123456789abcdef0123456789abcdef"
+EVIL = "</title></style></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x1b[2J\n\udcff"
+
+
+def file(number: int, **fields: Any) -> FileEntry:
+    made = FileEntry(
+        f"/data/set/{number}.csv", "", f"{number}.csv", 1000, "verified", MD5, 7_000_000 + number, False,
+        "2026-03-01T12:00:02+00:00", None, None,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **fields)
+
+
+def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
+    samples = tuple((seconds * step / 10, sent * step // 10) for step in range(11))
+    made = RunEntry(
+        "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:10+00:00", seconds, "verified", None, "0.1.0", "node7", 12, sent,
+        samples,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **fields)
+
+
+def dossier(*files: FileEntry, **fields: Any) -> Dossier:
+    made = Dossier(
+        1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
+        "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
+        sum(f.size for f in files), 1000, 10.0, {"verified": len(files)}, files, (), (run(),), (), (),
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **fields)
+
+
+def tables(page: Element) -> dict[str, list[list[str]]]:
+    """The page's tables by the heading before them."""
+    found, heading = {}, ""
+    for element in page.one("body").all():
+        if element.tag == "h2":
+            heading = element.text
+        elif element.tag == "table":
+            found[heading] = element.rows()
+    return found
+
+
+def test_what_stands_on_it() -> None:
+    page = parse(
+        lab_page(dossier(file(1), file(2, found=True), faults=(Ridden("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),)))
+    )
+    text = page.text
+    for wanted in ("Survey", "1234", "https://figshare.com/account/articles/1234", "figup 0.1.0", "k3f9", "node7"):
+        assert wanted in text
+    assert "All 2 files are on Figshare and verified" in text
+    known = tables(page)
+    assert known["Files"][1:] == [
+        ["1.csv", "1,000", MD5, "7000001", "2026-03-01 12:00:02"],
+        ["2.csv", "1,000", MD5, "7000002", "2026-03-01 12:00:02, was there before"],
+    ]
+    assert known["Runs"][1][-2:] == ["all verified", "process 12 on node7, figup 0.1.0"]
+    assert known["What went wrong on the way, and was tried again"][1][:2] == ["503", "5"]
+    assert [e.text for e in page.one("svg").all("desc")] == ["1 run, up to 100 bytes/s"]
+    assert "figup verify 1234 PATH..." in text
+
+
+def test_what_failed_is_said_first_and_why() -> None:
+    job = dossier(
+        file(1), file(2, status="failed", md5=None, verified=None, code="conflict", problem="2.csv: other file"),
+        counts={"verified": 1, "failed": 1}, state="failed",
+        incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
+    )  # fmt: skip
+    page = parse(lab_page(job))
+    assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
+    assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "other file"]
+    assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
+
+
+def test_the_end_and_how_it_came_about() -> None:
+    job = dossier(
+        file(1), doi="10.6084/m9.figshare.1234", published="public", published_version=2,
+        published_at="2026-03-01T12:00:12+00:00", account=77, manifest="/state/manifest.md5",
+        options={"on_conflict": "replace", "hash_first": True, "limit_rate": 4e5, "grace": 60.0, "nul": False},
+        description=Described("5ab", ("title", "tags"), done=False),
+    )  # fmt: skip
+    page = parse(lab_page(job))
+    facts = dict(zip([e.text for e in page.all("dt")], [e.text for e in page.all("dd")], strict=True))
+    wanted = {
+        "DOI": "10.6084/m9.figshare.1234",
+        "Published": "yes, version 2, 2026-03-01 12:00:12 UTC",
+        "Begun": "2026-03-01 11:59:59 UTC",
+        "Acted for": "account 77",
+        "Options": "--on-conflict replace; --hash-first; --limit-rate 400 kB/s; --grace 1 min 00 s",
+        "Metadata": "title, tags (mark 5ab); the item does not say so yet",
+        "List of MD5s": "/state/manifest.md5",
+    }
+    assert {name: facts[name] for name in wanted} == wanted
+    plain = {e.text for e in parse(lab_page(dossier(file(1)))).all("dt")}
+    assert not plain & (wanted.keys() - {"Begun"})
+
+
+def test_what_was_replaced_is_named_by_its_id() -> None:
+    page = parse(lab_page(dossier(file(1), file(2, folder="a", replaced=(11, 12)))))
+    heading = "Files of the item that were replaced, and removed from it"
+    assert tables(page)[heading][1:] == [["a/2.csv", "11", "7000002"], ["a/2.csv", "12", "7000002"]]
+    assert heading not in tables(parse(lab_page(dossier(file(1)))))
+
+
+def test_folders_links_and_what_was_skipped() -> None:
+    inside = file(1, path="/data/set/a/1.csv", folder="set/a")
+    renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")
+    link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified=None)
+    skipped = (SkipReport("/data/set/.git/", "hidden"), SkipReport("/data/set/x", "excluded"))
+    page = parse(lab_page(dossier(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
+    assert "All 2 files are on Figshare and verified" in page.text
+    assert "1 more file linked" in page.text
+    known = tables(page)
+    assert [row[0] for row in known["Files"][1:]] == [
+        "set/a/1.csv",
+        "tables/two.csvfrom 2.csv",
+        "3.csvfrom https://example.org/3.csv",
+    ]
+    assert known["Files"][3][1:3] == ["-", "linked"]
+    assert known["Skipped"][1:] == [
+        ["/data/set/.git/", "hidden (--hidden takes it)"],
+        ["/data/set/x", "excluded by --exclude or .figupignore"],
+    ]
+    alone = parse(lab_page(dossier(link, counts={"linked": 1})))
+    assert "Sources are below" not in alone.text
+
+
+def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
+    job = dossier(
+        file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, problem=EVIL, code=EVIL),
+        skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
+        faults=(Ridden(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
+        incidents=(Incident("2026-03-01T12:00:01+00:00", "warning", EVIL, EVIL),),
+        runs=(run(outcome=EVIL, message=EVIL, host=EVIL, version=EVIL),),
+    )  # fmt: skip
+    page = parse(lab_page(job))
+    tags = {element.tag for element in page.all()}
+    assert not tags & {"script", "img", "iframe", "object", "link", "form"}
+    attributes = {name for element in page.all() for name in element.attributes}
+    assert not {name for name in attributes if name.startswith("on")}
+    assert "\x1b" not in page.text
+    assert page.text.count("<script>alert(1)</script>") >= 12
+    (policy,) = [e for e in page.all("meta") if e.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy.attributes["content"]).startswith("default-src 'none'")
+
+
+def test_an_address_that_is_none_is_no_link() -> None:
+    page = parse(lab_page(dossier(file(1), item_url="javascript:alert(1)")))
+    assert list(page.all("a")) == []
+    assert "javascript:alert(1)" in page.text
+
+
+def test_ten_thousand_files_stay_light() -> None:
+    started = time.process_time()
+    text = lab_page(dossier(*(file(number) for number in range(10_000))))
+    assert time.process_time() - started < 10
+    assert len(text) < 4_000_000
+    assert len(tables(parse(text))["Files"]) == 10_001
+
+
+def test_jobs_that_sent_nothing_have_no_plot() -> None:
+    page = parse(lab_page(dossier(file(1), runs=())))
+    assert list(page.all("svg")) == []
+    assert "Of this job's runs nothing was recorded." in page.text
+    assert stretches([run(sent=0, samples=((0.0, 0),))]) == []
+
+
+# --- the plot -------------------------------------------------------------------------------------------------------
+
+
+def test_the_curve_holds_every_byte() -> None:
+    curve = stretches([run(10.0, 1000), run(0.0, 5, samples=((0.0, 0),)), run(300.0, 90_000)])
+    assert [stretch.run.sent for stretch in curve] == [1000, 90_000]
+    for stretch in curve:
+        held = sum(stretch.rates) * stretch.seconds / len(stretch.rates)
+        assert held == pytest.approx(stretch.run.sent)
+
+
+def test_between_two_samples_it_goes_in_proportion() -> None:
+    samples = ((0.0, 0), (2.0, 100), (4.0, 500))
+    assert [sent_until(samples, at) for at in (0.0, 1.0, 2.0, 3.0, 4.0, 9.0)] == [0, 50, 100, 300, 500, 500]
+
+
+@pytest.mark.parametrize("runs", [1, 2, 7, 300])
+def test_a_plot_keeps_to_its_picture(runs: int) -> None:
+    curve = stretches([run(10.0 + number, 1000 * number + 1) for number in range(runs)])
+    picture = plot(curve)
+    width, height = (int(size) for size in picture.attrib["viewBox"].split()[2:])
+    points = [
+        (float(x), float(y))
+        for path in picture.iter("path")
+        for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path.attrib["d"])
+    ]
+    assert len(list(picture.iter("path"))) == runs
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
+    lefts = [float(path.attrib["d"][1:].split()[0]) for path in picture.iter("path")]
+    assert lefts == sorted(lefts)
+
+
+def test_a_curve_of_one_moment() -> None:
+    assert plot([Stretch(run(), 0.01, (1e12,))]).tag == "svg"

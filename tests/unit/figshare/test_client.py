@@ -1,0 +1,381 @@
+"""What each call sends, and what its answers become."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.figshare.conftest import Connect
+from tests.unit.figshare.service import TOKEN, FakeRuntime, Service, reply
+from uploader._version import __version__
+from uploader.errors import (
+    FigupError,
+    ItemMissing,
+    NotAllowed,
+    NotFigshare,
+    ProtocolViolation,
+    Refused,
+    ServerFailing,
+    TokenRefused,
+)
+from uploader.figshare import client
+from uploader.figshare.client import Figshare
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+
+ACCOUNT = reply(200, {"id": 1})
+HTML_202 = reply(202, "<html><body><h1>202 Accepted</h1></body></html>")
+FILE = {"id": 9, "name": "x", "size": 3, "status": "created"}
+PAGE = "<!DOCTYPE html><html>nginx</html>"
+
+Call = Callable[[Figshare], Awaitable[Any]]
+
+
+async def met(service: Service, figshare: Figshare) -> Figshare:
+    """A session that has had a proper answer."""
+    service.answers.append(ACCOUNT)
+    await figshare.account()
+    service.asked.clear()
+    return figshare
+
+
+async def test_what_every_api_request_carries(service: Service, connect: Connect) -> None:
+    service.answers = [ACCOUNT]
+    await connect().account()
+    [asked] = service.asked
+    assert (asked.method, asked.path) == ("GET", "/v2/account")
+    assert asked.headers["Authorization"] == f"token {TOKEN}"
+    assert asked.headers["Accept-Encoding"] == "identity"
+    assert asked.headers["User-Agent"] == f"figup/{__version__}"
+    assert "Cookie" not in asked.headers
+
+
+async def test_cookies_are_not_kept(service: Service, connect: Connect) -> None:
+    service.answers = [reply(200, {"id": 1}, {"Set-Cookie": "a=b; Path=/"}), ACCOUNT]
+    figshare = connect()
+    await figshare.account()
+    await figshare.account()
+    assert "Cookie" not in service.asked[1].headers
+
+
+async def test_netrc_is_not_read(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    service.answers = [reply(200, {"parts": [], "size": 0})]
+    await connect().upload(service.upload_url)
+    assert "Authorization" not in service.asked[0].headers
+
+
+async def test_requests_are_counted(service: Service, connect: Connect) -> None:
+    service.answers = [reply(503), ACCOUNT, ACCOUNT]
+    figshare = connect()
+    await figshare.account()
+    await figshare.account()
+    assert figshare.requests == 3
+
+
+async def test_the_request_budget(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+    service.script = lambda _: ACCOUNT
+    figshare = connect(api_rate=1.0, api_burst=2)
+    for _ in range(5):
+        await figshare.account()
+    assert sum(runtime.sleeps) == pytest.approx(3, abs=0.05)
+
+
+async def test_the_servers_clock(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+    figshare = connect()
+    assert figshare.server_now() == runtime.now()
+    service.answers = [reply(200, {"id": 1}, {"Date": "Thu, 01 Jan 2026 03:00:00 GMT"})]
+    await figshare.account()
+    runtime.time += 60
+    assert figshare.server_now().isoformat() == "2026-01-01T03:01:00+00:00"
+
+
+async def test_items(service: Service, connect: Connect) -> None:
+    service.answers = [
+        reply(201, {"entity_id": 30801242, "location": "https://api.figshare.com/v2/account/articles/1"}),
+        reply(200, {"id": 30801242, "title": "T", "status": "draft"}),
+        reply(204),
+        reply(404, {"message": "gone"}),
+    ]
+    figshare = connect()
+    assert await figshare.items.create({"title": "Größe"}) == 30801242
+    assert (await figshare.item(30801242)).title == "T"
+    await figshare.delete_item(30801242)
+    await figshare.delete_item(30801242)
+    assert [(asked.method, asked.path) for asked in service.asked] == [
+        ("POST", "/v2/account/articles"),
+        ("GET", "/v2/account/articles/30801242"),
+        ("DELETE", "/v2/account/articles/30801242"),
+        ("DELETE", "/v2/account/articles/30801242"),
+    ]
+    assert service.asked[0].json() == {"title": "Größe"}
+    assert service.asked[0].headers["Content-Type"] == "application/json"
+
+
+async def test_initiating_sends_only_what_is_known(service: Service, connect: Connect) -> None:
+    created = reply(201, {"location": "https://api.figshare.com/v2/account/articles/5/files/60137825"})
+    service.answers = [created, created]
+    figshare = connect()
+    assert await figshare.initiate(5, name="a.csv", size=0) == 60137825
+    await figshare.initiate(5, name="a.csv", size=7, md5="cc", folder="/x/y")
+    assert service.asked[0].json() == {"name": "a.csv", "size": 0}
+    assert service.asked[1].json() == {"name": "a.csv", "size": 7, "md5": "cc", "folder_path": "/x/y"}
+    assert service.asked[0].path == "/v2/account/articles/5/files"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(201, '{"location": "/v2/account/articles/5/files/7"}'),
+        reply(201, b"", {"Location": "/v2/account/articles/5/files/7"}),
+        reply(201, "<html>", {"Location": "https://a.b/files/7"}),
+        reply(200, {"entity_id": 7}),
+    ],
+)
+async def test_where_the_id_of_a_new_file_is_told(service: Service, connect: Connect, answer: bytes) -> None:
+    service.answers = [answer]
+    assert await connect().initiate(5, name="a", size=1) == 7
+
+
+@pytest.mark.parametrize("answer", [reply(201, b""), reply(201, {"location": "/files/0"}), reply(200, PAGE)])
+async def test_a_create_that_tells_no_id_is_ambiguous(service: Service, connect: Connect, answer: bytes) -> None:
+    service.answers = [answer]
+    with pytest.raises(AmbiguousAnswer, match="no id"):
+        await connect().initiate(5, name="a", size=1)
+
+
+async def test_a_fresh_file_is_waited_for(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+    waits: list[tuple[str, float]] = []
+    service.answers = [reply(404), reply(404), reply(200, FILE)]
+    figshare = connect(on_retry=lambda reason, delay: waits.append((reason, delay)))
+    assert (await figshare.file(5, 9, fresh=True)).id == 9
+    assert runtime.sleeps == [0.25, 0.5]
+    assert waits == [("the new file is not visible yet", 0.25), ("the new file is not visible yet", 0.5)]
+
+
+async def test_a_fresh_file_that_never_shows_is_gone(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+    service.script = lambda _: reply(404)
+    with pytest.raises(FileGone):
+        await connect(visibility_timeout=10.0).file(5, 9, fresh=True)
+    assert 5 <= sum(runtime.sleeps) <= 10
+
+
+async def test_a_file_that_is_not_fresh_is_gone_at_once(service: Service, connect: Connect) -> None:
+    service.answers = [reply(404, {"message": "File not found"})]
+    with pytest.raises(FileGone):
+        await connect().file(5, 9)
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [HTML_202, reply(202), reply(200, {}), reply(204)])
+async def test_completing(service: Service, connect: Connect, answer: bytes) -> None:
+    service.answers = [answer]
+    await connect().complete(5, 9)
+    [asked] = service.asked
+    assert (asked.method, asked.path, asked.body) == ("POST", "/v2/account/articles/5/files/9", b"")
+    assert asked.headers["Content-Length"] == "0"
+
+
+async def test_a_firewalls_202_is_no_completion(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+    waits: list[str] = []
+    figshare = await met(service, connect(on_retry=lambda reason, _: waits.append(reason)))
+    service.answers = [reply(202, b"", {"x-amzn-waf-action": "challenge"}), HTML_202]
+    await figshare.complete(5, 9)
+    assert len(service.asked) == 2
+    assert "a firewall in front of Figshare" in waits[0]
+
+
+async def test_deleting_files(service: Service, connect: Connect) -> None:
+    service.answers = [reply(204), reply(404)]
+    figshare = connect()
+    await figshare.delete_file(5, 9)
+    await figshare.delete_file(5, 9)
+    assert service.asked[0].path == "/v2/account/articles/5/files/9"
+
+
+async def test_listings_go_on_until_a_short_page(service: Service, connect: Connect) -> None:
+    def page(asked: Any) -> bytes:
+        number = int(asked.path.partition("page=")[2].partition("&")[0])
+        first = (number - 1) * 1000 + 1
+        return reply(200, [{"id": n} for n in range(first, min(first + 1000, 2501))])
+
+    service.script = page
+    figshare = connect()
+    assert [row.id async for row in figshare.own_items()] == list(range(1, 2501))
+    assert [asked.path for asked in service.asked] == [
+        f"/v2/account/articles?page={n}&page_size=1000" for n in (1, 2, 3)
+    ]
+    assert [file.id async for file in figshare.files(5)] == list(range(1, 2501))
+    assert service.asked[3].path == "/v2/account/articles/5/files?page=1&page_size=1000"
+
+
+async def test_a_full_last_page_is_followed_by_an_empty_one(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    service.answers = [reply(200, [{"id": 1}, {"id": 2}]), reply(200, [])]
+    assert [row.id async for row in connect().own_items()] == [1, 2]
+
+
+async def test_a_list_that_shifts_while_it_is_read_gives_each_row_once(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    service.answers = [reply(200, [{"id": 4}, {"id": 3}]), reply(200, [{"id": 3}, {"id": 2}]), reply(200, [{"id": 1}])]
+    assert [row.id async for row in connect().own_items()] == [4, 3, 2, 1]
+
+
+async def test_a_server_that_ignores_paging_does_not_loop_forever(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    service.script = lambda _: reply(200, [{"id": 1}, {"id": 2}])
+    with pytest.raises(ProtocolViolation, match="repeats"):
+        [row async for row in connect().own_items()]
+    assert len(service.asked) == 2
+
+
+async def test_a_listing_that_the_server_ends_early_is_an_error(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 1)
+    service.answers = [reply(200, [{"id": 1}]), reply(400, {"message": "Max page reached."})]
+    with pytest.raises(Refused, match="Max page reached"):
+        [row async for row in connect().own_items()]
+
+
+# --- the upload service -----------------------------------------------------------------------------------------
+
+
+async def test_the_upload_service_gets_no_token(service: Service, connect: Connect) -> None:
+    row = {"partNo": 1, "startOffset": 0, "endOffset": 2, "status": "PENDING", "locked": False}
+    service.answers = [
+        reply(200, {"token": "t", "size": 3, "status": "PENDING", "parts": [row]}),
+        reply(200, row),
+    ]
+    figshare = connect()
+    [part] = (await figshare.upload(service.upload_url)).parts
+    assert await figshare.part(service.upload_url, 1) == part
+    base = service.upload_url.removeprefix(service.origin)
+    assert [(asked.method, asked.path) for asked in service.asked] == [
+        ("GET", base),
+        ("GET", f"{base}/1"),
+    ]
+    assert not any("Authorization" in asked.headers for asked in service.asked)
+    assert figshare.requests == 0
+
+
+@pytest.mark.parametrize("call", [lambda f, u: f.upload(u), lambda f, u: f.part(u, 1)])
+async def test_an_upload_that_is_gone(service: Service, connect: Connect, call: Any) -> None:
+    service.answers = [reply(404)]
+    with pytest.raises(UploadGone):
+        await call(connect(), service.upload_url)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1.evil/x y", "file:///x", "http://fup.figshare.com/upload/x"])
+async def test_upload_addresses_are_checked_before_use(service: Service, connect: Connect, url: str) -> None:
+    with pytest.raises(ProtocolViolation):
+        await connect().upload(url)
+
+
+# --- answers that are none --------------------------------------------------------------------------------------
+
+FIRST: list[tuple[str, bytes, type[FigupError], str]] = [
+    ("wrong token", reply(403, {"message": "Invalid token"}), TokenRefused, "Invalid token"),
+    ("documented wrong token", reply(401, {"message": "no"}), TokenRefused, "401: no"),
+    ("no message", reply(403), TokenRefused, "403"),
+    ("another server", reply(200, PAGE), NotFigshare, "a web page"),
+    ("another server's 404", reply(404, PAGE), NotFigshare, "404"),
+    ("no such path", reply(404, {"message": "x"}), NotFigshare, "404"),
+    ("other JSON", reply(200, {"hello": "world"}), NotFigshare, "id"),
+    ("text", reply(200, "hello"), NotFigshare, "no JSON"),
+    ("redirect", reply(302, b"", {"Location": "https://login.example.org/x?s=1"}), NotFigshare, "login.example.org"),
+    ("firewall page", reply(403, PAGE), ServerFailing, "firewall in front of Figshare"),
+    ("firewall", reply(202, b"", {"X-Amzn-Waf-Action": "challenge"}), ServerFailing, "firewall"),
+    ("refused", reply(422, {"message": "Bad\nlong trace"}), Refused, "127.0.0.1 answered 422: Bad"),
+]
+LATER: list[tuple[str, bytes, type[FigupError], str]] = [
+    ("not allowed", reply(403, {"message": "Insufficient permissions"}), NotAllowed, "Insufficient permissions"),
+    ("token revoked", reply(401), TokenRefused, "401"),
+    ("other JSON", reply(200, [1]), ProtocolViolation, "the item"),
+    ("redirect", reply(307, b"", {"Location": "//b.org/"}), ProtocolViolation, "b.org"),
+    ("redirect to nowhere", reply(301), ProtocolViolation, "301"),
+    ("missing", reply(404, {"message": "Entity not found"}), ItemMissing, "no item 5.*: Entity not found$"),
+    ("refused", reply(428, {"message": "Over quota"}), Refused, "Over quota"),
+    ("compressed", reply(200, b"\x1f\x8b", {"Content-Encoding": "gzip"}), ProtocolViolation, "compressed"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), [row[1:] for row in FIRST], ids=[row[0] for row in FIRST])
+async def test_answers_at_first_contact(
+    service: Service, connect: Connect, answer: bytes, kind: type[FigupError], words: str
+) -> None:
+    service.answers = [answer]
+    with pytest.raises(kind, match=words) as caught:
+        await connect().account()
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), [row[1:] for row in LATER], ids=[row[0] for row in LATER])
+async def test_answers_later(
+    service: Service, connect: Connect, answer: bytes, kind: type[FigupError], words: str
+) -> None:
+    figshare = await met(service, connect())
+    service.answers = [answer]
+    with pytest.raises(kind, match=words) as caught:
+        await figshare.item(5)
+    assert type(caught.value) is kind
+    assert len(service.asked) == 1
+
+
+async def test_a_refused_token_shows_at_the_account_even_later(service: Service, connect: Connect) -> None:
+    figshare = await met(service, connect())
+    service.answers = [reply(403, {"message": "x"})]
+    with pytest.raises(TokenRefused):
+        await figshare.account()
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422])
+async def test_words_about_a_quota_reach_the_user(service: Service, connect: Connect, status: int) -> None:
+    figshare = await met(service, connect())
+    service.answers = [reply(status, {"message": "Quota exceeded", "code": "X"})]
+    with pytest.raises(FigupError, match="Quota exceeded") as caught:
+        await figshare.initiate(5, name="a", size=1)
+    assert isinstance(caught.value, NotAllowed if status == 403 else Refused)
+
+
+@pytest.mark.parametrize("call", [lambda f: f.initiate(5, name="a", size=1), lambda f: anext(aiter(f.files(5)))])
+async def test_an_item_that_is_missing(service: Service, connect: Connect, call: Call) -> None:
+    service.answers = [reply(404, {"message": "x"})]
+    with pytest.raises(ItemMissing):
+        await call(connect())
+
+
+async def test_a_gateways_404_page_deletes_nothing(service: Service, connect: Connect) -> None:
+    figshare = await met(service, connect())
+    service.answers = [reply(404, PAGE), reply(200, PAGE), reply(204)]
+    await figshare.delete_file(5, 9)
+    assert len(service.asked) == 3
+
+
+async def test_each_request_is_traced(service: Service, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="uploader.figshare")
+    service.answers = [reply(500, {"message": "boom"}), ACCOUNT]
+    await connect().account()
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.partition(",")[0] for line in lines] == [
+        "GET /v2/account: 500",
+        "127.0.0.1 answered 500: boom; next attempt in 0.5 s",
+        "GET /v2/account: 200",
+    ]
+    assert lines[2].endswith("attempt 2")
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO", "DEBUG"]

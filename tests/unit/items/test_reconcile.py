@@ -1,0 +1,63 @@
+"""What became of a request whose answer was lost: found, asked again, or given up; never beyond the patience."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from uploader.errors import ServerFailing
+from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.items.reconcile import settled
+
+
+class Waits:
+    """Stands for the session: waiting takes no time, and is written down."""
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    async def wait(self, reason: str, delay: float) -> None:
+        assert reason == "doing it: lost; looking whether it arrived"
+        self.waited.append(delay)
+
+
+async def outcome(asks: list[object], looks: list[str | None], patience: float = 4.0) -> tuple[Any, Waits]:
+    """Ask and look, in turn, until what is given is used up."""
+    session = Waits()
+
+    async def ask() -> str:
+        answer = asks.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    async def look() -> str | None:
+        return looks.pop(0) if looks else None
+
+    return await settled(session, ask, look, "doing it", patience=patience), session  # type: ignore[arg-type]
+
+
+LOST = AmbiguousAnswer("lost")
+
+
+async def test_an_answer_is_an_answer() -> None:
+    value, session = await outcome(["made"], [])
+    assert (value, session.waited) == ("made", [])
+
+
+async def test_what_is_found_is_not_asked_for_again() -> None:
+    value, session = await outcome([LOST], [None, None, "found"])
+    assert (value, session.waited) == ("found", [0.5, 1.0])
+
+
+async def test_what_is_not_found_in_time_is_asked_for_again() -> None:
+    value, session = await outcome([LOST, "made"], [])
+    assert (value, session.waited) == ("made", [0.5, 1.0, 2.0, 0.5])
+    value, session = await outcome([LOST, "made"], [], patience=0)
+    assert (value, session.waited) == ("made", [])
+
+
+async def test_it_ends() -> None:
+    with pytest.raises(ServerFailing, match="doing it: lost; nothing came of it"):
+        await outcome([LOST, LOST, LOST], [])

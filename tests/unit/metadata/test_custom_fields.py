@@ -1,0 +1,68 @@
+"""Values for custom fields: what each kind takes, how it is written for Figshare, and what is said of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from uploader.figshare.wire_lookups import CustomField
+from uploader.metadata.custom_fields import Fault, fitted
+from uploader.metadata.model import Value
+
+KNOWN = (
+    CustomField(name="Instrument", kind="text", min_length=2, max_length=10),
+    CustomField(name="Remark", kind="text"),
+    CustomField(name="Site", kind="dropdown", options=("North", "South", "Loch Ness")),
+    CustomField(name="Grade", kind="dropdown"),
+    CustomField(name="Recorded on", kind="date"),
+    CustomField(name="Protocol", kind="url"),
+    CustomField(name="Contact", kind="email"),
+    CustomField(name="Department", kind="dropdown_large_list"),
+    CustomField(name="Shape", kind="of a kind that is new"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fitting"),
+    [
+        ("Instrument", "GPS", "GPS"),
+        ("Site", "north", "North"),
+        ("Site", ["Loch-Ness", "South"], ["Loch Ness", "South"]),
+        ("Grade", "anything", "anything"),
+        ("Department", ["Botany"], ["Botany"]),
+        ("Recorded on", "2024-05-17T10:00:00", "2024-05-17"),
+        ("Protocol", "10.1234/abc", "https://doi.org/10.1234/abc"),
+        ("Contact", "a@example.org", "a@example.org"),
+        ("Shape", ["a", "b"], ["a", "b"]),
+    ],
+)
+def test_a_value_becomes_what_the_field_takes(name: str, value: Value, fitting: Value) -> None:
+    assert fitted({name: value}, KNOWN) == ({name: fitting}, [])
+
+
+def test_a_name_is_found_however_it_is_written() -> None:
+    assert fitted({"recorded_on": "2024-05-17"}, KNOWN)[0] == {"Recorded on": "2024-05-17"}
+    _, faults = fitted({"Remark": "a", "remark": "b"}, KNOWN)
+    assert faults == [Fault("remark", None, "says again what Remark says")]
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    given: dict[str, Value] = {
+        "Sight": "x", "Instrument": "x", "Remark": "r" * 251, "Site": ["North", "Loch Nes", "West Coast"],
+        "Recorded on": "17.5.2024", "Protocol": "example.org", "Contact": ["a@example.org", "b"],
+    }  # fmt: skip
+    _, faults = fitted(given, KNOWN)
+    assert [(one.name, one.value and one.value[:10], one.message, one.hint) for one in faults] == [
+        ("Sight", None, "there is no custom field 'Sight'", 'Did you mean "Site"?'),
+        ("Instrument", "x", "has 1 characters; this field takes 2 to 10", None),
+        ("Remark", "r" * 10, "has 251 characters; this field takes 0 to 250", None),
+        ("Site", "Loch Nes", "'Loch Nes' is none of its values", 'Did you mean "Loch Ness"?'),
+        ("Site", "West Coast", "'West Coast' is none of its values", "It is one of: North, South, Loch Ness."),
+        ("Recorded on", "17.5.2024", "'17.5.2024' is no date; one looks like 2024-05-17", None),
+        ("Protocol", "example.or", "'example.org' is no web address; one begins with https://", None),
+        ("Contact", None, "takes one value, not a list", None),
+    ]
+
+
+def test_an_account_without_custom_fields() -> None:
+    _, (fault,) = fitted({"Site": "North"}, [])
+    assert fault.message == "there is no custom field 'Site'; there are none for this account and group"

@@ -1,0 +1,371 @@
+"""CITATION.cff, DataCite JSON and codemeta.json: what is taken from them, and that nothing in them is in the way."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+import anyio.to_thread
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from uploader.errors import MetadataInvalid
+from uploader.figshare.client import Figshare
+from uploader.metadata.description import gather
+from uploader.metadata.load import Loaded, found_beside, interpret, kind_of
+from uploader.metadata.model import Author, Embargo, Funding, Material
+from uploader.metadata.parse import Document, parse
+
+TODAY = date(2026, 1, 1)
+ORCID = "0000-0002-1825-0097"
+CFF = f"""cff-version: 1.2.0
+message: Please cite it.
+type: software
+title: Beaver tools
+abstract: Counts *beavers*.
+authors:
+  - family-names: Rossi
+    name-particle: de
+    given-names: Maria
+    orcid: https://orcid.org/{ORCID}
+  - name: The Beaver Group
+  - alias: bvr
+keywords: [beavers, counting]
+license: Apache-2.0
+doi: 10.5281/zenodo.1234
+repository-code: https://example.org/beavers
+preferred-citation:
+  type: article
+  title: On beavers
+  doi: 10.1234/paper
+"""
+DATACITE = {
+    "titles": [{"title": "Biberdaten", "titleType": "TranslatedTitle"}, {"title": "Beaver data"}],
+    "creators": [
+        {
+            "name": "Doe, Jane",
+            "givenName": "Jane",
+            "familyName": "Doe",
+            "nameIdentifiers": [
+                {"nameIdentifier": "https://ror.org/1", "nameIdentifierScheme": "ROR"},
+                {"nameIdentifier": f"https://orcid.org/{ORCID}", "nameIdentifierScheme": "ORCID"},
+            ],
+        },
+        {"name": "Beaver Group", "nameType": "Organizational"},
+    ],
+    "descriptions": [
+        {"description": "How.", "descriptionType": "Methods"},
+        {"description": "<p>What.</p>", "descriptionType": "Abstract"},
+    ],
+    "subjects": [{"subject": "beavers"}, {"subject": "telemetry"}],
+    "rightsList": [{"rights": "Creative Commons", "rightsIdentifier": "cc-by-4.0"}],
+    "types": {"resourceTypeGeneral": "Dataset"},
+    "relatedIdentifiers": [
+        {"relatedIdentifier": "10.1234/paper", "relatedIdentifierType": "DOI", "relationType": "IsSupplementTo"}
+    ],
+    "fundingReferences": [{"funderName": "DFG", "awardNumber": "123"}],
+    "publicationYear": 2024,
+}
+CODEMETA = {
+    "@context": "https://doi.org/10.5063/schema/codemeta-2.0",
+    "@type": "SoftwareSourceCode",
+    "name": "Beaver tools",
+    "description": "Counts.",
+    "author": [
+        {"@type": "Person", "@id": f"https://orcid.org/{ORCID}", "givenName": "Jane", "familyName": "Doe"},
+        {"@type": "Organization", "name": "Beaver Group"},
+    ],
+    "keywords": "beavers, counting",
+    "license": "https://spdx.org/licenses/MIT",
+    "codeRepository": "https://example.org/beavers",
+    "funder": {"@type": "Organization", "name": "DFG"},
+}
+
+
+def read(name: str, value: Any) -> Loaded:
+    data = value if isinstance(value, str) else json.dumps(value)
+    return interpret(parse(name, data.encode()), TODAY)
+
+
+def test_citation_cff() -> None:
+    loaded = read("CITATION.cff", CFF)
+    said = loaded.metadata
+    assert (loaded.kind, said.title, said.type, said.license) == (
+        "CITATION.cff",
+        "Beaver tools",
+        "software",
+        "Apache 2.0",
+    )
+    assert said.description == "<p>Counts <em>beavers</em>.</p>"
+    assert said.authors == (
+        Author(first_name="Maria", last_name="de Rossi", orcid=ORCID),
+        Author(name="The Beaver Group"),
+        Author(name="bvr"),
+    )
+    assert said.keywords == ("beavers", "counting")
+    assert said.related_materials == (
+        Material("10.5281/zenodo.1234", "DOI"),
+        Material("https://example.org/beavers"),
+        Material("10.1234/paper", "DOI", title="On beavers"),
+    )
+    assert said.doi is None
+    assert loaded.remarks == ()
+
+
+def test_datacite_json() -> None:
+    for value in (DATACITE, {"data": {"type": "dois", "attributes": DATACITE}}):
+        loaded = read("datacite.json", value)
+        said = loaded.metadata
+        assert (loaded.kind, said.title, said.type, said.license) == (
+            "DataCite JSON", "Beaver data", "dataset", "CC BY 4.0",
+        )  # fmt: skip
+        assert said.description == "<p>What.</p>"
+        assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
+        assert said.keywords == ("beavers", "telemetry")
+        assert said.related_materials == (Material("10.1234/paper", "DOI", "IsSupplementTo"),)
+        assert said.funding == (Funding(title="DFG, 123"),)
+
+
+def test_codemeta_json() -> None:
+    loaded = read("codemeta.json", CODEMETA)
+    said = loaded.metadata
+    assert (loaded.kind, said.title, said.type, said.license) == ("codemeta.json", "Beaver tools", "software", "MIT")
+    assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
+    assert said.keywords == ("beavers", "counting")
+    assert said.related_materials == (Material("https://example.org/beavers"),)
+    assert said.funding == (Funding(title="DFG"),)
+
+
+def test_a_name_with_a_comma_in_it_is_a_persons_unless_it_is_said_otherwise() -> None:
+    person, group = Author(first_name="Elizabeth", last_name="Miller"), Author(name="Beavers, Inc")
+    creators = [{"name": "Miller, Elizabeth"}, {"name": "Beavers, Inc", "nameType": "Organizational"}]
+    assert read("datacite.json", {**DATACITE, "creators": creators}).metadata.authors == (person, group)
+    only_last = [{"name": "Miller, Elizabeth", "familyName": "Miller"}]
+    assert read("datacite.json", {**DATACITE, "creators": only_last}).metadata.authors == (person,)
+    people = [{"name": "Miller, Elizabeth"}, {"@type": "Organization", "name": "Beavers, Inc"}]
+    assert read("codemeta.json", {**CODEMETA, "author": people}).metadata.authors == (person, group)
+    assert read("codemeta.json", {**CODEMETA, "author": "Miller, Elizabeth"}).metadata.authors == (person,)
+    assert read("CITATION.cff", CFF.replace("The Beaver Group", "Beavers, Inc")).metadata.authors[1] == group
+    nicknamed = CFF.replace("  - alias: bvr", "  - alias: bvr\n    family-names: Miller")
+    assert read("CITATION.cff", nicknamed).metadata.authors[2] == Author(name="Miller")
+
+
+def test_what_is_wrong_in_them_is_left_out_and_said() -> None:
+    loaded = read("CITATION.cff", CFF.replace(ORCID, ORCID[:-1] + "8").replace("title: Beaver tools", "title: ab"))
+    assert loaded.metadata.authors[0] == Author(first_name="Maria", last_name="de Rossi")
+    assert loaded.metadata.title is None
+    assert [remark.split(":")[1] for remark in loaded.remarks] == [" title", " authors[1].orcid"]
+    assert all(remark.endswith("; it is left out") for remark in loaded.remarks)
+
+
+def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
+    found = "identifiers:\n  - {type: swh, value: 'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505'}\n"
+    loaded = read("CITATION.cff", CFF + found)
+    assert [one.identifier for one in loaded.metadata.related_materials] == [
+        "10.5281/zenodo.1234",
+        "https://example.org/beavers",
+        "10.1234/paper",
+    ]
+    (remark,) = loaded.remarks
+    assert "'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505' is neither a DOI nor a web address" in remark
+    wrong = {"relatedIdentifier": "not a url", "relatedIdentifierType": "URL", "relationType": "Cites"}
+    loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [wrong]})
+    assert loaded.metadata.related_materials == ()
+    assert "'not a url' is no web address" in loaded.remarks[0]
+    loaded = read("codemeta.json", {**CODEMETA, "identifier": "beavers"})
+    assert loaded.metadata.related_materials == (Material("https://example.org/beavers"),)
+    assert "'beavers' is neither a DOI" in loaded.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("opening", "until"),
+    [
+        ("2030-01-01", "2030-01-01"),
+        ("2030-01-01T10:00:00Z", "2030-01-01"),
+        ("2030-01-01/2031-01-01", "2030-01-01"),
+        ("2026-01-01", None),
+        ("2025-12", None),
+        ("2020", None),
+    ],
+)
+def test_what_opens_later_is_under_embargo_until_then(opening: str, until: str | None) -> None:
+    dates = [{"date": "2029-01-01", "dateType": "Accepted"}, {"date": opening, "dateType": "Available"}]
+    for loaded in (
+        read("datacite.json", {**DATACITE, "dates": dates}),
+        read("codemeta.json", {**CODEMETA, "embargoEndDate": opening}),
+        read("codemeta.json", {**CODEMETA, "embargoDate": opening}),
+    ):
+        assert loaded.metadata.embargo == (Embargo(until) if until else None)
+        assert (loaded.withheld, loaded.remarks) == ((), ())
+
+
+def test_an_embargo_that_was_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "embargoEndDate": "2030-01-01"}))
+    (line,) = gather(beside=[tmp_path], today=TODAY).taken()
+    assert line.endswith("funding, embargo (until 2030-01-01)")
+
+
+def access(name: str) -> dict[str, str]:
+    return {"rights": name, "rightsUri": f"info:eu-repo/semantics/{name}"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"dates": [{"date": "2030", "dateType": "Available"}]}, "embargo.until: '2030' is no date; one looks like"),
+        ({"dates": [{"date": "2026-05", "dateType": "Available"}]}, "embargo.until: '2026-05' is no date"),
+        ({"rightsList": [access("embargoedAccess")]}, "embargo: its rights say that access is embargoed"),
+        ({"rightsList": [access("closedAccess")]}, "embargo: its rights say that access is closed"),
+        (
+            {"rightsList": [{"rightsUri": "http://purl.org/coar/access_right/c_16ec"}]},
+            "embargo: its rights say that access is restricted",
+        ),
+        (
+            {"rightsList": [access("restrictedAccess")], "dates": [{"date": "2020", "dateType": "Available"}]},
+            "embargo: its rights say that access is restricted",
+        ),
+    ],
+)
+async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
+    said: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
+    description = await anyio.to_thread.run_sync(lambda: gather(beside=[tmp_path], today=TODAY))
+    (line,) = (line for line in description.taken() if "left out" in line)
+    assert line.startswith(f"datacite.json: {told}")
+    assert line.endswith("; it is left out: the files are open to everybody once the item is published")
+    with pytest.raises(MetadataInvalid, match=re.escape(told)):
+        await description.resolve(cast(Figshare, NO_FIGSHARE), publish=True)
+    await description.resolve(cast(Figshare, NO_FIGSHARE), publish=False)
+    mine = tmp_path / "mine.yaml"
+    await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
+    decided = await anyio.to_thread.run_sync(lambda: gather(file=mine, beside=[tmp_path], today=TODAY))
+    assert not any("left out" in line for line in decided.taken())
+    assert (await decided.resolve(cast(Figshare, NO_FIGSHARE), publish=True)).embargo is not None
+
+
+class NoFigshare:
+    """These descriptions have nothing to be looked up."""
+
+    items = None
+
+
+NO_FIGSHARE = NoFigshare()
+
+
+def test_rights_that_say_who_may_see_it_are_no_licence() -> None:
+    rights = [access("openAccess"), {"rights": "Embargoed Access"}, {"rightsIdentifier": "cc0-1.0"}]
+    dates = [{"date": "2020-01-01", "dateType": "Available"}]
+    loaded = read("datacite.json", {**DATACITE, "rightsList": rights, "dates": dates})
+    assert (loaded.metadata.license, loaded.withheld) == ("CC0", ())
+
+
+def test_a_citation_without_a_type_is_of_software_and_that_is_told(tmp_path: Path) -> None:
+    untyped = CFF.replace("type: software\n", "", 1)
+    (tmp_path / "CITATION.cff").write_text(untyped)
+    (tmp_path / "data.csv").write_text("x")
+    description = gather(beside=[tmp_path], today=TODAY)
+    assert description.metadata.type == "software"
+    told = "CITATION.cff: says no type, which in that format means software"
+    assert told in description.taken()
+    assert told in gather(file=tmp_path / "CITATION.cff", today=TODAY).taken()
+    assert told not in gather(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).taken()
+    beside = gather(beside=[tmp_path / "data.csv"], today=TODAY)
+    assert beside.metadata.type is None
+    assert told not in beside.taken()
+
+
+def test_a_relation_that_figshare_does_not_know_is_told() -> None:
+    one = {"relatedIdentifier": "10.1234/paper", "relatedIdentifierType": "DOI", "relationType": "IsTranslationOf"}
+    loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [one]})
+    assert loaded.metadata.related_materials == (Material("10.1234/paper", "DOI", "References"),)
+    assert loaded.remarks == (
+        "datacite.json: Figshare has no relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
+    )
+
+
+def test_a_licence_that_cannot_be_read_is_not_published_as_another(tmp_path: Path) -> None:
+    (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "license": "x" * 501}))
+    (left_out,) = gather(beside=[tmp_path], today=TODAY).withheld()
+    assert left_out.told.startswith("codemeta.json: license: has 501 characters")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "title", "@id", "value", "subject", "givenName"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(
+    [
+        *DATACITE,
+        *CODEMETA,
+        "dates",
+        "embargoEndDate",
+        "type",
+        "authors",
+        "license",
+        "keywords",
+        "identifiers",
+        "preferred-citation",
+        "abstract",
+        "title",
+    ]
+)
+
+
+@hypothesis.given(
+    st.sampled_from([{"cff-version": "1"}, {"@context": "schema.org"}, {"titles": []}]),
+    st.dictionaries(KEYS, JUNK, max_size=6),
+)
+def test_whatever_is_in_them_they_are_in_nobodys_way(mark: dict[str, Any], junk: dict[str, Any]) -> None:
+    document = Document("x.json", {**junk, **mark})
+    hypothesis.assume(kind_of(document) != "figup")
+    assert isinstance(interpret(document, TODAY), Loaded)
+
+
+def test_options_win_over_the_file_which_wins_over_what_lies_there(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(CFF)
+    (tmp_path / "codemeta.json").write_text(json.dumps(CODEMETA))
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("title: From the file\nkeywords: [mine]\n")
+    description = gather(given={"title": "From the option"}, file=mine, beside=[tmp_path], today=TODAY)
+    said = description.metadata
+    assert (said.title, said.keywords, said.license) == ("From the option", ("mine",), "Apache 2.0")
+    assert description.taken() == [
+        f"taken from {tmp_path}/CITATION.cff: description, authors, license, type, related materials",
+        f"taken from {tmp_path}/codemeta.json: funding",
+    ]
+
+
+def test_beside_a_file_the_title_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(CFF)
+    (tmp_path / "data.csv").write_text("x")
+    (loaded,) = found_beside([tmp_path / "data.csv", tmp_path / "other.csv"], TODAY)
+    assert "title" not in loaded.fields
+    assert "authors" in loaded.fields
+    (loaded,) = found_beside([tmp_path], TODAY)
+    assert "title" in loaded.fields
+
+
+def test_what_lies_there_and_is_unusable_says_so(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text("title: [")
+    (tmp_path / "codemeta.json").write_text('{"name": "no context"}')
+    broken, other = found_beside([tmp_path], TODAY)
+    assert other.remarks == ("codemeta.json: is not in the format of that name; it is not used",)
+    assert broken.fields == ()
+    assert broken.remarks[0].startswith("CITATION.cff: line 1: is no valid YAML")
+    assert broken.remarks[0].endswith("; it is not used")
+
+
+def test_a_file_that_is_named_is_not_found_once_more(tmp_path: Path) -> None:
+    (tmp_path / "CITATION.cff").write_text(CFF)
+    description = gather(file=tmp_path / "CITATION.cff", beside=[tmp_path], today=TODAY)
+    assert len(description.parts) == 1
+    assert description.taken() == []

@@ -1,0 +1,64 @@
+"""The sandbox's directory: one holder, private files, a token and ports that are kept."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from uploader.sandbox.data_dir import Home, SandboxBusy, SandboxUnusable, kept_token
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    first, second = Home(tmp_path / "s"), Home(tmp_path / "s")
+    first.open()
+    with pytest.raises(SandboxBusy) as caught:
+        second.open()
+    assert caught.value.exit_status == 8
+    second.close()
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_the_note_is_there_while_it_is_held(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.open()
+    home.announce({"url": "u"})
+    assert json.loads(home.note.read_text()) == {"url": "u"}
+    assert mode(home.note) == 0o600
+    home.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "lock"]
+
+
+def test_the_token_is_kept(tmp_path: Path) -> None:
+    token = kept_token(tmp_path / "new")
+    assert kept_token(tmp_path / "new") == token
+    assert mode(tmp_path / "new" / "token") == 0o600
+    (tmp_path / "new" / "token").write_text(" given\n")
+    assert kept_token(tmp_path / "new") == "given"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"api": "x", "upload": 1}', "\0"])
+def test_ports_that_cannot_be_read_are_not_known(tmp_path: Path, text: str) -> None:
+    home = Home(tmp_path)
+    assert home.ports() == (0, 0)
+    (tmp_path / "ports").write_text(text)
+    assert home.ports() == (0, 0)
+    home.keep_ports(1, 2)
+    assert home.ports() == (1, 2)
+
+
+def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for broken in (tmp_path / "file", tmp_path / "file" / "s"):
+        with pytest.raises(SandboxUnusable):
+            Home(broken).open()
+        with pytest.raises(SandboxUnusable):
+            kept_token(broken)

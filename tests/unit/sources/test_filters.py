@@ -1,0 +1,106 @@
+"""Filters: gitignore's words, which of them comes first, and globs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import UsageError
+from uploader.sources.filters import Filters, Glob, Ignores, compiled
+
+
+def ignores(**files: list[str]) -> Ignores:
+    """Ignore files by the folder that they are in ("top" for the top), from the top down."""
+    found = Ignores()
+    for folder, lines in files.items():
+        where = "" if folder == "top" else folder.replace("__", "/")
+        found = found.with_file(where, compiled(lines, folder))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "left_out"),
+    [
+        ("a.tmp", False, True),
+        ("deep/down/a.tmp", False, True),
+        ("keep.tmp", False, False),
+        ("build", True, True),
+        ("build", False, False),
+        ("sub/build", True, True),
+        ("top.csv", False, True),
+        ("sub/top.csv", False, False),
+        ("a/x/y/b", False, True),
+        ("#odd", False, True),
+        ("a.csv", False, False),
+    ],
+)
+def test_patterns_mean_what_they_mean_in_gitignore(path: str, folder: bool, left_out: bool) -> None:
+    lines = ["# a remark", "", "*.tmp", "!keep.tmp", "build/", "/top.csv", "a/**/b", "\\#odd"]
+    assert (Filters([], []).reason(path, ignores(top=lines), folder=folder) == "excluded") is left_out
+    assert (Filters([], lines).reason(path, Ignores(), folder=folder) == "excluded") is left_out
+
+
+def test_the_nearest_file_decides_and_the_command_line_before_all_of_them() -> None:
+    files = ignores(top=["*.log", "/sub/only"], sub=["!run.log", "only"], sub__deep=["run.log"])
+    no_options = Filters([], [])
+    assert no_options.reason("run.log", files) == "excluded"
+    assert no_options.reason("sub/run.log", files) is None
+    assert no_options.reason("sub/deep/run.log", files) == "excluded"
+    assert Filters([], ["!run.log"]).reason("sub/deep/run.log", files) is None
+    assert Filters([], ["run.log"]).reason("sub/run.log", files) == "excluded"
+
+
+def test_include_names_files_and_all_that_is_in_folders() -> None:
+    only = Filters(["*.csv", "raw/"], ["bad*"])
+    assert only.reason("a.csv", Ignores()) is None
+    assert only.reason("x/raw/notes.txt", Ignores()) is None
+    assert only.reason("notes.txt", Ignores()) == "not-included"
+    assert only.reason("bad.csv", Ignores()) == "excluded"
+    assert only.reason("other", Ignores(), folder=True) is None, "what it holds may be included"
+
+
+def test_a_malformed_pattern_is_named_with_its_place() -> None:
+    with pytest.raises(UsageError, match=r"--exclude: .*Invalid git pattern"):
+        Filters([], ["fine", "broken\\"])
+
+
+LETTERS = st.characters(blacklist_characters="/", blacklist_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]) | st.just(" ")
+NAMES = st.text(LETTERS, min_size=1, max_size=12)
+
+
+@given(NAMES.filter(lambda name: name not in (".", "..")))
+def test_without_patterns_everything_is_taken_and_with_an_anchor_each_name_is_itself(name: str) -> None:
+    assert Filters([], []).reason(name, Ignores()) is None
+    literal = "/" + "".join(f"\\{c}" if c in "\\*?[]!#" or c.isspace() else c for c in name)
+    assert Filters([], [literal]).reason(name, Ignores()) == "excluded"
+    assert Filters([], [literal]).reason(f"x{name}", Ignores()) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/data/*.csv", ("/data", "*.csv")),
+        ("/data/run?/x", ("/data", "run?/x")),
+        ("/*/x", ("/", "*/x")),
+        ("/data/[ab]/**", ("/data", "[ab]/**")),
+        ("/data/x", None),
+    ],
+)
+def test_a_glob_is_what_stands_behind_the_last_plain_folder(path: str, parts: tuple[str, str] | None) -> None:
+    found = Glob.split(path)
+    assert (None if found is None else (found[0], found[1].pattern)) == parts
+
+
+def test_a_glob_matches_whole_paths_and_what_is_in_folders_that_it_matches() -> None:
+    glob = Glob("run*/*.csv")
+    assert glob.matches("run1/a.csv", folder=False)
+    assert not glob.matches("x/run1/a.csv", folder=False)
+    assert not glob.matches("run1/deep/a.csv", folder=False)
+    assert glob.may_match_below("run1")
+    assert not glob.may_match_below("run1/deep")
+    assert Glob("run*").matches("run1/deep/a", folder=False)
+    assert Glob("**/*.csv").matches("a.csv", folder=False)
+    assert Glob("**/*.csv").may_match_below("any/depth/at/all")
+    assert Glob("!x*").matches("!x1", folder=False)
+    assert Glob("a* ").matches("ab ", folder=False)

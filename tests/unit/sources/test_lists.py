@@ -1,0 +1,197 @@
+"""Lists, checksums and manifests: what programs write is read, and what is wrong is named with its line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import UsageError
+from uploader.sources.lists import parse_checksums, parse_list
+from uploader.sources.manifests import Row, kind_of, parse_manifest
+
+MD5 = "0123456789abcdef0123456789abcdef"
+RAW_PATHS = st.lists(st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\0", b"x")), max_size=5)
+PLAIN = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12)
+
+
+@given(RAW_PATHS)
+def test_any_paths_come_back_from_a_list_with_nul(paths: list[bytes]) -> None:
+    wanted = [path for path in paths if path.strip(b"\n")]
+    data = b"".join(path + b"\0" for path in wanted)
+    assert [os.fsencode(path) for _, path in parse_list(data, "list", nul=True)] == wanted
+
+
+@given(RAW_PATHS)
+def test_any_paths_without_line_ends_come_back_from_a_list_of_lines(paths: list[bytes]) -> None:
+    wanted = [b"./" + path.translate(None, b"\n\r") for path in paths]
+    for end in (b"\n", b"\r\n"):
+        data = b"# a remark\n\n" + b"".join(path + end for path in wanted)
+        assert [os.fsencode(path) for _, path in parse_list(data, "list")] == wanted
+        assert [os.fsencode(path) for _, path in parse_list(data.rstrip(b"\r\n"), "list")] == wanted
+
+
+def test_the_wrong_kind_of_list_is_noticed() -> None:
+    with pytest.raises(UsageError, match="NUL characters") as caught:
+        parse_list(b"a\0b\0", "files.txt")
+    assert "-0" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="there is none"):
+        parse_list(b"a\nb\nc\n", "files.txt", nul=True)
+    assert parse_list(b"\xef\xbb\xbfa\n", "files.txt") == [(1, "a")]
+
+
+def test_a_path_has_the_line_that_it_stands_on() -> None:
+    assert parse_list(b"# a remark\n\na\r\n\nb", "list") == [(3, "a"), (5, "b")]
+    assert parse_list(b"a\0\nb\0", "list", nul=True) == [(1, "a"), (2, "\nb")]
+
+
+# --- checksums ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--text", "--binary", "--tag"])
+def test_what_md5sum_writes_is_read(tmp_path: Path, option: str) -> None:
+    names = ["plain", "two words", " leading", "new\nline", "back\\slash", "ünïcode", "sub/deep"]
+    (tmp_path / "sub").mkdir()
+    for name in names:
+        (tmp_path / name).write_text(name)
+    written = subprocess.run(["md5sum", option, *names], cwd=tmp_path, capture_output=True, check=True).stdout
+    listed = parse_checksums(written, str(tmp_path), "list")
+    assert [(f"{x.folder}/{x.name}" if x.folder else x.name) for x in listed] == names
+    assert [x.md5 for x in listed] == [hashlib.md5(name.encode(), usedforsecurity=False).hexdigest() for name in names]
+
+
+def test_listed_files_keep_their_folders_below_the_base_and_no_others() -> None:
+    lines = f"{MD5}  ./a/b\n{MD5}  /base/x/c\n{MD5}  /elsewhere/d\n{MD5}  ../up/e\n{MD5.upper()} *f\n".encode()
+    listed = parse_checksums(lines, "/base", "list")
+    assert [(x.folder, x.name) for x in listed] == [("a", "b"), ("x", "c"), ("", "d"), ("", "e"), ("", "f")]
+    assert {x.md5 for x in listed} == {MD5}
+
+
+def test_a_line_that_is_none_is_named() -> None:
+    with pytest.raises(UsageError, match="list: line 2"):
+        parse_checksums(f"{MD5}  a\nnonsense\n".encode(), "/", "list")
+    for line in ("a" * 40 + "  f", "A" * 64 + " *f", "SHA256 (f) = " + "0" * 64):
+        with pytest.raises(UsageError, match="list: line 1: is a SHA sum, and Figshare knows MD5s alone"):
+            parse_checksums(f"{line}\n".encode(), "/", "list")
+    assert parse_checksums(f"MD5 (a b) = {MD5}\n".encode(), "/", "list")[0].name == "a b"
+    with pytest.raises(UsageError, match="no checksums"):
+        parse_checksums(b"\n", "/", "list")
+
+
+# --- manifests ------------------------------------------------------------------------------------------------------
+
+ROWS = st.lists(
+    st.builds(
+        Row,
+        path=PLAIN.filter(lambda t: bool(t.strip())),
+        name=st.none() | PLAIN.filter(lambda t: "/" not in t and t not in (".", "..") and bool(t.strip())),
+        folder=st.sampled_from(["", "a", "a/b c", "ü/x"]),
+        md5=st.none() | st.just(MD5),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def parsed(data: bytes, kind: str) -> list[Row | UsageError]:
+    return [found for _, found in parse_manifest(data, kind, "m")]
+
+
+def fields(row: Row) -> dict[str, str]:
+    given_ones = {"path": row.path, "name": row.name, "folder": row.folder, "md5": row.md5}
+    return {key: value for key, value in given_ones.items() if value}
+
+
+@given(ROWS)
+def test_a_manifest_says_the_same_in_every_format(rows: list[Row]) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["path", "name", "folder", "md5"])
+    writer.writeheader()
+    writer.writerows(fields(row) for row in rows)
+    entries = [fields(row) for row in rows]
+    assert parsed(table.getvalue().encode(), "csv") == rows
+    assert parsed(json.dumps(entries).encode(), "json") == rows
+    assert parsed(json.dumps({"files": entries}).encode(), "json") == rows
+    assert parsed(yaml.safe_dump({"files": entries}, allow_unicode=True).encode(), "yaml") == rows
+
+
+def test_a_spreadsheet_in_another_country_is_read() -> None:
+    assert parsed(b"\xef\xbb\xbfPath;MD5\r\na;\r\n", "csv") == [Row("a")]
+    assert parsed(b"path\tname\na b\tc,d\n", "csv") == [Row("a b", "c,d")]
+    assert parsed(b'path\n"a\nb"\n', "csv") == [Row("a\nb")]
+    assert parsed(b"- a\n- path: b\n", "yaml") == [Row("a"), Row("b")]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "said"),
+    [
+        (b"path,nmae\na,b\n", "csv", "line 1: there is no field 'nmae'"),
+        (b"path\na,b\n", "csv", "line 2: has 2 columns"),
+        (b"name\na\n", "csv", "line 1: has no column for the path"),
+        (b"path,name\n,b\n", "csv", "line 2: names no path"),
+        (b"path,md5\na,123\n", "csv", "'123' is no MD5"),
+        (b"path,name\na,b/c\n", "csv", "'b/c' is no name"),
+        (b"path,folder\na,b/../c\n", "csv", "is no folder"),
+        (b'path\n"a"b\n', "csv", "line 2: "),
+        (b"[3]", "json", "entry 1: is neither"),
+        (b"[{}]", "json", "entry 1: names no path"),
+        (b'[{"path": true}]', "json", "must be a text"),
+        (b'[{"path": "a", "nmae": "b"}]', "json", "entry 1: there is no field 'nmae'"),
+    ],
+)
+def test_a_mistake_in_a_manifest_is_named(data: bytes, kind: str, said: str) -> None:
+    ((where, mistake),) = [found for found in parse_manifest(data, kind, "m.csv") if isinstance(found[1], UsageError)]
+    assert isinstance(mistake, UsageError)
+    assert said in mistake.message
+    assert mistake.message.startswith(f"{where}: ")
+    assert mistake.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "said"),
+    [
+        (b"path\n", "csv", "names no file"),
+        (b"", "csv", "names no file"),
+        (b"\xff\xfe", "csv", "is not UTF-8"),
+        (b"{", "json", "is not JSON"),
+        (b"3", "json", "is no list of files"),
+        (b"a: [", "yaml", "is not YAML"),
+        (b"- !!python/object/apply:os.system ['true']", "yaml", "is not YAML"),
+        (b"[" * 100_000, "json", "is not JSON"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(data: bytes, kind: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        list(parse_manifest(data, kind, "m.csv"))
+    assert caught.value.message.startswith("m.csv: ")
+    assert caught.value.message.isprintable()
+
+
+def test_every_mistake_in_a_manifest_is_told_and_what_is_right_is_read() -> None:
+    table = b"path,nmae,md5,folder\na,,1,b/../c\nb,,,\n,,,\nc,,,,x\n,n,,\n"
+    found = list(parse_manifest(table, "csv", "m"))
+    assert [
+        (where, "a row" if isinstance(one, Row) else one.message.partition(f"{where}: ")[2]) for where, one in found
+    ] == [
+        ("m: line 1", "there is no field 'nmae'"),
+        ("m: line 2", "'b/../c' is no folder"),
+        ("m: line 2", "'1' is no MD5 (32 hexadecimal digits)"),
+        ("m: line 3", "a row"),
+        ("m: line 5", "has 5 columns, and the first line names 4"),
+        ("m: line 6", "names no path"),
+    ]
+
+
+def test_the_name_says_what_kind_it_is() -> None:
+    assert [kind_of(f"x.{end}") for end in ("csv", "JSON", "yaml", "yml")] == ["csv", "json", "yaml", "yaml"]
+    with pytest.raises(UsageError, match=r"\.csv, \.json"):
+        kind_of("manifest.txt")

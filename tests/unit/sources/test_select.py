@@ -1,0 +1,278 @@
+"""Selecting, on a real disk: every kind of thing that stands in a folder is sent, skipped and named, or refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from uploader.errors import SourceMissing, SourcesUnusable, UsageError
+from uploader.sources.models import Selection, Sources, remote_path
+from uploader.sources.select import check, find, select
+
+MD5 = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(folder: Path, *names: str) -> None:
+    """Files of these names, each with its name in it; one that ends with a slash is an empty folder."""
+    for name in names:
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+
+
+def there(selection: Selection) -> list[str]:
+    return [remote_path(chosen.folder, chosen.name) for chosen in selection.chosen]
+
+
+def skipped(selection: Selection, top: Path) -> dict[str, str]:
+    return {skip.path.removeprefix(f"{top}/"): skip.reason for skip in selection.skipped}
+
+
+def test_a_folder_keeps_its_name_and_its_files_their_folders(here: Path) -> None:
+    make(here, "data/b", "data/sub/deep/a", "data/a", "other")
+    found = select(Sources(paths=("data", "other")))
+    assert there(found) == ["data/a", "data/b", "data/sub/deep/a", "other"]
+    assert found.identity == [f"{here}/data", f"{here}/other"]
+    assert (found.title, found.scopes) == ("data", ["data"])
+    assert (found.chosen[2].path, found.chosen[2].size) == (f"{here}/data/sub/deep/a", 15)
+
+
+@pytest.mark.parametrize("path", [".", "./", "../data", "../data/.", "../data/sub/.."])
+def test_a_folder_without_a_name_stands_for_what_is_in_it(
+    here: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(here, "data/a", "data/sub/b")
+    monkeypatch.chdir(here / "data")
+    found = select(Sources(paths=(path,)))
+    prefix = "data/" if path == "../data" else ""
+    assert there(found) == [f"{prefix}a", f"{prefix}sub/b"]
+    assert found.title == "data"
+    assert found.identity == [f"{here}/data" + ("" if prefix else "/")]
+
+
+def test_what_is_skipped_is_named_with_its_reason_and_folders_once(here: Path) -> None:
+    make(here, "d/a", "d/.git/x", "d/.git/y", "d/.hidden", "d/empty/", "d/x.tmp", "d/old/p", "d/old/q")
+    (here / "d" / ".figupignore").write_text("*.tmp\nold/\n")
+    (here / "d" / "link").symlink_to("a")
+    (here / "d" / "dangling").symlink_to("nowhere")
+    (here / "d" / "round").symlink_to(".")
+    found = select(Sources(paths=("d",)))
+    assert there(found) == ["d/a"]
+    assert skipped(found, here / "d") == {
+        ".figupignore": "hidden",
+        ".git/": "hidden",
+        ".hidden": "hidden",
+        "dangling": "link",
+        "empty/": "empty-folder",
+        "link": "link",
+        "old/": "excluded",
+        "round/": "link",
+        "x.tmp": "excluded",
+    }
+
+
+def test_hidden_files_and_links_are_sent_when_that_is_asked_for_and_loops_are_found(here: Path) -> None:
+    make(here, "d/.git/x", "d/.hidden", "d/real/a", "elsewhere/b")
+    (here / "d" / "link").symlink_to("real/a")
+    (here / "d" / "out").symlink_to("../elsewhere")
+    (here / "d" / "real" / "up").symlink_to("..")
+    (here / "elsewhere" / "self").symlink_to(".")
+    found = select(Sources(paths=("d",), hidden=True, follow_symlinks=True))
+    assert there(found) == ["d/.git/x", "d/.hidden", "d/link", "d/out/b", "d/real/a"]
+    assert skipped(found, here / "d") == {"out/self/": "link-loop", "real/up/": "link-loop"}
+
+
+def test_a_link_that_is_named_itself_is_followed_and_keeps_its_name(here: Path) -> None:
+    make(here, "real/a")
+    (here / "latest").symlink_to("real")
+    (here / "one").symlink_to("real/a")
+    assert there(select(Sources(paths=("latest", "one")))) == ["latest/a", "one"]
+
+
+def test_all_that_stands_in_the_way_is_found_at_once(here: Path) -> None:
+    make(here, "d/fine", "x/same", "y/same")
+    os.mkfifo(here / "d" / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(here / "d" / "socket"))
+    (here / "d" / "dangling").symlink_to("nowhere")
+    (here / "d" / "self").symlink_to("self")
+    (here / os.fsdecode(b"d/bad\xff")).write_text("x")
+    with pytest.raises(SourcesUnusable, match="7 of the sources") as caught:
+        select(Sources(paths=("d", "missing", "x/same", "y/same"), follow_symlinks=True))
+    said = [cause.message.removeprefix(f"{here}/") for cause in caught.value.causes]
+    assert [message.partition(":")[0] for message in said] == [
+        "d/bad\\udcff", "d/dangling", "d/pipe", "d/self", "d/socket", "missing",
+        "two sources would have the same name on Figshare, same",
+    ]  # fmt: skip
+    assert [cause.exit_status for cause in caught.value.causes] == [2, 4, 2, 4, 2, 4, 2]
+    assert there(select(Sources(paths=("d",), exclude=("pipe", "socket", "bad*")))) == ["d/fine"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_what_cannot_be_read_is_found_before_anything_is_sent(here: Path) -> None:
+    make(here, "d/a", "d/shut/b", "d/c")
+    (here / "d" / "a").chmod(0)
+    (here / "d" / "shut").chmod(0)
+    with pytest.raises(SourcesUnusable) as caught:
+        select(Sources(paths=("d",)))
+    (here / "d" / "shut").chmod(0o700)
+    assert [cause.path for cause in caught.value.causes] == [f"{here}/d/a", f"{here}/d/shut"]
+
+
+def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_missing(here: Path) -> None:
+    with pytest.raises(SourceMissing, match="gone: no such file"):
+        select(Sources(paths=("gone",)))
+    selection = find(Sources(paths=("gone",)))
+    assert selection.identity == [f"{here}/gone"]
+    check(selection, {f"{here}/gone"})
+    with pytest.raises(SourceMissing):
+        check(selection, {f"{here}/other"})
+
+
+def test_nothing_left_says_what_was_skipped_and_how_to_have_it(here: Path) -> None:
+    make(here, "d/.a", "d/.b")
+    with pytest.raises(UsageError, match=r"all that was found is skipped .*d/\.a.*hidden") as caught:
+        select(Sources(paths=("d",)))
+    assert "--hidden" in (caught.value.hint or "")
+    make(here, "e/")
+    with pytest.raises(UsageError, match="an empty folder"):
+        select(Sources(paths=("e",)))
+
+
+def test_a_glob_keeps_the_folders_that_its_wildcards_stand_for(here: Path) -> None:
+    make(here, "d/run1/a.csv", "d/run2/a.csv", "d/run2/deep/b.csv", "d/top.csv", "d/.x.csv", "d/[odd].csv")
+    assert there(select(Sources(paths=("d/*/a.csv",)))) == ["run1/a.csv", "run2/a.csv"]
+    found = select(Sources(paths=("d/**/*.csv",)))
+    assert there(found) == ["[odd].csv", "run1/a.csv", "run2/a.csv", "run2/deep/b.csv", "top.csv"]
+    assert (found.identity, found.title) == ([f"glob {here}/d/**/*.csv"], "d")
+    assert skipped(found, here) == {"d/.x.csv": "hidden"}
+    assert there(select(Sources(paths=("d/run?",)))) == ["run1/a.csv", "run2/a.csv", "run2/deep/b.csv"]
+    assert there(select(Sources(paths=("d/[odd].csv",)))) == ["[odd].csv"], "a file of that very name comes first"
+    with pytest.raises(SourceMissing, match=r"d/\*\.nope"):
+        select(Sources(paths=("d/*.nope",)))
+
+
+def test_listed_paths_keep_their_folders_below_the_base(here: Path) -> None:
+    make(here, "d/a", "d/sub/b", "e/c")
+    (here / "list.txt").write_text(f"# what is new\n.\nd/a\n./d/sub\nd/sub/b\n{here}/e/c\n")
+    found = select(Sources(from_file="list.txt"))
+    assert there(found) == ["d/a", "d/sub/b", "e/c"]
+    assert skipped(found, here.parent) == {f"{here.name}/": "folder", f"{here.name}/d/sub/": "folder"}
+    assert (found.identity, found.title) == ([f"list {here} {here}/list.txt"], "list")
+    (here / "list.txt").write_text("a\nsub/b\n../e/c\n")
+    assert there(select(Sources(from_file="list.txt", base="d"))) == ["a", "sub/b", "c"]
+    by_name = select(Sources(from_file="-", nul=True, stdin=b"d/a\0e/c\0"))
+    assert (there(by_name), by_name.identity) == (["d/a", "e/c"], [f"listed {here}/d/a", f"listed {here}/e/c"])
+    assert by_name.title is None
+
+
+def test_a_manifest_says_where_each_file_goes(here: Path) -> None:
+    make(here, "m/raw/a", "m/b", "other/raw/a", "other/b")
+    (here / "m" / "table.csv").write_text(f"path,name,folder,md5\nraw/a,one.dat,x/y,{MD5}\nb,,,\n")
+    found = select(Sources(manifest="m/table.csv"))
+    assert there(found) == ["x/y/one.dat", "b"]
+    assert [chosen.md5 for chosen in found.chosen] == [MD5, None]
+    assert [chosen.path for chosen in found.chosen] == [f"{here}/m/raw/a", f"{here}/m/b"]
+    elsewhere = select(Sources(manifest="m/table.csv", base="other"))
+    assert [chosen.path for chosen in elsewhere.chosen] == [f"{here}/other/raw/a", f"{here}/other/b"]
+
+
+def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Path) -> None:
+    make(here, "a", "b")
+    (here / "m.csv").write_text("path,md5\na,1\nnope,\nb,\ngone,\n")
+    with pytest.raises(SourcesUnusable, match="3 of the sources") as caught:
+        select(Sources(manifest="m.csv"))
+    said = [cause.message.partition(f"{here}/")[0] for cause in caught.value.causes]
+    assert said == ["m.csv: line 2: '1' is no MD5 (32 hexadecimal digits)", "m.csv: line 3: ", "m.csv: line 5: "]
+    assert [str(cause) for cause in caught.value.causes] == [cause.message for cause in caught.value.causes]
+    assert [cause.path for cause in caught.value.causes] == [None, f"{here}/nope", f"{here}/gone"]
+    (here / "m.csv").write_text("path,md5\na,1\nb,2\n")
+    with pytest.raises(UsageError, match="2 mistakes in what was named") as wrong:
+        select(Sources(manifest="m.csv"))
+    assert len(wrong.value.causes) == 2
+    (here / "list").write_text("# these\na\nnope\n\ngone\n")
+    for listed, at in (
+        (Sources(from_file="list"), ("list: line 3: ", "list: line 5: ")),
+        (Sources(from_file="-", nul=True, stdin=b"nope\0a\0gone\0"), ("stdin: entry 1: ", "stdin: entry 3: ")),
+    ):
+        with pytest.raises(SourcesUnusable) as caught:
+            select(listed)
+        assert tuple(cause.message.partition(f"{here}/")[0] for cause in caught.value.causes) == at
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
+    make(here, "a")
+    with pytest.raises(UsageError, match=r"empty path|NUL"):
+        select(Sources(paths=(path,)))
+    (here / "m.json").write_bytes(b'[{"path": "a\\u0000b"}]')
+    with pytest.raises(UsageError, match="NUL"):
+        select(Sources(manifest="m.json"))
+
+
+def test_the_same_file_twice_is_one_and_two_files_of_one_name_are_refused(here: Path) -> None:
+    make(here, "d/a", "e/a")
+    assert there(select(Sources(paths=("d/a", "./d/a", "d/../d/a")))) == ["a"]
+    assert there(select(Sources(paths=("d/*", "d/a")))) == ["a"]
+    with pytest.raises(UsageError, match=r"same name on Figshare, a: .*d/a and .*e/a"):
+        select(Sources(paths=("d/a", "e/a")))
+    assert there(select(Sources(paths=("d", "e")))) == ["d/a", "e/a"]
+
+
+@pytest.mark.parametrize("link", ["https://example.org/a/b.tar?x=1", "http://example.org", "ftp://example.org/c"])
+def test_links_are_addresses(link: str) -> None:
+    (chosen,) = select(Sources(links=(link, link))).chosen
+    assert (chosen.path, chosen.link, chosen.folder) == (link, True, "")
+    assert chosen.name in ("b.tar", "example.org", "c")
+
+
+@pytest.mark.parametrize(
+    "link", ["example.org/x", "file:///etc/passwd", "https://", "https://a b/c", "https://u:p@h/x"]
+)
+def test_what_is_no_address_to_link_is_refused_and_no_password_is_repeated(link: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(Sources(links=(link,)))
+    assert "u:p" not in caught.value.message
+
+
+def test_a_deep_tree_and_very_long_names(here: Path) -> None:
+    deep = here / "d"
+    for _ in range(300):
+        deep = deep / "x"
+    deep.mkdir(parents=True)
+    (deep / ("n" * 255)).write_text("x")
+    (chosen,) = select(Sources(paths=("d",))).chosen
+    assert chosen.folder == "d" + "/x" * 300
+    assert chosen.name == "n" * 255
+
+
+NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda name: not name.startswith(".") and len(name.encode()) < 200
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(tree=st.sets(st.tuples(NAMES, NAMES), min_size=1, max_size=6))
+def test_every_file_of_any_tree_is_chosen_exactly_once(tree: set[tuple[str, str]], tmp_path: Path) -> None:
+    top = tmp_path / f"{abs(hash(frozenset(tree)))}"
+    for folder, name in tree:
+        (top / folder).mkdir(parents=True, exist_ok=True)
+        (top / folder / name).write_text("x")
+    real = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+    found = find(Sources(paths=(f"{top}/.",)))
+    assert found.problems == []
+    assert sorted(there(found)) == sorted(real)

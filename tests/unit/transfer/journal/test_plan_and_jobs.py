@@ -1,0 +1,177 @@
+"""Which job a command means, what it is to send, and where that is kept."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.walks import AT, MD5
+from uploader.disk import Disk
+from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.sources.models import Chosen, Selection, Skip
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.log import Journal, decode, encode
+from uploader.transfer.journal.plan import Target, checked_title, default_title, job_name, plan_events
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.overview import list_jobs, summarise, unfinished_job
+
+HERE = Target("https://example.org/v2", title="data")
+
+
+def make_job(states: StateDir, job: str, *events: ev.AnyEvent, item: int | None = None) -> None:
+    states.disk.make_folder(states.folder(job))
+    plan = ev.JobPlanned(job, "https://example.org/v2", item, None if item else "data", AT, "0.1.0", 1)
+    source = ev.SourcePlanned(0, "/data/a", "a", 90, 1, 2)
+    Journal.create(states.folder(job) / "journal", [plan, source, *events], states.disk).close()
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> StateDir:
+    return StateDir(tmp_path / "state", Disk())
+
+
+def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
+    name = job_name(HERE, ["/a", "/b"])
+    assert name == job_name(HERE, ["/b", "/a"])
+    others = [
+        (Target("https://example.org/v3", title="data"), ["/a", "/b"]),
+        (Target("https://example.org/v2", title="Data"), ["/a", "/b"]),
+        (Target("https://example.org/v2", item=1), ["/a", "/b"]),
+        (HERE, ["/a"]),
+    ]
+    assert len({name, *(job_name(*other) for other in others)}) == 5
+
+
+def test_titles() -> None:
+    assert default_title(Selection(title="a\nb.nc")) == "a b.nc"
+    with pytest.raises(UsageError, match="suggests a title"):
+        default_title(Selection())
+    assert checked_title("abc") == "abc"
+    for title in ("", "ab", "x" * 1001):
+        with pytest.raises(UsageError, match="3 to 1000 characters"):
+            checked_title(title)
+
+
+def test_the_plan_has_every_file_and_what_was_skipped() -> None:
+    chosen = [
+        Chosen("/x/data/a.csv", "data", "a.csv", 4, 5, 6, 7),
+        Chosen("/x/data/sub/b.csv", "data/sub", "b.csv", 8, 9, 10, 11),
+        Chosen("/y/c", "", "other name", 1, 2, 3, 4, md5=MD5),
+        Chosen("https://example.org/d", "", "d", link=True),
+    ]
+    selection = Selection(chosen=chosen, skipped=[Skip("/x/data/.git/", "hidden")])
+    events = plan_events(HERE, selection, "j")
+    plan, *sources, skip = events
+    assert isinstance(plan, ev.JobPlanned)
+    assert (plan.files, plan.root) == (4, "/x")
+    assert [s.path for s in sources if isinstance(s, ev.SourcePlanned)] == [
+        "data/a.csv",
+        "data/sub/b.csv",
+        "/y/c",
+        "https://example.org/d",
+    ]
+    assert skip == ev.SourceSkipped("/x/data/.git/", "hidden")
+    job = JobState()
+    for event in decode(encode(events)[0]).events:
+        job.apply(event)
+    assert job.complete
+    told = [
+        Chosen(t.path, t.folder, t.name, t.size, t.mtime_ns, t.inode, t.ctime_ns, t.expected, t.link)
+        for t in job.transfers
+    ]
+    assert told[:3] == chosen[:3]
+    assert (told[3].path, told[3].link) == ("https://example.org/d", True)
+
+
+def test_generations(states: StateDir) -> None:
+    assert states.latest("abc") is None
+    assert states.next_generation("abc") == "abc"
+    make_job(states, "abc")
+    make_job(states, "abcd-7")
+    assert (states.latest("abc"), states.next_generation("abc")) == ("abc", "abc-2")
+    make_job(states, "abc-2")
+    make_job(states, "abc-10")
+    assert (states.latest("abc"), states.next_generation("abc")) == ("abc-10", "abc-11")
+
+
+def test_jobs_are_found_by_the_beginning_of_their_name(states: StateDir) -> None:
+    make_job(states, "abc")
+    make_job(states, "abd")
+    assert states.find("abc") == "abc"
+    assert states.find("abd"[:3]) == "abd"
+    with pytest.raises(UsageError, match="abc, abd"):
+        states.find("ab")
+    for text in ("x", ""):
+        with pytest.raises(JobMissing):
+            states.find(text)
+
+
+def test_what_the_journals_say(states: StateDir) -> None:
+    make_job(states, "new")
+    make_job(
+        states, "half", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 3, 9), ev.PartSent(0, 4, 1)
+    )
+    make_job(states, "bad", ev.Failed(0, "refused", "no room"))
+    make_job(states, "gone", ev.Cancelled(0))
+    make_job(states, "done", ev.ItemReady(3, "u"), ev.FoundIdentical(0, 8, MD5), item=3)
+    make_job(states, "rot")
+    (states.folder("rot") / "journal").write_bytes(b"rubbish\n")
+    by_name = {s.job: s for s in list_jobs(states)}
+    assert {name: s.state for name, s in by_name.items()} == {
+        "new": "planned",
+        "half": "unfinished",
+        "bad": "failed",
+        "gone": "cancelled",
+        "done": "finished",
+        "rot": "damaged",
+    }
+    assert (by_name["half"].bytes_done, by_name["half"].bytes_total) == (40, 90)
+    assert summarise(states, "half").files[0].parts_done == 4
+    assert by_name["bad"].problem == "no room"
+    assert by_name["done"].files_done == 1
+    with pytest.raises(UsageError, match="2 jobs are unfinished"):
+        unfinished_job(states)
+    with pytest.raises(JobMissing):
+        summarise(states, "nowhere")
+
+
+def test_without_an_unfinished_job_there_is_nothing_to_resume(states: StateDir) -> None:
+    with pytest.raises(JobMissing, match="no unfinished job"):
+        unfinished_job(states)
+    make_job(states, "bad", ev.ItemReady(3, "u"), ev.Failed(0, "quota-exceeded", "no room"))
+    assert unfinished_job(states) == "bad"
+    make_job(states, "half", ev.ItemReady(3, "u"))
+    assert unfinished_job(states) == "half", "one that was interrupted comes before one that waits for somebody"
+
+
+def test_what_other_jobs_own(states: StateDir) -> None:
+    make_job(states, "mine", ev.ItemReady(1, "u"), ev.UploadInitiated(0, 10))
+    make_job(states, "created", ev.ItemReady(2, "u"), ev.UploadInitiated(0, 20), ev.UploadLost(0))
+    make_job(states, "given", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 30), item=3)
+    assert states.owned_elsewhere("mine") == ({2}, {20, 30})
+
+
+def test_the_manifest_is_one_that_md5sum_takes(states: StateDir, tmp_path: Path) -> None:
+    job = JobState()
+    for index, name in enumerate(["plain", "with blank", "new\nline", "back\\slash", "ünïcode"]):
+        path = tmp_path / name
+        path.write_bytes(name.encode())
+        md5 = subprocess.run(["md5sum"], input=path.read_bytes(), capture_output=True, check=True).stdout[:32].decode()
+        transfer = Transfer(index, str(path), name, 1, 1, 1, state=State.VERIFIED, md5=md5)
+        job.transfers.append(transfer)
+    states.disk.make_folder(states.folder("j"))
+    manifest = states.write_manifests("j", job).local
+    checked = subprocess.run(["md5sum", "--strict", "-c", str(manifest)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count(": OK") == 5
+
+
+def test_a_state_directory_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FigupError, match="cannot be written") as caught:
+        Disk().make_folder(tmp_path / "file" / "jobs")
+    assert (caught.value.code, caught.value.exit_status) == ("state-unusable", 2)

@@ -1,0 +1,153 @@
+"""Which file is taken up next, and which part is sent next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from uploader.errors import Refused
+from uploader.figshare.models import Part
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.parts.queue import SMALL, PartQueue, Sending, _stretches
+from uploader.transfer.parts.schedule import AHEAD, FEWEST_FILES, MOST_FILES, Schedule
+
+pytestmark = pytest.mark.anyio
+ANY: Any = None
+
+
+def transfer(index: int, size: int) -> Transfer:
+    return Transfer(index, f"/{index}", str(index), size, 1, 1)
+
+
+def taken(schedule: Schedule) -> list[Transfer]:
+    found = []
+    while (one := schedule.next()) is not None:
+        found.append(one)
+    return found
+
+
+def test_big_files_come_first() -> None:
+    sizes = [5, 100, 20, 70]
+    assert [t.size for t in taken(Schedule(transfer(i, s) for i, s in enumerate(sizes)))] == [100, 70, 20, 5]
+
+
+def test_small_files_are_taken_up_beside_big_ones_that_fill_the_line() -> None:
+    big = [transfer(i, AHEAD) for i in range(20)]
+    small = [transfer(100 + i, 1000 + i) for i in range(10)]
+    schedule = Schedule([*big, *small])
+    first = taken(schedule)
+    assert [t.size for t in first] == [AHEAD] * FEWEST_FILES + [t.size for t in small]
+    assert taken(schedule) == []
+    schedule.sent(first[0])
+    assert [t.size for t in taken(schedule)] == []
+    for one in first:
+        schedule.sent(one)
+    assert [t.size for t in taken(schedule)] == [AHEAD] * FEWEST_FILES
+
+
+def test_files_that_are_not_small_wait_until_the_line_is_free() -> None:
+    schedule = Schedule(transfer(i, SMALL + 1) for i in range(1000))
+    first = taken(schedule)
+    assert len(first) == AHEAD // (SMALL + 1) + 1
+    schedule.over(first[0])
+    assert len(taken(schedule)) == 1
+
+
+def test_so_many_files_at_a_time_and_all_in_the_end() -> None:
+    schedule = Schedule(transfer(i, 1) for i in range(3 * MOST_FILES))
+    seen: set[int] = set()
+    while batch := taken(schedule):
+        assert len(batch) <= MOST_FILES
+        seen |= {t.index for t in batch}
+        for one in batch:
+            schedule.sent(one)
+        assert schedule.next() is None or len(batch) < MOST_FILES
+        for one in batch:
+            schedule.over(one)
+    assert len(seen) == 3 * MOST_FILES
+    assert not schedule.left
+
+
+def sending(index: int, size: int, parts: int) -> Sending:
+    return Sending(
+        transfer(index, size),
+        ANY,
+        "",
+        ANY,
+        ANY,
+        [Part(no=n, start=n, end=n, complete=False, locked=False) for n in range(1, parts + 1)],
+    )
+
+
+async def next_part(queue: PartQueue) -> tuple[Sending, Part]:
+    while (taken := queue.take()) is None:
+        await queue.wait()
+    return taken
+
+
+async def test_small_files_go_before_big_ones_and_otherwise_in_turn() -> None:
+    queue = PartQueue()
+    for one in (sending(0, SMALL + 1, 2), sending(1, SMALL + 1, 1), sending(2, 1, 1)):
+        queue.offer(one)
+    order = []
+    for _ in range(4):
+        file, part = await next_part(queue)
+        order.append((file.transfer.index, part.no))
+    assert order == [(2, 1), (0, 1), (0, 2), (1, 1)]
+
+
+async def test_a_worker_waits_for_a_part_and_a_driver_until_all_are_over() -> None:
+    queue, file = PartQueue(), sending(0, 1, 2)
+    done: list[str] = []
+
+    async def work() -> None:
+        for _ in range(2):
+            taken_from, part = await next_part(queue)
+            done.append(f"part {part.no}")
+            await anyio.lowlevel.checkpoint()
+            taken_from.landed()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        await anyio.wait_all_tasks_blocked()
+        queue.offer(file)
+        await file.settled()
+        done.append("settled")
+    assert done == ["part 1", "part 2", "settled"]
+
+
+async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
+    queue, file = PartQueue(), sending(0, 1, 3)
+    queue.offer(file)
+    ended: list[int] = []
+
+    async def work(fails: bool) -> None:
+        taken_from, part = await next_part(queue)
+        with taken_from.flight():
+            try:
+                if fails:
+                    raise Refused("no")
+                await anyio.sleep_forever()
+            finally:
+                ended.append(part.no)
+        taken_from.landed()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work, False)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(work, True)
+            await file.settled()
+    assert sorted(ended) == [1, 2]
+    assert isinstance(file.error, Refused)
+    assert file.take() is None
+
+
+def test_what_is_sent_without_a_gap_is_known_by_where_it_begins() -> None:
+    def part(no: int) -> Part:
+        return Part(no=no, start=10 * (no - 1), end=10 * no - 1, complete=False, locked=False)
+
+    assert _stretches([part(7), part(2), part(3), part(6)]) == [10, 50]
+    assert _stretches([part(1)]) == [0]

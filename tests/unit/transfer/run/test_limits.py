@@ -1,0 +1,53 @@
+"""Whether the account takes what is to be sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
+from uploader.figshare.models import Account
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.run.limits import check_room, crowd_warning
+
+
+def transfers(*sizes: int) -> list[Transfer]:
+    return [Transfer(index, f"/data/{index}", str(index), size, 1, 2) for index, size in enumerate(sizes)]
+
+
+def account(most: int | None = None, quota: int | None = None, used: int | None = None) -> Account:
+    return Account(id=1, quota=quota, used_quota=used, maximum_file_size=most)
+
+
+@pytest.mark.parametrize("told", [account(), account(5), account(5, 10, 0), account(None, 10), account(None, 10, 0)])
+def test_what_is_within_the_limits_or_what_they_are_is_not_said(told: Account) -> None:
+    check_room(told, transfers(5, 5))
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "words"),
+    [
+        (account(4), FileTooLarge, ["/data/0: has 5 bytes; this account takes files of at most 4 bytes"]),
+        (account(None, 8, 7), QuotaExceeded, ["6 bytes are to be sent; this account has room for 1 byte of its 8"]),
+        (account(None, 8, 9), QuotaExceeded, ["room for 0 bytes"]),
+        (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and 6 bytes are to be sent; this account has room for"]),
+    ],
+)
+def test_all_that_is_too_much_is_said_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:
+    with pytest.raises(kind) as raised:
+        check_room(told, transfers(5, 1))
+    assert all(word in raised.value.message for word in words)
+    assert ("--exclude" in (raised.value.hint or "")) == (kind is FileTooLarge)
+    assert ("Make room" in (raised.value.hint or "")) == (told.quota is not None)
+
+
+def test_sizes_are_to_be_read_and_of_many_files_the_first_are_named() -> None:
+    with pytest.raises(
+        FileTooLarge, match=r"^/data/0: has 1\.50 GB \(1500000000 bytes\); .*; and 80 more; this"
+    ) as raised:
+        check_room(account(1), transfers(*[1_500_000_000] * 100))
+    assert raised.value.message.count(" has ") == 20
+
+
+def test_more_files_than_free_accounts_have_in_an_item() -> None:
+    assert crowd_warning(500) is None
+    assert "501 files" in (crowd_warning(501) or "")

@@ -1,0 +1,181 @@
+"""Looks at the item's files: shared where that saves requests, at once where nobody else needs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from tests.unit.figshare.service import FakeRuntime
+from uploader.figshare.models import File
+from uploader.figshare.outcomes import FileGone
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.run.listing import BULK_FROM, RemoteFiles
+
+pytestmark = pytest.mark.anyio
+
+
+def file(number: int, *, status: str = "created", url: str | None = "https://up/1") -> File:
+    return File(
+        id=number, name=f"f{number}", size=1, status=status, computed_md5=None, supplied_md5=None,
+        upload_url=url, is_link_only=False, download_url="",
+    )  # fmt: skip
+
+
+class Api:
+    """An item with files; counts what it is asked."""
+
+    def __init__(self, *held: File) -> None:
+        self.held = {f.id: f for f in held}
+        self.at_leisure = True
+        self.listings = 0
+        self.looks: list[tuple[int, bool]] = []
+        self.items = 0
+        self.folders: dict[int, str] = {}
+
+    async def item(self, item_id: int) -> Any:
+        self.items += 1
+        await anyio.lowlevel.checkpoint()
+        return SimpleNamespace(folders=dict(self.folders))
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        self.listings += 1
+        for one in list(self.held.values()):
+            await anyio.lowlevel.checkpoint()
+            yield one
+
+    async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
+        self.looks.append((file_id, fresh))
+        if file_id not in self.held:
+            raise FileGone("gone")
+        return self.held[file_id]
+
+
+def remote(api: Any, files: int = 100) -> RemoteFiles:
+    state = JobState(item_id=7, transfers=[Transfer(i, f"/f{i}", f"f{i}", 1, 1, 1) for i in range(files)])
+    return RemoteFiles(api, state, FakeRuntime())
+
+
+async def looked(at: RemoteFiles, *numbers: int, **how: Any) -> list[File]:
+    """All of them asked for at the same time."""
+    found: list[File] = []
+
+    async def look(number: int) -> None:
+        found.append(await at.file(number, **how))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as serving:
+            serving.start_soon(at.serve, lambda: True)
+            await anyio.wait_all_tasks_blocked()
+            async with anyio.create_task_group() as tasks:
+                for number in numbers:
+                    tasks.start_soon(look, number)
+            serving.cancel_scope.cancel()
+    return sorted(found, key=lambda f: f.id)
+
+
+async def test_many_share_one_listing() -> None:
+    api = Api(*(file(n) for n in range(50)))
+    assert [f.id for f in await looked(remote(api), *range(50))] == list(range(50))
+    assert (api.listings, api.looks) == (1, [])
+
+
+async def test_one_asks_by_itself() -> None:
+    api = Api(file(1))
+    await looked(remote(api), 1, fresh=True)
+    assert (api.listings, api.looks) == (0, [(1, True)])
+
+
+async def test_a_small_job_never_shares() -> None:
+    api = Api(*(file(n) for n in range(BULK_FROM)))
+    await looked(remote(api, BULK_FROM - 1), *range(BULK_FROM))
+    assert (api.listings, len(api.looks)) == (0, BULK_FROM)
+
+
+async def test_a_file_that_is_not_listed_yet_is_looked_for_again_and_then_by_itself() -> None:
+    api = Api(*(file(n) for n in range(5)))
+    with pytest.RaisesGroup(pytest.RaisesGroup(FileGone)):
+        await looked(remote(api), *range(5), 99, fresh=True)
+    assert api.looks == [(99, True)]
+
+
+async def test_a_row_without_its_upload_is_asked_for_by_itself() -> None:
+    api = Api(*(file(n) for n in range(5)), file(5, url=None), file(6, status="available", url=None))
+    await looked(remote(api), *range(7))
+    assert [number for number, _ in api.looks] == [5]
+
+
+async def test_looks_wait_for_company_while_other_requests_are_waiting() -> None:
+    api = Api(*(file(n) for n in range(100)))
+    api.at_leisure = False
+    at = remote(api)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(at.serve, lambda: True)
+        for number in range(24):
+            tasks.start_soon(at.file, number)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert api.listings == 0
+        await at.file(24)
+        assert api.listings == 1
+        for number in range(30, 33):
+            tasks.start_soon(at.file, number)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        assert api.listings == 1
+        await at.file(40, cargo=1 << 30)
+        assert api.listings == 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_a_survey_saw_is_not_asked_for_again() -> None:
+    api = Api(*(file(n) for n in range(20)))
+    at = remote(api)
+    for transfer in at._state.transfers[:20]:
+        transfer.file_id, transfer.state = transfer.index, State.INITIATED
+    await at.survey()
+    assert (await at.file(3)).id == 3
+    assert (api.listings, api.looks) == (1, [])
+    await at.file(3)
+    assert api.looks == [(3, False)]
+    assert at.others == {}, "files of the job's own are in nobody's way"
+
+
+async def test_a_name_is_looked_for_in_a_listing_that_begins_later() -> None:
+    api = Api(file(1))
+    at = remote(api)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(at.serve, lambda: True)
+        await anyio.wait_all_tasks_blocked()
+        assert [f.id for f in await at.at("", "f1")] == [1]
+        assert await at.at("", "f2") == []
+        api.held[2] = file(2)
+        assert [f.id for f in await at.at("", "f2")] == [2]
+        tasks.cancel_scope.cancel()
+
+
+async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_request_for_all() -> None:
+    api = Api(*(msgspec.structs.replace(file(number), name="data.csv") for number in range(20)))
+    api.folders = {number: f"run{number}" for number in range(1, 20)}
+    at = remote(api)
+    found: dict[str, list[int]] = {}
+
+    async def look(folder: str) -> None:
+        found[folder] = [f.id for f in await at.at(folder, "data.csv")]
+
+    async with anyio.create_task_group() as serving:
+        serving.start_soon(at.serve, lambda: True)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 20):
+                tasks.start_soon(look, f"run{number}")
+            tasks.start_soon(look, "")
+            tasks.start_soon(look, "elsewhere")
+        serving.cancel_scope.cancel()
+    assert found == {"": [0], "elsewhere": [], **{f"run{number}": [number] for number in range(1, 20)}}
+    assert (api.listings, api.items) == (1, 1)

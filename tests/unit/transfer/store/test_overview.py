@@ -1,0 +1,93 @@
+"""The overview of a job that was closed saves reading the journal, and counts only while that stays the same."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.transfer.journal.test_plan_and_jobs import make_job
+from uploader.disk import Disk
+from uploader.transfer import notices as no
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.log import encode
+from uploader.transfer.store import overview as overviews
+from uploader.transfer.store import progress_file
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.lease import Lease, machine_id
+from uploader.transfer.store.overview import keep_overview, list_jobs, overview, summarise
+
+MD5 = "0" * 32
+
+
+class Counted(StateDir):
+    """Counts how often a journal is read."""
+
+    reads = 0
+
+    def read(self, job: str):  # type: ignore[no-untyped-def]
+        self.reads += 1
+        return super().read(job)
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> Counted:
+    states = Counted(tmp_path, Disk())
+    make_job(states, "k3", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 3, 9))
+    return states
+
+
+def test_an_overview_is_what_reading_says(states: Counted) -> None:
+    read = overview(states, "k3")
+    keep_overview(states, "k3", states.read("k3")[1])
+    states.reads = 0
+    assert overview(states, "k3") == read
+    assert list_jobs(states) == [read]
+    assert states.reads == 0
+    fields = msgspec.structs.asdict(summarise(states, "k3"))
+    assert [file.name for file in fields.pop("files")] == [read.first]
+    assert (fields.pop("manifest"), fields.pop("manifest_remote")) == (None, None)
+    assert fields == msgspec.structs.asdict(read)
+
+
+def test_a_journal_that_went_on_is_read(states: Counted) -> None:
+    keep_overview(states, "k3", states.read("k3")[1])
+    journal = states.folder("k3") / "journal"
+    more = encode([*states.log("k3").events, ev.PartSent(0, 4, 1)])[0]
+    journal.write_bytes(more)
+    assert overview(states, "k3").bytes_done > 0
+    assert overview(states, "k3") == overview(states, "k3")
+    keep_overview(states, "k3", states.read("k3")[1])
+    os.utime(journal, ns=(1, 1))
+    states.reads = 0
+    overview(states, "k3")
+    assert states.reads == 1
+
+
+def test_what_took_long_to_read_is_read_once(states: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = overview(states, "k3")
+    assert not (states.folder("k3") / "overview.json").exists()
+    monkeypatch.setattr(overviews, "WORTH_KEEPING", 10)
+    assert overview(states, "k3") == small
+    states.reads = 0
+    assert overview(states, "k3") == small
+    assert states.reads == 0
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"{}", b'{"journal": [1, 2, 3]}', b"\xff"])
+def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: bytes) -> None:
+    read = overview(states, "k3")
+    (states.folder("k3") / "overview.json").write_bytes(rubbish)
+    assert overview(states, "k3") == read
+
+
+def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> None:
+    folder = states.folder("k3")
+    told = no.Progress(77, 90, 0, 1, 5.0, 2, ())
+    progress_file.write(folder, progress_file.Live("h", os.getpid(), "s", "a", told), states.disk)
+    assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
+    lease = Lease("n", machine_id(), "h", os.getpid(), "now")
+    (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
+    assert overview(states, "k3").bytes_done == summarise(states, "k3").bytes_done == 77

@@ -1,1 +1,0 @@
-"""What is known about items: how they are described, found, listed and counted. See the modules."""

@@ -1,0 +1,45 @@
+"""Asking a person before something that cannot be undone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+
+from uploader.cli.runner import Session
+from uploader.errors import UsageError
+
+
+async def agreed(session: Session, question: str, *, yes: bool) -> bool:
+    """True when the person says yes, or said so on the command line. Raises UsageError where nobody can be asked."""
+    if yes:
+        return True
+    if session.common.json or sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is here to answer", hint="In a script, add --yes.")
+    session.console.outlet.err(f"figup: {question} [y/N]")
+    answer = await _line(sys.stdin.fileno())
+    if answer.strip().lower() in (b"y", b"yes"):
+        return True
+    session.console.note("nothing was done")
+    return False
+
+
+async def _line(terminal: int) -> bytes:
+    """What is typed there next. The thread that waits for it keeps nobody from leaving when a signal ends the wait."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[bytes] = loop.create_future()
+
+    def tell(line: bytes) -> None:
+        if not typed.done():
+            typed.set_result(line)
+
+    def wait() -> None:
+        # Not through sys.stdin, whose lock an interpreter that ends would wait for.
+        line = os.read(terminal, 1024)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, line)
+
+    threading.Thread(target=wait, name="figup-asking", daemon=True).start()
+    return await typed

@@ -1,0 +1,100 @@
+"""Failures: how whatever goes wrong becomes one line for a person, one JSON object, and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import click
+
+from uploader.errors import FigupError, MetadataInvalid, NoToken, PassingError
+from uploader.text import shown
+
+INTERRUPTED = 75
+CTRL_C = 130
+_RESUMED_BY_ITSELF = (PassingError.default_hint, None)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, ready to be told. `message` and `hint` are single lines."""
+
+    code: str
+    message: str
+    hint: str | None
+    path: str | None
+    exit_status: int
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """For `--json`, of a problem in a metadata file: its `field` and `line`."""
+
+    def line(self) -> str:
+        """For a person."""
+        hint = f" {self.hint}" if self.hint else ""
+        stop = "" if self.message.endswith((".", "!", "?")) else "."
+        return f"figup: {self.message}{stop if hint else ''}{hint}"
+
+    def fields(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The failure that an exception is, known or not."""
+    if isinstance(error, FigupError):
+        hint = shown(error.hint) if error.hint else None
+        place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
+        return Failure(error.code, shown(error.message), hint, error.path, error.exit_status, place)
+    if isinstance(error, click.ClickException):
+        return _of_click(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return Failure("interrupted", "stopped by Ctrl-C", None, None, CTRL_C)
+    return Failure(
+        "internal",
+        f"internal error ({type(error).__name__})",
+        "Please report it, with what --log-file FILE writes when you run the same command again.",
+        None,
+        1,
+    )
+
+
+def _of_click(error: click.ClickException) -> Failure:
+    """A mistake in the command line."""
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--token":
+        return Failure(
+            "usage",
+            "a token is never given on the command line, where everybody on this machine can read it",
+            NoToken.default_hint,
+            None,
+            2,
+        )
+    context = getattr(error, "ctx", None)
+    hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
+    said = error.format_message()
+    if near := getattr(error, "possibilities", None):
+        said, hint = error.message, f"Did you mean {near[0]}? {hint}"
+    elif isinstance(error, click.NoSuchOption) and context is not None and _takes_paths(context.command):
+        hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
+    message = shown(" ".join(said.split())).rstrip(".")
+    message = message.replace("is not a valid integer range", "is not a whole number")
+    return Failure("usage", message[:1].lower() + message[1:], hint, None, 2)
+
+
+def _takes_paths(command: click.Command) -> bool:
+    return any(param.name == "paths" for param in command.params)
+
+
+def resumable(failure: Failure, job: str) -> Failure:
+    """The failure of a job that can go on: its hint says how, after what has to be mended first."""
+    if failure.hint in _RESUMED_BY_ITSELF:
+        hint = f"Run the same command again to go on, or `figup resume {job}`; what was sent is kept."
+    elif "again" in (failure.hint or "") or "figup " in (failure.hint or ""):
+        return failure
+    else:
+        hint = f"{failure.hint} Then run the same command again to go on, or `figup resume {job}`."
+    return replace(failure, hint=hint)
+
+
+def without_a_job(failure: Failure) -> Failure:
+    """The failure of a command that sends nothing: nothing of it is kept, and it begins anew."""
+    return replace(failure, hint="Try again later.") if failure.hint == PassingError.default_hint else failure

@@ -1,0 +1,185 @@
+"""Descriptions on the command line: read, resolved against the account's lists, and what was taken from where said."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+import click
+import msgspec
+
+from uploader.cli.options import with_options
+from uploader.cli.runner import Session
+from uploader.figshare.client import Figshare
+from uploader.items.payload import ItemSpec
+from uploader.metadata.load import lying_beside
+from uploader.sources.models import Sources
+from uploader.text import shown
+from uploader.transfer.destination.options import Orders
+from uploader.transfer.journal.plan import checked_title
+
+if TYPE_CHECKING:
+    from uploader.metadata.description import Description
+
+
+async def read_description(
+    session: Session,
+    *,
+    given: dict[str, Any] | None = None,
+    file: str | None = None,
+    beside: Sequence[str] = (),
+) -> Description:
+    """What is to be said of an item; files that lay there, and what is odd, are told. Raises as `gather` does."""
+    from uploader.metadata.description import gather
+
+    fields = {name: value for name, value in (given or {}).items() if value is not None}
+    today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
+    read = functools.partial(gather, given=fields, file=file, beside=beside, today=today)
+    description = await anyio.to_thread.run_sync(read)
+    for line in description.taken():
+        session.console.note(shown(line))
+    for part in description.parts:
+        if part.source in description.found:
+            session.console.event("described", path=part.source, format=part.kind, fields=list(part.fields))
+    return description
+
+
+async def resolve_description(
+    session: Session,
+    api: Figshare,
+    description: Description,
+    *,
+    publish: bool = False,
+    item: int | None = None,
+    project: int | None = None,
+) -> ItemSpec:
+    """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+
+    Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
+    left out.
+    """
+    from uploader.metadata.description import resolve
+    from uploader.metadata.resolve import Names
+
+    found = await resolve(description, Names(api.items, item, project), publish=publish)
+    for field, source in found.taken:
+        session.console.note(shown(f"taken from {source}: {field}"))
+    for remark in (*found.remarks, *(one.told for one in found.left_out)):
+        session.console.note(shown(remark))
+    for one in (*description.withheld(), *found.left_out):
+        session.console.event("left-out", path=one.part.source, **msgspec.to_builtins(one.problem))
+    return found.spec
+
+
+# --- for `figup upload` -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """The options of `figup upload` about the item: which one, what it says, and what is done with it in the end."""
+
+    item: int | None
+    title: str | None
+    project: int | None
+    metadata: str | None
+    update_metadata: bool
+    found_metadata: bool
+    reserve_doi: bool
+    private_link: bool
+    publish: bool
+
+
+_ITEM = [
+    click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
+    click.option("--title", metavar="T",
+                 help="Title of the new item.  [default: that of the metadata, or the name of what is named first]"),
+    click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
+    click.option("--metadata", metavar="FILE", type=click.Path(readable=False),
+                 help="What the new item is to say of itself (YAML, JSON, TOML); see `figup metadata template`."),
+    click.option("--update-metadata", is_flag=True, help="With --item, too: have it say what --metadata says."),
+    click.option("--found-metadata/--no-found-metadata", default=True,
+                 help="For a new item, read CITATION.cff, datacite.json and codemeta.json that lie with the data.  "
+                      "[default: do]"),
+    click.option("--reserve-doi", is_flag=True, help="When all is verified, reserve the item's DOI."),
+    click.option("--private-link", is_flag=True, help="When all is verified, make a private link to the item."),
+    click.option("--publish", is_flag=True,
+                 help="When all is verified, publish the item. What is public cannot be deleted any more."),
+]  # fmt: skip
+
+
+def item_options(command: Callable[..., int]) -> Any:
+    """Gives the command the options about the item, as one argument `about`."""
+
+    @functools.wraps(command)
+    def collected(**values: Any) -> int:
+        about = Item(**{each.name: values.pop(each.name) for each in dataclasses.fields(Item)})
+        _check(about)
+        return command(about=about, **values)
+
+    return with_options(collected, _ITEM)
+
+
+def _check(about: Item) -> None:
+    """Raise UsageError where the options contradict each other, or would do what was hardly meant."""
+    if about.item is not None and about.title is not None:
+        raise click.UsageError("--item and --title exclude each other: an item is either given or created")
+    if about.item is not None and about.project is not None:
+        raise click.UsageError("--item and --project exclude each other: an item is either given or created")
+    if about.item is not None and about.metadata is not None and not about.update_metadata:
+        raise click.UsageError(
+            f"item {about.item} has a description already: add --update-metadata to have it changed, or leave "
+            "--metadata out"
+        )
+    if about.update_metadata and about.metadata is None:
+        raise click.UsageError("--update-metadata needs --metadata")
+    if about.title is not None:
+        checked_title(about.title)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A description as a client asks for it: see `Describer` in `uploader.transfer.destination.options`.
+
+    `title` is one that an item which exists is to have.
+    """
+
+    session: Session
+    description: Description
+    title: str | None
+
+    @property
+    def mark(self) -> str:
+        return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
+
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
+        spec = await resolve_description(
+            self.session, api, self.description, publish=publish, item=item, project=project
+        )
+        return (
+            spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})
+        )
+
+
+async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, Orders]:
+    """The new item's title, None where nothing speaks of one, and what is ordered for it. Tells what was taken from
+    files that lay with the sources. Raises as `gather` does."""
+    beside = sources.paths if about.item is None and about.found_metadata else ()
+    title = " ".join(about.title.split()) if about.title is not None else None
+    lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in lying_beside(beside)))
+    if about.metadata is None and not lies_there and (title is None or title == about.title):
+        # Nothing to be read: what reads it takes a while to load.
+        return title, Orders(None, about.reserve_doi, about.private_link, about.publish)
+    description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
+    title = description.metadata.title
+    kept = title if about.item is not None else None
+    says = bool(set(description.metadata.named()) - {"title"} or description.withheld())
+    describe = _Told(session, description, kept) if kept or says else None
+    orders = Orders(describe, about.reserve_doi, about.private_link, about.publish)
+    return (title if about.item is None else None), orders

@@ -1,0 +1,186 @@
+"""Bars: progress on a terminal, one bar for the whole job and one for each file under way. Drawn by the outlet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.utils import disp_len, disp_trim
+
+from uploader import units
+from uploader.cli.output.progress_lines import Forecast, Speed
+from uploader.cli.output.writer import Outlet
+from uploader.text import shown
+from uploader.transfer import notices as no
+
+WAITING = "waiting for Figshare's checksum"
+_SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
+_SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
+_TO_COME = "{desc} {percent:>3}%, {size} to come"
+_WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
+_TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
+_TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
+_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
+_TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
+_SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _TOTAL_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
+"""What a style becomes on a terminal of less than _WIDE columns."""
+_WIDE = 90
+_FILES = 8
+"""Bars of files at most, however many are under way."""
+_ROWS_KEPT = 3
+"""Lines of the terminal that bars leave free."""
+
+
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that is told its rate and the time left instead of guessing them from when it was drawn."""
+
+    monitor_interval = 0
+
+    def __init__(self, name: str, total: int, position: int, style: str) -> None:
+        self.rate: float | None = None
+        self.left: float | None = None
+        self.connections = ""
+        self.files = ""
+        self.waited = 0.0
+        self._name = name
+        super().__init__(
+            total=total, position=position, bar_format=_fitted(style), leave=False, dynamic_ncols=True, file=sys.stderr,
+        )  # fmt: skip
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the style may name."""
+        known = dict(super().format_dict)
+        # Two columns stay free for the ^C that a terminal echoes; else it would wrap the line.
+        columns = max(10, (known["ncols"] or 80) - 2)
+        return {
+            **known,
+            "ncols": columns,
+            "prefix": fitting(self._name, max(6, columns // 4)),
+            "percent": 100 * known["n"] // known["total"] if known["total"] else 100,
+            "speed": units.show_rate(self.rate) if self.rate is not None else "-",
+            "left": units.show_duration(self.left) if self.left is not None else "?",
+            "waited": f"{self.waited:.0f} s",
+            "done": units.show_bytes(known["n"]),
+            "size": units.show_bytes(known["total"]),
+            "connections": self.connections,
+            "files": self.files,
+        }
+
+    def show(self, done: int, style: str) -> None:
+        """Draw it."""
+        self.n, self.bar_format = done, _fitted(style)
+        self.refresh()
+
+
+def _fitted(style: str) -> str:
+    """What a style becomes on this terminal."""
+    return _SHORT.get(style, style) if _terminal().columns < _WIDE else style
+
+
+def fitting(name: str, columns: int) -> str:
+    """A name in at most so many columns of a terminal; wide characters take two. The end, which tells more, stays."""
+    name = shown(name)
+    if disp_len(name) <= columns:
+        return name
+    tail = name
+    while tail and disp_len(tail) > columns // 2:
+        tail = tail[1:]
+    head: str = disp_trim(name, columns - disp_len(tail) - 1)
+    return f"{head}…{tail}"
+
+
+class Bars:
+    """Progress on a terminal. Called on the loop; everything that draws is done by the outlet's thread."""
+
+    def __init__(self, outlet: Outlet, clock: Callable[[], float] = time.monotonic) -> None:
+        self._outlet = outlet
+        self._clock = clock
+        self._total: Bar | None = None
+        self._bars: dict[str, Bar] = {}
+        self._forecast = Forecast()
+        self._speeds: dict[str, Speed] = {}
+        self._waiting: dict[str, float] = {}
+
+    def begun(self, notice: no.JobStarted) -> None:
+        """The first progress opens the bars."""
+
+    def started(self, notice: no.FileStarted) -> None:
+        """What was there already is no speed."""
+        self._outlet.do(lambda: self._forget_speed(notice.path))
+
+    def take(self, notice: no.Progress) -> None:
+        """Draw it, unless the terminal is held up: there will be a newer one."""
+        now = self._clock()
+        if not self._outlet.held_up:
+            self._outlet.do(lambda: self._draw(notice, now))
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._outlet.do(self._close)
+
+    def _draw(self, progress: no.Progress, now: float) -> None:
+        total = self._total or self._open(progress)
+        total.rate, total.left = progress.rate, self._forecast(now, progress)
+        connections = units.show_count(progress.connections, "connection")
+        total.connections = f", {connections}" if progress.connections else ""
+        total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
+        waiting = bool(progress.active) and all(file.waiting for file in progress.active)
+        total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL)
+        active = {file.path for file in progress.active[:_FILES]}
+        for path in [path for path in self._bars if path not in active]:
+            self._bars.pop(path).close()
+            self._forget_speed(path)
+            self._waiting.pop(path, None)
+        for file in progress.active[:_FILES]:
+            self._draw_file(file, now)
+
+    def _forget_speed(self, path: str) -> None:
+        self._speeds.pop(path, None)
+
+    def _draw_file(self, file: no.ActiveFile, now: float) -> None:
+        bar = self._bars.get(file.path) or self._bar_for(file)
+        if bar is None:
+            return
+        bar.rate = self._speeds.setdefault(file.path, Speed())(now, file.bytes_done)
+        bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
+        if file.waiting:
+            bar.waited = now - self._waiting.setdefault(file.path, now)
+        begun = _SENDING if file.bytes_done else _TO_COME
+        bar.show(file.bytes_done, _WAITING if file.waiting else begun)
+
+    def _bar_for(self, file: no.ActiveFile) -> Bar | None:
+        """A new bar on the first free line; None when the terminal is full."""
+        taken = {-bar.pos for bar in self._bars.values()}
+        line = next(line for line in range(1, len(taken) + 2) if line not in taken)
+        if line > _terminal().lines - _ROWS_KEPT:
+            return None
+        self._bars[file.path] = bar = Bar(file.name, file.size, line, _SENDING)
+        return bar
+
+    def _open(self, progress: no.Progress) -> Bar:
+        # The lock that tqdm would make of its own accord is one between processes, which not every machine has.
+        Bar.set_lock(threading.RLock())
+        self._outlet.above = lambda line: Bar.write(line, file=sys.stderr)
+        self._total = Bar("total", progress.bytes_total, 0, _TOTAL)
+        return self._total
+
+    def _close(self) -> None:
+        for bar in (*self._bars.values(), *((self._total,) if self._total is not None else ())):
+            bar.close()
+        self._bars, self._total = {}, None
+        self._outlet.above = None
+
+
+def _terminal() -> os.terminal_size:
+    """Columns and lines."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return os.terminal_size((80, 24))
+    return os.terminal_size((size.columns or 80, size.lines or 24))

@@ -1,0 +1,78 @@
+"""Logs: what `-v`, `-vv` and `--log-file` turn on. Only the logger "uploader" is touched."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from uploader.cli.output.writer import plain
+from uploader.errors import UsageError
+
+
+class _Formatter(logging.Formatter):
+    """No control characters, whatever a server or a file name brings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
+class _File(logging.FileHandler):
+    """A log that cannot be written any more (its disk is full) is told once, and keeps nothing from going on."""
+
+    def __init__(self, path: Path, write: Callable[[str], None]) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._tell: Callable[[str], None] | None = write
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        fault = sys.exc_info()[1]
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            reason = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+            tell(f"figup: --log-file: the log is not whole: {self.baseFilename}: {reason}")
+
+
+class _Lines(logging.Handler):
+    """Hands each record on as lines."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(self.format(record))
+        except Exception:  # noqa: BLE001 - a log line that cannot be made must not end an upload
+            self.handleError(record)
+
+
+def start_logging(verbose: int, log_file: Path | None, write: Callable[[str], None]) -> None:
+    """Have the package's log written as far as was asked for. Raises UsageError when the file cannot be written."""
+    logger = logging.getLogger("uploader")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    if verbose:
+        _add(logger, _Lines(write), logging.INFO if verbose == 1 else logging.DEBUG, "%H:%M:%S")
+    if log_file is not None:
+        _add(logger, _file_handler(log_file, write), logging.DEBUG, "%Y-%m-%dT%H:%M:%S")
+
+
+def _add(logger: logging.Logger, handler: logging.Handler, level: int, times: str) -> None:
+    formatter = _Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", times)
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    handler.setLevel(level)
+    logger.addHandler(handler)
+    logger.setLevel(min(level, logger.level or level))
+
+
+def _file_handler(path: Path, write: Callable[[str], None]) -> logging.Handler:
+    """Appends; a new file is readable by its owner alone."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        return _File(path, write)
+    except OSError as fault:
+        raise UsageError(f"--log-file: cannot write {path}: {fault.strerror}", hint="", path=str(path)) from None

@@ -1,0 +1,178 @@
+"""Displays: how a running job is shown. JSON Lines for a program, bars on a terminal, a plain line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from uploader import units
+from uploader.cli.errors import Failure
+from uploader.cli.output.console import Console
+from uploader.cli.output.progress_lines import Lines, progress_line
+from uploader.cli.output.summary import FEW, LIST_THEM
+from uploader.text import shown
+from uploader.transfer import notices as no
+
+JSON_EVERY = 10.0
+"""Seconds between two progress events with `--json`."""
+SAME_RETRY_EVERY = 5.0
+"""Seconds for which a retry for the same reason is not said again on a terminal."""
+SAME_RETRY_LOGGED_EVERY = 30.0
+"""The same where stderr is kept: a batch log must not fill with them."""
+
+
+class Progress(Protocol):
+    """Shows how far a job is."""
+
+    def begun(self, notice: no.JobStarted) -> None:
+        """The job begins, or goes on."""
+
+    def take(self, notice: no.Progress) -> None:
+        """So far it is now."""
+
+    def started(self, notice: no.FileStarted) -> None:
+        """A file begins, with so much of it already there."""
+
+    def close(self) -> None:
+        """The job is over."""
+
+
+class Display:
+    """Takes all notices of a job."""
+
+    def __init__(
+        self, console: Console, progress: Progress | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._progress = progress
+        self._clock = clock
+        self._latest: no.Progress | None = None
+        self._next_event = 0.0
+        self._retries: dict[str, float] = {}
+        self._failures = 0
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._retry_every = SAME_RETRY_EVERY if on_terminal else SAME_RETRY_LOGGED_EVERY
+
+    def take(self, notice: no.AnyNotice) -> None:
+        """Show it."""
+        if isinstance(notice, no.Progress):
+            self._take_progress(notice)
+            return
+        if isinstance(notice, no.FileFailed):
+            self._take_failure(notice)
+            return
+        self._event(notice)
+        if isinstance(notice, no.JobStarted):
+            self._latest = no.Progress(
+                notice.bytes_done, notice.bytes_total, notice.files_done, notice.files, None, 0, ()
+            )
+        elif isinstance(notice, no.FileVerified):
+            self._count_verified(notice)
+        elif not self._console.json:
+            self._remark(notice)
+        if self._progress is not None and isinstance(notice, no.JobStarted):
+            self._progress.begun(notice)
+        elif self._progress is not None and isinstance(notice, no.FileStarted):
+            self._progress.started(notice)
+
+    def in_one_line(self) -> str:
+        """How far the job is, now."""
+        return progress_line(self._latest) if self._latest is not None else "nothing was sent yet"
+
+    def close(self) -> None:
+        """The job is over."""
+        if self._progress is not None:
+            self._progress.close()
+
+    def _take_failure(self, notice: no.FileFailed) -> None:
+        """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
+        hint = shown(notice.hint) if notice.hint else None
+        failure = Failure(notice.code, shown(notice.message), hint, notice.path, 1)
+        self._failures += 1
+        if self._failures <= FEW:
+            self._console.failure(failure)
+            return
+        self._console.event("error", **failure.fields())
+        if self._failures == FEW + 1:
+            self._console.note(f"more files fail, and are not named here; {LIST_THEM}")
+
+    def _take_progress(self, notice: no.Progress) -> None:
+        self._latest = notice
+        now = self._clock()
+        if self._console.json and now >= self._next_event:
+            self._next_event = now + JSON_EVERY
+            self._event(notice)
+        if self._progress is not None:
+            self._progress.take(notice)
+
+    def _count_verified(self, notice: no.FileVerified) -> None:
+        """The run may end before it tells its progress again, and the last line is to be true."""
+        latest = self._latest
+        if latest is None:
+            return
+        verified = min(latest.files_done + 1, latest.files_total)
+        self._latest = msgspec.structs.replace(
+            latest,
+            bytes_done=latest.bytes_total if verified == latest.files_total else latest.bytes_done,
+            files_done=verified,
+            active=tuple(file for file in latest.active if file.path != notice.path),
+        )
+        if self._progress is not None:
+            self._progress.take(self._latest)
+
+    def _event(self, notice: no.AnyNotice) -> None:
+        fields: dict[str, Any] = msgspec.to_builtins(notice)
+        self._console.event(fields.pop("event"), **fields)
+
+    def _remark(self, notice: no.AnyNotice) -> None:
+        if isinstance(notice, no.Warned):
+            self._console.note(shown(notice.message))
+        elif isinstance(notice, no.JobRenewed):
+            self._console.note(_renewed(notice))
+        elif isinstance(notice, no.Described):
+            self._console.note(f"item {notice.item_id} has its description")
+        elif isinstance(notice, no.FileRestarted):
+            self._remark_now_and_then(
+                f"restarted: {notice.reason}",
+                f"{notice.path}: is sent again from its beginning: {notice.reason}",
+            )
+        elif isinstance(notice, no.Reading):
+            share = units.show_percent(notice.bytes_done, notice.bytes_total)
+            self._console.note(f"{shown(notice.path)}: read {share} of {units.show_bytes(notice.bytes_total)}")
+        elif isinstance(notice, no.LimitChanged):
+            limit = units.show_rate(notice.rate) if notice.rate is not None else "lifted"
+            self._console.note(f"the rate limit is {limit} now")
+        elif isinstance(notice, no.Retrying):
+            wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
+            self._remark_now_and_then(no.cause(notice.reason), f"{notice.reason}{wait}")
+
+    def _remark_now_and_then(self, reason: str, remark: str) -> None:
+        """Many files and parts meet one reason at the same time: it is said once in a while, not for each of them."""
+        now = self._clock()
+        if now < self._retries.get(reason, 0.0):
+            return
+        self._retries = {known: until for known, until in self._retries.items() if until > now}
+        self._retries[reason] = now + self._retry_every
+        self._console.note(shown(remark))
+
+
+def _renewed(notice: no.JobRenewed) -> str:
+    """What the same command found to be different this time."""
+    added = f"{units.show_count(notice.added, 'file')} more than before" if notice.added else ""
+    dropped = f"{units.show_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
+    return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
+
+
+def display_for(console: Console, *, no_progress: bool) -> Display:
+    """The display that suits where stderr goes."""
+    if console.json or console.quiet or no_progress or sys.stderr is None:
+        return Display(console, None)
+    if sys.stderr.isatty():
+        from uploader.cli.output.bars import Bars
+
+        return Display(console, Bars(console.outlet))
+    return Display(console, Lines(console.note))

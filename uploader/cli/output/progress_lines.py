@@ -1,0 +1,119 @@
+"""Plain progress: a line now and then, for batch logs and pipes. No control characters."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from uploader import units
+from uploader.transfer import notices as no
+
+EVERY = 30.0
+"""Seconds between two lines."""
+_WINDOW = 10.0
+"""Seconds over which a speed is averaged."""
+_FILES_WINDOW = 60.0
+"""The same for files, of which few are done in ten seconds."""
+_MANY = 50
+"""From so many files on, their number tells how long it takes."""
+
+
+class Speed:
+    """Bytes, or files, a second, lately, of something that is told how far it is."""
+
+    def __init__(self, window: float = _WINDOW) -> None:
+        self._window = window
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def __call__(self, now: float, done: int) -> float | None:
+        """None as long as it cannot be said. What goes back starts anew."""
+        if self._samples and done < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[0][0] > self._window:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (done - before) / (now - then) if now > then else None
+
+
+def time_left(progress: no.Progress) -> float | None:
+    """Seconds until all is sent if it goes on like this; None when that cannot be said."""
+    if not progress.rate:
+        return None
+    return (progress.bytes_total - progress.bytes_done) / progress.rate
+
+
+class Forecast:
+    """The same, told again and again. Many small files take requests rather than bytes, so their number counts, too."""
+
+    def __init__(self) -> None:
+        self._files = Speed(_FILES_WINDOW)
+
+    def __call__(self, now: float, progress: no.Progress) -> float | None:
+        """Seconds left, or None."""
+        by_bytes, rate = time_left(progress), self._files(now, progress.files_done)
+        if progress.files_total < _MANY or not rate:
+            return by_bytes
+        return max(by_bytes or 0.0, (progress.files_total - progress.files_done) / rate)
+
+
+def progress_line(progress: no.Progress, left: float | None = None) -> str:
+    """How far a job is, in one line. `left`: seconds, as a forecast has it; None for what the bytes say."""
+    pieces = [
+        f"{units.show_bytes(progress.bytes_done)} of {units.show_bytes(progress.bytes_total)}"
+        f" ({units.show_percent(progress.bytes_done, progress.bytes_total)})",
+        f"{progress.files_done} of {units.show_count(progress.files_total, 'file')} verified",
+    ]
+    left = time_left(progress) if left is None else left
+    if progress.active and all(file.waiting for file in progress.active):
+        pieces.append("waiting for Figshare's checksum")
+    elif progress.files_done < progress.files_total:
+        if progress.rate is not None:
+            pieces.append(units.show_rate(progress.rate))
+        if left is not None:
+            pieces.append(f"{units.show_duration(left)} left")
+        if progress.connections:
+            pieces.append(units.show_count(progress.connections, "connection"))
+    return ", ".join(pieces)
+
+
+class Lines:
+    """Says how far the job is at its beginning, every so often, and at its end."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._due: float | None = None
+        self._latest: no.Progress | None = None
+        self._said: no.Progress | None = None
+        self._forecast = Forecast()
+        self._left: float | None = None
+
+    def begun(self, notice: no.JobStarted) -> None:
+        """The first line."""
+        self._due = self._clock() + EVERY
+        goes_on = ", goes on where it was" if notice.resumed else ""
+        amount = f"{units.show_count(notice.files, 'file')}, {units.show_bytes(notice.bytes_total)}"
+        self._say(f"job {notice.job}{goes_on}: {amount}")
+
+    def started(self, notice: no.FileStarted) -> None:
+        """The next progress tells of it."""
+
+    def take(self, notice: no.Progress) -> None:
+        """So far it is now."""
+        self._latest = notice
+        now = self._clock()
+        self._left = self._forecast(now, notice)
+        if self._due is None or now >= self._due:
+            self._due = now + EVERY
+            self._tell(notice)
+
+    def close(self) -> None:
+        """The last line."""
+        if self._latest is not None and self._latest is not self._said:
+            self._tell(self._latest)
+
+    def _tell(self, progress: no.Progress) -> None:
+        self._said = progress
+        self._say(progress_line(progress, self._left))

@@ -1,0 +1,156 @@
+"""The summary of a run for a person: what became of each file, or of how many where there are many, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from uploader import units
+from uploader.sources.models import remote_path
+from uploader.text import shown
+from uploader.transfer.report import FileReport, Report
+
+FEW = 20
+"""So many files are named one by one; of more than these, those alone that failed, and so many at most."""
+_REASONS = {
+    "hidden": ("hidden (--hidden takes it)", "hidden (--hidden takes them)"),
+    "link": (
+        "symbolic link (--follow-symlinks takes what it leads to)",
+        "symbolic links (--follow-symlinks takes what they lead to)",
+    ),
+    "link-loop": (
+        "link that leads back to a folder that it is in",
+        "links that lead back to a folder that they are in",
+    ),
+    "empty-folder": ("empty folder, which Figshare does not have", "empty folders, which Figshare does not have"),
+    "folder": (
+        "folder in a list, of which only files are taken that are in the list, too",
+        "folders in a list, of which only files are taken that are in the list, too",
+    ),
+}
+_REASONS_FOR_ANY_NUMBER = {
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "vanished": "planned, and no longer there",
+}
+LIST_THEM = "--failed-to FILE lists them all"
+
+
+def summary_text(report: Report, *, sent_before: bool = False) -> str:
+    """What became of a job. `sent_before`: this run found it finished."""
+    lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
+    lines += _replaced([file for file in report.files if file.replaced])
+    lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
+    lines += _failures(failed(report))
+    if report.item_id is not None:
+        lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
+    lines += _concluded(report)
+    lines += [manifest_line(report.manifest)] if report.manifest is not None else []
+    if sent_before:
+        lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
+    else:
+        found = sum(_already_there(file) for file in report.files)
+        sent = sum(file.parts_sent for file in report.files)
+        rate = report.bytes_sent / report.seconds if report.seconds else 0.0
+        lines.append(
+            f"Parts: {found} already there, {sent} sent. {units.show_bytes(report.bytes_sent)} sent in "
+            f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
+        )
+    return "\n".join(lines)
+
+
+_PUBLISHED = {
+    "public": "It is published.",
+    "embargoed": "It is published when its embargo ends.",
+    "review": "It was handed in; your institution reviews it before it is public.",
+}
+
+
+def _concluded(report: Report) -> list[str]:
+    """What was done with the item in the end."""
+    lines = doi_line(report.doi)
+    lines += [f"Private link: {report.private_link}"] if report.private_link else []
+    return lines + published_line(report.published)
+
+
+def doi_line(doi: str | None) -> list[str]:
+    """The DOI, where there is one."""
+    return [f"DOI: {shown(doi)}"] if doi else []
+
+
+def published_line(published: str | None) -> list[str]:
+    """What became of publishing, where that was wished: see `Report`."""
+    return [_PUBLISHED.get(published, published)] if published else []
+
+
+def manifest_line(path: str) -> str:
+    """Where the MD5s are."""
+    return f"MD5s, for md5sum -c: {shown(path)}"
+
+
+def failed(report: Report) -> list[FileReport]:
+    """The files that failed in this run. One whose checksum is merely not known yet has not."""
+    return [file for file in report.files if file.error is not None and file.status != "sent"]
+
+
+def _counted(report: Report) -> list[str]:
+    statuses = Counter(file.status for file in report.files)
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return [f"{len(report.files)} files, {units.show_bytes(report.bytes_total)}: {counts}."]
+
+
+def _failures(files: Sequence[FileReport]) -> list[str]:
+    lines = [f"Failed: {shown(f.error.message if f.error is not None else f.path)}" for f in files[:FEW]]
+    more = len(files) - len(lines)
+    return [*lines, f"And {more} more failed; {LIST_THEM}."] if more else lines
+
+
+def _already_there(file: FileReport) -> int:
+    """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
+    untouched = file.parts_found == file.parts_sent == 0
+    return file.parts_total or 0 if untouched else file.parts_found
+
+
+def _file_line(file: FileReport) -> str:
+    size = units.show_bytes(file.size)
+    exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
+    if file.status == "linked":
+        return f"{shown(file.path)}: linked"
+    there = shown(remote_path(file.folder, file.name))
+    return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
+
+
+def _ids(ids: Sequence[int]) -> str:
+    """The remote files that one took the place of."""
+    return f"file{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
+
+
+def _replaced(files: Sequence[FileReport]) -> list[str]:
+    """Which of the item's files were removed, counted and named."""
+    if not files:
+        return []
+    count = units.show_count(sum(len(file.replaced) for file in files), "file")
+    lines = [f"Replaced: {count} that the item had under the same names, removed from it:"]
+    lines += [f"  {shown(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:FEW]]
+    more = len(files) - FEW
+    return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
+
+
+def reason_words(reason: str, count: int = 1) -> str:
+    """Why so many things are skipped, as it stands behind their number."""
+    one, several = _REASONS.get(reason, (_REASONS_FOR_ANY_NUMBER.get(reason, reason),) * 2)
+    return one if count == 1 else several
+
+
+def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in skipped:
+        by_reason.setdefault(reason, []).append(path)
+    lines = []
+    for reason, paths in by_reason.items():
+        lines.append(f"Skipped: {len(paths)} {reason_words(reason, len(paths))}:")
+        lines += [f"  {shown(path)}" for path in paths[:FEW]]
+        if len(paths) > FEW:
+            lines.append(f"  and {len(paths) - FEW} more; --json names them all")
+    return lines

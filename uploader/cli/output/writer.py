@@ -1,0 +1,101 @@
+"""The outlet: a thread that does all writing to stdout and stderr, in order.
+
+A terminal that is held (Ctrl-S) or a pipe that nobody empties stops this thread alone: bytes go on to Figshare, and
+signals are heard.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import TextIO
+
+from uploader.text import shown
+
+
+class Outlet:
+    """Does what it is given, one thing after the other, in a thread of its own that never keeps figup alive."""
+
+    def __init__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # What a terminal or a file in another encoding cannot show must not end an upload.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        self.above: Callable[[str], None] | None = None
+        """While progress bars are shown: how a line gets above them. Set and called in the outlet's thread."""
+        self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.cut_short = False
+        """Something that was to be read later could not be written to stdout; a reader that went away is no loss."""
+        self._lost: set[int] = set()
+        threading.Thread(target=self._work, name="figup-outlet", daemon=True).start()
+
+    @property
+    def held_up(self) -> bool:
+        """Something waits to be written: what may be left out should be."""
+        return not self._todo.empty()
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Have it done in turn. What it raises for a stream that takes nothing more is the stream's end, no error."""
+        self._todo.put(action)
+
+    def out(self, text: str) -> None:
+        """A line, or several, on stdout; what could control a terminal is escaped."""
+        self.do(lambda: self._write(sys.stdout, plain(text)))
+
+    def err(self, text: str) -> None:
+        """The same on stderr, above the progress bars if there are any."""
+        self.do(lambda: self._write(sys.stderr, plain(text)))
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything was written; False when that took longer than `timeout` seconds. Blocks."""
+        done = threading.Event()
+        self.do(done.set)
+        return done.wait(timeout)
+
+    def _work(self) -> None:
+        while True:
+            action = self._todo.get()
+            try:
+                action()
+            except (OSError, ValueError):
+                # Bars on a terminal that went away.
+                self.above = None
+
+    def _write(self, stream: TextIO | None, line: str) -> None:
+        if stream is None or id(stream) in self._lost:
+            return
+        try:
+            if self.above is not None and stream.isatty():
+                self.above(line)
+            else:
+                stream.write(line + "\n")
+                stream.flush()
+        except (OSError, ValueError) as fault:
+            self._lost.add(id(stream))
+            forget(stream)
+            if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
+                # The work goes on, but whoever kept the output must know that it is not whole.
+                self.cut_short = True
+                self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
+
+
+def plain(text: str) -> str:
+    """A text without control characters (but for line ends): wherever it came from, it only says something."""
+    return text if text.isprintable() else "\n".join(shown(line) for line in text.split("\n"))
+
+
+def forget(stream: TextIO) -> None:
+    """Nobody reads it any more (`figup … | head`), or its disk is full: let what is buffered go nowhere.
+
+    Else the interpreter complains of it at its end.
+    """
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return

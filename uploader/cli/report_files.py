@@ -1,0 +1,199 @@
+"""Accounting for a job in files: `--report` for the lab book, and `--failed-to` for the next try."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+import click
+import msgspec
+
+from uploader.cli.context import states_of
+from uploader.cli.options import Common, Figures, Tuning
+from uploader.cli.output.summary import failed
+from uploader.cli.runner import Session
+from uploader.errors import FigupError, UsageError
+from uploader.sources.models import Sources, remote_path
+from uploader.sources.select import STDIN
+from uploader.text import shown
+from uploader.transfer.report import FileReport, Report
+from uploader.transfer.store.jobs import StateDir
+
+if TYPE_CHECKING:
+    from uploader.transfer.records.build_report import Dossier
+
+_PAGES = (".html", ".htm")
+_COMMAND, _RESUME = "# figup ", "# figup resume "
+"""How the first line of a list of what failed begins."""
+
+
+def _report_path(text: str) -> Path:
+    if Path(text).suffix.lower() not in (*_PAGES, ".json"):
+        raise ValueError(f"{text!r} is neither a page (FILE.html) nor JSON (FILE.json)")
+    return _file_path(text)
+
+
+def _file_path(text: str) -> Path:
+    path = Path(text).absolute()
+    try:
+        folders = path.is_dir(), path.parent.is_dir()
+    except OSError as fault:
+        raise ValueError(f"{text!r}: {fault.strerror}") from None
+    if folders[0]:
+        raise ValueError(f"{text!r} is a folder")
+    if not folders[1]:
+        raise ValueError(f"{text!r}: there is no folder {str(path.parent)!r}")
+    return path
+
+
+report_option = click.option(
+    "--report", "reports", metavar="FILE", multiple=True, type=Figures("file", _report_path),
+    help="Write what was sent where, when and how to FILE.html, a page for the lab book, or to FILE.json.",
+)  # fmt: skip
+_failed_to_option = click.option(
+    "--failed-to", metavar="FILE", type=Figures("file", _file_path),
+    help="Write the paths of the files that failed, and why, to FILE; it is empty when none did.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What is to be written where, when a job's run is over."""
+
+    reports: tuple[Path, ...] = ()
+    failed_to: Path | None = None
+    nul: bool = False
+    """The list of what failed is separated by NUL, and has no comments."""
+    repeated: tuple[str, ...] = ()
+    """Words of the command line that belong into one which sends what failed again."""
+
+
+def accounting_options(command: Callable[..., int]) -> Any:
+    """Gives a command that runs a job these options, as one argument `accounting`."""
+
+    @functools.wraps(command)
+    def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
+        return command(accounting=Accounting(reports, failed_to), **values)
+
+    return report_option(_failed_to_option(collected))
+
+
+async def account_for(session: Session, accounting: Accounting, report: Report) -> None:
+    """Write what was asked for about a run that is over, and say where; what cannot be written changes nothing else."""
+    states = states_of(session.common)
+
+    def write() -> None:
+        if accounting.failed_to is not None:
+            put(accounting.failed_to, failed_list(report, accounting))
+        write_reports(states, report.job, accounting.reports)
+
+    try:
+        await anyio.to_thread.run_sync(write)
+    except FigupError as error:
+        again = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
+        session.console.note(shown(error.message) + again)
+        return
+    for path in accounting.reports:
+        session.console.note(f"the report is in {shown(str(path))}")
+
+
+def write_reports(states: StateDir, job: str, paths: tuple[Path, ...]) -> None:
+    """Write a job's dossier to these files. Blocks. Raises JobMissing, JournalDamaged, UsageError."""
+    if not paths:
+        return
+    from uploader.transfer.records.build_report import dossier
+
+    known = dossier(states, job)
+    for path in paths:
+        put(path, _encoded(known, path))
+
+
+def _encoded(known: Dossier, path: Path) -> bytes:
+    if path.suffix.lower() in _PAGES:
+        from uploader.cli.report_html import lab_page
+
+        return lab_page(known).encode()
+    return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
+
+
+def repeated(tuning: Tuning, common: Common) -> tuple[str, ...]:
+    """What a command that sends some of the files again has to say as this one does."""
+    words: list[str] = []
+    if tuning.on_conflict != "skip":
+        words += ["--on-conflict", tuning.on_conflict]
+    if common.endpoint_given and common.endpoint is not None:
+        words += ["--endpoint", common.endpoint]
+    if common.sandbox:
+        words += ["--sandbox"]
+    if common.impersonate is not None:
+        words += ["--impersonate", str(common.impersonate)]
+    return tuple(words)
+
+
+def failed_list(report: Report, accounting: Accounting) -> bytes:
+    """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line.
+
+    The first line is the command that sends them, and no others, to where they were to go. With `nul` there are only
+    the paths, each before a NUL.
+    """
+    nul = accounting.nul
+    files = [file for file in failed(report) if file.path.startswith("/")]  # a link is no path
+    if nul:
+        return b"".join(os.fsencode(file.path) + b"\0" for file in files)
+    return b"".join([_how_to_send(report, files, accounting), *map(_failed_lines, files)])
+
+
+def _how_to_send(report: Report, files: Sequence[FileReport], accounting: Accounting) -> bytes:
+    """The command in a comment; where the list alone does not say where its files go, what to do instead."""
+    if not files:
+        return b""
+    bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}
+    if len(bases) != 1 or report.item_id is None or bases & {file.path for file in files}:
+        return f"{_RESUME}{report.job}: this list does not say what its files are called on Figshare\n".encode()
+    words = ["upload", "--from-file", str(accounting.failed_to), "--base", bases.pop() or "/"]
+    words += ["--item", str(report.item_id), *accounting.repeated]
+    return f"{_COMMAND}{shown(shlex.join(words))}\n".encode()
+
+
+def check_list(sources: Sources) -> None:
+    """Raise UsageError for a list that `--failed-to` wrote, given without saying where its files go. Blocks shortly."""
+    first = sources.stdin.partition(b"\n")[0].decode("utf-8", "replace")
+    if sources.from_file not in (None, STDIN):
+        with suppress(OSError, ValueError), Path(sources.from_file or "").open(encoding="utf-8") as lines:
+            first = lines.readline().rstrip("\n")
+    if first.startswith(_COMMAND):
+        raise UsageError(
+            f"{sources.from_file}: is a list of what failed; alone, it would make a new item of these files",
+            hint=f"Its first line says how they go where they belong: {first.removeprefix('# ')}",
+        )
+
+
+def _failed_lines(file: FileReport) -> bytes:
+    reason = shown(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
+    if "\n" in file.path or "\r" in file.path:
+        return f"# {reason}\n# (a name with a line break has no place in a list of lines: add -0)\n".encode()
+    return f"# {reason}\n".encode() + os.fsencode(file.path) + b"\n"
+
+
+def put(path: Path, data: bytes) -> None:
+    """Put a file that the user asked for in its place, as a whole. Blocks. Raises UsageError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a terminal
+            return
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as fault:
+        raise UsageError(f"cannot write {path}: {fault.strerror}", path=str(path)) from None

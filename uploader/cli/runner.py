@@ -1,0 +1,178 @@
+"""Running a command: its event loop, signals, console and log put together, and the one place where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from uploader.cli.context import PATIENCE, place
+from uploader.cli.errors import Failure, failure_of, resumable, without_a_job
+from uploader.cli.options import Common
+from uploader.cli.output.console import Console, Summary
+from uploader.cli.output.logging_setup import start_logging
+from uploader.cli.output.progress import Display
+from uploader.cli.signals import Signals
+from uploader.errors import FigupError, Interrupted, OutputLost
+from uploader.figshare.client import Figshare
+from uploader.figshare.wire_items import ItemDetail
+from uploader.transfer.report import Report
+
+log = logging.getLogger("uploader.cli")
+
+LAST_WORDS = 0.3
+"""Seconds that a process which has to be ended spends on its last line."""
+
+
+@dataclass
+class Session:
+    """What a command works with."""
+
+    common: Common
+    console: Console
+    signals: Signals
+    summary: Summary
+    scope: anyio.CancelScope
+    accounted: bool = False
+    """What the command was for is done on Figshare, whether it can be told here or not."""
+
+    def take(self, report: Report) -> None:
+        """The summary says what the report says."""
+        self.accounted = True
+        fields: dict[str, Any] = msgspec.to_builtins(report)
+        for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
+            setattr(self.summary, name, fields[name])
+
+
+Work = Callable[[Session], Awaitable[int]]
+
+
+def run(common: Common, work: Work) -> int:
+    """Do the work on an event loop of its own, say how it ended, and return the exit status.
+
+    Raises UsageError when the log cannot be written, before anything is done.
+    """
+    console = Console(json=common.json, quiet=common.quiet)
+    start_logging(common.verbose, common.log_file, console.outlet.err)
+    with _quiet_ends():
+        return anyio.run(_supervised, common, console, work)
+
+
+@contextmanager
+def _quiet_ends() -> Iterator[None]:
+    """Ctrl-C waits while the event loop is made, and means nothing any more while it is closed: see `_supervised`."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        # One that is pending is dropped by this.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+
+
+async def _supervised(common: Common, console: Console, work: Work) -> int:
+    started = time.monotonic()
+    summary = Summary()
+    asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
+
+    def last_words(status: int) -> None:
+        hint = None if summary.job is not None else ""
+        failure = failure_of(Interrupted("stopped; something that hangs was not waited for", hint=hint))
+        console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
+        summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
+        console.summary(summary)
+        console.outlet.drain(LAST_WORDS)
+
+    scope = anyio.CancelScope()
+    with Signals(scope, console.note, last_words) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        session = Session(common, console, signals, summary, scope)
+        status = await _ended(session, work)
+        summary.exit_code = status
+        summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
+        console.summary(summary)
+        await anyio.to_thread.run_sync(console.outlet.drain)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if status == 0 and console.outlet.cut_short and not session.accounted:
+        return OutputLost.exit_status
+    return status
+
+
+async def _ended(session: Session, work: Work) -> int:
+    """The work's exit status, after what went wrong was told."""
+    try:
+        with session.scope:
+            return await work(session)
+        failure = failure_of(_stopped(session))
+    except FigupError as error:
+        if isinstance(error.report, Report):
+            session.take(error.report)
+        session.console.at_once([failure_of(cause) for cause in error.causes])
+        failure = failure_of(error)
+    except Exception as error:
+        log.debug("internal error", exc_info=error)
+        failure = failure_of(error)
+    if session.summary.job is not None and session.summary.item_id is not None:
+        failure = resumable(failure, session.summary.job)
+    elif session.summary.job is None:
+        failure = without_a_job(failure)
+    session.console.failure(failure)
+    return _status(session, failure)
+
+
+def _stopped(session: Session) -> Interrupted:
+    if session.summary.job is not None:
+        return Interrupted("stopped before everything was done")
+    return Interrupted("stopped", hint="")
+
+
+def _status(session: Session, failure: Failure) -> int:
+    if failure.code == Interrupted.code and session.signals.received is not None:
+        return session.signals.exit_status
+    return failure.exit_status
+
+
+def _log_stray_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Faults that asyncio finds nobody to tell about go to our log, never as a traceback to the terminal."""
+    log.debug("%s", context.get("message"), exc_info=context.get("exception"))
+
+
+OnFigshare = Callable[[Session, Figshare], Awaitable[int]]
+OnItem = Callable[[Session, Figshare, ItemDetail], Awaitable[int]]
+
+
+def on_figshare(common: Common, work: OnFigshare) -> int:
+    """Run the work in a session with Figshare."""
+    with place(common) as at:
+        client = at.client(retry=PATIENCE)
+
+        async def connected(session: Session) -> int:
+            display = Display(session.console, None)
+            async with client:
+                with client.figshare(display.take) as api:
+                    return await work(session, api)
+
+        return run(common, connected)
+
+
+def on_item(common: Common, item_id: int, work: OnItem) -> int:
+    """Run the work on an item that there is; else the error says so."""
+
+    async def found(session: Session, api: Figshare) -> int:
+        item = await api.items.detail(item_id)
+        session.summary.item_id, session.summary.item_url = item.id, item.url or None
+        return await work(session, api, item)
+
+    return on_figshare(common, found)

@@ -1,0 +1,68 @@
+"""Choosing: the options that say what is meant, which commands that look at local files have in common."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from uploader.cli.options import with_options
+from uploader.sources.models import Sources
+from uploader.sources.select import STDIN
+
+_FILE = click.Path(readable=False, dir_okay=False)
+_CHOOSING = [
+    click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
+    click.option("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
+                 help="Also the paths in this file, one a line; - reads them from stdin."),
+    click.option("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
+    click.option("--base", metavar="DIR", type=click.Path(readable=False),
+                 help="Listed paths are relative to DIR, and keep their folders below it.  [default: the current one]"),
+    click.option("--manifest", metavar="FILE", type=_FILE,
+                 help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
+    click.option("--include", metavar="PATTERN", multiple=True,
+                 help="Take only what matches, written as in .gitignore; may be repeated."),
+    click.option("--exclude", metavar="PATTERN", multiple=True,
+                 help="Leave out what matches, as a line in .figupignore would; may be repeated."),
+    click.option("--hidden", is_flag=True, help="Also files and folders whose names begin with a dot."),
+    click.option("--follow-symlinks", is_flag=True, help="Also what symbolic links in folders lead to."),
+]  # fmt: skip
+LINK = click.option(
+    "--link", "links", metavar="URL", multiple=True,
+    help="Also a file that stays where it is, and is only referenced; may be repeated.",
+)  # fmt: skip
+
+
+def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], Any]:
+    """Gives the command what says which files are meant, as one argument `sources`; `optional`: they may be none."""
+
+    def decorate(command: Callable[..., int]) -> Any:
+        @functools.wraps(command)
+        def collected(**values: Any) -> int:
+            own = {name: values.pop(name) for name in _NAMES}
+            sources = Sources(**own, links=values.pop("links", ()))
+            if not (sources.named or optional):
+                raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --link")
+            if STDIN in sources.paths and not os.path.lexists(STDIN):
+                raise click.UsageError(
+                    "there is no file called -, and data is not read from stdin; `--from-file -` reads a list of paths"
+                )
+            if sources.nul and sources.from_file is None and not values.get("failed_to"):
+                raise click.UsageError("-0 is for --from-file and --failed-to")
+            return command(sources=sources, **values)
+
+        return with_options(collected, _CHOOSING)
+
+    return decorate
+
+
+_NAMES = ("paths", "from_file", "nul", "base", "manifest", "include", "exclude", "hidden", "follow_symlinks")
+
+
+def read_stdin(sources: Sources, checksums: str | None = None) -> bytes:
+    """The list, of files or of their checksums, that comes over stdin; nothing where none does. Blocks."""
+    return sys.stdin.buffer.read() if STDIN in (sources.from_file, checksums) else b""

@@ -1,0 +1,151 @@
+"""Watching a job from outside: what its journal says and who works on it, once or until it ends. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from uploader import units
+from uploader.cli.output.progress import display_for
+from uploader.cli.output.progress_lines import Speed
+from uploader.cli.output.summary import FEW, doi_line, manifest_line, published_line
+from uploader.cli.runner import Session
+from uploader.sources.models import remote_path
+from uploader.text import shown
+from uploader.transfer import notices as no
+from uploader.transfer.store import progress_file
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.lease import holder
+from uploader.transfer.store.overview import FileSummary, JobSummary, summarise
+
+_EVERY = 1.0
+_OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
+"""What the summary line says of a job as its event does."""
+_ENDED = {"finished": 0, "failed": 1, "cancelled": 1, "damaged": 1}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job as it was seen at one moment. `holder` is who works on it, None for nobody."""
+
+    job: JobSummary
+    holder: str | None
+
+    def tell(self, session: Session) -> None:
+        """The event, and the summary line."""
+        fields: dict[str, Any] = msgspec.to_builtins(self.job)
+        summary = session.summary
+        for name in _OF_A_JOB:
+            setattr(summary, name, fields[name])
+        summary.files = [{**file, "status": file["state"]} for file in fields["files"]]
+        session.console.event("job", **fields, holder=self.holder)
+
+    @property
+    def exit_status(self) -> int | None:
+        """Of watching it to its end; None while somebody works on it."""
+        return None if self.holder is not None else _ENDED.get(self.job.state, 75)
+
+
+async def look(states: StateDir, name: str) -> Seen:
+    """The job as it is now. Raises JobMissing."""
+    worker = await anyio.to_thread.run_sync(holder, states.folder(name), states.disk)
+    return Seen(await anyio.to_thread.run_sync(summarise, states, name), worker)
+
+
+async def watch(session: Session, states: StateDir, name: str) -> int:
+    """Follow a job until nobody works on it, showing how far it is; the exit status says how it ended."""
+    display = display_for(session.console, no_progress=session.common.no_progress)
+    session.signals.progress = display.in_one_line
+    follower = _Follower(states, name)
+    try:
+        while True:
+            progress = await anyio.to_thread.run_sync(follower.progress)
+            if progress is not None:
+                display.take(progress)
+            elif (seen := await look(states, name)).exit_status is not None:
+                break
+            await anyio.sleep(_EVERY)
+    finally:
+        display.close()
+    seen.tell(session)
+    session.console.result(text(seen))
+    return seen.exit_status or 0
+
+
+class _Follower:
+    """Looks at a job that somebody works on. Blocks, and disturbs nobody."""
+
+    def __init__(self, states: StateDir, name: str) -> None:
+        self._states = states
+        self._name = name
+        self._speed = Speed()
+
+    def progress(self) -> no.Progress | None:
+        """How far it is; None when nobody works on it."""
+        folder, disk = self._states.folder(self._name), self._states.disk
+        if holder(folder, disk) is None:
+            return None
+        told = progress_file.read(folder, disk)
+        return told.progress if told is not None else self._journaled()
+
+    def _journaled(self) -> no.Progress:
+        """What the journal says, as long as the one who works on it has told nothing."""
+        job = summarise(self._states, self._name)
+        return no.Progress(
+            bytes_done=job.bytes_done,
+            bytes_total=job.bytes_total,
+            files_done=job.files_done,
+            files_total=job.files_total,
+            rate=self._speed(time.monotonic(), job.bytes_done),
+            connections=0,
+            active=(),
+        )
+
+
+def text(seen: Seen) -> str:
+    """For a person."""
+    job = seen.job
+    lines = [f"Job {job.job}: {job.state}{_amount(job)}"]
+    lines.append(f"Worked on by {seen.holder}" if seen.holder else "Nobody works on it.")
+    if job.item_id is not None:
+        lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
+    elif job.title is not None:
+        lines.append(f"To be a new item called {shown(job.title)!r}")
+    lines += [*doi_line(job.doi), *published_line(job.published)]
+    lines += [f"At {job.endpoint}"] if job.endpoint else []
+    lines += _file_lines(job)
+    lines += [manifest_line(job.manifest)] if job.manifest else []
+    lines += [f"Problem: {shown(job.problem)}"] if job.problem else []
+    if seen.exit_status == 75:
+        lines.append(f"To go on: figup resume {job.job}")
+    return "\n".join(lines)
+
+
+def _file_lines(job: JobSummary) -> list[str]:
+    """Each file; of many those that failed, and how many there are of each kind."""
+    if len(job.files) <= FEW:
+        return [_file_line(file) for file in job.files]
+    counts = ", ".join(f"{count} {state}" for state, count in Counter(file.state for file in job.files).items())
+    failed = [file for file in job.files if file.problem is not None]
+    lines = [f"{len(job.files)} files: {counts}"]
+    lines += [f"  {shown(file.problem or '')}" for file in failed[:FEW]]
+    return lines + ([f"  and {len(failed) - FEW} more that failed; --json has all"] if len(failed) > FEW else [])
+
+
+def _amount(job: JobSummary) -> str:
+    if not job.files:
+        return ""
+    done, total = units.show_bytes(job.bytes_done), units.show_bytes(job.bytes_total)
+    return f", {done} of {total} ({units.show_percent(job.bytes_done, job.bytes_total)})"
+
+
+def _file_line(file: FileSummary) -> str:
+    parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
+    md5 = f", MD5 {file.md5}" if file.md5 else ""
+    return f"  {shown(remote_path(file.folder, file.name))}: {file.state}, {units.show_bytes(file.size)}{parts}{md5}"

@@ -1,0 +1,300 @@
+"""Figshare as calls: one method a request (or listing), typed values out, errors of `uploader.errors` or outcomes.
+
+What a call sends and what its statuses mean is here; how requests are sent, paced and repeated is in `calls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from types import TracebackType
+from typing import Literal, NoReturn, Protocol, Self, TypeVar
+
+from uploader.clock import Runtime
+from uploader.errors import ItemMissing, ProtocolViolation
+from uploader.figshare import models, parts, urls
+from uploader.figshare.auth import Token
+from uploader.figshare.item_api import Items
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.part_upload import PartSender
+from uploader.figshare.pipeline import Calls
+from uploader.figshare.responses import Reader
+from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.figshare.settings import Network, Settings, check_endpoint
+from uploader.figshare.stall import Watch
+from uploader.figshare.transport import Answer
+
+PAGE = 1000
+"""Rows a page; documented maximum."""
+MAX_ROWS = 500_000
+"""Rows of one list; a server that goes on beyond them is broken."""
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+T = TypeVar("T")
+Row = TypeVar("Row", bound=_HasId)
+
+
+class Figshare:
+    """A session with one Figshare as one account. An async context manager; make it inside a running event loop.
+
+    GET and DELETE are repeated inside until the retry time is used up, then raise Unreachable or ServerFailing.
+    Creating requests are repeated inside only where they certainly had no effect, else raise AmbiguousAnswer.
+    Any API call may raise TokenRefused, NotAllowed, Refused, NotFigshare, ProtocolViolation or TlsFailure.
+    `on_retry` is told a human reason and the delay in seconds before each wait.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: Token,
+        *,
+        runtime: Runtime | None = None,
+        on_retry: Callable[[str, float], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._runtime = runtime or Runtime()
+        self._endpoint = check_endpoint(settings.endpoint, insecure_http=settings.insecure_http)
+        self._network = Network(settings)
+        self._calls = Calls(self._endpoint, settings, token, self._network, self._runtime, on_retry)
+        self.items = Items(self._calls, _created("articles", self._endpoint))
+        """The calls about items' descriptions, and about collections."""
+        self._watch = Watch(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
+        self._sender = PartSender(settings, self._network, self._watch, self._runtime, self._calls.server_now)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        self._watch.close()
+        await self._network.close()
+
+    @property
+    def requests(self) -> int:
+        """API requests made so far, repeated ones included; parts do not count."""
+        return self._calls.requests
+
+    @property
+    def at_leisure(self) -> bool:
+        """True when the request budget would let an API request go out at once, and none waits to."""
+        return self._calls.at_leisure
+
+    @property
+    def waiting(self) -> int:
+        """API requests that wait for the request budget."""
+        return self._calls.waiting
+
+    @property
+    def answered(self) -> float:
+        """When the API last answered as it should (seconds of the runtime's clock)."""
+        return self._calls.answered
+
+    async def reserve(self) -> None:
+        """Wait for the request budget now, so that the next API request of this task goes out at once.
+
+        To be called before what is about to be asked for is put on record.
+        """
+        await self._calls.reserve()
+
+    def server_now(self) -> datetime:
+        """The local clock corrected by the API's last Date header; aware, UTC."""
+        return self._calls.server_now()
+
+    async def wait(self, reason: str, delay: float) -> None:
+        """Says why and how long, then waits: for whoever has to ask again later."""
+        await self._calls.wait(reason, delay)
+
+    # --- the account and its items ------------------------------------------------------------------------------
+
+    async def account(self) -> models.Account:
+        """Who the token belongs to. A refused token is always TokenRefused here."""
+        reader = Reader("the account", _body(models.parse_account), checks_token=True)
+        return await self._calls.api("GET", "/account", reader)
+
+    async def item(self, item_id: int) -> models.Item:
+        """Raises ItemMissing (documented: also where the account may not read it)."""
+        return await self._calls.api("GET", f"/account/articles/{item_id}", _of_item(item_id, _body(models.parse_item)))
+
+    def own_items(self) -> AsyncIterator[models.ItemRow]:
+        """Every item of the account, in Figshare's order, fetched page by page."""
+        return self._pages("/account/articles", Reader("the list of items", _body(models.parse_item_rows)))
+
+    async def delete_item(self, item_id: int) -> None:
+        """Deletes an unpublished item; one that is gone already is fine. A published one: NotAllowed or Refused."""
+        reader = Reader("the item", _nothing, missing=_already_gone, takes="no html")
+        await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    def files(self, item_id: int) -> AsyncIterator[models.File]:
+        """Every file of the item, unfinished ones included. Raises ItemMissing."""
+        return self._pages(f"/account/articles/{item_id}/files", _of_item(item_id, _body(models.parse_files)))
+
+    async def initiate(
+        self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
+    ) -> int:
+        """The new file's id; `size` is bytes. Raises AmbiguousAnswer, ItemMissing, Refused (also over quota).
+
+        Observed: name and size suffice; the answer is 201 with only a location.
+        """
+        body: dict[str, str | int] = {"name": name, "size": size}
+        if md5 is not None:
+            body["md5"] = md5
+        if folder is not None:
+            body["folder_path"] = folder
+        return await self._new_file(item_id, body)
+
+    async def link(self, item_id: int, link: str) -> int:
+        """The id of a new file that is only referenced. Raises AmbiguousAnswer, ItemMissing, Refused."""
+        return await self._new_file(item_id, {"link": link})
+
+    async def _new_file(self, item_id: int, body: dict[str, str | int]) -> int:
+        reader = _of_item(item_id, _created("files", self._endpoint), takes="anything")
+        return await self._calls.api("POST", f"/account/articles/{item_id}/files", reader, body=body, creating=True)
+
+    async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> models.File:
+        """Raises FileGone. `fresh`: the file was made just now, so a 404 is waited out for a while.
+
+        Observed: a file was not found right after the 201 that announced it.
+        """
+        reader = Reader("the file", _body(models.parse_file), missing=_file_gone(item_id, file_id))
+        path = f"/account/articles/{item_id}/files/{file_id}"
+        limit = self._settings.visibility_timeout if fresh else 0.0
+        wait = Backoff(RetryPolicy(first_delay=0.25, max_delay=5.0, elapsed_cap=limit), self._runtime.random)
+        while True:
+            try:
+                return await self._calls.api("GET", path, reader)
+            except FileGone:
+                delay = wait.next_delay(None, self._runtime.monotonic()) if fresh else None
+                if delay is None:
+                    raise
+            await self._calls.wait("the new file is not visible yet", delay)
+
+    async def complete(self, item_id: int, file_id: int) -> None:
+        """Says that all parts are there. Raises AmbiguousAnswer, FileGone, Refused.
+
+        Observed: 202 with an HTML body; the integrity check follows and shows only in later reads of the file.
+        """
+        reader = Reader("the file", _accepted, missing=_file_gone(item_id, file_id), takes="anything")
+        path = f"/account/articles/{item_id}/files/{file_id}"
+        await self._calls.api("POST", path, reader, creating=True)
+
+    async def delete_file(self, item_id: int, file_id: int) -> None:
+        """Deletes a file or an unfinished placeholder; one that is gone already is fine."""
+        reader = Reader("the file", _nothing, missing=_already_gone, takes="no html")
+        await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
+
+    # --- the upload service -------------------------------------------------------------------------------------
+
+    async def upload(self, upload_url: str) -> models.Upload:
+        """The upload and all its parts, checked. Raises UploadGone, ProtocolViolation."""
+        url = self._usable(upload_url)
+        reader = Reader("the upload", _body(parts.parse_upload), missing=_upload_gone)
+        return await self._calls.upload("GET", url, urls.shown_upload(url), reader)
+
+    async def part(self, upload_url: str, no: int) -> models.Part:
+        """One part as the upload service sees it. Raises UploadGone, ProtocolViolation."""
+        url = self._usable(upload_url)
+        reader = Reader("the part", _body(parts.parse_part), missing=_upload_gone)
+        return await self._calls.upload("GET", urls.part_url(url, no), urls.shown_upload(url, no), reader)
+
+    async def send_part(
+        self,
+        upload_url: str,
+        part: models.Part,
+        chunks: Callable[[], AsyncIterator[bytes | memoryview]],
+        *,
+        on_accepted: Callable[[int], None] | None = None,
+        anew: bool = False,
+    ) -> None:
+        """One attempt to send a part; returns once the upload service has answered 200 to all of it.
+
+        `anew`: on a connection of its own, where one that lay idle may be what failed: some proxies (tinyproxy, seen)
+        close theirs after each answer without saying so.
+
+        `chunks()` gives exactly `part.size` bytes; a chunk must stay as it is until the call returns, since the
+        transport may still hold it. `on_accepted` gets the bytes newly taken over by the other side, on success
+        `part.size` in all. Raises PartLocked, UploadGone, PartNotTaken, TlsFailure, and whatever `chunks` raised.
+        """
+        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, anew=anew)
+
+    def _usable(self, upload_url: str) -> str:
+        return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
+
+    async def _pages(self, path: str, reader: Reader[list[Row]]) -> AsyncIterator[Row]:
+        """All rows until a short page; a row that a shifting list shows twice is given once."""
+        seen: set[int] = set()
+        page = 1
+        while True:
+            rows = await self._calls.api("GET", f"{path}?page={page}&page_size={PAGE}", reader)
+            new = [row for row in rows if row.id not in seen]
+            if len(rows) >= PAGE and not new:
+                raise ProtocolViolation(f"page {page} of {reader.what} repeats earlier ones")
+            seen.update(row.id for row in new)
+            if len(seen) > MAX_ROWS:
+                raise ProtocolViolation(f"{reader.what} has more than {MAX_ROWS} rows")
+            for row in new:
+                yield row
+            if len(rows) < PAGE:
+                return
+            page += 1
+
+
+def _body(parse: Callable[[bytes], T]) -> Callable[[Answer], T]:
+    return lambda answer: parse(answer.body)
+
+
+def _of_item(item_id: int, read: Callable[[Answer], T], *, takes: Literal["json", "anything"] = "json") -> Reader[T]:
+    def missing() -> NoReturn:
+        raise ItemMissing(f"Figshare has no item {item_id}, or this account may not see it")
+
+    return Reader(f"item {item_id}", read, missing=missing, takes=takes)
+
+
+def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Answer], int]:
+    """Reads the id out of a 201: entity_id, else the location of the body, else the Location header."""
+
+    def read(answer: Answer) -> int:
+        found, location = models.parse_entity_id(answer.body)
+        for place in (location, answer.headers.get("Location", "")):
+            if found is None and place:
+                found = urls.id_in_location(place, base=endpoint, kind=kind)
+        if found is None:
+            raise AmbiguousAnswer(f"Figshare answered {answer.status} but told no id")
+        return found
+
+    return read
+
+
+def _nothing(_: Answer) -> None:
+    """The status says it all."""
+
+
+def _accepted(answer: Answer) -> None:
+    """A completion: 202 with whatever body (observed: HTML); a page with 200 is some gateway's."""
+    if answer.status == 200 and answer.is_html:
+        raise models.NotJson("a web page")
+
+
+def _already_gone() -> None:
+    """What was to be deleted is not there."""
+
+
+def _file_gone(item_id: int, file_id: int) -> Callable[[], NoReturn]:
+    def missing() -> NoReturn:
+        raise FileGone(f"Figshare has no file {file_id} in item {item_id}")
+
+    return missing
+
+
+def _upload_gone() -> NoReturn:
+    raise UploadGone("the upload service knows no such upload or part")

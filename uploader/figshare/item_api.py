@@ -1,0 +1,227 @@
+"""Items' descriptions as calls, and what is done to an item as a whole: published, embargoed, linked, collected.
+
+As in `api`, one method a request (or listing). Setting is repeated inside until it is known to have worked, since it
+comes to the same however often it is done; what creates raises AmbiguousAnswer where it may have had its effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+from uploader.errors import ItemMissing, ProjectMissing
+from uploader.figshare import models, wire_items, wire_lookups
+from uploader.figshare.pipeline import Calls
+from uploader.figshare.responses import Reader
+from uploader.figshare.transport import Answer
+
+T = TypeVar("T")
+Body = Mapping[str, object]
+
+MOST_AT_ONCE = 10
+"""Items added to a collection in one request (observed: more fail for some)."""
+
+
+class Items:
+    """The calls about items' descriptions. Any may raise ItemMissing, NotAllowed, Refused, and what all calls raise."""
+
+    def __init__(self, calls: Calls, created: Callable[[Answer], int]) -> None:
+        """`created` reads the id of a new item out of an answer."""
+        self._calls = calls
+        self._created = created
+
+    # --- what may stand in a description -------------------------------------------------------------------------
+
+    async def categories(self) -> list[wire_items.Category]:
+        """Those of the account's institution, with their parents; not all may be chosen."""
+        return await self._list("/account/categories", "the list of categories", wire_items.parse_categories)
+
+    async def licenses(self) -> list[wire_items.License]:
+        """Figshare's own and those of the account's institution."""
+        return await self._list("/account/licenses", "the list of licences", wire_items.parse_licenses)
+
+    async def groups(self) -> list[wire_items.Group]:
+        """The institution's groups that the account administrates. NotAllowed where it administrates none."""
+        return await self._list("/account/institution/groups", "the list of groups", wire_items.parse_groups)
+
+    async def institution(self) -> int | None:
+        """The institution that the account belongs to, None for none. A refused token is always TokenRefused here."""
+        reader = Reader("the account", lambda a: wire_lookups.parse_institution(a.body), checks_token=True)
+        return await self._calls.api("GET", "/account", reader)
+
+    async def custom_fields(self, group: int | None = None) -> list[wire_lookups.CustomField]:
+        """Those of the account's own group, or of this one. NotAllowed where the account has none, or no access."""
+        path = "/account/institution/custom_fields" + ("" if group is None else f"?group_id={group}")
+        return await self._list(path, "the list of custom fields", wire_lookups.parse_custom_fields)
+
+    async def has_author(self, author_id: int) -> bool:
+        """Whether Figshare knows an author of this id."""
+        reader = Reader("the author", lambda answer: bool(models.parse_json(answer.body)), missing=lambda: False)
+        return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
+
+    async def grants(self, words: str) -> list[wire_lookups.Grant]:
+        """Grants that Figshare's search finds for these words, those that users made up included."""
+        reader = Reader("the search for grants", lambda answer: wire_lookups.parse_grants(answer.body))
+        return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
+
+    async def project(self, project_id: int) -> wire_lookups.Project:
+        """Raises ProjectMissing (also where the account may not see it)."""
+
+        def missing() -> NoReturn:
+            raise ProjectMissing(f"Figshare has no project {project_id}, or this account may not see it")
+
+        what = f"project {project_id}"
+        reader = Reader(what, lambda answer: wire_lookups.parse_project(answer.body), missing=missing)
+        return await self._calls.api("GET", f"/account/projects/{project_id}", reader)
+
+    async def _list(self, path: str, what: str, parse: Callable[[bytes], T]) -> T:
+        return await self._calls.api("GET", path, Reader(what, lambda answer: parse(answer.body)))
+
+    # --- the item ------------------------------------------------------------------------------------------------
+
+    async def detail(self, item_id: int) -> wire_items.ItemDetail:
+        """The item with its whole description."""
+        return await self._of_item("GET", item_id, "", wire_items.parse_item_detail)
+
+    async def exists(self, item_id: int) -> bool:
+        """True for an item of this account, and for one that is public."""
+        for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
+            reader = Reader(f"item {item_id}", lambda _: True, missing=lambda: False)
+            if await self._calls.api("GET", path, reader):
+                return True
+        return False
+
+    async def create(self, fields: Body, *, project: int | None = None) -> int:
+        """The new draft's id; `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
+        path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
+        reader = Reader("the new item", self._created, takes="anything")
+        return await self._calls.api("POST", path, reader, body=fields, creating=True)
+
+    async def update(self, item_id: int, fields: Body) -> None:
+        """Set these fields of the description, as documented for ArticleUpdate; others stay as they are.
+
+        PATCH, which is documented to set part of an item. PUT is documented to take all of it, and whether it clears
+        what it does not name is not known.
+        """
+        await self._set("PATCH", item_id, "", fields)
+
+    async def authors(self, item_id: int) -> list[wire_items.Author]:
+        """The item's authors, in their order."""
+        return await self._of_item("GET", item_id, "/authors", wire_items.parse_authors)
+
+    async def authors_with(self, orcid: str) -> list[wire_items.Author]:
+        """Whom Figshare knows by this ORCID iD, on whatever items."""
+        reader = Reader("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
+        return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
+
+    async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
+        """Make these the authors, and nobody else."""
+        await self._set("PUT", item_id, "/authors", {"authors": authors})
+
+    async def remove_author(self, item_id: int, author_id: int) -> None:
+        """One that is gone already is fine."""
+        await self._remove(item_id, f"/authors/{author_id}")
+
+    async def remove_category(self, item_id: int, category_id: int) -> None:
+        """One that is gone already is fine."""
+        await self._remove(item_id, f"/categories/{category_id}")
+
+    async def set_embargo(self, item_id: int, embargo: Body) -> None:
+        """`embargo` as documented for ArticleEmbargoUpdater."""
+        await self._set("PUT", item_id, "/embargo", embargo)
+
+    async def lift_embargo(self, item_id: int) -> None:
+        """An item without one is fine."""
+        await self._remove(item_id, "/embargo")
+
+    async def set_thumbnail(self, item_id: int, version: int, file_id: int) -> None:
+        """Choose the file whose preview stands for this version of the item."""
+        await self._set("PUT", item_id, f"/versions/{version}/update_thumb", {"file_id": file_id})
+
+    async def publish(self, item_id: int) -> None:
+        """Make the item as it is now a public version. Raises AmbiguousAnswer; Refused where a field is missing."""
+        await self._set("POST", item_id, "/publish", {})
+
+    async def reserve_doi(self, item_id: int) -> str:
+        """The DOI that the item will have; the same however often it is asked for."""
+        return await self._of_item("POST", item_id, "/reserve_doi", wire_items.parse_doi)
+
+    async def private_links(self, item_id: int) -> list[wire_items.PrivateLink]:
+        """All, expired ones included."""
+        return await self._of_item("GET", item_id, "/private_links", wire_items.parse_private_links)
+
+    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
+        """The address of a new link; `expires` as 2018-02-22 22:22:22, by default in a year. Raises AmbiguousAnswer.
+
+        Observed: an item has one link, and a new one takes its place.
+        """
+        body = {} if expires is None else {"expires_date": expires}
+        return await self._of_item(
+            "POST", item_id, "/private_links", wire_items.parse_new_private_link, body=body, creating=True
+        )
+
+    async def remove_private_link(self, item_id: int, link_id: str) -> None:
+        """One that is gone already is fine."""
+        await self._remove(item_id, f"/private_links/{link_id}")
+
+    # --- collections ---------------------------------------------------------------------------------------------
+
+    async def collect(self, collection_id: int, item_ids: Sequence[int]) -> None:
+        """Add at most MOST_AT_ONCE items to a collection. Raises AmbiguousAnswer."""
+        missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
+        reader = Reader(f"collection {collection_id}", _nothing, missing=missing, takes="no html")
+        path = f"/account/collections/{collection_id}/articles"
+        await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
+
+    async def collected(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
+        """Ids of a collection's items, one page of them."""
+        missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
+        reader = Reader(f"collection {collection_id}", lambda a: models.parse_item_rows(a.body), missing=missing)
+        path = f"/account/collections/{collection_id}/articles?page={page}&page_size={page_size}"
+        return [row.id for row in await self._calls.api("GET", path, reader)]
+
+    async def uncollect(self, collection_id: int, item_id: int) -> None:
+        """Take an item out of a collection; one that is not in it is fine."""
+        reader = Reader(f"collection {collection_id}", _nothing, missing=_gone, takes="no html")
+        await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
+
+    # --- how -----------------------------------------------------------------------------------------------------
+
+    async def _of_item(
+        self,
+        method: str,
+        item_id: int,
+        rest: str,
+        parse: Callable[[bytes], T],
+        *,
+        body: Body | None = None,
+        creating: bool = False,
+    ) -> T:
+        missing = _missing(f"Figshare has no item {item_id}, or this account may not see it")
+        reader = Reader(f"item {item_id}", lambda answer: parse(answer.body), missing=missing)
+        return await self._calls.api(method, f"/account/articles/{item_id}{rest}", reader, body=body, creating=creating)
+
+    async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
+        # A 404 may be about what is set (observed: a category that the account may not use), so its words are shown.
+        reader = Reader(f"item {item_id}", _nothing, takes="no html")
+        path = f"/account/articles/{item_id}{rest}"
+        await self._calls.api(method, path, reader, body=body, creating=method == "POST")
+
+    async def _remove(self, item_id: int, rest: str) -> None:
+        reader = Reader(f"item {item_id}", _nothing, missing=_gone, takes="no html")
+        await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
+
+
+def _nothing(_: Answer) -> None:
+    """The status says it all."""
+
+
+def _gone() -> None:
+    """What was to be removed is not there."""
+
+
+def _missing(message: str) -> Callable[[], NoReturn]:
+    def missing() -> NoReturn:
+        raise ItemMissing(message)
+
+    return missing

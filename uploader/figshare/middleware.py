@@ -1,0 +1,180 @@
+"""What is wrapped around the raw exchange, one thing each: the token, the budget, the trace, the clock, repeating."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from multidict import CIMultiDict
+
+from uploader.clock import Runtime
+from uploader.errors import ServerFailing, Unreachable
+from uploader.figshare.auth import Token
+from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.ratelimit import TokenBucket
+from uploader.figshare.responses import Peer, Problem, Reader, no_answer, value_or_problem
+from uploader.figshare.retry import Backoff, RetryPolicy, parse_http_date
+from uploader.figshare.transport import Answer, ExchangeFailed, Request, Send
+
+log = logging.getLogger("uploader.figshare.http")
+
+T = TypeVar("T")
+
+
+_SHORTEST_SECRET = 12
+"""Characters from which on a token can be told from other text; Figshare's have 128."""
+
+
+def authorized(send: Send, token: Token, endpoint: str) -> Send:
+    """Adds the token, for the endpoint's own addresses only, and takes it out of what the answer says."""
+
+    async def authorized_send(request: Request) -> Answer:
+        if not request.url.startswith(endpoint + "/"):
+            raise ValueError("the token goes to the endpoint only")
+        headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
+        return _without(token.reveal(), await send(dataclasses.replace(request, headers=headers)))
+
+    return authorized_send
+
+
+def _without(secret: str, answer: Answer) -> Answer:
+    """The answer; one that says the token back has it blotted out, since its words are shown, logged and journaled."""
+    if len(secret) < _SHORTEST_SECRET:
+        return answer
+    body = answer.body.replace(secret.encode("latin-1"), b"...")
+    if not any(secret in value for value in answer.headers.values()):
+        return answer if body is answer.body else dataclasses.replace(answer, body=body)
+    headers = CIMultiDict((name, value.replace(secret, "...")) for name, value in answer.headers.items())
+    return Answer(answer.status, headers, body)
+
+
+class Budget:
+    """Holds every request back until the bucket allows it, and counts them."""
+
+    def __init__(self, send: Send, bucket: TokenBucket) -> None:
+        self._send = send
+        self._bucket = bucket
+        self._reserved: ContextVar[bool] = ContextVar("reserved", default=False)
+        self.requests = 0
+
+    async def reserve(self) -> None:
+        """Wait for the bucket now; the next request of this task then does not."""
+        await self._bucket.acquire()
+        self._reserved.set(True)
+
+    async def __call__(self, request: Request) -> Answer:
+        if self._reserved.get():
+            self._reserved.set(False)
+        else:
+            await self._bucket.acquire()
+        self.requests += 1
+        return await self._send(request)
+
+
+def traced(send: Send, runtime: Runtime) -> Send:
+    """One DEBUG line an exchange: method, address as it may be shown, outcome, seconds, attempt."""
+
+    async def traced_send(request: Request) -> Answer:
+        started = runtime.monotonic()
+        outcome: object = "cancelled"
+        try:
+            answer = await send(request)
+        except Exception as fault:
+            outcome = fault
+            raise
+        else:
+            outcome = answer.status
+            return answer
+        finally:
+            seconds = runtime.monotonic() - started
+            log.debug("%s %s: %s, %.3f s, attempt %d", request.method, request.shown, outcome, seconds, request.attempt)
+
+    return traced_send
+
+
+class ServerClock:
+    """The server's clock, from the Date headers of its answers; the local clock until the first."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._ahead = timedelta()
+
+    def noting(self, send: Send) -> Send:
+        async def noting_send(request: Request) -> Answer:
+            answer = await send(request)
+            date = parse_http_date(answer.headers.get("Date"))
+            if date is not None:
+                self._ahead = date - self._runtime.now()
+            return answer
+
+        return noting_send
+
+    def now(self) -> datetime:
+        """Aware, UTC; good to about a second."""
+        return self._runtime.now() + self._ahead
+
+
+class Repeater:
+    """Sends until there is a value, an error for good, or the retry time is used up.
+
+    `slow_down` is told how many seconds all requests should wait when the server asks for less.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        policy: RetryPolicy,
+        runtime: Runtime,
+        now: Callable[[], datetime],
+        *,
+        on_retry: Callable[[str, float], None] | None,
+        slow_down: Callable[[float], None] | None = None,
+    ) -> None:
+        self._send = send
+        self._policy = policy
+        self._runtime = runtime
+        self._now = now
+        self._on_retry = on_retry
+        self._slow_down = slow_down
+        self.answered = -math.inf
+        """When a call last got its value (monotonic seconds)."""
+
+    async def call(self, request: Request, reader: Reader[T], peer: Callable[[], Peer], *, creating: bool = False) -> T:
+        """Raises AmbiguousAnswer for a creating request that may have had its effect."""
+        backoff = Backoff(self._policy, self._runtime.random)
+        while True:
+            outcome = await self._once(request, reader, peer(), creating=creating)
+            if not isinstance(outcome, Problem):
+                self.answered = self._runtime.monotonic()
+                return outcome
+            if creating and not outcome.no_effect:
+                raise AmbiguousAnswer(outcome.reason)
+            delay = backoff.next_delay(outcome.retry_after, self._runtime.monotonic())
+            if delay is None:
+                kind = Unreachable if outcome.network else ServerFailing
+                error = kind(f"{outcome.reason} (given up after {request.attempt} attempts)")
+                error.alone = backoff.since is not None and self.answered > backoff.since
+                raise error
+            if outcome.slow_down and self._slow_down is not None:
+                self._slow_down(delay)
+            await self.wait(outcome.reason, delay)
+            request = dataclasses.replace(request, attempt=request.attempt + 1)
+
+    async def wait(self, reason: str, delay: float) -> None:
+        """Says why and how long, then waits."""
+        log.info("%s; next attempt in %.1f s", reason, delay)
+        if self._on_retry is not None:
+            self._on_retry(reason, delay)
+        await self._runtime.sleep(delay)
+
+    async def _once(self, request: Request, reader: Reader[T], peer: Peer, *, creating: bool) -> T | Problem:
+        try:
+            answer = await self._send(request)
+        except ExchangeFailed as failure:
+            return no_answer(failure, peer, creating=creating)
+        return value_or_problem(answer, reader, peer, request.url, self._now())

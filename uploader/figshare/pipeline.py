@@ -1,0 +1,174 @@
+"""Where the exchange and its layers are put together: one chain for the API, one for the upload service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from uploader.clock import Runtime
+from uploader.errors import (
+    AccountMissing,
+    FigupError,
+    ItemMissing,
+    NotAllowed,
+    NotFigshare,
+    Refused,
+    TokenRefused,
+)
+from uploader.figshare import models
+from uploader.figshare.auth import Token
+from uploader.figshare.middleware import Budget, Repeater, ServerClock, authorized, traced
+from uploader.figshare.ratelimit import TokenBucket
+from uploader.figshare.responses import Peer, Reader
+from uploader.figshare.settings import Network, Settings
+from uploader.figshare.transport import Request, exchange_over
+from uploader.figshare.urls import host_of
+
+T = TypeVar("T")
+
+_PERHAPS_THE_ACCOUNT = (TokenRefused, NotAllowed, NotFigshare, ItemMissing, Refused)
+"""Errors that may be about the account that is to be acted for."""
+
+
+class Calls:
+    """Small requests to the API and to the upload service; parts go their own way (`sending`)."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        settings: Settings,
+        token: Token,
+        network: Network,
+        runtime: Runtime,
+        on_retry: Callable[[str, float], None] | None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._account = settings.impersonate
+        self._acts = self._account is None
+        """True once it is known that the token may act for the account."""
+        self._met = False
+        self._clock = ServerClock(runtime)
+        times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
+        self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, runtime)
+        raw_api = exchange_over(network, network.api, **times)
+        # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
+        self._budget = Budget(self._clock.noting(traced(authorized(raw_api, token, endpoint), runtime)), bucket)
+        self._api = Repeater(
+            self._budget,
+            settings.retry,
+            runtime,
+            self._clock.now,
+            on_retry=on_retry,
+            slow_down=bucket.pause,
+        )
+        raw_upload = exchange_over(network, network.upload, **times)
+        self._upload = Repeater(
+            traced(raw_upload, runtime), settings.retry, runtime, self._clock.now, on_retry=on_retry
+        )
+        self.wait = self._api.wait
+
+    @property
+    def requests(self) -> int:
+        """API requests so far."""
+        return self._budget.requests
+
+    @property
+    def at_leisure(self) -> bool:
+        """True when an API request could go out at once, and none waits to."""
+        return self._bucket.at_leisure
+
+    @property
+    def waiting(self) -> int:
+        """API requests that wait for the budget."""
+        return self._bucket.waiting
+
+    @property
+    def answered(self) -> float:
+        """When the API last answered as it should (monotonic seconds)."""
+        return self._api.answered
+
+    async def reserve(self) -> None:
+        """Wait for the budget now, for the next API request of this task."""
+        await self._budget.reserve()
+
+    def server_now(self) -> datetime:
+        return self._clock.now()
+
+    async def api(
+        self,
+        method: str,
+        path: str,
+        reader: Reader[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        creating: bool = False,
+    ) -> T:
+        """One API call; `path` starts after the endpoint, `body` is sent as JSON.
+
+        An account to act for is named in the query of GET and DELETE, in the body of all others (documented).
+        """
+        if self._account is not None and method in ("GET", "DELETE"):
+            path += f"{'&' if '?' in path else '?'}impersonate={self._account}"
+        elif self._account is not None:
+            body = {**(body or {}), "impersonate": self._account}
+        try:
+            return await self._ask(method, path, reader, body=body, creating=creating)
+        except _PERHAPS_THE_ACCOUNT:
+            if not self._acts:
+                await self._see_that_it_acts()
+            raise
+
+    async def _see_that_it_acts(self) -> None:
+        """Raise AccountMissing or NotAllowed where the token is good, but not for the account that it is to act for.
+
+        How Figshare says so is not known: any refusal may be about the account, and Figshare is asked about it.
+        """
+
+        def missing() -> NoReturn:
+            raise AccountMissing(f"Figshare has no account {self._account} that this token could act for")
+
+        try:
+            await self._ask("GET", "/account", Reader("the account", lambda answer: models.parse_account(answer.body)))
+        except FigupError:
+            return  # it is about the token or the service as such, as the first answer said
+        theirs = Reader(f"account {self._account}", lambda answer: models.parse_account(answer.body), missing=missing)
+        try:
+            await self._ask("GET", f"/account?impersonate={self._account}", theirs)
+        except (NotAllowed, TokenRefused, Refused):
+            raise NotAllowed(
+                f"this token may not act for account {self._account}",
+                hint="An administrator of the account's institution may. Without --impersonate you act for yourself.",
+            ) from None
+        self._acts = True
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        reader: Reader[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        creating: bool = False,
+    ) -> T:
+        request = Request(
+            method,
+            self._endpoint + path,
+            shown=urlsplit(self._endpoint).path + path,
+            body=None if body is None else msgspec.json.encode(body),
+            headers={} if body is None else {"Content-Type": "application/json"},
+        )
+        value = await self._api.call(request, reader, self._api_peer, creating=creating)
+        self._met = True
+        return value
+
+    async def upload(self, method: str, url: str, shown: str, reader: Reader[T]) -> T:
+        """One call to the upload service; `shown` is how the address may be shown."""
+        peer = Peer(host=host_of(url), name="the upload service", is_api=False, met=True)
+        return await self._upload.call(Request(method, url, shown=shown), reader, lambda: peer)
+
+    def _api_peer(self) -> Peer:
+        return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, met=self._met)

@@ -1,0 +1,40 @@
+"""Having an item say what it is to say. Each step may be done again and comes to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from uploader.figshare.client import Figshare
+from uploader.figshare.wire_items import Author
+from uploader.items.payload import ItemSpec
+
+
+async def describe(api: Figshare, item_id: int, spec: ItemSpec, *, title: str | None = None) -> None:
+    """Have the item say this; what is not spoken of stays as it is."""
+    fields = ({"title": title} if title is not None else {}) | spec.fields
+    if fields:
+        await api.items.update(item_id, fields)
+    if spec.authors is not None:
+        await set_authors(api, item_id, spec.authors)
+    if spec.embargo is not None:
+        await api.items.set_embargo(item_id, spec.embargo)
+
+
+async def set_authors(api: Figshare, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
+    """Make these the item's authors. Who is one already (the account's owner is, of a new item) stays that person,
+    and does not become another of the same name."""
+    have = await api.items.authors(item_id)
+    known = [next(({"id": one.id} for one in have if is_same(body, one)), body) for body in authors]
+    if known != [{"id": one.id} for one in have]:
+        await api.items.set_authors(item_id, known)
+
+
+def is_same(body: dict[str, Any], author: Author) -> bool:
+    """True when this describes the author; one who is known without an ORCID iD is not the one who has it."""
+    if body.get("id") is not None:
+        return bool(body["id"] == author.id)
+    if body.get("orcid_id"):
+        return bool(body["orcid_id"] == author.orcid)
+    name = body.get("name") or f"{body.get('first_name', '')} {body.get('last_name', '')}"
+    return " ".join(str(name).split()).casefold() == " ".join(author.full_name.split()).casefold()

@@ -1,0 +1,152 @@
+"""A document while it is read: a value, where it stands, and the problems found so far. Knows no field by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from uploader.metadata.parse import Document
+from uploader.metadata.problems import Place, Problem, field_name
+from uploader.text import did_you_mean, plain
+
+T = TypeVar("T")
+
+
+@dataclass
+class Sheet:
+    """What was found in one document. `problems` make it unusable. `remarks` are good to know; `doubts` are, too,
+    as long as nobody has asked Figshare."""
+
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    doubts: list[Problem] = field(default_factory=list)
+
+    def top(self) -> Node:
+        """The whole document."""
+        return Node(self.document.value, (), self)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value of the document; None and "" are as if it were not there."""
+
+    value: Any
+    place: Place
+    sheet: Sheet
+
+    def problem(self, message: str, hint: str | None = None) -> None:
+        """Something is wrong here."""
+        self.sheet.problems.append(self._told(message, hint))
+
+    def remark(self, message: str, hint: str | None = None) -> None:
+        """Something is odd here."""
+        self.sheet.remarks.append(self._told(message, hint))
+
+    def doubt(self, message: str, hint: str | None = None) -> None:
+        """Something cannot be checked here."""
+        self.sheet.doubts.append(self._told(message, hint))
+
+    def _told(self, message: str, hint: str | None) -> Problem:
+        return Problem(message, field_name(self.place), self.sheet.document.line(self.place), hint)
+
+    @property
+    def blank(self) -> bool:
+        """True where nothing is said."""
+        return self.value is None or (isinstance(self.value, str) and not self.value.strip())
+
+    def entries(self, known: Iterable[str], aliases: dict[str, str], what: str) -> dict[str, Node]:
+        """The values of a mapping by the names in `known`, blank ones left out. Others are problems."""
+        if not isinstance(self.value, dict):
+            self.problem(f"{_kind(self.value)} where {what} is expected")
+            return {}
+        names = {plain(name): name for name in known} | {plain(name): meant for name, meant in aliases.items()}
+        found: dict[str, Node] = {}
+        for key, value in self.value.items():
+            node = Node(value, (*self.place, key), self.sheet)
+            name = names.get(plain(key))
+            if name is None:
+                node.problem("there is no such field", did_you_mean(key, known, f"There are: {', '.join(known)}."))
+            elif name in found:
+                node.problem(f"says again what {field_name(found[name].place)} says")
+            elif not node.blank:
+                found[name] = node
+        return found
+
+    def each(self, *, at_most: int = 100) -> list[Node]:
+        """The elements of a list, blank ones left out; a single value is a list of one."""
+        if not isinstance(self.value, list):
+            return [] if self.blank else [self]
+        nodes = [Node(one, (*self.place, index), self.sheet) for index, one in enumerate(self.value)]
+        nodes = [node for node in nodes if not node.blank]
+        if len(nodes) > at_most:
+            self.problem(f"has {len(nodes)} entries; Figshare takes {at_most}")
+        return nodes
+
+    def text(self, *, least: int = 1, most: int, lines: bool = False) -> str | None:
+        """A text of so many characters, on one line unless `lines`; a number is its digits. None after a problem."""
+        if isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
+            self.problem(f"{_kind(self.value)} where a text is expected")
+            return None
+        text = str(self.value).strip()
+        if not lines:
+            text = " ".join(text.split())
+        if not least <= len(text) <= most:
+            characters = "1 character" if len(text) == 1 else f"{len(text)} characters"
+            self.problem(f"has {characters}; Figshare takes {least} to {most}")
+            return None
+        return text
+
+    def number(self) -> int | None:
+        """A whole number from 1 on. None after a problem."""
+        value = self.value
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
+            self.problem(f"{self.value!r} is no id; one is a whole number")
+            return None
+        return value
+
+    def truth(self) -> bool:
+        """true or false. False after a problem."""
+        if not isinstance(self.value, bool):
+            self.problem(f"{self.value!r} is neither true nor false")
+        return self.value is True
+
+    def read(self, make: Callable[[str], T], *, most: int = 2000) -> T | None:
+        """What `make` makes of the text; its ValueError is a problem. None after one."""
+        text = self.text(most=most)
+        if text is None:
+            return None
+        try:
+            return make(text)
+        except ValueError as error:
+            self.problem(str(error))
+            return None
+
+    def one_of(self, names: Iterable[str], aliases: dict[str, str] | None = None) -> str | None:
+        """One of these names, however it is written. None after a problem."""
+        text = self.text(most=200)
+        if text is None:
+            return None
+        known = {plain(name): name for name in names}
+        known |= {plain(name): meant for name, meant in (aliases or {}).items()}
+        found = known.get(plain(text))
+        if found is None:
+            all_names = list(dict.fromkeys(known.values()))
+            self.problem(
+                f"{text!r} is not known", did_you_mean(text, all_names, f"It is one of: {', '.join(all_names)}.")
+            )
+        return found
+
+
+def _kind(value: object) -> str:
+    """What a value is, for a person."""
+    if isinstance(value, dict):
+        return "fields"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if value is not None else "nothing"

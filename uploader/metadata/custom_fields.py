@@ -1,0 +1,99 @@
+"""Values for an institution's custom fields: names and values brought to what the fields take, or what is wrong. Pure.
+
+Types and validations are those of the official API description; the lengths of a text and a text area without a
+validation of their own are those of Figshare's help page on custom metadata. What it tells nothing of is not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from uploader.figshare.wire_lookups import CustomField
+from uploader.metadata import identifiers
+from uploader.metadata.model import Value
+from uploader.text import did_you_mean, plain
+
+_LONGEST = {"text": 250, "textarea": 10_000}
+_FORMS: dict[str, Callable[[str], str]] = {
+    "url": identifiers.address,
+    "email": identifiers.email,
+    "date": identifiers.day,
+}
+_LISTS = ("dropdown", "dropdown_large_list")
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong: with a name where `value` is None, else with a value of it."""
+
+    name: str
+    value: str | None
+    message: str
+    hint: str | None = None
+
+
+def named(name: str, known: Sequence[CustomField]) -> CustomField | None:
+    """The field of this name, however it is written."""
+    exact = (one for one in known if one.name == name)
+    alike = (one for one in known if plain(one.name) == plain(name))
+    return next(exact, None) or next(alike, None)
+
+
+def fitted(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[dict[str, Value], list[Fault]]:
+    """The values under the fields' own names, as Figshare takes them, and all that is wrong."""
+    fitting: dict[str, Value] = {}
+    faults: list[Fault] = []
+    for name, value in given.items():
+        field = named(name, known)
+        if field is None:
+            faults.append(_no_field(name, known))
+        elif field.name in fitting:
+            faults.append(Fault(name, None, f"says again what {field.name} says"))
+        else:
+            fitting[field.name] = _value(name, value, field, faults)
+    return fitting, faults
+
+
+def _no_field(name: str, known: Sequence[CustomField]) -> Fault:
+    names = [one.name for one in known]
+    if not names:
+        return Fault(name, None, f"there is no custom field {name!r}; there are none for this account and group")
+    listed = f"There are: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
+    return Fault(name, None, f"there is no custom field {name!r}", did_you_mean(name, names, listed))
+
+
+def _value(name: str, value: Value, field: CustomField, faults: list[Fault]) -> Value:
+    if isinstance(value, str):
+        return _one(name, value, field, faults)
+    if field.kind in _FORMS or field.kind in _LONGEST:
+        faults.append(Fault(name, None, "takes one value, not a list"))
+        return value
+    return [_one(name, one, field, faults) for one in value]
+
+
+def _one(name: str, value: str, field: CustomField, faults: list[Fault]) -> str:
+    """The value as the field takes it; where it takes it not, a fault is noted."""
+    make = _FORMS.get(field.kind, str)
+    if field.kind in _LISTS and field.options:
+        option = next((one for one in field.options if one == value), None)
+        option = option or next((one for one in field.options if plain(one) == plain(value)), None)
+        if option is None:
+            faults.append(_no_option(name, value, field.options))
+        return option or value
+    try:
+        made = make(value)
+    except ValueError as error:
+        faults.append(Fault(name, value, str(error)))
+        return value
+    least, most = field.min_length or 0, field.max_length or _LONGEST.get(field.kind)
+    if len(made) < least or (most is not None and len(made) > most):
+        takes = f"{least} to {most}" if most is not None else f"{least} or more"
+        faults.append(Fault(name, value, f"has {len(made)} characters; this field takes {takes}"))
+    return made
+
+
+def _no_option(name: str, value: str, options: Sequence[str]) -> Fault:
+    listed = f"It is one of: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
+    return Fault(name, value, f"{value!r} is none of its values", did_you_mean(value, options, listed))

@@ -1,0 +1,325 @@
+"""A description put together from all that speaks of the item, and turned into what Figshare takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from uploader.errors import MetadataInvalid
+from uploader.figshare.client import Figshare
+from uploader.items.payload import ItemSpec
+from uploader.metadata import load
+from uploader.metadata.custom_fields import fitted
+from uploader.metadata.load import PROTECTING, Loaded, top
+from uploader.metadata.model import Author, Embargo, Funding, Material, Metadata, Value
+from uploader.metadata.parse import Document
+from uploader.metadata.problems import Problem, invalid
+from uploader.metadata.resolve import Names, Unclear, Unknown
+from uploader.metadata.vocabulary import LICENSES
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is to be said of an item. `parts` are its sources, the first of which that speaks of a field is heard."""
+
+    parts: tuple[Loaded, ...] = ()
+    found: frozenset[str] = frozenset()
+    """Sources that merely lay there: what is unknown in them is left out with a remark."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """All of it."""
+        return load.merged(part.metadata for part in self.parts)
+
+    @property
+    def mark(self) -> str:
+        """Tells one description from another; the title is no part of it."""
+        said = msgspec.structs.replace(self.metadata, title=None)
+        return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
+
+    def part_of(self, field: str) -> Loaded:
+        """Which source decides a field. Raises LookupError where none does."""
+        return next(part for part in self.parts if field in part.fields)
+
+    async def resolve(
+        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+    ) -> ItemSpec:
+        """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
+
+        Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
+        """
+        return (await resolve(self, Names(api.items, item, project), publish=publish)).spec
+
+    def taken(self) -> list[str]:
+        """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is
+        still to be looked up is taken once it is: see `resolve`."""
+        lines = [remark for part in self.parts for remark in part.remarks]
+        lines += [left_out.told for left_out in self.withheld()]
+        before: set[str] = set()
+        for part in self.parts:
+            fields = [name for name in part.fields if name not in before]
+            before.update(fields)
+            lines += [
+                f"{part.name}: says no {name}, which in that format means {getattr(part.metadata, name)}"
+                for name in fields
+                if name in part.implied
+            ]
+            sure = [_shown(part, name) for name in fields if not _is_to_be_looked_up(part, name)]
+            if part.source in self.found and sure:
+                lines.append(f"taken from {part.source}: {', '.join(sure)}")
+        return lines
+
+    def withheld(self) -> list[LeftOut]:
+        """What the sources say of licence and embargo and cannot be taken, where nothing else decides that."""
+        said = self.metadata.named()
+        return [LeftOut(part, one) for part in self.parts for one in part.withheld if top(one) not in said]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a source says and the item will not, of a field that protects it."""
+
+    part: Loaded
+    problem: Problem
+
+    @property
+    def told(self) -> str:
+        """In one line, for a person."""
+        hint = f". {self.problem.hint} It" if self.problem.hint else "; it"
+        return f"{self.part.name}: {self.problem.told}{hint} is left out: {PROTECTING[top(self.problem)]}"
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A description in Figshare's terms. `remarks` are lines for a person. `taken` are fields that a file which lay
+    there was found to be right about, with the file's name."""
+
+    spec: ItemSpec
+    remarks: tuple[str, ...]
+    taken: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def gather(
+    *,
+    given: dict[str, Any] | None = None,
+    file: str | Path | None = None,
+    beside: Sequence[str | Path] = (),
+    today: date,
+) -> Description:
+    """Options win over the file, which wins over what lies beside the sources. Reads disks.
+
+    `given` are fields from the command line. Raises MetadataInvalid, SourceMissing, SourceUnreadable.
+    """
+    parts: list[Loaded] = []
+    if given:
+        parts.append(load.interpret(Document("", given), today))
+    if file is not None:
+        parts.append(load.load(file, today))
+    lying = [one for one in load.found_beside(beside, today) if not _is(one, file)]
+    return Description((*parts, *lying), frozenset(one.source for one in lying))
+
+
+def _is(one: Loaded, file: str | Path | None) -> bool:
+    return file is not None and Path(one.source).resolve() == Path(file).resolve()
+
+
+def describe(file: str | Path) -> Description:
+    """What a metadata file says, for `uploader.Orders`. Reads the disk. Raises as `gather` does."""
+    return gather(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
+
+
+async def resolve(description: Description, names: Names, *, publish: bool) -> Resolution:
+    """The description in Figshare's terms. Asks for lists.
+
+    Raises MetadataInvalid, with `publish` also for what is left out: published, an item is given away for good.
+    """
+    resolving = _Resolving(description)
+    metadata = description.metadata
+    fields = plain_fields(metadata)
+    categories = [await resolving.one("categories", name, names.category) for name in metadata.categories]
+    if chosen := [one for one in categories if one is not None]:
+        fields["categories"] = list(dict.fromkeys(chosen))
+    if metadata.license is not None:
+        fields["license"] = await resolving.one("license", metadata.license, names.license)
+    if metadata.group is not None:
+        fields["group_id"] = await resolving.one("group", metadata.group, names.group)
+    for author in metadata.authors:
+        if author.id is not None:
+            await resolving.one("authors", author.id, names.author)
+    if metadata.funding:
+        fields["funding_list"] = [await resolving.grant(one, names) for one in metadata.funding]
+    if metadata.custom_fields and (metadata.group is None or fields["group_id"] is not None):
+        fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
+        fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
+    if publish:
+        resolving.refuse([*description.withheld(), *resolving.left_out])
+    resolving.raise_problems()
+    spec = ItemSpec(
+        {name: value for name, value in fields.items() if value is not None},
+        [author_body(one) for one in metadata.authors] or None,
+        embargo_body(metadata.embargo) if metadata.embargo is not None else None,
+    )
+    return Resolution(spec, tuple(resolving.remarks), tuple(resolving.taken), tuple(resolving.left_out))
+
+
+class _Resolving:
+    """Collects what is unknown, source by source."""
+
+    def __init__(self, description: Description) -> None:
+        self._description = description
+        self._problems: dict[str, list[Problem]] = {}
+        self.left_out: list[LeftOut] = []
+        self.taken: list[tuple[str, str]] = []
+
+        self.remarks: list[str] = []
+
+    async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
+        """What a name stands for; None after a problem, and where nobody can tell."""
+        part = self._description.part_of(field)
+        try:
+            found = await ask(name)
+        except Unclear as unclear:
+            self._remark(field, name, unclear.message)
+        except Unknown as unknown:
+            self._problem(field, name, unknown.message, unknown.hint)
+        else:
+            if part.source in self._description.found and _is_to_be_looked_up(part, field):
+                self.taken.append((field, part.source))
+            return found
+        return None
+
+    async def grant(self, wanted: Funding, names: Names) -> dict[str, Any]:
+        """A grant as the API takes it: by its id where it is known, else in words."""
+        said = wanted.id if wanted.id is not None else wanted.title or ""
+        found = await self.one("funding", said, names.grant)
+        if isinstance(said, str) and isinstance(found, int):
+            self._remark("funding", said, f"{said!r} is grant {found} to Figshare")
+        body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
+        return body
+
+    async def custom_fields(self, names: Names, given: dict[str, Value], group: int | None) -> dict[str, Value]:
+        """The values as the fields of the group take them; as they were given where nobody can tell."""
+        try:
+            known = await names.custom_fields(group, given)
+        except Unclear as unclear:
+            self._remark("custom_fields", None, unclear.message)
+            return given
+        fitting, faults = fitted(given, known)
+        for fault in faults:
+            self._problem("custom_fields", fault.value, fault.message, fault.hint, key=fault.name)
+        return fitting
+
+    def _problem(
+        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+    ) -> None:
+        part = self._description.part_of(field)
+        problem = part.problem(field, value, message, hint, key=key)
+        if part.kind == "figup":
+            self._problems.setdefault(part.source, []).append(problem)
+        else:
+            self.left_out.append(LeftOut(part, problem))
+
+    def _remark(self, field: str, value: object, message: str) -> None:
+        part = self._description.part_of(field)
+        self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
+
+    def refuse(self, left_out: Sequence[LeftOut]) -> None:
+        """What was left out is a problem."""
+        for one in left_out:
+            without = f"{one.problem.message}; without it, {PROTECTING[top(one.problem)]}"
+            lies_there = one.part.source in self._description.found
+            way_out = (
+                "Say what holds in a file given with --metadata; --no-found-metadata leaves this one alone."
+                if lies_there
+                else "Say there what holds, or in another file."
+            )
+            hint = " ".join(filter(None, (one.problem.hint, way_out)))
+            problem = msgspec.structs.replace(one.problem, message=without, hint=hint)
+            self._problems.setdefault(one.part.source, []).append(problem)
+
+    def raise_problems(self) -> None:
+        """Raise MetadataInvalid with all problems of all sources, where there are any."""
+        errors = [invalid(source, problems) for source, problems in self._problems.items()]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            whole = MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done")
+            whole.causes = tuple(cause for error in errors for cause in (error.causes or (error,)))
+            raise whole
+
+
+def _is_to_be_looked_up(part: Loaded, field: str) -> bool:
+    """True for a licence that not every account has. The formats of others name neither categories nor groups."""
+    return field == "license" and part.metadata.license not in LICENSES
+
+
+def _shown(part: Loaded, field: str) -> str:
+    """A field that was taken, for a person."""
+    if field == "embargo" and part.metadata.embargo is not None:
+        return f"embargo (until {part.metadata.embargo.until})"
+    return field.replace("_", " ")
+
+
+def plain_fields(metadata: Metadata) -> dict[str, Any]:
+    """The fields that need no name looked up, as the API calls them."""
+    fields: dict[str, Any] = {
+        "description": metadata.description,
+        "keywords": list(metadata.keywords),
+        "defined_type": metadata.type,
+        "references": list(metadata.references),
+        "related_materials": [_material(one) for one in metadata.related_materials],
+        "timeline": msgspec.to_builtins(metadata.timeline) if metadata.timeline is not None else None,
+        "doi": metadata.doi,
+        "handle": metadata.handle,
+        "is_metadata_record": True if metadata.metadata_only is not None else None,
+        "metadata_reason": metadata.metadata_only,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, [])}
+
+
+def author_body(author: Author) -> dict[str, Any]:
+    """An author as the API takes one: where there is an id, nothing else counts.
+
+    The address is left out: it is documented, but authors that had one were refused (observed).
+    """
+    if author.id is not None:
+        return {"id": author.id}
+    body: dict[str, Any] = msgspec.to_builtins(author)
+    body.pop("email", None)
+    if "orcid" in body:
+        body["orcid_id"] = body.pop("orcid")
+    return body
+
+
+def _material(material: Material) -> dict[str, Any]:
+    if material.id is not None and material.identifier is None:
+        return {"id": material.id}
+    body = {name: getattr(material, name) for name in material.__struct_fields__}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def embargo_body(embargo: Embargo) -> dict[str, Any]:
+    """An embargo as the API takes one; a day begins at its midnight."""
+    body: dict[str, Any] = {
+        "is_embargoed": True,
+        "embargo_date": embargo.until if embargo.until == "0" else f"{embargo.until}T00:00:00",
+        "embargo_type": embargo.scope,
+        "embargo_title": embargo.title or "",
+        "embargo_reason": embargo.reason or "",
+    }
+    if embargo.options:
+        body["embargo_options"] = [
+            {"id": one.id, "group_ids": list(one.group_ids)} if one.group_ids else {"id": one.id}
+            for one in embargo.options
+        ]
+    return body

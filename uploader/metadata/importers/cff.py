@@ -1,0 +1,47 @@
+"""CITATION.cff (Citation File Format 1.x), as figup's own fields. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from uploader.metadata.importers.extract import Plucked, full_name, listed, once, said, text
+
+_IMPLIED = {"type": "software"}
+"""The default of `type`, which may be left out (schema of CFF 1.2.0; earlier versions were for software alone)."""
+
+
+def pluck(value: dict[str, Any], _: date) -> Plucked:
+    """What it says of what it lies beside."""
+    preferred = value.get("preferred-citation")
+    materials = [
+        _material(text(value, "doi")),
+        *(_material(text(one, "value")) for one in listed(value, "identifiers")),
+        _material(text(value, "repository-code", "repository", "repository-artifact", "url")),
+        _material(text(preferred, "doi", "url"), text(preferred, "title")),
+    ]
+    fields = said(
+        title=text(value, "title"),
+        description=value.get("abstract"),
+        authors=[author for one in listed(value, "authors") if (author := _author(one))],
+        keywords=listed(value, "keywords"),
+        license=next(iter(listed(value, "license")), None) or text(value, "license-url"),
+        type=text(value, "type"),
+        related_materials=once(materials, "identifier"),
+    )
+    return Plucked(fields, {name: meant for name, meant in _IMPLIED.items() if name not in fields})
+
+
+def _author(value: Any) -> dict[str, Any] | str | None:
+    if not isinstance(value, dict):
+        return text(value)
+    parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
+    last, first = " ".join(part for part in parts if part), text(value, "given-names")
+    # Whoever has a `name` here is no person.
+    whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
+    name = full_name(first, last, whole, organisation=True)
+    return {**name, **said(orcid=text(value, "orcid"))} if name else None
+
+
+def _material(identifier: str | None, title: str | None = None) -> dict[str, Any] | None:
+    return said(identifier=identifier, title=title) if identifier else None

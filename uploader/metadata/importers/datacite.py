@@ -1,0 +1,120 @@
+"""DataCite's metadata as JSON (schema 4, also as its API answers it), as figup's own fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from uploader.metadata.importers.extract import Plucked, embargo, full_name, listed, said, text
+from uploader.metadata.vocabulary import DEFAULT_RELATION, IDENTIFIER_TYPES, RELATIONS
+from uploader.text import plain
+
+_TYPES = {
+    "audiovisual": "media", "book": "book", "bookchapter": "chapter", "collection": "dataset",
+    "computationalnotebook": "software", "conferencepaper": "conference contribution",
+    "conferenceproceeding": "conference contribution", "dataset": "dataset", "dissertation": "thesis",
+    "event": "event", "image": "figure", "journalarticle": "journal contribution", "model": "model",
+    "outputmanagementplan": "data management plan", "peerreview": "peer review", "physicalobject": "physical object",
+    "preprint": "preprint", "report": "report", "service": "service", "software": "software", "sound": "media",
+    "standard": "standard", "workflow": "workflow",
+}  # fmt: skip
+_RELATIONS = {plain(name): name for name in RELATIONS}
+_IDENTIFIERS = {plain(name): name for name in IDENTIFIER_TYPES}
+_ACCESS = {
+    "openaccess": "open", "embargoedaccess": "embargoed", "restrictedaccess": "restricted", "closedaccess": "closed",
+    "cabf2": "open", "cf1cf": "embargoed", "c16ec": "restricted", "c14cb": "closed",
+}  # fmt: skip
+"""Rights that are no licence but say who may see it: ends of info:eu-repo/semantics/... and of COAR's addresses."""
+
+
+def pluck(value: dict[str, Any], today: date) -> Plucked:
+    """What it says of what it lies beside. The DOI in it is another publication's, and is not taken for the item's."""
+    value = _attributes(value)
+    titles = [one for one in listed(value, "titles") if not text(one, "titleType")] or listed(value, "titles")
+    abstracts = [one for one in listed(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
+    described = abstracts or listed(value, "descriptions")
+    materials = [_material(one) for one in listed(value, "relatedIdentifiers")]
+    openings = [day for one in listed(value, "dates") if (day := _opening(one))]
+    fields = said(
+        title=next((text(one, "title") for one in titles), None),
+        description=described[0].get("description") if described and isinstance(described[0], dict) else None,
+        authors=[author for one in listed(value, "creators") if (author := _author(one))],
+        keywords=[word for one in listed(value, "subjects") if (word := text(one) or text(one, "subject"))],
+        license=next(
+            (name for one in listed(value, "rightsList") if (name := _license(one)) and not _access(one)), None
+        ),
+        type=_TYPES.get(plain(text(value.get("types"), "resourceTypeGeneral") or "")),
+        related_materials=[one for one in materials if one],
+        funding=[grant for one in listed(value, "fundingReferences") if (grant := _grant(one))],
+        embargo=embargo(max(openings, default=None), today),
+    )
+    return Plucked(fields, remarks=tuple(_odd_relations(value)), closed=_closed(value, openings, "embargo" in fields))
+
+
+def _attributes(value: dict[str, Any]) -> dict[str, Any]:
+    """The metadata itself, without what the API wraps around it."""
+    data = value.get("data")
+    inner = data.get("attributes") if isinstance(data, dict) else value.get("attributes")
+    return inner if isinstance(inner, dict) else value
+
+
+def _author(value: Any) -> dict[str, Any] | None:
+    of = text(value, "nameType") == "Organizational"
+    name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
+    ids = [text(one, "nameIdentifier") for one in listed(value, "nameIdentifiers") if _is_orcid(one)]
+    return {**name, **said(orcid=next(iter(ids), None))} if name else None
+
+
+def _is_orcid(value: Any) -> bool:
+    scheme = text(value, "nameIdentifierScheme") or text(value, "nameIdentifier") or ""
+    return "orcid" in scheme.lower()
+
+
+def _access(value: Any) -> str | None:
+    """Who may see it, where these rights say that: open, embargoed, restricted or closed."""
+    names = (text(value, key) for key in ("rightsIdentifier", "rightsUri", "rightsURI", "rights"))
+    ends = (plain(name.rpartition("/")[2]) for name in (*names, text(value)) if name)
+    return next((_ACCESS[end] for end in ends if end in _ACCESS), None)
+
+
+def _closed(value: dict[str, Any], openings: list[str], is_embargoed: bool) -> str | None:
+    """Why it is not open to everybody, where no date has made that an embargo."""
+    access = {_access(one) for one in listed(value, "rightsList")} - {None, "open"}
+    if openings:
+        access.discard("embargoed")
+    return f"its rights say that access is {min(filter(None, access))}" if access and not is_embargoed else None
+
+
+def _opening(value: Any) -> str | None:
+    return text(value, "date") if text(value, "dateType") == "Available" else None
+
+
+def _license(value: Any) -> str | None:
+    return text(value, "rightsIdentifier", "rightsUri", "rightsURI", "rights") or text(value)
+
+
+def _material(value: Any) -> dict[str, Any] | None:
+    identifier = text(value, "relatedIdentifier")
+    if identifier is None:
+        return None
+    return said(
+        identifier=identifier,
+        identifier_type=_IDENTIFIERS.get(plain(text(value, "relatedIdentifierType") or "")),
+        relation=_RELATIONS.get(plain(text(value, "relationType") or "")),
+    )
+
+
+def _odd_relations(value: dict[str, Any]) -> Iterator[str]:
+    for one in listed(value, "relatedIdentifiers"):
+        relation = text(one, "relationType")
+        if relation is not None and plain(relation) not in _RELATIONS:
+            yield (
+                f"Figshare has no relation {relation!r}: {text(one, 'relatedIdentifier')!r} is related by "
+                f"{DEFAULT_RELATION} instead"
+            )
+
+
+def _grant(value: Any) -> str | None:
+    parts = [text(value, "funderName"), text(value, "awardNumber"), text(value, "awardTitle")]
+    return ", ".join(part for part in parts if part) or None

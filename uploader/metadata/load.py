@@ -1,0 +1,234 @@
+"""Descriptions from files: which format a file has, what is in it, what lies beside the sources. Reads disks.
+
+A file that the user named has to be right; one that merely lies there is used as far as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from uploader.errors import FigupError, SourceMissing, SourceUnreadable
+from uploader.metadata.cursor import Sheet
+from uploader.metadata.importers import cff, codemeta, datacite
+from uploader.metadata.importers.extract import Plucked
+from uploader.metadata.model import Metadata
+from uploader.metadata.parse import LARGEST, Document, parse
+from uploader.metadata.problems import Place, Problem, field_name, invalid, wrong
+from uploader.metadata.schema import ALIASES, Reading
+from uploader.metadata.vocabulary import DEFAULT_LICENSE
+
+_FOREIGN: dict[str, Callable[[dict[str, Any], date], Plucked]] = {
+    "CITATION.cff": cff.pluck,
+    "DataCite JSON": datacite.pluck,
+    "codemeta.json": codemeta.pluck,
+}
+
+PROTECTING = {
+    "license": f"a new item has Figshare's default licence, {DEFAULT_LICENSE}",
+    "embargo": "the files are open to everybody once the item is published",
+}
+"""Fields without which an item would allow more than was meant, and what becomes of it without them."""
+
+
+FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
+"""Files that describe the folder they lie in; earlier ones win, field by field."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one file says. `kind` is whose format it has. `remarks` are lines for a person: what is left out, and why;
+    `doubts` what only the account's lists can tell.
+
+    `withheld` are problems of PROTECTING fields, which are left out as well. `implied` are fields that the file does
+    not name, but means in its format. `document` is there for a file in figup's own format, to say on which line a
+    value stands.
+    """
+
+    source: str
+    kind: str
+    metadata: Metadata
+    remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    document: Document | None = None
+    withheld: tuple[Problem, ...] = ()
+    implied: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name, for a person."""
+        return Path(self.source).name
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What it says something of."""
+        return self.metadata.named()
+
+    def problem(
+        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+    ) -> Problem:
+        """A problem of a value that this file gave, under the `key` of the field where there is one."""
+        place: Place = (field,) if key is None else (field, key)
+        if self.document is None:
+            return Problem(message, field_name(place), None, hint)
+        names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
+        place = (*names[:1], *place[1:]) if names else place
+        inside: Any = self.document.value.get(str(place[0]))
+        if key is not None:
+            inside = inside.get(key) if isinstance(inside, dict) else None
+        place = _place_of(value, inside, place) or place
+        return Problem(message, field_name(place), self.document.line(place), hint)
+
+
+def _place_of(value: object, inside: object, place: Place) -> Place | None:
+    """Where a value stands, as it was read, in what stands at a place; None where it is not there."""
+    if isinstance(inside, dict | list):
+        steps: Iterable[tuple[str | int, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        found = (_place_of(value, one, (*place, step)) for step, one in steps)
+        return next((one for one in found if one is not None), None)
+    return place if " ".join(str(inside).split()) == " ".join(str(value).split()) else None
+
+
+def load(path: str | Path, today: date) -> Loaded:
+    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, and MetadataInvalid with all
+    problems, or where it says nothing: nobody names a file for that."""
+    source = str(path)
+    loaded = interpret(parse(source, _content(Path(path))), today)
+    if not loaded.fields and not loaded.withheld:
+        left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"
+        wrong(source, f"says nothing{left_out}", hint="`figup metadata template` shows what may stand there.")
+    return loaded
+
+
+def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loaded:
+    """What a document says; `of_folder`, of the whole folder that it lies in. Raises MetadataInvalid with all problems
+    of one in figup's own format."""
+    kind = kind_of(document)
+    if kind != "figup":
+        return _foreign(document, kind, today, of_folder=of_folder)
+    sheet = Sheet(document)
+    metadata = Reading(today).metadata(sheet)
+    if sheet.problems:
+        raise invalid(document.source, sheet.problems)
+    name = Path(document.source).name
+    return Loaded(
+        document.source,
+        kind,
+        metadata,
+        remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        document=document,
+    )
+
+
+def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
+    plucked = _FOREIGN[kind](document.value, today)
+    implied = plucked.implied if of_folder else {}
+    sheet = Sheet(Document(document.source, {**implied, **plucked.fields}))
+    metadata = Reading(today, whole_names=True).metadata(sheet)
+    withheld = [one for one in sheet.problems if top(one) in PROTECTING]
+    if plucked.closed is not None:
+        withheld.append(Problem(plucked.closed, "embargo"))
+    name = Path(document.source).name
+    told = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
+    told += map(_told, sheet.remarks)
+    return Loaded(
+        document.source,
+        kind,
+        metadata,
+        remarks=tuple(f"{name}: {one}" for one in (*told, *plucked.remarks)),
+        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        withheld=tuple(withheld),
+        implied=tuple(implied),
+    )
+
+
+def top(problem: Problem) -> str:
+    """The item's field that a problem lies in."""
+    return re.split(r"[.\[]", problem.field)[0]
+
+
+def _told(problem: Problem) -> str:
+    return problem.told + (f". {problem.hint}" if problem.hint else "")
+
+
+def kind_of(document: Document) -> str:
+    """Whose format a document has: "figup", or one of the others by its name."""
+    value = document.value
+    if "cff-version" in value:
+        return "CITATION.cff"
+    context = str(value.get("@context", ""))
+    if "codemeta" in context or "schema.org" in context:
+        return "codemeta.json"
+    inner = value.get("data") if isinstance(value.get("data"), dict) else value
+    if isinstance(inner, Mapping) and ("titles" in inner or "attributes" in inner or "creators" in inner):
+        return "DataCite JSON"
+    return "figup"
+
+
+def found_beside(sources: Iterable[str | Path], today: date) -> list[Loaded]:
+    """What lies in the folders given, or beside the files given, in order of precedence; what is unusable says so.
+
+    Beside a single file the title is not taken: it is the folder's, and the file has a name of its own.
+    """
+    loaded: list[Loaded] = []
+    for path, of_folder in lying_beside(sources):
+        one = _found(path, today, of_folder=of_folder)
+        loaded.append(one if of_folder else _without_title(one))
+    return loaded
+
+
+def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
+    try:
+        document = parse(str(path), _content(path))
+    except FigupError as error:
+        return Loaded(str(path), "", Metadata(), (f"{error.message}; it is not used",))
+    if kind_of(document) == "figup":
+        return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; it is not used",))
+    return interpret(document, today, of_folder=of_folder)
+
+
+def _without_title(loaded: Loaded) -> Loaded:
+    said = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
+    return dataclasses.replace(loaded, metadata=Metadata(**said))
+
+
+def merged(parts: Iterable[Metadata]) -> Metadata:
+    """All that the parts say; of what several speak, the first is heard."""
+    result = Metadata()
+    for part in parts:
+        result = result.over(part)
+    return result
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise SourceMissing(f"{path}: there is no such metadata file", path=str(path)) from None
+    except OSError as error:
+        raise SourceUnreadable(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
+
+
+def lying_beside(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
+    """Files of such names in the folders given, or beside the files given, and whether it is a folder that was given.
+
+    Blocks.
+    """
+    seen: set[Path] = set()
+    for source in sources:
+        path = Path(source)
+        is_folder = path.is_dir()
+        folder = path if is_folder else path.parent
+        if folder in seen:
+            continue
+        seen.add(folder)
+        for name in FOUND_NAMES:
+            if (folder / name).is_file():
+                yield folder / name, is_folder

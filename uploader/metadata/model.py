@@ -1,0 +1,105 @@
+"""The description of an item, checked and in Figshare's terms, but with names where Figshare wants ids. Values only.
+
+None, or an empty tuple, says nothing about a field: it is neither set nor cleared.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from uploader.metadata.vocabulary import DEFAULT_RELATION
+
+
+class Author(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An author: by `id`, or by `name`, or by `first_name` and `last_name`."""
+
+    id: int | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    orcid: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """For a person."""
+        return self.name or f"{self.first_name or ''} {self.last_name or ''}".strip() or f"author {self.id}"
+
+
+class Material(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that the item is related to."""
+
+    identifier: str | None = None
+    identifier_type: str = "URL"
+    relation: str = DEFAULT_RELATION
+    title: str | None = None
+    is_linkout: bool = False
+    id: int | None = None
+
+
+class Funding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A grant: by its `id`, as Figshare's search of grants knows it, or by any `title`."""
+
+    id: int | None = None
+    title: str | None = None
+
+
+class Timeline(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Days, each as 2024-05-17."""
+
+    first_online: str | None = None
+    publisher_publication: str | None = None
+    publisher_acceptance: str | None = None
+
+
+class EmbargoOption(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may see an embargoed item: an option of the institution, narrowed to some of its groups."""
+
+    id: int
+    group_ids: tuple[int, ...] = ()
+
+
+class Embargo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`until` is a day, or "0" for good. `scope`: "file" hides the files, "article" the whole item."""
+
+    until: str
+    scope: str = "file"
+    title: str | None = None
+    reason: str | None = None
+    options: tuple[EmbargoOption, ...] = ()
+
+
+Value = str | list[str]
+"""Of a custom field."""
+
+
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an item says of itself. `description` is HTML; `categories`, `license` and `group` are names or ids."""
+
+    title: str | None = None
+    description: str | None = None
+    authors: tuple[Author, ...] = ()
+    categories: tuple[str | int, ...] = ()
+    keywords: tuple[str, ...] = ()
+    license: str | int | None = None
+    type: str | None = None
+    references: tuple[str, ...] = ()
+    related_materials: tuple[Material, ...] = ()
+    funding: tuple[Funding, ...] = ()
+    custom_fields: dict[str, Value] = {}
+    group: str | int | None = None
+    timeline: Timeline | None = None
+    embargo: Embargo | None = None
+    doi: str | None = None
+    handle: str | None = None
+    metadata_only: str | None = None
+    """Why the item has no files, for one that is to have none."""
+
+    def named(self) -> tuple[str, ...]:
+        """The fields that say something, in their order."""
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in (None, (), {}))
+
+    def over(self, other: Metadata) -> Metadata:
+        """This, and what `other` says of the fields that this says nothing of."""
+        mine = {name: getattr(self, name) for name in self.named()}
+        return msgspec.structs.replace(other, **mine)

@@ -1,0 +1,404 @@
+"""What figup's own metadata files say: each field read and checked, every problem noted. Pure.
+
+Limits are Figshare's: the official API description, and the overview of its metadata schema (lists of at most 100).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from uploader.metadata import identifiers, materials, vocabulary
+from uploader.metadata.cursor import Node, Sheet
+from uploader.metadata.markdown import LONGEST, to_html
+from uploader.metadata.model import (
+    Author,
+    Embargo,
+    EmbargoOption,
+    Funding,
+    Material,
+    Metadata,
+    Timeline,
+    Value,
+)
+from uploader.text import did_you_mean, plain
+
+TITLE = (3, 1000)
+"""Characters of a title."""
+PERMANENT = "0"
+"""An embargo's date, where it is for good (official API description, ArticleEmbargoUpdater)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How fields are read. `today` is what an embargo's end is compared with; with `whole_names`, an author's name is
+    one, whether there is a comma in it or not."""
+
+    today: date
+    whole_names: bool = False
+
+    def metadata(self, sheet: Sheet) -> Metadata:
+        """What the document says; what has a problem is left out."""
+        values: dict[str, Any] = {}
+        for name, node in sheet.top().entries(FIELDS, ALIASES, "the item's fields").items():
+            value = FIELDS[name](self, node)
+            if value is not None:
+                values[name] = value
+        return Metadata(**values)
+
+
+def _title(_: Reading, node: Node) -> str | None:
+    return node.text(least=TITLE[0], most=TITLE[1])
+
+
+def _description(_: Reading, node: Node) -> str | None:
+    if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
+        node.problem(f"has {len(node.value)} characters; Figshare takes {LONGEST}")
+        return None
+    text = node.text(most=10 * LONGEST, lines=True)
+    if text is None:
+        return None
+    html = to_html(text)
+    if len(html.text) > LONGEST:
+        node.problem(
+            f"has {len(html.text)} characters as HTML; Figshare takes {LONGEST}",
+            "Keep it short here, and upload the long text as a file.",
+        )
+        return None
+    if html.dropped:
+        node.remark(f"left out is what a description does not hold: {', '.join(html.dropped)}")
+    return html.text
+
+
+# --- people -------------------------------------------------------------------------------------------------------
+
+_AUTHOR_ALIASES = {
+    "orcid_id": "orcid", "given-names": "first_name", "given_name": "first_name", "family-names": "last_name",
+    "family_name": "last_name", "full_name": "name", "mail": "email",
+}  # fmt: skip
+
+
+def _authors(reading: Reading, node: Node) -> tuple[Author, ...]:
+    authors: list[Author] = []
+    for one in node.each():
+        author = _author(reading, one)
+        if author is None:
+            continue
+        if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
+            one.problem(f"{author.shown} stands there twice")
+        authors.append(author)
+    return tuple(authors)
+
+
+def _author(reading: Reading, node: Node) -> Author | None:
+    if isinstance(node.value, str):
+        return node.read(identifiers.person)
+    if isinstance(node.value, int) and not isinstance(node.value, bool):
+        number = node.number()
+        return Author(id=number) if number else None
+    known = ("id", "name", "first_name", "last_name", "email", "orcid")
+    parts = node.entries(known, _AUTHOR_ALIASES, "an author (a name, or fields such as name and orcid)")
+    if not parts:
+        if node.value == {}:
+            node.problem("an author without a name")
+        return None
+    before = len(node.sheet.problems)
+    author = Author(
+        id=parts["id"].number() if "id" in parts else None,
+        first_name=parts["first_name"].text(most=255) if "first_name" in parts else None,
+        last_name=parts["last_name"].text(most=255) if "last_name" in parts else None,
+        email=parts["email"].read(identifiers.email) if "email" in parts else None,
+        orcid=parts["orcid"].read(identifiers.orcid) if "orcid" in parts else None,
+    )
+    if "name" in parts:
+        author = _named(author, parts["name"], whole=reading.whole_names)
+    if len(node.sheet.problems) == before and not (author.id or author.name or author.last_name):
+        node.problem("an author needs a name, or a last_name, or the id of one that Figshare knows")
+    return author
+
+
+def _named(author: Author, node: Node, *, whole: bool) -> Author:
+    """The author with the name that stands here: its parts, where it is written as `Doe, Jane`."""
+    if whole or author.first_name or author.last_name:
+        return msgspec.structs.replace(author, name=node.text(most=255))
+    found = node.read(identifiers.person, most=255) or Author()
+    return msgspec.structs.replace(
+        author,
+        name=found.name,
+        first_name=found.first_name,
+        last_name=found.last_name,
+        orcid=author.orcid or found.orcid,
+    )
+
+
+# --- lists of words -----------------------------------------------------------------------------------------------
+
+
+def _categories(_: Reading, node: Node) -> tuple[str | int, ...]:
+    found: list[str | int] = []
+    for one in node.each():
+        value = name_or_id(one)
+        if value is not None and value not in found:
+            found.append(value)
+    return tuple(found)
+
+
+def name_or_id(node: Node) -> str | int | None:
+    """A name, or the id that digits are. None after a problem."""
+    if isinstance(node.value, int) or (isinstance(node.value, str) and node.value.strip().isdecimal()):
+        return node.number()
+    return node.text(most=500)
+
+
+def _keywords(_: Reading, node: Node) -> tuple[str, ...]:
+    if isinstance(node.value, str):
+        return tuple(dict.fromkeys(split_keywords(node.value)))
+    words = [one.text(most=2000) for one in node.each()]
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def split_keywords(text: str) -> list[str]:
+    """The keywords of one text, which commas, semicolons or lines separate."""
+    return [word for part in re.split(r"[,;\n]", text) if (word := part.strip())]
+
+
+def _license(_: Reading, node: Node) -> str | int | None:
+    value = name_or_id(node)
+    if not isinstance(value, str):
+        return value
+    known = own_license(value)
+    if known is not None:
+        return known
+    node.doubt(
+        f"{value!r} is none of the licences that every account has; your institution's are looked at when it is used",
+        did_you_mean(value, vocabulary.LICENSES),
+    )
+    return value
+
+
+def own_license(name: str) -> str | None:
+    """Figshare's name of a licence that every account has, however it is written; None for any other."""
+    known = {plain(one): one for one in vocabulary.LICENSES}
+    known |= {plain(one): meant for one, meant in vocabulary.LICENSE_ALIASES.items()}
+    key = plain(name.rpartition("spdx.org/licenses/")[2].removesuffix(".html"))
+    return known.get(key) or _license_of_address(name)
+
+
+def _license_of_address(text: str) -> str | None:
+    """The licence that a well-known address stands for."""
+    at = re.sub(r"^https?://(www\.)?|(/legalcode)?(\.[a-z]{2})?/?$", "", text.strip().lower())
+    return {
+        "creativecommons.org/licenses/by/4.0": "CC BY 4.0",
+        "creativecommons.org/publicdomain/zero/1.0": "CC0",
+        "opensource.org/licenses/mit": "MIT",
+        "opensource.org/license/mit": "MIT",
+        "www.apache.org/licenses/license-2.0": "Apache 2.0",
+        "apache.org/licenses/license-2.0": "Apache 2.0",
+    }.get(at)
+
+
+def _type(_: Reading, node: Node) -> str | None:
+    return node.one_of(vocabulary.ITEM_TYPES, vocabulary.ITEM_TYPE_ALIASES)
+
+
+# --- what it is related to ----------------------------------------------------------------------------------------
+
+_MATERIAL_ALIASES = {"type": "identifier_type", "linkout": "is_linkout", "doi": "identifier", "url": "identifier"}
+
+
+def _references(_: Reading, node: Node) -> tuple[str, ...]:
+    found = (one.read(identifiers.address) for one in node.each())
+    return tuple(dict.fromkeys(one for one in found if one))
+
+
+def _materials(_: Reading, node: Node) -> tuple[Material, ...]:
+    return tuple(found for one in node.each() if (found := _material(one)) is not None)
+
+
+def _material(node: Node) -> Material | None:
+    if isinstance(node.value, str):
+        return _identified(node, Material())
+    known = ("identifier", "identifier_type", "relation", "title", "is_linkout", "id")
+    parts = node.entries(known, _MATERIAL_ALIASES, "a related material (an identifier, or fields)")
+    if not parts:
+        return None
+    if "id" not in parts and "identifier" not in parts:
+        node.problem("a related material needs an identifier, such as a DOI")
+        return None
+    kind = parts["identifier_type"].one_of(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
+    relation = parts["relation"].one_of(vocabulary.RELATIONS) if "relation" in parts else None
+    material = Material(
+        relation=relation or vocabulary.DEFAULT_RELATION,
+        title=parts["title"].text(most=1000) if "title" in parts else None,
+        is_linkout=parts["is_linkout"].truth() if "is_linkout" in parts else False,
+        id=parts["id"].number() if "id" in parts else None,
+    )
+    return _identified(parts["identifier"], material, kind) if "identifier" in parts else material
+
+
+def _identified(node: Node, material: Material, kind: str | None = None) -> Material | None:
+    """The material with the identifier that stands here; which kind that is, its form tells where `kind` does not."""
+    text = node.text(most=2000)
+    if text is None:
+        return None
+    kind = kind or materials.kind_of(text)
+    if kind is None:
+        what = "is neither a DOI nor a web address, and does not show what else it is"
+        node.problem(f"{text!r} {what}", "An address begins with https://; of others give the identifier_type, too.")
+        return None
+    try:
+        identifier = materials.checked(text, kind)
+    except ValueError as error:
+        node.problem(str(error))
+        return None
+    return msgspec.structs.replace(material, identifier=identifier, identifier_type=kind)
+
+
+def _funding(_: Reading, node: Node) -> tuple[Funding, ...]:
+    return tuple(found for one in node.each() if (found := _grant(one)) is not None)
+
+
+def _grant(node: Node) -> Funding | None:
+    if not isinstance(node.value, dict):
+        text = node.text(least=3, most=2000)
+        return Funding(title=text) if text else None
+    parts = node.entries(("id", "title"), {"name": "title"}, "a grant (a title, or the id of one)")
+    if "id" in parts and "title" in parts:
+        node.problem("a grant has either an id or a title")
+    if "id" in parts:
+        number = parts["id"].number()
+        return Funding(id=number) if number else None
+    title = parts["title"].text(least=3, most=2000) if "title" in parts else None
+    return Funding(title=title) if title else None
+
+
+# --- an institution's -----------------------------------------------------------------------------------------------
+
+
+def _custom_fields(_: Reading, node: Node) -> dict[str, Value] | None:
+    if not isinstance(node.value, dict):
+        node.problem("custom fields are names with values")
+        return None
+    values: dict[str, Value] = {}
+    for name, value in node.value.items():
+        one = Node(value, (*node.place, name), node.sheet)
+        if one.blank:
+            continue
+        if isinstance(value, list):
+            values[name] = [text for part in one.each(at_most=1000) if (text := part.text(most=LONGEST)) is not None]
+        elif (text := one.text(most=LONGEST, lines=True)) is not None:
+            values[name] = text
+    return values
+
+
+def _group(_: Reading, node: Node) -> str | int | None:
+    return name_or_id(node)
+
+
+_TIMELINE = ("first_online", "publisher_publication", "publisher_acceptance")
+_TIMELINE_ALIASES = {"published": "publisher_publication", "accepted": "publisher_acceptance"}
+
+
+def _timeline(_: Reading, node: Node) -> Timeline | None:
+    parts = node.entries(_TIMELINE, _TIMELINE_ALIASES, "days such as first_online")
+    days = {name: part.read(identifiers.day) for name, part in parts.items()}
+    return Timeline(**days) if days else None
+
+
+_EMBARGO = ("until", "scope", "title", "reason", "options")
+_EMBARGO_ALIASES = {"date": "until", "embargo_date": "until", "type": "scope", "embargo_type": "scope"}
+_SCOPES = {"files": "file", "item": "article"}
+_SCOPE_ALIASES = {"file": "files", "article": "item"}
+_FOR_GOOD = {"permanent", "forever", "0"}
+
+
+def _embargo(reading: Reading, node: Node) -> Embargo | None:
+    if isinstance(node.value, str):
+        until = _until(reading, node)
+        return Embargo(until) if until else None
+    parts = node.entries(_EMBARGO, _EMBARGO_ALIASES, "an embargo (a day, or fields such as until)")
+    if not parts:
+        return None
+    if "until" not in parts:
+        node.problem('an embargo needs `until`: a day, or "permanent"')
+        return None
+    until = _until(reading, parts["until"])
+    if until is None:
+        return None
+    scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
+    return Embargo(
+        until,
+        scope=_SCOPES[scope or "files"],
+        title=parts["title"].text(most=1000) if "title" in parts else None,
+        reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,
+        options=tuple(o for one in parts["options"].each() if (o := _option(one))) if "options" in parts else (),
+    )
+
+
+def _until(reading: Reading, node: Node) -> str | None:
+    text = node.text(most=40)
+    if text is None:
+        return None
+    if text.lower() in _FOR_GOOD:
+        return PERMANENT
+    day = node.read(identifiers.day)
+    if day is not None and date.fromisoformat(day) <= reading.today:
+        node.problem(f"an embargo until {day} would be over already")
+        return None
+    return day
+
+
+def _option(node: Node) -> EmbargoOption | None:
+    if not isinstance(node.value, dict):
+        number = node.number()
+        return EmbargoOption(number) if number else None
+    parts = node.entries(("id", "group_ids"), {"groups": "group_ids"}, "an option of the institution (its id)")
+    number = parts["id"].number() if "id" in parts else None
+    if number is None:
+        node.problem("an option has an id; `GET /account/institution/embargo_options` lists them")
+        return None
+    groups = [one.number() for one in parts["group_ids"].each()] if "group_ids" in parts else []
+    return EmbargoOption(number, tuple(group for group in groups if group))
+
+
+def _doi(_: Reading, node: Node) -> str | None:
+    return node.read(identifiers.doi)
+
+
+def _line(_: Reading, node: Node) -> str | None:
+    return node.text(most=2000)
+
+
+FIELDS: dict[str, Callable[[Reading, Node], Any]] = {
+    "title": _title,
+    "description": _description,
+    "authors": _authors,
+    "categories": _categories,
+    "keywords": _keywords,
+    "license": _license,
+    "type": _type,
+    "references": _references,
+    "related_materials": _materials,
+    "funding": _funding,
+    "custom_fields": _custom_fields,
+    "group": _group,
+    "timeline": _timeline,
+    "embargo": _embargo,
+    "doi": _doi,
+    "handle": _line,
+    "metadata_only": _line,
+}
+"""Every field of a metadata file, and how it is read."""
+
+ALIASES = {
+    "licence": "license", "tags": "keywords", "tag": "keywords", "item_type": "type", "defined_type": "type",
+    "author": "authors", "category": "categories", "reference": "references", "related": "related_materials",
+    "funding_list": "funding", "grants": "funding", "group_id": "group",
+    "metadata_reason": "metadata_only",
+}  # fmt: skip
+"""What else a field may be called: the API's names, and what people write."""

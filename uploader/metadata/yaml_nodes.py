@@ -1,0 +1,101 @@
+"""YAML (and JSON, which is nearly YAML) as plain values with their lines, held to YAML 1.2's idea of a plain value."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from uploader.metadata.problems import TWICE, Place, wrong
+
+_MOST_VALUES = 50_000
+"""Values in one file; YAML's aliases can make a few lines into billions."""
+_DEEPEST = 60
+
+
+def read(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+    """The value of a document, and on which lines (from 1) its places begin. Raises MetadataInvalid."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            return None, {}
+        walk = _Walk(source)
+        return walk.value(node, ()), walk.lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        wrong(source, _words(error), line)
+    except yaml.YAMLError:
+        wrong(source, "holds a character that YAML does not allow")
+    except RecursionError:
+        wrong(source, "is nested too deeply")
+
+
+def _words(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML found, in words for people who do not write YAML every day."""
+    said = error.problem or error.context or "is no YAML"
+    if "'\\t'" in said:
+        return "there is a tab; in YAML lines are indented with blanks"
+    if "mapping values are not allowed" in said:
+        return 'a value with a colon in it belongs in quotes: title: "A: B"'
+    if "expected <block end>" in said:
+        return "the indentation does not fit the lines above"
+    if "could not find expected ':'" in said:
+        return "there is no colon after the field's name, or a line is not indented"
+    if "undefined alias" in said:
+        return "a value that begins with * belongs in quotes"
+    return f"is no valid YAML: {said}"
+
+
+_PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
+    (re.compile(r"~|null|Null|NULL|"), lambda _: None),
+    (re.compile(r"true|True|TRUE"), lambda _: True),
+    (re.compile(r"false|False|FALSE"), lambda _: False),
+    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
+    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), float),
+)
+"""YAML 1.2's plain values, without those that surprise people: `no` is a word, and so are 1e3, 0x1f and a date."""
+
+
+class _Walk:
+    """Makes values of YAML nodes, and notes their lines."""
+
+    def __init__(self, source: str) -> None:
+        self.lines: dict[Place, int] = {}
+        self._source = source
+        self._count = 0
+
+    def value(self, node: yaml.Node, place: Place) -> Any:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > _MOST_VALUES or len(place) > _DEEPEST:
+            wrong(self._source, "has too many values, or too deeply nested ones", line)
+        self.lines.setdefault(place, line)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(one, (*place, index)) for index, one in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                wrong(self._source, "the name of a field is a list or another mapping", line)
+            key = str(key_node.value)
+            if key in values:
+                wrong(self._source, f"{key!r} {TWICE}", line)
+            self.lines[*place, key] = line
+            values[key] = self.value(value_node, (*place, key))
+        return values
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text = str(node.value)
+    if getattr(node, "style", None) is None:
+        for pattern, make in _PLAIN:
+            if pattern.fullmatch(text):
+                return make(text)
+    return text

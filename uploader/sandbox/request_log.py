@@ -1,0 +1,110 @@
+"""One request as the request log tells it, and the log itself: a line is in the file before the answer goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox.data_dir import SandboxUnusable
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """What is known of a request; see README.md for the meaning of each field in the log."""
+
+    time: float
+    service: str
+    kind: str
+    method: str
+    path: str
+    query: dict[str, str]
+    content_length: int | None
+    authorization: bool
+    token_sha256: str | None
+    received: int = 0
+    status: int | None = None
+    outcome: str = "answered"
+    fault: str | None = None
+    item_id: int | None = None
+    file_id: int | None = None
+    part_no: int | None = None
+    part_before: str | None = None
+    locked_before: bool | None = None
+    seconds: float = 0.0
+
+    def line(self) -> bytes:
+        """One line of JSON, newline included."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        values["time"] = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
+        values["seconds"] = round(self.seconds, 6)
+        return json.dumps(values).encode() + b"\n"
+
+
+RECORD = web.RequestKey("record", Record)
+
+_SECRET = frozenset({"access_token", "token", "private_link"})
+
+
+def credential(request: web.Request) -> str | None:
+    """What the request offers as a token, in the header or the query; None when nothing."""
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return header.strip().partition(" ")[2].strip()
+    return request.query.get("access_token")
+
+
+def record_of(request: web.Request, service: str, kind: str, now: float) -> Record:
+    """Begin the record of a request. Of a token only a hash's first 16 digits are kept."""
+    offered = credential(request)
+    return Record(
+        time=now,
+        service=service,
+        kind=kind,
+        method=request.method,
+        path=request.path,
+        query={name: value for name, value in request.query.items() if name not in _SECRET},
+        content_length=request.content_length,
+        authorization=offered is not None,
+        token_sha256=None if not offered else hashlib.sha256(offered.encode("utf-8", "replace")).hexdigest()[:16],
+    )
+
+
+class RequestLog:
+    """Appends lines from a thread of its own, each with one write. Without a path it does nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-log")
+
+    def open(self) -> None:
+        """Open the file for appending; blocks. SandboxUnusable when it cannot be."""
+        if self._path is None:
+            return
+        try:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"{self._path} cannot be written: {error.strerror}"
+            raise SandboxUnusable(message) from error
+
+    async def write(self, record: Record) -> None:
+        """Append one record; it is in the file when this returns, and also when the caller is cancelled."""
+        if self._descriptor is not None:
+            line = record.line()
+            await asyncio.get_running_loop().run_in_executor(self._thread, os.write, self._descriptor, line)
+
+    def close(self) -> None:
+        """Write what was asked for and close; blocks."""
+        self._thread.shutdown()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,48 @@
+"""What items and collections have in common: both are things with authors, categories, private links and a DOI.
+
+A module that serves one of these for both is made for a `Thing`, and asks it for everything else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from uploader.sandbox.context import context_of
+from uploader.sandbox.request_log import RECORD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """A kind of thing. `word` is how its operations are called, `path` how its addresses are.
+
+    `fields(db, id, account)` gives what is stored of one, ApiError 404 when the account has none such;
+    `change(db, id, account, fields, now)` changes some of it. `added` is the status that answers an addition.
+    """
+
+    word: str
+    path: str
+    added: int
+    fields: Callable[[sqlite3.Connection, int, int], dict[str, Any]]
+    change: Callable[[sqlite3.Connection, int, int, dict[str, Any], float], None]
+
+    @property
+    def route(self) -> str:
+        """The path of one, for the table of operations."""
+        return f"/v2/account/{self.path}" + r"/{thing_id:\d{1,18}}"
+
+    def id_of(self, request: web.Request) -> int:
+        """Which one the path names; an item is noted for the log."""
+        number = int(request.match_info["thing_id"])
+        if self.word == "item":
+            request[RECORD].item_id = number
+        return number
+
+    def address(self, request: web.Request, rest: str = "") -> str:
+        """The address of the one that the path names, or of something beneath it."""
+        at = context_of(request).addresses(request)
+        return f"{at.api}/account/{self.path}/{self.id_of(request)}{rest}"

@@ -1,0 +1,220 @@
+"""The digest: one thread per source that computes its MD5 while the parts go out, from the same pages.
+
+It reads the file in order, never far ahead of what is being sent (so that it does not read from storage what the
+senders would read again), and the senders never run far ahead of it (so that the pages are still in memory when it
+comes).
+On the way it compares the parts that an earlier run sent with their recorded xxh3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import xxhash
+
+from uploader.errors import SourceChanged
+from uploader.sources.source import Source
+from uploader.text import shown
+
+READ = 1 << 20
+"""Bytes read and hashed at a time."""
+AHEAD = 64 << 20
+"""Bytes that the digest may be ahead of the furthest sender."""
+BEHIND = 64 << 20
+"""Bytes that a sender may be ahead of the digest: it waits, so that storage is read once, and little is left to be
+hashed when the last part is sent."""
+FAR = 1 << 30
+"""Bytes from which on a sender does not wait any more: it would wait for long."""
+_FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
+"""Seconds until it is first told how far the reading is, and at most between two times."""
+_LETTING_GO = 5.0
+"""Seconds that the thread may take to let go of the source when it is told to end."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A part that an earlier run sent: bytes `start` to `end` (exclusive) had this xxh3."""
+
+    no: int
+    start: int
+    end: int
+    xxh3: int
+
+
+class _Stop(Exception):
+    """The digest was told to end."""
+
+
+class Digest:
+    """The MD5 of a source, in the making."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        recorded: Sequence[Recorded] = (),
+        paced: bool = True,
+        on_read: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """`recorded` must be in the order of `start`. Not `paced`: as fast as it goes, without waiting for senders.
+
+        `on_read` is told now and then, on the loop, how many bytes of how many are read.
+        """
+        self._on_read = on_read
+        self._source = source
+        self._size = source.snapshot.size
+        self._recorded = recorded
+        self._front = 0 if paced else self._size
+        self._position = 0
+        self._begun = False
+        self._stopped = False
+        self._turn = threading.Condition()
+        self._waiters: list[tuple[int, anyio.Event]] = []
+        """Who waits until the bytes up to a position are hashed; `_wake_at` is the first of these."""
+        self._wake_at = math.inf
+        self._parked = False
+        self._ended = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> str:
+        """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
+        self._loop = asyncio.get_running_loop()
+        if self._on_read is not None:
+            self._timer = self._loop.call_later(_FIRST_TOLD, self._tell_read, self._on_read, _FIRST_TOLD)
+        try:
+            return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            # A thread that has not begun will never read: it looks at `_stopped` first, if it is started at all.
+            if self._stop():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._ended.wait, _LETTING_GO)
+            self._tell_moved(ended=True)
+
+    def _tell_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
+        on_read(self._position, self._size)
+        pause = min(2 * pause, _THEN_TOLD)
+        self._timer = self._loop.call_later(pause, self._tell_read, on_read, pause)
+
+    def sending(self, offset: int) -> None:
+        """A sender has come to `offset`."""
+        if offset > self._front:
+            self._front = offset
+            # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
+            if self._parked:
+                with self._turn:
+                    self._turn.notify()
+
+    def all_sent(self) -> None:
+        """No sender will come any more: hash the rest."""
+        self.sending(self._size)
+
+    async def compared(self) -> None:
+        """Wait until all recorded parts have been compared with the source."""
+        if self._recorded:
+            self.sending(self._recorded[-1].end)
+            await self._until(self._recorded[-1].end)
+
+    async def room(self, offset: int, since: int = 0) -> None:
+        """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
+
+        All from `since` to `offset` is sent in this run. As long as the digest has not come to that, or is far away, it
+        reads these pages again in any case: the line is not kept waiting for it.
+        """
+        self.sending(offset)
+        if BEHIND < offset - self._position <= FAR and self._position >= since - BEHIND:
+            # A good deal nearer, so that this is not asked for again with every chunk.
+            await self._until(offset - BEHIND // 2)
+
+    async def _until(self, position: int) -> None:
+        """Wait until the bytes up to `position` are hashed, or the digest has ended."""
+        while self._position < position and not self._stopped:
+            moved = anyio.Event()
+            self._waiters.append((position, moved))
+            self._wake_at = min(self._wake_at, position)
+            # Once more: the thread may have moved on before it could see that somebody waits.
+            if self._position >= position:
+                return
+            await moved.wait()
+
+    def _stop(self) -> bool:
+        """Tell the thread to end; True when it had begun."""
+        with self._turn:
+            self._stopped = True
+            self._turn.notify()
+            return self._begun
+
+    def _tell_moved(self, *, ended: bool = False) -> None:
+        """Wake those who have waited long enough."""
+        while True:
+            here = math.inf if ended else self._position
+            for position, moved in self._waiters:
+                if position <= here:
+                    moved.set()
+            self._waiters = [waiter for waiter in self._waiters if waiter[0] > here]
+            self._wake_at = min((position for position, _ in self._waiters), default=math.inf)
+            # Once more: the thread may have moved on before it could see whom to wake next.
+            if self._position < self._wake_at:
+                return
+
+    def _hash(self) -> str:
+        with self._turn:
+            if self._stopped:
+                raise _Stop
+            self._begun = True
+        try:
+            return self._hash_all()
+        finally:
+            self._ended.set()
+
+    def _hash_all(self) -> str:
+        md5 = hashlib.md5(usedforsecurity=False)
+        boundaries = iter(self._recorded)
+        part = next(boundaries, None)
+        checked = xxhash.xxh3_64()
+        while self._position < self._size:
+            limit = part.start if part and part.start > self._position else part.end if part else self._size
+            data = self._source.read(self._position, min(READ, limit - self._position))
+            md5.update(data)
+            if part and self._position >= part.start:
+                checked.update(data)
+            if part and self._position + len(data) == part.end:
+                self._compare(part, checked.intdigest())
+                checked.reset()
+                part = next(boundaries, None)
+            self._advance(len(data))
+        return md5.hexdigest()
+
+    def _compare(self, part: Recorded, xxh3: int) -> None:
+        if xxh3 != part.xxh3:
+            raise SourceChanged(
+                f"{shown(self._source.path)}: changed since part {part.no} of it was sent",
+                path=self._source.path,
+            )
+
+    def _advance(self, count: int) -> None:
+        self._position += count
+        if self._position >= self._wake_at:
+            self._wake_at = math.inf
+            self._loop.call_soon_threadsafe(self._tell_moved)
+        if self._position >= self._front + AHEAD:
+            self._park()
+        if self._stopped:
+            raise _Stop
+
+    def _park(self) -> None:
+        """Wait until the senders have come nearer."""
+        with self._turn:
+            self._parked = True
+            while self._position >= self._front + AHEAD and not self._stopped:
+                self._turn.wait()
+            self._parked = False

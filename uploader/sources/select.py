@@ -1,0 +1,294 @@
+"""Selecting: all that was named, put together into what is sent, what is skipped, and what stands in the way.
+
+Blocking calls; callers run them in a thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from uploader.errors import FigupError, SourceMissing, SourcesUnusable, UsageError
+from uploader.sources.filters import Filters, Glob, Ignores
+from uploader.sources.lists import Listed, parse_checksums, parse_list, placed
+from uploader.sources.models import Chosen, Reason, Selection, Skip, Sources, remote_path
+from uploader.sources.source import source_error
+from uploader.sources.walk import Found, Rules, chosen_file, walk
+from uploader.text import shown
+
+if TYPE_CHECKING:
+    from uploader.sources.manifests import Row
+
+STDIN = "-"
+_WAY_OUT: dict[Reason, str] = {
+    "hidden": "--hidden takes what has a name that begins with a dot.",
+    "link": "--follow-symlinks takes what links lead to.",
+    "excluded": "Look at --exclude and .figupignore.",
+    "not-included": "Look at --include.",
+    "folder": "Name folders on the command line.",
+}
+_WHY: dict[Reason, str] = {
+    "link": "a symbolic link",
+    "link-loop": "a link that leads back to a folder that it is in",
+    "excluded": "excluded by --exclude or .figupignore",
+    "not-included": "not among what --include names",
+    "empty-folder": "an empty folder",
+    "folder": "a folder in a list",
+}
+
+
+_SCHEMES = ("http", "https", "ftp")
+
+
+def select(sources: Sources, purpose: str = "send") -> Selection:
+    """What is meant by `sources`. Raises as `check` does, and UsageError for rules that are none."""
+    selection = find(sources)
+    check(selection, purpose=purpose)
+    return selection
+
+
+def check(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
+    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left, for the `purpose`.
+
+    Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
+    """
+    missing = [p for p in selection.problems if isinstance(p, SourceMissing) and p.path is not None and p.path in begun]
+    problems = [problem for problem in selection.problems if problem not in missing]
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise _several(problems)
+    if not selection.chosen and not missing:
+        raise _nothing_left(selection, purpose)
+
+
+def _several(problems: list[FigupError]) -> FigupError:
+    """One error for many: a mistake in what was written where all are such, else that sources cannot be sent."""
+    several: FigupError = SourcesUnusable(f"{len(problems)} of the sources cannot be sent")
+    if all(isinstance(problem, UsageError) for problem in problems):
+        several = UsageError(f"{len(problems)} mistakes in what was named; nothing was sent")
+    several.causes = tuple(problems)
+    return several
+
+
+def _nothing_left(selection: Selection, purpose: str) -> UsageError:
+    reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
+    if not reasons:
+        return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
+    hints = [_WAY_OUT[reason] for reason in reasons if reason in _WAY_OUT]
+    found = ", ".join(shown(skip.path) for skip in selection.skipped[:3])
+    why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
+    more = ", ..." if len(selection.skipped) > 3 else ""
+    return UsageError(
+        f"there is nothing to {purpose}: all that was found is skipped ({found}{more}: {why})",
+        hint=" ".join(hints) or None,
+    )
+
+
+def find(sources: Sources) -> Selection:
+    """As `select`, but what stands in the way is only noted among the `problems`."""
+    selection = Selection()
+    taken: dict[str, str] = {}
+    for found in _Finder(sources, selection).all():
+        if isinstance(found, Skip):
+            selection.skipped.append(found)
+        elif isinstance(found, FigupError):
+            selection.problems.append(found)
+        else:
+            there = found.path if found.link else remote_path(found.folder, found.name)
+            other = taken.get(there)
+            if other is None:
+                taken[there] = found.path
+                selection.chosen.append(found)
+            elif other != found.path:
+                selection.problems.append(_clash(there, other, found.path))
+    return selection
+
+
+def read_checksums(file: str, sources: Sources) -> list[Listed]:
+    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceMissing, SourceUnreadable, UsageError."""
+    data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), shown(file))
+    return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
+
+
+def _clash(there: str, one: str, other: str) -> UsageError:
+    return UsageError(
+        f"two sources would have the same name on Figshare, {shown(there)}: {shown(one)} and {shown(other)}",
+        hint="Rename one, or name the folder that holds both: files keep their folders below it.",
+        path=other,
+    )
+
+
+class _Finder:
+    """Finds what is meant, and notes in the selection what names the job and its item."""
+
+    def __init__(self, sources: Sources, selection: Selection) -> None:
+        self._sources = sources
+        self._selection = selection
+        self._rules = Rules(Filters(sources.include, sources.exclude), sources.hidden, sources.follow_symlinks)
+        self._base = os.path.abspath(sources.base or ".")  # lexical: the folders as they were written
+
+    def all(self) -> Iterator[Found]:
+        for path in self._sources.paths:
+            yield from self._path(path)
+        if self._sources.from_file is not None:
+            yield from self._list(self._sources.from_file)
+        if self._sources.manifest is not None:
+            yield from self._manifest(self._sources.manifest)
+        for link in self._sources.links:
+            yield self._link(link)
+
+    def _names(self, identity: str, title: str) -> None:
+        self._selection.identity.append(identity)
+        if self._selection.title is None:
+            self._selection.title = title
+
+    def _path(self, path: str) -> Iterator[Found]:
+        if not path:
+            # Not the current folder, as the system would have it: a variable in a script was not set.
+            yield UsageError("an empty path stands for no file")
+            return
+        last = path.rstrip("/").rpartition("/")[2]
+        if last in ("", ".", ".."):
+            whole = os.path.realpath(path)
+            self._names(whole.rstrip("/") + "/", os.path.basename(whole) or whole)
+            self._selection.scopes.append("")
+            yield from _encodable(whole) or walk(whole, "", self._rules)
+            return
+        absolute = _absolute(path.rstrip("/") if Path(path).is_dir() else path)
+        if not os.path.lexists(absolute) and (parts := Glob.split(os.path.abspath(path))) is not None:
+            top, glob = os.path.realpath(parts[0]), parts[1]
+            self._names(f"glob {top}/{glob.pattern}", os.path.basename(top) or top)
+            yield from self._glob(path, top, glob)
+            return
+        self._names(absolute, os.path.basename(absolute))
+        yield from self._named(absolute, "")
+
+    def _glob(self, path: str, top: str, glob: Glob) -> Iterator[Found]:
+        matched = False
+        for found in walk(top, "", replace(self._rules, glob=glob)):
+            matched = True
+            yield found
+        if not matched:
+            yield SourceMissing(f"{shown(path)}: no such file, and nothing that it could mean as a pattern", path=path)
+
+    def _named(self, absolute: str, folder: str) -> Iterator[Found]:
+        """A file or folder that was named itself: neither its name nor that it is a link speaks against it."""
+        name = os.path.basename(absolute)
+        if problem := _encodable(absolute):
+            yield from problem
+        elif Path(absolute).is_dir():
+            self._selection.scopes.append(remote_path(folder, name))
+            yield from walk(absolute, remote_path(folder, name), self._rules)
+        else:
+            there = remote_path(folder, name)
+            reason = self._rules.filters.reason(there, Ignores())
+            yield Skip(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
+
+    def _list(self, file: str) -> Iterator[Found]:
+        data = self._sources.stdin if file == STDIN else _content(file)
+        origin = "stdin" if file == STDIN else shown(file)
+        paths = parse_list(data, origin, nul=self._sources.nul)
+        if file == STDIN:
+            self._selection.identity += [f"listed {_absolute(os.path.join(self._base, path))}" for _, path in paths]
+        else:
+            self._names(f"list {self._base} {_absolute(file)}", Path(file).stem)
+        unit = "entry" if self._sources.nul else "line"
+        for number, path in paths:
+            absolute = _absolute(os.path.join(self._base, path))
+            if Path(absolute).is_dir():
+                # What `find` prints has the folders in it, too: not all that is in them is meant.
+                yield Skip(f"{absolute}/", "folder")
+            else:
+                for found in self._named(absolute, placed(path, self._base)[0]):
+                    yield _located(found, f"{origin}: {unit} {number}")
+
+    def _manifest(self, file: str) -> Iterator[Found]:
+        from uploader.sources.manifests import kind_of, parse_manifest
+
+        rows = parse_manifest(_content(file), kind_of(shown(file)), shown(file))
+        self._names(f"manifest {self._sources.base or ''} {_absolute(file)}", Path(file).stem)
+        base = self._base if self._sources.base is not None else os.path.dirname(_absolute(file))
+        for where, row in rows:
+            yield row if isinstance(row, UsageError) else _located(self._row(row, base), where)
+
+    def _row(self, row: Row, base: str) -> Found:
+        absolute = _absolute(os.path.join(base, row.path))
+        if problem := _encodable(absolute):
+            return problem[0]
+        found = _chosen(absolute, row.folder, row.name, row.md5)
+        inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
+        reason = self._rules.filters.reason(inner, Ignores()) if inner else None
+        return found if reason is None else Skip(absolute, reason, inner)
+
+    def _link(self, link: str) -> Found:
+        try:
+            name = checked_link(link)
+        except UsageError as problem:
+            return problem
+        self._names(f"link {link}", name)
+        return Chosen(link, "", name, link=True)
+
+
+def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = None) -> Found:
+    try:
+        return chosen_file(path, folder, name=name, md5=md5)
+    except FigupError as problem:
+        return problem
+
+
+def _located(found: Found, where: str) -> Found:
+    """What was found; a problem says where it was named."""
+    if isinstance(found, FigupError):
+        found.message = f"{where}: {found.message}"
+        found.args = (found.message,)
+    return found
+
+
+def _encodable(path: str) -> list[Found]:
+    """The problem that a path is not UTF-8, and the journal could not hold it; or that no file can have that name."""
+    if "\0" in path:
+        return [UsageError(f"{shown(path)}: no path has a NUL in it", path=path)]
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return [UsageError(f"{shown(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
+    return []
+
+
+def _content(file: str) -> bytes:
+    """What a list or a manifest holds. Raises SourceMissing, SourceUnreadable."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise source_error(error, file) from error
+
+
+@functools.lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _absolute(path: str) -> str:
+    """The path with links in its folders resolved; a link that is itself meant keeps its own name."""
+    folder, name = os.path.split(os.path.abspath(path))  # a hundred thousand of them
+    return os.path.join(_real_folder(folder), name)
+
+
+def checked_link(link: str) -> str:
+    """What to call what the address leads to. Raises UsageError for what is no address, or gives a password away."""
+    try:
+        parts = urlsplit(link)
+        host, secret = parts.hostname, parts.password
+    except ValueError:
+        host = secret = None
+    if not host or parts.scheme not in _SCHEMES or not link.isprintable() or " " in link:
+        raise UsageError(f"{ascii(link)[1:-1]}: is no address that can be linked", hint="Write https://host/path.")
+    if secret is not None:
+        raise UsageError("the address of a linked file has a password in it, which everybody could read on Figshare")
+    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or host

@@ -1,0 +1,164 @@
+"""Walking a folder: what is in it, in a fixed order, and what of that is not sent. Blocking calls.
+
+Memory is that of the folders on the way from the top to where the walk is, however many files there are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from uploader.errors import FigupError, SourceMissing, UsageError
+from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores, compiled
+from uploader.sources.models import Chosen, Reason, Skip, remote_path
+from uploader.sources.source import look, refuse_special, remote_name, source_error
+from uploader.text import shown
+
+Found: TypeAlias = Chosen | Skip | FigupError
+"""A file to be sent, something that is not, or the error that makes it impossible to go on."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How folders are walked. With a `glob`, what it does not match was not asked for, and nothing is said of it."""
+
+    filters: Filters
+    hidden: bool = False
+    follow_symlinks: bool = False
+    glob: Glob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder on the way: `inner` is its path below the top of the walk, "" for the top itself."""
+
+    inner: str
+    ignores: Ignores
+    above: frozenset[tuple[int, int]]
+    """Device and inode of this folder and those that it is in."""
+    entries: Iterator[os.DirEntry[str]]
+    """What is in it and was not looked at yet."""
+
+
+def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> Chosen:
+    """A file as it is now. Raises SourceMissing, SourceUnreadable, and UsageError for what cannot be sent."""
+    own = remote_name(path)
+    try:
+        folder.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{shown(path)}: is in a folder whose name is not valid UTF-8, and Figshare takes no other",
+            hint="Rename the folder (convmv can do it).",
+            path=path,
+        ) from None
+    now = look(path)
+    return Chosen(path, folder, name or own, now.size, now.mtime_ns, now.inode, now.ctime_ns, md5)
+
+
+def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
+    """All that is in the folder `top`; files get remote folders below `prefix`. Names are in order within a folder."""
+    try:
+        way = [_entered(top, "", Ignores(), frozenset(), os.stat(top))]
+    except OSError as error:
+        yield source_error(error, top)
+        return
+    except _Empty:
+        yield Skip(f"{top.rstrip('/')}/", "empty-folder", f"{prefix}/")
+        return
+    except FigupError as error:
+        yield error
+        return
+    while way:
+        entry = next(way[-1].entries, None)
+        if entry is None:
+            way.pop()
+            continue
+        found = _visit(entry, way[-1], prefix, rules)
+        if isinstance(found, _Folder):
+            way.append(found)
+        elif found is not None:
+            yield found
+
+
+class _Empty(Exception):
+    """A folder with nothing in it."""
+
+
+def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) -> Found | _Folder | None:
+    """What an entry of a folder turns out to be: a folder to go into, or None where nothing is to be said of it."""
+    inner = remote_path(folder.inner, entry.name)
+    asked_for = rules.glob is None or rules.glob.matches(inner, folder=_is_folder(entry))
+    if not asked_for and not _leads_on(entry, inner, rules):
+        return None
+    skip: Reason | None = None
+    try:
+        found = _look_at(entry, inner, folder, rules)
+        if found is None:
+            return chosen_file(entry.path, remote_path(prefix, folder.inner) if folder.inner else prefix)
+        if isinstance(found, _Folder):
+            return found
+        skip = found
+    except _Empty:
+        skip = "empty-folder"
+    except FigupError as error:
+        return error
+    except OSError as error:
+        return source_error(error, entry.path)
+    end = "/" if _is_folder(entry) else ""
+    return Skip(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
+
+
+def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
+    """The folder to go into, the reason to skip what this is, or None for a file to be sent.
+
+    Raises what makes it impossible to send it, OSError for what cannot be looked at.
+    """
+    if entry.name.startswith(".") and not rules.hidden:
+        return "hidden"
+    left_out = rules.filters.reason(inner, folder.ignores, folder=_is_folder(entry))
+    if left_out is not None:
+        return left_out
+    if entry.is_symlink() and not rules.follow_symlinks:
+        return "link"
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        raise SourceMissing(f"{shown(entry.path)}: is a link that leads to nothing", path=entry.path) from None
+    if not stat.S_ISDIR(status.st_mode):
+        refuse_special(status, entry.path)
+        return None
+    if (status.st_dev, status.st_ino) in folder.above:
+        return "link-loop"
+    return _entered(entry.path, inner, folder.ignores, folder.above, status)
+
+
+def _entered(
+    path: str, inner: str, ignores: Ignores, above: frozenset[tuple[int, int]], status: os.stat_result
+) -> _Folder:
+    """The folder, with what is in it and its own ignore file. Raises OSError, UsageError, _Empty."""
+    with os.scandir(path) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    if not found:
+        raise _Empty
+    if any(entry.name == IGNORE_FILE for entry in found):
+        file = Path(path) / IGNORE_FILE
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        ignores = ignores.with_file(inner, compiled(lines, shown(str(file))))
+    return _Folder(inner, ignores, above | {(status.st_dev, status.st_ino)}, iter(found))
+
+
+def _leads_on(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:
+    """Whether the glob, which does not match this itself, may match what is in it."""
+    return rules.glob is not None and _is_folder(entry) and rules.glob.may_match_below(inner)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or leads to one; False for what cannot be looked at."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,71 @@
+"""Text shown to people: printable paths, lists of names, suggestions for mistyped ones. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_MOST = 3
+
+
+def plain(name: str) -> str:
+    """A name without what people write differently: case, blanks, dots, dashes; "CC-BY-4.0" is "CC BY 4.0"."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three of `names`, the most similar first; none where nothing is near."""
+    by_plain: dict[str, str] = {}
+    for one in names:
+        by_plain.setdefault(plain(one), one)
+    wanted = plain(name)
+    if not wanted:
+        return []
+    close = difflib.get_close_matches(wanted, by_plain, n=_MOST, cutoff=0.65)
+    if len(wanted) > 3:
+        # "zoology" is far from "zoologynotelsewhereclassified", yet that is what people look for.
+        inside = sorted((key for key in by_plain if wanted in key and key not in close), key=len)
+        close += inside[: _MOST - len(close)]
+    return [by_plain[key] for key in close] or _sharing_words(name, by_plain.values())
+
+
+def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
+    """Names with the same long words in them, those with most of them first."""
+    wanted = _long_words(name)
+    shared = {one: len(wanted & _long_words(one)) for one in names}
+    found = sorted((one for one, count in shared.items() if count), key=lambda one: -shared[one])
+    return found[:_MOST]
+
+
+def _long_words(name: str) -> set[str]:
+    return {word.casefold() for word in re.findall(r"[^\W_]{5,}", name)}
+
+
+def may_be_one(name: str, other: str) -> bool:
+    """False where two names are plainly those of two people: no word of one is in the other, and they look unlike."""
+    return bool(_words(name) & _words(other) or nearest(name, [other]))
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, without accents and initials."""
+    letters = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
+    return {word.casefold() for word in re.findall(r"[^\W_]{2,}", letters)}
+
+
+def or_list(names: Iterable[str]) -> str:
+    """Names as a choice: `"a", "b" or "c"`."""
+    quoted = [f'"{name}"' for name in names]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A hint with the nearest names, or `otherwise` where none is near."""
+    found = nearest(name, names)
+    return f"Did you mean {or_list(found)}?" if found else otherwise
+
+
+def shown(path: str) -> str:
+    """A path as it can stand in one line of a message: control characters and broken encodings are escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

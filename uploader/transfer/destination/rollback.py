@@ -1,0 +1,48 @@
+"""An item that a job created and that nothing came into, because Figshare refused a link: it is removed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from uploader.errors import FigupError, ItemMissing, NotAllowed, Refused
+from uploader.transfer import notices as no
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.run.context import JobRun
+
+
+def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, FigupError]) -> bool:
+    """True when a run ended so, its links were refused, and nothing of the job is in the item that the job created."""
+    if state.plan is None or state.plan.item is not None:
+        return False
+    if state.item_state not in (ItemState.CREATED, ItemState.READY):
+        return False
+    if any(transfer.owned_ids() or transfer.intended_at is not None for transfer in state.transfers):
+        return False
+    if isinstance(ended_by, NotAllowed):
+        return all(transfer.link for transfer in state.wanted)
+    return any(transfer.link and isinstance(problems.get(transfer.index), Refused) for transfer in state.wanted)
+
+
+async def give_up_item(run: JobRun) -> None:
+    """Remove the item, unless somebody put something into it. What cannot be removed now is by the job's next run."""
+    await run.commit(ev.ItemUnwanted(run.item_id))
+    try:
+        await remove_unwanted(run)
+    except FigupError as error:
+        run.notify(no.Warned(f"item {run.item_id}, which is empty, could not be removed: {error.message}"))
+
+
+async def remove_unwanted(run: JobRun) -> None:
+    """Remove the item that is not wanted any more; it is the job's again where it is not empty."""
+    item_id = run.item_id
+    try:
+        if [file async for file in run.api.files(item_id)]:
+            url = run.state.item_url or (await run.api.item(item_id)).url
+            await run.commit(ev.ItemReady(item_id, url, found=True))
+            return
+        await run.api.delete_item(item_id)
+    except ItemMissing:
+        pass  # a run that was killed here had removed it
+    await run.commit(ev.ItemRemoved(item_id))
+    run.notify(no.Warned(f"item {item_id}, which was created for this and is empty, is removed again"))

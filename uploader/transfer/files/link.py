@@ -1,0 +1,82 @@
+"""Links: the driver of a transfer that sends nothing, but has the item refer to an address."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from uploader.errors import Conflict, ProtocolViolation, UploadFailing
+from uploader.figshare.outcomes import FileGone
+from uploader.transfer import notices as no
+from uploader.transfer.files import steps
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Step, Transfer
+from uploader.transfer.run.context import JobRun
+
+_TRIES = 3
+"""How often, in one run, the link is made again because Figshare does not know it any more."""
+
+
+class LinkDriver:
+    """One link in one run. It is verified as far as a link can be: the item shows it as it was given."""
+
+    def __init__(self, run: JobRun, transfer: Transfer) -> None:
+        self._run = run
+        self._transfer = transfer
+        self._meter = run.meter.file(transfer)
+        self._initiating = run.new_backoff()
+        self._lost = 0
+        self._steps: steps.Steps = {
+            Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
+            Step.INITIATE: self._initiate,
+            Step.LOOK_UP: partial(steps.look_up, run, transfer),
+            Step.INSPECT: self._inspect,
+            Step.DISCARD: self._discard,
+            Step.REMOVE_LEFTOVERS: partial(steps.remove_leftovers, run, transfer),
+        }
+
+    async def drive(self) -> None:
+        """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this link."""
+        self._meter.begin()
+        try:
+            await steps.take(self._run, self._transfer, self._steps)
+        finally:
+            self._meter.end()
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    async def _initiate(self) -> None:
+        run, transfer = self._run, self._transfer
+        held = [file for file in run.remote.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
+        if held and run.options.on_conflict == "fail":
+            raise Conflict(f"{transfer.path}: the item has this link already (file {held[0].id})", path=transfer.path)
+        if held:
+            await run.commit(ev.FoundIdentical(transfer.index, held[0].id, ""))
+            self._verified(held[0].id)
+            return
+        await steps.initiate(run, transfer, (), lambda: run.api.link(run.item_id, transfer.path), self._initiating)
+
+    async def _inspect(self) -> None:
+        transfer = self._transfer
+        try:
+            with self._run.stop.ends():
+                file = await self._run.api.file(self._run.item_id, transfer.file_id or 0, fresh=True)
+        except FileGone as outcome:
+            self._lost += 1
+            if self._lost > _TRIES:
+                raise UploadFailing(f"{transfer.path}: Figshare lost the link: {outcome.reason}") from None
+            await self._run.commit(ev.UploadLost(transfer.index))
+            return
+        if not file.is_link_only or file.download_url != transfer.path:
+            raise ProtocolViolation(
+                f"{transfer.path}: the item shows another address: {ascii(file.download_url)[1:-1]}"
+            )
+        await self._run.commit(ev.LinkConfirmed(transfer.index))
+        self._verified(file.id)
+
+    def _verified(self, file_id: int) -> None:
+        self._meter.verified()
+        self._run.notify(no.LinkConfirmed(self._transfer.path, file_id))
+
+    async def _discard(self) -> None:
+        await self._run.commit(ev.UploadLost(self._transfer.index))

@@ -1,0 +1,316 @@
+"""The whole life of a transfer, as data: states, the table of transitions, what to do next.
+
+Nothing here reads a clock, a disk or a socket. The journal replays events; the engine feeds what happens and asks
+`next_step`. The diagram in this folder's README and the exhaustive tests come from `TABLE`.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from dataclasses import dataclass, field
+
+from uploader.transfer.journal import events as ev
+
+
+class State(enum.Enum):
+    """Where a transfer stands."""
+
+    PLANNED = "planned"
+    INITIATING = "initiating"
+    INITIATED = "initiated"
+    SENDING = "sending"
+    SENT = "sent"
+    COMPLETING = "completing"
+    COMPLETED = "completed"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Step(enum.Enum):
+    """What has to be done next for a transfer."""
+
+    REMOVE_REMNANTS = "remove what is left of a lost upload"
+    INITIATE = "initiate the upload"
+    LOOK_UP = "look whether the initiation happened"
+    INSPECT = "ask the server what it has"
+    DISCARD = "remove what was begun of a source that is not wanted any more"
+    SEND = "send the missing parts"
+    COMPLETE = "complete the upload"
+    AWAIT_MD5 = "wait for Figshare's MD5 and compare"
+    REMOVE_SUPERSEDED = "remove what the verified file takes the place of"
+    REMOVE_LEFTOVERS = "look once more for what earlier requests may have led to unseen, and remove it"
+    NOTHING = "nothing"
+
+
+class IllegalEvent(Exception):
+    """An event that cannot happen in this state: a mistake in figup, or a journal with a hole."""
+
+
+S = State
+OPEN = (S.INITIATED, S.SENDING, S.SENT, S.COMPLETING, S.COMPLETED)
+"""States in which the remote file is known and not yet verified."""
+UNFINISHED = (S.PLANNED, S.INITIATING, *OPEN)
+
+REENTRY = "reentry"
+"""Stands in `TABLE` for the state in which a transfer is taken up again: see `_reentry`."""
+
+TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
+    (S.PLANNED, ev.UploadIntended): S.INITIATING,
+    (S.PLANNED, ev.UploadInitiated): S.INITIATED,  # in a journal that lost the intent
+    (S.PLANNED, ev.FoundIdentical): S.VERIFIED,
+    (S.PLANNED, ev.ReplacementPlanned): S.PLANNED,
+    (S.PLANNED, ev.RemnantRemoved): S.PLANNED,
+    (S.INITIATING, ev.UploadInitiated): S.INITIATED,
+    (S.INITIATING, ev.NotInitiated): S.PLANNED,
+    (S.INITIATED, ev.PartsMissing): S.SENDING,
+    (S.INITIATED, ev.PartsComplete): S.SENT,
+    (S.INITIATED, ev.PartReset): S.INITIATED,
+    (S.INITIATED, ev.Completed): S.COMPLETED,
+    (S.INITIATED, ev.LinkConfirmed): S.VERIFIED,
+    (S.SENDING, ev.PartSent): S.SENDING,
+    (S.SENDING, ev.PartsComplete): S.SENT,
+    (S.SENT, ev.CompleteIntended): S.COMPLETING,
+    (S.COMPLETING, ev.Completed): S.COMPLETED,
+    (S.COMPLETING, ev.PartsComplete): S.SENT,
+    (S.COMPLETING, ev.PartsMissing): S.SENDING,
+    (S.COMPLETING, ev.PartReset): S.COMPLETING,
+    (S.COMPLETED, ev.Verified): S.VERIFIED,
+    (S.COMPLETED, ev.Mismatched): S.PLANNED,
+    (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
+    (S.VERIFIED, ev.LeftoversRemoved): S.VERIFIED,
+    (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
+    **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
+    **{(state, ev.SourceHashed): state for state in UNFINISHED},
+    **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.VERIFIED, S.FAILED, S.CANCELLED)},
+    **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
+    **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
+    (S.FAILED, ev.Retried): REENTRY,
+    **{(state, ev.SourceDropped): state for state in State},
+    **{(state, ev.SourceChosen): state for state in State},
+    **{(state, ev.Resumed): REENTRY for state in State},
+}
+"""(state, what happened) → the state after it. A pair that is not here cannot happen."""
+
+
+_NO_HASHES: array[int] = array("Q")
+
+
+class Parts:
+    """Which parts of an upload the server is known to have, and the xxh3 of those sent; 9 bytes a part."""
+
+    __slots__ = ("_flags", "_hashes")
+    _ABSENT, _SENT = 0, 1
+
+    def __init__(self) -> None:
+        self._flags = bytearray()
+        self._hashes: array[int] = _NO_HASHES
+
+    def sent(self, no: int, xxh3: int) -> None:
+        """Record that part `no` (from 1) was sent with this hash."""
+        if no >= len(self._flags):
+            grow = max(no + 1, 2 * len(self._flags)) - len(self._flags)
+            self._flags.extend(bytes(grow))
+            self._hashes = self._hashes + array("Q", bytes(8 * grow))
+        self._flags[no] = self._SENT
+        self._hashes[no] = xxh3
+
+    def reset(self, no: int) -> None:
+        """Forget part `no`."""
+        if no < len(self._flags):
+            self._flags[no] = self._ABSENT
+
+    def xxh3(self, no: int) -> int | None:
+        """Hash of the bytes sent as part `no`; None if no record of sending it remains."""
+        return self._hashes[no] if no < len(self._flags) and self._flags[no] else None
+
+
+@dataclass(slots=True)
+class Transfer:
+    """One source on its way to one remote file: everything that its events say."""
+
+    index: int
+    path: str
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int | None = None
+    folder: str = ""
+    """The remote folder, "a/b"; "" for none."""
+    expected: str | None = None
+    """The MD5 that the user says the source has."""
+    link: bool = False
+    """True when `path` is an address to be referenced, and there is no source."""
+    dropped: bool = False
+    """True when the source is not wanted any more: nothing more is sent, and it need not be there."""
+    state: State = State.PLANNED
+    file_id: int | None = None
+    foreign: bool = False
+    """True when the remote file was there already, made by somebody else: never to be removed."""
+    intended_at: str | None = None
+    """When an initiation was begun whose outcome is not known yet (the server's clock); None when there is none."""
+    known: tuple[int, ...] | None = ()
+    """The item's files of this name from before that initiation; None where the record of them is lost."""
+    unanswered: bool = False
+    """True when an initiation was looked for in vain: what it led to may still appear."""
+    unseen: tuple[int, ...] = ()
+    """Remote files that were announced, given up without ever having been seen, and may still appear."""
+    parts: Parts = field(default_factory=Parts)
+    parts_total: int | None = None
+    parts_done: int = 0
+    """Parts the server was known to have, from the last answer and what was sent since."""
+    md5: str | None = None
+    remnants: tuple[int, ...] = ()
+    """Remote files that hold nothing of worth, to be removed before the file starts again."""
+    superseded: tuple[int, ...] = ()
+    """Complete remote files that turned out bad, to be removed after a good one is verified."""
+    replaces: tuple[int, ...] = ()
+    """Remote files, whoever made them, that the user wants replaced: removed after this one is verified."""
+    replaced: tuple[int, ...] = ()
+    """Those of them that are removed."""
+    error: ev.Failed | None = None
+
+    @property
+    def remote_path(self) -> str:
+        """Folder and name as one: what tells this remote file from the others of the item."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to do: verified, or not wanted any more, and nothing to be removed."""
+        done = self.state is State.VERIFIED or (self.dropped and not self.remnants)
+        return done and next_step(self) is Step.NOTHING
+
+    def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
+        """Take in what happened. Raises IllegalEvent where the table has no such transition."""
+        target = TABLE.get((self.state, type(event)))
+        if target is None:
+            raise IllegalEvent(f"{type(event).__name__} in state {self.state.value}")
+        _record(self, event)
+        self.state = _reentry(self) if isinstance(target, str) else target
+
+    def owned_ids(self) -> set[int]:
+        """Every remote file that this transfer made, or found to be its source, and that may still exist."""
+        return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())
+
+
+def _reentry(transfer: Transfer) -> State:
+    """The state in which a new run takes a transfer up: the server is asked before anything else."""
+    if transfer.state is State.VERIFIED:
+        return State.VERIFIED
+    if transfer.file_id is not None:
+        return State.INITIATED
+    return State.PLANNED if transfer.intended_at is None else State.INITIATING
+
+
+def _let_go(transfer: Transfer) -> tuple[int, ...]:
+    """The transfer is to start again; the remote file that it made, if there is one, has to be removed some time."""
+    mine = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
+    transfer.file_id = None
+    transfer.foreign = False
+    transfer.intended_at = None
+    transfer.parts = Parts()
+    transfer.parts_total = None
+    transfer.parts_done = 0
+    return mine
+
+
+def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case a kind of event
+    match event:
+        case ev.UploadIntended():
+            transfer.intended_at = event.at
+            transfer.known = event.known
+        case ev.NotInitiated():
+            transfer.intended_at = None
+            transfer.unanswered |= event.looked
+        case ev.UploadInitiated():
+            transfer.intended_at = None
+            transfer.file_id = event.id
+        case ev.FoundIdentical():
+            transfer.file_id = event.id
+            transfer.foreign = True
+            transfer.md5 = event.md5 or None
+        case ev.PartsMissing():
+            transfer.parts_total, transfer.parts_done = event.total, event.done
+        case ev.PartsComplete():
+            transfer.parts_total = transfer.parts_done = event.total
+        case ev.PartSent():
+            transfer.parts_done += transfer.parts.xxh3(event.no) is None
+            transfer.parts.sent(event.no, event.xxh3)
+        case ev.PartReset():
+            transfer.parts.reset(event.no)
+        case ev.SourceHashed() | ev.Verified():
+            transfer.md5 = event.md5
+        case ev.ReplacementPlanned():
+            transfer.replaces = event.ids
+        case ev.SourceDropped():
+            transfer.dropped = True
+        case ev.SourceChosen():
+            transfer.dropped, transfer.expected = False, event.md5
+        case ev.Mismatched():
+            transfer.superseded += _let_go(transfer)
+        case ev.UploadLost():
+            seen = transfer.parts_total is not None
+            lost = _let_go(transfer)
+            transfer.remnants += lost
+            transfer.unseen += () if seen else lost
+        case ev.LeftoversRemoved():
+            transfer.unanswered, transfer.unseen = False, ()
+        case ev.SourceReplaced():
+            if transfer.state in (State.COMPLETED, State.VERIFIED):
+                transfer.superseded += _let_go(transfer)
+            else:
+                transfer.remnants += _let_go(transfer)
+            transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
+            transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
+            transfer.md5 = None
+            transfer.error = None
+        case ev.RemnantRemoved():
+            transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
+            transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
+            if event.id in transfer.replaces:
+                transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
+                transfer.replaced += (event.id,)
+        case ev.Failed():
+            transfer.error = event
+        case ev.Cancelled():
+            transfer.remnants += _let_go(transfer)
+        case ev.Resumed() | ev.Retried():
+            transfer.error = None
+
+
+_STEPS: dict[State, Step] = {
+    S.PLANNED: Step.INITIATE,
+    S.INITIATING: Step.LOOK_UP,
+    S.INITIATED: Step.INSPECT,
+    S.SENDING: Step.SEND,
+    S.SENT: Step.COMPLETE,
+    S.COMPLETING: Step.INSPECT,
+    S.COMPLETED: Step.AWAIT_MD5,
+    S.VERIFIED: Step.NOTHING,
+    S.FAILED: Step.NOTHING,
+    S.CANCELLED: Step.NOTHING,
+}
+
+
+def next_step(transfer: Transfer) -> Step:
+    """What has to be done next for this transfer."""
+    if transfer.remnants and transfer.state in (State.PLANNED, State.CANCELLED):
+        return Step.REMOVE_REMNANTS
+    if (transfer.superseded or transfer.replaces) and transfer.state is State.VERIFIED:
+        return Step.REMOVE_SUPERSEDED
+    if (transfer.unanswered or transfer.unseen) and transfer.state is State.VERIFIED:
+        return Step.REMOVE_LEFTOVERS
+    if transfer.dropped:
+        return _last_step(transfer)
+    return _STEPS[transfer.state]
+
+
+def _last_step(transfer: Transfer) -> Step:
+    """What has to be done for a transfer that is not wanted any more."""
+    if transfer.intended_at is not None:
+        return Step.LOOK_UP
+    complete = transfer.state in (State.COMPLETED, State.VERIFIED)
+    return Step.NOTHING if complete or transfer.file_id is None else Step.DISCARD

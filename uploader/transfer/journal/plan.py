@@ -1,0 +1,171 @@
+"""The plan: what a job is to send, as events, and what changes in it when its command is run again. Reads no file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from uploader._version import __version__
+from uploader.errors import UsageError
+from uploader.sources.models import Chosen, Selection, remote_path
+from uploader.text import shown
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.state import JobState
+
+SHORTEST_TITLE, LONGEST_TITLE = 3, 1000
+"""Characters in an item's title (official API description, ArticleCreate)."""
+VANISHED = "vanished"
+
+
+_ID_LENGTH = 10
+
+
+def default_title(selection: Selection) -> str:
+    """The title of an item that was given none: the name of what was named first, on one line. Raises UsageError."""
+    if selection.title is None:
+        raise UsageError("nothing that was named suggests a title for the item", hint="Give --title, or --item.")
+    return "".join(c if c.isprintable() else " " for c in selection.title).strip()
+
+
+def checked_title(title: str) -> str:
+    """The title, if Figshare will take it. Raises UsageError."""
+    if not SHORTEST_TITLE <= len(title) <= LONGEST_TITLE:
+        raise UsageError(
+            f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {shown(title)[:40]!r} has {len(title)}",
+            hint="Give one with --title.",
+        )
+    return title
+
+
+def target_of(
+    endpoint: str,
+    item: int | None,
+    title: str | None,
+    selection: Selection,
+    *,
+    project: int | None = None,
+    account: int | None = None,
+) -> Target:
+    """Where it goes: the item given, or a new one. Raises UsageError for both, or a title that will not do."""
+    if item is not None and (title is not None or project is not None):
+        named = "--title" if title is not None else "--project"
+        raise UsageError(f"an item is either given or created: --item and {named} exclude each other")
+    chosen = None if item is not None else checked_title(title or default_title(selection))
+    return Target(endpoint, item, chosen, project, account)
+
+
+def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
+    """The first events of a job."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    root = _root(selection.chosen)
+    files = len(selection.chosen)
+    plan = ev.JobPlanned(
+        job,
+        target.endpoint,
+        target.item,
+        target.title,
+        created,
+        __version__,
+        files,
+        root,
+        target.project,
+        target.account,
+    )
+    sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.chosen)]
+    return [plan, *sources, *_changes({}, _reasons(selection))]
+
+
+def renewal_events(state: JobState, selection: Selection) -> list[ev.AnyEvent]:
+    """What the same command, run again, changes in a job: sources that it names for the first time, or does not name
+    any more. Sources that changed, and those that it names and that are missing, are found out where they are sent."""
+    known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
+    root = state.plan.root if state.plan is not None else ""
+    events: list[ev.AnyEvent] = []
+    new: list[ev.AnyEvent] = []
+    for chosen in selection.chosen:
+        transfer = known.pop((chosen.path, remote_path(chosen.folder, chosen.name)), None)
+        if transfer is None:
+            new.append(_source(len(state.transfers) + len(new), chosen, root))
+        elif transfer.dropped or transfer.expected != chosen.md5:
+            events.append(ev.SourceChosen(transfer.index, chosen.md5))
+    missing = {problem.path for problem in selection.problems}
+    known = {key: transfer for key, transfer in known.items() if transfer.path not in missing}
+    events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
+    # What says how many there are comes last: a journal that is torn in between is one of a smaller job.
+    events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
+    skipped = _reasons(selection)
+    for transfer in known.values():
+        skipped.setdefault(shown(transfer.path), _why_gone(transfer.path, skipped))
+    return [*events, *_changes(state.skipped, skipped)]
+
+
+def _root(chosen: list[Chosen]) -> str:
+    """The folder that most sources have the same path below as on Figshare; "" where there is none."""
+    for source in chosen[:1]:
+        there = f"/{remote_path(source.folder, source.name)}"
+        if not source.link and source.path.endswith(there):
+            return source.path.removesuffix(there)
+    return ""
+
+
+def _source(index: int, chosen: Chosen, root: str) -> ev.SourcePlanned:
+    """The event, as short as it can be."""
+    there = remote_path(chosen.folder, chosen.name)
+    short = not chosen.link and chosen.path == f"{root}/{there}"
+    return ev.SourcePlanned(
+        index,
+        there if short else chosen.path,
+        "" if short else chosen.name,
+        chosen.size,
+        chosen.mtime_ns,
+        chosen.inode,
+        chosen.ctime_ns,
+        None if short or not chosen.folder else chosen.folder,
+        chosen.md5,
+        chosen.link,
+    )
+
+
+def _reasons(selection: Selection) -> dict[str, str]:
+    return {shown(skip.path): skip.reason for skip in selection.skipped}
+
+
+def _why_gone(path: str, skipped: dict[str, str]) -> str:
+    """Why a source that was planned is not chosen any more: the reason why a folder above it is skipped, or that it is
+    not there."""
+    pieces = shown(path).split("/")
+    above = ("/".join(pieces[:end]) + "/" for end in range(1, len(pieces)))
+    return next((skipped[folder] for folder in above if folder in skipped), VANISHED)
+
+
+def _changes(before: dict[str, str], now: dict[str, str]) -> list[ev.AnyEvent]:
+    """The events that lead from one account of what is skipped to another."""
+    ended: list[ev.AnyEvent] = [ev.SourceSkipped(path, "") for path in before if path not in now]
+    return ended + [ev.SourceSkipped(path, reason) for path, reason in now.items() if before.get(path) != reason]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a job's files go: the item with the id `item`, or a new one called `title`; one of them is None.
+
+    `project` is where a new item is created, `account` the one to act for; None for none, and for oneself.
+    """
+
+    endpoint: str
+    item: int | None = None
+    title: str | None = None
+    project: int | None = None
+    account: int | None = None
+
+
+def job_name(target: Target, named: list[str]) -> str:
+    """The name of the job that sends what is named so (a selection's `identity`) to this target: the same command is
+    the same job, whatever its folders hold by now."""
+    identity: list[object] = [target.endpoint, target.item, target.title, sorted(set(named))]
+    if target.project is not None or target.account is not None:
+        identity += [target.project, target.account]
+    digest = hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode("ascii")).digest()
+    return base64.b32encode(digest).decode("ascii").lower()[:_ID_LENGTH]

@@ -1,0 +1,219 @@
+"""A job as its events tell it: its plan, its item, its transfers. Pure, like the lifecycle.
+
+The journal replays events into a `JobState`; whoever works on the job feeds it what happens.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import xxhash
+
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
+
+
+class ItemState(enum.Enum):
+    """What is known of the job's item."""
+
+    UNKNOWN = "unknown"
+    INTENDED = "intended"
+    CREATED = "created"
+    READY = "ready"
+    UNWANTED = "unwanted"
+
+
+@dataclass
+class JobState:
+    """A job as its events tell it."""
+
+    plan: ev.JobPlanned | None = None
+    item_state: ItemState = ItemState.UNKNOWN
+    item_id: int | None = None
+    item_url: str | None = None
+    item_intent: ev.ItemIntended | None = None
+    description: ev.DescriptionGiven | None = None
+    described: str | None = None
+    """The mark of the description that the item is known to have."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """How its command wants it to be run, in words that only the command knows."""
+    wishes: ev.EndWished | None = None
+    publish_intent: ev.PublishIntended | None = None
+    """Of a publishing of which it is not known what came of it."""
+    published: str | None = None
+    """The mark of the files with which this job published the item last; None when it has not."""
+    reached: dict[str, str] = field(default_factory=dict)
+    """What was wished for the end and is done: step → what came of it."""
+    transfers: list[Transfer] = field(default_factory=list)
+    files: int = 0
+    """How many transfers there must be at least, for the journal to be whole."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """What was found and is not sent: path → reason."""
+    published_at: str | None = None
+    """When this job published the item last, and as which version; None where it did not, or that is not known."""
+    published_version: int | None = None
+    _version_intended: int | None = None
+
+    def apply(self, event: ev.AnyEvent) -> None:
+        """Take in what happened. Raises IllegalEvent where it cannot have."""
+        match event:
+            case ev.SourcePlanned():
+                if event.file != len(self.transfers):
+                    raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
+                self.transfers.append(self._planned(event))
+            case ev.FileEvent():
+                if not 0 <= event.file < len(self.transfers):
+                    raise IllegalEvent(f"no source {event.file}")
+                self.transfers[event.file].apply(event)
+            case ev.Resumed():
+                for transfer in self.transfers:
+                    transfer.apply(event)
+            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
+                self._apply_orders(event)
+            case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+                self._note_publishing(event)
+                self._apply_orders(event)
+            case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
+                self._apply_plan(event)
+            case _:
+                self._apply_to_item(event)
+
+    def _apply_orders(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.DescriptionGiven():
+                self.description = event
+            case ev.DescriptionSet():
+                self.described = event.mark
+            case ev.OptionsGiven():
+                self.options = event.options
+            case ev.EndWished():
+                self.wishes = event
+            case ev.PublishIntended():
+                self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.mark)
+            case ev.EndReached():
+                self.reached[event.step] = event.value
+                if event.step == "publish":
+                    self.published = self.publish_intent.files if self.publish_intent is not None else self.mark
+                    self.publish_intent = None
+
+    def _note_publishing(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.PublishIntended():
+                self._version_intended = event.version + 1
+            case ev.EndReached(step="publish"):
+                public = event.value == "public"
+                self.published_at = event.at
+                self.published_version = self._version_intended if public else None
+
+    def _planned(self, event: ev.SourcePlanned) -> Transfer:
+        path, name, folder = event.path, event.name, event.folder or ""
+        if not event.link and not path.startswith("/"):
+            inner, _, last = path.rpartition("/")
+            path = f"{self.plan.root if self.plan else ''}/{path}"
+            name = name or last
+            folder = inner if event.folder is None else event.folder
+        if self.transfers and self.transfers[-1].folder == folder:
+            folder = self.transfers[-1].folder  # the same text once in memory, not once a file
+        return Transfer(
+            event.file,
+            path,
+            name,
+            event.size,
+            event.mtime_ns,
+            event.inode,
+            event.ctime_ns,
+            folder,
+            event.md5,
+            event.link,
+        )
+
+    def _apply_plan(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.JobPlanned() if self.plan is None:
+                self.plan, self.files = event, event.files
+            case ev.JobGrown() if event.files >= self.files:
+                self.files = event.files
+            case ev.SourceSkipped():
+                if event.reason:
+                    self.skipped[event.path] = event.reason
+                else:
+                    self.skipped.pop(event.path, None)
+            case _:
+                raise IllegalEvent(f"{type(event).__name__} in a job of {self.files} files")
+
+    def _apply_to_item(self, event: ev.JobEvent) -> None:
+        match event:
+            case ev.ItemIntended() if self.item_state in (ItemState.UNKNOWN, ItemState.UNWANTED):
+                self._forget_item()
+                self.item_state, self.item_intent = ItemState.INTENDED, event
+            case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
+                self.item_state, self.item_intent = ItemState.UNKNOWN, None
+            case ev.ItemCreated() if self.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
+                self.item_state, self.item_id = ItemState.CREATED, event.id
+            case ev.ItemReady() if self.item_state is not ItemState.READY and self.item_id in (None, event.id):
+                self.item_state = ItemState.READY
+                self.item_id, self.item_url = event.id, event.url
+            case ev.ItemUnwanted() if self.item_id == event.id and self.item_state is not ItemState.UNWANTED:
+                self.item_state = ItemState.UNWANTED
+            case ev.ItemRemoved() if self.item_id == event.id:
+                self._forget_item()
+            case _:
+                raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    def _forget_item(self) -> None:
+        self.item_state, self.item_intent = ItemState.UNKNOWN, None
+        self.item_id = self.item_url = self.described = None
+
+    @property
+    def mark(self) -> str:
+        """Tells one set of complete remote files from another. A file that is replaced has another id."""
+        there = (t.file_id for t in self.transfers if t.state in (State.VERIFIED, State.COMPLETED))
+        ids = sorted(file_id for file_id in there if file_id is not None)
+        return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
+
+    def granted(self, step: str) -> bool:
+        """True when what was wished for the end is done and need not be done again: see `EndWished`.
+
+        What was published is published again when the job's files are others by now.
+        """
+        return step in self.reached and (step != "publish" or self.published == self.mark)
+
+    @property
+    def publication(self) -> str | None:
+        """What became of publishing the job's files; None where they are not published as they are now."""
+        return self.reached["publish"] if self.finished and self.granted("publish") else None
+
+    @property
+    def wanted(self) -> list[Transfer]:
+        """The transfers that the job is about: all but those that are not wanted any more."""
+        return [transfer for transfer in self.transfers if not transfer.dropped]
+
+    @property
+    def told(self) -> list[Transfer]:
+        """The transfers that a user is told of: those, and what became a file before it was not wanted any more."""
+        return [t for t in self.transfers if not t.dropped or t.state in (State.VERIFIED, State.COMPLETED)]
+
+    @property
+    def complete(self) -> bool:
+        """True when the journal says of every source what it was; False only for a damaged one."""
+        return self.plan is not None and bool(self.transfers) and len(self.transfers) >= self.files
+
+    @property
+    def finished(self) -> bool:
+        """True when every transfer is verified or not wanted any more, and nothing is left to remove."""
+        return bool(self.transfers) and all(t.settled for t in self.transfers)
+
+    @property
+    def concluded(self) -> bool:
+        """True when the job is finished, its item is described, and what was wished for the end is done."""
+        described = self.description is None or self.described == self.description.mark
+        wished = self.wishes.steps if self.wishes is not None else ()
+        return self.finished and described and all(self.granted(step) for step in wished)
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the user gave the job up."""
+        return any(t.state is State.CANCELLED for t in self.transfers)

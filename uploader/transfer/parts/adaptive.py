@@ -1,0 +1,131 @@
+"""How many parts are sent at the same time. Pure: it is told what was observed and answers with a number."""
+
+from __future__ import annotations
+
+from uploader.transfer.options import MAX_CONNECTIONS
+
+START = 8
+"""Connections to begin with where nothing is remembered: enough for most lines, too many for none."""
+_SETTLE = 2
+"""Observations after a change that tell nothing yet."""
+_LOOK = 6
+"""Observations whose mean tells how fast it goes with this number."""
+_GLANCE = 2
+"""As many of them tell where the difference is plain."""
+_MUCH = 1.2
+_GAIN = 1.05
+"""More connections are kept only if they bring so much more."""
+_SAME = 0.98
+"""Fewer connections are kept if they lose no more than that."""
+_SHORTEST_HOLD, _LONGEST_HOLD = 16, 512
+"""Observations until another number is tried; twice as many after each try that led to nothing."""
+_TROUBLES = 2
+"""Parts in trouble in `_MEMORY` observations from which on it is not the trouble of one part alone."""
+_MEMORY = 4
+
+
+class ConnectionPace:
+    """Climbs while throughput climbs, stays with the fewest that do, and halves on trouble.
+
+    `limit` is the number of connections allowed now. A `fixed` number (None: find it) only ever yields to trouble.
+    """
+
+    def __init__(self, fixed: int | None = None, remembered: int | None = None) -> None:
+        """`remembered` is what `worked` was the last time, None where that is not known."""
+        self._fixed = fixed
+        self.limit = fixed or min(MAX_CONNECTIONS, max(1, remembered or START))
+        self.worked: int | None = None
+        """The number that was found to be good here; None while too little was seen."""
+        self._rates: list[float] = []
+        self._reference: tuple[float, int] | None = None
+        """How fast it went with which number before the one that is being tried; None when none is."""
+        self._beginning = self._climbing = True
+        self._hold = 0
+        self._patience = _SHORTEST_HOLD
+        self._troubled = False
+        """True once the limit was halved."""
+        self._troubles: list[int] = []
+        self._calm = _MEMORY
+        """Observations since the limit was halved."""
+
+    def allowed(self, waiting: int) -> int:
+        """Connections allowed now that so many parts wait for one: the limit, and some more for the last parts.
+
+        One part that is left over for after the others would have the line for itself, and mostly cannot fill it.
+        """
+        if self._fixed is not None or self._troubled or waiting > self.limit // 2:
+            return self.limit
+        return min(MAX_CONNECTIONS, self.limit + waiting)
+
+    def observe(self, rate: float, busy: int) -> None:
+        """`rate` bytes a second went out since the last call, over `busy` connections. To be called twice a second."""
+        self._troubles = [age + 1 for age in self._troubles if age + 1 < _MEMORY]
+        self._calm += 1
+        if self._hold > 0:
+            self._hold -= 1
+            return
+        if self._fixed is not None:
+            self.limit = self._fixed
+            return
+        if busy < self.limit:
+            return
+        self._rates.append(rate)
+        seen = self._rates[_SETTLE:]
+        if len(seen) < _GLANCE:
+            return
+        mean = sum(seen) / len(seen)
+        if len(seen) < _LOOK and not self._is_plain(mean):
+            return
+        self._rates.clear()
+        if self._reference is None:
+            self.worked = self.limit
+            self._try_another(mean)
+        else:
+            self._judge(mean, *self._reference)
+
+    def _is_plain(self, mean: float) -> bool:
+        """True when a glance is enough: at the beginning, as long as more connections bring much more."""
+        if not self._beginning:
+            return False
+        if self._reference is None:
+            return True
+        return self.limit > self._reference[1] and mean > self._reference[0] * _MUCH
+
+    def trouble(self) -> None:
+        """A part met with trouble: the server asked for less (429, 503), or its connection stood still."""
+        self._troubles.append(0)
+        if len(self._troubles) < _TROUBLES and self.limit > _TROUBLES:
+            return
+        self._troubles.clear()
+        if self._calm < _MEMORY:
+            return  # many parts, one trouble
+        self._calm, self._troubled = 0, True
+        self.limit = self.worked = max(1, self.limit // 2)
+        self._reference, self._climbing = None, True
+        self._rest(_SHORTEST_HOLD)
+
+    def _try_another(self, rate: float) -> None:
+        self._reference = (rate, self.limit)
+        step = max(1, self.limit // 2) if self._climbing else -max(1, self.limit // 3)
+        self.limit = min(MAX_CONNECTIONS, max(1, self.limit + step))
+        if self.limit == self._reference[1]:
+            self._give_up_trying()
+
+    def _judge(self, rate: float, before: float, number: int) -> None:
+        """Whether the number that was tried is better than the one before."""
+        if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
+            self.worked, self._patience = self.limit, _SHORTEST_HOLD
+            self._try_another(rate)
+        else:
+            self.limit = self.worked = number
+            self._give_up_trying()
+
+    def _give_up_trying(self) -> None:
+        """Stay with what it is for a while; then try the other direction."""
+        self._reference, self._beginning, self._climbing = None, False, not self._climbing
+        self._rest(self._patience)
+        self._patience = min(_LONGEST_HOLD, 2 * self._patience)
+
+    def _rest(self, observations: int) -> None:
+        self._rates.clear()
+        self._hold = observations

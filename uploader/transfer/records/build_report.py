@@ -1,0 +1,261 @@
+"""The dossier of a job: what was sent where, when and how, over all its runs. For the lab book; made from what lies in
+the job's folder alone, the journal for what is so and the history for what it was like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from uploader._version import __version__
+from uploader.errors import JournalDamaged
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.records import run_log
+from uploader.transfer.report import SkipReport, status_of
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.lease import holder
+from uploader.transfer.store.overview import left_manifests, state_name
+
+FORMAT = 1
+"""Of a dossier as JSON; a higher one means something else by the same names."""
+_LEFT = "killed"
+_AT_WORK = "running"
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
+
+    `folder` is the remote one, "" for none. A `linked` file stays where it is, and `path` is its address. `found`: the
+    item held this very file before, and nothing was sent. `code` and `problem`: why it failed. `replaced`: ids of the
+    item's files whose place it took, and which are removed.
+    """
+
+    path: str
+    folder: str
+    name: str
+    size: int
+    status: str
+    md5: str | None
+    file_id: int | None
+    found: bool
+    verified: str | None
+    code: str | None
+    problem: str | None
+    replaced: tuple[int, ...] = ()
+
+
+class RunEntry(msgspec.Struct, frozen=True):
+    """One process's work on the job. `outcome`: `verified`, the code of the error that ended it, `killed` where it left
+    no word, `running`. `sent` (bytes handed to the network) and `seconds` (its length) are as far as is known.
+
+    `samples`: (seconds since it began, bytes handed to the network until then).
+    """
+
+    began: str
+    ended: str
+    seconds: float
+    outcome: str
+    message: str | None
+    version: str
+    host: str
+    pid: int
+    sent: int
+    samples: tuple[tuple[float, int], ...]
+
+
+class Ridden(msgspec.Struct, frozen=True):
+    """Something passing that went wrong and was tried again: how often, first and last when."""
+
+    reason: str
+    times: int
+    first: str
+    last: str
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something that befell one file (its path), or the job (None): `kind` is `restarted`, `failed` or `warning`."""
+
+    at: str
+    kind: str
+    path: str | None
+    message: str
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What the job has the item say: the `mark` tells one description from another, `fields` are what it speaks of, as
+    the API calls it. `done`: the item says it."""
+
+    mark: str
+    fields: tuple[str, ...]
+    done: bool
+
+
+class Dossier(msgspec.Struct, frozen=True):
+    """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
+
+    `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
+    begun, and by which. `counts`: files by status. `bytes_sent`: handed to the network, repeated ones included.
+    `published`: what became of it, as in a report, with when and as which version. `account`: for whom the job acted,
+    None for the token's own. `options`: how its command had it run. `manifest`, `manifest_remote`: as in a report.
+    """
+
+    figup_dossier: int
+    made: str
+    made_by: str
+    job: str
+    state: str
+    endpoint: str
+    item_id: int | None
+    item_url: str | None
+    title: str | None
+    planned: str
+    version: str
+    bytes_total: int
+    bytes_sent: int
+    seconds: float
+    counts: dict[str, int]
+    files: tuple[FileEntry, ...]
+    skipped: tuple[SkipReport, ...]
+    runs: tuple[RunEntry, ...]
+    faults: tuple[Ridden, ...]
+    incidents: tuple[Incident, ...]
+    doi: str | None = None
+    published: str | None = None
+    published_at: str | None = None
+    published_version: int | None = None
+    account: int | None = None
+    options: dict[str, Any] = {}
+    description: Described | None = None
+    manifest: str | None = None
+    manifest_remote: str | None = None
+
+
+def dossier(states: StateDir, job: str) -> Dossier:
+    """The dossier of a job. Blocks. Raises JobMissing, and JournalDamaged where the journal says too little."""
+    worker = holder(states.folder(job), states.disk)
+    _, state = states.read(job)
+    if state.plan is None or not state.complete:
+        raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
+    past = _Past(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
+    files = tuple(_file(transfer, past.verified) for transfer in state.told)
+    manifest, manifest_remote = left_manifests(states, job, finished=state.concluded)
+    return Dossier(
+        figup_dossier=FORMAT,
+        made=_iso(datetime.now(UTC)),
+        made_by=__version__,
+        job=job,
+        state=state_name(state),
+        endpoint=state.plan.endpoint,
+        item_id=state.item_id,
+        item_url=state.item_url,
+        title=state.plan.title,
+        planned=state.plan.created,
+        version=state.plan.version,
+        bytes_total=sum(t.size for t in state.told),
+        bytes_sent=sum(run.sent for run in past.runs),
+        seconds=round(sum(run.seconds for run in past.runs), 2),
+        counts=dict(Counter(file.status for file in files)),
+        files=files,
+        skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
+        runs=tuple(past.runs),
+        faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
+        incidents=tuple(past.incidents),
+        doi=state.reached.get("reserve_doi"),
+        published=state.publication,
+        published_at=state.published_at if state.publication is not None else None,
+        published_version=state.published_version if state.publication is not None else None,
+        account=state.plan.account,
+        options=state.options,
+        description=_description(state),
+        manifest=manifest,
+        manifest_remote=manifest_remote,
+    )
+
+
+def _description(state: JobState) -> Described | None:
+    given = state.description
+    return Described(given.mark, given.spec.named, given.mark == state.described) if given is not None else None
+
+
+def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
+    status, error = status_of(transfer.state, link=transfer.link), transfer.error
+    return FileEntry(
+        path=transfer.path,
+        folder=transfer.folder,
+        name=transfer.name,
+        size=transfer.size,
+        status=status,
+        md5=transfer.md5,
+        file_id=transfer.file_id,
+        found=transfer.foreign,
+        verified=verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None,
+        code=error.code if error is not None else None,
+        problem=error.message if error is not None else None,
+        replaced=transfer.replaced,
+    )
+
+
+class _Past:
+    """A history, put together. `verified`: when each remote file was, by its id."""
+
+    def __init__(self, entries: Iterable[run_log.AnyEntry], *, at_work: bool) -> None:
+        self.runs: list[RunEntry] = []
+        self.faults: dict[str, Ridden] = {}
+        self.incidents: list[Incident] = []
+        self.verified: dict[int, str] = {}
+        self._run: run_log.RunBegan | None = None
+        self._began = datetime.now(UTC)
+        self._samples: list[tuple[float, int]] = []
+        self._last = 0.0
+        for entry in entries:
+            self._take(entry)
+        self._close(_AT_WORK if at_work else _LEFT, None)
+
+    def _take(self, entry: run_log.AnyEntry) -> None:
+        if isinstance(entry, run_log.RunBegan):
+            self._close(_LEFT, None)
+            self._run, self._began = entry, datetime.fromisoformat(entry.began)
+            return
+        self._last = entry.at
+        at = _iso(self._began + timedelta(seconds=entry.at))
+        match entry:
+            case run_log.Sample():
+                self._samples.append((entry.at, entry.sent))
+            case run_log.FileDone():
+                self.verified[entry.file_id] = at
+            case run_log.Fault():
+                known = self.faults.get(entry.reason, Ridden(entry.reason, 0, at, at))
+                self.faults[entry.reason] = Ridden(entry.reason, known.times + entry.times, known.first, at)
+            case run_log.Restart():
+                self.incidents.append(Incident(at, "restarted", entry.path, entry.reason))
+            case run_log.FileTrouble():
+                self.incidents.append(Incident(at, "failed", entry.path, entry.message))
+            case run_log.Remark():
+                self.incidents.append(Incident(at, "warning", None, entry.message))
+            case run_log.RunEnded():
+                if not self._samples or self._samples[-1][1] < entry.sent:
+                    self._samples.append((entry.at, entry.sent))
+                self._close(entry.code or "verified", entry.message)
+
+    def _close(self, outcome: str, message: str | None) -> None:
+        """The run that was being read is over."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        ended = _iso(self._began + timedelta(seconds=self._last))
+        sent = self._samples[-1][1] if self._samples else 0
+        samples = ((0.0, 0), *self._samples)
+        self.runs.append(
+            RunEntry(
+                _iso(self._began), ended, self._last, outcome, message, run.version, run.host, run.pid, sent, samples
+            )
+        )
+        self._samples, self._last = [], 0.0
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,195 @@
+"""The historian: listens to a run and writes its history, and how far it is, beside the journal.
+
+A thread of its own does the writing, so that neither a slow disk nor a full one is felt by the transfer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from uploader._version import __version__
+from uploader.clock import Runtime
+from uploader.disk import Disk
+from uploader.errors import FigupError
+from uploader.transfer import notices as no
+from uploader.transfer.records import run_log
+from uploader.transfer.report import Report
+from uploader.transfer.store import progress_file
+
+log = logging.getLogger("uploader.transfer.records.recorder")
+
+EVERY = 1.0
+"""Seconds between two looks at what is to be written."""
+_PATIENCE = 5.0
+"""Seconds that the end of a run waits for the last lines: a file system that hangs must not keep figup."""
+_REASONS = 8
+"""Reasons for trying again that are told apart between two samples."""
+_OTHER = "other reasons"
+
+
+class Historian:
+    """Takes the notices of one run, on the loop; `write_due` is called by its thread."""
+
+    def __init__(self, folder: Path, disk: Disk, runtime: Runtime) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._clock = runtime.monotonic
+        self._began = runtime.monotonic()
+        self._since = runtime.now()
+        self._now = runtime.now
+        self._host, self._pid = socket.gethostname(), os.getpid()
+        self._lines: list[bytes] = []
+        self._faults: Counter[str] = Counter()
+        self._latest: no.Progress | None = None
+        self._latest_at = 0.0
+        self._told: no.Progress | None = None
+        self._samples: int | None = None
+        self._due = 0.0
+        self._broken = False
+        self._turn = threading.Lock()
+        self._over = threading.Event()
+        self._note(run_log.RunBegan(_iso(self._since), __version__, self._host, self._pid))
+
+    # --- on the loop ----------------------------------------------------------------------------------------------
+
+    def take(self, notice: no.AnyNotice) -> None:
+        """Remember what is worth it."""
+        at = self._at()
+        match notice:
+            case no.Progress():
+                self._latest, self._latest_at = notice, at
+            case no.FileVerified():
+                self._note(run_log.FileDone(at, notice.file_id))
+            case no.Retrying():
+                self._count(no.cause(notice.reason))
+            case no.FileRestarted():
+                self._note(run_log.Restart(at, notice.path, notice.reason))
+            case no.FileFailed():
+                self._note(run_log.FileTrouble(at, notice.path, notice.code, notice.message))
+            case no.Warned():
+                self._note(run_log.Remark(at, notice.message))
+            case _:
+                pass
+
+    def end(self, report: Report | None, error: BaseException | None) -> None:
+        """The run is over; `report` is what it made, None where it did not come so far."""
+        code, message = (None, None)
+        if isinstance(error, FigupError):
+            code, message = error.code, error.message
+        elif error is not None:
+            code, message = "stopped", "the program that ran figup stopped it"
+        with self._turn:
+            self._sample()
+        self._note(run_log.RunEnded(self._at(), code, message, report.bytes_sent if report is not None else 0))
+
+    def _at(self) -> float:
+        return round(self._clock() - self._began, 2)
+
+    def _note(self, entry: run_log.AnyEntry) -> None:
+        with self._turn:
+            self._lines.append(run_log.encode(entry))
+
+    def _count(self, reason: str) -> None:
+        with self._turn:
+            known = reason in self._faults or len(self._faults) < _REASONS
+            self._faults[reason if known else _OTHER] += 1
+
+    def _sample(self) -> None:
+        """Add what there is to tell since the last sample. Under the lock."""
+        latest = self._latest
+        if latest is not None and latest is not self._told:
+            self._told = latest
+            sample = run_log.Sample(
+                self._latest_at, latest.bytes_sent, latest.bytes_done, latest.files_done, latest.connections
+            )
+            self._lines.append(run_log.encode(sample))
+            self._samples = (self._samples or 0) + 1
+        at = self._at()
+        self._lines += [run_log.encode(run_log.Fault(at, reason, n)) for reason, n in self._faults.items()]
+        self._faults.clear()
+
+    # --- in the thread --------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Write what is due until the run is over."""
+        while not self._over.wait(EVERY):
+            self.write_due()
+        self.write_due()
+        progress_file.remove(self._folder)
+
+    def write_due(self) -> None:
+        """Write what there is to be written now. What goes wrong is logged: no transfer ends because of it."""
+        try:
+            if self._samples is None:
+                self._open()
+            with self._turn:
+                if self._latest_at >= self._due:
+                    self._sample()
+                    self._due = self._latest_at + run_log.spacing(self._samples or 0)
+                lines, latest = b"".join(self._lines), self._latest
+                self._lines.clear()
+            if latest is not None:
+                now = progress_file.Live(self._host, self._pid, _iso(self._since), _iso(self._now()), latest)
+                progress_file.write(self._folder, now, self._disk)
+            if lines:
+                run_log.append(self._folder, lines, self._disk)
+        except FigupError as error:
+            if not self._broken:
+                log.info("the history of this run is not whole: %s", error.message)
+            self._broken = True
+            with self._turn:
+                self._lines.insert(0, b"\n")
+
+    def _open(self) -> None:
+        """Count the samples of earlier runs; begin on a line of our own, whatever a run that was cut off left there."""
+        progress_file.remove(self._folder)
+        data = self._disk.read(self._folder / run_log.NAME) or b""
+        with self._turn:
+            self._samples = (self._samples or 0) + data.count(b'"e":"s"')
+            if data and not data.endswith(b"\n"):
+                self._lines.insert(0, b"\n")
+
+    def close(self) -> None:
+        """Have the last lines written."""
+        self._over.set()
+
+
+async def recorded(
+    folder: Path, disk: Disk, runtime: Runtime, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
+) -> Report:
+    """Do a run of the job in `folder` and write its history. `run` is given whom to tell; `tell` hears it all too."""
+    historian = Historian(folder, disk, runtime)
+
+    def hear(notice: no.AnyNotice) -> None:
+        historian.take(notice)
+        tell(notice)
+
+    thread = threading.Thread(target=historian.work, name="figup-historian", daemon=True)
+    thread.start()
+    try:
+        report = await run(hear)
+    except BaseException as error:
+        made = getattr(error, "report", None)
+        historian.end(made if isinstance(made, Report) else None, error)
+        raise
+    else:
+        historian.end(report, None)
+        return report
+    finally:
+        historian.close()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(thread.join, _PATIENCE)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,125 @@
+"""The history of a job: when it ran, how fast it went, what it rode out. For people; nothing is decided by it.
+
+`history.jsonl` in the job's folder: one JSON object a line, appended about once a second. Whoever reads it leaves out
+lines that are torn or that make no sense. Times within a run (`at`) are seconds since it began. Samples become rarer as
+they become many (`spacing`), so that a job of weeks has a history of some hundred kB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from uploader.disk import Disk
+
+NAME = "history.jsonl"
+_DENSE = 600
+"""So many samples are taken at one spacing, before it is doubled."""
+
+
+class Entry(msgspec.Struct, frozen=True, tag_field="e"):
+    """Base of all lines."""
+
+
+class RunBegan(Entry, frozen=True, tag="run"):
+    """A process began to work on the job. `began` is ISO 8601, by this machine's clock; `version` is figup's."""
+
+    began: str
+    version: str
+    host: str
+    pid: int
+
+
+class Sample(Entry, frozen=True, tag="s"):
+    """So far the run was. `sent`: bytes handed to the network in this run; `done`: bytes of the job with Figshare."""
+
+    at: float
+    sent: int
+    done: int
+    files: int
+    connections: int
+
+
+class FileDone(Entry, frozen=True, tag="ok"):
+    """A file was verified."""
+
+    at: float
+    file_id: int
+
+
+class Fault(Entry, frozen=True, tag="fault"):
+    """Something passing went wrong `times` times since the last such line, and was tried again."""
+
+    at: float
+    reason: str
+    times: int
+
+
+class Restart(Entry, frozen=True, tag="restart"):
+    """A file was sent again from its beginning."""
+
+    at: float
+    path: str
+    reason: str
+
+
+class FileTrouble(Entry, frozen=True, tag="fail"):
+    """A file could not be sent in this run."""
+
+    at: float
+    path: str | None
+    code: str
+    message: str
+
+
+class Remark(Entry, frozen=True, tag="warn"):
+    """The user was warned."""
+
+    at: float
+    message: str
+
+
+class RunEnded(Entry, frozen=True, tag="end"):
+    """The run came to an end of its own; one that was killed leaves none.
+
+    `code` and `message` are those of the error that ended it, None when all was verified. `sent`: bytes that Figshare
+    took in this run; 0 where nobody counted.
+    """
+
+    at: float
+    code: str | None
+    message: str | None
+    sent: int
+
+
+AnyEntry: TypeAlias = RunBegan | Sample | FileDone | Fault | Restart | FileTrouble | Remark | RunEnded
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEntry)
+
+
+def spacing(samples: int) -> float:
+    """Seconds from the sample after so many to the next one: doubled whenever it was kept for some time."""
+    return float(2 ** (samples // _DENSE))
+
+
+def encode(entry: AnyEntry) -> bytes:
+    """One line."""
+    return _encoder.encode(entry) + b"\n"
+
+
+def append(folder: Path, lines: bytes, disk: Disk) -> None:
+    """Add lines to the history in a job's folder. Raises StateFull, StateUnusable."""
+    disk.append(folder / NAME, lines)
+
+
+def read(folder: Path, disk: Disk) -> Iterator[AnyEntry]:
+    """What the history in a job's folder says, in order; nothing where there is none."""
+    for line in (disk.read(folder / NAME) or b"").split(b"\n"):
+        try:
+            yield _decoder.decode(line)
+        except msgspec.MsgspecError:
+            continue

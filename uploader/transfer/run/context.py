@@ -1,0 +1,110 @@
+"""What everything that works on one run of a job shares: the API, the state, the journal, the options, the listener."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from uploader.clock import Runtime
+from uploader.errors import ServerFailing
+from uploader.figshare.client import Figshare
+from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.transfer.journal.events import AnyEvent
+from uploader.transfer.journal.log import Journal
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.notices import Listener, Retrying
+from uploader.transfer.options import Options
+from uploader.transfer.run.listing import RemoteFiles
+from uploader.transfer.run.progress import Meter
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.lock import JobLock
+
+REREADING = 4
+"""Sources that are read once more at the same time."""
+OPEN_SOURCES = 48
+"""Sources that are open at the same time: more than there are connections, so that these need not wait."""
+
+
+@dataclass
+class JobRun:
+    """One run of one job."""
+
+    job: str
+    api: Figshare
+    states: StateDir
+    state: JobState
+    journal: Journal
+    lock: JobLock
+    options: Options
+    retry: RetryPolicy
+    notify: Listener
+    stop: Stop
+    runtime: Runtime
+    meter: Meter
+    remote: RemoteFiles
+    throttle: Throttle
+    rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
+    """Whoever reads a source once more to compare it has one of these."""
+    open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
+    """Whoever holds a source open has one of these; each has a thread for its digest too."""
+
+    learning_address: anyio.Lock = field(default_factory=anyio.Lock)
+    """Whoever asks for the item's address has this."""
+    created_item: bool = False
+    """True when this run made the job's item: nobody else can have come to count on it."""
+    described: bool = False
+    """True once this run had the item say something that it had not said before."""
+
+    def record(self, event: AnyEvent) -> None:
+        """Something happened: take it in, and have it written with the next group."""
+        self.state.apply(event)
+        self.journal.record(event)
+
+    async def commit(self, event: AnyEvent) -> None:
+        """Something happened, or is about to, that must be on disk before anything else is done.
+
+        Raises StateFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
+        """
+        await self.lock.check()
+        self.record(event)
+        await self.journal.commit()
+
+    async def reserve(self) -> None:
+        """Wait for the request budget, for the next API request of this task. Raises Stopped when the run is to stop.
+
+        What is put on record as intended after this is asked for at once, and so can be looked for soon.
+        """
+        with self.stop.ends():
+            await self.api.reserve()
+
+    def new_backoff(self) -> Backoff:
+        """The waits of one thing that is tried again and again, capped by the retry time-out."""
+        return Backoff(self.retry, self.runtime.random)
+
+    async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:
+        """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
+        delay = backoff.next_delay(retry_after, self.runtime.monotonic())
+        if delay is None:
+            error = ServerFailing(f"{reason}; given up after trying again for some time")
+            error.alone = backoff.since is not None and self.api.answered > backoff.since
+            raise error
+        self.notify(Retrying(reason, delay))
+        with self.stop.ends():
+            await self.runtime.sleep(delay)
+
+    @property
+    def endpoint(self) -> str:
+        """The API that the job talks to."""
+        if self.state.plan is None:
+            raise RuntimeError("a job without a plan")
+        return self.state.plan.endpoint
+
+    @property
+    def item_id(self) -> int:
+        """The job's item, once it is known."""
+        if self.state.item_id is None:
+            raise RuntimeError("the item is not known yet")
+        return self.state.item_id

@@ -1,0 +1,145 @@
+"""Counting: how far each file of a run is, and how fast it goes, at a cost that does not grow with their number."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.notices import ActiveFile, Progress
+
+SHOWN_FILES = 8
+"""Files that `Progress` tells of one by one, at most."""
+_WINDOW = 10.0
+"""Seconds over which the rate is averaged."""
+
+
+class FileMeter:
+    """One file in this run. `there` bytes are with Figshare and `in_flight` ones under way; the meter adds them up."""
+
+    __slots__ = (
+        "_done", "_meter", "_transfer", "bytes_sent", "in_flight", "inspected", "parts_found", "parts_sent", "there",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(self, meter: Meter, transfer: Transfer) -> None:
+        self._meter = meter
+        self._transfer = transfer
+        self._done = self.there = transfer.size if transfer.state is State.VERIFIED else 0
+        self.in_flight = 0
+        self.parts_found = 0
+        self.parts_sent = 0
+        self.bytes_sent = 0
+        self.waiting = False
+        self.inspected = False
+
+    def found(self, there: int) -> None:
+        """Figshare has so many bytes of the file."""
+        self.there = there
+        self._update()
+
+    def moved(self, count: int) -> None:
+        """So many bytes more are on their way; fewer than none, when they have arrived or are lost."""
+        self.in_flight += count
+        self._update()
+
+    def arrived(self, count: int, *, sent: bool) -> None:
+        """Figshare has a part of so many bytes; `sent` by this run."""
+        self.there += count
+        if sent:
+            self.parts_sent += 1
+            self.bytes_sent += count
+            self._meter.bytes_sent += count
+        self._update()
+
+    def restart(self) -> None:
+        """The file starts again from nothing."""
+        self.there = self.in_flight = 0
+        self.waiting = False
+        self._update()
+
+    def verified(self) -> None:
+        """The file is done with."""
+        self._meter.files_done += 1
+        self.found(self._transfer.size)
+
+    def begin(self) -> None:
+        """The file is being worked on."""
+        self._meter.active[self._transfer.index] = self
+
+    def end(self) -> None:
+        """Nobody works on the file any more."""
+        self._meter.active.pop(self._transfer.index, None)
+
+    def shown(self) -> ActiveFile:
+        """How far the file is."""
+        transfer = self._transfer
+        return ActiveFile(transfer.path, transfer.name, transfer.size, self._done, self.waiting)
+
+    def _update(self) -> None:
+        done = min(self._transfer.size, self.there + self.in_flight)
+        self._meter.bytes_done += done - self._done
+        self._done = done
+
+
+class Meter:
+    """All files of a run."""
+
+    def __init__(self, transfers: Iterable[Transfer]) -> None:
+        self._files: dict[int, FileMeter] = {}
+        self._samples: deque[tuple[float, int]] = deque()
+        self.active: dict[int, FileMeter] = {}
+        self.files_total = self.files_done = self.bytes_total = self.bytes_done = 0
+        for transfer in transfers:
+            self.files_total += 1
+            self.bytes_total += transfer.size
+            if transfer.state is State.VERIFIED:
+                self.files_done += 1
+                self.bytes_done += transfer.size
+        self.bytes_sent = 0
+        """Bytes that this run sent and Figshare took."""
+        self.accepted = 0
+        """Bytes handed to the network in this run, repeated ones included."""
+        self.busy = 0
+        """Connections that are sending a part."""
+
+    def file(self, transfer: Transfer) -> FileMeter:
+        """The meter of one file."""
+        found = self._files.get(transfer.index)
+        if found is None:
+            found = self._files[transfer.index] = FileMeter(self, transfer)
+        return found
+
+    def replaced(self, transfer: Transfer, before: int) -> None:
+        """The source of a transfer has another size than `before`."""
+        self.bytes_total += transfer.size - before
+
+    def sample(self, now: float) -> float | None:
+        """Bytes a second, lately; None before anything was sent. To be called regularly; `now` is monotonic."""
+        self._samples.append((now, self.accepted))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
+            self._samples.popleft()
+        (then, before), (_, accepted) = self._samples[0], self._samples[-1]
+        return (accepted - before) / (now - then) if accepted and now > then else None
+
+    def progress(self, now: float) -> Progress:
+        """How far the job is."""
+        return Progress(
+            bytes_done=self.bytes_done,
+            bytes_total=self.bytes_total,
+            files_done=self.files_done,
+            files_total=self.files_total,
+            rate=self.sample(now),
+            connections=self.busy,
+            active=tuple(file.shown() for file in self._most_telling()),
+            bytes_sent=self.accepted,
+        )
+
+    def _most_telling(self) -> list[FileMeter]:
+        """Active files: those with bytes on their way, then those that wait for Figshare, then those to come."""
+        ranks: tuple[list[FileMeter], ...] = ([], [], [])
+        for file in self.active.values():
+            ranks[0 if file.in_flight else 1 if file.waiting else 2].append(file)
+            if len(ranks[0]) >= SHOWN_FILES:
+                break
+        return [file for rank in ranks for file in rank][:SHOWN_FILES]

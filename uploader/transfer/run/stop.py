@@ -1,0 +1,52 @@
+"""Stopping a run in good order: the wish to stop, and the waits that it ends at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from uploader.concurrency import Stopped
+
+
+class Stop:
+    """Asked once: no new parts, those under way may finish. Forced: everything ends now."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._waits: set[anyio.CancelScope] = set()
+        self._asked = anyio.Event()
+        self._forced = anyio.Event()
+
+    def ask(self) -> None:
+        """Stop in good order; a second call changes nothing."""
+        self.asked = True
+        self._asked.set()
+        for wait in tuple(self._waits):
+            wait.cancel()
+
+    def force(self) -> None:
+        """Stop now."""
+        self.ask()
+        self._forced.set()
+
+    async def expired(self, grace: float) -> None:
+        """Return when a stop was asked for and its grace period (seconds) is over, or when it was forced."""
+        await self._asked.wait()
+        with anyio.move_on_after(grace):
+            await self._forced.wait()
+
+    @contextmanager
+    def ends(self) -> Iterator[None]:
+        """A wait that a stop ends: raises Stopped then, also when the stop was asked for before."""
+        with anyio.CancelScope() as wait:
+            self._waits.add(wait)
+            if self.asked:
+                wait.cancel()
+            try:
+                yield
+            finally:
+                self._waits.discard(wait)
+        if wait.cancelled_caught:
+            raise Stopped

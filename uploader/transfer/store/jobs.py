@@ -1,0 +1,183 @@
+"""The state directory: where jobs live on this machine, what they are called, and what their journals say.
+
+`<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, its manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uploader.disk import Disk
+from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.sources.models import remote_path
+from uploader.transfer.journal.lifecycle import IllegalEvent, Transfer
+from uploader.transfer.journal.log import Replay, decode, scan
+from uploader.transfer.journal.recovery import replay
+from uploader.transfer.journal.state import JobState
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Where a finished job's lists of MD5s are: of the sources on this machine, for `md5sum -c`; and of what they are
+    called in the item, for `figup verify ITEM --checksums`."""
+
+    local: Path
+    remote: Path
+
+
+class StateDir:
+    """The state directory."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path = path
+        self.disk = disk
+        self.jobs = path / "jobs"
+        self._owned: dict[str, tuple[tuple[int, int, int], frozenset[int], frozenset[int]]] = {}
+
+    def folder(self, job: str) -> Path:
+        """The folder of a job, whether there is one or not."""
+        return self.jobs / job
+
+    def latest(self, name: str) -> str | None:
+        """The newest job of this name (`--new-job` adds -2, -3 …); None if there is none."""
+        generations = {self._generation(name, job): job for job in self.names()}
+        generations.pop(0, None)
+        return generations[max(generations)] if generations else None
+
+    def next_generation(self, name: str) -> str:
+        """A job of this name that does not exist yet."""
+        newest = self.latest(name)
+        return name if newest is None else f"{name}-{self._generation(name, newest) + 1}"
+
+    @staticmethod
+    def _generation(name: str, job: str) -> int:
+        stem, _, number = job.partition("-")
+        if stem != name:
+            return 0
+        return int(number) if number.isdecimal() else 1
+
+    def names(self) -> list[str]:
+        """All jobs, by name."""
+        try:
+            return sorted(p.name for p in self.jobs.iterdir() if (p / "journal").exists())
+        except OSError:
+            return []
+
+    def find(self, text: str) -> str:
+        """The one job whose name begins with `text`. Raises JobMissing, or UsageError when there are several."""
+        names = self.names()
+        found = [n for n in names if n == text] or [n for n in names if text and n.startswith(text)]
+        if not found:
+            raise JobMissing(f"there is no job {text!r} in {self.path}")
+        if len(found) > 1:
+            raise UsageError(f"{text!r} may be any of these jobs: {', '.join(found)}")
+        return found[0]
+
+    def read(self, job: str) -> tuple[Replay, JobState]:
+        """A job's journal, and the state that it leads to; the journal's events only where it is not clean.
+
+        Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
+        replay is then not empty. Raises JobMissing, JournalNewer, JournalDamaged.
+        """
+        log, state = Replay(), JobState()
+        try:
+            # A journal may have millions of lines: they are not held together without need.
+            scan(self.disk.lines(self.folder(job) / "journal"), log, state.apply)
+        except IllegalEvent:
+            pass
+        else:
+            if log.clean:
+                return log, state
+        log = self.log(job)
+        taken, state = replay(log.events)
+        if len(taken) < len(log.events):
+            log.damaged.append(len(taken) + 2)
+        log.events = taken
+        return log, state
+
+    def log(self, job: str) -> Replay:
+        """A job's journal as it stands. Raises JobMissing, JournalNewer, JournalDamaged."""
+        data = self.disk.read(self.folder(job) / "journal")
+        if data is None:
+            raise JobMissing(f"there is no job {job!r} in {self.path}")
+        return decode(data)
+
+    def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
+        """Every job with its state, or with the error that reading it gave."""
+        for job in self.names():
+            try:
+                yield job, self.read(job)[1]
+            except FigupError as error:
+                yield job, error
+
+    def owned_elsewhere(self, job: str) -> tuple[set[int], set[int]]:
+        """Ids of the items, and of the remote files, that other jobs on this machine call their own."""
+        items: set[int] = set()
+        files: set[int] = set()
+        for other in self.names():
+            if other != job:
+                its_items, its_files = self._owned_by(other)
+                items |= its_items
+                files |= its_files
+        return items, files
+
+    def owners(self, job: str) -> dict[int, str]:
+        """Remote files that other jobs on this machine call their own, and which job that is."""
+        return {file: other for other in self.names() if other != job for file in self._owned_by(other)[1]}
+
+    def _owned_by(self, job: str) -> tuple[frozenset[int], frozenset[int]]:
+        """Ids of the items, and of the remote files, of a job; read again only when its journal has changed."""
+        try:
+            status = (self.folder(job) / "journal").stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if self._owned.get(job, (None,))[0] != stamp:
+                self._owned[job] = (stamp, *_owned_in(self.read(job)[1]))
+            return self._owned[job][1:]
+        except (OSError, FigupError):
+            return frozenset(), frozenset()
+
+    def last_change(self, job: str) -> datetime:
+        """When the job's journal was last written to. Raises JobMissing."""
+        try:
+            changed = (self.folder(job) / "journal").stat().st_mtime
+        except OSError:
+            raise JobMissing(f"there is no job {job!r} in {self.path}") from None
+        return datetime.fromtimestamp(changed, UTC)
+
+    def manifests(self, job: str) -> Manifests:
+        """Where the job's manifests are once it is finished."""
+        folder = self.folder(job).absolute()
+        return Manifests(folder / "manifest.md5", folder / "manifest-remote.md5")
+
+    def write_manifests(self, job: str, state: JobState) -> Manifests:
+        """Have the finished job's sources, and the item's files that they became, on disk with their MD5s."""
+        manifests = self.manifests(job)
+        self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.wanted if t.md5 is not None])
+        self._have(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
+        return manifests
+
+    def _have(self, path: Path, lines: list[bytes]) -> None:
+        content = b"".join(lines)
+        if self.disk.read(path) != content:
+            self.disk.replace(path, content)
+
+
+def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
+    made = state.item_id is not None and state.plan is not None and state.plan.item is None
+    items = frozenset({state.item_id} if made and state.item_id is not None else ())
+    return items, frozenset(file for transfer in state.transfers for file in transfer.owned_ids())
+
+
+def _remote(state: JobState) -> dict[str, str]:
+    """The MD5s of the item's files; what is not wanted any more is there all the same, unless it was sent again."""
+    in_order: list[Transfer] = sorted(state.told, key=lambda t: not t.dropped)
+    return {remote_path(t.folder, t.name): t.md5 for t in in_order if t.md5 is not None and not t.link}
+
+
+def _manifest_line(md5: str, path: str) -> bytes:
+    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "\\" if escaped != path else ""
+    return f"{mark}{md5}  {escaped}\n".encode("utf-8", "surrogateescape")

@@ -1,0 +1,149 @@
+"""Leases: files beside a job's lock that say who holds it, also to machines that do not see each other's locks.
+
+They are numbered, and the highest one counts. A lease is written by its holder alone, and the next one is created
+exclusively: of several that find a lease left behind, one gets the next number, whatever the file system thinks of
+locks. The last one stays, so that the numbers only ever grow.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from uploader.disk import Disk, state_errors
+
+BEAT = 5.0
+"""Seconds between two beats of a lease."""
+STILL_BEATS = 4
+"""For so many beats another machine's lease must stand still before it counts as left behind."""
+_STEM = "lease-"
+_LOOKS = 20
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who holds a job. `beat` counts up as long as the holder is alive; `ended` when it has let go."""
+
+    nonce: str
+    machine: str
+    host: str
+    pid: int
+    since: str
+    beat: int = 0
+    ended: bool = False
+
+    def holder(self) -> str:
+        """In words for a person."""
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The lease that counts, by its number; None where it cannot be read. Two that differ in anything differ."""
+
+    number: int
+    content: bytes
+    lease: Lease | None
+
+    def holder(self) -> str:
+        """In words for a person."""
+        return self.lease.holder() if self.lease is not None else "it does not say which"
+
+
+class Leases:
+    """The leases of one job, in its folder. All calls block."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._folder = folder
+        self._disk = disk
+
+    def newest(self) -> Found | None:
+        """The lease that counts; None where nobody has ever held the job."""
+        for _ in range(_LOOKS):
+            number = max(self._numbers(), default=0)
+            if not number:
+                break
+            # Gone by now, where the next one was just taken.
+            if (content := self._disk.read(self._path(number))) is not None:
+                return Found(number, content, _decoded(content))
+        return None
+
+    def claim(self, number: int, lease: Lease) -> bool:
+        """Become the holder by taking this number; False when somebody else has it, or a higher one."""
+        if not self._disk.create(self._path(number), msgspec.json.encode(lease)):
+            return False
+        numbers = self._numbers()
+        if max(numbers, default=number) > number:
+            # What was found was out of date by the time of taking the number.
+            self._remove(number)
+            return False
+        for earlier in numbers:
+            if earlier < number:
+                self._remove(earlier)
+        return True
+
+    def write(self, number: int, lease: Lease) -> bool:
+        """Write the holder's own lease anew; False, and nothing done, when another one counts by now."""
+        if max(self._numbers(), default=0) != number:
+            return False
+        self._disk.replace(self._path(number), msgspec.json.encode(lease))
+        return True
+
+    def _remove(self, number: int) -> None:
+        path = self._path(number)
+        with state_errors(path):
+            path.unlink(missing_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{_STEM}{number}"
+
+    def _numbers(self) -> list[int]:
+        with state_errors(self._folder):
+            try:
+                names = [path.name for path in self._folder.iterdir()]
+            except FileNotFoundError:
+                return []
+        return [int(name[len(_STEM) :]) for name in names if name.startswith(_STEM) and name[len(_STEM) :].isdecimal()]
+
+
+def holder(folder: Path, disk: Disk) -> str | None:
+    """Who works on a job, in words for a person; None when nobody does. Only looks, so that it disturbs nobody."""
+    found = Leases(folder, disk).newest()
+    if found is None or found.lease is None or found.lease.ended:
+        return None
+    path = folder / f"{_STEM}{found.number}"
+    with state_errors(path):
+        age = time.time() - path.stat().st_mtime if path.exists() else 0.0
+    if age > STILL_BEATS * BEAT or (found.lease.machine == machine_id() and not is_alive(found.lease.pid)):
+        return None
+    return found.lease.holder()
+
+
+def _decoded(data: bytes) -> Lease | None:
+    try:
+        return msgspec.json.decode(data, type=Lease)
+    except msgspec.MsgspecError:
+        return None
+
+
+def machine_id() -> str:
+    """What is common to all processes that share one kernel, and to no others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return f"host:{socket.gethostname()}"
+
+
+def is_alive(pid: int) -> bool:
+    """True when there is a process of this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

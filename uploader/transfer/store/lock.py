@@ -1,0 +1,171 @@
+"""The lock of a job: one process at a time, also on a shared file system, and never a person needed after a crash.
+
+Two things together. The kernel's lock on `lock` decides between processes of one machine at once, and between machines
+where the file system carries locks across (NFS). Where it does not (some Lustre and FUSE mounts), the `lease` beside it
+decides: its holder rewrites it every few seconds; another machine that finds the kernel's lock free but a lease of a
+different machine watches it, and takes the next one only when it has stood still.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from uploader.concurrency import single_error
+from uploader.disk import FILE_MODE, Disk, in_a_run, state_errors
+from uploader.errors import FigupError, JobBusy
+from uploader.transfer.store.lease import BEAT, STILL_BEATS, Found, Lease, Leases, machine_id
+
+log = logging.getLogger("uploader.transfer.store.lock")
+
+T = TypeVar("T")
+
+
+class JobLock:
+    """The lock of one job, in its folder. `acquire` before the journal is read."""
+
+    def __init__(self, folder: Path, disk: Disk, *, machine: str | None = None, beat: float = BEAT) -> None:
+        self._path = folder / "lock"
+        self._leases = Leases(folder, disk)
+        self._beat = beat
+        self._fd = -1
+        self.lost = False
+        """True when another machine took the job although we were alive: the run has to stop."""
+        self._machine = machine
+        self._kernel_decides = True
+        self._number = 0
+        self._beaten = 0.0
+        """When the lease was last written, by the wall clock: it goes on while the machine sleeps."""
+        self._lease: Lease
+
+    async def acquire(self) -> None:
+        """Take the lock, waiting only where another machine's lease has to be watched. Raises JobBusy."""
+        try:
+            await anyio.to_thread.run_sync(self._take_kernel_lock)
+            found = await anyio.to_thread.run_sync(self._leases.newest)
+            if found is not None and not self._is_free(found):
+                await self._await_stillness(found)
+            await anyio.to_thread.run_sync(self._claim, 1 + (found.number if found is not None else 0))
+        except BaseException:
+            self._drop_kernel_lock()
+            raise
+
+    async def release(self) -> None:
+        """Give the lock back. Never raises."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(self._end_lease)
+            except (FigupError, OSError) as error:
+                log.warning("the lease of a job stays behind: %s", error)
+            finally:
+                self._drop_kernel_lock()
+
+    async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, and beat meanwhile. Raises JobBusy, and ends the work, when another machine took the job."""
+        with single_error():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.keep)
+                result = await work()
+                tasks.cancel_scope.cancel()
+        return result
+
+    async def keep(self) -> None:
+        """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
+        while True:
+            await anyio.sleep(self._beat)
+            await self._write_beat()
+
+    async def check(self) -> None:
+        """To be called before anything is put on record. Raises JobBusy where another machine has taken the job.
+
+        It may have while this process stood still (a laptop that slept, a frozen container) and did not beat.
+        """
+        if abs(time.time() - self._beaten) > STILL_BEATS * self._beat / 2:
+            await self._write_beat()
+
+    async def _write_beat(self) -> None:
+        self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
+        if not await anyio.to_thread.run_sync(self._write_lease):
+            self.lost = True
+            raise self._busy("another machine took over this job while this one stood still")
+        self._beaten = time.time()
+
+    def _is_free(self, found: Found) -> bool:
+        """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
+        lease = found.lease
+        return lease is not None and (lease.ended or (self._kernel_decides and lease.machine == self._lease.machine))
+
+    async def _await_stillness(self, found: Found) -> None:
+        waited = 0.0
+        while waited < STILL_BEATS * self._beat:
+            await anyio.sleep(self._beat / 2)
+            waited += self._beat / 2
+            now = await anyio.to_thread.run_sync(self._leases.newest)
+            if now != found:
+                raise self._busy(f"another process works on this job: {(now or found).holder()}")
+
+    def _claim(self, number: int) -> None:
+        if not self._leases.claim(number, self._lease):
+            now = self._leases.newest()
+            raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
+        self._number = number
+        self._beaten = time.time()
+
+    def _take_kernel_lock(self) -> None:
+        self._lease = Lease(
+            nonce=secrets.token_hex(8),
+            machine=self._machine or machine_id(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+        with state_errors(self._path):
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._drop_kernel_lock()
+            found = self._leases.newest()
+            who = found.holder() if found is not None and self._is_held(found) else "it is just starting"
+            raise self._busy(f"another process works on this job: {who}") from None
+        except OSError:
+            # The file system has no locks at all: the lease alone decides.
+            self._kernel_decides = False
+            return
+        if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
+            self._drop_kernel_lock()
+            raise self._busy("another process is just giving this job up; run the command again")
+
+    def _busy(self, message: str) -> JobBusy:
+        job = self._path.parent.name
+        return JobBusy(
+            message, hint=f"Let it finish (`figup status {job} --watch` follows it), or stop it where it runs."
+        )
+
+    @staticmethod
+    def _is_held(found: Found) -> bool:
+        return found.lease is not None and not found.lease.ended
+
+    def _drop_kernel_lock(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write_lease(self) -> bool:
+        with in_a_run():
+            return self._leases.write(self._number, self._lease)
+
+    def _end_lease(self) -> None:
+        self._leases.write(self._number, msgspec.structs.replace(self._lease, ended=True))

@@ -1,0 +1,262 @@
+"""What the journals on this machine say about its jobs. Needs no token and no network; also reads a running job.
+
+A journal of a hundred thousand files takes seconds to read. So whoever closes a job leaves `overview.json` beside its
+journal, which counts for as long as the journal stays as it was then.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.store import progress_file
+from uploader.transfer.store.jobs import StateDir
+
+_OVERVIEW = "overview.json"
+WORTH_KEEPING = 1_000_000
+"""Bytes of a journal from which on reading it takes time worth saving."""
+
+
+class FileSummary(msgspec.Struct, frozen=True):
+    """One transfer, from the journal alone. Parts are None before the server was asked for them."""
+
+    path: str
+    name: str
+    size: int
+    state: str
+    file_id: int | None
+    parts_total: int | None
+    parts_done: int
+    md5: str | None
+    problem: str | None
+    folder: str = ""
+
+
+class JobOverview(msgspec.Struct, frozen=True):
+    """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
+
+    `bytes_done` is an estimate for files under way (parts may differ in size), or what whoever works on the job told
+    last. `files_done` are verified; `first` is the name of the first file. `problem` is why it stands still. `doi` and
+    `published` are what the job did in the end: see `Report`.
+    """
+
+    job: str
+    state: str
+    changed: datetime
+    endpoint: str | None = None
+    item_id: int | None = None
+    item_url: str | None = None
+    title: str | None = None
+    bytes_total: int = 0
+    bytes_done: int = 0
+    files_total: int = 0
+    files_done: int = 0
+    first: str | None = None
+    problem: str | None = None
+    options: dict[str, Any] = {}
+    """What its command said of how it is to be run."""
+    doi: str | None = None
+    published: str | None = None
+
+
+class JobSummary(JobOverview, frozen=True):
+    """The same with every file, and of a finished job the manifests: see `Report`."""
+
+    files: tuple[FileSummary, ...] = ()
+    manifest: str | None = None
+    manifest_remote: str | None = None
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """An overview, and what the journal was when it was made."""
+
+    journal: tuple[int, int, int]
+    overview: JobOverview
+
+
+def summarise(states: StateDir, job: str) -> JobSummary:
+    """One job with its files. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
+    seen, state = _read(states, job)
+    seen = _with_what_is_told(states, seen)
+    files = tuple(_file(t) for t in state.told) if state is not None else ()
+    manifest, remote = left_manifests(states, job, finished=seen.state == "finished")
+    return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
+
+
+def left_manifests(states: StateDir, job: str, *, finished: bool) -> tuple[str | None, str | None]:
+    """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
+    left = states.manifests(job)
+    local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))
+    return local, remote
+
+
+def overview(states: StateDir, job: str) -> JobOverview:
+    """One job. Raises as `summarise` does."""
+    kept = _kept(states, job)
+    if kept is not None:
+        return kept
+    before = _as_it_is(states, job)
+    seen, state = _read(states, job)
+    told = _with_what_is_told(states, seen)
+    if told is seen and state is not None and before[0] >= WORTH_KEEPING:
+        # Left behind by a process that was killed; one that begins now leaves its own.
+        with suppress(FigupError):
+            _keep(states, before, seen)
+    return told
+
+
+def keep_overview(states: StateDir, job: str, state: JobState) -> None:
+    """Leave an overview of a job that is being closed: it is not written to any more. Blocks.
+
+    Raises JobMissing, StateFull, StateUnusable.
+    """
+    _keep(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
+
+
+def list_jobs(states: StateDir) -> list[JobOverview]:
+    """All jobs, the one that changed last first."""
+    found = []
+    for job in states.names():
+        try:
+            found.append(overview(states, job))
+        except JobMissing:
+            continue
+    return sorted(found, key=lambda s: s.changed, reverse=True)
+
+
+def latest_job(states: StateDir) -> str:
+    """The job that changed last. Raises JobMissing."""
+    jobs: list[tuple[datetime, str]] = []
+    for job in states.names():
+        with suppress(JobMissing):
+            jobs.append((states.last_change(job), job))
+    if not jobs:
+        raise JobMissing(f"there are no jobs in {states.path}", hint="`figup upload` makes one.")
+    return max(jobs)[1]
+
+
+def unfinished_job(states: StateDir) -> str:
+    """The one job that was interrupted; where there is none, the one that failed, which waits for somebody to mend it.
+
+    Raises JobMissing, or UsageError naming several.
+    """
+    listed = list_jobs(states)
+    jobs = [s for s in listed if s.state in ("planned", "unfinished")] or [s for s in listed if s.state == "failed"]
+    if not jobs:
+        raise JobMissing("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
+    if len(jobs) > 1:
+        names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
+        raise UsageError(
+            f"{len(jobs)} jobs are unfinished: {names}",
+            hint="Name one of them: figup resume JOB. What is not wanted any more: figup cancel JOB.",
+        )
+    return jobs[0].job
+
+
+def state_name(state: JobState) -> str:
+    """How a job stands, in one word: see `JobOverview`."""
+    if state.concluded:
+        return "finished"
+    if state.cancelled:
+        return "cancelled"
+    if any(t.state is State.FAILED for t in state.wanted):
+        return "failed"
+    if all(t.state is State.PLANNED and t.file_id is None for t in state.wanted):
+        return "planned"
+    return "unfinished"
+
+
+def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
+    """The journal's word; None where it says too little."""
+    changed = states.last_change(job)
+    try:
+        _, state = states.read(job)
+    except FigupError as error:
+        return JobOverview(job, "damaged", changed, problem=error.message), None
+    if not state.complete:
+        return JobOverview(job, "damaged", changed, problem="the journal does not say what was to be sent"), None
+    return _overview(job, state, changed), state
+
+
+def _with_what_is_told(states: StateDir, seen: JobOverview) -> JobOverview:
+    """While somebody works on the job, they know better than the journal how far it is."""
+    told = progress_file.of_job_at_work(states.folder(seen.job), states.disk)
+    if told is None:
+        return seen
+    return msgspec.structs.replace(seen, bytes_done=told.progress.bytes_done, files_done=told.progress.files_done)
+
+
+def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
+    wanted = state.wanted
+    return JobOverview(
+        job=job,
+        state=state_name(state),
+        changed=changed,
+        endpoint=state.plan.endpoint if state.plan is not None else None,
+        item_id=state.item_id,
+        item_url=state.item_url,
+        title=state.plan.title if state.plan is not None else None,
+        bytes_total=sum(t.size for t in wanted),
+        bytes_done=sum(_bytes_done(t) for t in wanted),
+        files_total=len(wanted),
+        files_done=sum(t.state is State.VERIFIED for t in wanted),
+        first=wanted[0].name if wanted else None,
+        problem=next((t.error.message for t in wanted if t.error is not None), None),
+        options=state.options,
+        doi=state.reached.get("reserve_doi"),
+        published=state.publication,
+    )
+
+
+def _keep(states: StateDir, journal: tuple[int, int, int], seen: JobOverview) -> None:
+    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_Kept(journal, seen)))
+
+
+def _kept(states: StateDir, job: str) -> JobOverview | None:
+    """The overview that was left, if the journal is what it was then."""
+    try:
+        data = states.disk.read(states.folder(job) / _OVERVIEW)
+        kept = msgspec.json.decode(data or b"", type=_Kept)
+    except (FigupError, msgspec.MsgspecError):
+        return None
+    return kept.overview if kept.journal == _as_it_is(states, job) else None
+
+
+def _as_it_is(states: StateDir, job: str) -> tuple[int, int, int]:
+    """What tells one state of a journal from another. Raises JobMissing."""
+    path: Path = states.folder(job) / "journal"
+    try:
+        found = path.stat()
+    except OSError:
+        raise JobMissing(f"there is no job {job!r} in {states.path}") from None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _bytes_done(transfer: Transfer) -> int:
+    if transfer.state in (State.VERIFIED, State.COMPLETED, State.COMPLETING, State.SENT):
+        return transfer.size
+    if not transfer.parts_total:
+        return 0
+    return transfer.size * transfer.parts_done // transfer.parts_total
+
+
+def _file(transfer: Transfer) -> FileSummary:
+    return FileSummary(
+        path=transfer.path,
+        name=transfer.name,
+        size=transfer.size,
+        state=transfer.state.value,
+        file_id=transfer.file_id,
+        parts_total=transfer.parts_total,
+        parts_done=transfer.parts_done,
+        md5=transfer.md5,
+        problem=transfer.error.message if transfer.error is not None else None,
+        folder=transfer.folder,
+    )

@@ -1,0 +1,54 @@
+"""How far a running job is, for whoever looks on from another terminal or another node: `progress.json` in its folder.
+
+Replaced about once a second by the process that works on the job. It says nothing that the journal does not make good,
+and counts only while somebody works on the job.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from uploader.disk import Disk
+from uploader.errors import FigupError
+from uploader.transfer.notices import Progress
+from uploader.transfer.store.lease import holder
+
+NAME = "progress.json"
+
+
+class Live(msgspec.Struct, frozen=True):
+    """`since`: when the run began, `at`: when this was written; both ISO 8601 by the clock of `host`."""
+
+    host: str
+    pid: int
+    since: str
+    at: str
+    progress: Progress
+
+
+def write(folder: Path, live: Live, disk: Disk) -> None:
+    """Put it in place of what was there. Raises StateFull, StateUnusable."""
+    disk.put(folder / NAME, msgspec.json.encode(live))
+
+
+def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
+    """What the process that works on the job told last; None where nobody works on it, or told nothing yet."""
+    return read(folder, disk) if holder(folder, disk) is not None else None
+
+
+def remove(folder: Path) -> None:
+    """Nobody is under way any more, or not yet. Raises nothing."""
+    with suppress(OSError):
+        (folder / NAME).unlink(missing_ok=True)
+
+
+def read(folder: Path, disk: Disk) -> Live | None:
+    """What was last written; None where nothing was, or nothing that can be read."""
+    try:
+        data = disk.read(folder / NAME)
+        return None if data is None else msgspec.json.decode(data, type=Live)
+    except (FigupError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,42 @@
+"""Habits: what worked with an endpoint, kept from run to run. Only a start to go from; losing it costs nothing."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from uploader.errors import FigupError
+from uploader.transfer.store.jobs import StateDir
+
+log = logging.getLogger("uploader.transfer.store.tuning")
+
+_MOST = 100
+"""Endpoints that are remembered."""
+
+
+def remembered_connections(states: StateDir, endpoint: str) -> int | None:
+    """Connections that worked with this endpoint the last time; None where that is not known. Blocks."""
+    return _read(states).get(endpoint)
+
+
+def remember_connections(states: StateDir, endpoint: str, worked: int) -> None:
+    """Have them known the next time. Blocks."""
+    known = _read(states)
+    if known.get(endpoint) == worked:
+        return
+    known.pop(endpoint, None)
+    kept = dict(list(known.items())[-(_MOST - 1) :]) | {endpoint: worked}
+    try:
+        states.disk.replace(states.path / "connections.json", msgspec.json.encode(kept))
+    except FigupError as error:
+        log.info("the number of connections is not remembered: %s", error.message)
+
+
+def _read(states: StateDir) -> dict[str, int]:
+    try:
+        data = states.disk.read(states.path / "connections.json")
+        return msgspec.json.decode(data, type=dict[str, int]) if data else {}
+    except (FigupError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        log.info("the number of connections that worked is not known: %s", error)
+        return {}
