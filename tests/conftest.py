@@ -55,7 +55,7 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
                 extra = BlockBusterFunction(module, name, scanned_modules="uploader")
                 blockbuster.functions[extra.full_name] = extra.activate()
         # It reads what is in memory already, or nothing.
-        blockbuster.functions["os.preadv"].can_block_in("source.py", "read_cached")
+        blockbuster.functions["os.preadv"].can_block_in("source.py", "read_into")
         yield blockbuster
 
 

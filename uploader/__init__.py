@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uploader.sources.models import Sources
     from uploader.transfer.blocking import upload
     from uploader.transfer.client import Cancellation, Client
-    from uploader.transfer.destination.options import Orders
+    from uploader.transfer.destination.options import ItemOptions
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
     from uploader.transfer.preview import Preview
@@ -31,10 +31,10 @@ __all__ = [
     "Comparison",
     "FigupError",
     "FileReport",
+    "ItemOptions",
     "JobSummary",
     "Notice",
     "Options",
-    "Orders",
     "Preview",
     "Report",
     "RetryPolicy",
@@ -54,7 +54,7 @@ _HOMES = {
     "JobSummary": "uploader.transfer.store.overview",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
-    "Orders": "uploader.transfer.destination.options",
+    "ItemOptions": "uploader.transfer.destination.options",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",

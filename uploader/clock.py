@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import anyio
 
 
-class Runtime:
+class Clock:
     """The real thing; a test gives its own object with these methods."""
 
     def monotonic(self) -> float:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def single_error() -> Iterator[None]:
+def unwrap_group() -> Iterator[None]:
     """Raise the first FigupError out of what a task group gathered, or what it is where there is none."""
     try:
         yield
@@ -39,7 +39,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
 
 
-async def apart(work: Callable[[], Awaitable[T]]) -> T:
+async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:
     """Do it, and return or raise what it does. When the caller is cancelled, it is cancelled as anyio does, that is,
     in good order, and waited for before the cancellation goes on."""
     scope = anyio.CancelScope()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from uploader.errors import FigupError, StateFull, StateLost, StateUnusable
+from uploader.errors import FigupError, StateDiskFull, StateLost, StateUnusable
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -22,8 +22,8 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @contextmanager
-def state_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError inside into StateFull or StateUnusable naming `path`."""
+def map_os_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside into StateDiskFull or StateUnusable naming `path`."""
     try:
         yield
     except OSError as error:
@@ -33,12 +33,12 @@ def state_errors(path: Path) -> Iterator[None]:
 def _translated(error: OSError, path: Path) -> FigupError:
     why = error.strerror or str(error)
     if error.errno in _FULL:
-        return StateFull(f"the disk that holds figup's state is full: {path}: {why}")
+        return StateDiskFull(f"the disk that holds figup's state is full: {path}: {why}")
     return StateUnusable(f"figup's state cannot be written: {path}: {why}")
 
 
 @contextmanager
-def in_a_run() -> Iterator[None]:
+def as_resumable() -> Iterator[None]:
     """Turn a StateUnusable inside into StateLost: what the run has done so far is kept, and can be gone on with."""
     try:
         yield
@@ -51,7 +51,7 @@ class Disk:
 
     def make_folder(self, path: Path) -> None:
         """Make `path` and its parents, private to the user; the folder that names it is synced."""
-        with state_errors(path):
+        with map_os_errors(path):
             missing = [p for p in (path, *path.parents) if not p.exists()]
             for folder in reversed(missing):
                 folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -59,7 +59,7 @@ class Disk:
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
-        with state_errors(path):
+        with map_os_errors(path):
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(fd)
@@ -68,24 +68,24 @@ class Disk:
 
     def open_append(self, path: Path) -> int:
         """A file descriptor that appends to an existing file."""
-        with state_errors(path):
+        with map_os_errors(path):
             return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, fd: int, data: bytes, path: Path) -> None:
         """Write all of `data`; after an error some of it may have been written."""
-        with state_errors(path):
+        with map_os_errors(path):
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
 
     def sync(self, fd: int, path: Path) -> None:
         """Make what was written durable."""
-        with state_errors(path):
+        with map_os_errors(path):
             os.fsync(fd)
 
     def replace(self, path: Path, data: bytes) -> None:
         """Put a whole new file in place of `path`, durably: there is the old one or the new one, never half of one."""
-        with self._whole(path, data) as temporary, state_errors(path):
+        with self._whole(path, data) as temporary, map_os_errors(path):
             temporary.replace(path)
         self.sync_folder(path.parent)
 
@@ -94,7 +94,7 @@ class Disk:
 
         Also between machines that share the file system; some of those may show the file before it is whole.
         """
-        with self._whole(path, data) as temporary, state_errors(path):
+        with self._whole(path, data) as temporary, map_os_errors(path):
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -113,13 +113,13 @@ class Disk:
     def _whole(self, path: Path, data: bytes) -> Iterator[Path]:
         """A temporary file beside `path` with all of `data` on disk; gone afterwards, if it still has its name."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with state_errors(path):
+        with map_os_errors(path):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             self._fill(fd, data, path)
             yield temporary
         finally:
-            with state_errors(path):
+            with map_os_errors(path):
                 temporary.unlink(missing_ok=True)
 
     def _create_in_place(self, path: Path, data: bytes) -> bool:
@@ -140,7 +140,7 @@ class Disk:
 
     def append(self, path: Path, data: bytes) -> None:
         """Add to the end of a file, which is made where there is none. Not durable; some of it may get there."""
-        with state_errors(path):
+        with map_os_errors(path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
             try:
                 os.write(fd, data)
@@ -150,7 +150,7 @@ class Disk:
     def put(self, path: Path, data: bytes) -> None:
         """Put a whole new file in place of `path`, as `replace` does, but not durably. For one writer a path."""
         temporary = path.with_name(f".{path.name}.new")
-        with state_errors(path):
+        with map_os_errors(path):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
             try:
                 os.write(fd, data)
@@ -160,7 +160,7 @@ class Disk:
 
     def lines(self, path: Path) -> Iterator[bytes]:
         """The lines of a file, each with its end, read as they are asked for; none where there is no file."""
-        with state_errors(path):
+        with map_os_errors(path):
             try:
                 file = path.open("rb")
             except FileNotFoundError:
@@ -170,7 +170,7 @@ class Disk:
 
     def read(self, path: Path) -> bytes | None:
         """The whole file; None if there is none."""
-        with state_errors(path):
+        with map_os_errors(path):
             try:
                 return path.read_bytes()
             except FileNotFoundError:

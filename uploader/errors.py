@@ -1,7 +1,7 @@
 """Every error a user can meet: a stable code, an exit status, and what to do about it.
 
 Errors are split by who must act: the user (`UserError`), the server's side (`ServerError`), or time
-(`PassingError`: run the same command again). Code below the command line raises these and nothing else for
+(`TransientError`: run the same command again). Code below the command line raises these and nothing else for
 anything that a user can cause or see; the command line turns them into one line and an exit status.
 """
 
@@ -44,7 +44,7 @@ class ServerError(FigupError):
     """The server did or said something that neither the user nor waiting will mend by itself."""
 
 
-class PassingError(FigupError):
+class TransientError(FigupError):
     """It may pass: the same command, run again, goes on."""
 
     exit_status = 75
@@ -104,7 +104,7 @@ class TokenFileExposed(UserError):
     exit_status = 3
 
 
-class TokenRefused(UserError):
+class TokenRejected(UserError):
     """Figshare does not accept the token (wrong, expired, or its account is disabled)."""
 
     code = "token-refused"
@@ -112,7 +112,7 @@ class TokenRefused(UserError):
     default_hint = "Make a new token at figshare.com/account/applications and run `figup auth login`."
 
 
-class NotAllowed(UserError):
+class PermissionDenied(UserError):
     """The token is good, but not for this."""
 
     code = "not-allowed"
@@ -120,7 +120,7 @@ class NotAllowed(UserError):
     default_hint = "`figup auth status` tells whose token this is; take one that may, then run the same command again."
 
 
-class SourceMissing(UserError):
+class SourceNotFound(UserError):
     """A source does not exist (any more)."""
 
     code = "source-missing"
@@ -144,7 +144,7 @@ class SourcesUnusable(UserError):
     default_hint = "Mend them, or leave them out with --exclude; nothing was sent."
 
 
-class ItemMissing(UserError):
+class ItemNotFound(UserError):
     """The item does not exist, or this account may not see it."""
 
     code = "item-missing"
@@ -154,7 +154,7 @@ class ItemMissing(UserError):
     )
 
 
-class ProjectMissing(UserError):
+class ProjectNotFound(UserError):
     """The project does not exist, or this account may not see it."""
 
     code = "project-missing"
@@ -162,7 +162,7 @@ class ProjectMissing(UserError):
     default_hint = "Check the number; `figup auth status` tells whose token this is."
 
 
-class AccountMissing(UserError):
+class AccountNotFound(UserError):
     """The account that is to be acted for does not exist, or is not one of the institution's."""
 
     code = "account-missing"
@@ -173,7 +173,7 @@ class AccountMissing(UserError):
     )
 
 
-class JobMissing(UserError):
+class JobNotFound(UserError):
     """No such job on this machine."""
 
     code = "job-missing"
@@ -283,13 +283,13 @@ class ProtocolViolation(ServerError):
     exit_status = 1
 
 
-class Refused(ServerError):
+class RequestRejected(ServerError):
     """Figshare refused a request for good; `message` carries its own words."""
 
     code = "refused"
     exit_status = 1
     default_hint = "Mend what Figshare says; then run the same command again."
-    lasting = False
+    permanent = False
     """True when the same request would be refused again: it is what it asks for that will not do."""
 
 
@@ -310,49 +310,49 @@ class Md5Pending(ServerError):
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-class Unreachable(PassingError):
+class Unreachable(TransientError):
     """No connection, or none that lasts."""
 
     code = "unreachable"
-    alone = False
+    isolated = False
     """True when other requests were answered while this one was tried: it is not that nothing works."""
 
 
-class ServerFailing(PassingError):
+class ServerFailing(TransientError):
     """Figshare kept answering with passing errors until the retry time was used up."""
 
     code = "server-failing"
-    alone = False
+    isolated = False
     """See Unreachable."""
 
 
-class UploadFailing(PassingError):
+class UploadFailing(TransientError):
     """One file's upload was lost, or refused, again and again, while Figshare was there for others."""
 
     code = "upload-failing"
 
 
-class StateFull(PassingError):
+class StateDiskFull(TransientError):
     """The disk that holds the journal is full."""
 
     code = "state-full"
     default_hint = "Make room where the state directory is, then run the same command again."
 
 
-class OutputLost(PassingError):
+class OutputLost(TransientError):
     """What the command says cannot be written: the disk that its stdout goes to is full."""
 
     code = "output-lost"
 
 
-class StateLost(PassingError):
+class StateLost(TransientError):
     """The state directory could be used when the run began, and cannot be written any more."""
 
     code = "state-lost"
     default_hint = "Make it writable again, then run the same command again; what was sent is kept."
 
 
-class Interrupted(PassingError):
+class Interrupted(TransientError):
     """A signal or a deadline ended the run; it can go on."""
 
     code = "interrupted"

@@ -15,7 +15,7 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def nearest(name: str, names: Iterable[str]) -> list[str]:
+def suggest(name: str, names: Iterable[str]) -> list[str]:
     """Up to three of `names`, the most similar first; none where nothing is near."""
     by_plain: dict[str, str] = {}
     for one in names:
@@ -43,9 +43,9 @@ def _long_words(name: str) -> set[str]:
     return {word.casefold() for word in re.findall(r"[^\W_]{5,}", name)}
 
 
-def may_be_one(name: str, other: str) -> bool:
+def plausibly_same(name: str, other: str) -> bool:
     """False where two names are plainly those of two people: no word of one is in the other, and they look unlike."""
-    return bool(_words(name) & _words(other) or nearest(name, [other]))
+    return bool(_words(name) & _words(other) or suggest(name, [other]))
 
 
 def _words(name: str) -> set[str]:
@@ -62,10 +62,10 @@ def or_list(names: Iterable[str]) -> str:
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
     """A hint with the nearest names, or `otherwise` where none is near."""
-    found = nearest(name, names)
+    found = suggest(name, names)
     return f"Did you mean {or_list(found)}?" if found else otherwise
 
 
-def shown(path: str) -> str:
+def printable(path: str) -> str:
     """A path as it can stand in one line of a message: control characters and broken encodings are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

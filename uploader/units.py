@@ -18,7 +18,7 @@ _TIME_PIECE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", re.IGNORECA
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
-def show_bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A size in decimal units, as Figshare shows them: "999 bytes", "1.50 GB"."""
     value, unit = float(count), 0
     while value >= 999.5 and unit < len(_SHOWN) - 1:
@@ -29,12 +29,12 @@ def show_bytes(count: float) -> str:
     return f"{value:.{digits}f} {_SHOWN[unit]}"
 
 
-def show_exactly(count: int) -> str:
+def format_exact_bytes(count: int) -> str:
     """The same with all its digits: "1.50 GB (1500000000 bytes)"."""
-    return f"{show_bytes(count)} ({count} bytes)" if count >= 1000 else show_bytes(count)
+    return f"{format_bytes(count)} ({count} bytes)" if count >= 1000 else format_bytes(count)
 
 
-def show_count(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """ "1 file", "3 files"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
@@ -83,12 +83,12 @@ def _scaled(text: str, sizes: dict[str, int], bits: dict[str, int] | None = None
     return number * sizes[unit] if unit in sizes else None
 
 
-def show_rate(rate: float) -> str:
+def format_rate(rate: float) -> str:
     """Bytes a second."""
-    return f"{show_bytes(rate)}/s"
+    return f"{format_bytes(rate)}/s"
 
 
-def show_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time with two units at most: "0.4 s", "45 s", "3 min 20 s", "5 h 02 min", "3 d 04 h"."""
     if not math.isfinite(seconds):
         return "?"
@@ -104,6 +104,6 @@ def show_duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02} h"
 
 
-def show_percent(part: int, whole: int) -> str:
+def format_percent(part: int, whole: int) -> str:
     """Whole percent, rounded down so that 100 % means all of it."""
     return f"{100 * part // whole if whole else 100} %"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
-from uploader.concurrency import apart
+from uploader.concurrency import run_isolated
 from uploader.disk import Disk
 from uploader.errors import Interrupted
 from uploader.figshare.settings import Settings
@@ -27,7 +27,7 @@ from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.notices import Notice
 from uploader.transfer.options import Options
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 pytestmark = pytest.mark.anyio
 
@@ -114,15 +114,15 @@ async def test_a_job_that_is_being_opened_or_closed(when: str, tmp_path: Path, m
     selection = await asyncio.to_thread(select, Sources(paths=(str(source),)))
     plan = await asyncio.to_thread(plan_events, target, selection, "job")
     for point in itertools.count(1):
-        states = StateDir(tmp_path / f"state {point}", Disk())
+        states = JobStore(tmp_path / f"state {point}", Disk())
 
-        async def work(states: StateDir = states) -> None:
+        async def work(states: JobStore = states) -> None:
             async with OpenJob(states, "job", lambda: plan, new=True) as job:
                 await job.journal.commit()
 
         with monkeypatch.context() as patch:
             canceller = Canceller(patch, point, when)
-            canceller.task = asyncio.create_task(apart(work))
+            canceller.task = asyncio.create_task(run_isolated(work))
             await asyncio.wait([canceller.task])
         assert open_files(tmp_path) == [], point
         assert await asyncio.to_thread(locked, tmp_path) == [], point
@@ -171,7 +171,7 @@ async def test_a_second_cancellation_does_not_leave_the_work_alone() -> None:
                 await asyncio.sleep(0.05)
                 done.append("cleaned up")
 
-    task = asyncio.create_task(apart(work))
+    task = asyncio.create_task(run_isolated(work))
     for _ in range(4):
         await asyncio.sleep(0.01)
         task.cancel()

@@ -389,7 +389,7 @@ def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -
     program = figup.cwd / "program.py"
     program.write_text(
         "import uploader\n"
-        'orders = uploader.Orders(uploader.describe("dataset.yaml"), publish=True)\n'
+        'orders = uploader.ItemOptions(uploader.describe("dataset.yaml"), publish=True)\n'
         'print(uploader.upload("data.bin", title="From a program", orders=orders).published)\n'
     )
     env = {**figup.env, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.invariants import check_exactly_once, files
 from tests.support.sandbox import Sandbox
-from uploader.errors import ItemMissing, ProtocolViolation
+from uploader.errors import ItemNotFound, ProtocolViolation
 from uploader.figshare.client import Figshare
 from uploader.figshare.item_api import Items
 from uploader.figshare.settings import Settings
@@ -70,7 +70,7 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
             assert (await session.upload(source, title="Title")).exit_code == 0
             check_exactly_once(sandbox, source)
         else:
-            with pytest.raises(ItemMissing):
+            with pytest.raises(ItemNotFound):
                 await session.upload(source, title="Title")
     assert len(sandbox.requests(kind="initiate")) == 2
     assert len(sandbox.requests(kind="create-item")) == 1

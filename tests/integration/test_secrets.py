@@ -160,9 +160,9 @@ def test_a_bad_journal_and_a_changed_source(
 @pytest.mark.parametrize(
     "broken",
     [
-        "uploader.figshare.part_upload:_judge",
-        "uploader.figshare.middleware:value_or_problem",
-        "uploader.figshare.transport:read_answer",
+        "uploader.figshare.part_upload:raise_for_response",
+        "uploader.figshare.middleware:classify",
+        "uploader.figshare.transport:read_response",
         "uploader.figshare.urls:check_upload_url",
         "uploader.transfer.journal.log:encode_line",
     ],

@@ -18,7 +18,7 @@ from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.log import Header, Journal, decode, encode, encode_line
 from uploader.transfer.journal.recovery import recover, replay
 from uploader.transfer.journal.state import ItemState, JobState
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 
 @given(lives())
@@ -89,8 +89,8 @@ def test_a_part_takes_less_than_a_hundred_bytes() -> None:
     assert len(line) < 100
 
 
-def write(folder: Path, data: bytes) -> StateDir:
-    states = StateDir(folder, Disk())
+def write(folder: Path, data: bytes) -> JobStore:
+    states = JobStore(folder, Disk())
     states.disk.make_folder(states.folder("abc"))
     states.disk.replace(states.folder("abc") / "journal", data)
     return states

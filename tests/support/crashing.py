@@ -28,20 +28,20 @@ import anyio.to_thread
 import msgspec
 
 from tests.support.bad_disk import ERRORS, BadDisk
-from uploader.disk import Disk, state_errors
+from uploader.disk import Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
 from uploader.figshare import pipeline
 from uploader.figshare.client import Figshare
-from uploader.figshare.part_upload import PartSender
+from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings
-from uploader.figshare.transport import Answer, Request, Send, exchange_over
-from uploader.items.payload import ItemSpec
+from uploader.figshare.transport import Request, Response, Send, exchange_over
+from uploader.items.payload import ItemPayload
 from uploader.sources.models import Sources
 from uploader.transfer import client
 from uploader.transfer.client import Client
-from uploader.transfer.destination.options import Orders
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
 
 
@@ -152,7 +152,7 @@ class ForgetfulDisk(Disk):
             if (error := self._points.disk_error) is not None:
                 if error.errno == errno.ENOSPC:
                     super().write(fd, data[: len(data) // 2], path)
-                with state_errors(path):
+                with map_os_errors(path):
                     raise error
             super().write(fd, data[: len(data) // 2], path)
             self._points.reach(f"in the middle of write {path.name}")
@@ -187,15 +187,21 @@ def _with_points_around_requests(points: Points) -> None:
     def exchange(*args: Any, **kwargs: Any) -> Send:
         send = exchange_over(*args, **kwargs)
 
-        async def send_at_a_point(request: Request) -> Answer:
+        async def send_at_a_point(request: Request) -> Response:
             with points.around(f"{request.method} {request.shown.rsplit('/', 1)[0]}"):
                 return await send(request)
 
         return send_at_a_point
 
-    class SenderAtAPoint(PartSender):
+    class SenderAtAPoint(PartUploader):
         async def send(
-            self, upload_url: str, part: Any, chunks: Callable[[], AsyncIterator[Any]], told: Any, *, anew: bool
+            self,
+            upload_url: str,
+            part: Any,
+            chunks: Callable[[], AsyncIterator[Any]],
+            on_accepted: Any,
+            *,
+            fresh_connection: bool,
         ) -> None:
             async def halved() -> AsyncIterator[Any]:
                 async for chunk in chunks():
@@ -204,10 +210,10 @@ def _with_points_around_requests(points: Points) -> None:
                     yield chunk[len(chunk) // 2 :]
 
             with points.around("PUT part"):
-                await super().send(upload_url, part, halved, told, anew=anew)
+                await super().send(upload_url, part, halved, on_accepted, fresh_connection=fresh_connection)
 
     mock.patch.object(pipeline, "exchange_over", exchange).start()
-    mock.patch.object(figshare_client, "PartSender", SenderAtAPoint).start()
+    mock.patch.object(figshare_client, "PartUploader", SenderAtAPoint).start()
 
 
 async def _upload(order: Order) -> int:
@@ -227,7 +233,7 @@ async def _upload(order: Order) -> int:
         target = {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     if order.ordered:
-        target["orders"] = Orders(Fixed(), reserve_doi=True, private_link=True, publish=True)
+        target["orders"] = ItemOptions(Fixed(), reserve_doi=True, private_link=True, publish=True)
     async with session:
         if order.cancel:
             await session.cancel(next(Path(order.state_dir, "jobs").iterdir()).name)
@@ -240,13 +246,13 @@ async def _upload(order: Order) -> int:
 class Fixed:
     """A description in which nothing has to be looked up."""
 
-    mark = "fixed"
+    fingerprint = "fixed"
 
     async def resolve(
         self, _: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
-    ) -> ItemSpec:
+    ) -> ItemPayload:
         """All that publishing wants."""
-        return ItemSpec(
+        return ItemPayload(
             {"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},
             [{"name": "Jane Doe"}, {"name": "John Doe", "orcid_id": "0000-0002-1825-0097"}],
         )

@@ -35,7 +35,7 @@ async def _try(folder: Path, machine: str) -> tuple[JobLock, asyncio.Task[None]]
         await lock.acquire()
     except JobBusy:
         return None
-    return lock, asyncio.create_task(lock.keep())
+    return lock, asyncio.create_task(lock.renew_regularly())
 
 
 async def main(machine: str, folder: Path, count: int, *, links: bool) -> None:

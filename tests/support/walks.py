@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import TABLE, State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState
@@ -63,12 +63,12 @@ _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
     ItemState.UNWANTED: [ev.ItemRemoved(3), ev.ItemReady(3, "https://example.org/3", found=True)],
 }
 _ORDERS: list[ev.AnyEvent] = [
-    ev.DescriptionGiven("m", ItemSpec({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
-    ev.DescriptionSet("m"),
+    ev.MetadataRequested("m", ItemPayload({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
+    ev.MetadataApplied("m"),
     ev.OptionsGiven({"on_conflict": "replace", "limit_rate": 1e6}),
-    ev.EndWished(publish=True),
+    ev.FinalStepsRequested(publish=True),
     ev.PublishIntended(0),
-    ev.EndReached("publish", "public"),
+    ev.FinalStepDone("publish", "public"),
 ]
 
 

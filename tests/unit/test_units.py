@@ -73,12 +73,12 @@ def test_what_is_no_duration(text: str) -> None:
     ],
 )  # fmt: skip
 def test_sizes_are_shown_in_decimal_units(count: int, text: str) -> None:
-    assert units.show_bytes(count) == text
+    assert units.format_bytes(count) == text
 
 
 @given(st.integers(min_value=0, max_value=10**15))
 def test_a_shown_size_is_right_to_a_percent(count: int) -> None:
-    shown = units.show_bytes(count)
+    shown = units.format_bytes(count)
     number, unit = shown.split(" ")
     back = units.parse_size(number + ("" if unit.startswith("byte") else unit.replace("P", "T")))
     assert math.isclose(back * (1000 if unit == "PB" else 1), count, rel_tol=0.01, abs_tol=0.5)
@@ -92,13 +92,13 @@ def test_a_shown_size_is_right_to_a_percent(count: int) -> None:
     ],
 )  # fmt: skip
 def test_durations_are_shown_with_two_units_at_most(seconds: float, text: str) -> None:
-    assert units.show_duration(seconds) == text
+    assert units.format_duration(seconds) == text
 
 
 def test_a_hundred_percent_means_all_of_it() -> None:
-    assert units.show_percent(999, 1000) == "99 %"
-    assert units.show_percent(1000, 1000) == "100 %"
-    assert units.show_percent(0, 0) == "100 %"
+    assert units.format_percent(999, 1000) == "99 %"
+    assert units.format_percent(1000, 1000) == "100 %"
+    assert units.format_percent(0, 0) == "100 %"
 
 
 def test_a_limit_is_a_rate_or_off_or_a_timetable() -> None:

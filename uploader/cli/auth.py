@@ -12,14 +12,14 @@ import click
 import msgspec
 
 from uploader import units
-from uploader.cli.context import PATIENCE, Place, place
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
 from uploader.errors import NoToken, UsageError
 from uploader.figshare import auth as tokens
 from uploader.figshare.models import Account
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.client import default_config_dir
 
 LOGIN_HELP = """\b
@@ -42,7 +42,7 @@ def auth() -> None:
 @auth.command("login", cls=FigupCommand, epilog=LOGIN_HELP + ENVIRONMENT, context_settings={"allow_extra_args": True})
 @common_options
 @click.pass_context
-def login(context: click.Context, common: Common) -> int:
+def login(context: click.Context, common: GlobalOptions) -> int:
     """Check a token, and store it for this endpoint.
 
     It is asked for without an echo, or read from stdin. It is stored in the keyring, where the package "keyring" is
@@ -51,9 +51,9 @@ def login(context: click.Context, common: Common) -> int:
     if context.args:
         # Not as click does it: that would show the token.
         raise click.UsageError("the token does not belong on the command line; it is asked for, or read from stdin")
-    with place(common) as at:
+    with open_context(common) as at:
         token = _read_token(common, at)
-        client = at.client(retry=PATIENCE, token=token.reveal())
+        client = at.client(retry=INTERACTIVE_RETRY, token=token.reveal())
 
         async def work(session: Session) -> int:
             async with client:
@@ -66,7 +66,7 @@ def login(context: click.Context, common: Common) -> int:
         return run(common, work)
 
 
-def _read_token(common: Common, at: Place) -> tokens.Token:
+def _read_token(common: GlobalOptions, at: Context) -> tokens.Token:
     """From --token-file, a person, or stdin. Raises NoToken, UsageError."""
     if at.token is not None:
         return tokens.Token(at.token)
@@ -87,7 +87,7 @@ def _store(token: tokens.Token, endpoint: str) -> str:
     return tokens.store_token(token, endpoint=endpoint, config_dir=default_config_dir(), environ=os.environ)
 
 
-def _find(common: Common, at: Place) -> tokens.FoundToken:
+def _find(common: GlobalOptions, at: Context) -> tokens.FoundToken:
     return tokens.find_token(
         token_file=common.token_file, endpoint=at.endpoint, environ=os.environ, config_dir=default_config_dir()
     )
@@ -99,17 +99,17 @@ def _whom(account: Account) -> dict[str, Any]:
 
 
 def _name(account: Account) -> str:
-    name = shown(f"{account.first_name} {account.last_name}".strip())
-    return f"{name or 'account'} {f'<{shown(account.email)}>' if account.email else f'({account.id})'}"
+    name = printable(f"{account.first_name} {account.last_name}".strip())
+    return f"{name or 'account'} {f'<{printable(account.email)}>' if account.email else f'({account.id})'}"
 
 
 @auth.command("status", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
-def status(common: Common) -> int:
+def status(common: GlobalOptions) -> int:
     """Say where the token for this endpoint is, whether it works, as whom, and how much room there is."""
-    with place(common) as at:
+    with open_context(common) as at:
         found = tokens.FoundToken(tokens.Token(at.token), "the sandbox's folder") if at.token else _find(common, at)
-        client = at.client(retry=PATIENCE, token=found.token.reveal())
+        client = at.client(retry=INTERACTIVE_RETRY, token=found.token.reveal())
 
         async def work(session: Session) -> int:
             session.console.event("token", endpoint=at.endpoint, origin=found.origin)
@@ -126,23 +126,23 @@ def status(common: Common) -> int:
 def _room(account: Account) -> str:
     if account.quota is None or account.used_quota is None:
         return "How much room there is, the account does not say."
-    left = units.show_bytes(max(0, account.quota - account.used_quota))
-    text = f"Room: {left} of {units.show_bytes(account.quota)} left."
+    left = units.format_bytes(max(0, account.quota - account.used_quota))
+    text = f"Room: {left} of {units.format_bytes(account.quota)} left."
     if account.maximum_file_size is not None:
-        text += f" One file may have {units.show_bytes(account.maximum_file_size)}."
+        text += f" One file may have {units.format_bytes(account.maximum_file_size)}."
     return text
 
 
 @auth.command("logout", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
-def logout(common: Common) -> int:
+def logout(common: GlobalOptions) -> int:
     """Remove the stored token for this endpoint from this machine.
 
     It stays valid: at figshare.com/account/applications it can be revoked.
     """
     if common.sandbox:
         raise UsageError("a sandbox's token is not stored by `figup auth login`, and needs no logout")
-    with place(common) as at:
+    with open_context(common) as at:
 
         async def work(session: Session) -> int:
             gone = await anyio.to_thread.run_sync(_forget, at.endpoint)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare
 from uploader.figshare.client import Figshare
 from uploader.items import lists
-from uploader.units import show_count
+from uploader.units import format_count
 
 _COLLECTION = click.argument("collection", metavar="COLLECTION", type=click.IntRange(min=1))
 _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=click.IntRange(min=1))
@@ -23,15 +23,15 @@ def collection() -> None:
 @_COLLECTION
 @_ITEMS
 @common_options
-def add(collection: int, items: tuple[int, ...], common: Common) -> int:
+def add(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
     """Add items to a collection; those that are in it already stay as they are."""
 
     async def work(session: Session, api: Figshare) -> int:
-        new = await lists.collect(api, collection, items)
+        new = await lists.add_to_collection(api, collection, items)
         session.console.event("collected", collection_id=collection, added=new, items=list(items))
         there = len(set(items)) - len(new)
-        before = f"; {show_count(there, 'item')} had been there" if there else ""
-        session.console.result(f"Collection {collection} has {show_count(len(new), 'new item')}{before}.")
+        before = f"; {format_count(there, 'item')} had been there" if there else ""
+        session.console.result(f"Collection {collection} has {format_count(len(new), 'new item')}{before}.")
         return 0
 
     return on_figshare(common, work)
@@ -41,16 +41,16 @@ def add(collection: int, items: tuple[int, ...], common: Common) -> int:
 @_COLLECTION
 @_ITEMS
 @common_options
-def remove(collection: int, items: tuple[int, ...], common: Common) -> int:
+def remove(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
     """Take items out of a collection. The items themselves stay as they are."""
 
     async def work(session: Session, api: Figshare) -> int:
-        have = await lists.collected(api, collection)
+        have = await lists.list_collection(api, collection)
         gone = [one for one in dict.fromkeys(items) if one in have]
         for one in gone:
-            await api.items.uncollect(collection, one)
+            await api.items.remove_from_collection(collection, one)
         session.console.event("uncollected", collection_id=collection, removed=gone, items=list(items))
-        session.console.result(f"{show_count(len(gone), 'item')} taken out of collection {collection}.")
+        session.console.result(f"{format_count(len(gone), 'item')} taken out of collection {collection}.")
         return 0
 
     return on_figshare(common, work)

@@ -12,7 +12,7 @@ from uploader.cli.runner import Session
 from uploader.errors import UsageError
 
 
-async def agreed(session: Session, question: str, *, yes: bool) -> bool:
+async def confirm(session: Session, question: str, *, yes: bool) -> bool:
     """True when the person says yes, or said so on the command line. Raises UsageError where nobody can be asked."""
     if yes:
         return True

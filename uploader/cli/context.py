@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uploader.cli.options import Common, Tuning
+from uploader.cli.options import GlobalOptions, Tuning
 from uploader.disk import Disk
 from uploader.errors import NoToken
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings, check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
 from uploader.transfer.options import Options
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
 
-PATIENCE = RetryPolicy(elapsed_cap=20.0)
+INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 """For commands that a person waits for."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Context:
     """`endpoint` is normalised. `token` is known only for a sandbox; else it is looked for when a client is made."""
 
     endpoint: str
     token: str | None
-    common: Common
+    common: GlobalOptions
 
     def client(
         self, tuning: Tuning | None = None, *, retry: RetryPolicy | None = None, token: str | None = None
@@ -82,18 +82,18 @@ def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:
     return settings, options
 
 
-def states_of(common: Common) -> StateDir:
+def job_store(common: GlobalOptions) -> JobStore:
     """The jobs on this machine."""
-    return StateDir(state_dir(common), Disk())
+    return JobStore(state_dir(common), Disk())
 
 
-def state_dir(common: Common) -> Path:
+def state_dir(common: GlobalOptions) -> Path:
     """Where jobs are kept."""
     return common.state_dir if common.state_dir is not None else default_state_dir()
 
 
 @contextmanager
-def place(common: Common, *, recorded: str | None = None) -> Iterator[Place]:
+def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Iterator[Context]:
     """Where the command line points to. `recorded` is the endpoint of the job concerned, which counts where
     `--endpoint` is not given. With `--sandbox` the sandbox runs for as long as the block lasts.
 
@@ -103,18 +103,18 @@ def place(common: Common, *, recorded: str | None = None) -> Iterator[Place]:
         from uploader.cli.sandbox_process import local_sandbox
 
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
-            yield Place(sandbox.url, sandbox.token, common)
+            yield Context(sandbox.url, sandbox.token, common)
         return
     chosen = common.endpoint if common.endpoint_given or recorded is None else recorded
     endpoint = check_endpoint(chosen or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
-    yield Place(endpoint, None, common)
+    yield Context(endpoint, None, common)
 
 
-def recorded_job(common: Common, job: str | None) -> JobOverview:
+def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:
     """What the journal says of a job; its endpoint is None where it is too damaged to tell.
 
-    `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobMissing, UsageError.
+    `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobNotFound, UsageError.
     """
-    states = states_of(common)
+    states = job_store(common)
     name = unfinished_job(states) if job is None else states.find(job)
     return overview(states, name)

@@ -15,7 +15,7 @@ import click
 
 from uploader import units
 from uploader.cli.demo_steps import Demo
-from uploader.cli.options import Common, FigupCommand, Figures, output_options
+from uploader.cli.options import FigupCommand, GlobalOptions, ParsedParam, output_options
 from uploader.cli.runner import Session, run
 from uploader.cli.sandbox_process import local_sandbox
 from uploader.errors import UsageError
@@ -39,7 +39,7 @@ Exit status: 0 if every claim held, else 1.
 @click.option(
     "--size",
     metavar="SIZE",
-    type=Figures("size", units.parse_size),
+    type=ParsedParam("size", units.parse_size),
     default="1GiB",
     show_default=True,
     help="Size of the file.",
@@ -53,13 +53,13 @@ Exit status: 0 if every claim held, else 1.
 )
 @click.option("--keep", is_flag=True, help="Leave everything there at the end, and say where.")
 @output_options
-def demo(size: int, parent: Path | None, keep: bool, common: Common) -> int:  # fmt: skip
+def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> int:  # fmt: skip
     """Show that nothing is lost: upload a file to a local Figshare, kill it half way, and run the same command again.
 
     Needs no account and no network. Takes twice the size on disk, and well under a minute.
     """
     if size < SMALLEST:
-        raise UsageError(f"--size is {units.show_bytes(size)}, and the demo needs 1Mi at least to have a half way")
+        raise UsageError(f"--size is {units.format_bytes(size)}, and the demo needs 1Mi at least to have a half way")
     with _folder(parent, size, keep=keep) as folder:
         log = folder / "requests.jsonl"
         part_size = min(_PART_SIZE, max(1 << 12, size // _PARTS))
@@ -81,7 +81,7 @@ def _folder(parent: Path | None, size: int, *, keep: bool) -> Iterator[Path]:
     need, room = 2 * size + (64 << 20), shutil.disk_usage(place).free
     if room < need:
         raise UsageError(
-            f"the demo takes {units.show_bytes(need)}, and {place} has room for {units.show_bytes(room)}",
+            f"the demo takes {units.format_bytes(need)}, and {place} has room for {units.format_bytes(room)}",
             hint="Give a smaller --size, or another place with --dir.",
         )
     folder = Path(tempfile.mkdtemp(prefix="figup-demo-", dir=place))

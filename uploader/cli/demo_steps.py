@@ -75,12 +75,12 @@ class Demo:
     async def run(self) -> int:
         """Do it all, and say what came of it. Raises DemoFailed."""
         self._say(f"A local Figshare runs at {self._sandbox.url}.")
-        self._say(f"Making a file of {units.show_bytes(self._size)} ({self._size} bytes) of random bytes.")
+        self._say(f"Making a file of {units.format_bytes(self._size)} ({self._size} bytes) of random bytes.")
         await self._make_file()
         upload = ["upload", str(self._file), "--json", "--retry-timeout", _PATIENCE]
         rate = str(round(self._size / _FIRST_RUN))
         self._say(
-            f"$ figup upload {self._file.name}        (held to {units.show_rate(float(rate))}, to be killed in time)"
+            f"$ figup upload {self._file.name}        (held to {units.format_rate(float(rate))}, to be killed in time)"
         )
         total, killed_at = await self._killed_half_way([*upload, "--limit-rate", rate])
         self._say(f"  killed with SIGKILL after {killed_at} of {total} parts")
@@ -152,8 +152,8 @@ class Demo:
             (f"{counted.taken} parts were taken by Figshare in all", counted.taken == told["parts_total"]),
             (f"local MD5   {local}", True),
             (f"remote MD5  {', '.join(md5 or 'not computed' for md5 in remote) or 'none'}", remote == [local]),
-            (f"{units.show_count(len(items), 'item')} on Figshare", items == [summary["item_id"]]),
-            (f"{units.show_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
+            (f"{units.format_count(len(items), 'item')} on Figshare", items == [summary["item_id"]]),
+            (f"{units.format_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
         ]
         for claim, holds in claims:
             self._say(f"  {'ok ' if holds else 'NOT'}  {claim}")

@@ -14,23 +14,23 @@ import anyio.to_thread
 import msgspec
 
 from uploader import units
-from uploader.cli.context import Place, states_of, tuned
+from uploader.cli.context import Context, job_store, tuned
 from uploader.cli.options import Tuning
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import FEW, skipped_lines
 from uploader.cli.runner import Session
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.errors import NoToken
 from uploader.figshare.settings import Settings
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import select
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.destination.options import Orders, rehearse
+from uploader.transfer.destination.options import ItemOptions, check_item_options
 from uploader.transfer.journal.plan import target_of
-from uploader.transfer.preview import FilePlan, Preview, Room, is_one_more, preview
-from uploader.transfer.run.limits import crowd_warning, too_large
+from uploader.transfer.preview import FilePlan, Preview, Space, adds_file, preview
+from uploader.transfer.run.limits import file_count_warning, too_large
 from uploader.transfer.run.throttle import Throttle
 
 LINES = {"100mbit": 12.5e6, "1gbit": 125e6}
@@ -49,18 +49,18 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """What the command line asks for."""
 
     sources: Sources
     item: int | None
     title: str | None
     project: int | None
-    orders: Orders
+    orders: ItemOptions
     new_job: bool
 
 
-async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning) -> int:
+async def show_plan(session: Session, at: Context, wanted: Request, tuning: Tuning) -> int:
     """Say what `figup upload` with these arguments would do.
 
     The exit status is 0 where it would go on, 6 where there is no room, 5 where it would stop because sources changed,
@@ -69,10 +69,10 @@ async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning)
     display = Display(session.console, None)
     found, spec = await _found(display, at, wanted, tuning)
     estimate = _estimate(found, tuning)
-    ends = endings(wanted.orders, spec, wanted.project, found)
+    ends = final_steps(wanted.orders, spec, wanted.project, found)
     _tell_program(session, found, estimate, ends)
     session.console.result(_text(found, estimate, ends))
-    if (warning := crowd_warning(found.item_files or 0)) is not None and any(map(is_one_more, found.files)):
+    if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
         display.take(no.Warned(warning))
     if found.room is not None and not found.room.enough:
         return 6
@@ -81,7 +81,7 @@ async def show_plan(session: Session, at: Place, wanted: Wanted, tuning: Tuning)
     return 5 if all(file.status in ("changed", "done") for file in found.files) else 1
 
 
-async def _found(display: Display, at: Place, wanted: Wanted, tuning: Tuning) -> tuple[Preview, ItemSpec | None]:
+async def _found(display: Display, at: Context, wanted: Request, tuning: Tuning) -> tuple[Preview, ItemPayload | None]:
     """What was found out, and the description as Figshare takes it; None without a token."""
     try:
         client = at.client(tuning)
@@ -91,7 +91,7 @@ async def _found(display: Display, at: Place, wanted: Wanted, tuning: Tuning) ->
             at.endpoint, wanted.item, wanted.title, selection, project=wanted.project, account=at.common.impersonate
         )
         _, options = tuned(Settings(at.endpoint), tuning)
-        return await preview(None, states_of(at.common), target, selection, options, new_job=wanted.new_job), None
+        return await preview(None, job_store(at.common), target, selection, options, new_job=wanted.new_job), None
     async with client:
         found = await client.preview(
             wanted.sources,
@@ -102,13 +102,13 @@ async def _found(display: Display, at: Place, wanted: Wanted, tuning: Tuning) ->
             on_event=display.take,
         )
         with client.figshare(display.take) as api:
-            return found, await rehearse(api, wanted.orders, found.item_id, wanted.project)
+            return found, await check_item_options(api, wanted.orders, found.item_id, wanted.project)
 
 
 def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
     """How long it would take at least: the bytes over a line, beside requests that are counted by the second."""
     requests = found.requests / tuning.api_rate
-    limit = Throttle(tuning.limit_rate, Runtime()).rate
+    limit = Throttle(tuning.limit_rate, Clock()).rate
     lines = LINES if limit is None else {"limit": limit}
     return {
         "api_requests": found.requests,
@@ -116,7 +116,7 @@ def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
     }
 
 
-def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], ends: Endings) -> None:
+def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], ends: FinalSteps) -> None:
     summary, console = session.summary, session.console
     summary.job, summary.item_id, summary.item_url = found.job, found.item_id, found.item_url
     summary.bytes_total = sum(file.size for file in found.files)
@@ -141,14 +141,14 @@ def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], en
     summary.skipped = skipped
 
 
-def _text(found: Preview, estimate: dict[str, Any], ends: Endings) -> str:
-    total = units.show_bytes(sum(file.size for file in found.files))
-    title = repr(shown(found.title or ""))
+def _text(found: Preview, estimate: dict[str, Any], ends: FinalSteps) -> str:
+    total = units.format_bytes(sum(file.size for file in found.files))
+    title = repr(printable(found.title or ""))
     if found.item_id is None:
         where = f"a new item called {title}" + (f" in project {ends.project}" if ends.project is not None else "")
     else:
         where = f"item {found.item_id}" + (f", called {title}" if found.title is not None else "")
-    so_far = found.state if found.state == "new" else f"{found.state}, {units.show_bytes(found.bytes_done)} sent"
+    so_far = found.state if found.state == "new" else f"{found.state}, {units.format_bytes(found.bytes_done)} sent"
     lines = [f"Job {found.job} ({so_far})", f"To {where} at {found.endpoint}"]
     lines += _file_lines(found.files)
     lines += skipped_lines([(skip.path, skip.reason) for skip in found.skipped])
@@ -156,7 +156,7 @@ def _text(found: Preview, estimate: dict[str, Any], ends: Endings) -> str:
     counted = ", ".join(f"{count} to {action}" for action, count in actions.most_common())
     parts = sum(file.parts for file in found.files)
     lines.append(
-        f"{units.show_count(len(found.files), 'file')}, {total}, about {units.show_count(parts, 'part')}: {counted}"
+        f"{units.format_count(len(found.files), 'file')}, {total}, about {units.format_count(parts, 'part')}: {counted}"
     )
     lines += [f"Note: {warning}." for warning in found.warnings]
     statuses = Counter(file.status for file in found.files)
@@ -164,10 +164,10 @@ def _text(found: Preview, estimate: dict[str, Any], ends: Endings) -> str:
         lines.append("Found: " + "; ".join(f"{_WORDS[status]}: {count}" for status, count in statuses.most_common()))
     lines.append(_room_line(found.room, found.files))
     times = ", ".join(
-        f"{units.show_duration(seconds)} at {'the limit' if name == 'limit' else name}"
+        f"{units.format_duration(seconds)} at {'the limit' if name == 'limit' else name}"
         for name, seconds in estimate["seconds"].items()
     )
-    lines.append(f"To send: {units.show_bytes(found.bytes_left)}, about {found.requests} requests: at least {times}")
+    lines.append(f"To send: {units.format_bytes(found.bytes_left)}, about {found.requests} requests: at least {times}")
     lines += ends.lines()
     lines.append("Nothing was sent: this was a dry run.")
     return "\n".join(lines)
@@ -194,27 +194,27 @@ def _file_line(file: FilePlan) -> str:
     number = f" (file {', '.join(map(str, ids))})" if ids else ""
     there = remote_path(file.folder, file.name)
     is_link = not file.path.startswith("/")
-    renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {shown(there)}"
-    return f"  {shown(file.path)}{renamed}  {units.show_bytes(file.size)}{note}{number}"
+    renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {printable(there)}"
+    return f"  {printable(file.path)}{renamed}  {units.format_bytes(file.size)}{note}{number}"
 
 
-def _room_line(room: Room | None, files: Sequence[FilePlan]) -> str:
+def _room_line(room: Space | None, files: Sequence[FilePlan]) -> str:
     if room is None:
         return "Room: not known without a token"
-    text = f"Room: {units.show_bytes(room.needed)} needed"
+    text = f"Room: {units.format_bytes(room.needed)} needed"
     if room.free is None or room.quota is None:
         text += "; the account does not say how much it has"
     else:
-        text += f", {units.show_bytes(room.free)} of the quota's {units.show_bytes(room.quota)} free"
+        text += f", {units.format_bytes(room.free)} of the quota's {units.format_bytes(room.quota)} free"
     if room.too_large:
-        most, large = units.show_bytes(room.maximum_file_size or 0), frozenset(room.too_large)
+        most, large = units.format_bytes(room.maximum_file_size or 0), frozenset(room.too_large)
         named = too_large((file.path, file.size) for file in files if file.path in large)
         text += f"; larger than this account's {most} a file: {named}"
     return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
 
 
 @dataclass(frozen=True)
-class Endings:
+class FinalSteps:
     """What would be done.
 
     `project` is where the item would be created. `says`: what would be set of its description, as the API calls it;
@@ -263,12 +263,12 @@ class Endings:
         return ["When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more."]
 
 
-def endings(orders: Orders, spec: ItemSpec | None, project: int | None, found: Preview) -> Endings:
+def final_steps(orders: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
     """What would be done of what was ordered. `spec` None: nobody could be asked what the description means."""
-    known = orders.describe is None or orders.describe.mark == found.described
-    told = ItemSpec() if known else spec
+    known = orders.describe is None or orders.describe.fingerprint == found.described
+    told = ItemPayload() if known else spec
     body = told.embargo if told is not None else None
-    return Endings(
+    return FinalSteps(
         project=project if found.item_id is None else None,
         says=told.named if told is not None else None,
         embargo=_embargo(body) if body else None,

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from uploader.errors import FigupError, MetadataInvalid, NoToken, PassingError
-from uploader.text import shown
+from uploader.errors import FigupError, MetadataInvalid, NoToken, TransientError
+from uploader.text import printable
 
 INTERRUPTED = 75
 CTRL_C = 130
-_RESUMED_BY_ITSELF = (PassingError.default_hint, None)
+_RESUMED_BY_ITSELF = (TransientError.default_hint, None)
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Failure:
 def failure_of(error: BaseException) -> Failure:
     """The failure that an exception is, known or not."""
     if isinstance(error, FigupError):
-        hint = shown(error.hint) if error.hint else None
+        hint = printable(error.hint) if error.hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
-        return Failure(error.code, shown(error.message), hint, error.path, error.exit_status, place)
+        return Failure(error.code, printable(error.message), hint, error.path, error.exit_status, place)
     if isinstance(error, click.ClickException):
         return _of_click(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -75,7 +75,7 @@ def _of_click(error: click.ClickException) -> Failure:
         said, hint = error.message, f"Did you mean {near[0]}? {hint}"
     elif isinstance(error, click.NoSuchOption) and context is not None and _takes_paths(context.command):
         hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
-    message = shown(" ".join(said.split())).rstrip(".")
+    message = printable(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure("usage", message[:1].lower() + message[1:], hint, None, 2)
 
@@ -97,4 +97,4 @@ def resumable(failure: Failure, job: str) -> Failure:
 
 def without_a_job(failure: Failure) -> Failure:
     """The failure of a command that sends nothing: nothing of it is kept, and it begins anew."""
-    return replace(failure, hint="Try again later.") if failure.hint == PassingError.default_hint else failure
+    return replace(failure, hint="Try again later.") if failure.hint == TransientError.default_hint else failure

@@ -7,19 +7,19 @@ import click
 
 from uploader import units
 from uploader.cli import item_lists, item_release
-from uploader.cli.confirm import agreed
+from uploader.cli.confirm import confirm
 from uploader.cli.item_views import card, fields, file_fields, file_line
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
-from uploader.errors import Refused, UsageError
+from uploader.errors import RequestRejected, UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.figshare.wire_items import ItemDetail
 from uploader.items import lists
 from uploader.items.checks import check_project
 from uploader.items.describe import describe
-from uploader.text import did_you_mean, shown
+from uploader.text import did_you_mean, printable
 
 CREATE_HELP = """\b
 Examples:
@@ -49,7 +49,7 @@ def item() -> None:
 @item.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
 @ITEM
 @common_options
-def show(item: int, common: Common) -> int:
+def show(item: int, common: GlobalOptions) -> int:
     """Show an item and its description."""
 
     async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
@@ -65,7 +65,7 @@ def show(item: int, common: Common) -> int:
 @METADATA
 @click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create it in this project.")
 @common_options
-def create(title: str | None, metadata: str | None, project: int | None, common: Common) -> int:
+def create(title: str | None, metadata: str | None, project: int | None, common: GlobalOptions) -> int:
     """Create a private draft item without files, and print its id.
 
     Each time it runs it creates one more: to send files to a new item, `figup upload` does both, and only once.
@@ -98,7 +98,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
 @click.option("--title", metavar="T", help="Title; wins over the one in the metadata file.")
 @METADATA
 @common_options
-def update(item: int, title: str | None, metadata: str | None, common: Common) -> int:
+def update(item: int, title: str | None, metadata: str | None, common: GlobalOptions) -> int:
     """Have an item say what the metadata file says. Fields that the file says nothing of stay as they are.
 
     Authors are replaced by those of the file, and so are all other lists. A published item's public version stays as
@@ -126,7 +126,7 @@ def update(item: int, title: str | None, metadata: str | None, common: Common) -
 @ITEM
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
-def delete(item: int, yes: bool, common: Common) -> int:
+def delete(item: int, yes: bool, common: GlobalOptions) -> int:
     """Delete an unpublished item with all its files. It asks first."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -136,11 +136,12 @@ def delete(item: int, yes: bool, common: Common) -> int:
                 hint="Write to Figshare's support to have it withdrawn.",
             )
         files = [file async for file in api.files(found.id)]
-        size = units.show_bytes(sum(file.size for file in files))
+        size = units.format_bytes(sum(file.size for file in files))
         question = (
-            f'Delete item {found.id}, "{shown(found.title)}", with {units.show_count(len(files), "file")} ({size})?'
+            f'Delete item {found.id}, "{printable(found.title)}", '
+            f"with {units.format_count(len(files), 'file')} ({size})?"
         )
-        if not await agreed(session, question, yes=yes):
+        if not await confirm(session, question, yes=yes):
             return 1
         await api.delete_item(found.id)
         session.console.event("deleted", item_id=found.id, title=found.title, files=len(files))
@@ -153,7 +154,7 @@ def delete(item: int, yes: bool, common: Common) -> int:
 @item.command("files", cls=FigupCommand, epilog=ENVIRONMENT)
 @ITEM
 @common_options
-def files(item: int, common: Common) -> int:
+def files(item: int, common: GlobalOptions) -> int:
     """List the files of an item: id, size, MD5 (or state), folder and name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -170,14 +171,14 @@ def files(item: int, common: Common) -> int:
 @ITEM
 @click.argument("file", metavar="FILE_ID")
 @common_options
-def thumbnail(item: int, file: str, common: Common) -> int:
+def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
     """Let one of its files, by id or name, be the picture that stands for the item."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)
         await _set_thumbnail(api, found, chosen)
         session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
-        session.console.result(f"{shown(chosen.name)} now stands for item {found.id}.")
+        session.console.result(f"{printable(chosen.name)} now stands for item {found.id}.")
         return 0
 
     return on_item(common, item, work)
@@ -187,12 +188,12 @@ async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
     """Raises Refused, with a hint where the item was never published."""
     try:
         await api.items.set_thumbnail(item.id, max(item.version, 1), file.id)
-    except Refused as error:
+    except RequestRejected as error:
         if item.version:
             raise
         # The official description knows thumbnails of public versions alone.
         hint = f"Figshare sets the thumbnail of a published version: `figup item publish {item.id}` comes first."
-        raise Refused(error.message, hint=hint) from error
+        raise RequestRejected(error.message, hint=hint) from error
 
 
 def _file_of(wanted: str, held: list[File], item_id: int) -> File:

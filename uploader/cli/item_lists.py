@@ -9,16 +9,16 @@ import click
 import msgspec
 
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
-from uploader.metadata.resolve import Names, Unknown
+from uploader.metadata.resolve import Resolver, UnknownName
 from uploader.metadata.schema import split_keywords
-from uploader.text import shown
+from uploader.text import printable
 
 _ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
 
@@ -38,7 +38,7 @@ def authors() -> None:
 @_ITEM
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @common_options
-def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
+def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
     """Put authors behind those that the item has.
 
     AUTHOR is a name ("Jane Doe", "Doe, Jane"), with an ORCID iD behind it if there is one, or the id of an author that
@@ -55,7 +55,7 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
         now, recognized = await lists.add_authors(api, found, bodies)
         for one in recognized:
             text = f"{one.given} is {one.full_name} on Figshare (author {one.id}), by the ORCID iD"
-            session.console.note(shown(text))
+            session.console.note(printable(text))
         return _tell_authors(session, found, now, recognized)
 
     return on_item(common, item, work)
@@ -65,7 +65,7 @@ def add_authors(item: int, who: tuple[str, ...], common: Common) -> int:
 @_ITEM
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @common_options
-def remove_authors(item: int, who: tuple[str, ...], common: Common) -> int:
+def remove_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove authors, each given by id, ORCID iD or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -75,11 +75,11 @@ def remove_authors(item: int, who: tuple[str, ...], common: Common) -> int:
 
 
 def _tell_authors(
-    session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[lists.Recognized] = ()
+    session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[lists.MatchedAuthor] = ()
 ) -> int:
     values = msgspec.to_builtins({"authors": now, "recognized": list(recognized)})
     session.console.event("authors", item_id=item.id, **values)
-    names = "; ".join(f"{shown(one.full_name)} ({one.id})" for one in now)
+    names = "; ".join(f"{printable(one.full_name)} ({one.id})" for one in now)
     session.console.result(f"The authors of item {item.id}: {names or 'none'}.")
     return 0
 
@@ -93,7 +93,7 @@ def tags() -> None:
 @_ITEM
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
-def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
+def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
     """Add tags to an item. Commas separate tags within a word."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -109,7 +109,7 @@ def add_tags(item: int, words: tuple[str, ...], common: Common) -> int:
 @_ITEM
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
-def remove_tags(item: int, words: tuple[str, ...], common: Common) -> int:
+def remove_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove tags from an item. Commas separate tags within a word, but for a tag that has one in it."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -129,7 +129,7 @@ def _tags_in(word: str) -> list[str]:
 
 def _tell_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
     session.console.event("tags", item_id=item.id, tags=now)
-    session.console.result(f"The tags of item {item.id}: {shown(', '.join(now)) or 'none'}.")
+    session.console.result(f"The tags of item {item.id}: {printable(', '.join(now)) or 'none'}.")
     return 0
 
 
@@ -142,14 +142,14 @@ def categories() -> None:
 @_ITEM
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
-def add_categories(item: int, names: tuple[str, ...], common: Common) -> int:
+def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
     """Add categories, each given by its name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        known = Names(api.items)
+        known = Resolver(api.items)
         try:
             ids = [await known.category(one) for one in names]
-        except Unknown as unknown:
+        except UnknownName as unknown:
             raise UsageError(unknown.message, hint=unknown.hint) from None
         await lists.add_categories(api, found, ids)
         return _tell_categories(session, await api.items.detail(found.id))
@@ -161,7 +161,7 @@ def add_categories(item: int, names: tuple[str, ...], common: Common) -> int:
 @_ITEM
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
-def remove_categories(item: int, names: tuple[str, ...], common: Common) -> int:
+def remove_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove categories, each given by its name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -173,6 +173,6 @@ def remove_categories(item: int, names: tuple[str, ...], common: Common) -> int:
 
 def _tell_categories(session: Session, item: ItemDetail) -> int:
     session.console.event("categories", item_id=item.id, categories=msgspec.to_builtins(item.categories))
-    titles = "; ".join(f"{shown(one.title)} ({one.id})" for one in item.categories)
+    titles = "; ".join(f"{printable(one.title)} ({one.id})" for one in item.categories)
     session.console.result(f"The categories of item {item.id}: {titles or 'none'}.")
     return 0

@@ -6,16 +6,16 @@ from datetime import datetime
 
 import click
 
-from uploader.cli.confirm import agreed
+from uploader.cli.confirm import confirm
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import ItemDetail
 from uploader.items import release
 from uploader.metadata.description import embargo_body
-from uploader.text import shown
+from uploader.text import printable
 
 EMBARGO_HELP = """\b
 Examples:
@@ -45,7 +45,7 @@ def add_to(group: click.Group) -> None:
 @click.command("reserve-doi", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @common_options
-def reserve_doi(item: int, common: Common) -> int:
+def reserve_doi(item: int, common: GlobalOptions) -> int:
     """Reserve the DOI that the item will have when it is published; run again, it says the same one."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -64,7 +64,7 @@ def reserve_doi(item: int, common: Common) -> int:
 @click.option("--renew", is_flag=True, help="Make a new one, also where there is one; the old one is then dead.")
 @click.option("--remove", is_flag=True, help="Take the item's link away instead.")
 @common_options
-def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: Common) -> int:
+def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
     """Show the item's private link, with which whoever has it sees the unpublished item; made where there is none."""
     if remove and (renew or expires):
         raise click.UsageError("--remove goes with neither --renew nor --expires")
@@ -104,7 +104,7 @@ def embargo(
     reason: str | None,
     options: tuple[int, ...],
     lift: bool,
-    common: Common,
+    common: GlobalOptions,
 ) -> int:
     """Set an item's embargo, or lift it.
 
@@ -124,7 +124,7 @@ def embargo(
         now = await api.items.detail(found.id)
         session.console.event("embargo", **fields(now))
         words = f"is under embargo until {until}" if now.embargo is not None else "is under no embargo"
-        session.console.result(f"Item {found.id} {shown(words)}.")
+        session.console.result(f"Item {found.id} {printable(words)}.")
         return 0
 
     return on_item(common, item, work)
@@ -134,7 +134,7 @@ def embargo(
 @_ITEM
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
-def publish(item: int, yes: bool, common: Common) -> int:
+def publish(item: int, yes: bool, common: GlobalOptions) -> int:
     """Publish an item as it is now. It asks first: what is public cannot be deleted any more.
 
     Each time it makes a new public version.
@@ -142,8 +142,8 @@ def publish(item: int, yes: bool, common: Common) -> int:
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         await release.check_publishable(api, found)
-        question = f'Publish item {found.id}, "{shown(found.title)}", for everybody? It cannot be taken back.'
-        if not await agreed(session, question, yes=yes):
+        question = f'Publish item {found.id}, "{printable(found.title)}", for everybody? It cannot be taken back.'
+        if not await confirm(session, question, yes=yes):
             return 1
         now = await release.publish(api, found)
         session.console.event("published", **fields(now))

@@ -12,7 +12,7 @@ from uploader import units
 from uploader.figshare.models import File
 from uploader.figshare.wire_items import Embargo, ItemDetail
 from uploader.sources.models import remote_path
-from uploader.text import shown
+from uploader.text import printable
 
 _DESCRIPTION = 300
 """Characters of a description that are shown; `--json` has all of it."""
@@ -47,16 +47,16 @@ def card(item: ItemDetail) -> str:
         ("project", str(item.project_id or "")),
         ("embargo", _embargo(item.embargo) if item.embargo is not None else ""),
         ("no files", item.metadata_reason),
-        ("size", units.show_bytes(item.size) if item.size else ""),
+        ("size", units.format_bytes(item.size) if item.size else ""),
         ("created", str(item.created.date()) if item.created else ""),
         ("published", str(item.published.date()) if item.published else ""),
     ]
     rows += [(name, _value(value)) for name, value in item.custom_fields.items()]
-    lines = [shown(item.title), *(f"  {shown(name):<11} {shown(text)}" for name, text in rows if text)]
+    lines = [printable(item.title), *(f"  {printable(name):<11} {printable(text)}" for name, text in rows if text)]
     words = plain_text(item.description)
     if words:
         lines.append(
-            f"  {'description':<11} {shown(words[:_DESCRIPTION])}{' ...' if len(words) > _DESCRIPTION else ''}"
+            f"  {'description':<11} {printable(words[:_DESCRIPTION])}{' ...' if len(words) > _DESCRIPTION else ''}"
         )
     return "\n".join(lines)
 
@@ -113,4 +113,4 @@ def file_fields(file: File, folder: str) -> dict[str, Any]:
 def file_line(file: File, folder: str) -> str:
     """One file and the folder that it is in, for a person."""
     md5 = "a link" if file.is_link_only else file.computed_md5 or f"({file.status})"
-    return f"{file.id:>12}  {units.show_bytes(file.size):>10}  {md5:<32}  {shown(remote_path(folder, file.name))}"
+    return f"{file.id:>12}  {units.format_bytes(file.size):>10}  {md5:<32}  {printable(remote_path(folder, file.name))}"

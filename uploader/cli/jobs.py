@@ -11,13 +11,13 @@ import click
 import msgspec
 
 from uploader import units
-from uploader.cli.context import place, recorded_job, states_of
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.context import job_store, open_context, recorded_job
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.report_files import report_option, write_reports
 from uploader.cli.runner import Session, run
 from uploader.cli.status import look, text, watch
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs
 
 STATUS_HELP = """\b
@@ -41,14 +41,14 @@ Example:
 
 @click.command("jobs", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
-def jobs(common: Common) -> int:
+def jobs(common: GlobalOptions) -> int:
     """List the jobs on this machine: state, progress, age, and where each goes.
 
     Needs neither a token nor a connection.
     """
 
     async def work(session: Session) -> int:
-        states = states_of(common)
+        states = job_store(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
         for job in found:
             fields: dict[str, Any] = msgspec.to_builtins(job)
@@ -73,11 +73,11 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
     return (
         job.job,
         job.state,
-        units.show_percent(job.bytes_done, job.bytes_total) if known else "?",
-        units.show_bytes(job.bytes_total) if known else "?",
-        f"{units.show_duration(max(0.0, (now - job.changed).total_seconds()))} ago",
+        units.format_percent(job.bytes_done, job.bytes_total) if known else "?",
+        units.format_bytes(job.bytes_total) if known else "?",
+        f"{units.format_duration(max(0.0, (now - job.changed).total_seconds()))} ago",
         str(job.item_id) if job.item_id is not None else "-",
-        shown(job.first or job.problem or "") + more,
+        printable(job.first or job.problem or "") + more,
     )
 
 
@@ -86,7 +86,7 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
 @click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
 @report_option
 @common_options
-def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Common) -> int:
+def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: GlobalOptions) -> int:
     """Show one job: its files, how far each is, and what became of it.
 
     This is what the journal on this machine says; `figup verify` asks Figshare. Needs neither a token nor a
@@ -95,7 +95,7 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Com
     """
 
     async def work(session: Session) -> int:
-        states = states_of(common)
+        states = job_store(common)
         name = await anyio.to_thread.run_sync(lambda: latest_job(states) if job is None else states.find(job))
         if follow:
             exit_status = await watch(session, states, name)
@@ -113,13 +113,13 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Com
 @click.command("cancel", cls=FigupCommand, epilog=CANCEL_HELP + ENVIRONMENT)
 @click.argument("job")
 @common_options
-def cancel(job: str, common: Common) -> int:
+def cancel(job: str, common: GlobalOptions) -> int:
     """Give a job up: removes its unfinished remote files, and only those.
 
     Files that Figshare holds completely are kept, and so is the item. Nothing local is touched.
     """
     recorded = recorded_job(common, job)
-    with place(common, recorded=recorded.endpoint) as at:
+    with open_context(common, recorded=recorded.endpoint) as at:
         client = at.client()
 
         async def work(session: Session) -> int:
@@ -129,8 +129,8 @@ def cancel(job: str, common: Common) -> int:
             session.summary.job, session.summary.item_id = done.job, done.item_id
             session.summary.item_url = done.item_url
             session.console.event("cancelled", **msgspec.to_builtins(done))
-            removed = units.show_count(len(done.removed), "unfinished file")
-            kept = f"; kept {units.show_count(len(done.kept), 'complete file')}" if done.kept else ""
+            removed = units.format_count(len(done.removed), "unfinished file")
+            kept = f"; kept {units.format_count(len(done.kept), 'complete file')}" if done.kept else ""
             where = f" from item {done.item_id}" if done.item_id is not None else ""
             session.console.result(f"Job {done.job} is given up: removed {removed}{where}{kept}.")
             if done.item_id is not None:

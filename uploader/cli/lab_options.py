@@ -27,7 +27,7 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if name == "limit_rate":
-        return units.show_rate(value) if isinstance(value, int | float) else "by the time of day"
+        return units.format_rate(value) if isinstance(value, int | float) else "by the time of day"
     if name in _SECONDS and isinstance(value, int | float):
-        return units.show_duration(value)
+        return units.format_duration(value)
     return str(value)

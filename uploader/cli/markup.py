@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 from xml.etree import ElementTree as ET
 
-from uploader.text import shown
+from uploader.text import printable
 
 Element: TypeAlias = ET.Element
 Child: TypeAlias = Element | str | None
@@ -22,10 +22,10 @@ def el(tag: str, *children: Child, **attributes: str | float | None) -> Element:
     made = ET.Element(tag)
     for name, value in attributes.items():
         if value is not None:
-            made.set(name.rstrip("_").replace("_", "-"), shown(str(value)))
+            made.set(name.rstrip("_").replace("_", "-"), printable(str(value)))
     for child in children:
         if isinstance(child, str):
-            _add_text(made, shown(child))
+            _add_text(made, printable(child))
         elif child is not None:
             made.append(child)
     return made

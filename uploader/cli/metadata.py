@@ -10,18 +10,18 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.context import PATIENCE, place
+from uploader.cli.context import INTERACTIVE_RETRY, open_context
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options, output_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options
 from uploader.cli.runner import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.wire_items import Category
-from uploader.items.checks import lacking_fields
-from uploader.items.release import WANTED
+from uploader.items.checks import missing_required_fields
+from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.metadata.description import Description
 from uploader.metadata.markdown import LONGEST
 from uploader.metadata.resolve import category_path
-from uploader.text import nearest, plain, shown
+from uploader.text import plain, printable, suggest
 
 TEMPLATE_HELP = """\b
 Example:
@@ -51,7 +51,7 @@ def metadata() -> None:
 @metadata.command("template", cls=FigupCommand, epilog=TEMPLATE_HELP)
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE, which must not exist.")
 @output_options
-def template(output: Path | None, common: Common) -> int:
+def template(output: Path | None, common: GlobalOptions) -> int:
     """Write a metadata file to start from, with a word on every field."""
     text = resources.files("uploader.metadata").joinpath("template.yaml").read_text("utf-8")
 
@@ -62,7 +62,9 @@ def template(output: Path | None, common: Common) -> int:
             return 0
         await anyio.to_thread.run_sync(_write_new, output, text)
         session.console.event("template", path=str(output))
-        session.console.result(f"{shown(str(output))} is there; `figup metadata check {shown(str(output))}` checks it.")
+        session.console.result(
+            f"{printable(str(output))} is there; `figup metadata check {printable(str(output))}` checks it."
+        )
         return 0
 
     return run(common, work)
@@ -84,26 +86,26 @@ def _write_new(path: Path, text: str) -> None:
     "--online", is_flag=True, help="Look up categories, licences, groups, custom fields, authors and grants, too."
 )
 @common_options
-def check(file: str, online: bool, common: Common) -> int:
+def check(file: str, online: bool, common: GlobalOptions) -> int:
     """Check a metadata file: every problem with its line and field. Needs no account, and sends nothing."""
 
     async def offline(session: Session) -> int:
         description = await read_description(session, file=file)
-        for doubt in (doubt for part in description.parts for doubt in part.doubts):
-            session.console.note(shown(doubt))
+        for doubt in (doubt for part in description.parts for doubt in part.unverified):
+            session.console.note(printable(doubt))
         return _good(session, file, description)
 
     if not online:
         return run(common, offline)
-    with place(common) as at:
-        client = at.client(retry=PATIENCE)
+    with open_context(common) as at:
+        client = at.client(retry=INTERACTIVE_RETRY)
 
         async def work(session: Session) -> int:
             description = await read_description(session, file=file)
             async with client:
                 with client.figshare() as api:
                     spec = await resolve_description(session, api, description)
-                    more = await lacking_fields(api.items, spec)
+                    more = await missing_required_fields(api.items, spec)
             return _good(session, file, description, more)
 
         return run(common, work)
@@ -113,13 +115,13 @@ def _good(session: Session, file: str, description: Description, more: Sequence[
     """Say that the file is right, what it says, and what publishing would still want: of all items, and `more`."""
     fields = description.metadata.named()
     defaults = {"license", "type", "authors"}
-    lacking = [*(name for name in WANTED if name not in fields and name not in defaults), *more]
+    lacking = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
     length = len(description.metadata.description or "")
     session.console.event(
         "checked", path=file, fields=list(fields), lacking=lacking, description_length=length, description_limit=LONGEST
     )
     says = ", ".join(fields).replace("_", " ") or "nothing"
-    session.console.result(f"{shown(file)} is right. It says: {says}.")
+    session.console.result(f"{printable(file)} is right. It says: {says}.")
     if length:
         session.console.result(f"As HTML, its description has {length} of at most {LONGEST} characters.")
     if lacking:
@@ -130,10 +132,10 @@ def _good(session: Session, file: str, description: Description, more: Sequence[
 @metadata.command("categories", cls=FigupCommand, epilog=ENVIRONMENT)
 @click.argument("word", required=False)
 @common_options
-def categories(word: str | None, common: Common) -> int:
+def categories(word: str | None, common: GlobalOptions) -> int:
     """List the categories that an item may have, or those that WORD is part of, with their ids."""
-    with place(common) as at:
-        client = at.client(retry=PATIENCE)
+    with open_context(common) as at:
+        client = at.client(retry=INTERACTIVE_RETRY)
 
         async def work(session: Session) -> int:
             async with client:
@@ -149,10 +151,10 @@ def _list_categories(session: Session, known: list[Category], word: str | None) 
     by_id = {one.id: one for one in known}
     found = [one for one in known if one.is_selectable]
     if word is not None:
-        near = set(nearest(word, [one.title for one in found]))
+        near = set(suggest(word, [one.title for one in found]))
         found = [o for o in found if plain(word) in plain(category_path(o, by_id)) or o.title in near]
     for one in found:
         session.console.event("category", path=category_path(one, by_id), **msgspec.to_builtins(one))
-        session.console.result(f"{one.id}  {shown(category_path(one, by_id))}")
+        session.console.result(f"{one.id}  {printable(category_path(one, by_id))}")
     if not found:
-        session.console.note(f"no category has {shown(word or '')!r} in its name")
+        session.console.note(f"no category has {printable(word or '')!r} in its name")

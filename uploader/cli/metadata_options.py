@@ -16,11 +16,11 @@ import msgspec
 from uploader.cli.options import with_options
 from uploader.cli.runner import Session
 from uploader.figshare.client import Figshare
-from uploader.items.payload import ItemSpec
-from uploader.metadata.load import lying_beside
+from uploader.items.payload import ItemPayload
+from uploader.metadata.load import find_sidecars
 from uploader.sources.models import Sources
-from uploader.text import shown
-from uploader.transfer.destination.options import Orders
+from uploader.text import printable
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.plan import checked_title
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ async def read_description(
     beside: Sequence[str] = (),
 ) -> Description:
     """What is to be said of an item; files that lay there, and what is odd, are told. Raises as `gather` does."""
-    from uploader.metadata.description import gather
+    from uploader.metadata.description import load_description
 
     fields = {name: value for name, value in (given or {}).items() if value is not None}
     today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
-    read = functools.partial(gather, given=fields, file=file, beside=beside, today=today)
+    read = functools.partial(load_description, given=fields, file=file, beside=beside, today=today)
     description = await anyio.to_thread.run_sync(read)
-    for line in description.taken():
-        session.console.note(shown(line))
+    for line in description.provenance():
+        session.console.note(printable(line))
     for part in description.parts:
         if part.source in description.found:
             session.console.event("described", path=part.source, format=part.kind, fields=list(part.fields))
@@ -57,21 +57,21 @@ async def resolve_description(
     publish: bool = False,
     item: int | None = None,
     project: int | None = None,
-) -> ItemSpec:
+) -> ItemPayload:
     """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
 
     Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
     left out.
     """
     from uploader.metadata.description import resolve
-    from uploader.metadata.resolve import Names
+    from uploader.metadata.resolve import Resolver
 
-    found = await resolve(description, Names(api.items, item, project), publish=publish)
-    for field, source in found.taken:
-        session.console.note(shown(f"taken from {source}: {field}"))
-    for remark in (*found.remarks, *(one.told for one in found.left_out)):
-        session.console.note(shown(remark))
-    for one in (*description.withheld(), *found.left_out):
+    found = await resolve(description, Resolver(api.items, item, project), publish=publish)
+    for field, source in found.provenance:
+        session.console.note(printable(f"taken from {source}: {field}"))
+    for remark in (*found.remarks, *(one.told for one in found.rejected)):
+        session.console.note(printable(remark))
+    for one in (*description.rejected(), *found.rejected):
         session.console.event("left-out", path=one.part.source, **msgspec.to_builtins(one.problem))
     return found.spec
 
@@ -143,7 +143,7 @@ def _check(about: Item) -> None:
 
 @dataclass(frozen=True)
 class _Told:
-    """A description as a client asks for it: see `Describer` in `uploader.transfer.destination.options`.
+    """A description as a client asks for it: see `MetadataSource` in `uploader.transfer.destination.options`.
 
     `title` is one that an item which exists is to have.
     """
@@ -153,12 +153,12 @@ class _Told:
     title: str | None
 
     @property
-    def mark(self) -> str:
-        return self.description.mark if self.title is None else f"{self.description.mark} {self.title}"
+    def fingerprint(self) -> str:
+        return self.description.fingerprint if self.title is None else f"{self.description.fingerprint} {self.title}"
 
     async def resolve(
         self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
-    ) -> ItemSpec:
+    ) -> ItemPayload:
         spec = await resolve_description(
             self.session, api, self.description, publish=publish, item=item, project=project
         )
@@ -167,19 +167,19 @@ class _Told:
         )
 
 
-async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, Orders]:
+async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
     """The new item's title, None where nothing speaks of one, and what is ordered for it. Tells what was taken from
     files that lay with the sources. Raises as `gather` does."""
     beside = sources.paths if about.item is None and about.found_metadata else ()
     title = " ".join(about.title.split()) if about.title is not None else None
-    lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in lying_beside(beside)))
+    lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(beside)))
     if about.metadata is None and not lies_there and (title is None or title == about.title):
         # Nothing to be read: what reads it takes a while to load.
-        return title, Orders(None, about.reserve_doi, about.private_link, about.publish)
+        return title, ItemOptions(None, about.reserve_doi, about.private_link, about.publish)
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
     title = description.metadata.title
     kept = title if about.item is not None else None
-    says = bool(set(description.metadata.named()) - {"title"} or description.withheld())
+    says = bool(set(description.metadata.named()) - {"title"} or description.rejected())
     describe = _Told(session, description, kept) if kept or says else None
-    orders = Orders(describe, about.reserve_doi, about.private_link, about.publish)
+    orders = ItemOptions(describe, about.reserve_doi, about.private_link, about.publish)
     return (title if about.item is None else None), orders

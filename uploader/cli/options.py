@@ -26,7 +26,7 @@ Environment:
 
 
 @dataclass(frozen=True)
-class Common:
+class GlobalOptions:
     """The options that every command takes. `endpoint_given`: it stands on the command line itself."""
 
     json: bool
@@ -62,7 +62,7 @@ class Tuning:
     settle_timeout: float
 
 
-class Figures(click.ParamType[Any]):
+class ParsedParam(click.ParamType[Any]):
     """A value that a function reads from text, raising ValueError when it cannot."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -137,18 +137,18 @@ _OUTPUT = [
     click.option("--log-file", metavar="PATH", type=_PATH, help="Append a log of everything, with times in UTC."),
     click.option("--no-progress", is_flag=True, help="Show no progress."),
 ]  # fmt: skip
-_COMMON_NAMES = frozenset({f.name for f in dataclasses.fields(Common)} | {"help"})
-_SECONDS = Figures("time", units.parse_duration)
+_COMMON_NAMES = frozenset({f.name for f in dataclasses.fields(GlobalOptions)} | {"help"})
+_SECONDS = ParsedParam("time", units.parse_duration)
 _RESTART = click.option(
     "--restart-changed", is_flag=True, help="Send files that changed since they were begun again, from the start."
 )
 _TUNING = [
-    click.option("--connections", metavar="auto|N", type=Figures("connections", _connections), default="auto",
+    click.option("--connections", metavar="auto|N", type=ParsedParam("connections", _connections), default="auto",
                  show_default=True, help="Parts sent at the same time."),
-    click.option("--limit-rate", metavar="RATE", type=Figures("rate", parse_limit),
+    click.option("--limit-rate", metavar="RATE", type=ParsedParam("rate", parse_limit),
                  help="Bytes a second at most: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
                  "SIGUSR2 lifts the limit, and puts it in force again.  [default: no limit]"),
-    click.option("--api-rate", metavar="N", type=Figures("number", _api_rate), default="1", show_default=True,
+    click.option("--api-rate", metavar="N", type=ParsedParam("number", _api_rate), default="1", show_default=True,
                  help="API requests a second, with a burst of 20; parts do not count."),
     click.option("--hash-first", is_flag=True,
                  help="Compute the MD5 before sending, and tell Figshare; reads the file twice."),
@@ -187,9 +187,9 @@ def output_options(command: Callable[..., int]) -> Any:
 def _collected(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def collected(**values: Any) -> int:
-        names = {f.name for f in dataclasses.fields(Common)} & values.keys()
+        names = {f.name for f in dataclasses.fields(GlobalOptions)} & values.keys()
         source = click.get_current_context().get_parameter_source("endpoint")
-        common = Common(
+        common = GlobalOptions(
             endpoint_given=source is ParameterSource.COMMANDLINE, **{name: values.pop(name) for name in names}
         )
         if common.sandbox and common.endpoint_given:

@@ -1,4 +1,4 @@
-"""Accounting for a job in files: `--report` for the lab book, and `--failed-to` for the next try."""
+"""ReportOptions for a job in files: `--report` for the lab book, and `--failed-to` for the next try."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.context import states_of
-from uploader.cli.options import Common, Figures, Tuning
+from uploader.cli.context import job_store
+from uploader.cli.options import GlobalOptions, ParsedParam, Tuning
 from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
 from uploader.errors import FigupError, UsageError
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import STDIN
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.report import FileReport, Report
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 if TYPE_CHECKING:
-    from uploader.transfer.records.build_report import Dossier
+    from uploader.transfer.records.build_report import JobReport
 
 _PAGES = (".html", ".htm")
 _COMMAND, _RESUME = "# figup ", "# figup resume "
@@ -55,17 +55,17 @@ def _file_path(text: str) -> Path:
 
 
 report_option = click.option(
-    "--report", "reports", metavar="FILE", multiple=True, type=Figures("file", _report_path),
+    "--report", "reports", metavar="FILE", multiple=True, type=ParsedParam("file", _report_path),
     help="Write what was sent where, when and how to FILE.html, a page for the lab book, or to FILE.json.",
 )  # fmt: skip
 _failed_to_option = click.option(
-    "--failed-to", metavar="FILE", type=Figures("file", _file_path),
+    "--failed-to", metavar="FILE", type=ParsedParam("file", _file_path),
     help="Write the paths of the files that failed, and why, to FILE; it is empty when none did.",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Accounting:
+class ReportOptions:
     """What is to be written where, when a job's run is over."""
 
     reports: tuple[Path, ...] = ()
@@ -76,19 +76,19 @@ class Accounting:
     """Words of the command line that belong into one which sends what failed again."""
 
 
-def accounting_options(command: Callable[..., int]) -> Any:
+def report_options(command: Callable[..., int]) -> Any:
     """Gives a command that runs a job these options, as one argument `accounting`."""
 
     @functools.wraps(command)
     def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
-        return command(accounting=Accounting(reports, failed_to), **values)
+        return command(accounting=ReportOptions(reports, failed_to), **values)
 
     return report_option(_failed_to_option(collected))
 
 
-async def account_for(session: Session, accounting: Accounting, report: Report) -> None:
+async def write_outputs(session: Session, accounting: ReportOptions, report: Report) -> None:
     """Write what was asked for about a run that is over, and say where; what cannot be written changes nothing else."""
-    states = states_of(session.common)
+    states = job_store(session.common)
 
     def write() -> None:
         if accounting.failed_to is not None:
@@ -99,32 +99,32 @@ async def account_for(session: Session, accounting: Accounting, report: Report) 
         await anyio.to_thread.run_sync(write)
     except FigupError as error:
         again = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
-        session.console.note(shown(error.message) + again)
+        session.console.note(printable(error.message) + again)
         return
     for path in accounting.reports:
-        session.console.note(f"the report is in {shown(str(path))}")
+        session.console.note(f"the report is in {printable(str(path))}")
 
 
-def write_reports(states: StateDir, job: str, paths: tuple[Path, ...]) -> None:
-    """Write a job's dossier to these files. Blocks. Raises JobMissing, JournalDamaged, UsageError."""
+def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
+    """Write a job's dossier to these files. Blocks. Raises JobNotFound, JournalDamaged, UsageError."""
     if not paths:
         return
-    from uploader.transfer.records.build_report import dossier
+    from uploader.transfer.records.build_report import build_report
 
-    known = dossier(states, job)
+    known = build_report(states, job)
     for path in paths:
         put(path, _encoded(known, path))
 
 
-def _encoded(known: Dossier, path: Path) -> bytes:
+def _encoded(known: JobReport, path: Path) -> bytes:
     if path.suffix.lower() in _PAGES:
-        from uploader.cli.report_html import lab_page
+        from uploader.cli.report_html import report_html
 
-        return lab_page(known).encode()
+        return report_html(known).encode()
     return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
 
 
-def repeated(tuning: Tuning, common: Common) -> tuple[str, ...]:
+def repeated(tuning: Tuning, common: GlobalOptions) -> tuple[str, ...]:
     """What a command that sends some of the files again has to say as this one does."""
     words: list[str] = []
     if tuning.on_conflict != "skip":
@@ -138,7 +138,7 @@ def repeated(tuning: Tuning, common: Common) -> tuple[str, ...]:
     return tuple(words)
 
 
-def failed_list(report: Report, accounting: Accounting) -> bytes:
+def failed_list(report: Report, accounting: ReportOptions) -> bytes:
     """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line.
 
     The first line is the command that sends them, and no others, to where they were to go. With `nul` there are only
@@ -151,7 +151,7 @@ def failed_list(report: Report, accounting: Accounting) -> bytes:
     return b"".join([_how_to_send(report, files, accounting), *map(_failed_lines, files)])
 
 
-def _how_to_send(report: Report, files: Sequence[FileReport], accounting: Accounting) -> bytes:
+def _how_to_send(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
     """The command in a comment; where the list alone does not say where its files go, what to do instead."""
     if not files:
         return b""
@@ -160,7 +160,7 @@ def _how_to_send(report: Report, files: Sequence[FileReport], accounting: Accoun
         return f"{_RESUME}{report.job}: this list does not say what its files are called on Figshare\n".encode()
     words = ["upload", "--from-file", str(accounting.failed_to), "--base", bases.pop() or "/"]
     words += ["--item", str(report.item_id), *accounting.repeated]
-    return f"{_COMMAND}{shown(shlex.join(words))}\n".encode()
+    return f"{_COMMAND}{printable(shlex.join(words))}\n".encode()
 
 
 def check_list(sources: Sources) -> None:
@@ -177,7 +177,7 @@ def check_list(sources: Sources) -> None:
 
 
 def _failed_lines(file: FileReport) -> bytes:
-    reason = shown(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
+    reason = printable(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
     if "\n" in file.path or "\r" in file.path:
         return f"# {reason}\n# (a name with a line break has no place in a list of lines: add -0)\n".encode()
     return f"# {reason}\n".encode() + os.fsencode(file.path) + b"\n"

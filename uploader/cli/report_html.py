@@ -11,10 +11,10 @@ from uploader import units
 from uploader.cli.lab_options import options_words
 from uploader.cli.markup import Child, Element, el, page
 from uploader.cli.output.summary import reason_words
-from uploader.cli.report_plot import plot, stretches
+from uploader.cli.report_plot import plot, run_rates
 from uploader.sources.models import remote_path
-from uploader.text import shown
-from uploader.transfer.records.build_report import Described, Dossier, FileEntry, Incident, RunEntry
+from uploader.text import printable
+from uploader.transfer.records.build_report import Described, FileEntry, Incident, JobReport, RunEntry
 
 _STYLE = Path(__file__).with_name("lab_page.css")
 _OUTCOMES = {
@@ -29,7 +29,7 @@ _INCIDENTS = 200
 """Incidents that the page shows at most; the JSON has all."""
 
 
-def lab_page(job: Dossier) -> str:
+def report_html(job: JobReport) -> str:
     """The page."""
     title = job.title or f"Item {job.item_id}"
     return page(
@@ -41,7 +41,7 @@ def lab_page(job: Dossier) -> str:
         _facts(job),
         *_throughput(job),
         *_runs(job),
-        *_ridden(job),
+        *_retries(job),
         *_incidents(job.incidents),
         *_left(job),
         *_skipped(job),
@@ -54,14 +54,14 @@ def lab_page(job: Dossier) -> str:
 # --- what is so -----------------------------------------------------------------------------------------------------
 
 
-def _verdict(job: Dossier) -> Element:
+def _verdict(job: JobReport) -> Element:
     verified, linked, total = job.counts.get("verified", 0), job.counts.get("linked", 0), len(job.files)
-    also = f" {units.show_count(linked, 'more file')} linked: only the address is there." if linked else ""
+    also = f" {units.format_count(linked, 'more file')} linked: only the address is there." if linked else ""
     if verified + linked == total:
         text = f"{_all(verified)} on Figshare and verified: the MD5 computed there equals that of the source."
         return el("p", text + also if verified else also.strip(), class_="verdict")
     others = ", ".join(f"{n} {status}" for status, n in job.counts.items() if status != "verified")
-    text = f"{verified} of {units.show_count(total, 'file')} verified; {others}. State of the job: {job.state}."
+    text = f"{verified} of {units.format_count(total, 'file')} verified; {others}. State of the job: {job.state}."
     return el("p", text, class_="verdict bad")
 
 
@@ -69,7 +69,7 @@ def _all(total: int) -> str:
     return "The file is" if total == 1 else f"All {total} files are"
 
 
-def _facts(job: Dossier) -> Element:
+def _facts(job: JobReport) -> Element:
     item: Child = "not created yet"
     if job.item_id is not None:
         item = el("span", f"{job.item_id} ", _link(job.item_url or ""))
@@ -77,7 +77,7 @@ def _facts(job: Dossier) -> Element:
     facts: list[tuple[str, Child]] = [
         ("Item", item),
         ("Service", job.endpoint),
-        ("Amount", f"{units.show_count(len(job.files), 'file')}, {_exactly(job.bytes_total)}"),
+        ("Amount", f"{units.format_count(len(job.files), 'file')}, {_exactly(job.bytes_total)}"),
         *_release(job),
         ("Begun", _utc(job.planned)),
     ]
@@ -85,7 +85,7 @@ def _facts(job: Dossier) -> Element:
         pauses = f", over {len(job.runs)} runs" if len(job.runs) > 1 else ""
         facts += [
             ("Last work", _utc(job.runs[-1].ended)),
-            ("Time worked", f"{units.show_duration(job.seconds)}{pauses}"),
+            ("Time worked", f"{units.format_duration(job.seconds)}{pauses}"),
             ("Handed to the network", _network(job)),
         ]
     facts += [
@@ -100,7 +100,7 @@ def _facts(job: Dossier) -> Element:
     return el("dl", *(part for name, value in facts for part in (el("dt", name), el("dd", value))))
 
 
-def _release(job: Dossier) -> list[tuple[str, Child]]:
+def _release(job: JobReport) -> list[tuple[str, Child]]:
     """The DOI, and what became of publishing."""
     facts: list[tuple[str, Child]] = [("DOI", job.doi)] if job.doi else []
     if job.published:
@@ -121,34 +121,34 @@ def _link(address: str) -> Child:
 
 
 def _exactly(count: int) -> str:
-    return f"{units.show_bytes(count)} ({count:,} bytes)" if count >= 1000 else units.show_bytes(count)
+    return f"{units.format_bytes(count)} ({count:,} bytes)" if count >= 1000 else units.format_bytes(count)
 
 
-def _network(job: Dossier) -> str:
-    rate = f", {units.show_rate(job.bytes_sent / job.seconds)} on average" if job.seconds and job.bytes_sent else ""
+def _network(job: JobReport) -> str:
+    rate = f", {units.format_rate(job.bytes_sent / job.seconds)} on average" if job.seconds and job.bytes_sent else ""
     least = "at least " if any(run.outcome == "killed" for run in job.runs) else ""
-    return f"{least}{units.show_bytes(job.bytes_sent)}, what had to be sent again included{rate}"
+    return f"{least}{units.format_bytes(job.bytes_sent)}, what had to be sent again included{rate}"
 
 
 # --- what it was like -----------------------------------------------------------------------------------------------
 
 
-def _throughput(job: Dossier) -> list[Element]:
-    curve = stretches(job.runs)
+def _throughput(job: JobReport) -> list[Element]:
+    curve = run_rates(job.runs)
     if not curve:
         return []
     peak = max(max(stretch.rates) for stretch in curve)
-    words = f"Bytes handed to the network a second, at most {units.show_rate(peak)}."
+    words = f"Bytes handed to the network a second, at most {units.format_rate(peak)}."
     if len(curve) > 1:
         words += " Dashed lines are pauses between runs; a run's beginning stands above it, in UTC."
     return [el("h2", "Throughput"), el("figure", plot(curve), el("figcaption", words))]
 
 
-def _runs(job: Dossier) -> list[Element]:
+def _runs(job: JobReport) -> list[Element]:
     if not job.runs:
         return [el("p", "Of this job's runs nothing was recorded.", class_="soft")]
     rows: list[list[Child]] = [
-        [_fixed(_moment(run.began)), _num(units.show_duration(run.seconds)), _num(units.show_bytes(run.sent)),
+        [_fixed(_moment(run.began)), _num(units.format_duration(run.seconds)), _num(units.format_bytes(run.sent)),
          _outcome(run), f"process {run.pid} on {run.host}, figup {run.version}"]
         for run in job.runs
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def _outcome(run: RunEntry) -> Element:
     return el("td", text)
 
 
-def _ridden(job: Dossier) -> list[Element]:
+def _retries(job: JobReport) -> list[Element]:
     if not job.faults:
         return []
     rows: list[list[Child]] = [
@@ -189,25 +189,25 @@ def _incidents(incidents: Sequence[Incident]) -> list[Element]:
 # --- the files ------------------------------------------------------------------------------------------------------
 
 
-def _left(job: Dossier) -> list[Element]:
+def _left(job: JobReport) -> list[Element]:
     left = [file for file in job.files if file.problem is not None]
     if not left:
         return []
     rows: list[list[Child]] = [
-        [_path(file.path), _num(units.show_bytes(file.size)), file.status, _without(file.problem or "", file.path)]
+        [_path(file.path), _num(units.format_bytes(file.size)), file.status, _without(file.problem or "", file.path)]
         for file in left
     ]
     return [el("h2", "Files that failed"), _table(["File", "#Size", "Status", "Why"], rows)]
 
 
-def _skipped(job: Dossier) -> list[Element]:
+def _skipped(job: JobReport) -> list[Element]:
     if not job.skipped:
         return []
     rows: list[list[Child]] = [[_path(skip.path), reason_words(skip.reason)] for skip in job.skipped]
     return [el("h2", "Skipped"), _table(["File or folder", "Why"], rows)]
 
 
-def _replaced(job: Dossier) -> list[Element]:
+def _replaced(job: JobReport) -> list[Element]:
     rows: list[list[Child]] = [
         [_path(remote_path(file.folder, file.name)), _num(str(old)), _num(str(file.file_id))]
         for file in job.files
@@ -219,7 +219,7 @@ def _replaced(job: Dossier) -> list[Element]:
     return [el("h2", heading), _table(["File", "#Removed id", "#Id now"], rows)]
 
 
-def _files(job: Dossier) -> list[Element]:
+def _files(job: JobReport) -> list[Element]:
     folder = _common_folder([file.path for file in job.files if file.status != "linked"])
     rows = [_file(file, folder) for file in job.files]
     below = el("p", *(("Sources are below ", _path(folder), ". ") if folder else ()), "Times are UTC.", class_="soft")
@@ -251,7 +251,7 @@ def _common_folder(paths: Sequence[str]) -> str:
     return os.path.commonpath(folders) if folders else ""
 
 
-def _footer(job: Dossier) -> Element:
+def _footer(job: JobReport) -> Element:
     check = None
     if job.item_id is not None:
         check = el(
@@ -289,7 +289,7 @@ def _fixed(text: str) -> Element:
 def _without(message: str, path: str | None) -> str:
     """The message without the file that it begins with, which stands beside it."""
     head, colon, rest = message.partition(": ")
-    own = shown(path or "")
+    own = printable(path or "")
     return rest if colon and (head == own or own.endswith(f"/{head}")) else message
 
 

@@ -23,7 +23,7 @@ _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 
 
 
 @dataclass(frozen=True)
-class Stretch:
+class RunRates:
     """One run's part of the curve: `rates` (bytes a second) over equal steps of its `seconds`."""
 
     run: RunEntry
@@ -31,7 +31,7 @@ class Stretch:
     rates: tuple[float, ...]
 
 
-def stretches(runs: Sequence[RunEntry]) -> list[Stretch]:
+def run_rates(runs: Sequence[RunEntry]) -> list[RunRates]:
     """The curve, run by run; runs that sent nothing that is known of are left out."""
     told = [(run, run.samples[-1][0]) for run in runs if run.sent > 0 and run.samples[-1][0] > 0]
     total = sum(seconds for _, seconds in told)
@@ -40,7 +40,7 @@ def stretches(runs: Sequence[RunEntry]) -> list[Stretch]:
         steps = max(1, min(len(run.samples) - 1, round(_STEPS * seconds / total)))
         ends = [sent_until(run.samples, seconds * step / steps) for step in range(steps + 1)]
         rates = tuple((after - before) * steps / seconds for before, after in itertools.pairwise(ends))
-        made.append(Stretch(run, seconds, rates))
+        made.append(RunRates(run, seconds, rates))
     return made
 
 
@@ -53,7 +53,7 @@ def sent_until(samples: Sequence[tuple[float, int]], at: float) -> float:
     return before + (more - before) * (at - then) / (later - then)
 
 
-def plot(curve: Sequence[Stretch]) -> Element:
+def plot(curve: Sequence[RunRates]) -> Element:
     """The picture; `curve` must not be empty."""
     top = _ceiling(max(max(stretch.rates) for stretch in curve))
     total = sum(stretch.seconds for stretch in curve)
@@ -68,7 +68,7 @@ def plot(curve: Sequence[Stretch]) -> Element:
     picture = el(
         "svg",
         el("title", "Throughput over time"),
-        el("desc", f"{units.show_count(len(curve), 'run')}, up to {units.show_rate(max(map(_peak, curve)))}"),
+        el("desc", f"{units.format_count(len(curve), 'run')}, up to {units.format_rate(max(map(_peak, curve)))}"),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
         xmlns="http://www.w3.org/2000/svg",
@@ -76,13 +76,13 @@ def plot(curve: Sequence[Stretch]) -> Element:
     for part in range(5):
         y = height(top * part / 4)
         picture.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=_n(y), y2=_n(y), class_="grid"))
-        picture.append(el("text", units.show_rate(top * part / 4), x=_LEFT - 6, y=_n(y + 4), class_="rate"))
+        picture.append(el("text", units.format_rate(top * part / 4), x=_LEFT - 6, y=_n(y + 4), class_="rate"))
     left, worked = float(_LEFT), 0.0
     tick = next((t for t in _TIMES if total / t <= 8), _TIMES[-1])
     for number, stretch in enumerate(curve, start=1):
         picture.append(_area(stretch, left, scale, height))
         for at in _ticks(worked, worked + stretch.seconds, tick, last=number == len(curve)):
-            picture.append(el("text", units.show_duration(at), x=_n(left + (at - worked) * scale), y=ground + 16))
+            picture.append(el("text", units.format_duration(at), x=_n(left + (at - worked) * scale), y=ground + 16))
         if number > 1:
             picture.append(el("line", x1=_n(left - gap / 2), x2=_n(left - gap / 2), y1=_TOP, y2=ground, class_="pause"))
         if len(curve) > 1 and stretch.seconds * scale >= _LABEL:
@@ -93,7 +93,7 @@ def plot(curve: Sequence[Stretch]) -> Element:
     return picture
 
 
-def _area(stretch: Stretch, left: float, scale: float, height: Callable[[float], float]) -> Element:
+def _area(stretch: RunRates, left: float, scale: float, height: Callable[[float], float]) -> Element:
     step = stretch.seconds * scale / len(stretch.rates)
     points = [f"M{_n(left)} {_n(height(0))}"]
     for number, rate in enumerate(stretch.rates):
@@ -111,7 +111,7 @@ def _ticks(first: float, end: float, distance: int, *, last: bool) -> Iterator[f
         at += distance
 
 
-def _peak(stretch: Stretch) -> float:
+def _peak(stretch: RunRates) -> float:
     return max(stretch.rates)
 
 

@@ -16,9 +16,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.cli.context import PATIENCE, place
+from uploader.cli.context import INTERACTIVE_RETRY, open_context
 from uploader.cli.errors import Failure, failure_of, resumable, without_a_job
-from uploader.cli.options import Common
+from uploader.cli.options import GlobalOptions
 from uploader.cli.output.console import Console, Summary
 from uploader.cli.output.logging_setup import start_logging
 from uploader.cli.output.progress import Display
@@ -30,7 +30,7 @@ from uploader.transfer.report import Report
 
 log = logging.getLogger("uploader.cli")
 
-LAST_WORDS = 0.3
+FINAL_OUTPUT = 0.3
 """Seconds that a process which has to be ended spends on its last line."""
 
 
@@ -38,17 +38,17 @@ LAST_WORDS = 0.3
 class Session:
     """What a command works with."""
 
-    common: Common
+    common: GlobalOptions
     console: Console
     signals: Signals
     summary: Summary
     scope: anyio.CancelScope
-    accounted: bool = False
+    report_written: bool = False
     """What the command was for is done on Figshare, whether it can be told here or not."""
 
     def take(self, report: Report) -> None:
         """The summary says what the report says."""
-        self.accounted = True
+        self.report_written = True
         fields: dict[str, Any] = msgspec.to_builtins(report)
         for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
@@ -57,19 +57,19 @@ class Session:
 Work = Callable[[Session], Awaitable[int]]
 
 
-def run(common: Common, work: Work) -> int:
+def run(common: GlobalOptions, work: Work) -> int:
     """Do the work on an event loop of its own, say how it ended, and return the exit status.
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
     console = Console(json=common.json, quiet=common.quiet)
     start_logging(common.verbose, common.log_file, console.outlet.err)
-    with _quiet_ends():
+    with _mask_sigint():
         return anyio.run(_supervised, common, console, work)
 
 
 @contextmanager
-def _quiet_ends() -> Iterator[None]:
+def _mask_sigint() -> Iterator[None]:
     """Ctrl-C waits while the event loop is made, and means nothing any more while it is closed: see `_supervised`."""
     before = signal.getsignal(signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -82,7 +82,7 @@ def _quiet_ends() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _supervised(common: Common, console: Console, work: Work) -> int:
+async def _supervised(common: GlobalOptions, console: Console, work: Work) -> int:
     started = time.monotonic()
     summary = Summary()
     asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
@@ -93,7 +93,7 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
         console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
         summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
-        console.outlet.drain(LAST_WORDS)
+        console.outlet.drain(FINAL_OUTPUT)
 
     scope = anyio.CancelScope()
     with Signals(scope, console.note, last_words) as signals:
@@ -105,7 +105,7 @@ async def _supervised(common: Common, console: Console, work: Work) -> int:
         console.summary(summary)
         await anyio.to_thread.run_sync(console.outlet.drain)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    if status == 0 and console.outlet.cut_short and not session.accounted:
+    if status == 0 and console.outlet.cut_short and not session.report_written:
         return OutputLost.exit_status
     return status
 
@@ -153,10 +153,10 @@ OnFigshare = Callable[[Session, Figshare], Awaitable[int]]
 OnItem = Callable[[Session, Figshare, ItemDetail], Awaitable[int]]
 
 
-def on_figshare(common: Common, work: OnFigshare) -> int:
+def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
     """Run the work in a session with Figshare."""
-    with place(common) as at:
-        client = at.client(retry=PATIENCE)
+    with open_context(common) as at:
+        client = at.client(retry=INTERACTIVE_RETRY)
 
         async def connected(session: Session) -> int:
             display = Display(session.console, None)
@@ -167,7 +167,7 @@ def on_figshare(common: Common, work: OnFigshare) -> int:
         return run(common, connected)
 
 
-def on_item(common: Common, item_id: int, work: OnItem) -> int:
+def on_item(common: GlobalOptions, item_id: int, work: OnItem) -> int:
     """Run the work on an item that there is; else the error says so."""
 
     async def found(session: Session, api: Figshare) -> int:

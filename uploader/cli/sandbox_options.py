@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from uploader import units
-from uploader.cli.options import Figures
+from uploader.cli.options import ParsedParam
 from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
@@ -27,14 +27,14 @@ def _rules_in(path: str) -> list[Rule]:
         raise ValueError(f"{path}: {error}") from error
 
 
-_SIZE = Figures("size", units.parse_size)
-_TIME = Figures("time", units.parse_duration)
-_MD5_TIME = Figures("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
-_PLAN = Figures("plan", lambda text: read_plan(text, units.parse_size))
-_FAULT = Figures("fault", read_rule)
-_FAULTS = Figures("faults", _rules_in)
+_SIZE = ParsedParam("size", units.parse_size)
+_TIME = ParsedParam("time", units.parse_duration)
+_MD5_TIME = ParsedParam("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
+_PLAN = ParsedParam("plan", lambda text: read_plan(text, units.parse_size))
+_FAULT = ParsedParam("fault", read_rule)
+_FAULTS = ParsedParam("faults", _rules_in)
 _PORT = click.IntRange(0, 65535)
-_CUSTOM = Figures("file", read_definitions)
+_CUSTOM = ParsedParam("file", read_definitions)
 _EITHER = click.Choice(["refuse", "accept"])
 
 GROUPS: dict[str, list[Callable[[Any], Any]]] = {

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uploader
-from uploader.errors import PassingError, StateUnusable, UserError
-from uploader.sandbox.data_dir import Home, SandboxBusy
+from uploader.errors import StateUnusable, TransientError, UserError
+from uploader.sandbox.data_dir import DataDir, SandboxBusy
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 5.0
 _READY = b"ready "
 
 
-class SandboxFailed(PassingError):
+class SandboxFailed(TransientError):
     """The local sandbox did not start."""
 
     code = "sandbox-failed"
@@ -95,7 +95,7 @@ def _running(folder: Path) -> LocalSandbox | None:
 
 def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start one and wait until it listens. Raises SandboxBusy when another one has the folder."""
-    port, _ = Home(folder).ports()
+    port, _ = DataDir(folder).ports()
     arguments = ["--dir", str(folder), "--port", str(port), *more]
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

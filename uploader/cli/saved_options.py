@@ -13,13 +13,13 @@ import msgspec
 from click.core import ParameterSource
 
 from uploader.cli.options import Tuning
-from uploader.cli.report_files import Accounting
+from uploader.cli.report_files import ReportOptions
 
 _TO_BE_SAID_AGAIN = {"restart_changed"}
 """What gives up something that was sent is meant for one run."""
 
 
-def given(tuning: Tuning, accounting: Accounting) -> dict[str, Any]:
+def given(tuning: Tuning, accounting: ReportOptions) -> dict[str, Any]:
     """The options that the command line says, as they can stand in a job's journal."""
     told = {
         name: msgspec.to_builtins(value)
@@ -30,8 +30,8 @@ def given(tuning: Tuning, accounting: Accounting) -> dict[str, Any]:
 
 
 def with_recorded(
-    tuning: Tuning, accounting: Accounting, recorded: Mapping[str, Any]
-) -> tuple[Tuning, Accounting, list[str]]:
+    tuning: Tuning, accounting: ReportOptions, recorded: Mapping[str, Any]
+) -> tuple[Tuning, ReportOptions, list[str]]:
     """The options, those that the command line does not say as they were recorded; and which those are.
 
     A recorded value that this figup cannot read is left out.

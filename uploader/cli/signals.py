@@ -15,7 +15,7 @@ from typing import Self
 import anyio
 
 from uploader.cli.errors import CTRL_C, INTERRUPTED
-from uploader.units import show_duration
+from uploader.units import format_duration
 
 _CANCEL_AFTER = 0.5
 """Seconds after the grace period at which what still runs is cancelled."""
@@ -96,14 +96,14 @@ class Signals:
         if not parts or not grace:
             return "stopping"
         noun = "1 part" if parts == 1 else f"{parts} parts"
-        return f"stopping: letting {noun} finish, up to {show_duration(grace)}; {again}"
+        return f"stopping: letting {noun} finish, up to {format_duration(grace)}; {again}"
 
 
 class _LastResort:
     """Ends the process at a given time, for the case that a disk or a pipe holds it and nothing else can."""
 
     def __init__(self, last_words: Callable[[int], None]) -> None:
-        self._last_words = last_words
+        self._final_output = last_words
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._status = 1
@@ -123,5 +123,5 @@ class _LastResort:
             while self._deadline is not None and (left := self._deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
         with contextlib.suppress(Exception):
-            self._last_words(self._status)
+            self._final_output(self._status)
         os._exit(self._status)

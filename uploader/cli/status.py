@@ -17,12 +17,12 @@ from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.summary import FEW, doi_line, manifest_line, published_line
 from uploader.cli.runner import Session
 from uploader.sources.models import remote_path
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.store import progress_file
-from uploader.transfer.store.jobs import StateDir
-from uploader.transfer.store.lease import holder
-from uploader.transfer.store.overview import FileSummary, JobSummary, summarise
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lease import current_holder
+from uploader.transfer.store.overview import FileSummary, JobSummary, summarize
 
 _EVERY = 1.0
 _OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
@@ -31,7 +31,7 @@ _ENDED = {"finished": 0, "failed": 1, "cancelled": 1, "damaged": 1}
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobView:
     """A job as it was seen at one moment. `holder` is who works on it, None for nobody."""
 
     job: JobSummary
@@ -52,13 +52,13 @@ class Seen:
         return None if self.holder is not None else _ENDED.get(self.job.state, 75)
 
 
-async def look(states: StateDir, name: str) -> Seen:
-    """The job as it is now. Raises JobMissing."""
-    worker = await anyio.to_thread.run_sync(holder, states.folder(name), states.disk)
-    return Seen(await anyio.to_thread.run_sync(summarise, states, name), worker)
+async def look(states: JobStore, name: str) -> JobView:
+    """The job as it is now. Raises JobNotFound."""
+    worker = await anyio.to_thread.run_sync(current_holder, states.folder(name), states.disk)
+    return JobView(await anyio.to_thread.run_sync(summarize, states, name), worker)
 
 
-async def watch(session: Session, states: StateDir, name: str) -> int:
+async def watch(session: Session, states: JobStore, name: str) -> int:
     """Follow a job until nobody works on it, showing how far it is; the exit status says how it ended."""
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.in_one_line
@@ -81,7 +81,7 @@ async def watch(session: Session, states: StateDir, name: str) -> int:
 class _Follower:
     """Looks at a job that somebody works on. Blocks, and disturbs nobody."""
 
-    def __init__(self, states: StateDir, name: str) -> None:
+    def __init__(self, states: JobStore, name: str) -> None:
         self._states = states
         self._name = name
         self._speed = Speed()
@@ -89,14 +89,14 @@ class _Follower:
     def progress(self) -> no.Progress | None:
         """How far it is; None when nobody works on it."""
         folder, disk = self._states.folder(self._name), self._states.disk
-        if holder(folder, disk) is None:
+        if current_holder(folder, disk) is None:
             return None
         told = progress_file.read(folder, disk)
         return told.progress if told is not None else self._journaled()
 
     def _journaled(self) -> no.Progress:
         """What the journal says, as long as the one who works on it has told nothing."""
-        job = summarise(self._states, self._name)
+        job = summarize(self._states, self._name)
         return no.Progress(
             bytes_done=job.bytes_done,
             bytes_total=job.bytes_total,
@@ -108,7 +108,7 @@ class _Follower:
         )
 
 
-def text(seen: Seen) -> str:
+def text(seen: JobView) -> str:
     """For a person."""
     job = seen.job
     lines = [f"Job {job.job}: {job.state}{_amount(job)}"]
@@ -116,12 +116,12 @@ def text(seen: Seen) -> str:
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
-        lines.append(f"To be a new item called {shown(job.title)!r}")
+        lines.append(f"To be a new item called {printable(job.title)!r}")
     lines += [*doi_line(job.doi), *published_line(job.published)]
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
-    lines += [f"Problem: {shown(job.problem)}"] if job.problem else []
+    lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
     if seen.exit_status == 75:
         lines.append(f"To go on: figup resume {job.job}")
     return "\n".join(lines)
@@ -134,18 +134,20 @@ def _file_lines(job: JobSummary) -> list[str]:
     counts = ", ".join(f"{count} {state}" for state, count in Counter(file.state for file in job.files).items())
     failed = [file for file in job.files if file.problem is not None]
     lines = [f"{len(job.files)} files: {counts}"]
-    lines += [f"  {shown(file.problem or '')}" for file in failed[:FEW]]
+    lines += [f"  {printable(file.problem or '')}" for file in failed[:FEW]]
     return lines + ([f"  and {len(failed) - FEW} more that failed; --json has all"] if len(failed) > FEW else [])
 
 
 def _amount(job: JobSummary) -> str:
     if not job.files:
         return ""
-    done, total = units.show_bytes(job.bytes_done), units.show_bytes(job.bytes_total)
-    return f", {done} of {total} ({units.show_percent(job.bytes_done, job.bytes_total)})"
+    done, total = units.format_bytes(job.bytes_done), units.format_bytes(job.bytes_total)
+    return f", {done} of {total} ({units.format_percent(job.bytes_done, job.bytes_total)})"
 
 
 def _file_line(file: FileSummary) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
-    return f"  {shown(remote_path(file.folder, file.name))}: {file.state}, {units.show_bytes(file.size)}{parts}{md5}"
+    return (
+        f"  {printable(remote_path(file.folder, file.name))}: {file.state}, {units.format_bytes(file.size)}{parts}{md5}"
+    )

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
-from uploader.cli.report_files import Accounting, account_for
+from uploader.cli.report_files import ReportOptions, write_outputs
 from uploader.cli.runner import Session
 from uploader.errors import FigupError
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
 from uploader.transfer.report import Report
@@ -17,7 +17,7 @@ from uploader.transfer.report import Report
 Act = Callable[[no.Listener], Awaitable[Report]]
 
 
-class Narrator:
+class JobObserver:
     """Follows a job: tells the display, and the summary what must be known should the job not come to its end."""
 
     def __init__(self, session: Session, client: Client, grace: float, *, say_title: bool) -> None:
@@ -40,7 +40,7 @@ class Narrator:
             # Before this, there is nothing that a signal could stop in good order.
             self._session.signals.in_good_order(self._client.stop, self._grace)
             if self._say_title and notice.title is not None and not notice.resumed:
-                text = f'the new item is called "{shown(notice.title)}"; --title gives it another title'
+                text = f'the new item is called "{printable(notice.title)}"; --title gives it another title'
                 self._session.console.note(text)
         elif isinstance(notice, no.ItemKnown):
             summary.item_id, summary.item_url = notice.item_id, notice.item_url
@@ -59,12 +59,12 @@ async def send(
     client: Client,
     grace: float,
     act: Act,
-    accounting: Accounting,
+    accounting: ReportOptions,
     *,
     say_title: bool = False,
 ) -> int:
     """Run a job to its end, show how it goes, say what came of it, and account for it."""
-    narrator = Narrator(session, client, grace, say_title=say_title)
+    narrator = JobObserver(session, client, grace, say_title=say_title)
     report: Report | None = None
     try:
         async with client:
@@ -79,5 +79,5 @@ async def send(
             # Of one file that failed, the error says it all.
             if not session.console.quiet and (report.exit_code == 0 or len(report.files) > 1):
                 session.console.result(summary_text(report, sent_before=not narrator.begun))
-            await account_for(session, accounting, report)
+            await write_outputs(session, accounting, report)
     return 0

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import click
 
-from uploader.cli.context import place, recorded_job
+from uploader.cli.context import open_context, recorded_job
 from uploader.cli.metadata_options import Item, item_options, take_item
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, Tuning, common_options, tuning_options
-from uploader.cli.report_files import Accounting, accounting_options, check_list, repeated
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, Tuning, common_options, tuning_options
+from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options
 from uploader.cli.runner import Session, run
 from uploader.cli.saved_options import given, with_recorded
 from uploader.cli.source_options import LINK, read_stdin, source_options
@@ -52,7 +52,7 @@ Examples:
 @item_options
 @click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
-@accounting_options
+@report_options
 @tuning_options
 @common_options
 def upload(
@@ -60,9 +60,9 @@ def upload(
     about: Item,
     new_job: bool,
     dry_run: bool,
-    accounting: Accounting,
+    accounting: ReportOptions,
     tuning: Tuning,
-    common: Common,
+    common: GlobalOptions,
 ) -> int:
     """Send files and folders to Figshare: to a new item, or to the one given with --item.
 
@@ -78,16 +78,16 @@ def upload(
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul, repeated=repeated(tuning, common))
     said = given(tuning, accounting)
-    with place(common) as at:
+    with open_context(common) as at:
         client = at.client(tuning) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, orders = await take_item(session, about, sources)
             orders = replace(orders, options=said)
             if client is None:
-                from uploader.cli.dry_run import Wanted, show_plan
+                from uploader.cli.dry_run import Request, show_plan
 
-                wanted = Wanted(sources, about.item, title, about.project, orders, new_job)
+                wanted = Request(sources, about.item, title, about.project, orders, new_job)
                 return await show_plan(session, at, wanted, tuning)
             return await send(
                 session,
@@ -111,10 +111,10 @@ def upload(
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
 @click.argument("job", required=False)
-@accounting_options
+@report_options
 @tuning_options
 @common_options
-def resume(job: str | None, accounting: Accounting, tuning: Tuning, common: Common) -> int:
+def resume(job: str | None, accounting: ReportOptions, tuning: Tuning, common: GlobalOptions) -> int:
     """Go on with an interrupted job; without JOB, with the one that is unfinished.
 
     It talks to the endpoint that the job was begun with, unless --endpoint is given, and takes the options that its
@@ -123,7 +123,7 @@ def resume(job: str | None, accounting: Accounting, tuning: Tuning, common: Comm
     """
     recorded = recorded_job(common, job)
     tuning, accounting, taken = with_recorded(tuning, accounting, recorded.options)
-    with place(common, recorded=recorded.endpoint) as at:
+    with open_context(common, recorded=recorded.endpoint) as at:
         client = at.client(tuning)
 
         async def work(session: Session) -> int:

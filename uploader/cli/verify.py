@@ -10,15 +10,15 @@ import click
 import msgspec
 
 from uploader import units
-from uploader.cli.context import place
-from uploader.cli.options import ENVIRONMENT, Common, FigupCommand, common_options
+from uploader.cli.context import open_context
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_words, skipped_lines
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import STDIN
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
 
@@ -72,7 +72,7 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
     help="Compare with the MD5s in this file, as md5sum or md5 writes them; nothing local is read. - reads stdin.",
 )
 @common_options
-def verify(item: int, sources: Sources, checksums: str | None, common: Common) -> int:
+def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
     """Compare local files with the files of the item: size and MD5. Nothing is sent.
 
     Each file is compared with the item's file of the same folder and name, and read only where their sizes are the
@@ -83,7 +83,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
     if checksums == sources.from_file == STDIN:
         raise click.UsageError("--from-file and --checksums cannot both read stdin")
     sources = replace(sources, stdin=read_stdin(sources, checksums))
-    with place(common) as at:
+    with open_context(common) as at:
         client = at.client()
 
         async def work(session: Session) -> int:
@@ -113,7 +113,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: Common) -
             told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
             session.console.result("\n".join([*told, totals_line(found)]))
             if (folder := folder_astray(results)) is not None:
-                where = f"what is missing is in the item's folder {shown(folder)}"
+                where = f"what is missing is in the item's folder {printable(folder)}"
                 session.console.note(f"{where}: name the folder itself, not what is in it")
             return exit_status(results)
 
@@ -131,12 +131,12 @@ def totals_line(found: Mapping[str, Total]) -> str:
 
 
 def _in_bytes(size: int | None) -> str:
-    return f" ({units.show_bytes(size)})" if size is not None else ""
+    return f" ({units.format_bytes(size)})" if size is not None else ""
 
 
 def line(result: Comparison) -> str:
     """One comparison, for a person."""
-    path = shown(result.path if result.path is not None else remote_path(result.folder, result.name))
+    path = printable(result.path if result.path is not None else remote_path(result.folder, result.name))
     text = f"{path}: {_WORDS[result.status]}"
     here = _content(result.size, result.md5)
     there = _content(result.remote_size, result.remote_md5)
@@ -147,10 +147,10 @@ def line(result: Comparison) -> str:
     if result.status == "different":
         return f"{text} ({here}; there {there})"
     if result.elsewhere is not None:
-        text += f", but {shown(result.elsewhere)}"
+        text += f", but {printable(result.elsewhere)}"
     return f"{text} ({here})" if here else text
 
 
 def _content(size: int | None, md5: str | None) -> str:
-    facts = [units.show_bytes(size)] if size is not None else []
+    facts = [units.format_bytes(size)] if size is not None else []
     return ", ".join([*facts, f"MD5 {md5}"] if md5 is not None else facts)

@@ -10,19 +10,19 @@ from datetime import datetime
 from types import TracebackType
 from typing import Literal, NoReturn, Protocol, Self, TypeVar
 
-from uploader.clock import Runtime
-from uploader.errors import ItemMissing, ProtocolViolation
+from uploader.clock import Clock
+from uploader.errors import ItemNotFound, ProtocolViolation
 from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
 from uploader.figshare.item_api import Items
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
-from uploader.figshare.part_upload import PartSender
-from uploader.figshare.pipeline import Calls
-from uploader.figshare.responses import Reader
+from uploader.figshare.part_upload import PartUploader
+from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.responses import ResponseSpec
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.settings import Network, Settings, check_endpoint
-from uploader.figshare.stall import Watch
-from uploader.figshare.transport import Answer
+from uploader.figshare.stall import StallDetector
+from uploader.figshare.transport import Response
 
 PAGE = 1000
 """Rows a page; documented maximum."""
@@ -44,8 +44,8 @@ class Figshare:
 
     GET and DELETE are repeated inside until the retry time is used up, then raise Unreachable or ServerFailing.
     Creating requests are repeated inside only where they certainly had no effect, else raise AmbiguousAnswer.
-    Any API call may raise TokenRefused, NotAllowed, Refused, NotFigshare, ProtocolViolation or TlsFailure.
-    `on_retry` is told a human reason and the delay in seconds before each wait.
+    Any API call may raise TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or
+    TlsFailure. `on_retry` is told a human reason and the delay in seconds before each wait.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class Figshare:
         settings: Settings,
         token: Token,
         *,
-        runtime: Runtime | None = None,
+        clock: Clock | None = None,
         on_retry: Callable[[str, float], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._runtime = runtime or Runtime()
+        self._clock = clock or Clock()
         self._endpoint = check_endpoint(settings.endpoint, insecure_http=settings.insecure_http)
         self._network = Network(settings)
-        self._calls = Calls(self._endpoint, settings, token, self._network, self._runtime, on_retry)
+        self._calls = Pipeline(self._endpoint, settings, token, self._network, self._clock, on_retry)
         self.items = Items(self._calls, _created("articles", self._endpoint))
         """The calls about items' descriptions, and about collections."""
-        self._watch = Watch(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
-        self._sender = PartSender(settings, self._network, self._watch, self._runtime, self._calls.server_now)
+        self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
+        self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,9 +84,9 @@ class Figshare:
         return self._calls.requests
 
     @property
-    def at_leisure(self) -> bool:
+    def idle(self) -> bool:
         """True when the request budget would let an API request go out at once, and none waits to."""
-        return self._calls.at_leisure
+        return self._calls.idle
 
     @property
     def waiting(self) -> int:
@@ -95,7 +95,7 @@ class Figshare:
 
     @property
     def answered(self) -> float:
-        """When the API last answered as it should (seconds of the runtime's clock)."""
+        """When the API last answered as it should (seconds of the clock's clock)."""
         return self._calls.answered
 
     async def reserve(self) -> None:
@@ -116,33 +116,34 @@ class Figshare:
     # --- the account and its items ------------------------------------------------------------------------------
 
     async def account(self) -> models.Account:
-        """Who the token belongs to. A refused token is always TokenRefused here."""
-        reader = Reader("the account", _body(models.parse_account), checks_token=True)
+        """Who the token belongs to. A refused token is always TokenRejected here."""
+        reader = ResponseSpec("the account", _body(models.parse_account), checks_token=True)
         return await self._calls.api("GET", "/account", reader)
 
     async def item(self, item_id: int) -> models.Item:
-        """Raises ItemMissing (documented: also where the account may not read it)."""
+        """Raises ItemNotFound (documented: also where the account may not read it)."""
         return await self._calls.api("GET", f"/account/articles/{item_id}", _of_item(item_id, _body(models.parse_item)))
 
     def own_items(self) -> AsyncIterator[models.ItemRow]:
         """Every item of the account, in Figshare's order, fetched page by page."""
-        return self._pages("/account/articles", Reader("the list of items", _body(models.parse_item_rows)))
+        return self._pages("/account/articles", ResponseSpec("the list of items", _body(models.parse_item_rows)))
 
     async def delete_item(self, item_id: int) -> None:
-        """Deletes an unpublished item; one that is gone already is fine. A published one: NotAllowed or Refused."""
-        reader = Reader("the item", _nothing, missing=_already_gone, takes="no html")
+        """Deletes an unpublished item; one that is gone already is fine. A published one: PermissionDenied or
+        RequestRejected."""
+        reader = ResponseSpec("the item", _nothing, on_not_found=_already_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
 
     # --- files --------------------------------------------------------------------------------------------------
 
     def files(self, item_id: int) -> AsyncIterator[models.File]:
-        """Every file of the item, unfinished ones included. Raises ItemMissing."""
+        """Every file of the item, unfinished ones included. Raises ItemNotFound."""
         return self._pages(f"/account/articles/{item_id}/files", _of_item(item_id, _body(models.parse_files)))
 
     async def initiate(
         self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
     ) -> int:
-        """The new file's id; `size` is bytes. Raises AmbiguousAnswer, ItemMissing, Refused (also over quota).
+        """The new file's id; `size` is bytes. Raises AmbiguousAnswer, ItemNotFound, RequestRejected (also over quota).
 
         Observed: name and size suffice; the answer is 201 with only a location.
         """
@@ -154,7 +155,7 @@ class Figshare:
         return await self._new_file(item_id, body)
 
     async def link(self, item_id: int, link: str) -> int:
-        """The id of a new file that is only referenced. Raises AmbiguousAnswer, ItemMissing, Refused."""
+        """The id of a new file that is only referenced. Raises AmbiguousAnswer, ItemNotFound, RequestRejected."""
         return await self._new_file(item_id, {"link": link})
 
     async def _new_file(self, item_id: int, body: dict[str, str | int]) -> int:
@@ -166,31 +167,31 @@ class Figshare:
 
         Observed: a file was not found right after the 201 that announced it.
         """
-        reader = Reader("the file", _body(models.parse_file), missing=_file_gone(item_id, file_id))
+        reader = ResponseSpec("the file", _body(models.parse_file), on_not_found=_file_gone(item_id, file_id))
         path = f"/account/articles/{item_id}/files/{file_id}"
         limit = self._settings.visibility_timeout if fresh else 0.0
-        wait = Backoff(RetryPolicy(first_delay=0.25, max_delay=5.0, elapsed_cap=limit), self._runtime.random)
+        wait = Backoff(RetryPolicy(first_delay=0.25, max_delay=5.0, elapsed_cap=limit), self._clock.random)
         while True:
             try:
                 return await self._calls.api("GET", path, reader)
             except FileGone:
-                delay = wait.next_delay(None, self._runtime.monotonic()) if fresh else None
+                delay = wait.next_delay(None, self._clock.monotonic()) if fresh else None
                 if delay is None:
                     raise
             await self._calls.wait("the new file is not visible yet", delay)
 
     async def complete(self, item_id: int, file_id: int) -> None:
-        """Says that all parts are there. Raises AmbiguousAnswer, FileGone, Refused.
+        """Says that all parts are there. Raises AmbiguousAnswer, FileGone, RequestRejected.
 
         Observed: 202 with an HTML body; the integrity check follows and shows only in later reads of the file.
         """
-        reader = Reader("the file", _accepted, missing=_file_gone(item_id, file_id), takes="anything")
+        reader = ResponseSpec("the file", _accepted, on_not_found=_file_gone(item_id, file_id), accepts="anything")
         path = f"/account/articles/{item_id}/files/{file_id}"
         await self._calls.api("POST", path, reader, creating=True)
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Deletes a file or an unfinished placeholder; one that is gone already is fine."""
-        reader = Reader("the file", _nothing, missing=_already_gone, takes="no html")
+        reader = ResponseSpec("the file", _nothing, on_not_found=_already_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
 
     # --- the upload service -------------------------------------------------------------------------------------
@@ -198,14 +199,14 @@ class Figshare:
     async def upload(self, upload_url: str) -> models.Upload:
         """The upload and all its parts, checked. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
-        reader = Reader("the upload", _body(parts.parse_upload), missing=_upload_gone)
-        return await self._calls.upload("GET", url, urls.shown_upload(url), reader)
+        reader = ResponseSpec("the upload", _body(parts.parse_upload), on_not_found=_upload_gone)
+        return await self._calls.upload("GET", url, urls.redacted(url), reader)
 
     async def part(self, upload_url: str, no: int) -> models.Part:
         """One part as the upload service sees it. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
-        reader = Reader("the part", _body(parts.parse_part), missing=_upload_gone)
-        return await self._calls.upload("GET", urls.part_url(url, no), urls.shown_upload(url, no), reader)
+        reader = ResponseSpec("the part", _body(parts.parse_part), on_not_found=_upload_gone)
+        return await self._calls.upload("GET", urls.part_url(url, no), urls.redacted(url, no), reader)
 
     async def send_part(
         self,
@@ -214,7 +215,7 @@ class Figshare:
         chunks: Callable[[], AsyncIterator[bytes | memoryview]],
         *,
         on_accepted: Callable[[int], None] | None = None,
-        anew: bool = False,
+        fresh_connection: bool = False,
     ) -> None:
         """One attempt to send a part; returns once the upload service has answered 200 to all of it.
 
@@ -223,14 +224,14 @@ class Figshare:
 
         `chunks()` gives exactly `part.size` bytes; a chunk must stay as it is until the call returns, since the
         transport may still hold it. `on_accepted` gets the bytes newly taken over by the other side, on success
-        `part.size` in all. Raises PartLocked, UploadGone, PartNotTaken, TlsFailure, and whatever `chunks` raised.
+        `part.size` in all. Raises PartLocked, UploadGone, PartFailed, TlsFailure, and whatever `chunks` raised.
         """
-        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, anew=anew)
+        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, fresh_connection=fresh_connection)
 
     def _usable(self, upload_url: str) -> str:
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
-    async def _pages(self, path: str, reader: Reader[list[Row]]) -> AsyncIterator[Row]:
+    async def _pages(self, path: str, reader: ResponseSpec[list[Row]]) -> AsyncIterator[Row]:
         """All rows until a short page; a row that a shifting list shows twice is given once."""
         seen: set[int] = set()
         page = 1
@@ -238,10 +239,10 @@ class Figshare:
             rows = await self._calls.api("GET", f"{path}?page={page}&page_size={PAGE}", reader)
             new = [row for row in rows if row.id not in seen]
             if len(rows) >= PAGE and not new:
-                raise ProtocolViolation(f"page {page} of {reader.what} repeats earlier ones")
+                raise ProtocolViolation(f"page {page} of {reader.resource} repeats earlier ones")
             seen.update(row.id for row in new)
             if len(seen) > MAX_ROWS:
-                raise ProtocolViolation(f"{reader.what} has more than {MAX_ROWS} rows")
+                raise ProtocolViolation(f"{reader.resource} has more than {MAX_ROWS} rows")
             for row in new:
                 yield row
             if len(rows) < PAGE:
@@ -249,21 +250,23 @@ class Figshare:
             page += 1
 
 
-def _body(parse: Callable[[bytes], T]) -> Callable[[Answer], T]:
+def _body(parse: Callable[[bytes], T]) -> Callable[[Response], T]:
     return lambda answer: parse(answer.body)
 
 
-def _of_item(item_id: int, read: Callable[[Answer], T], *, takes: Literal["json", "anything"] = "json") -> Reader[T]:
+def _of_item(
+    item_id: int, read: Callable[[Response], T], *, takes: Literal["json", "anything"] = "json"
+) -> ResponseSpec[T]:
     def missing() -> NoReturn:
-        raise ItemMissing(f"Figshare has no item {item_id}, or this account may not see it")
+        raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
 
-    return Reader(f"item {item_id}", read, missing=missing, takes=takes)
+    return ResponseSpec(f"item {item_id}", read, on_not_found=missing, accepts=takes)
 
 
-def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Answer], int]:
+def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Response], int]:
     """Reads the id out of a 201: entity_id, else the location of the body, else the Location header."""
 
-    def read(answer: Answer) -> int:
+    def read(answer: Response) -> int:
         found, location = models.parse_entity_id(answer.body)
         for place in (location, answer.headers.get("Location", "")):
             if found is None and place:
@@ -275,11 +278,11 @@ def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Ans
     return read
 
 
-def _nothing(_: Answer) -> None:
+def _nothing(_: Response) -> None:
     """The status says it all."""
 
 
-def _accepted(answer: Answer) -> None:
+def _accepted(answer: Response) -> None:
     """A completion: 202 with whatever body (observed: HTML); a page with 200 is some gateway's."""
     if answer.status == 200 and answer.is_html:
         raise models.NotJson("a web page")

@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from uploader.errors import ItemMissing, ProjectMissing
+from uploader.errors import ItemNotFound, ProjectNotFound
 from uploader.figshare import models, wire_items, wire_lookups
-from uploader.figshare.pipeline import Calls
-from uploader.figshare.responses import Reader
-from uploader.figshare.transport import Answer
+from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.responses import ResponseSpec
+from uploader.figshare.transport import Response
 
 T = TypeVar("T")
 Body = Mapping[str, object]
 
-MOST_AT_ONCE = 10
+MAX_BATCH = 10
 """Items added to a collection in one request (observed: more fail for some)."""
 
 
 class Items:
-    """The calls about items' descriptions. Any may raise ItemMissing, NotAllowed, Refused, and what all calls raise."""
+    """The calls about items' descriptions. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what
+    all calls raise."""
 
-    def __init__(self, calls: Calls, created: Callable[[Answer], int]) -> None:
+    def __init__(self, calls: Pipeline, created: Callable[[Response], int]) -> None:
         """`created` reads the id of a new item out of an answer."""
         self._calls = calls
         self._created = created
@@ -41,41 +42,44 @@ class Items:
         return await self._list("/account/licenses", "the list of licences", wire_items.parse_licenses)
 
     async def groups(self) -> list[wire_items.Group]:
-        """The institution's groups that the account administrates. NotAllowed where it administrates none."""
+        """The institution's groups that the account administrates. PermissionDenied where it administrates none."""
         return await self._list("/account/institution/groups", "the list of groups", wire_items.parse_groups)
 
     async def institution(self) -> int | None:
-        """The institution that the account belongs to, None for none. A refused token is always TokenRefused here."""
-        reader = Reader("the account", lambda a: wire_lookups.parse_institution(a.body), checks_token=True)
+        """The institution that the account belongs to, None for none. A refused token is always TokenRejected here."""
+        reader = ResponseSpec("the account", lambda a: wire_lookups.parse_institution(a.body), checks_token=True)
         return await self._calls.api("GET", "/account", reader)
 
     async def custom_fields(self, group: int | None = None) -> list[wire_lookups.CustomField]:
-        """Those of the account's own group, or of this one. NotAllowed where the account has none, or no access."""
+        """Those of the account's own group, or of this one. PermissionDenied where the account has none, or no
+        access."""
         path = "/account/institution/custom_fields" + ("" if group is None else f"?group_id={group}")
         return await self._list(path, "the list of custom fields", wire_lookups.parse_custom_fields)
 
     async def has_author(self, author_id: int) -> bool:
         """Whether Figshare knows an author of this id."""
-        reader = Reader("the author", lambda answer: bool(models.parse_json(answer.body)), missing=lambda: False)
+        reader = ResponseSpec(
+            "the author", lambda answer: bool(models.parse_json(answer.body)), on_not_found=lambda: False
+        )
         return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
 
     async def grants(self, words: str) -> list[wire_lookups.Grant]:
         """Grants that Figshare's search finds for these words, those that users made up included."""
-        reader = Reader("the search for grants", lambda answer: wire_lookups.parse_grants(answer.body))
+        reader = ResponseSpec("the search for grants", lambda answer: wire_lookups.parse_grants(answer.body))
         return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
 
     async def project(self, project_id: int) -> wire_lookups.Project:
-        """Raises ProjectMissing (also where the account may not see it)."""
+        """Raises ProjectNotFound (also where the account may not see it)."""
 
         def missing() -> NoReturn:
-            raise ProjectMissing(f"Figshare has no project {project_id}, or this account may not see it")
+            raise ProjectNotFound(f"Figshare has no project {project_id}, or this account may not see it")
 
         what = f"project {project_id}"
-        reader = Reader(what, lambda answer: wire_lookups.parse_project(answer.body), missing=missing)
+        reader = ResponseSpec(what, lambda answer: wire_lookups.parse_project(answer.body), on_not_found=missing)
         return await self._calls.api("GET", f"/account/projects/{project_id}", reader)
 
     async def _list(self, path: str, what: str, parse: Callable[[bytes], T]) -> T:
-        return await self._calls.api("GET", path, Reader(what, lambda answer: parse(answer.body)))
+        return await self._calls.api("GET", path, ResponseSpec(what, lambda answer: parse(answer.body)))
 
     # --- the item ------------------------------------------------------------------------------------------------
 
@@ -86,7 +90,7 @@ class Items:
     async def exists(self, item_id: int) -> bool:
         """True for an item of this account, and for one that is public."""
         for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
-            reader = Reader(f"item {item_id}", lambda _: True, missing=lambda: False)
+            reader = ResponseSpec(f"item {item_id}", lambda _: True, on_not_found=lambda: False)
             if await self._calls.api("GET", path, reader):
                 return True
         return False
@@ -94,7 +98,7 @@ class Items:
     async def create(self, fields: Body, *, project: int | None = None) -> int:
         """The new draft's id; `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
-        reader = Reader("the new item", self._created, takes="anything")
+        reader = ResponseSpec("the new item", self._created, accepts="anything")
         return await self._calls.api("POST", path, reader, body=fields, creating=True)
 
     async def update(self, item_id: int, fields: Body) -> None:
@@ -111,7 +115,7 @@ class Items:
 
     async def authors_with(self, orcid: str) -> list[wire_items.Author]:
         """Whom Figshare knows by this ORCID iD, on whatever items."""
-        reader = Reader("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
+        reader = ResponseSpec("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
         return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
 
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
@@ -139,7 +143,8 @@ class Items:
         await self._set("PUT", item_id, f"/versions/{version}/update_thumb", {"file_id": file_id})
 
     async def publish(self, item_id: int) -> None:
-        """Make the item as it is now a public version. Raises AmbiguousAnswer; Refused where a field is missing."""
+        """Make the item as it is now a public version. Raises AmbiguousAnswer; RequestRejected where a field is
+        missing."""
         await self._set("POST", item_id, "/publish", {})
 
     async def reserve_doi(self, item_id: int) -> str:
@@ -166,23 +171,25 @@ class Items:
 
     # --- collections ---------------------------------------------------------------------------------------------
 
-    async def collect(self, collection_id: int, item_ids: Sequence[int]) -> None:
+    async def add_to_collection(self, collection_id: int, item_ids: Sequence[int]) -> None:
         """Add at most MOST_AT_ONCE items to a collection. Raises AmbiguousAnswer."""
         missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
-        reader = Reader(f"collection {collection_id}", _nothing, missing=missing, takes="no html")
+        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=missing, accepts="no html")
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
-    async def collected(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
+    async def list_collection(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
         """Ids of a collection's items, one page of them."""
         missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
-        reader = Reader(f"collection {collection_id}", lambda a: models.parse_item_rows(a.body), missing=missing)
+        reader = ResponseSpec(
+            f"collection {collection_id}", lambda a: models.parse_item_rows(a.body), on_not_found=missing
+        )
         path = f"/account/collections/{collection_id}/articles?page={page}&page_size={page_size}"
         return [row.id for row in await self._calls.api("GET", path, reader)]
 
-    async def uncollect(self, collection_id: int, item_id: int) -> None:
+    async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
         """Take an item out of a collection; one that is not in it is fine."""
-        reader = Reader(f"collection {collection_id}", _nothing, missing=_gone, takes="no html")
+        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- how -----------------------------------------------------------------------------------------------------
@@ -198,21 +205,21 @@ class Items:
         creating: bool = False,
     ) -> T:
         missing = _missing(f"Figshare has no item {item_id}, or this account may not see it")
-        reader = Reader(f"item {item_id}", lambda answer: parse(answer.body), missing=missing)
+        reader = ResponseSpec(f"item {item_id}", lambda answer: parse(answer.body), on_not_found=missing)
         return await self._calls.api(method, f"/account/articles/{item_id}{rest}", reader, body=body, creating=creating)
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
         # A 404 may be about what is set (observed: a category that the account may not use), so its words are shown.
-        reader = Reader(f"item {item_id}", _nothing, takes="no html")
+        reader = ResponseSpec(f"item {item_id}", _nothing, accepts="no html")
         path = f"/account/articles/{item_id}{rest}"
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
 
     async def _remove(self, item_id: int, rest: str) -> None:
-        reader = Reader(f"item {item_id}", _nothing, missing=_gone, takes="no html")
+        reader = ResponseSpec(f"item {item_id}", _nothing, on_not_found=_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
 
 
-def _nothing(_: Answer) -> None:
+def _nothing(_: Response) -> None:
     """The status says it all."""
 
 
@@ -222,6 +229,6 @@ def _gone() -> None:
 
 def _missing(message: str) -> Callable[[], NoReturn]:
     def missing() -> NoReturn:
-        raise ItemMissing(message)
+        raise ItemNotFound(message)
 
     return missing

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from multidict import CIMultiDict
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.errors import ServerFailing, Unreachable
 from uploader.figshare.auth import Token
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.ratelimit import TokenBucket
-from uploader.figshare.responses import Peer, Problem, Reader, no_answer, value_or_problem
+from uploader.figshare.responses import Peer, ResponseSpec, TransientFailure, classify, no_response
 from uploader.figshare.retry import Backoff, RetryPolicy, parse_http_date
-from uploader.figshare.transport import Answer, ExchangeFailed, Request, Send
+from uploader.figshare.transport import ExchangeFailed, Request, Response, Send
 
 log = logging.getLogger("uploader.figshare.http")
 
@@ -33,7 +33,7 @@ _SHORTEST_SECRET = 12
 def authorized(send: Send, token: Token, endpoint: str) -> Send:
     """Adds the token, for the endpoint's own addresses only, and takes it out of what the answer says."""
 
-    async def authorized_send(request: Request) -> Answer:
+    async def authorized_send(request: Request) -> Response:
         if not request.url.startswith(endpoint + "/"):
             raise ValueError("the token goes to the endpoint only")
         headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
@@ -42,7 +42,7 @@ def authorized(send: Send, token: Token, endpoint: str) -> Send:
     return authorized_send
 
 
-def _without(secret: str, answer: Answer) -> Answer:
+def _without(secret: str, answer: Response) -> Response:
     """The answer; one that says the token back has it blotted out, since its words are shown, logged and journaled."""
     if len(secret) < _SHORTEST_SECRET:
         return answer
@@ -50,10 +50,10 @@ def _without(secret: str, answer: Answer) -> Answer:
     if not any(secret in value for value in answer.headers.values()):
         return answer if body is answer.body else dataclasses.replace(answer, body=body)
     headers = CIMultiDict((name, value.replace(secret, "...")) for name, value in answer.headers.items())
-    return Answer(answer.status, headers, body)
+    return Response(answer.status, headers, body)
 
 
-class Budget:
+class RateLimited:
     """Holds every request back until the bucket allows it, and counts them."""
 
     def __init__(self, send: Send, bucket: TokenBucket) -> None:
@@ -67,7 +67,7 @@ class Budget:
         await self._bucket.acquire()
         self._reserved.set(True)
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: Request) -> Response:
         if self._reserved.get():
             self._reserved.set(False)
         else:
@@ -76,11 +76,11 @@ class Budget:
         return await self._send(request)
 
 
-def traced(send: Send, runtime: Runtime) -> Send:
+def traced(send: Send, clock: Clock) -> Send:
     """One DEBUG line an exchange: method, address as it may be shown, outcome, seconds, attempt."""
 
-    async def traced_send(request: Request) -> Answer:
-        started = runtime.monotonic()
+    async def traced_send(request: Request) -> Response:
+        started = clock.monotonic()
         outcome: object = "cancelled"
         try:
             answer = await send(request)
@@ -91,7 +91,7 @@ def traced(send: Send, runtime: Runtime) -> Send:
             outcome = answer.status
             return answer
         finally:
-            seconds = runtime.monotonic() - started
+            seconds = clock.monotonic() - started
             log.debug("%s %s: %s, %.3f s, attempt %d", request.method, request.shown, outcome, seconds, request.attempt)
 
     return traced_send
@@ -100,26 +100,26 @@ def traced(send: Send, runtime: Runtime) -> Send:
 class ServerClock:
     """The server's clock, from the Date headers of its answers; the local clock until the first."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._ahead = timedelta()
 
     def noting(self, send: Send) -> Send:
-        async def noting_send(request: Request) -> Answer:
+        async def noting_send(request: Request) -> Response:
             answer = await send(request)
             date = parse_http_date(answer.headers.get("Date"))
             if date is not None:
-                self._ahead = date - self._runtime.now()
+                self._ahead = date - self._clock.now()
             return answer
 
         return noting_send
 
     def now(self) -> datetime:
         """Aware, UTC; good to about a second."""
-        return self._runtime.now() + self._ahead
+        return self._clock.now() + self._ahead
 
 
-class Repeater:
+class Retrier:
     """Sends until there is a value, an error for good, or the retry time is used up.
 
     `slow_down` is told how many seconds all requests should wait when the server asks for less.
@@ -129,7 +129,7 @@ class Repeater:
         self,
         send: Send,
         policy: RetryPolicy,
-        runtime: Runtime,
+        clock: Clock,
         now: Callable[[], datetime],
         *,
         on_retry: Callable[[str, float], None] | None,
@@ -137,31 +137,33 @@ class Repeater:
     ) -> None:
         self._send = send
         self._policy = policy
-        self._runtime = runtime
+        self._clock = clock
         self._now = now
         self._on_retry = on_retry
-        self._slow_down = slow_down
+        self._on_throttled = slow_down
         self.answered = -math.inf
         """When a call last got its value (monotonic seconds)."""
 
-    async def call(self, request: Request, reader: Reader[T], peer: Callable[[], Peer], *, creating: bool = False) -> T:
+    async def call(
+        self, request: Request, reader: ResponseSpec[T], peer: Callable[[], Peer], *, creating: bool = False
+    ) -> T:
         """Raises AmbiguousAnswer for a creating request that may have had its effect."""
-        backoff = Backoff(self._policy, self._runtime.random)
+        backoff = Backoff(self._policy, self._clock.random)
         while True:
             outcome = await self._once(request, reader, peer(), creating=creating)
-            if not isinstance(outcome, Problem):
-                self.answered = self._runtime.monotonic()
+            if not isinstance(outcome, TransientFailure):
+                self.answered = self._clock.monotonic()
                 return outcome
             if creating and not outcome.no_effect:
                 raise AmbiguousAnswer(outcome.reason)
-            delay = backoff.next_delay(outcome.retry_after, self._runtime.monotonic())
+            delay = backoff.next_delay(outcome.retry_after, self._clock.monotonic())
             if delay is None:
                 kind = Unreachable if outcome.network else ServerFailing
                 error = kind(f"{outcome.reason} (given up after {request.attempt} attempts)")
-                error.alone = backoff.since is not None and self.answered > backoff.since
+                error.isolated = backoff.since is not None and self.answered > backoff.since
                 raise error
-            if outcome.slow_down and self._slow_down is not None:
-                self._slow_down(delay)
+            if outcome.throttled and self._on_throttled is not None:
+                self._on_throttled(delay)
             await self.wait(outcome.reason, delay)
             request = dataclasses.replace(request, attempt=request.attempt + 1)
 
@@ -170,11 +172,13 @@ class Repeater:
         log.info("%s; next attempt in %.1f s", reason, delay)
         if self._on_retry is not None:
             self._on_retry(reason, delay)
-        await self._runtime.sleep(delay)
+        await self._clock.sleep(delay)
 
-    async def _once(self, request: Request, reader: Reader[T], peer: Peer, *, creating: bool) -> T | Problem:
+    async def _once(
+        self, request: Request, reader: ResponseSpec[T], peer: Peer, *, creating: bool
+    ) -> T | TransientFailure:
         try:
             answer = await self._send(request)
         except ExchangeFailed as failure:
-            return no_answer(failure, peer, creating=creating)
-        return value_or_problem(answer, reader, peer, request.url, self._now())
+            return no_response(failure, peer, creating=creating)
+        return classify(answer, reader, peer, request.url, self._now())

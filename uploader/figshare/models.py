@@ -115,28 +115,28 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_account(body: bytes) -> Account:
-    row = decode.mapping(parse_json(body), "the account")
+    row = decode.as_mapping(parse_json(body), "the account")
     return Account(
-        id=decode.id_of(row, "id", "the account"),
-        email=decode.text(row, "email"),
-        first_name=decode.text(row, "first_name"),
-        last_name=decode.text(row, "last_name"),
-        quota=decode.count(row, "quota"),
-        used_quota=decode.count(row, "used_quota"),
-        maximum_file_size=decode.count(row, "maximum_file_size") or None,
+        id=decode.as_id(row, "id", "the account"),
+        email=decode.as_text(row, "email"),
+        first_name=decode.as_text(row, "first_name"),
+        last_name=decode.as_text(row, "last_name"),
+        quota=decode.as_count(row, "quota"),
+        used_quota=decode.as_count(row, "used_quota"),
+        maximum_file_size=decode.as_count(row, "maximum_file_size") or None,
     )
 
 
 def parse_item(body: bytes) -> Item:
-    row = decode.mapping(parse_json(body), "the item")
+    row = decode.as_mapping(parse_json(body), "the item")
     pages = ("url_private_html", "figshare_url", "url_public_html")
     return Item(
-        id=decode.id_of(row, "id", "the item"),
-        title=decode.text(row, "title"),
-        status=decode.text(row, "status"),
-        is_public=decode.flag(row, "is_public"),
-        url=next((page for key in pages if (page := decode.page(row, key))), ""),
-        created=decode.moment(row, "created_date"),
+        id=decode.as_id(row, "id", "the item"),
+        title=decode.as_text(row, "title"),
+        status=decode.as_text(row, "status"),
+        is_public=decode.as_bool(row, "is_public"),
+        url=next((page for key in pages if (page := decode.as_url(row, key))), ""),
+        created=decode.as_datetime(row, "created_date"),
         folders=_folders(row.get("folder_structure")),
     )
 
@@ -146,7 +146,7 @@ def parse_item_rows(body: bytes) -> list[ItemRow]:
 
 
 def parse_file(body: bytes) -> File:
-    return _file(decode.mapping(parse_json(body), "the file"))
+    return _file(decode.as_mapping(parse_json(body), "the file"))
 
 
 def parse_files(body: bytes) -> list[File]:
@@ -164,11 +164,11 @@ def parse_entity_id(body: bytes) -> tuple[int | None, str]:
         return None, ""
     if not isinstance(value, Mapping):
         return None, ""
-    found = decode.whole(value.get("entity_id"))
-    return (found if found is not None and 1 <= found <= MAX_ID else None), decode.text(value, "location")
+    found = decode.as_int(value.get("entity_id"))
+    return (found if found is not None and 1 <= found <= MAX_ID else None), decode.as_text(value, "location")
 
 
-def server_words(body: bytes) -> str:
+def server_message(body: bytes) -> str:
     """The first line of the message of an error answer ({"message", "code"}), "" where there is none.
 
     OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 characters, printable, and addresses
@@ -180,7 +180,7 @@ def server_words(body: bytes) -> str:
         return ""
     if isinstance(value, Mapping):
         for key in ("message", "error_description", "error", "code"):
-            lines = decode.text(value, key).strip().splitlines()
+            lines = decode.as_text(value, key).strip().splitlines()
             words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
             if words:
                 return _without_secrets(words)[:300]
@@ -204,24 +204,24 @@ def parse_json(body: bytes) -> Any:
 
 def _item_row(row: Mapping[str, Any]) -> ItemRow:
     return ItemRow(
-        id=decode.id_of(row, "id", "an item of the list"),
-        title=decode.text(row, "title"),
-        created=decode.moment(row, "created_date"),
-        published=bool(decode.text(row, "published_date")),
+        id=decode.as_id(row, "id", "an item of the list"),
+        title=decode.as_text(row, "title"),
+        created=decode.as_datetime(row, "created_date"),
+        published=bool(decode.as_text(row, "published_date")),
     )
 
 
 def _file(row: Mapping[str, Any]) -> File:
     return File(
-        id=decode.id_of(row, "id", "a file"),
-        name=decode.text(row, "name"),
-        size=decode.count(row, "size") or 0,
-        status=decode.text(row, "status"),
-        upload_url=decode.text(row, "upload_url") or None,
-        computed_md5=decode.digest(row, "computed_md5"),
-        supplied_md5=decode.digest(row, "supplied_md5"),
-        is_link_only=decode.flag(row, "is_link_only"),
-        download_url=decode.text(row, "download_url"),
+        id=decode.as_id(row, "id", "a file"),
+        name=decode.as_text(row, "name"),
+        size=decode.as_count(row, "size") or 0,
+        status=decode.as_text(row, "status"),
+        upload_url=decode.as_text(row, "upload_url") or None,
+        computed_md5=decode.as_md5(row, "computed_md5"),
+        supplied_md5=decode.as_md5(row, "supplied_md5"),
+        is_link_only=decode.as_bool(row, "is_link_only"),
+        download_url=decode.as_text(row, "download_url"),
     )
 
 
@@ -230,7 +230,7 @@ def rows(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> list
     value = parse_json(body)
     if not isinstance(value, list):
         raise ProtocolViolation(f"Figshare answered with something else than {what}")
-    return [read(decode.mapping(row, what)) for row in value]
+    return [read(decode.as_mapping(row, what)) for row in value]
 
 
 def _folders(value: object) -> dict[int, str]:
@@ -238,7 +238,7 @@ def _folders(value: object) -> dict[int, str]:
     found: dict[int, str] = {}
     rows: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     for key in rows:
-        file_id, folder = decode.whole(key), decode.text(rows, key).strip("/")
+        file_id, folder = decode.as_int(key), decode.as_text(rows, key).strip("/")
         if file_id is not None and folder:
             found[file_id] = folder
     return found

@@ -6,19 +6,19 @@ They are for code, not for people: whoever talks to Figshare through this packag
 from __future__ import annotations
 
 from uploader.errors import (
-    AccountMissing,
-    ItemMissing,
-    NotAllowed,
-    Refused,
+    AccountNotFound,
+    ItemNotFound,
+    PermissionDenied,
+    RequestRejected,
     ServerFailing,
     TlsFailure,
-    TokenRefused,
+    TokenRejected,
     Unreachable,
     UsageError,
 )
 
 NO_EFFECT = (
-    *(Refused, NotAllowed, TokenRefused, ItemMissing, AccountMissing),
+    *(RequestRejected, PermissionDenied, TokenRejected, ItemNotFound, AccountNotFound),
     *(ServerFailing, Unreachable, TlsFailure, UsageError),
 )
 """What a creating request raises when it certainly did nothing: refused, never sent, or turned away unread each time.
@@ -51,7 +51,7 @@ class PartLocked(Outcome):
     """409: somebody, often our own broken connection, holds the part's lock, or the upload is completed."""
 
 
-class PartNotTaken(Outcome):
+class PartFailed(Outcome):
     """One attempt to send a part failed.
 
     `retry_after` is what the server asked for, in seconds, None where it asked for nothing. `passing` is True where
@@ -63,5 +63,5 @@ class PartNotTaken(Outcome):
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.passing = passing
-        self.crowded = crowded
+        self.transient = passing
+        self.congested = crowded

@@ -44,12 +44,12 @@ class PartBody(aiohttp.Payload):
         self._poll: select.poll | None = None
         self._handed = 0
         self._reported = 0
-        self._held = False
+        self._paused = False
         self._started = False
         self._finished = asyncio.Event()
         self.complete = False
         self.failure: Exception | None = None
-        self.cut_reason: str | None = None
+        self.abort_reason: str | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise TypeError("a part is streamed, never held as text")
@@ -71,7 +71,7 @@ class PartBody(aiohttp.Payload):
                 # Whoever made it may use its memory again once nobody holds it.
                 del chunk
                 await writer.drain()
-                self.sample()
+                self.measure()
             self.complete = True
         finally:
             try:
@@ -104,7 +104,7 @@ class PartBody(aiohttp.Payload):
         if self._readable():
             for _ in range(_LOOP_ROUNDS):
                 await asyncio.sleep(0)
-        if self._held:
+        if self._paused:
             await asyncio.get_running_loop().create_future()
 
     def _readable(self) -> bool:
@@ -116,11 +116,11 @@ class PartBody(aiohttp.Payload):
             self._poll.register(handle, _READABLE)
         return bool(self._poll.poll(0))
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Hands over nothing more: the answer is there already."""
-        self._held = True
+        self._paused = True
 
-    def sample(self) -> tuple[int, int, bool]:
+    def measure(self) -> tuple[int, int, bool]:
         """(bytes taken over by the other side, bytes on their way, whether all were handed over); reports progress.
 
         On their way is what asyncio holds and what the kernel holds unacknowledged. Both count a little more than
@@ -146,7 +146,7 @@ class PartBody(aiohttp.Payload):
         handle = self._transport.get_extra_info("socket")
         return -1 if handle is None else int(handle.fileno())
 
-    def taken_whole(self) -> None:
+    def mark_complete(self) -> None:
         """The server says it has all of it."""
         self._handed = self._total
         self._transport = None
@@ -154,12 +154,12 @@ class PartBody(aiohttp.Payload):
             self._on_accepted(self._total - self._reported)
         self._reported = self._total
 
-    def cut(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         """Breaks the connection now, with whatever is still in its buffers; an orderly close would wait for them."""
-        self.cut_reason = reason
-        self.abort()
+        self.abort_reason = reason
+        self._drop_connection()
 
-    def abort(self) -> None:
+    def _drop_connection(self) -> None:
         """Drops the connection with a reset, so that the server lets go of the part's lock at once.
 
         Without it the kernel would go on sending what it holds, to whoever has stopped reading.

@@ -9,32 +9,32 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.errors import (
-    AccountMissing,
+    AccountNotFound,
     FigupError,
-    ItemMissing,
-    NotAllowed,
+    ItemNotFound,
     NotFigshare,
-    Refused,
-    TokenRefused,
+    PermissionDenied,
+    RequestRejected,
+    TokenRejected,
 )
 from uploader.figshare import models
 from uploader.figshare.auth import Token
-from uploader.figshare.middleware import Budget, Repeater, ServerClock, authorized, traced
+from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, traced
 from uploader.figshare.ratelimit import TokenBucket
-from uploader.figshare.responses import Peer, Reader
+from uploader.figshare.responses import Peer, ResponseSpec
 from uploader.figshare.settings import Network, Settings
 from uploader.figshare.transport import Request, exchange_over
 from uploader.figshare.urls import host_of
 
 T = TypeVar("T")
 
-_PERHAPS_THE_ACCOUNT = (TokenRefused, NotAllowed, NotFigshare, ItemMissing, Refused)
+_PERHAPS_THE_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
 """Errors that may be about the account that is to be acted for."""
 
 
-class Calls:
+class Pipeline:
     """Small requests to the API and to the upload service; parts go their own way (`sending`)."""
 
     def __init__(
@@ -43,31 +43,33 @@ class Calls:
         settings: Settings,
         token: Token,
         network: Network,
-        runtime: Runtime,
+        clock: Clock,
         on_retry: Callable[[str, float], None] | None,
     ) -> None:
         self._endpoint = endpoint
         self._account = settings.impersonate
-        self._acts = self._account is None
+        self._impersonation_verified = self._account is None
         """True once it is known that the token may act for the account."""
-        self._met = False
-        self._clock = ServerClock(runtime)
+        self._identified = False
+        self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
-        self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, runtime)
+        self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
         raw_api = exchange_over(network, network.api, **times)
         # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
-        self._budget = Budget(self._clock.noting(traced(authorized(raw_api, token, endpoint), runtime)), bucket)
-        self._api = Repeater(
+        self._budget = RateLimited(
+            self._server_clock.noting(traced(authorized(raw_api, token, endpoint), clock)), bucket
+        )
+        self._api = Retrier(
             self._budget,
             settings.retry,
-            runtime,
-            self._clock.now,
+            clock,
+            self._server_clock.now,
             on_retry=on_retry,
             slow_down=bucket.pause,
         )
         raw_upload = exchange_over(network, network.upload, **times)
-        self._upload = Repeater(
-            traced(raw_upload, runtime), settings.retry, runtime, self._clock.now, on_retry=on_retry
+        self._upload = Retrier(
+            traced(raw_upload, clock), settings.retry, clock, self._server_clock.now, on_retry=on_retry
         )
         self.wait = self._api.wait
 
@@ -77,9 +79,9 @@ class Calls:
         return self._budget.requests
 
     @property
-    def at_leisure(self) -> bool:
+    def idle(self) -> bool:
         """True when an API request could go out at once, and none waits to."""
-        return self._bucket.at_leisure
+        return self._bucket.idle
 
     @property
     def waiting(self) -> int:
@@ -96,13 +98,13 @@ class Calls:
         await self._budget.reserve()
 
     def server_now(self) -> datetime:
-        return self._clock.now()
+        return self._server_clock.now()
 
     async def api(
         self,
         method: str,
         path: str,
-        reader: Reader[T],
+        reader: ResponseSpec[T],
         *,
         body: Mapping[str, object] | None = None,
         creating: bool = False,
@@ -118,38 +120,43 @@ class Calls:
         try:
             return await self._ask(method, path, reader, body=body, creating=creating)
         except _PERHAPS_THE_ACCOUNT:
-            if not self._acts:
-                await self._see_that_it_acts()
+            if not self._impersonation_verified:
+                await self._verify_impersonation()
             raise
 
-    async def _see_that_it_acts(self) -> None:
-        """Raise AccountMissing or NotAllowed where the token is good, but not for the account that it is to act for.
+    async def _verify_impersonation(self) -> None:
+        """Raise AccountNotFound or PermissionDenied where the token is good, but not for the account that it is to
+        act for.
 
         How Figshare says so is not known: any refusal may be about the account, and Figshare is asked about it.
         """
 
         def missing() -> NoReturn:
-            raise AccountMissing(f"Figshare has no account {self._account} that this token could act for")
+            raise AccountNotFound(f"Figshare has no account {self._account} that this token could act for")
 
         try:
-            await self._ask("GET", "/account", Reader("the account", lambda answer: models.parse_account(answer.body)))
+            await self._ask(
+                "GET", "/account", ResponseSpec("the account", lambda answer: models.parse_account(answer.body))
+            )
         except FigupError:
             return  # it is about the token or the service as such, as the first answer said
-        theirs = Reader(f"account {self._account}", lambda answer: models.parse_account(answer.body), missing=missing)
+        theirs = ResponseSpec(
+            f"account {self._account}", lambda answer: models.parse_account(answer.body), on_not_found=missing
+        )
         try:
             await self._ask("GET", f"/account?impersonate={self._account}", theirs)
-        except (NotAllowed, TokenRefused, Refused):
-            raise NotAllowed(
+        except (PermissionDenied, TokenRejected, RequestRejected):
+            raise PermissionDenied(
                 f"this token may not act for account {self._account}",
                 hint="An administrator of the account's institution may. Without --impersonate you act for yourself.",
             ) from None
-        self._acts = True
+        self._impersonation_verified = True
 
     async def _ask(
         self,
         method: str,
         path: str,
-        reader: Reader[T],
+        reader: ResponseSpec[T],
         *,
         body: Mapping[str, object] | None = None,
         creating: bool = False,
@@ -162,13 +169,13 @@ class Calls:
             headers={} if body is None else {"Content-Type": "application/json"},
         )
         value = await self._api.call(request, reader, self._api_peer, creating=creating)
-        self._met = True
+        self._identified = True
         return value
 
-    async def upload(self, method: str, url: str, shown: str, reader: Reader[T]) -> T:
+    async def upload(self, method: str, url: str, shown: str, reader: ResponseSpec[T]) -> T:
         """One call to the upload service; `shown` is how the address may be shown."""
-        peer = Peer(host=host_of(url), name="the upload service", is_api=False, met=True)
+        peer = Peer(host=host_of(url), name="the upload service", is_api=False, identified=True)
         return await self._upload.call(Request(method, url, shown=shown), reader, lambda: peer)
 
     def _api_peer(self) -> Peer:
-        return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, met=self._met)
+        return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, identified=self._identified)

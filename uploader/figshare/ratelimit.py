@@ -6,7 +6,7 @@ import math
 
 import anyio
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 
 _LONGEST_NAP = 1.0
 _SHORTEST_NAP = 0.001
@@ -18,13 +18,13 @@ class TokenBucket:
     Callers are served in the order they came. A caller that is cancelled takes no token and blocks nobody.
     """
 
-    def __init__(self, rate: float | None, burst: float, runtime: Runtime | None = None) -> None:
+    def __init__(self, rate: float | None, burst: float, clock: Clock | None = None) -> None:
         if not (burst > 0 and math.isfinite(burst)):
             raise ValueError("the burst of a token bucket must be a positive number")
-        self._runtime = runtime or Runtime()
+        self._clock = clock or Clock()
         self._burst = float(burst)
         self._tokens = float(burst)
-        self._seen = self._runtime.monotonic()
+        self._seen = self._clock.monotonic()
         self._resume_at = -math.inf
         self._turn = anyio.Lock()
         self.waiting = 0
@@ -39,13 +39,13 @@ class TokenBucket:
         self._tokens = min(self._tokens, self._burst)
 
     @property
-    def at_leisure(self) -> bool:
+    def idle(self) -> bool:
         """True when a token could be had at once, and nobody waits for one."""
         return not self._turn.locked() and self._missing(1) <= 0
 
     def pause(self, seconds: float) -> None:
         """Hand out nothing for `seconds` from now; a pause in force is only ever lengthened."""
-        self._resume_at = max(self._resume_at, self._runtime.monotonic() + max(seconds, 0.0))
+        self._resume_at = max(self._resume_at, self._clock.monotonic() + max(seconds, 0.0))
 
     async def acquire(self, n: float = 1) -> None:
         """Wait for `n` tokens and take them. More than `burst` at once is taken on debt that later callers wait off."""
@@ -59,14 +59,14 @@ class TokenBucket:
             async with self._turn:
                 while (wait := self._missing(n)) > 0:
                     # Short naps, so that a changed rate or a new pause is seen soon.
-                    await self._runtime.sleep(min(max(wait, _SHORTEST_NAP), _LONGEST_NAP))
+                    await self._clock.sleep(min(max(wait, _SHORTEST_NAP), _LONGEST_NAP))
                 self._take(n)
         finally:
             self.waiting -= 1
 
     def _missing(self, n: float) -> float:
         """Seconds until `n` may be taken as things stand; 0 for now."""
-        pause = self._resume_at - self._runtime.monotonic()
+        pause = self._resume_at - self._clock.monotonic()
         if self._rate is None:
             return max(pause, 0.0)
         self._refill()
@@ -81,7 +81,7 @@ class TokenBucket:
             self._tokens -= n
 
     def _refill(self) -> None:
-        now = self._runtime.monotonic()
+        now = self._clock.monotonic()
         if self._rate is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._seen) * self._rate)
         self._seen = now

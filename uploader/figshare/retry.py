@@ -13,7 +13,7 @@ RETRY_AFTER_CAP = 86_400.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def is_passing_status(status: int) -> bool:
+def is_retryable(status: int) -> bool:
     """True for the statuses that another attempt may not meet again."""
     return status in _PASSING
 

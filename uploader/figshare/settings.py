@@ -59,7 +59,7 @@ class Network:
         self._proxies: dict[tuple[str, str], str | None] = {}
         self.api = _session(settings)
         self.upload = _session(settings)
-        self.upload_anew = _session(settings, anew=True)
+        self.upload_fresh = _session(settings, anew=True)
 
     async def tls(self, url: str) -> ssl.SSLContext | bool:
         """What aiohttp wants as `ssl` for this address; loads the certificates on first use, off the loop."""
@@ -80,7 +80,7 @@ class Network:
     async def close(self) -> None:
         await self.api.close()
         await self.upload.close()
-        await self.upload_anew.close()
+        await self.upload_fresh.close()
 
 
 def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession:

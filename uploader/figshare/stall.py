@@ -9,9 +9,9 @@ from typing import Protocol
 class Watched(Protocol):
     """`sample` measures: (bytes the other side has taken over, bytes on their way, whether all were handed over)."""
 
-    def sample(self) -> tuple[int, int, bool]: ...
+    def measure(self) -> tuple[int, int, bool]: ...
 
-    def cut(self, reason: str) -> None: ...
+    def abort(self, reason: str) -> None: ...
 
 
 class _Idle:
@@ -22,7 +22,7 @@ class _Idle:
         self.seconds = 0.0
 
 
-class Watch:
+class StallDetector:
     """Samples every part each min(1 s, stall_timeout / 4), on the event loop's clock.
 
     Bytes that stay on their way for `stall_timeout` are a stall. A part that has nothing on its way waits for its
@@ -68,7 +68,7 @@ class Watch:
             self._arm()
 
     def _look(self, part: Watched, idle: _Idle, elapsed: float) -> None:
-        taken, underway, all_handed = part.sample()
+        taken, underway, all_handed = part.measure()
         answering = all_handed and underway == 0
         waiting_for_source = underway == 0 and not all_handed
         if waiting_for_source or (taken, answering) != idle.seen:
@@ -77,6 +77,6 @@ class Watch:
             return
         idle.seconds += elapsed
         if answering and idle.seconds >= self._answer_timeout:
-            part.cut(f"no answer for {self._answer_timeout:g} s after the whole part was sent")
+            part.abort(f"no answer for {self._answer_timeout:g} s after the whole part was sent")
         elif not answering and idle.seconds >= self._stall_timeout:
-            part.cut(f"the connection took no byte for {self._stall_timeout:g} s")
+            part.abort(f"the connection took no byte for {self._stall_timeout:g} s")

@@ -13,7 +13,7 @@ import anyio
 from yarl import URL
 
 from uploader.errors import TlsFailure
-from uploader.figshare.retry import is_passing_status
+from uploader.figshare.retry import is_retryable
 from uploader.figshare.settings import Network
 from uploader.figshare.urls import host_of
 
@@ -42,7 +42,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Headers are found in any case; `body` is whole for a success, cut to ERROR_LIMIT for anything else."""
 
     status: int
@@ -65,10 +65,10 @@ class ExchangeFailed(Exception):
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
-        self.lasting = lasting
+        self.permanent = lasting
 
 
-Send = Callable[[Request], Awaitable[Answer]]
+Send = Callable[[Request], Awaitable[Response]]
 
 
 def exchange_over(
@@ -83,7 +83,7 @@ def exchange_over(
     )
     longest = connect_timeout + _ANSWERS_AT_MOST * answer_timeout
 
-    async def send(request: Request) -> Answer:
+    async def send(request: Request) -> Response:
         tls = await network.tls(request.url)
         proxy = await network.proxy(request.url)
         try:
@@ -97,9 +97,9 @@ def exchange_over(
                     proxy=proxy,
                     ssl=tls,
                     timeout=timeout,
-                    middlewares=(once_only,),
+                    middlewares=(without_connection_reuse,),
                 ) as response:
-                    return await read_answer(response, answer_timeout)
+                    return await read_response(response, answer_timeout)
         except (aiohttp.ClientError, OSError, LostConnection) as fault:
             failure = failure_of(fault, request.host)
         raise failure
@@ -111,7 +111,7 @@ class LostConnection(Exception):
     """An established connection broke."""
 
 
-async def once_only(
+async def without_connection_reuse(
     request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 ) -> aiohttp.ClientResponse:
     """Keeps aiohttp from repeating a request by itself: repeats are counted, paced and decided on elsewhere."""
@@ -124,7 +124,9 @@ async def once_only(
     raise LostConnection(reason or "the connection was closed without an answer")
 
 
-async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None) -> Answer:
+async def read_response(
+    response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None
+) -> Response:
     """Reads a body within its limits; on return the connection is either reusable or closed.
 
     `longest` is the limit in bytes for a success, None for JSON_LIMIT.
@@ -151,7 +153,7 @@ async def read_answer(response: aiohttp.ClientResponse, answer_timeout: float, *
     if success and len(body) > limit:
         raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, lasting=True)
     del body[limit:]
-    return Answer(response.status, response.headers, bytes(body))
+    return Response(response.status, response.headers, bytes(body))
 
 
 def yarl_url(url: str) -> URL:
@@ -165,7 +167,7 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
         return _no_connection(fault, host)
     if isinstance(fault, aiohttp.ClientHttpProxyError):
         # 407 is the proxy that wants to know who we are, but some say 401; 403 is one that may not connect there.
-        lasting = 400 <= fault.status < 500 and not is_passing_status(fault.status)
+        lasting = 400 <= fault.status < 500 and not is_retryable(fault.status)
         return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=lasting)
     if isinstance(fault, aiohttp.ConnectionTimeoutError):
         return ExchangeFailed("no connection in time", sent=False)

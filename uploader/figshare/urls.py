@@ -60,7 +60,7 @@ def part_url(upload_url: str, no: int) -> str:
     return parts._replace(path=f"{parts.path.rstrip('/')}/{no}").geturl()
 
 
-def shown_upload(upload_url: str, no: int | None = None) -> str:
+def redacted(upload_url: str, no: int | None = None) -> str:
     """An upload address as it may be shown: its host, never its secret."""
     return f"{urlsplit(upload_url).hostname}/upload/…" + ("" if no is None else f" part {no}")
 

@@ -110,7 +110,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_item_detail(body: bytes) -> ItemDetail:
-    row = decode.mapping(models.parse_json(body), "the item")
+    row = decode.as_mapping(models.parse_json(body), "the item")
     item = models.parse_item(body)
     license_of = row.get("license")
     custom = [(custom_field(one), one.get("value")) for one in _objects(row, "custom_fields")]
@@ -119,34 +119,34 @@ def parse_item_detail(body: bytes) -> ItemDetail:
         title=item.title,
         status=item.status,
         is_public=item.is_public,
-        version=decode.count(row, "version") or 0,
+        version=decode.as_count(row, "version") or 0,
         url=item.url,
-        public_url=decode.page(row, "url_public_html") or decode.page(row, "figshare_url"),
-        doi=decode.text(row, "doi"),
-        handle=decode.text(row, "handle"),
-        description=decode.text(row, "description"),
+        public_url=decode.as_url(row, "url_public_html") or decode.as_url(row, "figshare_url"),
+        doi=decode.as_text(row, "doi"),
+        handle=decode.as_text(row, "handle"),
+        description=decode.as_text(row, "description"),
         authors=tuple(_author(one) for one in _objects(row, "authors")),
         categories=tuple(_category(one) for one in _objects(row, "categories")),
         keywords=_texts(row, "keywords") or _texts(row, "tags"),
-        license=decode.text(license_of, "name") if isinstance(license_of, Mapping) else "",
-        type=decode.text(row, "defined_type_name"),
+        license=decode.as_text(license_of, "name") if isinstance(license_of, Mapping) else "",
+        type=decode.as_text(row, "defined_type_name"),
         references=_texts(row, "references"),
         related_materials=tuple(dict(one) for one in _objects(row, "related_materials")),
-        funding=tuple(decode.text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
+        funding=tuple(decode.as_text(one, "title") for one in _objects(row, "funding_list")) or _texts(row, "funding"),
         custom_fields={field.name: value for field, value in custom if value},
         lacking_fields=tuple(field.name for field, value in custom if field.is_mandatory and not value),
-        group_id=decode.count(row, "group_id") or None,
-        project_id=decode.count(row, "project_id") or None,
+        group_id=decode.as_count(row, "group_id") or None,
+        project_id=decode.as_count(row, "project_id") or None,
         timeline=_timeline(row),
         embargo=_embargo(row),
-        metadata_reason=decode.text(row, "metadata_reason"),
+        metadata_reason=decode.as_text(row, "metadata_reason"),
         created=item.created,
-        modified=decode.moment(row, "modified_date"),
-        published=decode.moment(row, "published_date"),
-        size=decode.count(row, "size") or 0,
-        thumb=decode.page(row, "thumb"),
-        curation_status=decode.text(row, "curation_status"),
-        citation=decode.text(row, "citation"),
+        modified=decode.as_datetime(row, "modified_date"),
+        published=decode.as_datetime(row, "published_date"),
+        size=decode.as_count(row, "size") or 0,
+        thumb=decode.as_url(row, "thumb"),
+        curation_status=decode.as_text(row, "curation_status"),
+        citation=decode.as_text(row, "citation"),
         folders=item.folders,
     )
 
@@ -173,8 +173,8 @@ def parse_private_links(body: bytes) -> list[PrivateLink]:
 
 def parse_new_private_link(body: bytes) -> str:
     """The address to hand out, out of the answer to its creation."""
-    row = decode.mapping(models.parse_json(body), "the private link")
-    page = decode.page(row, "html_location")
+    row = decode.as_mapping(models.parse_json(body), "the private link")
+    page = decode.as_url(row, "html_location")
     if not page:
         raise ProtocolViolation("Figshare told no address of the private link")
     return page
@@ -182,7 +182,7 @@ def parse_new_private_link(body: bytes) -> str:
 
 def parse_doi(body: bytes) -> str:
     """The DOI out of the answer to its reservation."""
-    doi = decode.text(decode.mapping(models.parse_json(body), "the DOI"), "doi")
+    doi = decode.as_text(decode.as_mapping(models.parse_json(body), "the DOI"), "doi")
     if not doi:
         raise ProtocolViolation("Figshare told no DOI")
     return doi
@@ -190,54 +190,56 @@ def parse_doi(body: bytes) -> str:
 
 def _author(row: Mapping[str, Any]) -> Author:
     return Author(
-        id=decode.id_of(row, "id", "an author"),
-        full_name=decode.text(row, "full_name"),
-        orcid=decode.text(row, "orcid_id"),
+        id=decode.as_id(row, "id", "an author"),
+        full_name=decode.as_text(row, "full_name"),
+        orcid=decode.as_text(row, "orcid_id"),
     )
 
 
 def _category(row: Mapping[str, Any]) -> Category:
     return Category(
-        id=decode.id_of(row, "id", "a category"),
-        title=decode.text(row, "title"),
-        parent_id=decode.count(row, "parent_id") or None,
-        source_id=decode.text(row, "source_id"),
-        is_selectable=row.get("is_selectable") is None or decode.flag(row, "is_selectable"),
+        id=decode.as_id(row, "id", "a category"),
+        title=decode.as_text(row, "title"),
+        parent_id=decode.as_count(row, "parent_id") or None,
+        source_id=decode.as_text(row, "source_id"),
+        is_selectable=row.get("is_selectable") is None or decode.as_bool(row, "is_selectable"),
     )
 
 
 def _license(row: Mapping[str, Any]) -> License:
-    return License(id=decode.count(row, "value") or 0, name=decode.text(row, "name"), url=decode.page(row, "url"))
+    return License(
+        id=decode.as_count(row, "value") or 0, name=decode.as_text(row, "name"), url=decode.as_url(row, "url")
+    )
 
 
 def _group(row: Mapping[str, Any]) -> Group:
-    return Group(id=decode.id_of(row, "id", "a group"), name=decode.text(row, "name"))
+    return Group(id=decode.as_id(row, "id", "a group"), name=decode.as_text(row, "name"))
 
 
 def _private_link(row: Mapping[str, Any]) -> PrivateLink:
     identity = row.get("id")
     return PrivateLink(
         id=str(identity) if isinstance(identity, int | str) else "",
-        active=row.get("is_active") is None or decode.flag(row, "is_active"),
-        expires=decode.text(row, "expires_date"),
-        url=decode.page(row, "html_location") or None,
+        active=row.get("is_active") is None or decode.as_bool(row, "is_active"),
+        expires=decode.as_text(row, "expires_date"),
+        url=decode.as_url(row, "html_location") or None,
     )
 
 
 def _timeline(row: Mapping[str, Any]) -> dict[str, str]:
     found = row.get("timeline")
-    days = {name: decode.text(found, name) for name in found} if isinstance(found, Mapping) else {}
+    days = {name: decode.as_text(found, name) for name in found} if isinstance(found, Mapping) else {}
     return {name: day for name, day in days.items() if day}
 
 
 def _embargo(row: Mapping[str, Any]) -> Embargo | None:
-    if not decode.flag(row, "is_embargoed"):
+    if not decode.as_bool(row, "is_embargoed"):
         return None
     return Embargo(
-        until=decode.text(row, "embargo_date") or None,
-        scope=decode.text(row, "embargo_type"),
-        title=decode.text(row, "embargo_title"),
-        reason=decode.text(row, "embargo_reason"),
+        until=decode.as_text(row, "embargo_date") or None,
+        scope=decode.as_text(row, "embargo_type"),
+        title=decode.as_text(row, "embargo_title"),
+        reason=decode.as_text(row, "embargo_reason"),
     )
 
 
@@ -250,4 +252,4 @@ def _texts(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A list of texts; a text alone is a list of one, and what is neither is left out."""
     found = row.get(key)
     values = found if isinstance(found, list) else [found]
-    return tuple(text for one in values if (text := decode.text({"": one}, "")))
+    return tuple(text for one in values if (text := decode.as_text({"": one}, "")))

@@ -33,7 +33,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     code: str = ""
     funder: str = ""
-    is_made_up: bool = False
+    is_user_defined: bool = False
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,18 +54,18 @@ def parse_grants(body: bytes) -> list[Grant]:
 
 
 def parse_project(body: bytes) -> Project:
-    row = decode.mapping(models.parse_json(body), "the project")
+    row = decode.as_mapping(models.parse_json(body), "the project")
     return Project(
-        id=decode.id_of(row, "id", "the project"),
-        title=decode.text(row, "title"),
-        role=decode.text(row, "role"),
-        group_id=decode.count(row, "group_id") or None,
+        id=decode.as_id(row, "id", "the project"),
+        title=decode.as_text(row, "title"),
+        role=decode.as_text(row, "role"),
+        group_id=decode.as_count(row, "group_id") or None,
     )
 
 
 def parse_institution(body: bytes) -> int | None:
     """The institution's id out of the account; None for an account of none."""
-    return decode.count(decode.mapping(models.parse_json(body), "the account"), "institution_id") or None
+    return decode.as_count(decode.as_mapping(models.parse_json(body), "the account"), "institution_id") or None
 
 
 def custom_field(row: Mapping[str, Any]) -> CustomField:
@@ -76,25 +76,25 @@ def custom_field(row: Mapping[str, Any]) -> CustomField:
     limits = limits if isinstance(limits, Mapping) else {}
     options = settings.get("options")
     return CustomField(
-        name=decode.text(row, "name"),
-        kind=decode.text(row, "field_type"),
+        name=decode.as_text(row, "name"),
+        kind=decode.as_text(row, "field_type"),
         options=tuple(text for one in options if (text := _option(one))) if isinstance(options, list) else (),
-        min_length=decode.count(limits, "min_length"),
-        max_length=decode.count(limits, "max_length") or None,
-        is_mandatory=decode.flag(row, "is_mandatory"),
+        min_length=decode.as_count(limits, "min_length"),
+        max_length=decode.as_count(limits, "max_length") or None,
+        is_mandatory=decode.as_bool(row, "is_mandatory"),
     )
 
 
 def _option(one: object) -> str:
     row: Mapping[str, Any] = one if isinstance(one, Mapping) else {"value": one}
-    return decode.text(row, "value") or decode.text(row, "name")
+    return decode.as_text(row, "value") or decode.as_text(row, "name")
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:
     return Grant(
-        id=decode.id_of(row, "id", "a grant"),
-        title=decode.text(row, "title"),
-        code=decode.text(row, "grant_code"),
-        funder=decode.text(row, "funder_name"),
-        is_made_up=decode.flag(row, "is_user_defined"),
+        id=decode.as_id(row, "id", "a grant"),
+        title=decode.as_text(row, "title"),
+        code=decode.as_text(row, "grant_code"),
+        funder=decode.as_text(row, "funder_name"),
+        is_user_defined=decode.as_bool(row, "is_user_defined"),
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from uploader.errors import NotAllowed, Refused
+from uploader.errors import PermissionDenied, RequestRejected
 from uploader.figshare.item_api import Items
 from uploader.figshare.wire_items import ItemDetail
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 
 _MAY_NOT_WRITE = "Viewer"
 
 
-async def lacking_fields(
-    items: Items, spec: ItemSpec, *, item: ItemDetail | None = None, project: int | None = None
+async def missing_required_fields(
+    items: Items, spec: ItemPayload, *, item: ItemDetail | None = None, project: int | None = None
 ) -> list[str]:
     """The mandatory custom fields that will say nothing once the item is described so; none where that is not told.
 
@@ -23,10 +23,10 @@ async def lacking_fields(
         return [name for name in item.lacking_fields if name not in said]
     if item is not None:
         said |= set(item.custom_fields)
-    return [name for name in await _mandatory(items, group, project) if name not in said]
+    return [name for name in await _required_fields(items, group, project) if name not in said]
 
 
-async def _mandatory(items: Items, group: int | None, project: int | None) -> list[str]:
+async def _required_fields(items: Items, group: int | None, project: int | None) -> list[str]:
     # The account first: until it is known, a refusal would be taken for one of the token.
     if await items.institution() is None:
         return []
@@ -34,17 +34,17 @@ async def _mandatory(items: Items, group: int | None, project: int | None) -> li
         group = (await items.project(project)).group_id
     try:
         return [field.name for field in await items.custom_fields(group) if field.is_mandatory]
-    except (NotAllowed, Refused):
+    except (PermissionDenied, RequestRejected):
         return []
 
 
 async def check_project(items: Items, project_id: int) -> None:
-    """Return where this account may create items in the project. Raises ProjectMissing, NotAllowed."""
+    """Return where this account may create items in the project. Raises ProjectNotFound, PermissionDenied."""
     # The account first: until it is known, a refusal would be taken for one of the token.
     await items.institution()
     project = await items.project(project_id)
     if project.role == _MAY_NOT_WRITE:
-        raise NotAllowed(
+        raise PermissionDenied(
             f"this account may look at project {project_id} ({project.title!r}), and add nothing to it",
             hint="Ask its owner to make you a collaborator, or take another account's token.",
         )

@@ -7,10 +7,10 @@ from typing import Any
 
 from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import Author
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 
 
-async def describe(api: Figshare, item_id: int, spec: ItemSpec, *, title: str | None = None) -> None:
+async def describe(api: Figshare, item_id: int, spec: ItemPayload, *, title: str | None = None) -> None:
     """Have the item say this; what is not spoken of stays as it is."""
     fields = ({"title": title} if title is not None else {}) | spec.fields
     if fields:

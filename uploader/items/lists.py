@@ -10,20 +10,22 @@ from typing import Any
 
 import msgspec
 
-from uploader.errors import ItemMissing, NotAllowed, Refused, UsageError
+from uploader.errors import ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.client import Figshare
-from uploader.figshare.item_api import MOST_AT_ONCE
+from uploader.figshare.item_api import MAX_BATCH
 from uploader.figshare.wire_items import Author, ItemDetail
 from uploader.items.describe import is_same
-from uploader.items.payload import ItemSpec
-from uploader.items.reconcile import settled
-from uploader.text import did_you_mean, may_be_one, plain
+from uploader.items.payload import ItemPayload
+from uploader.items.reconcile import confirm
+from uploader.text import did_you_mean, plain, plausibly_same
 
 _CLOCK_SLACK = timedelta(seconds=2)
 _PAGE = 1000
 
 
-async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | None = None) -> tuple[int, ItemSpec]:
+async def create(
+    api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None
+) -> tuple[int, ItemPayload]:
     """A new draft; its id, and what of its description is still to be said with `describe`."""
     since = api.server_now() - _CLOCK_SLACK
     known = {row.id async for row in api.own_items() if row.title == title}
@@ -33,9 +35,9 @@ async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | No
         new = [r.id for r in rows if r.id not in known and r.created is not None and r.created >= since]
         return min(new, default=None)
 
-    said = spec.at_once(in_project=project is not None)
+    said = spec.creation_fields(in_project=project is not None)
     ask = functools.partial(api.items.create, {"title": title, **said}, project=project)
-    item_id = await settled(api, ask, look, "creating the item")
+    item_id = await confirm(api, ask, look, "creating the item")
     rest = {name: value for name, value in spec.fields.items() if name not in said}
     return item_id, msgspec.structs.replace(spec, fields=rest)
 
@@ -43,7 +45,7 @@ async def create(api: Figshare, title: str, spec: ItemSpec, *, project: int | No
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
-class Recognized(msgspec.Struct, frozen=True):
+class MatchedAuthor(msgspec.Struct, frozen=True):
     """Somebody who was `given` by one name and an ORCID iD, and whom Figshare knows by another name."""
 
     given: str
@@ -53,7 +55,7 @@ class Recognized(msgspec.Struct, frozen=True):
 
 async def add_authors(
     api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]
-) -> tuple[list[Author], list[Recognized]]:
+) -> tuple[list[Author], list[MatchedAuthor]]:
     """The item's authors after these were put behind those that it has, and who of these has another name there.
 
     Who is there already is not added again. Raises UsageError where an ORCID iD is plainly somebody else's.
@@ -62,7 +64,7 @@ async def add_authors(
     known = {one.orcid: one for one in have if one.orcid}
     for orcid in {_orcid_of(body) for body in authors} - {"", *known}:
         known |= {one.orcid: one for one in await _known_by(api, orcid) if one.orcid == orcid}
-    recognized = _recognized(authors, known, item.id)
+    recognized = _match_author(authors, known, item.id)
     wanted = [{"id": known[orcid].id} if (orcid := _orcid_of(body)) in known else body for body in authors]
     new = [one for one in wanted if not any(is_same(one, author) for author in have)]
     if not new:
@@ -70,7 +72,7 @@ async def add_authors(
     await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
     now = await api.items.authors(item.id)
     try:
-        return now, _recognized(authors, {one.orcid: one for one in now if one.orcid}, item.id)
+        return now, _match_author(authors, {one.orcid: one for one in now if one.orcid}, item.id)
     except UsageError:
         # The search had not told of them.
         for one in now:
@@ -83,11 +85,11 @@ async def _known_by(api: Figshare, orcid: str) -> list[Author]:
     """Whom Figshare takes the iD for; nobody where this account may not ask."""
     try:
         return await api.items.authors_with(orcid)
-    except (NotAllowed, Refused):
+    except (PermissionDenied, RequestRejected):
         return []
 
 
-def _recognized(authors: Sequence[dict[str, Any]], known: Mapping[str, Author], item_id: int) -> list[Recognized]:
+def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author], item_id: int) -> list[MatchedAuthor]:
     """Those who have another name there. Raises UsageError where that is plainly the name of somebody else."""
     found = []
     for body in authors:
@@ -95,13 +97,13 @@ def _recognized(authors: Sequence[dict[str, Any]], known: Mapping[str, Author], 
         author = known.get(orcid)
         if author is None or plain(given) == plain(author.full_name):
             continue
-        if not may_be_one(given, author.full_name):
+        if not plausibly_same(given, author.full_name):
             raise UsageError(
                 f"{given}: the ORCID iD {orcid} is that of {author.full_name}, author {author.id} on Figshare",
                 hint="Check the iD. If it is the same person all the same: "
                 f"figup item authors add {item_id} {author.id}",
             )
-        found.append(Recognized(given, author.id, author.full_name))
+        found.append(MatchedAuthor(given, author.id, author.full_name))
     return found
 
 
@@ -173,48 +175,48 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
 # --- collections --------------------------------------------------------------------------------------------------
 
 
-async def collected(api: Figshare, collection: int) -> set[int]:
-    """Ids of all items in a collection. Raises ItemMissing."""
+async def list_collection(api: Figshare, collection: int) -> set[int]:
+    """Ids of all items in a collection. Raises ItemNotFound."""
     ids: set[int] = set()
     page = 1
     while True:
-        found = await api.items.collected(collection, page=page, page_size=_PAGE)
+        found = await api.items.list_collection(collection, page=page, page_size=_PAGE)
         ids.update(found)
         if len(found) < _PAGE:
             return ids
         page += 1
 
 
-async def collect(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
-    """Add items to a collection; returns those that were not in it. Raises ItemMissing, naming what there is not."""
-    have = await collected(api, collection)
+async def add_to_collection(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
+    """Add items to a collection; returns those that were not in it. Raises ItemNotFound, naming what there is not."""
+    have = await list_collection(api, collection)
     new = [one for one in dict.fromkeys(items) if one not in have]
-    for start in range(0, len(new), MOST_AT_ONCE):
-        block = new[start : start + MOST_AT_ONCE]
+    for start in range(0, len(new), MAX_BATCH):
+        block = new[start : start + MAX_BATCH]
 
         async def add(block: list[int] = block) -> bool:
-            await api.items.collect(collection, block)
+            await api.items.add_to_collection(collection, block)
             return True
 
         async def look(block: list[int] = block) -> bool | None:
-            return set(block) <= await collected(api, collection) or None
+            return set(block) <= await list_collection(api, collection) or None
 
         try:
-            await settled(api, add, look, f"adding to collection {collection}")
-        except ItemMissing as error:
+            await confirm(api, add, look, f"adding to collection {collection}")
+        except ItemNotFound as error:
             raise await _missing_of(api, collection, block) or error from None
     return new
 
 
-async def _missing_of(api: Figshare, collection: int, items: Sequence[int]) -> ItemMissing | None:
+async def _missing_of(api: Figshare, collection: int, items: Sequence[int]) -> ItemNotFound | None:
     """Which of these items there are not, after Figshare has said no more than that something is missing; None where
-    all are there. Raises ItemMissing where the collection is not there (any more)."""
-    await api.items.collected(collection, page=1, page_size=1)
+    all are there. Raises ItemNotFound where the collection is not there (any more)."""
+    await api.items.list_collection(collection, page=1, page_size=1)
     missing = [str(one) for one in items if not await api.items.exists(one)]
     if not missing:
         return None
     many = "s" if len(missing) > 1 else ""
-    return ItemMissing(
+    return ItemNotFound(
         f"Figshare has no item{many} {', '.join(missing)} for collection {collection}, or this account may not see "
         f"{'them' if many else 'it'}"
     )

@@ -9,7 +9,7 @@ import msgspec
 _NOT_IN_PROJECTS = frozenset({"group_id", "is_metadata_record", "metadata_reason"})
 
 
-class ItemSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class ItemPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """`fields` are those of ArticleCreate and ArticleUpdate, without title and authors.
 
     `authors` are to be the authors, and nobody else; None leaves them as they are. `embargo` likewise, as in
@@ -26,6 +26,6 @@ class ItemSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         more = {"authors": self.authors, "embargo": self.embargo}
         return (*self.fields, *(name for name, value in more.items() if value is not None))
 
-    def at_once(self, *, in_project: bool) -> dict[str, Any]:
+    def creation_fields(self, *, in_project: bool) -> dict[str, Any]:
         """The fields that may be said when the item is created: fewer in a project (see ArticleProjectCreate)."""
         return {name: value for name, value in self.fields.items() if not (in_project and name in _NOT_IN_PROJECTS)}

@@ -16,7 +16,7 @@ PATIENCE = 15.0
 _ATTEMPTS = 3
 
 
-async def settled(
+async def confirm(
     api: Figshare,
     ask: Callable[[], Awaitable[T]],
     look: Callable[[], Awaitable[T | None]],
@@ -33,13 +33,13 @@ async def settled(
             return await ask()
         except AmbiguousAnswer as lost:
             reason = lost.reason
-        found = await _look(api, look, f"{what}: {reason}; looking whether it arrived", patience)
+        found = await _poll_until(api, look, f"{what}: {reason}; looking whether it arrived", patience)
         if found is not None:
             return found
     raise ServerFailing(f"{what}: {reason}; nothing came of it")
 
 
-async def _look(api: Figshare, look: Callable[[], Awaitable[T | None]], reason: str, patience: float) -> T | None:
+async def _poll_until(api: Figshare, look: Callable[[], Awaitable[T | None]], reason: str, patience: float) -> T | None:
     """Look at once, and again with growing pauses that add up to `patience` seconds."""
     pause, waited = 0.5, 0.0
     while True:

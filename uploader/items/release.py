@@ -6,17 +6,17 @@ from __future__ import annotations
 from uploader.errors import NotPublishable
 from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import ItemDetail, PrivateLink
-from uploader.items.reconcile import PATIENCE, settled
-from uploader.units import show_count
+from uploader.items.reconcile import PATIENCE, confirm
+from uploader.units import format_count
 
-WANTED = ("title", "description", "authors", "categories", "keywords", "type", "license")
+REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """What Figshare wants before it publishes (observed; its own answer names one at a time)."""
 _MOST_NAMED = 5
 
 
 async def check_publishable(api: Figshare, item: ItemDetail) -> None:
     """Return when nothing is known that is missing. Raises NotPublishable, naming all that is."""
-    lacking = [*(name for name in WANTED if not getattr(item, name)), *item.lacking_fields]
+    lacking = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
     if lacking:
         raise NotPublishable(
             f"item {item.id} cannot be published yet; it has no {', '.join(lacking)}",
@@ -25,7 +25,7 @@ async def check_publishable(api: Figshare, item: ItemDetail) -> None:
     unfinished = [file.name async for file in api.files(item.id) if file.status == "created" and not file.is_link_only]
     if unfinished:
         names = ", ".join(unfinished[:_MOST_NAMED]) + (" ..." if len(unfinished) > _MOST_NAMED else "")
-        count = show_count(len(unfinished), "unfinished file")
+        count = format_count(len(unfinished), "unfinished file")
         raise NotPublishable(
             f"item {item.id} has {count}, which would not be published: {names}",
             hint="Finish their uploads (`figup resume`), or remove them.",
@@ -44,10 +44,10 @@ async def publish(api: Figshare, item: ItemDetail, *, patience: float = PATIENCE
         done = now.version > item.version or (now.is_public and not item.is_public)
         return now if done or now.curation_status != item.curation_status else None
 
-    return await settled(api, ask, look, f"publishing item {item.id}", patience=patience)
+    return await confirm(api, ask, look, f"publishing item {item.id}", patience=patience)
 
 
-def publicity(item: ItemDetail) -> str:
+def visibility(item: ItemDetail) -> str:
     """What became of publishing an item: `public`, `embargoed` (it opens later), or `review` (people look at it)."""
     if item.is_public or item.status == "public":
         return "public"
@@ -74,7 +74,7 @@ async def private_link(
     async def look() -> str | None:
         return _usable([link for link in await api.items.private_links(item_id) if link.id not in old])
 
-    return await settled(
+    return await confirm(
         api,
         lambda: api.items.create_private_link(item_id, expires=expires),
         look,

@@ -7,78 +7,78 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from uploader.metadata.parse import Document
-from uploader.metadata.problems import Place, Problem, field_name
+from uploader.metadata.problems import Location, Problem, field_name
 from uploader.text import did_you_mean, plain
 
 T = TypeVar("T")
 
 
 @dataclass
-class Sheet:
+class Context:
     """What was found in one document. `problems` make it unusable. `remarks` are good to know; `doubts` are, too,
     as long as nobody has asked Figshare."""
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Problem] = field(default_factory=list)
-    doubts: list[Problem] = field(default_factory=list)
+    unverified: list[Problem] = field(default_factory=list)
 
-    def top(self) -> Node:
+    def top(self) -> Cursor:
         """The whole document."""
-        return Node(self.document.value, (), self)
+        return Cursor(self.document.value, (), self)
 
 
 @dataclass(frozen=True)
-class Node:
+class Cursor:
     """One value of the document; None and "" are as if it were not there."""
 
     value: Any
-    place: Place
-    sheet: Sheet
+    location: Location
+    context: Context
 
     def problem(self, message: str, hint: str | None = None) -> None:
         """Something is wrong here."""
-        self.sheet.problems.append(self._told(message, hint))
+        self.context.problems.append(self._told(message, hint))
 
     def remark(self, message: str, hint: str | None = None) -> None:
         """Something is odd here."""
-        self.sheet.remarks.append(self._told(message, hint))
+        self.context.remarks.append(self._told(message, hint))
 
-    def doubt(self, message: str, hint: str | None = None) -> None:
+    def unverified(self, message: str, hint: str | None = None) -> None:
         """Something cannot be checked here."""
-        self.sheet.doubts.append(self._told(message, hint))
+        self.context.unverified.append(self._told(message, hint))
 
     def _told(self, message: str, hint: str | None) -> Problem:
-        return Problem(message, field_name(self.place), self.sheet.document.line(self.place), hint)
+        return Problem(message, field_name(self.location), self.context.document.line(self.location), hint)
 
     @property
     def blank(self) -> bool:
         """True where nothing is said."""
         return self.value is None or (isinstance(self.value, str) and not self.value.strip())
 
-    def entries(self, known: Iterable[str], aliases: dict[str, str], what: str) -> dict[str, Node]:
+    def entries(self, known: Iterable[str], aliases: dict[str, str], what: str) -> dict[str, Cursor]:
         """The values of a mapping by the names in `known`, blank ones left out. Others are problems."""
         if not isinstance(self.value, dict):
             self.problem(f"{_kind(self.value)} where {what} is expected")
             return {}
         names = {plain(name): name for name in known} | {plain(name): meant for name, meant in aliases.items()}
-        found: dict[str, Node] = {}
+        found: dict[str, Cursor] = {}
         for key, value in self.value.items():
-            node = Node(value, (*self.place, key), self.sheet)
+            node = Cursor(value, (*self.location, key), self.context)
             name = names.get(plain(key))
             if name is None:
                 node.problem("there is no such field", did_you_mean(key, known, f"There are: {', '.join(known)}."))
             elif name in found:
-                node.problem(f"says again what {field_name(found[name].place)} says")
+                node.problem(f"says again what {field_name(found[name].location)} says")
             elif not node.blank:
                 found[name] = node
         return found
 
-    def each(self, *, at_most: int = 100) -> list[Node]:
+    def each(self, *, at_most: int = 100) -> list[Cursor]:
         """The elements of a list, blank ones left out; a single value is a list of one."""
         if not isinstance(self.value, list):
             return [] if self.blank else [self]
-        nodes = [Node(one, (*self.place, index), self.sheet) for index, one in enumerate(self.value)]
+        nodes = [Cursor(one, (*self.location, index), self.context) for index, one in enumerate(self.value)]
         nodes = [node for node in nodes if not node.blank]
         if len(nodes) > at_most:
             self.problem(f"has {len(nodes)} entries; Figshare takes {at_most}")
@@ -108,7 +108,7 @@ class Node:
             return None
         return value
 
-    def truth(self) -> bool:
+    def boolean(self) -> bool:
         """true or false. False after a problem."""
         if not isinstance(self.value, bool):
             self.problem(f"{self.value!r} is neither true nor false")

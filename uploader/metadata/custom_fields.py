@@ -25,7 +25,7 @@ _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Fault:
+class FieldError:
     """Something wrong: with a name where `value` is None, else with a value of it."""
 
     name: str
@@ -34,46 +34,46 @@ class Fault:
     hint: str | None = None
 
 
-def named(name: str, known: Sequence[CustomField]) -> CustomField | None:
+def find_field(name: str, known: Sequence[CustomField]) -> CustomField | None:
     """The field of this name, however it is written."""
     exact = (one for one in known if one.name == name)
     alike = (one for one in known if plain(one.name) == plain(name))
     return next(exact, None) or next(alike, None)
 
 
-def fitted(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[dict[str, Value], list[Fault]]:
+def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[dict[str, Value], list[FieldError]]:
     """The values under the fields' own names, as Figshare takes them, and all that is wrong."""
     fitting: dict[str, Value] = {}
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     for name, value in given.items():
-        field = named(name, known)
+        field = find_field(name, known)
         if field is None:
             faults.append(_no_field(name, known))
         elif field.name in fitting:
-            faults.append(Fault(name, None, f"says again what {field.name} says"))
+            faults.append(FieldError(name, None, f"says again what {field.name} says"))
         else:
             fitting[field.name] = _value(name, value, field, faults)
     return fitting, faults
 
 
-def _no_field(name: str, known: Sequence[CustomField]) -> Fault:
+def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
     names = [one.name for one in known]
     if not names:
-        return Fault(name, None, f"there is no custom field {name!r}; there are none for this account and group")
+        return FieldError(name, None, f"there is no custom field {name!r}; there are none for this account and group")
     listed = f"There are: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
-    return Fault(name, None, f"there is no custom field {name!r}", did_you_mean(name, names, listed))
+    return FieldError(name, None, f"there is no custom field {name!r}", did_you_mean(name, names, listed))
 
 
-def _value(name: str, value: Value, field: CustomField, faults: list[Fault]) -> Value:
+def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]) -> Value:
     if isinstance(value, str):
         return _one(name, value, field, faults)
     if field.kind in _FORMS or field.kind in _LONGEST:
-        faults.append(Fault(name, None, "takes one value, not a list"))
+        faults.append(FieldError(name, None, "takes one value, not a list"))
         return value
     return [_one(name, one, field, faults) for one in value]
 
 
-def _one(name: str, value: str, field: CustomField, faults: list[Fault]) -> str:
+def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) -> str:
     """The value as the field takes it; where it takes it not, a fault is noted."""
     make = _FORMS.get(field.kind, str)
     if field.kind in _LISTS and field.options:
@@ -85,15 +85,15 @@ def _one(name: str, value: str, field: CustomField, faults: list[Fault]) -> str:
     try:
         made = make(value)
     except ValueError as error:
-        faults.append(Fault(name, value, str(error)))
+        faults.append(FieldError(name, value, str(error)))
         return value
     least, most = field.min_length or 0, field.max_length or _LONGEST.get(field.kind)
     if len(made) < least or (most is not None and len(made) > most):
         takes = f"{least} to {most}" if most is not None else f"{least} or more"
-        faults.append(Fault(name, value, f"has {len(made)} characters; this field takes {takes}"))
+        faults.append(FieldError(name, value, f"has {len(made)} characters; this field takes {takes}"))
     return made
 
 
-def _no_option(name: str, value: str, options: Sequence[str]) -> Fault:
+def _no_option(name: str, value: str, options: Sequence[str]) -> FieldError:
     listed = f"It is one of: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
-    return Fault(name, value, f"{value!r} is none of its values", did_you_mean(value, options, listed))
+    return FieldError(name, value, f"{value!r} is none of its values", did_you_mean(value, options, listed))

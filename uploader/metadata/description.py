@@ -13,14 +13,14 @@ import msgspec
 
 from uploader.errors import MetadataInvalid
 from uploader.figshare.client import Figshare
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 from uploader.metadata import load
-from uploader.metadata.custom_fields import fitted
-from uploader.metadata.load import PROTECTING, Loaded, top
+from uploader.metadata.custom_fields import validate
+from uploader.metadata.load import SAFETY_FIELDS, Loaded, root_field
 from uploader.metadata.model import Author, Embargo, Funding, Material, Metadata, Value
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Problem, invalid
-from uploader.metadata.resolve import Names, Unclear, Unknown
+from uploader.metadata.resolve import Resolver, UnknownName, Unresolvable
 from uploader.metadata.vocabulary import LICENSES
 
 N = TypeVar("N")
@@ -41,7 +41,7 @@ class Description:
         return load.merged(part.metadata for part in self.parts)
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Tells one description from another; the title is no part of it."""
         said = msgspec.structs.replace(self.metadata, title=None)
         return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
@@ -52,18 +52,18 @@ class Description:
 
     async def resolve(
         self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
-    ) -> ItemSpec:
+    ) -> ItemPayload:
         """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
 
         Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
         """
-        return (await resolve(self, Names(api.items, item, project), publish=publish)).spec
+        return (await resolve(self, Resolver(api.items, item, project), publish=publish)).spec
 
-    def taken(self) -> list[str]:
+    def provenance(self) -> list[str]:
         """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is
         still to be looked up is taken once it is: see `resolve`."""
         lines = [remark for part in self.parts for remark in part.remarks]
-        lines += [left_out.told for left_out in self.withheld()]
+        lines += [left_out.told for left_out in self.rejected()]
         before: set[str] = set()
         for part in self.parts:
             fields = [name for name in part.fields if name not in before]
@@ -78,14 +78,14 @@ class Description:
                 lines.append(f"taken from {part.source}: {', '.join(sure)}")
         return lines
 
-    def withheld(self) -> list[LeftOut]:
+    def rejected(self) -> list[Rejected]:
         """What the sources say of licence and embargo and cannot be taken, where nothing else decides that."""
         said = self.metadata.named()
-        return [LeftOut(part, one) for part in self.parts for one in part.withheld if top(one) not in said]
+        return [Rejected(part, one) for part in self.parts for one in part.rejected if root_field(one) not in said]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Rejected:
     """What a source says and the item will not, of a field that protects it."""
 
     part: Loaded
@@ -95,7 +95,7 @@ class LeftOut:
     def told(self) -> str:
         """In one line, for a person."""
         hint = f". {self.problem.hint} It" if self.problem.hint else "; it"
-        return f"{self.part.name}: {self.problem.told}{hint} is left out: {PROTECTING[top(self.problem)]}"
+        return f"{self.part.name}: {self.problem.told}{hint} is left out: {SAFETY_FIELDS[root_field(self.problem)]}"
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ class Resolution:
     """A description in Figshare's terms. `remarks` are lines for a person. `taken` are fields that a file which lay
     there was found to be right about, with the file's name."""
 
-    spec: ItemSpec
+    spec: ItemPayload
     remarks: tuple[str, ...]
-    taken: tuple[tuple[str, str], ...]
-    left_out: tuple[LeftOut, ...]
+    provenance: tuple[tuple[str, str], ...]
+    rejected: tuple[Rejected, ...]
 
 
-def gather(
+def load_description(
     *,
     given: dict[str, Any] | None = None,
     file: str | Path | None = None,
@@ -118,14 +118,14 @@ def gather(
 ) -> Description:
     """Options win over the file, which wins over what lies beside the sources. Reads disks.
 
-    `given` are fields from the command line. Raises MetadataInvalid, SourceMissing, SourceUnreadable.
+    `given` are fields from the command line. Raises MetadataInvalid, SourceNotFound, SourceUnreadable.
     """
     parts: list[Loaded] = []
     if given:
         parts.append(load.interpret(Document("", given), today))
     if file is not None:
         parts.append(load.load(file, today))
-    lying = [one for one in load.found_beside(beside, today) if not _is(one, file)]
+    lying = [one for one in load.load_sidecars(beside, today) if not _is(one, file)]
     return Description((*parts, *lying), frozenset(one.source for one in lying))
 
 
@@ -134,11 +134,11 @@ def _is(one: Loaded, file: str | Path | None) -> bool:
 
 
 def describe(file: str | Path) -> Description:
-    """What a metadata file says, for `uploader.Orders`. Reads the disk. Raises as `gather` does."""
-    return gather(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
+    """What a metadata file says, for `uploader.ItemOptions`. Reads the disk. Raises as `gather` does."""
+    return load_description(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
 
 
-async def resolve(description: Description, names: Names, *, publish: bool) -> Resolution:
+async def resolve(description: Description, names: Resolver, *, publish: bool) -> Resolution:
     """The description in Figshare's terms. Asks for lists.
 
     Raises MetadataInvalid, with `publish` also for what is left out: published, an item is given away for good.
@@ -162,9 +162,9 @@ async def resolve(description: Description, names: Names, *, publish: bool) -> R
         fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
         fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
     if publish:
-        resolving.refuse([*description.withheld(), *resolving.left_out])
+        resolving.refuse([*description.rejected(), *resolving.left_out])
     resolving.raise_problems()
-    spec = ItemSpec(
+    spec = ItemPayload(
         {name: value for name, value in fields.items() if value is not None},
         [author_body(one) for one in metadata.authors] or None,
         embargo_body(metadata.embargo) if metadata.embargo is not None else None,
@@ -178,7 +178,7 @@ class _Resolving:
     def __init__(self, description: Description) -> None:
         self._description = description
         self._problems: dict[str, list[Problem]] = {}
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[Rejected] = []
         self.taken: list[tuple[str, str]] = []
 
         self.remarks: list[str] = []
@@ -188,9 +188,9 @@ class _Resolving:
         part = self._description.part_of(field)
         try:
             found = await ask(name)
-        except Unclear as unclear:
+        except Unresolvable as unclear:
             self._remark(field, name, unclear.message)
-        except Unknown as unknown:
+        except UnknownName as unknown:
             self._problem(field, name, unknown.message, unknown.hint)
         else:
             if part.source in self._description.found and _is_to_be_looked_up(part, field):
@@ -198,7 +198,7 @@ class _Resolving:
             return found
         return None
 
-    async def grant(self, wanted: Funding, names: Names) -> dict[str, Any]:
+    async def grant(self, wanted: Funding, names: Resolver) -> dict[str, Any]:
         """A grant as the API takes it: by its id where it is known, else in words."""
         said = wanted.id if wanted.id is not None else wanted.title or ""
         found = await self.one("funding", said, names.grant)
@@ -207,14 +207,14 @@ class _Resolving:
         body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
         return body
 
-    async def custom_fields(self, names: Names, given: dict[str, Value], group: int | None) -> dict[str, Value]:
+    async def custom_fields(self, names: Resolver, given: dict[str, Value], group: int | None) -> dict[str, Value]:
         """The values as the fields of the group take them; as they were given where nobody can tell."""
         try:
             known = await names.custom_fields(group, given)
-        except Unclear as unclear:
+        except Unresolvable as unclear:
             self._remark("custom_fields", None, unclear.message)
             return given
-        fitting, faults = fitted(given, known)
+        fitting, faults = validate(given, known)
         for fault in faults:
             self._problem("custom_fields", fault.value, fault.message, fault.hint, key=fault.name)
         return fitting
@@ -227,16 +227,16 @@ class _Resolving:
         if part.kind == "figup":
             self._problems.setdefault(part.source, []).append(problem)
         else:
-            self.left_out.append(LeftOut(part, problem))
+            self.left_out.append(Rejected(part, problem))
 
     def _remark(self, field: str, value: object, message: str) -> None:
         part = self._description.part_of(field)
         self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
 
-    def refuse(self, left_out: Sequence[LeftOut]) -> None:
+    def refuse(self, left_out: Sequence[Rejected]) -> None:
         """What was left out is a problem."""
         for one in left_out:
-            without = f"{one.problem.message}; without it, {PROTECTING[top(one.problem)]}"
+            without = f"{one.problem.message}; without it, {SAFETY_FIELDS[root_field(one.problem)]}"
             lies_there = one.part.source in self._description.found
             way_out = (
                 "Say what holds in a file given with --metadata; --no-found-metadata leaves this one alone."

@@ -13,23 +13,23 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from uploader.errors import FigupError, SourceMissing, SourceUnreadable
-from uploader.metadata.cursor import Sheet
+from uploader.errors import FigupError, SourceNotFound, SourceUnreadable
+from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite
-from uploader.metadata.importers.extract import Plucked
+from uploader.metadata.importers.extract import Extracted
 from uploader.metadata.model import Metadata
 from uploader.metadata.parse import LARGEST, Document, parse
-from uploader.metadata.problems import Place, Problem, field_name, invalid, wrong
-from uploader.metadata.schema import ALIASES, Reading
+from uploader.metadata.problems import Location, Problem, field_name, invalid, wrong
+from uploader.metadata.schema import ALIASES, Validator
 from uploader.metadata.vocabulary import DEFAULT_LICENSE
 
-_FOREIGN: dict[str, Callable[[dict[str, Any], date], Plucked]] = {
-    "CITATION.cff": cff.pluck,
-    "DataCite JSON": datacite.pluck,
-    "codemeta.json": codemeta.pluck,
+_FOREIGN: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
+    "CITATION.cff": cff.extract,
+    "DataCite JSON": datacite.extract,
+    "codemeta.json": codemeta.extract,
 }
 
-PROTECTING = {
+SAFETY_FIELDS = {
     "license": f"a new item has Figshare's default licence, {DEFAULT_LICENSE}",
     "embargo": "the files are open to everybody once the item is published",
 }
@@ -54,9 +54,9 @@ class Loaded:
     kind: str
     metadata: Metadata
     remarks: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
     document: Document | None = None
-    withheld: tuple[Problem, ...] = ()
+    rejected: tuple[Problem, ...] = ()
     implied: tuple[str, ...] = ()
 
     @property
@@ -73,7 +73,7 @@ class Loaded:
         self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
     ) -> Problem:
         """A problem of a value that this file gave, under the `key` of the field where there is one."""
-        place: Place = (field,) if key is None else (field, key)
+        place: Location = (field,) if key is None else (field, key)
         if self.document is None:
             return Problem(message, field_name(place), None, hint)
         names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
@@ -85,7 +85,7 @@ class Loaded:
         return Problem(message, field_name(place), self.document.line(place), hint)
 
 
-def _place_of(value: object, inside: object, place: Place) -> Place | None:
+def _place_of(value: object, inside: object, place: Location) -> Location | None:
     """Where a value stands, as it was read, in what stands at a place; None where it is not there."""
     if isinstance(inside, dict | list):
         steps: Iterable[tuple[str | int, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
@@ -95,11 +95,11 @@ def _place_of(value: object, inside: object, place: Place) -> Place | None:
 
 
 def load(path: str | Path, today: date) -> Loaded:
-    """A metadata file that the user named. Raises SourceMissing, SourceUnreadable, and MetadataInvalid with all
+    """A metadata file that the user named. Raises SourceNotFound, SourceUnreadable, and MetadataInvalid with all
     problems, or where it says nothing: nobody names a file for that."""
     source = str(path)
     loaded = interpret(parse(source, _content(Path(path))), today)
-    if not loaded.fields and not loaded.withheld:
+    if not loaded.fields and not loaded.rejected:
         left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"
         wrong(source, f"says nothing{left_out}", hint="`figup metadata template` shows what may stand there.")
     return loaded
@@ -110,9 +110,9 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
     of one in figup's own format."""
     kind = kind_of(document)
     if kind != "figup":
-        return _foreign(document, kind, today, of_folder=of_folder)
-    sheet = Sheet(document)
-    metadata = Reading(today).metadata(sheet)
+        return _from_importer(document, kind, today, of_folder=of_folder)
+    sheet = Context(document)
+    metadata = Validator(today).metadata(sheet)
     if sheet.problems:
         raise invalid(document.source, sheet.problems)
     name = Path(document.source).name
@@ -121,19 +121,19 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
         kind,
         metadata,
         remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
-        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
+        unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
         document=document,
     )
 
 
-def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
+def _from_importer(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
     plucked = _FOREIGN[kind](document.value, today)
     implied = plucked.implied if of_folder else {}
-    sheet = Sheet(Document(document.source, {**implied, **plucked.fields}))
-    metadata = Reading(today, whole_names=True).metadata(sheet)
-    withheld = [one for one in sheet.problems if top(one) in PROTECTING]
-    if plucked.closed is not None:
-        withheld.append(Problem(plucked.closed, "embargo"))
+    sheet = Context(Document(document.source, {**implied, **plucked.fields}))
+    metadata = Validator(today, whole_names=True).metadata(sheet)
+    withheld = [one for one in sheet.problems if root_field(one) in SAFETY_FIELDS]
+    if plucked.access_restriction is not None:
+        withheld.append(Problem(plucked.access_restriction, "embargo"))
     name = Path(document.source).name
     told = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
     told += map(_told, sheet.remarks)
@@ -142,13 +142,13 @@ def _foreign(document: Document, kind: str, today: date, *, of_folder: bool) -> 
         kind,
         metadata,
         remarks=tuple(f"{name}: {one}" for one in (*told, *plucked.remarks)),
-        doubts=tuple(f"{name}: {_told(one)}" for one in sheet.doubts),
-        withheld=tuple(withheld),
+        unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
+        rejected=tuple(withheld),
         implied=tuple(implied),
     )
 
 
-def top(problem: Problem) -> str:
+def root_field(problem: Problem) -> str:
     """The item's field that a problem lies in."""
     return re.split(r"[.\[]", problem.field)[0]
 
@@ -171,13 +171,13 @@ def kind_of(document: Document) -> str:
     return "figup"
 
 
-def found_beside(sources: Iterable[str | Path], today: date) -> list[Loaded]:
+def load_sidecars(sources: Iterable[str | Path], today: date) -> list[Loaded]:
     """What lies in the folders given, or beside the files given, in order of precedence; what is unusable says so.
 
     Beside a single file the title is not taken: it is the folder's, and the file has a name of its own.
     """
     loaded: list[Loaded] = []
-    for path, of_folder in lying_beside(sources):
+    for path, of_folder in find_sidecars(sources):
         one = _found(path, today, of_folder=of_folder)
         loaded.append(one if of_folder else _without_title(one))
     return loaded
@@ -202,7 +202,7 @@ def merged(parts: Iterable[Metadata]) -> Metadata:
     """All that the parts say; of what several speak, the first is heard."""
     result = Metadata()
     for part in parts:
-        result = result.over(part)
+        result = result.overriding(part)
     return result
 
 
@@ -211,12 +211,12 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise SourceMissing(f"{path}: there is no such metadata file", path=str(path)) from None
+        raise SourceNotFound(f"{path}: there is no such metadata file", path=str(path)) from None
     except OSError as error:
         raise SourceUnreadable(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
 
 
-def lying_beside(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
+def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
     """Files of such names in the folders given, or beside the files given, and whether it is a folder that was given.
 
     Blocks.

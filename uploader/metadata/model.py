@@ -21,7 +21,7 @@ class Author(msgspec.Struct, frozen=True, omit_defaults=True):
     orcid: str | None = None
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """For a person."""
         return self.name or f"{self.first_name or ''} {self.last_name or ''}".strip() or f"author {self.id}"
 
@@ -99,7 +99,7 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
         """The fields that say something, in their order."""
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in (None, (), {}))
 
-    def over(self, other: Metadata) -> Metadata:
+    def overriding(self, other: Metadata) -> Metadata:
         """This, and what `other` says of the fields that this says nothing of."""
         mine = {name: getattr(self, name) for name in self.named()}
         return msgspec.structs.replace(other, **mine)

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from uploader.errors import MetadataInvalid
-from uploader.metadata.problems import TWICE, Place, wrong
+from uploader.metadata.problems import TWICE, Location, wrong
 
 LARGEST = 1024 * 1024
 """Bytes of a metadata file; whoever has more has named the wrong file."""
@@ -28,9 +28,9 @@ class Document:
 
     source: str
     value: dict[str, Any]
-    lines: dict[Place, int] = field(default_factory=dict)
+    lines: dict[Location, int] = field(default_factory=dict)
 
-    def line(self, place: Place) -> int | None:
+    def line(self, place: Location) -> int | None:
         """The line of a place, or of the innermost place around it whose line is known."""
         for length in range(len(place), 0, -1):
             if place[:length] in self.lines:
@@ -59,7 +59,7 @@ def _text(source: str, data: bytes) -> str:
         wrong(source, "is not in UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
 
 
-def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+def _yaml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     from uploader.metadata import yaml_nodes
 
     return yaml_nodes.read(source, text)
@@ -68,7 +68,7 @@ def _yaml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
 # --- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def _json(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
@@ -112,7 +112,7 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number that JSON knows")
 
 
-def _json_lines(source: str, text: str) -> dict[Place, int]:
+def _json_lines(source: str, text: str) -> dict[Location, int]:
     """Where the values of valid JSON stand. JSON is YAML too, but for tabs; what YAML cannot read has no lines."""
     from uploader.metadata import yaml_nodes
 
@@ -125,7 +125,7 @@ def _json_lines(source: str, text: str) -> dict[Place, int]:
 # --- TOML ---------------------------------------------------------------------------------------------------------
 
 
-def _toml(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -152,10 +152,10 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"
 _STEP = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
 
-def _toml_lines(text: str) -> Iterator[tuple[Place, int]]:
+def _toml_lines(text: str) -> Iterator[tuple[Location, int]]:
     """Where the keys of valid TOML stand, each on a line of its own; what is inside a value has the value's line."""
-    table: Place = ()
-    counts: dict[Place, int] = {}
+    table: Location = ()
+    counts: dict[Location, int] = {}
     quotes = ""
     for number, line in enumerate(text.split("\n"), start=1):
         was_inside = bool(quotes)
@@ -172,13 +172,13 @@ def _toml_lines(text: str) -> Iterator[tuple[Place, int]]:
             yield (*table, *_steps(key[1])), number
 
 
-def _steps(dotted: str) -> Place:
+def _steps(dotted: str) -> Location:
     return tuple(step.strip("\"'") for step in _STEP.findall(dotted))
 
 
-def _absolute(steps: Place, counts: dict[Place, int]) -> Place:
+def _absolute(steps: Location, counts: dict[Location, int]) -> Location:
     """A table's name with the indexes of the arrays that it stands in; its own is left out."""
-    place: Place = ()
+    place: Location = ()
     for step in steps:
         if place in counts:
             place = (*place, counts[place])

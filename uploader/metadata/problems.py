@@ -10,7 +10,7 @@ import msgspec
 
 from uploader.errors import MetadataInvalid
 
-Place = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 """Where a value stands: keys and indexes from the top; () is the file itself."""
 TWICE = "stands there twice"
 """What is said of a field's name that its mapping has already."""
@@ -31,7 +31,7 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{where}: {self.message}" if where else self.message
 
 
-def field_name(place: Place) -> str:
+def field_name(place: Location) -> str:
     """A place as a person would write it, lists counted from 1: `authors[2].orcid`."""
     name = ""
     for step in place:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from uploader.errors import NotAllowed, Refused
+from uploader.errors import PermissionDenied, RequestRejected
 from uploader.figshare.wire_items import Category, Group, ItemDetail, License
 from uploader.figshare.wire_lookups import CustomField, Grant, Project
-from uploader.metadata.custom_fields import named
+from uploader.metadata.custom_fields import find_field
 from uploader.metadata.schema import own_license
 from uploader.metadata.vocabulary import LICENSES
 from uploader.text import did_you_mean, or_list, plain
 
 
-class Asked(Protocol):
+class Lookup(Protocol):
     """Who knows the lists: `Figshare.items`."""
 
     async def categories(self) -> list[Category]: ...
@@ -39,7 +39,7 @@ class Asked(Protocol):
     async def project(self, project_id: int) -> Project: ...
 
 
-class Unknown(Exception):
+class UnknownName(Exception):
     """A name that there is not, with a hint."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -48,7 +48,7 @@ class Unknown(Exception):
         self.hint = hint
 
 
-class Unclear(Exception):
+class Unresolvable(Exception):
     """It cannot be found out whether there is what was named."""
 
     def __init__(self, message: str) -> None:
@@ -57,18 +57,18 @@ class Unclear(Exception):
 
 
 @dataclass
-class Names:
+class Resolver:
     """The lists of one account, each asked for when it is first needed. Its methods raise Unknown and Unclear.
 
     `item` is the one that exists already, and `project` the one that it is created in, where there are such: custom
     fields are those of their groups.
     """
 
-    asked: Asked
+    asked: Lookup
     item: int | None = None
     project: int | None = None
     _institution: int | None = None
-    _met: bool = False
+    _identified: bool = False
     _categories: list[Category] | None = field(default=None)
     _licenses: list[License] | None = field(default=None)
     _groups: list[Group] | None = field(default=None)
@@ -88,7 +88,7 @@ class Names:
         found = [one for one in self._licenses if wanted == one.id or _same(wanted, one.name, one.url)]
         if not found:
             names = [one.name for one in self._licenses]
-            raise Unknown(f"there is no licence {wanted!r}", did_you_mean(str(wanted), names, _there_are(names)))
+            raise UnknownName(f"there is no licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
         return found[0].id
 
     async def group(self, wanted: str | int) -> int:
@@ -96,28 +96,32 @@ class Names:
         if isinstance(wanted, int):
             return wanted
         if self._groups is None:
-            await self._meet()
+            await self._identify()
             try:
                 self._groups = await self.asked.groups()
-            except NotAllowed as error:
-                raise Unknown(f"this account may not list groups ({error.message})", "Give the group's id.") from None
+            except PermissionDenied as error:
+                raise UnknownName(
+                    f"this account may not list groups ({error.message})", "Give the group's id."
+                ) from None
         found = [one for one in self._groups if _same(wanted, one.name)]
         if not found:
             names = [one.name for one in self._groups]
-            raise Unknown(f"there is no group {wanted!r}", did_you_mean(wanted, names, _there_are(names)))
+            raise UnknownName(f"there is no group {wanted!r}", did_you_mean(wanted, names, _available(names)))
         if len(found) > 1:
-            raise Unknown(f"{wanted!r} may be several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}.")
+            raise UnknownName(
+                f"{wanted!r} may be several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}."
+            )
         return found[0].id
 
     async def author(self, wanted: int) -> int:
         """The id of an author, if there is one of that id."""
-        await self._meet()
+        await self._identify()
         try:
             known = await self.asked.has_author(wanted)
-        except NotAllowed as error:
-            raise Unclear(f"author {wanted} is not looked up: {error.message}") from None
+        except PermissionDenied as error:
+            raise Unresolvable(f"author {wanted} is not looked up: {error.message}") from None
         if not known:
-            raise Unknown(f"there is no author {wanted}", "The number is in the address of the author's page.")
+            raise UnknownName(f"there is no author {wanted}", "The number is in the address of the author's page.")
         return wanted
 
     async def grant(self, wanted: str | int) -> str | int:
@@ -125,19 +129,23 @@ class Names:
 
         Of an id nobody can say that there is no such grant: the search, which is all there is, is for words.
         """
-        await self._meet()
+        await self._identify()
         try:
             found = await self.asked.grants(str(wanted))
-        except (NotAllowed, Refused) as error:
-            raise Unclear(f"{wanted!r} is not looked up: {error.message}") from None
+        except (PermissionDenied, RequestRejected) as error:
+            raise Unresolvable(f"{wanted!r} is not looked up: {error.message}") from None
         if isinstance(wanted, int):
             if all(one.id != wanted for one in found):
-                raise Unclear(f"the search for grants does not find {wanted}; Figshare will say whether it knows it")
+                raise Unresolvable(
+                    f"the search for grants does not find {wanted}; Figshare will say whether it knows it"
+                )
             return wanted
-        fitting = [one for one in found if not one.is_made_up and _same(wanted, one.title, one.code)]
+        fitting = [one for one in found if not one.is_user_defined and _same(wanted, one.title, one.code)]
         if len(fitting) > 1:
             choices = _ids((one.id, f"{one.title}, {one.funder}") for one in fitting)
-            raise Unclear(f"{wanted!r} may be several grants, and is left in words; as an id it is one of {choices}")
+            raise Unresolvable(
+                f"{wanted!r} may be several grants, and is left in words; as an id it is one of {choices}"
+            )
         return fitting[0].id if fitting else wanted
 
     async def custom_fields(self, group: int | None, wanted: Iterable[str]) -> list[CustomField]:
@@ -146,16 +154,16 @@ class Names:
         Where one that is wanted is none of the group's, those of the account, too: nothing says whether a group's list
         has in it what all groups have.
         """
-        await self._meet()
+        await self._identify()
         if self._institution is None:
             return []
         chosen = group if group is not None else await self._own_group()
         try:
             known = await self.asked.custom_fields(chosen)
-            if chosen is not None and not all(named(name, known) for name in wanted):
-                known += [one for one in await self.asked.custom_fields() if not named(one.name, known)]
-        except (NotAllowed, Refused) as error:
-            raise Unclear(f"custom fields are not looked up: {error.message}") from None
+            if chosen is not None and not all(find_field(name, known) for name in wanted):
+                known += [one for one in await self.asked.custom_fields() if not find_field(one.name, known)]
+        except (PermissionDenied, RequestRejected) as error:
+            raise Unresolvable(f"custom fields are not looked up: {error.message}") from None
         return known
 
     async def _own_group(self) -> int | None:
@@ -165,11 +173,11 @@ class Names:
             return (await self.asked.project(self.project)).group_id
         return None
 
-    async def _meet(self) -> None:
+    async def _identify(self) -> None:
         """Ask for the account before what an account may be refused: until it is known, a refusal is the token's."""
-        if not self._met:
+        if not self._identified:
             self._institution = await self.asked.institution()
-            self._met = True
+            self._identified = True
 
 
 def _category(wanted: str | int, categories: list[Category]) -> int:
@@ -178,17 +186,19 @@ def _category(wanted: str | int, categories: list[Category]) -> int:
     if not found:
         chosen = [one for one in categories if one.is_selectable]
         hint = did_you_mean(str(wanted), [one.title for one in chosen] if isinstance(wanted, str) else [])
-        raise Unknown(f"there is no category {wanted!r}", hint or "`figup metadata categories WORD` looks for some.")
+        raise UnknownName(
+            f"there is no category {wanted!r}", hint or "`figup metadata categories WORD` looks for some."
+        )
     selectable = [one for one in found if one.is_selectable]
     if not selectable:
         below = [one.title for one in categories if one.parent_id == found[0].id][:5]
-        raise Unknown(
+        raise UnknownName(
             f"the category {found[0].title!r} only holds others, and cannot be chosen",
             f"Below it are {or_list(below)}." if below else None,
         )
     if len(selectable) > 1:
         choices = _ids((one.id, category_path(one, by_id)) for one in selectable)
-        raise Unknown(f"{wanted!r} may be several categories", f"Give an id: {choices}.")
+        raise UnknownName(f"{wanted!r} may be several categories", f"Give an id: {choices}.")
     return selectable[0].id
 
 
@@ -217,7 +227,7 @@ def _same(wanted: str | int, *names: str) -> bool:
     return bool(key) and any(key == plain(name) for name in names)
 
 
-def _there_are(names: list[str]) -> str | None:
+def _available(names: list[str]) -> str | None:
     return f"There are: {', '.join(names)}." if 0 < len(names) <= 20 else None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from uploader.metadata import identifiers, materials, vocabulary
-from uploader.metadata.cursor import Node, Sheet
+from uploader.metadata.cursor import Context, Cursor
 from uploader.metadata.markdown import LONGEST, to_html
 from uploader.metadata.model import (
     Author,
@@ -35,14 +35,14 @@ PERMANENT = "0"
 
 
 @dataclass(frozen=True)
-class Reading:
+class Validator:
     """How fields are read. `today` is what an embargo's end is compared with; with `whole_names`, an author's name is
     one, whether there is a comma in it or not."""
 
     today: date
     whole_names: bool = False
 
-    def metadata(self, sheet: Sheet) -> Metadata:
+    def metadata(self, sheet: Context) -> Metadata:
         """What the document says; what has a problem is left out."""
         values: dict[str, Any] = {}
         for name, node in sheet.top().entries(FIELDS, ALIASES, "the item's fields").items():
@@ -52,11 +52,11 @@ class Reading:
         return Metadata(**values)
 
 
-def _title(_: Reading, node: Node) -> str | None:
+def _title(_: Validator, node: Cursor) -> str | None:
     return node.text(least=TITLE[0], most=TITLE[1])
 
 
-def _description(_: Reading, node: Node) -> str | None:
+def _description(_: Validator, node: Cursor) -> str | None:
     if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
         node.problem(f"has {len(node.value)} characters; Figshare takes {LONGEST}")
         return None
@@ -83,19 +83,19 @@ _AUTHOR_ALIASES = {
 }  # fmt: skip
 
 
-def _authors(reading: Reading, node: Node) -> tuple[Author, ...]:
+def _authors(reading: Validator, node: Cursor) -> tuple[Author, ...]:
     authors: list[Author] = []
     for one in node.each():
         author = _author(reading, one)
         if author is None:
             continue
         if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
-            one.problem(f"{author.shown} stands there twice")
+            one.problem(f"{author.display_name} stands there twice")
         authors.append(author)
     return tuple(authors)
 
 
-def _author(reading: Reading, node: Node) -> Author | None:
+def _author(reading: Validator, node: Cursor) -> Author | None:
     if isinstance(node.value, str):
         return node.read(identifiers.person)
     if isinstance(node.value, int) and not isinstance(node.value, bool):
@@ -107,7 +107,7 @@ def _author(reading: Reading, node: Node) -> Author | None:
         if node.value == {}:
             node.problem("an author without a name")
         return None
-    before = len(node.sheet.problems)
+    before = len(node.context.problems)
     author = Author(
         id=parts["id"].number() if "id" in parts else None,
         first_name=parts["first_name"].text(most=255) if "first_name" in parts else None,
@@ -117,12 +117,12 @@ def _author(reading: Reading, node: Node) -> Author | None:
     )
     if "name" in parts:
         author = _named(author, parts["name"], whole=reading.whole_names)
-    if len(node.sheet.problems) == before and not (author.id or author.name or author.last_name):
+    if len(node.context.problems) == before and not (author.id or author.name or author.last_name):
         node.problem("an author needs a name, or a last_name, or the id of one that Figshare knows")
     return author
 
 
-def _named(author: Author, node: Node, *, whole: bool) -> Author:
+def _named(author: Author, node: Cursor, *, whole: bool) -> Author:
     """The author with the name that stands here: its parts, where it is written as `Doe, Jane`."""
     if whole or author.first_name or author.last_name:
         return msgspec.structs.replace(author, name=node.text(most=255))
@@ -139,7 +139,7 @@ def _named(author: Author, node: Node, *, whole: bool) -> Author:
 # --- lists of words -----------------------------------------------------------------------------------------------
 
 
-def _categories(_: Reading, node: Node) -> tuple[str | int, ...]:
+def _categories(_: Validator, node: Cursor) -> tuple[str | int, ...]:
     found: list[str | int] = []
     for one in node.each():
         value = name_or_id(one)
@@ -148,14 +148,14 @@ def _categories(_: Reading, node: Node) -> tuple[str | int, ...]:
     return tuple(found)
 
 
-def name_or_id(node: Node) -> str | int | None:
+def name_or_id(node: Cursor) -> str | int | None:
     """A name, or the id that digits are. None after a problem."""
     if isinstance(node.value, int) or (isinstance(node.value, str) and node.value.strip().isdecimal()):
         return node.number()
     return node.text(most=500)
 
 
-def _keywords(_: Reading, node: Node) -> tuple[str, ...]:
+def _keywords(_: Validator, node: Cursor) -> tuple[str, ...]:
     if isinstance(node.value, str):
         return tuple(dict.fromkeys(split_keywords(node.value)))
     words = [one.text(most=2000) for one in node.each()]
@@ -167,14 +167,14 @@ def split_keywords(text: str) -> list[str]:
     return [word for part in re.split(r"[,;\n]", text) if (word := part.strip())]
 
 
-def _license(_: Reading, node: Node) -> str | int | None:
+def _license(_: Validator, node: Cursor) -> str | int | None:
     value = name_or_id(node)
     if not isinstance(value, str):
         return value
     known = own_license(value)
     if known is not None:
         return known
-    node.doubt(
+    node.unverified(
         f"{value!r} is none of the licences that every account has; your institution's are looked at when it is used",
         did_you_mean(value, vocabulary.LICENSES),
     )
@@ -202,7 +202,7 @@ def _license_of_address(text: str) -> str | None:
     }.get(at)
 
 
-def _type(_: Reading, node: Node) -> str | None:
+def _type(_: Validator, node: Cursor) -> str | None:
     return node.one_of(vocabulary.ITEM_TYPES, vocabulary.ITEM_TYPE_ALIASES)
 
 
@@ -211,16 +211,16 @@ def _type(_: Reading, node: Node) -> str | None:
 _MATERIAL_ALIASES = {"type": "identifier_type", "linkout": "is_linkout", "doi": "identifier", "url": "identifier"}
 
 
-def _references(_: Reading, node: Node) -> tuple[str, ...]:
+def _references(_: Validator, node: Cursor) -> tuple[str, ...]:
     found = (one.read(identifiers.address) for one in node.each())
     return tuple(dict.fromkeys(one for one in found if one))
 
 
-def _materials(_: Reading, node: Node) -> tuple[Material, ...]:
+def _materials(_: Validator, node: Cursor) -> tuple[Material, ...]:
     return tuple(found for one in node.each() if (found := _material(one)) is not None)
 
 
-def _material(node: Node) -> Material | None:
+def _material(node: Cursor) -> Material | None:
     if isinstance(node.value, str):
         return _identified(node, Material())
     known = ("identifier", "identifier_type", "relation", "title", "is_linkout", "id")
@@ -235,13 +235,13 @@ def _material(node: Node) -> Material | None:
     material = Material(
         relation=relation or vocabulary.DEFAULT_RELATION,
         title=parts["title"].text(most=1000) if "title" in parts else None,
-        is_linkout=parts["is_linkout"].truth() if "is_linkout" in parts else False,
+        is_linkout=parts["is_linkout"].boolean() if "is_linkout" in parts else False,
         id=parts["id"].number() if "id" in parts else None,
     )
     return _identified(parts["identifier"], material, kind) if "identifier" in parts else material
 
 
-def _identified(node: Node, material: Material, kind: str | None = None) -> Material | None:
+def _identified(node: Cursor, material: Material, kind: str | None = None) -> Material | None:
     """The material with the identifier that stands here; which kind that is, its form tells where `kind` does not."""
     text = node.text(most=2000)
     if text is None:
@@ -259,11 +259,11 @@ def _identified(node: Node, material: Material, kind: str | None = None) -> Mate
     return msgspec.structs.replace(material, identifier=identifier, identifier_type=kind)
 
 
-def _funding(_: Reading, node: Node) -> tuple[Funding, ...]:
+def _funding(_: Validator, node: Cursor) -> tuple[Funding, ...]:
     return tuple(found for one in node.each() if (found := _grant(one)) is not None)
 
 
-def _grant(node: Node) -> Funding | None:
+def _grant(node: Cursor) -> Funding | None:
     if not isinstance(node.value, dict):
         text = node.text(least=3, most=2000)
         return Funding(title=text) if text else None
@@ -280,13 +280,13 @@ def _grant(node: Node) -> Funding | None:
 # --- an institution's -----------------------------------------------------------------------------------------------
 
 
-def _custom_fields(_: Reading, node: Node) -> dict[str, Value] | None:
+def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
     if not isinstance(node.value, dict):
         node.problem("custom fields are names with values")
         return None
     values: dict[str, Value] = {}
     for name, value in node.value.items():
-        one = Node(value, (*node.place, name), node.sheet)
+        one = Cursor(value, (*node.location, name), node.context)
         if one.blank:
             continue
         if isinstance(value, list):
@@ -296,7 +296,7 @@ def _custom_fields(_: Reading, node: Node) -> dict[str, Value] | None:
     return values
 
 
-def _group(_: Reading, node: Node) -> str | int | None:
+def _group(_: Validator, node: Cursor) -> str | int | None:
     return name_or_id(node)
 
 
@@ -304,7 +304,7 @@ _TIMELINE = ("first_online", "publisher_publication", "publisher_acceptance")
 _TIMELINE_ALIASES = {"published": "publisher_publication", "accepted": "publisher_acceptance"}
 
 
-def _timeline(_: Reading, node: Node) -> Timeline | None:
+def _timeline(_: Validator, node: Cursor) -> Timeline | None:
     parts = node.entries(_TIMELINE, _TIMELINE_ALIASES, "days such as first_online")
     days = {name: part.read(identifiers.day) for name, part in parts.items()}
     return Timeline(**days) if days else None
@@ -317,7 +317,7 @@ _SCOPE_ALIASES = {"file": "files", "article": "item"}
 _FOR_GOOD = {"permanent", "forever", "0"}
 
 
-def _embargo(reading: Reading, node: Node) -> Embargo | None:
+def _embargo(reading: Validator, node: Cursor) -> Embargo | None:
     if isinstance(node.value, str):
         until = _until(reading, node)
         return Embargo(until) if until else None
@@ -340,7 +340,7 @@ def _embargo(reading: Reading, node: Node) -> Embargo | None:
     )
 
 
-def _until(reading: Reading, node: Node) -> str | None:
+def _until(reading: Validator, node: Cursor) -> str | None:
     text = node.text(most=40)
     if text is None:
         return None
@@ -353,7 +353,7 @@ def _until(reading: Reading, node: Node) -> str | None:
     return day
 
 
-def _option(node: Node) -> EmbargoOption | None:
+def _option(node: Cursor) -> EmbargoOption | None:
     if not isinstance(node.value, dict):
         number = node.number()
         return EmbargoOption(number) if number else None
@@ -366,15 +366,15 @@ def _option(node: Node) -> EmbargoOption | None:
     return EmbargoOption(number, tuple(group for group in groups if group))
 
 
-def _doi(_: Reading, node: Node) -> str | None:
+def _doi(_: Validator, node: Cursor) -> str | None:
     return node.read(identifiers.doi)
 
 
-def _line(_: Reading, node: Node) -> str | None:
+def _line(_: Validator, node: Cursor) -> str | None:
     return node.text(most=2000)
 
 
-FIELDS: dict[str, Callable[[Reading, Node], Any]] = {
+FIELDS: dict[str, Callable[[Validator, Cursor], Any]] = {
     "title": _title,
     "description": _description,
     "authors": _authors,

@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from uploader.metadata.problems import TWICE, Place, wrong
+from uploader.metadata.problems import TWICE, Location, wrong
 
 _MOST_VALUES = 50_000
 """Values in one file; YAML's aliases can make a few lines into billions."""
 _DEEPEST = 60
 
 
-def read(source: str, text: str) -> tuple[Any, dict[Place, int]]:
+def read(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     """The value of a document, and on which lines (from 1) its places begin. Raises MetadataInvalid."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -62,11 +62,11 @@ class _Walk:
     """Makes values of YAML nodes, and notes their lines."""
 
     def __init__(self, source: str) -> None:
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[Location, int] = {}
         self._source = source
         self._count = 0
 
-    def value(self, node: yaml.Node, place: Place) -> Any:
+    def value(self, node: yaml.Node, place: Location) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > _MOST_VALUES or len(place) > _DEEPEST:
@@ -78,7 +78,7 @@ class _Walk:
             return [self.value(one, (*place, index)) for index, one in enumerate(node.value)]
         return _scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, place: Location) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1

@@ -22,19 +22,19 @@ from uploader.sandbox.context import context_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.authors import Author, NewAuthor
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.resources import Thing
+from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
 
 
 class AuthorRoutes:
     """The operations for one kind of thing."""
 
-    def __init__(self, thing: Thing) -> None:
-        self._thing = thing
+    def __init__(self, thing: Resource) -> None:
+        self._resource = thing
 
     def routes(self) -> list[Route]:
         """These operations."""
-        word, path = self._thing.word, f"{self._thing.route}/authors"
+        word, path = self._resource.word, f"{self._resource.route}/authors"
         return [
             Route(f"list-{word}-authors", "GET", path, self.listing),
             Route(f"add-{word}-authors", "POST", path, self.add),
@@ -43,22 +43,22 @@ class AuthorRoutes:
         ]
 
     async def listing(self, request: web.Request) -> web.Response:
-        found = await context_of(request).db.run(self._listed, self._thing.id_of(request), account_of(request))
+        found = await context_of(request).db.run(self._listed, self._resource.id_of(request), account_of(request))
         return json_answer([authors.shown(author) for author in found])
 
     async def add(self, request: web.Request) -> web.Response:
         await self._set(request, keep=True)
-        location = self._thing.address(request, "/authors")
-        return reset_content(location) if self._thing.added == 205 else located(location, self._thing.added)
+        location = self._resource.address(request, "/authors")
+        return reset_content(location) if self._resource.added == 205 else located(location, self._resource.added)
 
     async def replace(self, request: web.Request) -> web.Response:
         await self._set(request, keep=False)
-        return reset_content(self._thing.address(request, "/authors"))
+        return reset_content(self._resource.address(request, "/authors"))
 
     async def delete(self, request: web.Request) -> web.Response:
         context = context_of(request)
         author_id = int(request.match_info["author_id"])
-        await context.db.run(self._delete, self._thing.id_of(request), account_of(request), author_id, context.now())
+        await context.db.run(self._delete, self._resource.id_of(request), account_of(request), author_id, context.now())
         return no_content()
 
     async def _set(self, request: web.Request, *, keep: bool) -> None:
@@ -69,11 +69,11 @@ class AuthorRoutes:
                 raise invalid("Missing mandatory field - authors", "authors")
             named = checks.authors("authors", body["authors"])
         await context.db.run(
-            self._store, self._thing.id_of(request), account_of(request), named, context.now(), keep=keep
+            self._store, self._resource.id_of(request), account_of(request), named, context.now(), keep=keep
         )
 
     def _listed(self, db: sqlite3.Connection, number: int, account_id: int) -> list[Author]:
-        return authors.of_ids(db, self._thing.fields(db, number, account_id)["authors"])
+        return authors.of_ids(db, self._resource.fields(db, number, account_id)["authors"])
 
     def _store(
         self,
@@ -85,12 +85,12 @@ class AuthorRoutes:
         *,
         keep: bool,
     ) -> None:
-        present = self._thing.fields(db, number, account_id)["authors"] if keep else []
+        present = self._resource.fields(db, number, account_id)["authors"] if keep else []
         ids = authors.resolve(db, [*present, *named])
-        self._thing.change(db, number, account_id, {"authors": ids}, now)
+        self._resource.change(db, number, account_id, {"authors": ids}, now)
 
     def _delete(self, db: sqlite3.Connection, number: int, account_id: int, author_id: int, now: float) -> None:
-        ids = self._thing.fields(db, number, account_id)["authors"]
+        ids = self._resource.fields(db, number, account_id)["authors"]
         if author_id not in ids:
             raise not_found("Author")
-        self._thing.change(db, number, account_id, {"authors": [one for one in ids if one != author_id]}, now)
+        self._resource.change(db, number, account_id, {"authors": [one for one in ids if one != author_id]}, now)

@@ -20,19 +20,19 @@ from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items.view import category
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.resources import Thing
+from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
 
 
 class CategoryRoutes:
     """The operations for one kind of thing."""
 
-    def __init__(self, thing: Thing) -> None:
-        self._thing = thing
+    def __init__(self, thing: Resource) -> None:
+        self._resource = thing
 
     def routes(self) -> list[Route]:
         """These operations."""
-        word, path = self._thing.word, f"{self._thing.route}/categories"
+        word, path = self._resource.word, f"{self._resource.route}/categories"
         return [
             Route(f"list-{word}-categories", "GET", path, self.listing),
             Route(f"add-{word}-categories", "POST", path, self.add),
@@ -41,22 +41,24 @@ class CategoryRoutes:
         ]
 
     async def listing(self, request: web.Request) -> web.Response:
-        fields = await context_of(request).db.run(self._thing.fields, self._thing.id_of(request), account_of(request))
+        fields = await context_of(request).db.run(
+            self._resource.fields, self._resource.id_of(request), account_of(request)
+        )
         return json_answer([category(number) for number in fields["categories"]])
 
     async def add(self, request: web.Request) -> web.Response:
         await self._set(request, keep=True)
-        location = self._thing.address(request, "/categories")
-        return reset_content(location) if self._thing.added == 205 else located(location, self._thing.added)
+        location = self._resource.address(request, "/categories")
+        return reset_content(location) if self._resource.added == 205 else located(location, self._resource.added)
 
     async def replace(self, request: web.Request) -> web.Response:
         await self._set(request, keep=False)
-        return reset_content(self._thing.address(request, "/categories"))
+        return reset_content(self._resource.address(request, "/categories"))
 
     async def delete(self, request: web.Request) -> web.Response:
         context = context_of(request)
         number = int(request.match_info["category_id"])
-        await context.db.run(self._delete, self._thing.id_of(request), account_of(request), number, context.now())
+        await context.db.run(self._delete, self._resource.id_of(request), account_of(request), number, context.now())
         return no_content()
 
     async def _set(self, request: web.Request, *, keep: bool) -> None:
@@ -67,17 +69,17 @@ class CategoryRoutes:
                 raise invalid("Missing mandatory field - categories", "categories")
             ids = checks.categories("categories", body["categories"])
         await context.db.run(
-            self._store, self._thing.id_of(request), account_of(request), ids, context.now(), keep=keep
+            self._store, self._resource.id_of(request), account_of(request), ids, context.now(), keep=keep
         )
 
     def _store(
         self, db: sqlite3.Connection, number: int, account_id: int, ids: list[int], now: float, *, keep: bool
     ) -> None:
-        present = self._thing.fields(db, number, account_id)["categories"] if keep else []
-        self._thing.change(db, number, account_id, {"categories": list(dict.fromkeys([*present, *ids]))}, now)
+        present = self._resource.fields(db, number, account_id)["categories"] if keep else []
+        self._resource.change(db, number, account_id, {"categories": list(dict.fromkeys([*present, *ids]))}, now)
 
     def _delete(self, db: sqlite3.Connection, number: int, account_id: int, category_id: int, now: float) -> None:
-        ids = self._thing.fields(db, number, account_id)["categories"]
+        ids = self._resource.fields(db, number, account_id)["categories"]
         if category_id not in ids:
             raise not_found("Category")
-        self._thing.change(db, number, account_id, {"categories": [one for one in ids if one != category_id]}, now)
+        self._resource.change(db, number, account_id, {"categories": [one for one in ids if one != category_id]}, now)

@@ -36,14 +36,14 @@ def text(least: int, most: int) -> Check:
     return check
 
 
-def whole(name: str, value: Any) -> int:
+def integer(name: str, value: Any) -> int:
     """An integer that the database can hold."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**62:
         raise invalid(f"{name} must be an integer", name)
     return value
 
 
-def truth(name: str, value: Any) -> bool:
+def boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise invalid(f"{name} must be a boolean", name)
     return value
@@ -55,10 +55,10 @@ def texts(name: str, value: Any) -> list[str]:
     return value
 
 
-def wholes(name: str, value: Any) -> list[int]:
+def integers(name: str, value: Any) -> list[int]:
     if not isinstance(value, list):
         raise invalid(f"{name} must be a list of integers", name)
-    return [whole(name, one) for one in value]
+    return [integer(name, one) for one in value]
 
 
 def links(name: str, value: Any) -> list[str]:
@@ -77,7 +77,7 @@ def objects(name: str, value: Any) -> list[dict[str, Any]]:
 
 def categories(name: str, value: Any) -> list[int]:
     """Ids of categories that may be set, each once."""
-    ids = wholes(name, value)
+    ids = integers(name, value)
     for one in ids:
         if one not in CATEGORIES or not CATEGORIES[one]["is_selectable"]:
             raise ApiError(404, "EntityNotFound", f"Not allowed to set category {one}")
@@ -124,7 +124,7 @@ def license_of(*, institution: bool) -> Check:
     """An id of a licence that the account may use."""
 
     def check(name: str, value: Any) -> int:
-        if whole(name, value) not in licenses(institution=institution):
+        if integer(name, value) not in licenses(institution=institution):
             raise invalid(f"Invalid value received for {name}", name)
         return int(value)
 
@@ -135,7 +135,7 @@ def funding_list(name: str, value: Any) -> list[dict[str, Any]]:
     """Fundings, each by its id or by the title of a new one."""
     entries = objects(name, value)
     for one in entries:
-        by_id = one.get("id") is not None and whole(f"{name}.id", one["id"]) is not None
+        by_id = one.get("id") is not None and integer(f"{name}.id", one["id"]) is not None
         by_title = isinstance(one.get("title"), str) and bool(one["title"].strip())
         if by_id == by_title:
             raise invalid(f"{name} must be a list of objects with either id or title", name)
@@ -150,14 +150,14 @@ def related_materials(name: str, value: Any) -> list[dict[str, Any]]:
 def _material(name: str, one: dict[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in one.items() if value is not None}
     if "id" in given:
-        whole(f"{name}.id", given["id"])
+        integer(f"{name}.id", given["id"])
     elif not isinstance(given.get("identifier"), str) or not given["identifier"].strip():
         raise invalid(f"{name}: a new related material needs an identifier", name)
     for key, allowed in (("relation", RELATIONS), ("identifier_type", IDENTIFIER_TYPES)):
         if key in given and given[key] not in allowed:
             raise invalid(f"Invalid value received for {name}.{key}", name)
     text(0, 1000)(f"{name}.title", given.get("title", ""))
-    truth(f"{name}.is_linkout", given.get("is_linkout", False))
+    boolean(f"{name}.is_linkout", given.get("is_linkout", False))
     known = ("id", "identifier", "title", "relation", "identifier_type", "is_linkout")
     return {key: given[key] for key in known if key in given}
 
@@ -195,7 +195,7 @@ def authors(name: str, value: Any) -> list[int | NewAuthor]:
     named: list[int | NewAuthor] = []
     for one in objects(name, value):
         if one.get("id") is not None:
-            named.append(whole(f"{name}.id", one["id"]))
+            named.append(integer(f"{name}.id", one["id"]))
         else:
             named.append(_author(name, one))
     return named

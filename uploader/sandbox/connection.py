@@ -14,19 +14,19 @@ _LOOK = 0.05
 """Seconds between looks at a connection: nobody is told when a client hangs up on a request that was read whole."""
 
 
-def gone(request: web.Request) -> bool:
+def disconnected(request: web.Request) -> bool:
     """Whether the client has closed the connection, or it broke."""
     return request.transport is None or request.transport.is_closing()
 
 
-async def hold(request: web.Request, seconds: float) -> None:
+async def wait(request: web.Request, seconds: float) -> None:
     """Say nothing for so long, or until the client is gone."""
     deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and not gone(request):  # noqa: ASYNC110
+    while (left := deadline - time.monotonic()) > 0 and not disconnected(request):  # noqa: ASYNC110
         await anyio.sleep(min(_LOOK, left))
 
 
-def drop(request: web.Request) -> web.Response:
+def close(request: web.Request) -> web.Response:
     """See to it that the connection is closed once the request is on record. What is returned is never sent."""
     request[_ENDING] = "close"
     return web.Response(status=500)

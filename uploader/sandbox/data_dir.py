@@ -40,7 +40,7 @@ class SandboxUnusable(UserError):
     exit_status = 2
 
 
-class Home:
+class DataDir:
     """Owns a directory from `open` to `close`. All methods block shortly on the disk."""
 
     def __init__(self, directory: Path) -> None:

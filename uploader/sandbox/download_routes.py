@@ -13,7 +13,7 @@ from uploader.sandbox.answers import ApiError, not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import embargo, store, versions
 from uploader.sandbox.middleware import allowed, matches
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
 _FILE = r"/files/{file_id:\d{1,18}}"
@@ -83,7 +83,7 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
 
 def _file_id(request: web.Request) -> int:
     file_id = int(request.match_info["file_id"])
-    request[RECORD].file_id = file_id
+    request[ENTRY].file_id = file_id
     return file_id
 
 

@@ -14,11 +14,11 @@ import anyio
 from aiohttp import web
 
 from uploader.sandbox import files_db
-from uploader.sandbox.connection import drop, gone, hold, reset
+from uploader.sandbox.connection import close, disconnected, reset, wait
 from uploader.sandbox.context import Context
 from uploader.sandbox.faults import Fault, Stage
 from uploader.sandbox.receive import BodyBroken
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 
 Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
@@ -35,7 +35,7 @@ async def under_faults(
     """Serve a request with its faults; `proceed` serves it honestly and never raises but for cancellation."""
     if not faults:
         return await proceed()
-    record = request[RECORD]
+    record = request[ENTRY]
     record.fault = ",".join(fault.name for fault in faults)
     for fault in faults:
         if fault.stage is Stage.STATE:
@@ -130,13 +130,13 @@ async def _redirect(_: web.Request, fault: Fault, __: Proceed) -> web.StreamResp
 
 
 async def _reset(request: web.Request, _: Fault, __: Proceed) -> web.StreamResponse:
-    request[RECORD].outcome = "reset"
+    request[ENTRY].outcome = "reset"
     return reset(request)
 
 
 async def _reset_mid_body(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     """A part's body takes its usual way, so that the lock lingers as it does when a connection breaks."""
-    record = request[RECORD]
+    record = request[ENTRY]
     if record.kind == "put-part":
         request[TAMPER] = fault
         answer = await proceed()
@@ -152,23 +152,23 @@ async def _reset_mid_body(request: web.Request, fault: Fault, proceed: Proceed) 
 
 async def _lost_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
     answer = await proceed()
-    request[RECORD].status = answer.status
-    request[RECORD].outcome = "lost"
+    request[ENTRY].status = answer.status
+    request[ENTRY].outcome = "lost"
     reset(request)
     return answer
 
 
 async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
-    await hold(request, fault.seconds)
-    if gone(request):
-        request[RECORD].outcome = "aborted"
-        return drop(request)
+    await wait(request, fault.seconds)
+    if disconnected(request):
+        request[ENTRY].outcome = "aborted"
+        return close(request)
     return await proceed()
 
 
 async def _late(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     """A part's body takes its usual way, and its lock is held until all is done."""
-    record = request[RECORD]
+    record = request[ENTRY]
     if record.kind == "put-part":
         request[TAMPER] = fault
     else:
@@ -177,16 +177,16 @@ async def _late(request: web.Request, fault: Fault, proceed: Proceed) -> web.Str
             await request.read()
         await anyio.sleep(fault.seconds)
     answer = await proceed()
-    if gone(request):
+    if disconnected(request):
         record.outcome, record.status = "aborted", answer.status
     return answer
 
 
 async def _hang(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     answer = await proceed()
-    await hold(request, fault.seconds)
-    if gone(request):
-        request[RECORD].outcome, request[RECORD].status = "aborted", answer.status
+    await wait(request, fault.seconds)
+    if disconnected(request):
+        request[ENTRY].outcome, request[ENTRY].status = "aborted", answer.status
     return answer
 
 
@@ -200,9 +200,9 @@ async def _cut_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.S
 
 async def _half_answer(request: web.Request, proceed: Proceed, seconds: float) -> web.StreamResponse:
     body, out = await _begin(request, proceed)
-    request[RECORD].outcome = "cut"
+    request[ENTRY].outcome = "cut"
     await out.write(body[: len(body) // 2])
-    await hold(request, seconds)
+    await wait(request, seconds)
     reset(request)
     return out
 
@@ -222,7 +222,7 @@ async def _begin(request: web.Request, proceed: Proceed) -> tuple[bytes, web.Str
     body = _bytes(answer)
     out = web.StreamResponse(status=answer.status, headers=answer.headers)
     out.content_length = len(body)
-    request[RECORD].status = answer.status
+    request[ENTRY].status = answer.status
     await out.prepare(request)
     return body, out
 

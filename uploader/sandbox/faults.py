@@ -126,7 +126,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrences:
+class Window:
     """Which of the requests that fit, counted from 1: `first` to `last`, both included; `last` None is no end."""
 
     first: int = 1
@@ -142,7 +142,7 @@ class Rule:
 
     request: str
     part: int | None
-    when: Occurrences
+    when: Window
     fault: Fault
     text: str
 
@@ -268,9 +268,9 @@ def _options(name: str, spec: Spec, given: dict[str, str]) -> dict[str, Any]:
     return read
 
 
-def _occurrences(text: str) -> Occurrences:
+def _occurrences(text: str) -> Window:
     if text == "every":
-        return Occurrences(1, None)
+        return Window(1, None)
     match = re.fullmatch(r"(\d*)(\.\.)?(\d*)", text, re.ASCII)
     if match is None or not (match[1] or match[3]) or (match[3] and not match[2]):
         message = f"{text!r} is no WHEN; write 2, 2.., ..3, 2..4 or every"
@@ -280,4 +280,4 @@ def _occurrences(text: str) -> Occurrences:
     if first < 1 or (last is not None and last < first):
         message = f"{text!r} is no WHEN: it never comes"
         raise ValueError(message)
-    return Occurrences(first, last)
+    return Window(first, last)

@@ -21,7 +21,7 @@ from uploader.sandbox.paging import window
 from uploader.sandbox.parts import Span, TooManyParts, cut
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"
@@ -44,7 +44,7 @@ def routes() -> list[Route]:
 def file_id_of(request: web.Request) -> int:
     """The file named in the path; noted for the log."""
     file_id = int(request.match_info["file_id"])
-    request[RECORD].file_id = file_id
+    request[ENTRY].file_id = file_id
     return file_id
 
 
@@ -87,7 +87,7 @@ async def initiate(request: web.Request) -> web.Response:
     except ApiError:
         await context.on_disk(context.blobs.remove, [new.blob] if new.blob else [])
         raise
-    request[RECORD].file_id = file_id
+    request[ENTRY].file_id = file_id
     return located(context.addresses(request).file(item_id, file_id), 201)
 
 

@@ -130,7 +130,7 @@ def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, of
     return [_file(row) for row in rows]
 
 
-def tally(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
+def totals(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
     """How many files of an item can be seen, and their bytes."""
     row = db.execute(
         "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM files"

@@ -15,7 +15,7 @@ from uploader.sandbox.bodies import optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.links_db import PrivateLink
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.resources import Thing
+from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
 
 _YEAR = 365 * 86400.0
@@ -24,12 +24,12 @@ _YEAR = 365 * 86400.0
 class LinkRoutes:
     """The operations for one kind of thing."""
 
-    def __init__(self, thing: Thing) -> None:
-        self._thing = thing
+    def __init__(self, thing: Resource) -> None:
+        self._resource = thing
 
     def routes(self) -> list[Route]:
         """These operations; reading a single link is documented for collections alone."""
-        word, path = self._thing.word, f"{self._thing.route}/private_links"
+        word, path = self._resource.word, f"{self._resource.route}/private_links"
         one = path + r"/{link_id:[0-9a-f]{1,200}}"
         found = [
             Route(f"list-{word}-links", "GET", path, self.listing),
@@ -41,7 +41,7 @@ class LinkRoutes:
 
     async def listing(self, request: web.Request) -> web.Response:
         context = context_of(request)
-        links = await context.db.run(self._links, self._thing.id_of(request), account_of(request))
+        links = await context.db.run(self._links, self._resource.id_of(request), account_of(request))
         at, now = context.addresses(request), context.now()
         return json_answer([_shown(link, at, now) for link in links])
 
@@ -49,8 +49,8 @@ class LinkRoutes:
         context = context_of(request)
         now = context.now()
         expires = _expiry(await optional_body_of(request), now)
-        link = await context.db.run(self._create, self._thing.id_of(request), account_of(request), expires, now)
-        location = self._thing.address(request, f"/private_links/{link.id}")
+        link = await context.db.run(self._create, self._resource.id_of(request), account_of(request), expires, now)
+        location = self._resource.address(request, f"/private_links/{link.id}")
         html = context.addresses(request).private(link.token)
         return located(location, 201, {"location": location, "html_location": html, "token": link.token})
 
@@ -63,22 +63,22 @@ class LinkRoutes:
         context = context_of(request)
         expires = _expiry(await optional_body_of(request), context.now())
         await context.db.run(self._update, *self._named(request), expires)
-        return reset_content(self._thing.address(request, f"/private_links/{request.match_info['link_id']}"))
+        return reset_content(self._resource.address(request, f"/private_links/{request.match_info['link_id']}"))
 
     async def delete(self, request: web.Request) -> web.Response:
         await context_of(request).db.run(self._delete, *self._named(request))
         return no_content()
 
     def _named(self, request: web.Request) -> tuple[int, int, str]:
-        return self._thing.id_of(request), account_of(request), request.match_info["link_id"]
+        return self._resource.id_of(request), account_of(request), request.match_info["link_id"]
 
     def _links(self, db: sqlite3.Connection, number: int, account_id: int) -> list[PrivateLink]:
-        self._thing.fields(db, number, account_id)
-        return links_db.of(db, self._thing.path, number)
+        self._resource.fields(db, number, account_id)
+        return links_db.of(db, self._resource.path, number)
 
     def _create(self, db: sqlite3.Connection, number: int, account_id: int, expires: float, now: float) -> PrivateLink:
-        self._thing.fields(db, number, account_id)
-        return links_db.replace(db, self._thing.path, number, expires, now)
+        self._resource.fields(db, number, account_id)
+        return links_db.replace(db, self._resource.path, number, expires, now)
 
     def _find(self, db: sqlite3.Connection, number: int, account_id: int, link_id: str) -> PrivateLink:
         for link in self._links(db, number, account_id):

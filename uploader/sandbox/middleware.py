@@ -15,21 +15,21 @@ from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import under_faults
 from uploader.sandbox.people.impersonation import settle
-from uploader.sandbox.request_log import RECORD, credential, record_of
+from uploader.sandbox.request_log import ENTRY, credential, entry_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
 
 log = logging.getLogger(__name__)
 
 
-def around(service: str, table: RouteTable) -> Middleware:
+def request_middleware(service: str, table: RouteTable) -> Middleware:
     """The middleware of a service, "api" or "upload"."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         context = context_of(request)
         route = table.match(request)
-        record = record_of(request, service, route.kind if route else "other", context.now())
-        request[RECORD] = record
+        record = entry_of(request, service, route.kind if route else "other", context.now())
+        request[ENTRY] = record
         began = time.monotonic()
 
         async def proceed() -> web.StreamResponse:

@@ -84,11 +84,11 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     total = ""
     if account is not None:
         total = f"{pages.readable(context.used(account))} of {pages.readable(context.quota(account))} used"
-    return pages.index(rows, pages.Turn(page, len(found) > ROWS), total)
+    return pages.index(rows, pages.Page(page, len(found) > ROWS), total)
 
 
 def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
-    count, size = files_db.tally(db, one.id, now)
+    count, size = files_db.totals(db, one.id, now)
     title, status = one.metadata["title"], "public" if one.is_public(now) else one.status
     return pages.ItemRow(one.id, title, status, count, size, _moment(one.modified))
 
@@ -110,7 +110,7 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
         facts_of(whole, _more(db, found, at, now)),
         whole["thumb"],
         [_file(db, context, file, now) for file in shown],
-        pages.Turn(page, len(files) > ROWS),
+        pages.Page(page, len(files) > ROWS),
         refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
     )
 
@@ -153,14 +153,14 @@ def _link(link: PrivateLink, at: Addresses) -> Text:
 def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> pages.FileRow:
     delays = context.settings.delays
     status = file_status.status(file.progress, now, delays) if file.link is None else "available"
-    bar: list[pages.Stretch] = []
+    bar: list[pages.Segment] = []
     note = ""
     if file.aborted:
         status, note = "aborted", "the upload was aborted"
     elif file.completed is None:
         bar, note = _parts(db, context, file)
     elif file.link is None:
-        bar = [pages.Stretch("complete", 1)]
+        bar = [pages.Segment("complete", 1)]
     return pages.FileRow(
         name=file.name,
         folder=file.folder_path,
@@ -174,11 +174,11 @@ def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> p
     )
 
 
-def _parts(db: sqlite3.Connection, context: Context, file: File) -> tuple[list[pages.Stretch], str]:
+def _parts(db: sqlite3.Connection, context: Context, file: File) -> tuple[list[pages.Segment], str]:
     buckets = files_db.progress(db, file.id, _BUCKETS)
     locked = sorted(context.locks.of_upload(file.token))
     complete, count = sum(one for one, _ in buckets), sum(both for _, both in buckets)
     note = f"{complete} of {count} part{'' if count == 1 else 's'}"
     if locked:
         note += f", {len(locked)} locked"
-    return pages.stretches(buckets, locked), note
+    return pages.segments(buckets, locked), note

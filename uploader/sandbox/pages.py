@@ -49,7 +49,7 @@ code { font: .8125rem ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """A stretch of an upload's parts that look the same; `weight` is its number of parts."""
 
     look: str
@@ -67,7 +67,7 @@ class FileRow:
     md5: str
     supplied: str
     link: str | None
-    bar: Sequence[Stretch]
+    bar: Sequence[Segment]
     note: str
     """A few words about the parts."""
 
@@ -85,19 +85,19 @@ class ItemRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Page:
     """Which page of a long table this is, from 1, and whether there is another."""
 
     page: int
     more: bool
 
 
-def stretches(buckets: Sequence[tuple[int, int]], locked: Sequence[int]) -> list[Stretch]:
+def segments(buckets: Sequence[tuple[int, int]], locked: Sequence[int]) -> list[Segment]:
     """A bar from (COMPLETE, all) for each bucket of parts, in order; `locked` has the numbers of locked parts.
 
     Neighbours that look the same become one.
     """
-    bar: list[Stretch] = []
+    bar: list[Segment] = []
     first = 1
     for complete, count in buckets:
         if any(first <= number < first + count for number in locked):
@@ -108,9 +108,9 @@ def stretches(buckets: Sequence[tuple[int, int]], locked: Sequence[int]) -> list
             look = "some" if complete else "pending"
         first += count
         if bar and bar[-1].look == look:
-            bar[-1] = Stretch(look, bar[-1].weight + count)
+            bar[-1] = Segment(look, bar[-1].weight + count)
         else:
-            bar.append(Stretch(look, count))
+            bar.append(Segment(look, count))
     return bar
 
 
@@ -124,7 +124,7 @@ def readable(size: int) -> str:
     return f"{value:.2f} TB"
 
 
-def index(items: Sequence[ItemRow], turn: Turn, total: str) -> str:
+def index(items: Sequence[ItemRow], turn: Page, total: str) -> str:
     """The list of items. `total` is said of the whole account."""
     rows = "".join(
         f'<tr><td class="name"><a href="account/articles/{item.number}">{escape(item.title)}</a></td>'
@@ -146,7 +146,7 @@ def index(items: Sequence[ItemRow], turn: Turn, total: str) -> str:
 
 
 def item(
-    row: ItemRow, facts: Sequence[Fact], picture: str, files: Sequence[FileRow], turn: Turn, *, refresh: bool
+    row: ItemRow, facts: Sequence[Fact], picture: str, files: Sequence[FileRow], turn: Page, *, refresh: bool
 ) -> str:
     """One item with its files. `picture` is the thumbnail's address, or "". `refresh`: look again soon."""
     summary = f"{row.files} file{'' if row.files == 1 else 's'}, {readable(row.size)}"
@@ -208,7 +208,7 @@ def _tag(status: str) -> str:
     return f'<span class="tag {escape(status)}">{escape(status)}</span>'
 
 
-def _turn(turn: Turn) -> str:
+def _turn(turn: Page) -> str:
     links = []
     if turn.page > 1:
         links.append(f'<a href="?{urlencode({"page": turn.page - 1})}">Previous</a>')

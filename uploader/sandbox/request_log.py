@@ -18,7 +18,7 @@ from uploader.sandbox.data_dir import SandboxUnusable
 
 
 @dataclass(slots=True, kw_only=True)
-class Record:
+class Entry:
     """What is known of a request; see README.md for the meaning of each field in the log."""
 
     time: float
@@ -49,7 +49,7 @@ class Record:
         return json.dumps(values).encode() + b"\n"
 
 
-RECORD = web.RequestKey("record", Record)
+ENTRY = web.RequestKey("record", Entry)
 
 _SECRET = frozenset({"access_token", "token", "private_link"})
 
@@ -62,10 +62,10 @@ def credential(request: web.Request) -> str | None:
     return request.query.get("access_token")
 
 
-def record_of(request: web.Request, service: str, kind: str, now: float) -> Record:
+def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry:
     """Begin the record of a request. Of a token only a hash's first 16 digits are kept."""
     offered = credential(request)
-    return Record(
+    return Entry(
         time=now,
         service=service,
         kind=kind,
@@ -96,7 +96,7 @@ class RequestLog:
             message = f"{self._path} cannot be written: {error.strerror}"
             raise SandboxUnusable(message) from error
 
-    async def write(self, record: Record) -> None:
+    async def write(self, record: Entry) -> None:
         """Append one record; it is in the file when this returns, and also when the caller is cancelled."""
         if self._descriptor is not None:
             line = record.line()

@@ -13,11 +13,11 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox.context import context_of
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thing:
+class Resource:
     """A kind of thing. `word` is how its operations are called, `path` how its addresses are.
 
     `fields(db, id, account)` gives what is stored of one, ApiError 404 when the account has none such;
@@ -39,7 +39,7 @@ class Thing:
         """Which one the path names; an item is noted for the log."""
         number = int(request.match_info["thing_id"])
         if self.word == "item":
-            request[RECORD].item_id = number
+            request[ENTRY].item_id = number
         return number
 
     def address(self, request: web.Request, rest: str = "") -> str:

@@ -33,17 +33,17 @@ from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.collections import item_routes as collection_item_routes
 from uploader.sandbox.collections import public_routes as public_collection_routes
 from uploader.sandbox.collections import routes as collection_routes
-from uploader.sandbox.collections.resource import COLLECTION_THING
+from uploader.sandbox.collections.resource import COLLECTION
 from uploader.sandbox.context import CONTEXT, Context, Effects
-from uploader.sandbox.data_dir import Home, SandboxUnusable
+from uploader.sandbox.data_dir import DataDir, SandboxUnusable
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.items import public_routes, publish_routes, search_routes
 from uploader.sandbox.items import routes as item_routes
-from uploader.sandbox.items.resource import ITEM_THING
+from uploader.sandbox.items.resource import ITEM
 from uploader.sandbox.link_routes import LinkRoutes
-from uploader.sandbox.middleware import around
+from uploader.sandbox.middleware import request_middleware
 from uploader.sandbox.people import accounts, institution_routes
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import item_routes as project_item_routes
@@ -58,7 +58,7 @@ API: Final[tuple[Operations, ...]] = (
     project_routes, project_item_routes, collection_routes, collection_item_routes, public_collection_routes,
     *(
         group(thing)
-        for thing in (ITEM_THING, COLLECTION_THING)
+        for thing in (ITEM, COLLECTION)
         for group in (AuthorRoutes, CategoryRoutes, LinkRoutes)
     ),
 )  # fmt: skip
@@ -94,7 +94,7 @@ async def running(settings: Settings, *, now: Callable[[], float] = time.time) -
 
 async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Callable[[], float]) -> Running:
     """Open everything and listen; `stack` undoes it."""
-    home = Home(settings.directory)
+    home = DataDir(settings.directory)
     await anyio.to_thread.run_sync(home.open)
     stack.push_async_callback(anyio.to_thread.run_sync, home.close)
     context = await _context(settings, home, stack, now)
@@ -111,7 +111,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Call
 
 
 async def _context(
-    settings: Settings, home: Home, stack: contextlib.AsyncExitStack, now: Callable[[], float]
+    settings: Settings, home: DataDir, stack: contextlib.AsyncExitStack, now: Callable[[], float]
 ) -> Context:
     """Open the store. What it opens is closed by `stack`."""
     disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="sandbox-disk")
@@ -160,7 +160,7 @@ def _upload(context: Context) -> web.Application:
 
 
 def _app(service: str, table: RouteTable, context: Context) -> web.Application:
-    app = web.Application(middlewares=[around(service, table)])
+    app = web.Application(middlewares=[request_middleware(service, table)])
     app[CONTEXT] = context
     table.add_to(app)
     app.on_response_prepare.append(_signed)

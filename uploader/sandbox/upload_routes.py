@@ -11,11 +11,11 @@ from aiohttp import web
 from uploader.sandbox import file_view, files_db, receive
 from uploader.sandbox.answers import empty
 from uploader.sandbox.blobs import PartFile
-from uploader.sandbox.connection import drop, gone, hold
+from uploader.sandbox.connection import close, disconnected, wait
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import TAMPER, tampered
 from uploader.sandbox.files_db import File, Part
-from uploader.sandbox.request_log import RECORD, Record
+from uploader.sandbox.request_log import ENTRY, Entry
 from uploader.sandbox.routes import Route
 
 UPLOAD = "/upload/{token}"
@@ -57,7 +57,7 @@ async def get_upload(request: web.Request) -> web.Response:
     found = await context.db.run(answer)
     if found is None:
         return empty(404)
-    _note(request[RECORD], found[0])
+    _note(request[ENTRY], found[0])
     return web.Response(body=found[1], content_type="application/json")
 
 
@@ -108,7 +108,7 @@ async def put_part(request: web.Request) -> web.StreamResponse:
         linger = context.settings.lock_linger
     finally:
         context.locks.release(key, linger)
-    return drop(request)
+    return close(request)
 
 
 def _open_for_parts(target: Target) -> bool:
@@ -117,7 +117,7 @@ def _open_for_parts(target: Target) -> bool:
 
 async def _receive(request: web.Request, context: Context, target: Target) -> web.Response | None:
     """Take the body into the part. None when the connection is to be closed without an answer."""
-    record, file, part = request[RECORD], target.file, target.part
+    record, file, part = request[ENTRY], target.file, target.part
     place = await _open(context, target)
     if place is None:
         return empty(404)
@@ -171,8 +171,8 @@ async def _open(context: Context, target: Target) -> PartFile | None:
 
 async def _too_short(request: web.Request, context: Context) -> None:
     """The service waits for the rest of its part, which never comes, and closes at last."""
-    await hold(request, context.settings.short_body_timeout)
-    request[RECORD].outcome = "aborted" if gone(request) else "too-short"
+    await wait(request, context.settings.short_body_timeout)
+    request[ENTRY].outcome = "aborted" if disconnected(request) else "too-short"
 
 
 def _key(request: web.Request) -> tuple[str, int]:
@@ -188,7 +188,7 @@ async def _target(request: web.Request, context: Context, *, locked: bool | None
         part = None if file is None else files_db.part(db, file.id, number)
         return None if file is None or part is None else Target(file, part)
 
-    record = request[RECORD]
+    record = request[ENTRY]
     record.part_no = number
     found = await context.db.run(find)
     if found is not None:
@@ -198,6 +198,6 @@ async def _target(request: web.Request, context: Context, *, locked: bool | None
     return found
 
 
-def _note(record: Record, file: File) -> None:
+def _note(record: Entry, file: File) -> None:
     record.item_id = file.item_id
     record.file_id = file.id

@@ -21,20 +21,20 @@ import xxhash
 
 from uploader.errors import SourceChanged
 from uploader.sources.source import Source
-from uploader.text import shown
+from uploader.text import printable
 
 READ = 1 << 20
 """Bytes read and hashed at a time."""
-AHEAD = 64 << 20
+MAX_LEAD = 64 << 20
 """Bytes that the digest may be ahead of the furthest sender."""
-BEHIND = 64 << 20
+MAX_LAG = 64 << 20
 """Bytes that a sender may be ahead of the digest: it waits, so that storage is read once, and little is left to be
 hashed when the last part is sent."""
-FAR = 1 << 30
+DETACH = 1 << 30
 """Bytes from which on a sender does not wait any more: it would wait for long."""
 _FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
 """Seconds until it is first told how far the reading is, and at most between two times."""
-_LETTING_GO = 5.0
+_STOP_TIMEOUT = 5.0
 """Seconds that the thread may take to let go of the source when it is told to end."""
 
 
@@ -75,7 +75,7 @@ class Digest:
         self._position = 0
         self._begun = False
         self._stopped = False
-        self._turn = threading.Condition()
+        self._cond = threading.Condition()
         self._waiters: list[tuple[int, anyio.Event]] = []
         """Who waits until the bytes up to a position are hashed; `_wake_at` is the first of these."""
         self._wake_at = math.inf
@@ -88,7 +88,7 @@ class Digest:
         """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
         self._loop = asyncio.get_running_loop()
         if self._on_read is not None:
-            self._timer = self._loop.call_later(_FIRST_TOLD, self._tell_read, self._on_read, _FIRST_TOLD)
+            self._timer = self._loop.call_later(_FIRST_TOLD, self._report_read, self._on_read, _FIRST_TOLD)
         try:
             return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
         finally:
@@ -97,43 +97,43 @@ class Digest:
             # A thread that has not begun will never read: it looks at `_stopped` first, if it is started at all.
             if self._stop():
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._ended.wait, _LETTING_GO)
-            self._tell_moved(ended=True)
+                    await anyio.to_thread.run_sync(self._ended.wait, _STOP_TIMEOUT)
+            self._notify_position(ended=True)
 
-    def _tell_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
+    def _report_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
         on_read(self._position, self._size)
         pause = min(2 * pause, _THEN_TOLD)
-        self._timer = self._loop.call_later(pause, self._tell_read, on_read, pause)
+        self._timer = self._loop.call_later(pause, self._report_read, on_read, pause)
 
-    def sending(self, offset: int) -> None:
+    def advance(self, offset: int) -> None:
         """A sender has come to `offset`."""
         if offset > self._front:
             self._front = offset
             # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
             if self._parked:
-                with self._turn:
-                    self._turn.notify()
+                with self._cond:
+                    self._cond.notify()
 
     def all_sent(self) -> None:
         """No sender will come any more: hash the rest."""
-        self.sending(self._size)
+        self.advance(self._size)
 
-    async def compared(self) -> None:
+    async def wait_recorded(self) -> None:
         """Wait until all recorded parts have been compared with the source."""
         if self._recorded:
-            self.sending(self._recorded[-1].end)
+            self.advance(self._recorded[-1].end)
             await self._until(self._recorded[-1].end)
 
-    async def room(self, offset: int, since: int = 0) -> None:
+    async def wait_for_window(self, offset: int, since: int = 0) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
 
         All from `since` to `offset` is sent in this run. As long as the digest has not come to that, or is far away, it
         reads these pages again in any case: the line is not kept waiting for it.
         """
-        self.sending(offset)
-        if BEHIND < offset - self._position <= FAR and self._position >= since - BEHIND:
+        self.advance(offset)
+        if MAX_LAG < offset - self._position <= DETACH and self._position >= since - MAX_LAG:
             # A good deal nearer, so that this is not asked for again with every chunk.
-            await self._until(offset - BEHIND // 2)
+            await self._until(offset - MAX_LAG // 2)
 
     async def _until(self, position: int) -> None:
         """Wait until the bytes up to `position` are hashed, or the digest has ended."""
@@ -148,12 +148,12 @@ class Digest:
 
     def _stop(self) -> bool:
         """Tell the thread to end; True when it had begun."""
-        with self._turn:
+        with self._cond:
             self._stopped = True
-            self._turn.notify()
+            self._cond.notify()
             return self._begun
 
-    def _tell_moved(self, *, ended: bool = False) -> None:
+    def _notify_position(self, *, ended: bool = False) -> None:
         """Wake those who have waited long enough."""
         while True:
             here = math.inf if ended else self._position
@@ -167,7 +167,7 @@ class Digest:
                 return
 
     def _hash(self) -> str:
-        with self._turn:
+        with self._cond:
             if self._stopped:
                 raise _Stop
             self._begun = True
@@ -191,30 +191,30 @@ class Digest:
                 self._compare(part, checked.intdigest())
                 checked.reset()
                 part = next(boundaries, None)
-            self._advance(len(data))
+            self._release_waiters(len(data))
         return md5.hexdigest()
 
     def _compare(self, part: Recorded, xxh3: int) -> None:
         if xxh3 != part.xxh3:
             raise SourceChanged(
-                f"{shown(self._source.path)}: changed since part {part.no} of it was sent",
+                f"{printable(self._source.path)}: changed since part {part.no} of it was sent",
                 path=self._source.path,
             )
 
-    def _advance(self, count: int) -> None:
+    def _release_waiters(self, count: int) -> None:
         self._position += count
         if self._position >= self._wake_at:
             self._wake_at = math.inf
-            self._loop.call_soon_threadsafe(self._tell_moved)
-        if self._position >= self._front + AHEAD:
-            self._park()
+            self._loop.call_soon_threadsafe(self._notify_position)
+        if self._position >= self._front + MAX_LEAD:
+            self._wait()
         if self._stopped:
             raise _Stop
 
-    def _park(self) -> None:
+    def _wait(self) -> None:
         """Wait until the senders have come nearer."""
-        with self._turn:
+        with self._cond:
             self._parked = True
-            while self._position >= self._front + AHEAD and not self._stopped:
-                self._turn.wait()
+            while self._position >= self._front + MAX_LEAD and not self._stopped:
+                self._cond.wait()
             self._parked = False

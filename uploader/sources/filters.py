@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IGNORE_FILE = ".figupignore"
 
 
-def compiled(lines: Iterable[str], origin: str) -> GitIgnoreSpec | None:
+def compile_patterns(lines: Iterable[str], origin: str) -> GitIgnoreSpec | None:
     """Patterns ready to be asked; None when there are none. Raises UsageError naming `origin` for a malformed one."""
     patterns = [line for line in lines if line.strip() and not line.startswith("#")]
     if not patterns:
@@ -46,7 +46,7 @@ class Ignores:
         nearer._specs = ((f"{folder}/" if folder else "", spec), *self._specs)
         return nearer
 
-    def says(self, path: str) -> bool | None:
+    def decision(self, path: str) -> bool | None:
         """True when the path (of a folder: with a slash behind) is to be ignored, False when it is not to be, None when
         nothing is said."""
         for prefix, spec in self._specs:
@@ -61,15 +61,15 @@ class Filters:
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         """Raises UsageError for a malformed pattern."""
-        self._include = compiled(include, "--include")
-        self._exclude = compiled(exclude, "--exclude")
+        self._include = compile_patterns(include, "--include")
+        self._exclude = compile_patterns(exclude, "--exclude")
 
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
         """Why a path is left out; None when it is not. A folder that is left out is so with all that is in it."""
         asked = f"{path}/" if folder else path
         said = self._exclude.check_file(asked).include if self._exclude is not None else None
         if said is None:
-            said = ignores.says(asked)
+            said = ignores.decision(asked)
         if said:
             return "excluded"
         if self._include is not None and not folder and not self._include.check_file(asked).include:
@@ -84,7 +84,7 @@ class Glob:
         """`pattern` is relative. Raises UsageError for a malformed one."""
         self.pattern = pattern
         # Anchored, and with the blanks at its end kept: gitignore would drop them.
-        self._spec = compiled(["/" + re.sub(r" (?= *$)", r"\\ ", pattern)], pattern)
+        self._spec = compile_patterns(["/" + re.sub(r" (?= *$)", r"\\ ", pattern)], pattern)
         self._depth = None if "**" in pattern else pattern.count("/")
 
     @classmethod

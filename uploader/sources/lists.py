@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from uploader.errors import UsageError
-from uploader.text import shown
+from uploader.text import printable
 
 COMMENT = b"#"
 _BOM = b"\xef\xbb\xbf"
@@ -39,7 +39,7 @@ def parse_list(data: bytes, origin: str, *, nul: bool = False) -> list[tuple[int
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ChecksumEntry:
     """A file that is somewhere else. `path` is as it stands in the list; `folder` and `name` are the remote ones."""
 
     path: str
@@ -48,7 +48,7 @@ class Listed:
     md5: str
 
 
-def parse_checksums(data: bytes, base: str, origin: str) -> list[Listed]:
+def parse_checksums(data: bytes, base: str, origin: str) -> list[ChecksumEntry]:
     """The files of a list, which keep the folders that they have below `base` (absolute), as listed paths do.
 
     Raises UsageError naming `origin` and the line that is none of `md5sum`.
@@ -62,7 +62,7 @@ def parse_checksums(data: bytes, base: str, origin: str) -> list[Listed]:
         if escaped:
             path = _ESCAPED.sub(lambda match: _MEANT.get(match[1], match[0]), path)
         written = os.fsdecode(path)
-        found.append(Listed(shown(written), *placed(written, base), md5.decode("ascii").lower()))
+        found.append(ChecksumEntry(printable(written), *remote_location(written, base), md5.decode("ascii").lower()))
     if not found:
         raise UsageError(f"{origin}: has no checksums in it")
     return found
@@ -78,7 +78,7 @@ def _fields(line: bytes, where: str) -> tuple[bool, bytes, bytes]:
     raise UsageError(f"{where}: is no line that md5sum writes", hint="Make the list with: md5sum FILE... > LIST")
 
 
-def placed(path: str, base: str) -> tuple[str, str]:
+def remote_location(path: str, base: str) -> tuple[str, str]:
     """The remote folder and name of a path that was listed: it keeps its folders below `base`, and no others."""
     whole = os.path.normpath(os.path.join(base, path))
     inner = whole.removeprefix(base.rstrip("/") + "/")

@@ -43,7 +43,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SourceFile:
     """A file that is to be sent, or with `link` an address that is to be referenced.
 
     `path` is absolute, or the link. `folder` is the remote one, "a/b", "" for none. `md5` (hex) is what the user says
@@ -62,7 +62,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
+class Skipped:
     """Something that is not sent; `path` ends with a slash where it is a folder with all that is in it.
 
     `there` is what it would be called in the item, "" where that is not known.
@@ -70,7 +70,7 @@ class Skip:
 
     path: str
     reason: Reason
-    there: str = field(default="", compare=False)
+    remote_path: str = field(default="", compare=False)
 
 
 @dataclass
@@ -80,12 +80,12 @@ class Selection:
     `title` is for an item that was given none; None where nothing suggests one.
     """
 
-    identity: list[str] = field(default_factory=list)
+    job_key: list[str] = field(default_factory=list)
     title: str | None = None
-    chosen: list[Chosen] = field(default_factory=list)
-    skipped: list[Skip] = field(default_factory=list)
+    files: list[SourceFile] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     problems: list[FigupError] = field(default_factory=list)
-    scopes: list[str] = field(default_factory=list)
+    roots: list[str] = field(default_factory=list)
     """Remote folders of which all is meant, "" for the whole item."""
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from uploader.errors import FigupError, SourceMissing, SourcesUnusable, UsageError
+from uploader.errors import FigupError, SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.filters import Filters, Glob, Ignores
-from uploader.sources.lists import Listed, parse_checksums, parse_list, placed
-from uploader.sources.models import Chosen, Reason, Selection, Skip, Sources, remote_path
+from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
+from uploader.sources.models import Reason, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.source import source_error
 from uploader.sources.walk import Found, Rules, chosen_file, walk
-from uploader.text import shown
+from uploader.text import printable
 
 if TYPE_CHECKING:
     from uploader.sources.manifests import Row
@@ -47,23 +47,25 @@ _SCHEMES = ("http", "https", "ftp")
 
 def select(sources: Sources, purpose: str = "send") -> Selection:
     """What is meant by `sources`. Raises as `check` does, and UsageError for rules that are none."""
-    selection = find(sources)
-    check(selection, purpose=purpose)
+    selection = collect(sources)
+    raise_problems(selection, purpose=purpose)
     return selection
 
 
-def check(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
+def raise_problems(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
     """Raise the one problem of a selection, or one error with all; UsageError where nothing is left, for the `purpose`.
 
     Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
     """
-    missing = [p for p in selection.problems if isinstance(p, SourceMissing) and p.path is not None and p.path in begun]
+    missing = [
+        p for p in selection.problems if isinstance(p, SourceNotFound) and p.path is not None and p.path in begun
+    ]
     problems = [problem for problem in selection.problems if problem not in missing]
     if len(problems) == 1:
         raise problems[0]
     if problems:
         raise _several(problems)
-    if not selection.chosen and not missing:
+    if not selection.files and not missing:
         raise _nothing_left(selection, purpose)
 
 
@@ -81,7 +83,7 @@ def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     if not reasons:
         return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
     hints = [_WAY_OUT[reason] for reason in reasons if reason in _WAY_OUT]
-    found = ", ".join(shown(skip.path) for skip in selection.skipped[:3])
+    found = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
     why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
@@ -90,12 +92,12 @@ def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     )
 
 
-def find(sources: Sources) -> Selection:
+def collect(sources: Sources) -> Selection:
     """As `select`, but what stands in the way is only noted among the `problems`."""
     selection = Selection()
     taken: dict[str, str] = {}
-    for found in _Finder(sources, selection).all():
-        if isinstance(found, Skip):
+    for found in _Collector(sources, selection).all():
+        if isinstance(found, Skipped):
             selection.skipped.append(found)
         elif isinstance(found, FigupError):
             selection.problems.append(found)
@@ -104,27 +106,28 @@ def find(sources: Sources) -> Selection:
             other = taken.get(there)
             if other is None:
                 taken[there] = found.path
-                selection.chosen.append(found)
+                selection.files.append(found)
             elif other != found.path:
                 selection.problems.append(_clash(there, other, found.path))
     return selection
 
 
-def read_checksums(file: str, sources: Sources) -> list[Listed]:
-    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceMissing, SourceUnreadable, UsageError."""
-    data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), shown(file))
+def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
+    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
+    data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), printable(file))
     return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
 
 
 def _clash(there: str, one: str, other: str) -> UsageError:
     return UsageError(
-        f"two sources would have the same name on Figshare, {shown(there)}: {shown(one)} and {shown(other)}",
+        f"two sources would have the same name on Figshare, {printable(there)}: {printable(one)} "
+        f"and {printable(other)}",
         hint="Rename one, or name the folder that holds both: files keep their folders below it.",
         path=other,
     )
 
 
-class _Finder:
+class _Collector:
     """Finds what is meant, and notes in the selection what names the job and its item."""
 
     def __init__(self, sources: Sources, selection: Selection) -> None:
@@ -143,8 +146,8 @@ class _Finder:
         for link in self._sources.links:
             yield self._link(link)
 
-    def _names(self, identity: str, title: str) -> None:
-        self._selection.identity.append(identity)
+    def _add_key(self, identity: str, title: str) -> None:
+        self._selection.job_key.append(identity)
         if self._selection.title is None:
             self._selection.title = title
 
@@ -156,18 +159,18 @@ class _Finder:
         last = path.rstrip("/").rpartition("/")[2]
         if last in ("", ".", ".."):
             whole = os.path.realpath(path)
-            self._names(whole.rstrip("/") + "/", os.path.basename(whole) or whole)
-            self._selection.scopes.append("")
+            self._add_key(whole.rstrip("/") + "/", os.path.basename(whole) or whole)
+            self._selection.roots.append("")
             yield from _encodable(whole) or walk(whole, "", self._rules)
             return
         absolute = _absolute(path.rstrip("/") if Path(path).is_dir() else path)
         if not os.path.lexists(absolute) and (parts := Glob.split(os.path.abspath(path))) is not None:
             top, glob = os.path.realpath(parts[0]), parts[1]
-            self._names(f"glob {top}/{glob.pattern}", os.path.basename(top) or top)
+            self._add_key(f"glob {top}/{glob.pattern}", os.path.basename(top) or top)
             yield from self._glob(path, top, glob)
             return
-        self._names(absolute, os.path.basename(absolute))
-        yield from self._named(absolute, "")
+        self._add_key(absolute, os.path.basename(absolute))
+        yield from self._entry(absolute, "")
 
     def _glob(self, path: str, top: str, glob: Glob) -> Iterator[Found]:
         matched = False
@@ -175,44 +178,46 @@ class _Finder:
             matched = True
             yield found
         if not matched:
-            yield SourceMissing(f"{shown(path)}: no such file, and nothing that it could mean as a pattern", path=path)
+            yield SourceNotFound(
+                f"{printable(path)}: no such file, and nothing that it could mean as a pattern", path=path
+            )
 
-    def _named(self, absolute: str, folder: str) -> Iterator[Found]:
+    def _entry(self, absolute: str, folder: str) -> Iterator[Found]:
         """A file or folder that was named itself: neither its name nor that it is a link speaks against it."""
         name = os.path.basename(absolute)
         if problem := _encodable(absolute):
             yield from problem
         elif Path(absolute).is_dir():
-            self._selection.scopes.append(remote_path(folder, name))
+            self._selection.roots.append(remote_path(folder, name))
             yield from walk(absolute, remote_path(folder, name), self._rules)
         else:
             there = remote_path(folder, name)
             reason = self._rules.filters.reason(there, Ignores())
-            yield Skip(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
+            yield Skipped(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
 
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
-        origin = "stdin" if file == STDIN else shown(file)
+        origin = "stdin" if file == STDIN else printable(file)
         paths = parse_list(data, origin, nul=self._sources.nul)
         if file == STDIN:
-            self._selection.identity += [f"listed {_absolute(os.path.join(self._base, path))}" for _, path in paths]
+            self._selection.job_key += [f"listed {_absolute(os.path.join(self._base, path))}" for _, path in paths]
         else:
-            self._names(f"list {self._base} {_absolute(file)}", Path(file).stem)
+            self._add_key(f"list {self._base} {_absolute(file)}", Path(file).stem)
         unit = "entry" if self._sources.nul else "line"
         for number, path in paths:
             absolute = _absolute(os.path.join(self._base, path))
             if Path(absolute).is_dir():
                 # What `find` prints has the folders in it, too: not all that is in them is meant.
-                yield Skip(f"{absolute}/", "folder")
+                yield Skipped(f"{absolute}/", "folder")
             else:
-                for found in self._named(absolute, placed(path, self._base)[0]):
+                for found in self._entry(absolute, remote_location(path, self._base)[0]):
                     yield _located(found, f"{origin}: {unit} {number}")
 
     def _manifest(self, file: str) -> Iterator[Found]:
         from uploader.sources.manifests import kind_of, parse_manifest
 
-        rows = parse_manifest(_content(file), kind_of(shown(file)), shown(file))
-        self._names(f"manifest {self._sources.base or ''} {_absolute(file)}", Path(file).stem)
+        rows = parse_manifest(_content(file), kind_of(printable(file)), printable(file))
+        self._add_key(f"manifest {self._sources.base or ''} {_absolute(file)}", Path(file).stem)
         base = self._base if self._sources.base is not None else os.path.dirname(_absolute(file))
         for where, row in rows:
             yield row if isinstance(row, UsageError) else _located(self._row(row, base), where)
@@ -222,17 +227,17 @@ class _Finder:
         if problem := _encodable(absolute):
             return problem[0]
         found = _chosen(absolute, row.folder, row.name, row.md5)
-        inner = remote_path(found.folder, found.name) if isinstance(found, Chosen) else ""
+        inner = remote_path(found.folder, found.name) if isinstance(found, SourceFile) else ""
         reason = self._rules.filters.reason(inner, Ignores()) if inner else None
-        return found if reason is None else Skip(absolute, reason, inner)
+        return found if reason is None else Skipped(absolute, reason, inner)
 
     def _link(self, link: str) -> Found:
         try:
             name = checked_link(link)
         except UsageError as problem:
             return problem
-        self._names(f"link {link}", name)
-        return Chosen(link, "", name, link=True)
+        self._add_key(f"link {link}", name)
+        return SourceFile(link, "", name, link=True)
 
 
 def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = None) -> Found:
@@ -253,16 +258,16 @@ def _located(found: Found, where: str) -> Found:
 def _encodable(path: str) -> list[Found]:
     """The problem that a path is not UTF-8, and the journal could not hold it; or that no file can have that name."""
     if "\0" in path:
-        return [UsageError(f"{shown(path)}: no path has a NUL in it", path=path)]
+        return [UsageError(f"{printable(path)}: no path has a NUL in it", path=path)]
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
-        return [UsageError(f"{shown(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
+        return [UsageError(f"{printable(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
     return []
 
 
 def _content(file: str) -> bytes:
-    """What a list or a manifest holds. Raises SourceMissing, SourceUnreadable."""
+    """What a list or a manifest holds. Raises SourceNotFound, SourceUnreadable."""
     try:
         return Path(file).read_bytes()
     except OSError as error:

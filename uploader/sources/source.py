@@ -8,8 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader.errors import FigupError, SourceChanged, SourceMissing, SourceUnreadable, UsageError
-from uploader.text import shown
+from uploader.errors import FigupError, SourceChanged, SourceNotFound, SourceUnreadable, UsageError
+from uploader.text import printable
 
 PUT_BACK = "Put it back and run the same command again."
 """What to do about a source that is gone when a part of it was sent already."""
@@ -20,7 +20,7 @@ _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class FileStamp:
     """What tells one state of a source from another: size in bytes, mtime and ctime in ns, inode and device."""
 
     size: int
@@ -30,31 +30,31 @@ class Snapshot:
     device: int
 
 
-def _snapshot(status: os.stat_result) -> Snapshot:
-    return Snapshot(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_dev)
+def _snapshot(status: os.stat_result) -> FileStamp:
+    return FileStamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_dev)
 
 
 def source_error(error: OSError, path: str) -> FigupError:
-    """What the system says of a source, as SourceMissing, SourceUnreadable or UsageError."""
+    """What the system says of a source, as SourceNotFound, SourceUnreadable or UsageError."""
     why = error.strerror or str(error)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return SourceMissing(f"{shown(path)}: no such file", path=path)
+        return SourceNotFound(f"{printable(path)}: no such file", path=path)
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{shown(path)}: {why}", path=path)
-    return SourceUnreadable(f"{shown(path)}: cannot be read: {why}", path=path)
+        return UsageError(f"{printable(path)}: {why}", path=path)
+    return SourceUnreadable(f"{printable(path)}: cannot be read: {why}", path=path)
 
 
 def refuse_special(status: os.stat_result, path: str) -> None:
     """Raise UsageError for what is no regular file."""
     if stat.S_ISDIR(status.st_mode):
         raise UsageError(
-            f"{shown(path)}: is a folder, and a file is meant",
+            f"{printable(path)}: is a folder, and a file is meant",
             hint="Name it on the command line, or the files in it.",
             path=path,
         )
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
-            f"{shown(path)}: is not a regular file (a pipe, socket or device)",
+            f"{printable(path)}: is not a regular file (a pipe, socket or device)",
             hint="Figshare must be told the size beforehand: write it to a file first, or leave it out with --exclude.",
             path=path,
         )
@@ -64,7 +64,7 @@ class Source:
     """An open source. `snapshot` is its state when it was opened."""
 
     def __init__(self, path: str) -> None:
-        """Open the file at `path`. Raises SourceMissing, SourceUnreadable, UsageError (a folder, a pipe)."""
+        """Open the file at `path`. Raises SourceNotFound, SourceUnreadable, UsageError (a folder, a pipe)."""
         self.path = path
         self._cached_reads = bool(_NOWAIT)
         try:
@@ -86,11 +86,11 @@ class Source:
         while len(data) < length:
             more = self._pread(offset + len(data), length - len(data))
             if not more:
-                raise SourceChanged(f"{shown(self.path)}: became shorter while it was being sent", path=self.path)
+                raise SourceChanged(f"{printable(self.path)}: became shorter while it was being sent", path=self.path)
             data += more
         return data
 
-    def read_cached(self, offset: int, room: memoryview) -> int:
+    def read_into(self, offset: int, room: memoryview) -> int:
         """Fill `room` from `offset` with bytes that are in memory already, without ever waiting for storage.
 
         The answer is how many there were, 0 where there were none or the system cannot tell.
@@ -116,23 +116,24 @@ class Source:
         except OSError as error:
             raise source_error(error, self.path) from error
 
-    def drifted(self) -> bool:
+    def changed_since_open(self) -> bool:
         """True when the file may hold other bytes than when it was opened: its content has to be compared again.
 
         The ctime tells of changes that hide behind a restored mtime; it also moves when only rights or names change.
-        Raises SourceChanged where there is no doubt: the file is of another size; SourceMissing when it is gone.
+        Raises SourceChanged where there is no doubt: the file is of another size; SourceNotFound when it is gone.
         """
         try:
             now = _snapshot(os.stat(self.path))
         except FileNotFoundError:
-            raise SourceMissing(
-                f"{shown(self.path)}: was removed while it was being sent", hint=PUT_BACK, path=self.path
+            raise SourceNotFound(
+                f"{printable(self.path)}: was removed while it was being sent", hint=PUT_BACK, path=self.path
             ) from None
         except OSError as error:
             raise source_error(error, self.path) from error
         if now.size != self.snapshot.size:
             raise SourceChanged(
-                f"{shown(self.path)}: changed while it was being sent, from {self.snapshot.size} to {now.size} bytes",
+                f"{printable(self.path)}: changed while it was being sent, from {self.snapshot.size} to {now.size} "
+                "bytes",
                 path=self.path,
             )
         return now != self.snapshot
@@ -144,7 +145,7 @@ class Source:
             self._fd = -1
 
 
-def look(path: str) -> Snapshot:
+def stat_source(path: str) -> FileStamp:
     """State of the file at `path`, which must be a readable regular file. Raises as `Source` does."""
     source = Source(path)
     source.close()
@@ -158,7 +159,7 @@ def remote_name(path: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(
-            f"{shown(path)}: the name is not valid UTF-8, and Figshare takes no other",
+            f"{printable(path)}: the name is not valid UTF-8, and Figshare takes no other",
             hint="Rename the file (convmv can do it).",
             path=path,
         ) from None

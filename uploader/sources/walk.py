@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from uploader.errors import FigupError, SourceMissing, UsageError
-from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores, compiled
-from uploader.sources.models import Chosen, Reason, Skip, remote_path
-from uploader.sources.source import look, refuse_special, remote_name, source_error
-from uploader.text import shown
+from uploader.errors import FigupError, SourceNotFound, UsageError
+from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores, compile_patterns
+from uploader.sources.models import Reason, Skipped, SourceFile, remote_path
+from uploader.sources.source import refuse_special, remote_name, source_error, stat_source
+from uploader.text import printable
 
-Found: TypeAlias = Chosen | Skip | FigupError
+Found: TypeAlias = SourceFile | Skipped | FigupError
 """A file to be sent, something that is not, or the error that makes it impossible to go on."""
 
 
@@ -44,19 +44,19 @@ class _Folder:
     """What is in it and was not looked at yet."""
 
 
-def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> Chosen:
-    """A file as it is now. Raises SourceMissing, SourceUnreadable, and UsageError for what cannot be sent."""
+def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> SourceFile:
+    """A file as it is now. Raises SourceNotFound, SourceUnreadable, and UsageError for what cannot be sent."""
     own = remote_name(path)
     try:
         folder.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(
-            f"{shown(path)}: is in a folder whose name is not valid UTF-8, and Figshare takes no other",
+            f"{printable(path)}: is in a folder whose name is not valid UTF-8, and Figshare takes no other",
             hint="Rename the folder (convmv can do it).",
             path=path,
         ) from None
-    now = look(path)
-    return Chosen(path, folder, name or own, now.size, now.mtime_ns, now.inode, now.ctime_ns, md5)
+    now = stat_source(path)
+    return SourceFile(path, folder, name or own, now.size, now.mtime_ns, now.inode, now.ctime_ns, md5)
 
 
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
@@ -67,7 +67,7 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
         yield source_error(error, top)
         return
     except _Empty:
-        yield Skip(f"{top.rstrip('/')}/", "empty-folder", f"{prefix}/")
+        yield Skipped(f"{top.rstrip('/')}/", "empty-folder", f"{prefix}/")
         return
     except FigupError as error:
         yield error
@@ -109,7 +109,7 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
     except OSError as error:
         return source_error(error, entry.path)
     end = "/" if _is_folder(entry) else ""
-    return Skip(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
+    return Skipped(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
 
 
 def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
@@ -127,7 +127,7 @@ def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules)
     try:
         status = entry.stat()
     except FileNotFoundError:
-        raise SourceMissing(f"{shown(entry.path)}: is a link that leads to nothing", path=entry.path) from None
+        raise SourceNotFound(f"{printable(entry.path)}: is a link that leads to nothing", path=entry.path) from None
     if not stat.S_ISDIR(status.st_mode):
         refuse_special(status, entry.path)
         return None
@@ -147,7 +147,7 @@ def _entered(
     if any(entry.name == IGNORE_FILE for entry in found):
         file = Path(path) / IGNORE_FILE
         lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        ignores = ignores.with_file(inner, compiled(lines, shown(str(file))))
+        ignores = ignores.with_file(inner, compile_patterns(lines, printable(str(file))))
     return _Folder(inner, ignores, above | {(status.st_dev, status.st_ino)}, iter(found))
 
 

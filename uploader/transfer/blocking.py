@@ -11,7 +11,7 @@ from uploader.errors import UsageError
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client, Paths
-from uploader.transfer.destination.options import Orders
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
 from uploader.transfer.report import Report
 
@@ -30,7 +30,7 @@ def upload(
     item: int | None = None,
     title: str | None = None,
     project: int | None = None,
-    orders: Orders | None = None,
+    orders: ItemOptions | None = None,
     new_job: bool = False,
     token: str | None = None,
     endpoint: str | None = None,

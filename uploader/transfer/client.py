@@ -16,8 +16,8 @@ import anyio.to_thread
 import msgspec
 import platformdirs
 
-from uploader.clock import Runtime
-from uploader.concurrency import Stopped, apart
+from uploader.clock import Clock
+from uploader.concurrency import Stopped, run_isolated
 from uploader.disk import Disk
 from uploader.errors import Interrupted, SourceChanged, UsageError
 from uploader.figshare.auth import Token, find_token
@@ -25,20 +25,20 @@ from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings, check_endpoint
 from uploader.sources.models import Selection, Sources
-from uploader.sources.select import check, find, read_checksums, select
+from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.transfer import notices as no
-from uploader.transfer.destination.options import Orders, take_orders
+from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers
 from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import confirm_finished
-from uploader.transfer.records.recorder import recorded
+from uploader.transfer.recheck import recheck_finished_job
+from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Report
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import unfinished_job
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ class Client:
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()
         self._token = Token(token) if token is not None else self._find_token(token_file)
-        self._states = StateDir(Path(state_dir) if state_dir is not None else default_state_dir(), Disk())
-        self._runtime = Runtime()
+        self._states = JobStore(Path(state_dir) if state_dir is not None else default_state_dir(), Disk())
+        self._clock = Clock()
         self._stops: set[Stop] = set()
         """Of the runs that are under way."""
         self._listeners: list[no.Listener] = []
         self._open_api: Figshare | None = None
-        self._throttle = Throttle(self._options.limit_rate, self._runtime)
+        self._throttle = Throttle(self._options.limit_rate, self._clock)
 
     def _find_token(self, token_file: str | Path | None) -> Token:
         return find_token(
@@ -122,7 +122,7 @@ class Client:
         ).token
 
     async def __aenter__(self) -> Self:
-        self._open_api = Figshare(self._settings, self._token, runtime=self._runtime, on_retry=self._on_retry)
+        self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._on_retry)
         return self
 
     async def __aexit__(
@@ -141,14 +141,14 @@ class Client:
     @contextmanager
     def figshare(self, on_event: no.Listener | None = None) -> Iterator[Figshare]:
         """The session itself, for what is no job: items' descriptions, lists, collections."""
-        with self._telling(on_event):
+        with self._listening(on_event):
             yield self._api
 
     # --- what it does ---------------------------------------------------------------------------------------------
 
     async def account(self, *, on_event: no.Listener | None = None) -> Account:
-        """Whose token this is, and how much room there is. Raises TokenRefused."""
-        with self._telling(on_event):
+        """Whose token this is, and how much room there is. Raises TokenRejected."""
+        with self._listening(on_event):
             return await self._api.account()
 
     async def upload(
@@ -158,7 +158,7 @@ class Client:
         item: int | None = None,
         title: str | None = None,
         project: int | None = None,
-        orders: Orders | None = None,
+        orders: ItemOptions | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Report:
@@ -171,21 +171,23 @@ class Client:
         starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
         Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
         """
-        selection = await anyio.to_thread.run_sync(find, as_sources(paths))
+        selection = await anyio.to_thread.run_sync(collect, as_sources(paths))
         account = self._settings.impersonate
         try:
             target = target_of(self.endpoint, item, title, selection, project=project, account=account)
         except UsageError:
-            check(selection)  # what is wrong with the sources comes before a title that was taken from their name
+            raise_problems(
+                selection
+            )  # what is wrong with the sources comes before a title that was taken from their name
             raise
-        name = job_name(target, selection.identity)
+        name = job_name(target, selection.job_key)
         existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
         job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)
         if existing is None:
-            check(selection)
+            raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
         opened = OpenJob(self._states, job, plan, new=existing is None)
-        return await self._run(opened, on_event, selection, orders or Orders())
+        return await self._run(opened, on_event, selection, orders or ItemOptions())
 
     async def preview(
         self,
@@ -200,7 +202,7 @@ class Client:
         """What `upload` with these arguments would do; nothing is written anywhere. Raises what it would raise."""
         selection = await anyio.to_thread.run_sync(select, as_sources(paths))
         target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
-        with self._telling(on_event):
+        with self._listening(on_event):
             from uploader.transfer.preview import preview
 
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
@@ -208,17 +210,17 @@ class Client:
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
         """Go on with a job, named by its id or the beginning of it; None: the one that is unfinished.
 
-        Raises JobMissing, UsageError (several are unfinished, or the job belongs to another endpoint), and what
+        Raises JobNotFound, UsageError (several are unfinished, or the job belongs to another endpoint), and what
         `upload` raises.
         """
         name = await anyio.to_thread.run_sync(self._find_job, job)
         return await self._run(OpenJob(self._states, name), on_event)
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
-        """Give a job up: its unfinished remote files are removed, and only those. Raises JobMissing, JobBusy."""
+        """Give a job up: its unfinished remote files are removed, and only those. Raises JobNotFound, JobBusy."""
         name = await anyio.to_thread.run_sync(self._find_job, job)
         with self._stoppable() as stop:
-            return await apart(lambda: self._cancel(name, on_event, stop))
+            return await run_isolated(lambda: self._cancel(name, on_event, stop))
 
     async def verify(
         self,
@@ -229,14 +231,14 @@ class Client:
         on_result: Callable[[Comparison], None] | None = None,
         on_event: no.Listener | None = None,
     ) -> list[Comparison]:
-        """Compare local files with what an item holds; nothing is sent. Raises ItemMissing, SourceMissing.
+        """Compare local files with what an item holds; nothing is sent. Raises ItemNotFound, SourceNotFound.
 
         `checksums` is a file in the format of `md5sum`, for files that are elsewhere; "-": its content is the sources'
         `stdin`.
         """
         sources = as_sources(paths)
         listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
-        with self._telling(on_event):
+        with self._listening(on_event):
             from uploader.transfer.verify import verify
 
             return await verify(
@@ -250,10 +252,10 @@ class Client:
         To be called on the loop, for example by a signal handler.
         """
         for stop in self._stops:
-            if stop.asked:
+            if stop.requested:
                 stop.force()
             else:
-                stop.ask()
+                stop.request()
 
     def toggle_limit(self) -> bool:
         """Lift the rate limit that the options set, or put it in force again; False when they set none.
@@ -272,10 +274,10 @@ class Client:
         job: OpenJob,
         on_event: no.Listener | None,
         selection: Selection | None = None,
-        orders: Orders | None = None,
+        orders: ItemOptions | None = None,
     ) -> Report:
         with self._stoppable() as stop:
-            return await apart(lambda: self._run_open(job, on_event, stop, selection, orders))
+            return await run_isolated(lambda: self._run_open(job, on_event, stop, selection, orders))
 
     async def _run_open(
         self,
@@ -283,7 +285,7 @@ class Client:
         on_event: no.Listener | None,
         stop: Stop,
         selection: Selection | None,
-        orders: Orders | None,
+        orders: ItemOptions | None,
     ) -> Report:
         async with job:
             self._check_endpoint(job)
@@ -291,34 +293,34 @@ class Client:
                 await self._renew(job, selection, on_event)
             if selection is not None:
                 # There may be a hundred thousand of them, and the job has them now.
-                selection.chosen.clear()
+                selection.files.clear()
             if orders is not None:
-                with self._telling(on_event), stop.ends():
-                    await job.renew(await take_orders(self._api, job.state, orders))
+                with self._listening(on_event), stop.interruptible():
+                    await job.renew(await apply_item_options(self._api, job.state, orders))
             if job.state.finished:
                 try:
-                    with self._telling(on_event), stop.ends():
+                    with self._listening(on_event), stop.interruptible():
                         await job.lock.held_while(
-                            lambda: confirm_finished(self._api, job.state, on_event or (lambda _: None))
+                            lambda: recheck_finished_job(self._api, job.state, on_event or (lambda _: None))
                         )
                 except SourceChanged:
                     if not self._options.restart_changed:
                         raise
                 else:
                     await anyio.to_thread.run_sync(job.write_manifests)
-                    with self._telling(on_event):
+                    with self._listening(on_event):
                         return await finish_item(job, self._around(on_event, stop))
 
             async def run(tell: no.Listener) -> Report:
-                with self._telling(tell):
+                with self._listening(tell):
                     return await run_job(job, self._around(tell, stop))
 
             folder = self._states.folder(job.name)
-            return await recorded(folder, self._states.disk, self._runtime, run, on_event or (lambda _: None))
+            return await record_run(folder, self._states.disk, self._clock, run, on_event or (lambda _: None))
 
     async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> None:
         """Have the job send what the command means now."""
-        check(selection, {transfer.path for transfer in job.state.transfers})
+        raise_problems(selection, {transfer.path for transfer in job.state.transfers})
         changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection)
         if not changes:
             return
@@ -326,14 +328,14 @@ class Client:
         added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
         if on_event is not None and (added or dropped):
-            on_event(no.JobRenewed(job.name, added, dropped))
+            on_event(no.JobUpdated(job.name, added, dropped))
 
     async def _cancel(self, name: str, on_event: no.Listener | None, stop: Stop) -> Cancellation:
         async with OpenJob(self._states, name) as opened:
             if opened.state.finished:
                 raise UsageError(f"job {name} is finished: there is nothing to give up")
             self._check_endpoint(opened)
-            with self._telling(on_event):
+            with self._listening(on_event):
                 run = make_run(opened, self._around(on_event, stop))
                 removed, kept = await opened.lock.held_while(lambda: cancel_transfers(run))
             state = opened.state
@@ -371,14 +373,14 @@ class Client:
             states=self._states,
             options=self._options,
             retry=self._settings.retry,
-            runtime=self._runtime,
+            clock=self._clock,
             notify=on_event or (lambda _: None),
             stop=stop,
             throttle=self._throttle,
         )
 
     @contextmanager
-    def _telling(self, on_event: no.Listener | None) -> Iterator[None]:
+    def _listening(self, on_event: no.Listener | None) -> Iterator[None]:
         """Whoever listens is told of API requests that are tried again."""
         if on_event is None:
             yield

@@ -12,15 +12,15 @@ from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import UploadGone
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import Chosen
-from uploader.sources.source import Snapshot, Source
+from uploader.sources.models import SourceFile
+from uploader.sources.source import FileStamp, Source
 from uploader.transfer.files.conflicts import finished
 from uploader.transfer.files.content import recorded_parts
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.recheck import looks_as_recorded
 
 
-async def likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
+async def likeness(chosen: SourceFile, others: Sequence[File]) -> tuple[str, File]:
     """How the most like of the item's files is like the source."""
     alike = [file for file in others if file.size == chosen.size and not file.is_link_only and file.status != "created"]
     if any(file.computed_md5 is not None for file in alike):
@@ -35,13 +35,13 @@ async def likeness(chosen: Chosen, others: Sequence[File]) -> tuple[str, File]:
     return ("different", whole[0]) if whole else ("unfinished", others[0])
 
 
-async def has_changed(api: Figshare | None, chosen: Chosen, transfer: Transfer, there: File | None) -> bool:
+async def has_changed(api: Figshare | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
     """True when the source is another version than the one that its job sent, or began to send.
 
     `there` is its remote file as the item has it now; without one, and without `api`, what was sent of an unfinished
     file cannot be compared.
     """
-    now = Snapshot(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
+    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
     if chosen.link or looks_as_recorded(transfer, now):
         return False
     if chosen.size != transfer.size:

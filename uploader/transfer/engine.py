@@ -11,50 +11,50 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from uploader.concurrency import Stopped, single_error
+from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import (
-    AccountMissing,
+    AccountNotFound,
     FigupError,
     Interrupted,
-    ItemMissing,
+    ItemNotFound,
     JobBusy,
     Md5Pending,
-    NotAllowed,
     NotFigshare,
     NoToken,
+    PermissionDenied,
     QuotaExceeded,
-    Refused,
+    RequestRejected,
     ServerFailing,
     SomeFilesFailed,
     SourceChanged,
-    StateFull,
+    StateDiskFull,
     StateLost,
     StateUnusable,
     TlsFailure,
-    TokenRefused,
+    TokenRejected,
     Unreachable,
     UploadFailing,
 )
-from uploader.sources.source import look
-from uploader.text import shown
+from uploader.sources.source import stat_source
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_item, learn_address
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.link import LinkDriver
-from uploader.transfer.files.refusals import may_pass, what_to_do
+from uploader.transfer.files.refusals import hint_for, is_retryable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Step, Transfer, next_step
-from uploader.transfer.parts.adaptive import ConnectionPace
+from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.schedule import Schedule
-from uploader.transfer.parts.worker import WORKERS, PartSender
+from uploader.transfer.parts.worker import WORKERS, PartWorker
 from uploader.transfer.recheck import source_replaced
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.limits import check_room, crowd_warning, doubt
-from uploader.transfer.run.listing import worth_a_survey
+from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_links_warning
+from uploader.transfer.run.listing import is_listing_cheaper
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.tuning import remember_connections, remembered_connections
-from uploader.units import show_count
+from uploader.units import format_count
 
 _RESTARTS = 3
 """How often, in one run, a source that changed is begun again where that was asked for."""
@@ -65,8 +65,8 @@ _AT_ONCE = 8
 """Files that are taken up in one go, and requests that may wait for the budget while further files are."""
 _SOON = 0.02
 _FOR_THE_JOB = (
-    *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateFull, StateLost, StateUnusable, Interrupted),
-    *(TokenRefused, NotAllowed, NoToken, ItemMissing, AccountMissing, QuotaExceeded, JobBusy),
+    *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateDiskFull, StateLost, StateUnusable, Interrupted),
+    *(TokenRejected, PermissionDenied, NoToken, ItemNotFound, AccountNotFound, QuotaExceeded, JobBusy),
 )
 """Errors that would meet every file of the job alike: they end the run."""
 
@@ -78,12 +78,12 @@ class Engine:
         self._run = run
         self._lock = lock
         self._queue = PartQueue()
-        self._turn = anyio.Event()
+        self._wakeup = anyio.Event()
         """Set when another file may be taken up."""
-        self._led: set[int] = set()
+        self._finished: set[int] = set()
         """Files that were led to the end and whose sources were found unchanged there."""
         self._failed = 0
-        self._given_up = False
+        self._aborted = False
         """True once more files failed than may: what is under way ends in good order, and fails no more."""
         self.problems: dict[int, FigupError] = {}
         """What went wrong with single files in this run, by index."""
@@ -91,11 +91,11 @@ class Engine:
     async def run(self) -> None:
         """Do all that can be done. Raises what concerns the whole job; `problems` has what concerns single files."""
         try:
-            with single_error():
+            with unwrap_group():
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_on_stop, tasks.cancel_scope)
                     tasks.start_soon(self._commit_regularly)
-                    tasks.start_soon(self._lock.keep)
+                    tasks.start_soon(self._lock.renew_regularly)
                     await self._work()
                     tasks.cancel_scope.cancel()
         except Stopped:
@@ -105,20 +105,20 @@ class Engine:
             if not self._lock.lost:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
-        if self._given_up:
+        if self._aborted:
             raise SomeFilesFailed(self._too_many_failed())
-        if self._run.stop.asked and len(self._led) < len(self._run.state.transfers):
+        if self._run.stop.requested and len(self._finished) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 
     async def _work(self) -> None:
         await self._prepare()
         pace = await self._new_pace()
         slots = anyio.CapacityLimiter(pace.limit)
-        sender = PartSender(self._run, pace, self._queue, slots)
+        sender = PartWorker(self._run, pace, self._queue, slots)
         async with anyio.create_task_group() as tasks:
             for _ in range(WORKERS):
                 tasks.start_soon(sender.work)
-            tasks.start_soon(self._run.remote.serve, lambda: self._queue.empty)
+            tasks.start_soon(self._run.listing.run_batches, lambda: self._queue.empty)
             tasks.start_soon(self._tick, pace, slots)
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self._learn_address)
@@ -129,7 +129,7 @@ class Engine:
                     del self.problems[transfer.index]
                     self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
-                self._run.notify(no.Warned(f"trying {show_count(len(again), 'failed file')} again"))
+                self._run.notify(no.Warned(f"trying {format_count(len(again), 'failed file')} again"))
                 await self._drive_all(again)
             tasks.cancel_scope.cancel()
         await self._remember(pace)
@@ -138,22 +138,24 @@ class Engine:
 
     async def _prepare(self) -> None:
         run = self._run
-        with run.stop.ends():
+        with run.stop.interruptible():
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
-                check_room(account, self._new())
-        doubted = self._tell_doubt()
+                check_quota(account, self._new())
+        doubted = self._warn_mixed_links()
         await ensure_item(run)
-        if not run.created_item and (self._may_initiate() or run.options.restart_changed or worth_a_survey(run.state)):
-            with run.stop.ends():
-                await run.remote.survey(everything=run.options.restart_changed)
+        if not run.created_item and (
+            self._may_initiate() or run.options.restart_changed or is_listing_cheaper(run.state)
+        ):
+            with run.stop.interruptible():
+                await run.listing.load(everything=run.options.restart_changed)
             if not doubted:
-                self._tell_doubt()
+                self._warn_mixed_links()
         new = self._new()
         if run.state.plan is not None and run.state.plan.item is not None:
-            check_room(account, new)
-        if new and (warning := crowd_warning(run.remote.held + len(new))) is not None:
+            check_quota(account, new)
+        if new and (warning := file_count_warning(run.listing.file_count + len(new))) is not None:
             run.notify(no.Warned(warning))
 
     async def _learn_address(self) -> None:
@@ -171,18 +173,18 @@ class Engine:
         named = self._run.state.plan is not None and self._run.state.plan.item is not None
         return bool(steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (named and steps != {Step.NOTHING}))
 
-    def _tell_doubt(self) -> bool:
+    def _warn_mixed_links(self) -> bool:
         """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
-        links = sum(transfer.link for transfer in self._run.state.wanted)
-        files = len(self._run.state.wanted) - links + self._run.remote.other_files
-        text = doubt(links + self._run.remote.other_links, files)
+        links = sum(transfer.link for transfer in self._run.state.active)
+        files = len(self._run.state.active) - links + self._run.listing.other_files
+        text = mixed_links_warning(links + self._run.listing.other_links, files)
         if text is not None:
             self._run.notify(no.Warned(text))
         return text is not None
 
     def _new(self) -> list[Transfer]:
         """What Figshare has nothing of, as far as is known so far."""
-        return [t for t in self._run.state.wanted if t.file_id is None and not self._run.remote.may_hold(t)]
+        return [t for t in self._run.state.active if t.file_id is None and not self._run.listing.may_hold(t)]
 
     # --- the files ------------------------------------------------------------------------------------------------
 
@@ -195,54 +197,56 @@ class Engine:
     async def _drive_kind(self, transfers: Iterable[Transfer]) -> None:
         schedule = Schedule(transfers)
         async with anyio.create_task_group() as tasks:
-            while schedule.left and not self._run.stop.asked:
-                self._turn = anyio.Event()
+            while schedule.left and not self._run.stop.requested:
+                self._wakeup = anyio.Event()
                 begun = 0
                 # Few at a time: whoever needs an answer soon must not queue behind hundreds who could as well wait.
                 while begun < _AT_ONCE and self._run.api.waiting < _AT_ONCE and (transfer := schedule.next()):
-                    tasks.start_soon(self._lead, transfer, schedule)
+                    tasks.start_soon(self._run_file, transfer, schedule)
                     begun += 1
                 with anyio.move_on_after(_SOON if begun else _TICK):
-                    await self._turn.wait()
+                    await self._wakeup.wait()
 
-    async def _lead(self, transfer: Transfer, schedule: Schedule) -> None:
+    async def _run_file(self, transfer: Transfer, schedule: Schedule) -> None:
         def on_sent(sent: Transfer) -> None:
             schedule.sent(sent)
-            self._turn.set()
+            self._wakeup.set()
 
         restarts = 0
         try:
-            while not self._run.stop.asked and await self._drive(transfer, on_sent, may_restart=restarts < _RESTARTS):
+            while not self._run.stop.requested and await self._drive(
+                transfer, on_sent, may_restart=restarts < _RESTARTS
+            ):
                 restarts += 1
         finally:
-            schedule.over(transfer)
-            self._turn.set()
+            schedule.finish(transfer)
+            self._wakeup.set()
 
     async def _drive(self, transfer: Transfer, on_sent: Callable[[Transfer], None], *, may_restart: bool) -> bool:
         """Lead a transfer as far as it goes; True when its source changed and it has to be led from its start."""
         driver: FileDriver | LinkDriver | None = None
         try:
-            with single_error():
+            with unwrap_group():
                 async with anyio.create_task_group() as tasks:
                     if transfer.link:
                         driver = LinkDriver(self._run, transfer)
                     else:
                         driver = FileDriver(self._run, transfer, self._queue, tasks, on_sent)
                     await driver.drive()
-                    self._led.add(transfer.index)
+                    self._finished.add(transfer.index)
                     tasks.cancel_scope.cancel()
         except Stopped:
             pass
         except (ServerFailing, Unreachable) as error:
-            if not error.alone or len(self._run.state.transfers) == 1:
+            if not error.isolated or len(self._run.state.transfers) == 1:
                 raise
-            await self._give_up_on(transfer, UploadFailing(error.message, path=error.path))
+            await self._abort(transfer, UploadFailing(error.message, path=error.path))
         except _FOR_THE_JOB:
             raise
         except FigupError as error:
             if isinstance(error, SourceChanged) and self._run.options.restart_changed and may_restart:
                 return await self._take_new_version(transfer, error)
-            await self._give_up_on(transfer, error)
+            await self._abort(transfer, error)
         finally:
             if driver is not None:
                 driver.close()
@@ -250,43 +254,43 @@ class Engine:
 
     async def _take_new_version(self, transfer: Transfer, change: SourceChanged) -> bool:
         try:
-            now = await anyio.to_thread.run_sync(look, transfer.path)
+            now = await anyio.to_thread.run_sync(stat_source, transfer.path)
         except FigupError as error:
-            await self._give_up_on(transfer, error)
+            await self._abort(transfer, error)
             return False
         if transfer.intended_at is not None:
             # What the intent led to has to be found before anything is begun anew.
             return True
         before = transfer.size
-        self._run.meter.file(transfer).restart()
+        self._run.progress.file(transfer).restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
         await self._run.commit(source_replaced(transfer, now))
-        self._run.meter.replaced(transfer, before)
+        self._run.progress.replaced(transfer, before)
         return True
 
-    async def _give_up_on(self, transfer: Transfer, error: FigupError) -> None:
-        if self._given_up:
+    async def _abort(self, transfer: Transfer, error: FigupError) -> None:
+        if self._aborted:
             return
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
-            error.path, error.message = transfer.path, f"{shown(transfer.path)}: {error.message}"
-        if isinstance(error, Refused) and error.hint == Refused.default_hint:
-            error.hint = what_to_do(transfer, alone=len(self._run.state.transfers) == 1)
+            error.path, error.message = transfer.path, f"{printable(transfer.path)}: {error.message}"
+        if isinstance(error, RequestRejected) and error.hint == RequestRejected.default_hint:
+            error.hint = hint_for(transfer, alone=len(self._run.state.transfers) == 1)
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
         most, stop = self._run.options.max_errors, self._run.stop
-        if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.asked:
+        if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.requested:
             # Before anything is waited for: of the files under way none may fail beyond what was allowed.
-            self._given_up = True
-            stop.ask()
+            self._aborted = True
+            stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
 
     def _too_many_failed(self) -> str:
         """What ended the run, and where it left the other files."""
-        rest = [t for t in self._run.state.wanted if not t.settled and t.index not in self.problems]
+        rest = [t for t in self._run.state.active if not t.settled and t.index not in self.problems]
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
         text = f"{failed} failed, and at most {self._run.options.max_errors} may (--max-errors)"
@@ -296,13 +300,13 @@ class Engine:
 
     def _worth_another_try(self) -> list[Transfer]:
         """Files that failed beside others, for reasons that may be gone by now."""
-        if self._run.stop.asked or len(self._run.state.transfers) == 1:
+        if self._run.stop.requested or len(self._run.state.transfers) == 1:
             return []
         transfers = self._run.state.transfers
         return [
             transfers[index]
             for index, problem in self.problems.items()
-            if may_pass(problem, transfers[index]) and transfers[index].state is State.FAILED
+            if is_retryable(problem, transfers[index]) and transfers[index].state is State.FAILED
         ]
 
     # --- beside them ----------------------------------------------------------------------------------------------
@@ -317,21 +321,21 @@ class Engine:
             await self._lock.check()
             await self._run.journal.commit()
 
-    async def _new_pace(self) -> ConnectionPace:
+    async def _new_pace(self) -> AdaptiveConcurrency:
         run = self._run
         if run.options.connections is not None:
-            return ConnectionPace(run.options.connections)
-        return ConnectionPace(
+            return AdaptiveConcurrency(run.options.connections)
+        return AdaptiveConcurrency(
             remembered=await anyio.to_thread.run_sync(remembered_connections, run.states, run.endpoint)
         )
 
-    async def _remember(self, pace: ConnectionPace) -> None:
+    async def _remember(self, pace: AdaptiveConcurrency) -> None:
         run = self._run
         if run.options.connections is None and pace.worked is not None:
             await anyio.to_thread.run_sync(remember_connections, run.states, run.endpoint, pace.worked)
 
-    async def _tick(self, pace: ConnectionPace, slots: anyio.CapacityLimiter) -> None:
-        meter, clock = self._run.meter, self._run.runtime
+    async def _tick(self, pace: AdaptiveConcurrency, slots: anyio.CapacityLimiter) -> None:
+        meter, clock = self._run.progress, self._run.clock
         ticks, then, before = 0, clock.monotonic(), meter.accepted
         while True:
             await anyio.sleep(_TICK)
@@ -340,7 +344,7 @@ class Engine:
             if ticks % _PACE_TICKS == 0 and now > then:
                 pace.observe((meter.accepted - before) / (now - then), meter.busy)
                 then, before = now, meter.accepted
-            slots.total_tokens = pace.allowed(self._queue.left)
-            if self._run.throttle.look():
+            slots.total_tokens = pace.limit_for(self._queue.left)
+            if self._run.throttle.refresh():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))
             self._run.notify(meter.progress(now))

@@ -12,15 +12,15 @@ from typing import Self
 import anyio
 import anyio.to_thread
 
-from uploader.clock import Runtime
-from uploader.disk import in_a_run
+from uploader.clock import Clock
+from uploader.disk import as_resumable
 from uploader.errors import (
     FigupError,
-    JobMissing,
+    JobNotFound,
     JournalDamaged,
     Md5Pending,
     SomeFilesFailed,
-    StateFull,
+    StateDiskFull,
     StateLost,
     StateUnusable,
 )
@@ -28,7 +28,7 @@ from uploader.figshare.client import Figshare
 from uploader.figshare.retry import RetryPolicy
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_description
-from uploader.transfer.destination.finalize import conclude
+from uploader.transfer.destination.finalize import finalize
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
 from uploader.transfer.journal import events as ev
@@ -39,11 +39,11 @@ from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Problem, Report, SkipReport, status_of
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.listing import RemoteFiles
-from uploader.transfer.run.progress import FileMeter, Meter
+from uploader.transfer.run.listing import RemoteListing
+from uploader.transfer.run.progress import FileProgress, ProgressTracker
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
-from uploader.transfer.store.jobs import Manifests, StateDir
+from uploader.transfer.store.jobs import JobStore, Manifests
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.overview import keep_overview
 
@@ -52,7 +52,7 @@ class OpenJob:
     """A job under its lock, with its journal open. An async context manager; raises JobBusy and what reading raises."""
 
     def __init__(
-        self, states: StateDir, name: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None = None, *, new: bool = False
+        self, states: JobStore, name: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None = None, *, new: bool = False
     ) -> None:
         """Open a job that exists, or a `new` one. `plan` makes its first events, and blocks; None when nobody knows."""
         self.name = name
@@ -89,7 +89,7 @@ class OpenJob:
         with anyio.CancelScope(shield=True):
             if not self.resumed and not self._begun():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-            elif not self.lock.lost and not isinstance(fault, StateFull | StateLost | StateUnusable):
+            elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
                 await anyio.to_thread.run_sync(self._leave_overview)
             await self.lock.release()
 
@@ -108,7 +108,7 @@ class OpenJob:
         await self.journal.commit()
 
     def write_manifests(self) -> None:
-        """Leave the lists of MD5s of a job that is finished. Blocks. Raises StateFull, StateUnusable."""
+        """Leave the lists of MD5s of a job that is finished. Blocks. Raises StateDiskFull, StateUnusable."""
         self.manifests = self._states.write_manifests(self.name, self.state)
 
     def _open_journal(self) -> None:
@@ -116,7 +116,7 @@ class OpenJob:
         if disk.read(path) is None:
             plan = self._plan() if self._plan is not None and not self.resumed else None
             if plan is None:
-                raise JobMissing(f"there is no job {self.name!r} in {self._states.path}")
+                raise JobNotFound(f"there is no job {self.name!r} in {self._states.path}")
             for event in plan:
                 self.state.apply(event)
             self._journal = Journal.create(path, plan, disk)
@@ -147,10 +147,10 @@ class Surroundings:
     """What a run needs beside the job: how to reach Figshare, how to be stopped, whom to tell."""
 
     api: Figshare
-    states: StateDir
+    states: JobStore
     options: Options
     retry: RetryPolicy
-    runtime: Runtime
+    clock: Clock
     notify: no.Listener
     stop: Stop
     throttle: Throttle
@@ -169,9 +169,9 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
         retry=around.retry,
         notify=around.notify,
         stop=around.stop,
-        runtime=around.runtime,
-        meter=Meter(job.state.wanted),
-        remote=RemoteFiles(around.api, job.state, around.runtime),
+        clock=around.clock,
+        progress=ProgressTracker(job.state.active),
+        listing=RemoteListing(around.api, job.state, around.clock),
         throttle=around.throttle,
     )
 
@@ -183,7 +183,7 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
     its `report` says what was done all the same.
     """
     run = make_run(job, around)
-    meter = run.meter
+    meter = run.progress
     if job.damaged:
         around.notify(
             no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
@@ -194,11 +194,11 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
             job.name, job.resumed, meter.files_total, meter.bytes_total, title, meter.files_done, meter.bytes_done
         )
     )
-    started, requests = around.runtime.monotonic(), around.api.requests
+    started, requests = around.clock.monotonic(), around.api.requests
     engine = Engine(run, job.lock)
 
     def report(exit_code: int) -> Report:
-        seconds = around.runtime.monotonic() - started
+        seconds = around.clock.monotonic() - started
         return make_report(job, meter, engine.problems, seconds, exit_code, around.api.requests - requests)
 
     try:
@@ -207,7 +207,7 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
         if not job.state.finished:
             raise RuntimeError("the run ended, and not everything is verified")
         await anyio.to_thread.run_sync(_write_manifests, job)
-        await job.lock.held_while(lambda: conclude(run))
+        await job.lock.held_while(lambda: finalize(run))
     except FigupError as error:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
@@ -222,11 +222,11 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
     requests = around.api.requests
 
     def report(exit_code: int) -> Report:
-        return make_report(job, run.meter, {}, 0.0, exit_code, around.api.requests - requests)
+        return make_report(job, run.progress, {}, 0.0, exit_code, around.api.requests - requests)
 
     async def finish() -> None:
         await ensure_description(run)
-        await conclude(run)
+        await finalize(run)
 
     try:
         await job.lock.held_while(finish)
@@ -237,7 +237,7 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
 
 
 def _write_manifests(job: OpenJob) -> None:
-    with in_a_run():
+    with as_resumable():
         job.write_manifests()
 
 
@@ -252,7 +252,7 @@ def _raise_problems(problems: dict[int, FigupError], files: int) -> None:
 
 def make_report(
     job: OpenJob,
-    meter: Meter,
+    meter: ProgressTracker,
     problems: dict[int, FigupError],
     seconds: float,
     exit_code: int,
@@ -260,7 +260,9 @@ def make_report(
 ) -> Report:
     """What became of the job so far."""
     state, manifests = job.state, job.manifests
-    files = tuple(_file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.told)
+    files = tuple(
+        _file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.reported
+    )
     return Report(
         job=job.name,
         item_id=state.item_id,
@@ -271,8 +273,8 @@ def make_report(
         seconds=round(seconds, 3),
         exit_code=exit_code,
         api_requests=api_requests,
-        doi=state.reached.get("reserve_doi"),
-        private_link=state.reached.get("private_link"),
+        doi=state.done_steps.get("reserve_doi"),
+        private_link=state.done_steps.get("private_link"),
         published=state.publication,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
         manifest=str(manifests.local) if manifests is not None else None,
@@ -280,7 +282,7 @@ def make_report(
     )
 
 
-def _file_report(transfer: Transfer, counted: FileMeter, problem: FigupError | None) -> FileReport:
+def _file_report(transfer: Transfer, counted: FileProgress, problem: FigupError | None) -> FileReport:
     return FileReport(
         path=transfer.path,
         name=transfer.name,

@@ -33,7 +33,7 @@ class JobStarted(Notice, frozen=True, tag="job"):
     bytes_done: int = 0
 
 
-class JobRenewed(Notice, frozen=True, tag="renewed"):
+class JobUpdated(Notice, frozen=True, tag="renewed"):
     """The same command, run again, names so many files for the first time, and does not name so many any more."""
 
     job: str
@@ -63,7 +63,7 @@ class Described(Notice, frozen=True, tag="item-described"):
     fields: tuple[str, ...]
 
 
-class Concluded(Notice, frozen=True, tag="concluded"):
+class FinalStepCompleted(Notice, frozen=True, tag="concluded"):
     """What was wished for the end is done. `step`: `reserve_doi`, `private_link` or `publish`; `value` is the DOI, the
     link, or `public`, `embargoed` or `review`."""
 
@@ -175,18 +175,18 @@ class FileFailed(Notice, frozen=True, tag="error"):
     path: str | None
 
 
-def cause(reason: str) -> str:
+def retry_cause(reason: str) -> str:
     """The reason of a retry without the file, and the part of it, that it begins with: many meet the same one."""
     return _WHERE.sub("", reason)
 
 
 AnyNotice: TypeAlias = (
     JobStarted
-    | JobRenewed
+    | JobUpdated
     | ItemKnown
     | Skipped
     | Described
-    | Concluded
+    | FinalStepCompleted
     | FileStarted
     | Progress
     | Reading

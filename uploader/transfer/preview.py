@@ -10,7 +10,7 @@ import msgspec
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account, File
 from uploader.items.checks import check_project
-from uploader.sources.models import Chosen, Selection, remote_path
+from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.transfer.compare import has_changed, likeness
 from uploader.transfer.files.conflicts import finished
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -18,10 +18,10 @@ from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.report import SkipReport
-from uploader.transfer.run.limits import doubt
+from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
-from uploader.transfer.store.jobs import StateDir
-from uploader.transfer.store.overview import JobSummary, summarise
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.overview import JobSummary, summarize
 
 USUAL_PART = 10 << 20
 """Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""
@@ -55,7 +55,7 @@ class FilePlan(msgspec.Struct, frozen=True):
     replaces: tuple[int, ...] = ()
 
 
-class Room(msgspec.Struct, frozen=True):
+class Space(msgspec.Struct, frozen=True):
     """What the account has room for, in bytes; None where it does not say. `needed` is what is yet to be allotted."""
 
     needed: int
@@ -87,7 +87,7 @@ class Preview(msgspec.Struct, frozen=True):
     bytes_done: int
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
-    room: Room | None
+    room: Space | None
     warnings: tuple[str, ...] = ()
     item_files: int | None = None
     described: str | None = None
@@ -106,15 +106,15 @@ class Preview(msgspec.Struct, frozen=True):
 
 async def preview(
     api: Figshare | None,
-    states: StateDir,
+    states: JobStore,
     target: Target,
     selection: Selection,
     options: Options,
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Look at everything; `api` None: nobody is asked. Raises ItemMissing, and what `check_project` raises."""
-    job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.identity), new_job)
+    """Look at everything; `api` None: nobody is asked. Raises ItemNotFound, and what `check_project` raises."""
+    job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.job_key), new_job)
     item = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and item is None and target.project is not None:
@@ -134,39 +134,39 @@ async def preview(
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=_room(account, files) if account is not None else None,
         warnings=_warnings(selection, held),
-        item_files=None if unseen else sum(map(len, held.values())) + sum(map(is_one_more, files)),
+        item_files=None if unseen else sum(map(len, held.values())) + sum(map(adds_file, files)),
         described=state.described if state is not None else None,
         granted=_granted(state, files) if state is not None else (),
     )
 
 
 def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
-    files = {remote_path(chosen.folder, chosen.name) for chosen in selection.chosen if not chosen.link}
-    links = {chosen.path for chosen in selection.chosen if chosen.link}
+    files = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
+    links = {chosen.path for chosen in selection.files if chosen.link}
     for path, several in held.items():
         links.update(file.download_url for file in several if file.is_link_only)
         files.update(path for file in several if not file.is_link_only)
-    text = doubt(len(links), len(files))
+    text = mixed_links_warning(len(links), len(files))
     return () if text is None else (text,)
 
 
 def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
     """What was wished for the end and done by the job; the item is not published as it is where anything is new."""
-    done = tuple(step for step in state.reached if state.granted(step))
+    done = tuple(step for step in state.done_steps if state.is_done(step))
     return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
 
 
-def is_one_more(file: FilePlan) -> bool:
+def adds_file(file: FilePlan) -> bool:
     """True when the item would hold one file more by it. A replaced one goes."""
     return file.action in ("send", "link") and file.status != "changed"
 
 
-def _job(states: StateDir, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
+def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
     """The job that a command means, and what it is so far; None for a new one, or for one that cannot be read."""
     existing = None if new_job else states.latest(name)
     if existing is None:
         return states.next_generation(name), None, None
-    summary = summarise(states, existing)
+    summary = summarize(states, existing)
     return existing, summary, None if summary.state == "damaged" else states.read(existing)[1]
 
 
@@ -184,7 +184,7 @@ async def _plans(
     links: dict[str, list[File]] = {}
     for file in (file for file in by_id.values() if file.is_link_only):
         links.setdefault(file.download_url, []).append(file)
-    for chosen in selection.chosen:
+    for chosen in selection.files:
         transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
         if transfer is not None and transfer.file_id is not None:
             changed = await has_changed(api, chosen, transfer, by_id.get(transfer.file_id))
@@ -197,7 +197,7 @@ async def _plans(
         yield await _of_item(chosen, others, options.on_conflict, unseen=unseen)
 
 
-def _of_job(chosen: Chosen, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
+def _of_job(chosen: SourceFile, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
     """What the job knows of a source that it began with."""
     if changed:
         again = options.restart_changed
@@ -209,7 +209,7 @@ def _of_job(chosen: Chosen, transfer: Transfer, options: Options, *, changed: bo
     return _plan(chosen, "begun", "resume", transfer.file_id, left=chosen.size - done)
 
 
-async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConflict, *, unseen: bool) -> FilePlan:
+async def _of_item(chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict, *, unseen: bool) -> FilePlan:
     if chosen.link:
         if not others:
             return _plan(chosen, "unseen" if unseen else "new", "link", None, left=0)
@@ -226,16 +226,16 @@ async def _of_item(chosen: Chosen, others: Sequence[File], on_conflict: OnConfli
     return msgspec.structs.replace(plan, replaces=tuple(replaced))
 
 
-def _plan(chosen: Chosen, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:
+def _plan(chosen: SourceFile, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:
     parts = 0 if chosen.link else max(1, -(-chosen.size // USUAL_PART))
     return FilePlan(chosen.path, chosen.folder, chosen.name, chosen.size, status, action, parts, left, file_id)
 
 
-def _room(account: Account, files: Sequence[FilePlan]) -> Room:
+def _room(account: Account, files: Sequence[FilePlan]) -> Space:
     fresh = [file for file in files if file.action in ("send", "replace") and file.bytes_left]
     most = account.maximum_file_size
     told = account.quota is not None and account.used_quota is not None
-    return Room(
+    return Space(
         needed=sum(file.size for file in fresh),
         free=max(0, (account.quota or 0) - (account.used_quota or 0)) if told else None,
         quota=account.quota,

@@ -11,8 +11,8 @@ import msgspec
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
-from uploader.sources.lists import Listed
-from uploader.sources.models import Chosen, Reason, Selection, Sources, remote_path
+from uploader.sources.lists import ChecksumEntry
+from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.select import select
 from uploader.sources.source import Source
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
@@ -89,14 +89,14 @@ async def verify(
     api: Figshare,
     item_id: int,
     sources: Sources,
-    listed: Sequence[Listed],
+    listed: Sequence[ChecksumEntry],
     on_result: Callable[[Comparison], None],
     notify: Listener,
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
     Where a whole folder is named, or checksums are, what the item holds beyond that is told too. `notify` hears of the
-    item and of what is skipped. Raises ItemMissing, and what `select` raises.
+    item and of what is skipped. Raises ItemNotFound, and what `select` raises.
     """
     selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
     item = await api.item(item_id)
@@ -112,7 +112,7 @@ async def verify(
         on_result(result)
 
     seen = set()
-    for chosen in selection.chosen:
+    for chosen in selection.files:
         there = remote_path(chosen.folder, chosen.name)
         seen.add(there)
         for result in await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)):
@@ -123,14 +123,16 @@ async def verify(
         elsewhere = by_name.get(line.name)
         for result in _compared(line.path, line.folder, line.name, None, line.md5, held.get(there, []), elsewhere):
             tell(result)
-    left_out = {skip.there: skip.reason for skip in selection.skipped if skip.there and skip.reason in _LEAVES_OUT}
-    for result in _not_here(held, seen, [*selection.scopes, *([""] if listed else [])]):
+    left_out = {
+        skip.remote_path: skip.reason for skip in selection.skipped if skip.remote_path and skip.reason in _LEAVES_OUT
+    }
+    for result in _not_here(held, seen, [*selection.roots, *([""] if listed else [])]):
         reason = _reason(left_out, remote_path(result.folder, result.name))
         tell(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
     return results
 
 
-async def _compare(chosen: Chosen, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
+async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
     md5 = None
     if any(file.size == chosen.size for file in remote):
         source = await anyio.to_thread.run_sync(Source, chosen.path)

@@ -58,10 +58,10 @@ def test_a_token_on_the_command_line_gets_a_hint() -> None:
     ("error", "words"),
     [
         (errors.Interrupted("stopped"), "Run the same command again to go on, or `figup resume abc`; what was sent is"),
-        (errors.TokenRefused("no"), "run `figup auth login`."),
+        (errors.TokenRejected("no"), "run `figup auth login`."),
         (errors.QuotaExceeded("full", hint="Make room."), "Make room. Then run the same command again to go on, or"),
         (errors.ProtocolViolation("no"), "Run the same command again to go on, or `figup resume abc`"),
-        (errors.NotAllowed("no"), "take one that may, then run the same command again"),
+        (errors.PermissionDenied("no"), "take one that may, then run the same command again"),
         (errors.Md5Pending("wait", hint="Later: figup verify 1 a"), "Later: figup verify 1 a"),
     ],
 )

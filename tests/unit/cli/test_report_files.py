@@ -11,12 +11,12 @@ import pytest
 
 from tests.unit.cli.output.test_summary import FILE, REPORT
 from uploader.cli.output.summary import FEW, LIST_THEM, failed, summary_text
-from uploader.cli.report_files import Accounting, failed_list, put
+from uploader.cli.report_files import ReportOptions, failed_list, put
 from uploader.errors import UsageError
 from uploader.sources.lists import parse_list
 from uploader.transfer.report import FileReport, Problem, Report
 
-LISTED = Accounting(failed_to=Path("failed.txt"))
+LISTED = ReportOptions(failed_to=Path("failed.txt"))
 
 
 def broken(number: int, status: str = "failed", path: str | None = None) -> FileReport:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from tests.support.pages import Element, parse
-from uploader.cli.report_html import lab_page
-from uploader.cli.report_plot import Stretch, plot, sent_until, stretches
-from uploader.transfer.records.build_report import Described, Dossier, FileEntry, Incident, Ridden, RunEntry
+from uploader.cli.report_html import report_html
+from uploader.cli.report_plot import RunRates, plot, run_rates, sent_until
+from uploader.transfer.records.build_report import Described, FileEntry, Incident, JobReport, RetrySummary, RunEntry
 from uploader.transfer.report import SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -36,8 +36,8 @@ def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
     return msgspec.structs.replace(made, **fields)
 
 
-def dossier(*files: FileEntry, **fields: Any) -> Dossier:
-    made = Dossier(
+def dossier(*files: FileEntry, **fields: Any) -> JobReport:
+    made = JobReport(
         1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
         "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
         sum(f.size for f in files), 1000, 10.0, {"verified": len(files)}, files, (), (run(),), (), (),
@@ -58,7 +58,9 @@ def tables(page: Element) -> dict[str, list[list[str]]]:
 
 def test_what_stands_on_it() -> None:
     page = parse(
-        lab_page(dossier(file(1), file(2, found=True), faults=(Ridden("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),)))
+        report_html(
+            dossier(file(1), file(2, found=True), faults=(RetrySummary("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),))
+        )
     )
     text = page.text
     for wanted in ("Survey", "1234", "https://figshare.com/account/articles/1234", "figup 0.1.0", "k3f9", "node7"):
@@ -81,7 +83,7 @@ def test_what_failed_is_said_first_and_why() -> None:
         counts={"verified": 1, "failed": 1}, state="failed",
         incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
     )  # fmt: skip
-    page = parse(lab_page(job))
+    page = parse(report_html(job))
     assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
     assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "other file"]
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
@@ -94,7 +96,7 @@ def test_the_end_and_how_it_came_about() -> None:
         options={"on_conflict": "replace", "hash_first": True, "limit_rate": 4e5, "grace": 60.0, "nul": False},
         description=Described("5ab", ("title", "tags"), done=False),
     )  # fmt: skip
-    page = parse(lab_page(job))
+    page = parse(report_html(job))
     facts = dict(zip([e.text for e in page.all("dt")], [e.text for e in page.all("dd")], strict=True))
     wanted = {
         "DOI": "10.6084/m9.figshare.1234",
@@ -106,15 +108,15 @@ def test_the_end_and_how_it_came_about() -> None:
         "List of MD5s": "/state/manifest.md5",
     }
     assert {name: facts[name] for name in wanted} == wanted
-    plain = {e.text for e in parse(lab_page(dossier(file(1)))).all("dt")}
+    plain = {e.text for e in parse(report_html(dossier(file(1)))).all("dt")}
     assert not plain & (wanted.keys() - {"Begun"})
 
 
 def test_what_was_replaced_is_named_by_its_id() -> None:
-    page = parse(lab_page(dossier(file(1), file(2, folder="a", replaced=(11, 12)))))
+    page = parse(report_html(dossier(file(1), file(2, folder="a", replaced=(11, 12)))))
     heading = "Files of the item that were replaced, and removed from it"
     assert tables(page)[heading][1:] == [["a/2.csv", "11", "7000002"], ["a/2.csv", "12", "7000002"]]
-    assert heading not in tables(parse(lab_page(dossier(file(1)))))
+    assert heading not in tables(parse(report_html(dossier(file(1)))))
 
 
 def test_folders_links_and_what_was_skipped() -> None:
@@ -122,7 +124,7 @@ def test_folders_links_and_what_was_skipped() -> None:
     renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")
     link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified=None)
     skipped = (SkipReport("/data/set/.git/", "hidden"), SkipReport("/data/set/x", "excluded"))
-    page = parse(lab_page(dossier(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
+    page = parse(report_html(dossier(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
     assert "All 2 files are on Figshare and verified" in page.text
     assert "1 more file linked" in page.text
     known = tables(page)
@@ -136,7 +138,7 @@ def test_folders_links_and_what_was_skipped() -> None:
         ["/data/set/.git/", "hidden (--hidden takes it)"],
         ["/data/set/x", "excluded by --exclude or .figupignore"],
     ]
-    alone = parse(lab_page(dossier(link, counts={"linked": 1})))
+    alone = parse(report_html(dossier(link, counts={"linked": 1})))
     assert "Sources are below" not in alone.text
 
 
@@ -144,11 +146,11 @@ def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
     job = dossier(
         file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, problem=EVIL, code=EVIL),
         skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
-        faults=(Ridden(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
+        faults=(RetrySummary(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
         incidents=(Incident("2026-03-01T12:00:01+00:00", "warning", EVIL, EVIL),),
         runs=(run(outcome=EVIL, message=EVIL, host=EVIL, version=EVIL),),
     )  # fmt: skip
-    page = parse(lab_page(job))
+    page = parse(report_html(job))
     tags = {element.tag for element in page.all()}
     assert not tags & {"script", "img", "iframe", "object", "link", "form"}
     attributes = {name for element in page.all() for name in element.attributes}
@@ -160,31 +162,31 @@ def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
 
 
 def test_an_address_that_is_none_is_no_link() -> None:
-    page = parse(lab_page(dossier(file(1), item_url="javascript:alert(1)")))
+    page = parse(report_html(dossier(file(1), item_url="javascript:alert(1)")))
     assert list(page.all("a")) == []
     assert "javascript:alert(1)" in page.text
 
 
 def test_ten_thousand_files_stay_light() -> None:
     started = time.process_time()
-    text = lab_page(dossier(*(file(number) for number in range(10_000))))
+    text = report_html(dossier(*(file(number) for number in range(10_000))))
     assert time.process_time() - started < 10
     assert len(text) < 4_000_000
     assert len(tables(parse(text))["Files"]) == 10_001
 
 
 def test_jobs_that_sent_nothing_have_no_plot() -> None:
-    page = parse(lab_page(dossier(file(1), runs=())))
+    page = parse(report_html(dossier(file(1), runs=())))
     assert list(page.all("svg")) == []
     assert "Of this job's runs nothing was recorded." in page.text
-    assert stretches([run(sent=0, samples=((0.0, 0),))]) == []
+    assert run_rates([run(sent=0, samples=((0.0, 0),))]) == []
 
 
 # --- the plot -------------------------------------------------------------------------------------------------------
 
 
 def test_the_curve_holds_every_byte() -> None:
-    curve = stretches([run(10.0, 1000), run(0.0, 5, samples=((0.0, 0),)), run(300.0, 90_000)])
+    curve = run_rates([run(10.0, 1000), run(0.0, 5, samples=((0.0, 0),)), run(300.0, 90_000)])
     assert [stretch.run.sent for stretch in curve] == [1000, 90_000]
     for stretch in curve:
         held = sum(stretch.rates) * stretch.seconds / len(stretch.rates)
@@ -198,7 +200,7 @@ def test_between_two_samples_it_goes_in_proportion() -> None:
 
 @pytest.mark.parametrize("runs", [1, 2, 7, 300])
 def test_a_plot_keeps_to_its_picture(runs: int) -> None:
-    curve = stretches([run(10.0 + number, 1000 * number + 1) for number in range(runs)])
+    curve = run_rates([run(10.0 + number, 1000 * number + 1) for number in range(runs)])
     picture = plot(curve)
     width, height = (int(size) for size in picture.attrib["viewBox"].split()[2:])
     points = [
@@ -213,4 +215,4 @@ def test_a_plot_keeps_to_its_picture(runs: int) -> None:
 
 
 def test_a_curve_of_one_moment() -> None:
-    assert plot([Stretch(run(), 0.01, (1e12,))]).tag == "svg"
+    assert plot([RunRates(run(), 0.01, (1e12,))]).tag == "svg"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.figshare.service import TOKEN, FakeRuntime, Service, listening
+from tests.unit.figshare.service import TOKEN, FakeClock, Service, listening
 from uploader.figshare.auth import Token
 from uploader.figshare.client import Figshare
 from uploader.figshare.settings import Settings
@@ -23,8 +23,8 @@ def no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def runtime() -> FakeRuntime:
-    return FakeRuntime()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ Connect = Callable[..., Figshare]
 
 
 @pytest.fixture
-async def connect(service: Service, runtime: FakeRuntime) -> AsyncIterator[Connect]:
+async def connect(service: Service, clock: FakeClock) -> AsyncIterator[Connect]:
     """Sessions with the service: `connect(on_retry=…, answer_timeout=…)`; closed at the end."""
     async with contextlib.AsyncExitStack() as stack:
         sessions: list[Figshare] = []
@@ -54,7 +54,7 @@ async def connect(service: Service, runtime: FakeRuntime) -> AsyncIterator[Conne
         def make(*, on_retry: Callable[[str, float], None] | None = None, **settings: Any) -> Figshare:
             settings.setdefault("endpoint", service.endpoint)
             settings.setdefault("api_rate", None)
-            session = Figshare(Settings(**settings), Token(TOKEN), runtime=runtime, on_retry=on_retry)
+            session = Figshare(Settings(**settings), Token(TOKEN), clock=clock, on_retry=on_retry)
             stack.push_async_callback(session.close)
             sessions.append(session)
             return session

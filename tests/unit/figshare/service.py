@@ -1,4 +1,4 @@
-"""A service on loopback that says exactly what a test tells it to, and a runtime whose time passes only in sleeps."""
+"""A service on loopback that says exactly what a test tells it to, and a clock whose time passes only in sleeps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 
 TOKEN = "c4nary-t0ken"
 SECRET = "c4nary-upl0ad"
 
 
-class FakeRuntime(Runtime):
+class FakeClock(Clock):
     """Sleeping moves the clock at once; `random` is its upper end, so that delays are exact."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class FakeRuntime(Runtime):
         return 1.0
 
 
-class GatedRuntime(FakeRuntime):
+class GatedClock(FakeClock):
     """Sleeps end when the test lets them."""
 
     def __init__(self) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import SECRET, TOKEN, Service, listening, read_request, reply
-from uploader.errors import FigupError, ProtocolViolation, Refused
+from uploader.errors import FigupError, ProtocolViolation, RequestRejected
 from uploader.figshare import models, parts
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import PartNotTaken
+from uploader.figshare.outcomes import PartFailed
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.transport import ERROR_LIMIT
 
@@ -57,9 +57,9 @@ async def test_the_answer_to_a_part_is_short(service: Service, connect: Connect)
         yield b"x"
 
     service.answers = [reply(200, b"O" * (ERROR_LIMIT + 1)), reply(200, b"OK")]
-    with pytest.raises(PartNotTaken, match="longer than") as caught:
+    with pytest.raises(PartFailed, match="longer than") as caught:
         await connect().send_part(service.upload_url, Part(no=1, start=0, end=0), one_byte)
-    assert not caught.value.passing
+    assert not caught.value.transient
     await connect().send_part(service.upload_url, Part(no=1, start=0, end=0), one_byte)
 
 
@@ -116,7 +116,7 @@ async def test_the_token_is_taken_out_of_what_a_server_says(
     service: Service, connect: Connect, body: Callable[[], dict[str, Any]]
 ) -> None:
     service.script = lambda _: reply(422, body())
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRejected) as caught:
         await connect().delete_file(1, 2)
     assert TOKEN not in caught.value.message
     assert SECRET not in caught.value.message
@@ -128,7 +128,7 @@ async def test_the_token_is_taken_out_of_what_a_server_says(
 
 def test_the_words_of_an_answer_keep_their_addresses_without_secrets() -> None:
     words = "see https://docs.figshare.com/#upload or https://s3.example/b/k?X-Amz-Signature=00ff and /upload/abc-1/3"
-    assert models.server_words(_json({"message": words})) == (
+    assert models.server_message(_json({"message": words})) == (
         "see https://docs.figshare.com/?... or https://s3.example/b/k?... and /upload/.../3"
     )
 

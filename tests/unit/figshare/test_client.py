@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from tests.unit.figshare.conftest import Connect
-from tests.unit.figshare.service import TOKEN, FakeRuntime, Service, reply
+from tests.unit.figshare.service import TOKEN, FakeClock, Service, reply
 from uploader._version import __version__
 from uploader.errors import (
     FigupError,
-    ItemMissing,
-    NotAllowed,
+    ItemNotFound,
     NotFigshare,
+    PermissionDenied,
     ProtocolViolation,
-    Refused,
+    RequestRejected,
     ServerFailing,
-    TokenRefused,
+    TokenRejected,
 )
 from uploader.figshare import client
 from uploader.figshare.client import Figshare
@@ -80,20 +80,20 @@ async def test_requests_are_counted(service: Service, connect: Connect) -> None:
     assert figshare.requests == 3
 
 
-async def test_the_request_budget(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_the_request_budget(service: Service, connect: Connect, clock: FakeClock) -> None:
     service.script = lambda _: ACCOUNT
     figshare = connect(api_rate=1.0, api_burst=2)
     for _ in range(5):
         await figshare.account()
-    assert sum(runtime.sleeps) == pytest.approx(3, abs=0.05)
+    assert sum(clock.sleeps) == pytest.approx(3, abs=0.05)
 
 
-async def test_the_servers_clock(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_the_servers_clock(service: Service, connect: Connect, clock: FakeClock) -> None:
     figshare = connect()
-    assert figshare.server_now() == runtime.now()
+    assert figshare.server_now() == clock.now()
     service.answers = [reply(200, {"id": 1}, {"Date": "Thu, 01 Jan 2026 03:00:00 GMT"})]
     await figshare.account()
-    runtime.time += 60
+    clock.time += 60
     assert figshare.server_now().isoformat() == "2026-01-01T03:01:00+00:00"
 
 
@@ -151,20 +151,20 @@ async def test_a_create_that_tells_no_id_is_ambiguous(service: Service, connect:
         await connect().initiate(5, name="a", size=1)
 
 
-async def test_a_fresh_file_is_waited_for(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_a_fresh_file_is_waited_for(service: Service, connect: Connect, clock: FakeClock) -> None:
     waits: list[tuple[str, float]] = []
     service.answers = [reply(404), reply(404), reply(200, FILE)]
     figshare = connect(on_retry=lambda reason, delay: waits.append((reason, delay)))
     assert (await figshare.file(5, 9, fresh=True)).id == 9
-    assert runtime.sleeps == [0.25, 0.5]
+    assert clock.sleeps == [0.25, 0.5]
     assert waits == [("the new file is not visible yet", 0.25), ("the new file is not visible yet", 0.5)]
 
 
-async def test_a_fresh_file_that_never_shows_is_gone(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_a_fresh_file_that_never_shows_is_gone(service: Service, connect: Connect, clock: FakeClock) -> None:
     service.script = lambda _: reply(404)
     with pytest.raises(FileGone):
         await connect(visibility_timeout=10.0).file(5, 9, fresh=True)
-    assert 5 <= sum(runtime.sleeps) <= 10
+    assert 5 <= sum(clock.sleeps) <= 10
 
 
 async def test_a_file_that_is_not_fresh_is_gone_at_once(service: Service, connect: Connect) -> None:
@@ -183,7 +183,7 @@ async def test_completing(service: Service, connect: Connect, answer: bytes) -> 
     assert asked.headers["Content-Length"] == "0"
 
 
-async def test_a_firewalls_202_is_no_completion(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_a_firewalls_202_is_no_completion(service: Service, connect: Connect, clock: FakeClock) -> None:
     waits: list[str] = []
     figshare = await met(service, connect(on_retry=lambda reason, _: waits.append(reason)))
     service.answers = [reply(202, b"", {"x-amzn-waf-action": "challenge"}), HTML_202]
@@ -247,7 +247,7 @@ async def test_a_listing_that_the_server_ends_early_is_an_error(
 ) -> None:
     monkeypatch.setattr(client, "PAGE", 1)
     service.answers = [reply(200, [{"id": 1}]), reply(400, {"message": "Max page reached."})]
-    with pytest.raises(Refused, match="Max page reached"):
+    with pytest.raises(RequestRejected, match="Max page reached"):
         [row async for row in connect().own_items()]
 
 
@@ -288,9 +288,9 @@ async def test_upload_addresses_are_checked_before_use(service: Service, connect
 # --- answers that are none --------------------------------------------------------------------------------------
 
 FIRST: list[tuple[str, bytes, type[FigupError], str]] = [
-    ("wrong token", reply(403, {"message": "Invalid token"}), TokenRefused, "Invalid token"),
-    ("documented wrong token", reply(401, {"message": "no"}), TokenRefused, "401: no"),
-    ("no message", reply(403), TokenRefused, "403"),
+    ("wrong token", reply(403, {"message": "Invalid token"}), TokenRejected, "Invalid token"),
+    ("documented wrong token", reply(401, {"message": "no"}), TokenRejected, "401: no"),
+    ("no message", reply(403), TokenRejected, "403"),
     ("another server", reply(200, PAGE), NotFigshare, "a web page"),
     ("another server's 404", reply(404, PAGE), NotFigshare, "404"),
     ("no such path", reply(404, {"message": "x"}), NotFigshare, "404"),
@@ -299,16 +299,16 @@ FIRST: list[tuple[str, bytes, type[FigupError], str]] = [
     ("redirect", reply(302, b"", {"Location": "https://login.example.org/x?s=1"}), NotFigshare, "login.example.org"),
     ("firewall page", reply(403, PAGE), ServerFailing, "firewall in front of Figshare"),
     ("firewall", reply(202, b"", {"X-Amzn-Waf-Action": "challenge"}), ServerFailing, "firewall"),
-    ("refused", reply(422, {"message": "Bad\nlong trace"}), Refused, "127.0.0.1 answered 422: Bad"),
+    ("refused", reply(422, {"message": "Bad\nlong trace"}), RequestRejected, "127.0.0.1 answered 422: Bad"),
 ]
 LATER: list[tuple[str, bytes, type[FigupError], str]] = [
-    ("not allowed", reply(403, {"message": "Insufficient permissions"}), NotAllowed, "Insufficient permissions"),
-    ("token revoked", reply(401), TokenRefused, "401"),
+    ("not allowed", reply(403, {"message": "Insufficient permissions"}), PermissionDenied, "Insufficient permissions"),
+    ("token revoked", reply(401), TokenRejected, "401"),
     ("other JSON", reply(200, [1]), ProtocolViolation, "the item"),
     ("redirect", reply(307, b"", {"Location": "//b.org/"}), ProtocolViolation, "b.org"),
     ("redirect to nowhere", reply(301), ProtocolViolation, "301"),
-    ("missing", reply(404, {"message": "Entity not found"}), ItemMissing, "no item 5.*: Entity not found$"),
-    ("refused", reply(428, {"message": "Over quota"}), Refused, "Over quota"),
+    ("missing", reply(404, {"message": "Entity not found"}), ItemNotFound, "no item 5.*: Entity not found$"),
+    ("refused", reply(428, {"message": "Over quota"}), RequestRejected, "Over quota"),
     ("compressed", reply(200, b"\x1f\x8b", {"Content-Encoding": "gzip"}), ProtocolViolation, "compressed"),
 ]
 
@@ -340,7 +340,7 @@ async def test_answers_later(
 async def test_a_refused_token_shows_at_the_account_even_later(service: Service, connect: Connect) -> None:
     figshare = await met(service, connect())
     service.answers = [reply(403, {"message": "x"})]
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await figshare.account()
 
 
@@ -350,13 +350,13 @@ async def test_words_about_a_quota_reach_the_user(service: Service, connect: Con
     service.answers = [reply(status, {"message": "Quota exceeded", "code": "X"})]
     with pytest.raises(FigupError, match="Quota exceeded") as caught:
         await figshare.initiate(5, name="a", size=1)
-    assert isinstance(caught.value, NotAllowed if status == 403 else Refused)
+    assert isinstance(caught.value, PermissionDenied if status == 403 else RequestRejected)
 
 
 @pytest.mark.parametrize("call", [lambda f: f.initiate(5, name="a", size=1), lambda f: anext(aiter(f.files(5)))])
 async def test_an_item_that_is_missing(service: Service, connect: Connect, call: Call) -> None:
     service.answers = [reply(404, {"message": "x"})]
-    with pytest.raises(ItemMissing):
+    with pytest.raises(ItemNotFound):
         await call(connect())
 
 

@@ -9,14 +9,14 @@ import pytest
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import Service, reply
 from uploader.errors import (
-    AccountMissing,
+    AccountNotFound,
     FigupError,
-    ItemMissing,
-    NotAllowed,
-    ProjectMissing,
+    ItemNotFound,
+    PermissionDenied,
+    ProjectNotFound,
     ProtocolViolation,
-    Refused,
-    TokenRefused,
+    RequestRejected,
+    TokenRejected,
 )
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.wire_items import Author, Category, Embargo, Group, License, PrivateLink
@@ -101,9 +101,9 @@ async def test_what_a_description_may_name(service: Service, connect: Connect) -
     ]
     assert await items.custom_fields(7) == []
     assert [await items.has_author(4), await items.has_author(5)] == [True, False]
-    assert await items.grants("T") == [Grant(id=6, title="T", code="C", funder="F", is_made_up=True)]
+    assert await items.grants("T") == [Grant(id=6, title="T", code="C", funder="F", is_user_defined=True)]
     assert await items.project(3) == Project(id=3, title="P", role="Viewer")
-    with pytest.raises(ProjectMissing, match="no project 9"):
+    with pytest.raises(ProjectNotFound, match="no project 9"):
         await items.project(9)
     assert [(asked.method, asked.path.removeprefix("/v2/account")) for asked in service.asked[2:]] == [
         ("GET", "/institution/custom_fields"),
@@ -138,7 +138,7 @@ async def test_what_is_set(service: Service, connect: Connect) -> None:
     await items.remove_author(5, 1)
     await items.remove_category(5, 2)
     await items.remove_private_link(5, "ab")
-    await items.uncollect(3, 5)
+    await items.remove_from_collection(3, 5)
     assert [(asked.method, asked.path.removeprefix("/v2/account/")) for asked in service.asked] == [
         ("PATCH", "articles/5"),
         ("PUT", "articles/5/authors"),
@@ -171,7 +171,7 @@ async def test_what_is_created(service: Service, connect: Connect) -> None:
     assert await items.reserve_doi(5) == "10.5072/FK2"
     assert await items.create_private_link(5, expires="2030-01-01 00:00:00") == "https://figshare.com/s/1"
     await items.publish(5)
-    await items.collect(3, [5, 6])
+    await items.add_to_collection(3, [5, 6])
     assert [
         (asked.path.removeprefix("/v2/account/"), asked.json() if asked.body else None) for asked in service.asked
     ] == [
@@ -186,7 +186,12 @@ async def test_what_is_created(service: Service, connect: Connect) -> None:
 async def test_lost_answers(service: Service, connect: Connect) -> None:
     items = connect().items
     service.answers = [None, None, None, None]
-    for call in (items.publish(5), items.create_private_link(5), items.collect(3, [5]), items.create({"title": "T"})):
+    for call in (
+        items.publish(5),
+        items.create_private_link(5),
+        items.add_to_collection(3, [5]),
+        items.create({"title": "T"}),
+    ):
         with pytest.raises(AmbiguousAnswer):
             await call
     assert len(service.asked) == 4
@@ -200,11 +205,11 @@ async def test_the_servers_words_on_what_is_not_there(service: Service, connect:
     words = {"code": "EntityNotFound", "message": "Not allowed to set category 7"}
     service.answers = [reply(200, ITEM), reply(404, words), reply(404, words), reply(403, {"message": "no"})]
     await items.detail(5)
-    with pytest.raises(Refused, match="Not allowed to set category 7"):
+    with pytest.raises(RequestRejected, match="Not allowed to set category 7"):
         await items.update(5, {"categories": [7]})
-    with pytest.raises(ItemMissing, match="no item 6"):
+    with pytest.raises(ItemNotFound, match="no item 6"):
         await items.detail(6)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(PermissionDenied):
         await items.groups()
 
 
@@ -229,10 +234,10 @@ async def test_answers_without_what_was_asked_for(service: Service, connect: Con
 @pytest.mark.parametrize(
     ("first", "about_the_account", "error"),
     [
-        (reply(404, {}), reply(404, {}), AccountMissing),
-        (reply(403, {}), reply(403, {}), NotAllowed),
-        (reply(400, {}), reply(422, {}), NotAllowed),
-        (reply(404, {}), reply(200, {"id": 12}), ItemMissing),
+        (reply(404, {}), reply(404, {}), AccountNotFound),
+        (reply(403, {}), reply(403, {}), PermissionDenied),
+        (reply(400, {}), reply(422, {}), PermissionDenied),
+        (reply(404, {}), reply(200, {"id": 12}), ItemNotFound),
     ],
     ids=["no such account", "not allowed", "refused", "about something else"],
 )
@@ -244,9 +249,9 @@ async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_on
     with pytest.raises(error) as raised:
         await figshare.items.detail(5)
     assert [asked.path.removeprefix("/v2") for asked in service.asked][1:] == ["/account", "/account?impersonate=12"]
-    if error is ItemMissing:
+    if error is ItemNotFound:
         service.answers = [reply(404, {})]
-        with pytest.raises(ItemMissing):
+        with pytest.raises(ItemNotFound):
             await figshare.items.detail(5)
     else:
         assert "account 12" in raised.value.message
@@ -256,7 +261,7 @@ async def test_a_token_that_is_good_for_nothing_is_not_blamed_on_the_account(
     service: Service, connect: Connect
 ) -> None:
     service.answers = [reply(403, {}), reply(403, {})]
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await connect(impersonate=12).account()
 
 

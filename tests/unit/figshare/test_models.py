@@ -86,7 +86,7 @@ def test_any_bytes_are_a_value_or_a_clear_error(body: bytes, parse: Callable[[by
 
 @given(JSON | st.builds(lambda text: {"message": text}, st.text()))
 def test_the_words_of_any_answer_fit_a_line(value: object) -> None:
-    words = models.server_words(encoded(value))
+    words = models.server_message(encoded(value))
     assert len(words) <= 300
     assert words == "" or words.isprintable()
     words.encode()
@@ -197,7 +197,7 @@ def test_what_a_create_answers(body: object, found: object) -> None:
     ],
 )
 def test_the_servers_own_words(body: object, words: str) -> None:
-    assert models.server_words(encoded(body)) == words
+    assert models.server_message(encoded(body)) == words
 
 
 def test_a_lone_surrogate_can_still_be_printed() -> None:

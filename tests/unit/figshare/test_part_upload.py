@@ -22,7 +22,7 @@ import pytest
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import HANG, SECRET, Service, listening, read_request, reply
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import Outcome, PartLocked, PartNotTaken, UploadGone
+from uploader.figshare.outcomes import Outcome, PartFailed, PartLocked, UploadGone
 
 OK = reply(200, "OK")
 CHUNK = 256 * 1024
@@ -182,23 +182,23 @@ async def test_a_part_that_was_not_taken(
             await writer.drain()
 
         async with listening(handle) as port:
-            with pytest.raises(PartNotTaken, match=words) as caught:
+            with pytest.raises(PartFailed, match=words) as caught:
                 await figshare.send_part(url_of(port), part_of(10), Source(10))
     else:
-        with pytest.raises(PartNotTaken, match=words) as caught:
+        with pytest.raises(PartFailed, match=words) as caught:
             await figshare.send_part(service.upload_url, part_of(10), Source(10))
         assert len(service.asked) == 1
-    assert caught.value.passing is passing
+    assert caught.value.transient is passing
     assert caught.value.retry_after == retry_after
-    assert caught.value.crowded is words.startswith(("answered 429", "503"))
+    assert caught.value.congested is words.startswith(("answered 429", "503"))
 
 
 async def test_no_connection(refusing: str, connect: Connect) -> None:
     url = refusing.replace("/v2", f"/upload/{SECRET}")
     source = Source(10)
-    with pytest.raises(PartNotTaken, match="no connection") as caught:
+    with pytest.raises(PartFailed, match="no connection") as caught:
         await connect().send_part(url, part_of(10), source)
-    assert caught.value.passing
+    assert caught.value.transient
     assert source.opened == 0
 
 
@@ -206,11 +206,11 @@ async def test_no_connection(refusing: str, connect: Connect) -> None:
 
 EARLY: list[Any] = [
     pytest.param(reply(409), PartLocked, "409", id="409"),
-    pytest.param(reply(413, {"message": "quota exceeded"}), PartNotTaken, "413: quota exceeded", id="413"),
-    pytest.param(reply(429, b"", {"Retry-After": "3"}), PartNotTaken, "429", id="429"),
-    pytest.param(reply(502, "<html>" + "x" * 20000), PartNotTaken, "502", id="html"),
+    pytest.param(reply(413, {"message": "quota exceeded"}), PartFailed, "413: quota exceeded", id="413"),
+    pytest.param(reply(429, b"", {"Retry-After": "3"}), PartFailed, "429", id="429"),
+    pytest.param(reply(502, "<html>" + "x" * 20000), PartFailed, "502", id="html"),
     pytest.param(reply(404), UploadGone, "404", id="404"),
-    pytest.param(OK, PartNotTaken, "before it had the whole part", id="200"),
+    pytest.param(OK, PartFailed, "before it had the whole part", id="200"),
 ]
 
 
@@ -253,7 +253,7 @@ async def test_an_early_answer_survives_the_reset_that_follows_it(connect: Conne
 
     async with listening_elsewhere(reply(413, {"message": "quota exceeded"})) as port:
         for _ in range(5):
-            with pytest.raises(PartNotTaken, match="quota exceeded"):
+            with pytest.raises(PartFailed, match="quota exceeded"):
                 await connect().send_part(url_of(port), part_of(2 * CHUNK), slow)
 
 
@@ -299,7 +299,7 @@ async def test_after_an_early_answer_the_connection_is_not_used_again(connect: C
 
     async with listening(handle) as port:
         figshare = connect()
-        with pytest.raises(PartNotTaken):
+        with pytest.raises(PartFailed):
             await figshare.send_part(url_of(port), part_of(BIG), Source(BIG))
         await figshare.send_part(url_of(port), part_of(CHUNK, 2), Source(CHUNK))
     assert len(requests) == 2
@@ -313,9 +313,9 @@ async def test_a_reset_in_the_middle(connect: Connect) -> None:
 
     source = Source(BIG)
     async with listening(handle) as port:
-        with pytest.raises(PartNotTaken) as caught:
+        with pytest.raises(PartFailed) as caught:
             await connect().send_part(url_of(port), part_of(BIG), source)
-    assert caught.value.passing
+    assert caught.value.transient
     assert source.closed == 1
 
 
@@ -333,9 +333,9 @@ async def test_a_server_that_stops_reading_is_given_up(connect: Connect) -> None
     source = Source(BIG)
     async with listening(handle) as port:
         figshare = connect(stall_timeout=0.3)
-        with anyio.fail_after(5), pytest.raises(PartNotTaken, match=r"took no byte for 0\.3 s") as caught:
+        with anyio.fail_after(5), pytest.raises(PartFailed, match=r"took no byte for 0\.3 s") as caught:
             await figshare.send_part(url_of(port), part_of(BIG), source)
-        assert caught.value.passing
+        assert caught.value.transient
         assert source.closed == 1
         with anyio.fail_after(5):
             await lost.wait()
@@ -409,9 +409,9 @@ async def test_a_slow_source_is_not_a_stall(service: Service, connect: Connect) 
 async def test_an_answer_may_take_its_time_but_not_forever(service: Service, connect: Connect) -> None:
     service.answers = [HANG]
     started = anyio.current_time()
-    with anyio.fail_after(5), pytest.raises(PartNotTaken, match=r"no answer for 0\.4 s") as caught:
+    with anyio.fail_after(5), pytest.raises(PartFailed, match=r"no answer for 0\.4 s") as caught:
         await connect(stall_timeout=0.1, answer_timeout=0.4).send_part(service.upload_url, part_of(10), Source(10))
-    assert caught.value.passing
+    assert caught.value.transient
     assert anyio.current_time() - started >= 0.39
     with anyio.fail_after(5):
         await service.lost.wait()
@@ -428,7 +428,7 @@ async def test_an_answer_that_drips_forever(connect: Connect) -> None:
                 await asyncio.sleep(0.01)
 
     async with listening(handle) as port:
-        with anyio.fail_after(5), pytest.raises(PartNotTaken):
+        with anyio.fail_after(5), pytest.raises(PartFailed):
             await connect(stall_timeout=0.1, answer_timeout=0.3).send_part(url_of(port), part_of(10), Source(10))
 
 
@@ -440,7 +440,7 @@ class Trouble(OSError):
 
 
 @pytest.mark.parametrize("before", [0, 1, 3])
-@pytest.mark.parametrize("kind", [Trouble, RuntimeError, KeyError, TimeoutError, PartNotTaken])
+@pytest.mark.parametrize("kind", [Trouble, RuntimeError, KeyError, TimeoutError, PartFailed])
 async def test_what_the_source_raises_passes_unchanged(
     service: Service, connect: Connect, before: int, kind: type[Exception]
 ) -> None:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.unit.figshare.conftest import Connect
-from tests.unit.figshare.service import HANG, FakeRuntime, GatedRuntime, Service, listening, read_request, reply
+from tests.unit.figshare.service import HANG, FakeClock, GatedClock, Service, listening, read_request, reply
 from uploader.errors import ProtocolViolation, ServerFailing, Unreachable
 from uploader.figshare import transport
 from uploader.figshare.auth import Token
@@ -30,7 +30,7 @@ Call = Callable[[Figshare], Awaitable[Any]]
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
 async def test_passing_answers_are_asked_again(
-    service: Service, connect: Connect, runtime: FakeRuntime, status: int
+    service: Service, connect: Connect, clock: FakeClock, status: int
 ) -> None:
     waits: list[tuple[str, float]] = []
     service.answers = [reply(status, {"message": "later"}), reply(status, "<html>"), ACCOUNT]
@@ -47,45 +47,45 @@ async def test_a_deletion_is_asked_again(service: Service, connect: Connect) -> 
 
 async def test_retry_after_is_obeyed_by_every_request(service: Service) -> None:
     service.answers = [reply(429, b"", {"Retry-After": "40"}), ACCOUNT, ACCOUNT]
-    runtime = GatedRuntime()
+    clock = GatedClock()
     settings = Settings(service.endpoint, api_rate=None)
-    async with Figshare(settings, Token("x"), runtime=runtime) as figshare, anyio.create_task_group() as group:
+    async with Figshare(settings, Token("x"), clock=clock) as figshare, anyio.create_task_group() as group:
         group.start_soon(figshare.account)
         with anyio.fail_after(5):
-            while not runtime.sleeps:
+            while not clock.sleeps:
                 await anyio.sleep(0.005)
         group.start_soon(figshare.account)
         await anyio.sleep(0.05)
         assert len(service.asked) == 1
-        runtime.gate.set()
+        clock.gate.set()
     assert len(service.asked) == 3
-    assert runtime.sleeps[0] == 40
+    assert clock.sleeps[0] == 40
 
 
 async def test_a_date_in_retry_after_is_read_on_the_servers_clock(
-    service: Service, connect: Connect, runtime: FakeRuntime
+    service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     dates = {"Date": "Fri, 02 Jan 2026 00:00:00 GMT", "Retry-After": "Fri, 02 Jan 2026 00:00:30 GMT"}
     service.answers = [reply(503, b"", dates), ACCOUNT]
     await connect().account()
-    assert runtime.sleeps[0] == pytest.approx(30)
+    assert clock.sleeps[0] == pytest.approx(30)
 
 
 async def test_when_the_time_is_used_up_the_last_words_are_kept(
-    service: Service, connect: Connect, runtime: FakeRuntime
+    service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     service.script = lambda _: reply(503, {"message": "maintenance"})
     with pytest.raises(ServerFailing, match=r"127\.0\.0\.1 answered 503: maintenance") as caught:
         await connect(retry=RetryPolicy(elapsed_cap=100)).account()
     assert caught.value.exit_status == 75
-    assert 50 <= sum(runtime.sleeps) <= 100
+    assert 50 <= sum(clock.sleeps) <= 100
 
 
-async def test_a_wait_that_is_too_long_ends_at_once(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_a_wait_that_is_too_long_ends_at_once(service: Service, connect: Connect, clock: FakeClock) -> None:
     service.answers = [reply(503, b"", {"Retry-After": "86400"})]
     with pytest.raises(ServerFailing):
         await connect().account()
-    assert runtime.sleeps == []
+    assert clock.sleeps == []
 
 
 async def test_a_web_page_in_between_is_waited_out(service: Service, connect: Connect) -> None:
@@ -96,12 +96,12 @@ async def test_a_web_page_in_between_is_waited_out(service: Service, connect: Co
     assert len(service.asked) == 4
 
 
-async def test_no_connection(refusing: str, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_no_connection(refusing: str, connect: Connect, clock: FakeClock) -> None:
     figshare = connect(endpoint=refusing, retry=RetryPolicy(elapsed_cap=10))
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1: no connection") as caught:
         await figshare.account()
     assert caught.value.exit_status == 75
-    assert len(runtime.sleeps) >= 2
+    assert len(clock.sleeps) >= 2
 
 
 @pytest.mark.parametrize(("call", "_"), CREATING)
@@ -164,14 +164,14 @@ async def test_a_create_is_not_repeated_on_a_connection_that_went_stale(
     assert [asked.connection for asked in service.asked] == [1, 1]
 
 
-async def test_every_repetition_is_ours(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_every_repetition_is_ours(service: Service, connect: Connect, clock: FakeClock) -> None:
     """The HTTP library would repeat a GET on a lost connection by itself, uncounted and at once."""
     service.answers = [ACCOUNT, None, ACCOUNT]
     figshare = connect()
     await figshare.account()
     await figshare.account()
     assert figshare.requests == 3
-    assert runtime.sleeps == [0.5]
+    assert clock.sleeps == [0.5]
 
 
 async def test_no_answer_in_time_is_asked_again(service: Service, connect: Connect) -> None:

@@ -9,57 +9,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.figshare.service import FakeRuntime, GatedRuntime
+from tests.unit.figshare.service import FakeClock, GatedClock
 from uploader.figshare.ratelimit import TokenBucket
 
 
-async def test_the_burst_is_free_and_then_the_rate_holds(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(2.0, 3, runtime)
-    start = runtime.time
+async def test_the_burst_is_free_and_then_the_rate_holds(clock: FakeClock) -> None:
+    bucket = TokenBucket(2.0, 3, clock)
+    start = clock.time
     for _ in range(3):
         await bucket.acquire()
-    assert runtime.time == start
+    assert clock.time == start
     for _ in range(4):
         await bucket.acquire()
-    assert runtime.time - start == pytest.approx(2.0, abs=0.01)
+    assert clock.time - start == pytest.approx(2.0, abs=0.01)
 
 
-async def test_what_is_saved_up_never_exceeds_the_burst(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(1.0, 2, runtime)
-    runtime.time += 1000
-    start = runtime.time
+async def test_what_is_saved_up_never_exceeds_the_burst(clock: FakeClock) -> None:
+    bucket = TokenBucket(1.0, 2, clock)
+    clock.time += 1000
+    start = clock.time
     for _ in range(3):
         await bucket.acquire()
-    assert runtime.time - start == pytest.approx(1.0, abs=0.01)
+    assert clock.time - start == pytest.approx(1.0, abs=0.01)
 
 
-async def test_more_than_the_burst_is_paid_off_by_those_who_come_later(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(10.0, 10, runtime)
-    start = runtime.time
+async def test_more_than_the_burst_is_paid_off_by_those_who_come_later(clock: FakeClock) -> None:
+    bucket = TokenBucket(10.0, 10, clock)
+    start = clock.time
     await bucket.acquire(50)
-    assert runtime.time == start
+    assert clock.time == start
     await bucket.acquire(1)
-    assert runtime.time - start == pytest.approx(4.1, abs=0.01)
+    assert clock.time - start == pytest.approx(4.1, abs=0.01)
 
 
-async def test_unlimited_never_waits(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(None, 1, runtime)
+async def test_unlimited_never_waits(clock: FakeClock) -> None:
+    bucket = TokenBucket(None, 1, clock)
     for _ in range(100):
         await bucket.acquire(1 << 30)
-    assert runtime.sleeps == []
+    assert clock.sleeps == []
 
 
-async def test_a_pause_holds_everyone_even_without_a_limit(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(None, 1, runtime)
-    start = runtime.time
+async def test_a_pause_holds_everyone_even_without_a_limit(clock: FakeClock) -> None:
+    bucket = TokenBucket(None, 1, clock)
+    start = clock.time
     bucket.pause(30)
     bucket.pause(5)
     await bucket.acquire()
-    assert runtime.time - start == pytest.approx(30, abs=0.01)
+    assert clock.time - start == pytest.approx(30, abs=0.01)
 
 
-async def test_those_who_came_first_are_served_first(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(1.0, 10, runtime)
+async def test_those_who_came_first_are_served_first(clock: FakeClock) -> None:
+    bucket = TokenBucket(1.0, 10, clock)
     await bucket.acquire(10)
     served: list[int] = []
 
@@ -74,8 +74,8 @@ async def test_those_who_came_first_are_served_first(runtime: FakeRuntime) -> No
 
 
 async def test_a_cancelled_caller_takes_nothing_and_blocks_nobody() -> None:
-    runtime = GatedRuntime()
-    bucket = TokenBucket(1.0, 1, runtime)
+    clock = GatedClock()
+    bucket = TokenBucket(1.0, 1, clock)
     await bucket.acquire()
     served: list[str] = []
 
@@ -98,16 +98,16 @@ async def test_a_cancelled_caller_takes_nothing_and_blocks_nobody() -> None:
         for scope in scopes:
             scope.cancel()
         await anyio.wait_all_tasks_blocked()
-        start = runtime.time
-        runtime.gate.set()
+        start = clock.time
+        clock.gate.set()
     assert served == ["last"]
-    assert runtime.time - start == pytest.approx(1.0, abs=0.01)
+    assert clock.time - start == pytest.approx(1.0, abs=0.01)
 
 
-async def test_a_new_rate_reaches_those_who_wait(runtime: FakeRuntime) -> None:
-    bucket = TokenBucket(0.001, 1, runtime)
+async def test_a_new_rate_reaches_those_who_wait(clock: FakeClock) -> None:
+    bucket = TokenBucket(0.001, 1, clock)
     await bucket.acquire()
-    start = runtime.time
+    start = clock.time
 
     async def waiter() -> None:
         await bucket.acquire()
@@ -117,7 +117,7 @@ async def test_a_new_rate_reaches_those_who_wait(runtime: FakeRuntime) -> None:
         await anyio.lowlevel.checkpoint()
         await anyio.lowlevel.checkpoint()
         bucket.change(None, 1)
-    assert runtime.time - start < 10
+    assert clock.time - start < 10
 
 
 @pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf])
@@ -140,22 +140,22 @@ def test_a_burst_is_a_positive_number(burst: float) -> None:
 def test_over_any_stretch_no_more_than_the_rate_allows(
     rate: float, burst: int, asks: list[tuple[float, float]]
 ) -> None:
-    runtime = FakeRuntime()
+    clock = FakeClock()
 
     async def run() -> float:
-        bucket = TokenBucket(rate, burst, runtime)
+        bucket = TokenBucket(rate, burst, clock)
         before_last = 0.0
         for idle, n in asks:
-            runtime.time += idle
+            clock.time += idle
             await bucket.acquire(n)
-            elapsed = runtime.time - start
+            elapsed = clock.time - start
             # All that was handed out before fits under the line; the newest may go on debt beyond its burst.
             allowed = burst + elapsed * rate
             assert before_last + min(n, burst) <= allowed * (1 + 1e-6) + 1e-6
             before_last += n
         return before_last
 
-    start = runtime.time
+    start = clock.time
     # Slow rates with large asks would nap for hours of simulated time, a second each.
     if sum(n for _, n in asks) / rate < 2000:
         anyio.run(run)

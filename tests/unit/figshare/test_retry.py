@@ -13,7 +13,7 @@ from uploader.figshare.retry import (
     RETRY_AFTER_CAP,
     Backoff,
     RetryPolicy,
-    is_passing_status,
+    is_retryable,
     parse_http_date,
     parse_retry_after,
 )
@@ -22,7 +22,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_passing_statuses_are_these_and_no_others() -> None:
-    assert {status for status in range(100, 600) if is_passing_status(status)} == {408, 425, 429, 500, 502, 503, 504}
+    assert {status for status in range(100, 600) if is_retryable(status)} == {408, 425, 429, 500, 502, 503, 504}
 
 
 def test_delays_grow_to_the_longest() -> None:

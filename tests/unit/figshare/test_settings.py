@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.figshare.conftest import Connect
-from tests.unit.figshare.service import SECRET, TOKEN, FakeRuntime, Service, listening, read_request, reply
+from tests.unit.figshare.service import SECRET, TOKEN, FakeClock, Service, listening, read_request, reply
 from uploader.errors import TlsFailure, Unreachable, UsageError
 from uploader.figshare import settings
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import PartNotTaken
+from uploader.figshare.outcomes import PartFailed
 from uploader.figshare.retry import RetryPolicy
 
 ACCOUNT = reply(200, {"id": 1})
@@ -52,12 +52,12 @@ def https(service: Service) -> str:
     return service.endpoint.replace("http:", "https:")
 
 
-async def test_an_unknown_authority_is_refused_at_once(secure: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_an_unknown_authority_is_refused_at_once(secure: Service, connect: Connect, clock: FakeClock) -> None:
     with pytest.raises(TlsFailure, match=r"127\.0\.0\.1: its certificate cannot be trusted: self") as caught:
         await connect(endpoint=https(secure)).account()
     assert "--ca-file" in (caught.value.hint or "")
     assert caught.value.exit_status == 2
-    assert runtime.sleeps == []
+    assert clock.sleeps == []
     assert secure.asked == []
 
 
@@ -92,7 +92,7 @@ async def test_a_ca_file_that_is_none(secure: Service, connect: Connect, tmp_pat
         await connect(endpoint=https(secure), ca_file=path).account()
 
 
-async def test_https_to_a_server_that_speaks_http(service: Service, connect: Connect, runtime: FakeRuntime) -> None:
+async def test_https_to_a_server_that_speaks_http(service: Service, connect: Connect, clock: FakeClock) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(reply(400))
@@ -101,17 +101,17 @@ async def test_https_to_a_server_that_speaks_http(service: Service, connect: Con
     async with listening(handle) as port:
         with pytest.raises(TlsFailure, match="no secure connection"):
             await connect(endpoint=f"https://127.0.0.1:{port}/v2").account()
-    assert runtime.sleeps == []
+    assert clock.sleeps == []
 
 
-async def test_a_handshake_that_is_cut_off_may_pass(connect: Connect, runtime: FakeRuntime) -> None:
+async def test_a_handshake_that_is_cut_off_may_pass(connect: Connect, clock: FakeClock) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
 
     async with listening(handle) as port:
         with pytest.raises(Unreachable):
             await connect(endpoint=f"https://127.0.0.1:{port}/v2", retry=RetryPolicy(elapsed_cap=1)).account()
-    assert runtime.sleeps
+    assert clock.sleeps
 
 
 # --- proxies ----------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ async def test_a_proxy_for_https_sees_only_the_host(connect: Connect, monkeypatc
         figshare = connect(endpoint="https://figshare.invalid/v2")
         with pytest.raises(UsageError, match="the proxy answered 407"):
             await figshare.account()
-        with pytest.raises(PartNotTaken, match="407"):
+        with pytest.raises(PartFailed, match="407"):
             await figshare.send_part(f"https://fup.invalid/upload/{SECRET}", Part(no=1, start=0, end=0), one_byte)
     assert [line.split()[:2] for line in seen] == [
         [b"CONNECT", b"figshare.invalid:443"],

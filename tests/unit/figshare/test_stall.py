@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from uploader.figshare.stall import Watch
+from uploader.figshare.stall import StallDetector
 
 
 class FakePart:
@@ -15,17 +15,17 @@ class FakePart:
         self.reason: str | None = None
         self.was_cut = anyio.Event()
 
-    def sample(self) -> tuple[int, int, bool]:
+    def measure(self) -> tuple[int, int, bool]:
         self.samples += 1
         return self.now
 
-    def cut(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         self.reason = reason
         self.was_cut.set()
 
 
 async def test_a_part_that_moves_nothing_is_cut_and_others_are_not() -> None:
-    watch = Watch(0.08, 60)
+    watch = StallDetector(0.08, 60)
     stuck, waiting, moving = FakePart(5, 10), FakePart(5, 0), FakePart(0, 10)
     for part in (stuck, waiting, moving):
         watch.add(part)
@@ -40,7 +40,7 @@ async def test_a_part_that_moves_nothing_is_cut_and_others_are_not() -> None:
 
 
 async def test_the_answer_has_its_own_time() -> None:
-    watch = Watch(0.04, 0.3)
+    watch = StallDetector(0.04, 0.3)
     part = FakePart(10, 0, all_handed=True)
     started = anyio.current_time()
     watch.add(part)
@@ -53,7 +53,7 @@ async def test_the_answer_has_its_own_time() -> None:
 
 
 async def test_after_the_last_byte_the_answer_gets_its_whole_time() -> None:
-    watch = Watch(0.1, 0.2)
+    watch = StallDetector(0.1, 0.2)
     part = FakePart(5, 10, all_handed=True)
     watch.add(part)
     await anyio.sleep(0.06)
@@ -66,7 +66,7 @@ async def test_after_the_last_byte_the_answer_gets_its_whole_time() -> None:
 
 
 async def test_time_in_which_the_process_did_not_run_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Watch(4.0, 60)
+    watch = StallDetector(4.0, 60)
     part = FakePart(5, 10)
     watch.add(part)
     monkeypatch.setattr(watch, "_last", watch._last - 3600)
@@ -79,7 +79,7 @@ async def test_time_in_which_the_process_did_not_run_is_no_stall(monkeypatch: py
 
 
 async def test_no_timer_runs_without_parts() -> None:
-    watch = Watch(0.04, 1)
+    watch = StallDetector(0.04, 1)
     part = FakePart()
     watch.add(part)
     watch.remove(part)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from uploader.figshare.transport import ExchangeFailed, LostConnection, failure_of, once_only
+from uploader.figshare.transport import ExchangeFailed, LostConnection, failure_of, without_connection_reuse
 
 FAULT = aiohttp.ClientOSError(errno.EPIPE, "Can not write request body for http://h/upload/secret/2")
 
@@ -19,7 +19,7 @@ async def test_a_text_with_an_address_gives_way_to_the_systems_words() -> None:
         raise FAULT
 
     with pytest.raises(LostConnection, match=r"^Broken pipe$"):
-        await once_only(cast(Any, None), broken)
+        await without_connection_reuse(cast(Any, None), broken)
     failure = failure_of(FAULT, "h")
     assert isinstance(failure, ExchangeFailed)
     assert failure.reason == "the connection broke (Broken pipe)"

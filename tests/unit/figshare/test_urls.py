@@ -133,7 +133,7 @@ def test_the_address_of_a_part() -> None:
 
 
 def test_an_upload_address_is_shown_without_its_secret() -> None:
-    assert urls.shown_upload("https://h.org:1/upload/secret?a=b", 3) == "h.org/upload/… part 3"
+    assert urls.redacted("https://h.org:1/upload/secret?a=b", 3) == "h.org/upload/… part 3"
 
 
 @pytest.mark.parametrize(

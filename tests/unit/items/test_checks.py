@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.errors import NotAllowed, ProjectMissing
+from uploader.errors import PermissionDenied, ProjectNotFound
 from uploader.figshare.item_api import Items
 from uploader.figshare.wire_items import ItemDetail
 from uploader.figshare.wire_lookups import CustomField, Project
-from uploader.items.checks import check_project, lacking_fields
-from uploader.items.payload import ItemSpec
+from uploader.items.checks import check_project, missing_required_fields
+from uploader.items.payload import ItemPayload
 
 
 class Account(Items):
@@ -28,53 +28,53 @@ class Account(Items):
     async def custom_fields(self, group: int | None = None) -> list[CustomField]:
         self.asked.append(f"custom fields of {group}")
         if not self._open:
-            raise NotAllowed("not for you")
+            raise PermissionDenied("not for you")
         own = [CustomField(name="Shelf", is_mandatory=True)] if group == 7 else []
         return [CustomField(name="Site"), CustomField(name="Grade", is_mandatory=True), *own]
 
     async def project(self, project_id: int) -> Project:
         self.asked.append(f"project {project_id}")
         if project_id != 3:
-            raise ProjectMissing("no such project")
+            raise ProjectNotFound("no such project")
         return Project(id=3, title="P", role=self._role, group_id=7)
 
 
-def spec(group: int | None = None, **values: str) -> ItemSpec:
+def spec(group: int | None = None, **values: str) -> ItemPayload:
     fields = {"custom_fields_list": [{"name": name, "value": value} for name, value in values.items()]}
-    return ItemSpec(fields if group is None else {**fields, "group_id": group})
+    return ItemPayload(fields if group is None else {**fields, "group_id": group})
 
 
 async def test_a_new_item_lacks_what_its_group_wants() -> None:
-    assert await lacking_fields(Account(), spec()) == ["Grade"]
-    assert await lacking_fields(Account(), spec(Grade="A")) == []
-    assert await lacking_fields(Account(), spec(Grade="")) == ["Grade"]
-    assert await lacking_fields(Account(), spec(7, Grade="A")) == ["Shelf"]
-    assert await lacking_fields(Account(), spec(), project=3) == ["Grade", "Shelf"]
-    assert await lacking_fields(Account(open_to_ask=False), spec()) == []
+    assert await missing_required_fields(Account(), spec()) == ["Grade"]
+    assert await missing_required_fields(Account(), spec(Grade="A")) == []
+    assert await missing_required_fields(Account(), spec(Grade="")) == ["Grade"]
+    assert await missing_required_fields(Account(), spec(7, Grade="A")) == ["Shelf"]
+    assert await missing_required_fields(Account(), spec(), project=3) == ["Grade", "Shelf"]
+    assert await missing_required_fields(Account(open_to_ask=False), spec()) == []
 
 
 async def test_an_account_of_no_institution_is_asked_nothing_more() -> None:
     account = Account(institution=None)
-    assert await lacking_fields(account, spec(), project=3) == []
+    assert await missing_required_fields(account, spec(), project=3) == []
     assert account.asked == ["institution"]
 
 
 async def test_an_item_that_exists_says_what_it_lacks() -> None:
     account = Account()
     item = ItemDetail(id=5, group_id=7, custom_fields={"Grade": "A"}, lacking_fields=("Shelf",))
-    assert await lacking_fields(account, spec(), item=item) == ["Shelf"]
-    assert await lacking_fields(account, spec(7, Shelf="x"), item=item) == []
+    assert await missing_required_fields(account, spec(), item=item) == ["Shelf"]
+    assert await missing_required_fields(account, spec(7, Shelf="x"), item=item) == []
     assert account.asked == []
-    assert await lacking_fields(account, spec(8), item=item) == []
-    assert await lacking_fields(account, spec(8), item=ItemDetail(id=5)) == ["Grade"]
+    assert await missing_required_fields(account, spec(8), item=item) == []
+    assert await missing_required_fields(account, spec(8), item=ItemDetail(id=5)) == ["Grade"]
 
 
 async def test_a_project_is_looked_at() -> None:
     for role in ("Owner", "Collaborator", ""):
         await check_project(Account(role=role), 3)
-    with pytest.raises(NotAllowed, match="may look at project 3"):
+    with pytest.raises(PermissionDenied, match="may look at project 3"):
         await check_project(Account(role="Viewer"), 3)
     account = Account()
-    with pytest.raises(ProjectMissing):
+    with pytest.raises(ProjectNotFound):
         await check_project(account, 4)
     assert account.asked == ["institution", "project 4"]

@@ -8,7 +8,7 @@ import pytest
 
 from uploader.errors import ServerFailing
 from uploader.figshare.outcomes import AmbiguousAnswer
-from uploader.items.reconcile import settled
+from uploader.items.reconcile import confirm
 
 
 class Waits:
@@ -35,7 +35,7 @@ async def outcome(asks: list[object], looks: list[str | None], patience: float =
     async def look() -> str | None:
         return looks.pop(0) if looks else None
 
-    return await settled(session, ask, look, "doing it", patience=patience), session  # type: ignore[arg-type]
+    return await confirm(session, ask, look, "doing it", patience=patience), session  # type: ignore[arg-type]
 
 
 LOST = AmbiguousAnswer("lost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uploader.figshare.wire_lookups import CustomField
-from uploader.metadata.custom_fields import Fault, fitted
+from uploader.metadata.custom_fields import FieldError, validate
 from uploader.metadata.model import Value
 
 KNOWN = (
@@ -36,13 +36,13 @@ KNOWN = (
     ],
 )
 def test_a_value_becomes_what_the_field_takes(name: str, value: Value, fitting: Value) -> None:
-    assert fitted({name: value}, KNOWN) == ({name: fitting}, [])
+    assert validate({name: value}, KNOWN) == ({name: fitting}, [])
 
 
 def test_a_name_is_found_however_it_is_written() -> None:
-    assert fitted({"recorded_on": "2024-05-17"}, KNOWN)[0] == {"Recorded on": "2024-05-17"}
-    _, faults = fitted({"Remark": "a", "remark": "b"}, KNOWN)
-    assert faults == [Fault("remark", None, "says again what Remark says")]
+    assert validate({"recorded_on": "2024-05-17"}, KNOWN)[0] == {"Recorded on": "2024-05-17"}
+    _, faults = validate({"Remark": "a", "remark": "b"}, KNOWN)
+    assert faults == [FieldError("remark", None, "says again what Remark says")]
 
 
 def test_all_that_is_wrong_is_told() -> None:
@@ -50,7 +50,7 @@ def test_all_that_is_wrong_is_told() -> None:
         "Sight": "x", "Instrument": "x", "Remark": "r" * 251, "Site": ["North", "Loch Nes", "West Coast"],
         "Recorded on": "17.5.2024", "Protocol": "example.org", "Contact": ["a@example.org", "b"],
     }  # fmt: skip
-    _, faults = fitted(given, KNOWN)
+    _, faults = validate(given, KNOWN)
     assert [(one.name, one.value and one.value[:10], one.message, one.hint) for one in faults] == [
         ("Sight", None, "there is no custom field 'Sight'", 'Did you mean "Site"?'),
         ("Instrument", "x", "has 1 characters; this field takes 2 to 10", None),
@@ -64,5 +64,5 @@ def test_all_that_is_wrong_is_told() -> None:
 
 
 def test_an_account_without_custom_fields() -> None:
-    _, (fault,) = fitted({"Site": "North"}, [])
+    _, (fault,) = validate({"Site": "North"}, [])
     assert fault.message == "there is no custom field 'Site'; there are none for this account and group"

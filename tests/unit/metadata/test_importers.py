@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from uploader.errors import MetadataInvalid
 from uploader.figshare.client import Figshare
-from uploader.metadata.description import gather
-from uploader.metadata.load import Loaded, found_beside, interpret, kind_of
+from uploader.metadata.description import load_description
+from uploader.metadata.load import Loaded, interpret, kind_of, load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
 from uploader.metadata.parse import Document, parse
 
@@ -200,12 +200,12 @@ def test_what_opens_later_is_under_embargo_until_then(opening: str, until: str |
         read("codemeta.json", {**CODEMETA, "embargoDate": opening}),
     ):
         assert loaded.metadata.embargo == (Embargo(until) if until else None)
-        assert (loaded.withheld, loaded.remarks) == ((), ())
+        assert (loaded.rejected, loaded.remarks) == ((), ())
 
 
 def test_an_embargo_that_was_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "embargoEndDate": "2030-01-01"}))
-    (line,) = gather(beside=[tmp_path], today=TODAY).taken()
+    (line,) = load_description(beside=[tmp_path], today=TODAY).provenance()
     assert line.endswith("funding, embargo (until 2030-01-01)")
 
 
@@ -234,8 +234,8 @@ async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
     said: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
-    description = await anyio.to_thread.run_sync(lambda: gather(beside=[tmp_path], today=TODAY))
-    (line,) = (line for line in description.taken() if "left out" in line)
+    description = await anyio.to_thread.run_sync(lambda: load_description(beside=[tmp_path], today=TODAY))
+    (line,) = (line for line in description.provenance() if "left out" in line)
     assert line.startswith(f"datacite.json: {told}")
     assert line.endswith("; it is left out: the files are open to everybody once the item is published")
     with pytest.raises(MetadataInvalid, match=re.escape(told)):
@@ -243,8 +243,8 @@ async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
     await description.resolve(cast(Figshare, NO_FIGSHARE), publish=False)
     mine = tmp_path / "mine.yaml"
     await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
-    decided = await anyio.to_thread.run_sync(lambda: gather(file=mine, beside=[tmp_path], today=TODAY))
-    assert not any("left out" in line for line in decided.taken())
+    decided = await anyio.to_thread.run_sync(lambda: load_description(file=mine, beside=[tmp_path], today=TODAY))
+    assert not any("left out" in line for line in decided.provenance())
     assert (await decided.resolve(cast(Figshare, NO_FIGSHARE), publish=True)).embargo is not None
 
 
@@ -261,22 +261,22 @@ def test_rights_that_say_who_may_see_it_are_no_licence() -> None:
     rights = [access("openAccess"), {"rights": "Embargoed Access"}, {"rightsIdentifier": "cc0-1.0"}]
     dates = [{"date": "2020-01-01", "dateType": "Available"}]
     loaded = read("datacite.json", {**DATACITE, "rightsList": rights, "dates": dates})
-    assert (loaded.metadata.license, loaded.withheld) == ("CC0", ())
+    assert (loaded.metadata.license, loaded.rejected) == ("CC0", ())
 
 
 def test_a_citation_without_a_type_is_of_software_and_that_is_told(tmp_path: Path) -> None:
     untyped = CFF.replace("type: software\n", "", 1)
     (tmp_path / "CITATION.cff").write_text(untyped)
     (tmp_path / "data.csv").write_text("x")
-    description = gather(beside=[tmp_path], today=TODAY)
+    description = load_description(beside=[tmp_path], today=TODAY)
     assert description.metadata.type == "software"
     told = "CITATION.cff: says no type, which in that format means software"
-    assert told in description.taken()
-    assert told in gather(file=tmp_path / "CITATION.cff", today=TODAY).taken()
-    assert told not in gather(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).taken()
-    beside = gather(beside=[tmp_path / "data.csv"], today=TODAY)
+    assert told in description.provenance()
+    assert told in load_description(file=tmp_path / "CITATION.cff", today=TODAY).provenance()
+    assert told not in load_description(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).provenance()
+    beside = load_description(beside=[tmp_path / "data.csv"], today=TODAY)
     assert beside.metadata.type is None
-    assert told not in beside.taken()
+    assert told not in beside.provenance()
 
 
 def test_a_relation_that_figshare_does_not_know_is_told() -> None:
@@ -290,7 +290,7 @@ def test_a_relation_that_figshare_does_not_know_is_told() -> None:
 
 def test_a_licence_that_cannot_be_read_is_not_published_as_another(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "license": "x" * 501}))
-    (left_out,) = gather(beside=[tmp_path], today=TODAY).withheld()
+    (left_out,) = load_description(beside=[tmp_path], today=TODAY).rejected()
     assert left_out.told.startswith("codemeta.json: license: has 501 characters")
 
 
@@ -335,10 +335,10 @@ def test_options_win_over_the_file_which_wins_over_what_lies_there(tmp_path: Pat
     (tmp_path / "codemeta.json").write_text(json.dumps(CODEMETA))
     mine = tmp_path / "mine.yaml"
     mine.write_text("title: From the file\nkeywords: [mine]\n")
-    description = gather(given={"title": "From the option"}, file=mine, beside=[tmp_path], today=TODAY)
+    description = load_description(given={"title": "From the option"}, file=mine, beside=[tmp_path], today=TODAY)
     said = description.metadata
     assert (said.title, said.keywords, said.license) == ("From the option", ("mine",), "Apache 2.0")
-    assert description.taken() == [
+    assert description.provenance() == [
         f"taken from {tmp_path}/CITATION.cff: description, authors, license, type, related materials",
         f"taken from {tmp_path}/codemeta.json: funding",
     ]
@@ -347,17 +347,17 @@ def test_options_win_over_the_file_which_wins_over_what_lies_there(tmp_path: Pat
 def test_beside_a_file_the_title_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
     (tmp_path / "data.csv").write_text("x")
-    (loaded,) = found_beside([tmp_path / "data.csv", tmp_path / "other.csv"], TODAY)
+    (loaded,) = load_sidecars([tmp_path / "data.csv", tmp_path / "other.csv"], TODAY)
     assert "title" not in loaded.fields
     assert "authors" in loaded.fields
-    (loaded,) = found_beside([tmp_path], TODAY)
+    (loaded,) = load_sidecars([tmp_path], TODAY)
     assert "title" in loaded.fields
 
 
 def test_what_lies_there_and_is_unusable_says_so(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text("title: [")
     (tmp_path / "codemeta.json").write_text('{"name": "no context"}')
-    broken, other = found_beside([tmp_path], TODAY)
+    broken, other = load_sidecars([tmp_path], TODAY)
     assert other.remarks == ("codemeta.json: is not in the format of that name; it is not used",)
     assert broken.fields == ()
     assert broken.remarks[0].startswith("CITATION.cff: line 1: is no valid YAML")
@@ -366,6 +366,6 @@ def test_what_lies_there_and_is_unusable_says_so(tmp_path: Path) -> None:
 
 def test_a_file_that_is_named_is_not_found_once_more(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
-    description = gather(file=tmp_path / "CITATION.cff", beside=[tmp_path], today=TODAY)
+    description = load_description(file=tmp_path / "CITATION.cff", beside=[tmp_path], today=TODAY)
     assert len(description.parts) == 1
-    assert description.taken() == []
+    assert description.provenance() == []

@@ -10,13 +10,13 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from uploader.errors import MetadataInvalid, NotAllowed
+from uploader.errors import MetadataInvalid, PermissionDenied
 from uploader.figshare.wire_items import Category, Group, ItemDetail, License
 from uploader.figshare.wire_lookups import CustomField, Grant, Project
-from uploader.items.payload import ItemSpec
-from uploader.metadata.description import Description, gather, resolve
-from uploader.metadata.resolve import Names, Unclear, Unknown
-from uploader.text import may_be_one, nearest, or_list, plain
+from uploader.items.payload import ItemPayload
+from uploader.metadata.description import Description, load_description, resolve
+from uploader.metadata.resolve import Resolver, UnknownName, Unresolvable
+from uploader.text import or_list, plain, plausibly_same, suggest
 
 TODAY = date(2026, 1, 1)
 
@@ -51,7 +51,7 @@ class Lists:
     async def groups(self) -> list[Group]:
         self.asked.append("groups")
         if not self._groups:
-            raise NotAllowed("no administrator")
+            raise PermissionDenied("no administrator")
         return [Group(id=7, name="Materials"), Group(id=8, name="Math"), Group(id=9, name="math")]
 
     async def institution(self) -> int | None:
@@ -75,7 +75,7 @@ class Lists:
             Grant(id=6, title="Open data", code="OD-7", funder="F"),
             Grant(id=8, title="Twice", funder="F"),
             Grant(id=9, title="Twice", funder="G"),
-            Grant(id=10, title="By hand", is_made_up=True),
+            Grant(id=10, title="By hand", is_user_defined=True),
         ]
         return [one for one in known if plain(words) in (plain(one.title), plain(one.code), str(one.id))]
 
@@ -89,12 +89,12 @@ class Lists:
 
     def _refuse(self) -> None:
         if not self._open:
-            raise NotAllowed("not for you")
+            raise PermissionDenied("not for you")
 
 
-async def unknown(kind: str, wanted: str | int, **lists: Any) -> Unknown:
-    with pytest.raises(Unknown) as caught:
-        await getattr(Names(Lists(**lists)), kind)(wanted)
+async def unknown(kind: str, wanted: str | int, **lists: Any) -> UnknownName:
+    with pytest.raises(UnknownName) as caught:
+        await getattr(Resolver(Lists(**lists)), kind)(wanted)
     return caught.value
 
 
@@ -121,7 +121,7 @@ async def unknown(kind: str, wanted: str | int, **lists: Any) -> Unknown:
     ],
 )
 async def test_a_name(kind: str, wanted: str | int, number: int) -> None:
-    assert await getattr(Names(Lists()), kind)(wanted) == number
+    assert await getattr(Resolver(Lists()), kind)(wanted) == number
 
 
 async def test_names_that_there_are_not() -> None:
@@ -164,27 +164,27 @@ async def test_names_that_there_are_not() -> None:
     ],
 )
 def test_names_of_one_person_and_of_two(name: str, other: str, one: bool) -> None:
-    assert may_be_one(name, other) is one
-    assert may_be_one(other, name) is one
+    assert plausibly_same(name, other) is one
+    assert plausibly_same(other, name) is one
 
 
 def test_the_nearest() -> None:
     names = ["Zoology not elsewhere classified", "Geology", "Horology"]
-    assert nearest("zoology", names)[-1] == "Zoology not elsewhere classified"
-    assert nearest("", names) == nearest("xyz", names) == []
+    assert suggest("zoology", names)[-1] == "Zoology not elsewhere classified"
+    assert suggest("", names) == suggest("xyz", names) == []
     assert or_list(["a", "b", "c"]) == '"a", "b" or "c"'
 
 
 async def gathered(**sources: Any) -> Description:
-    return await anyio.to_thread.run_sync(functools.partial(gather, today=TODAY, **sources))
+    return await anyio.to_thread.run_sync(functools.partial(load_description, today=TODAY, **sources))
 
 
-async def described(tmp_path: Path, text: str) -> tuple[ItemSpec, Lists]:
+async def described(tmp_path: Path, text: str) -> tuple[ItemPayload, Lists]:
     file = tmp_path / "a.yaml"
     file.write_text(text)
     lists = Lists()
-    found = await resolve(await gathered(file=file), Names(lists), publish=True)
-    assert found.left_out == ()
+    found = await resolve(await gathered(file=file), Resolver(lists), publish=True)
+    assert found.rejected == ()
     return found.spec, lists
 
 
@@ -232,7 +232,7 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
 
 async def test_a_description_that_names_nothing_asks_for_nothing(tmp_path: Path) -> None:
     spec, lists = await described(tmp_path, "title: Some title\n")
-    assert spec == ItemSpec()
+    assert spec == ItemPayload()
     assert lists.asked == []
 
 
@@ -263,33 +263,33 @@ async def test_what_there_is_not_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 async def test_grants_are_known_or_left_in_words() -> None:
-    names = Names(Lists())
+    names = Resolver(Lists())
     assert [await names.grant(one) for one in ("By hand", "DFG, grant 1")] == ["By hand", "DFG, grant 1"]
-    with pytest.raises(Unclear, match=r"may be several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
+    with pytest.raises(Unresolvable, match=r"may be several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
         await names.grant("Twice")
-    with pytest.raises(Unclear, match="does not find 77; Figshare will say"):
+    with pytest.raises(Unresolvable, match="does not find 77; Figshare will say"):
         await names.grant(77)
     assert (await unknown("author", 5)).message == "there is no author 5"
 
 
 async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
     for names, asked in (
-        (Names(Lists()), ["custom fields of None"]),
-        (Names(Lists(), item=3), ["item 3", "custom fields of 7"]),
-        (Names(Lists(), project=3), ["project 3", "custom fields of 7"]),
+        (Resolver(Lists()), ["custom fields of None"]),
+        (Resolver(Lists(), item=3), ["item 3", "custom fields of 7"]),
+        (Resolver(Lists(), project=3), ["project 3", "custom fields of 7"]),
     ):
         await names.custom_fields(None, ())
         assert isinstance(names.asked, Lists)
         assert names.asked.asked == ["institution", *asked]
     lists = Lists(institution=None)
-    assert await Names(lists, item=3).custom_fields(7, ["Site"]) == []
+    assert await Resolver(lists, item=3).custom_fields(7, ["Site"]) == []
     assert lists.asked == ["institution"]
 
 
 async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("authors:\n  - 5\nfunding: Open data\ncustom_fields: {k: v}\n")
-    found = await resolve(await gathered(file=file), Names(Lists(open_to_ask=False)), publish=True)
+    found = await resolve(await gathered(file=file), Resolver(Lists(open_to_ask=False)), publish=True)
     spec, remarks = found.spec, list(found.remarks)
     assert spec.authors == [{"id": 5}]
     assert spec.fields == {
@@ -302,7 +302,7 @@ async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: 
         "a.yaml: line 4, custom_fields: custom fields are not looked up: not for you",
     ]
     file.write_text("title: abc\nfunding:\n  - DFG\n  - Open data\n")
-    found = await resolve(await gathered(file=file), Names(Lists()), publish=True)
+    found = await resolve(await gathered(file=file), Resolver(Lists()), publish=True)
     spec, remarks = found.spec, list(found.remarks)
     assert spec.fields["funding_list"] == [{"title": "DFG"}, {"id": 6}]
     assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is grant 6 to Figshare"]
@@ -318,17 +318,17 @@ TOLD = (
 async def test_an_unknown_licence_of_a_file_in_anothers_format_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
-        found = await resolve(description, Names(Lists()), publish=False)
+        found = await resolve(description, Resolver(Lists()), publish=False)
         assert "license" not in found.spec.fields
-        assert [one.told for one in found.left_out] == [TOLD]
-        assert "license" not in " ".join(description.taken())
+        assert [one.told for one in found.rejected] == [TOLD]
+        assert "license" not in " ".join(description.provenance())
 
 
 async def test_nothing_is_published_under_another_licence_than_a_found_file_has(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         with pytest.raises(MetadataInvalid) as caught:
-            await resolve(description, Names(Lists()), publish=True)
+            await resolve(description, Resolver(Lists()), publish=True)
         assert caught.value.message == (
             "CITATION.cff: license: there is no licence 'CC-BY-NC-4.0'; without it, a new item has Figshare's default "
             "licence, CC BY 4.0"
@@ -337,20 +337,20 @@ async def test_nothing_is_published_under_another_licence_than_a_found_file_has(
         assert caught.value.path == str(tmp_path / "CITATION.cff")
     (tmp_path / "mine.yaml").write_text("license: CC BY-NC-ND 4.0\n")
     description = await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path])
-    assert (await resolve(description, Names(Lists()), publish=True)).spec.fields["license"] == 12
+    assert (await resolve(description, Resolver(Lists()), publish=True)).spec.fields["license"] == 12
 
 
 async def test_a_licence_of_an_institution_is_taken_once_it_was_looked_up(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC.replace("NC-", "NC-ND-"))
     description = await gathered(beside=[tmp_path])
-    assert description.taken()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
-    found = await resolve(description, Names(Lists()), publish=True)
-    assert (found.spec.fields["license"], found.taken) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
+    assert description.provenance()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
+    found = await resolve(description, Resolver(Lists()), publish=True)
+    assert (found.spec.fields["license"], found.provenance) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
 
 
 async def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
     with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:
-        await resolve(await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Names(Lists()), publish=True)
+        await resolve(await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Resolver(Lists()), publish=True)
     assert [cause.path for cause in caught.value.causes] == [f"{tmp_path}/mine.yaml", f"{tmp_path}/CITATION.cff"]

@@ -200,7 +200,7 @@ def test_a_licence_that_only_an_institution_may_have_is_a_remark() -> None:
     loaded = interpret(parse("a.yaml", b"license: CC BY 4.1"), TODAY)
     assert loaded.metadata.license == "CC BY 4.1"
     assert loaded.remarks == ()
-    (remark,) = loaded.doubts
+    (remark,) = loaded.unverified
     assert remark.startswith("a.yaml: line 1, license: 'CC BY 4.1' is none of the licences that every account has")
     assert remark.endswith('Did you mean "CC BY 4.0"?')
 

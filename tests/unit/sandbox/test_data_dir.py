@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.sandbox.data_dir import Home, SandboxBusy, SandboxUnusable, kept_token
+from uploader.sandbox.data_dir import DataDir, SandboxBusy, SandboxUnusable, kept_token
 
 
 def mode(path: Path) -> int:
@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
-    first, second = Home(tmp_path / "s"), Home(tmp_path / "s")
+    first, second = DataDir(tmp_path / "s"), DataDir(tmp_path / "s")
     first.open()
     with pytest.raises(SandboxBusy) as caught:
         second.open()
@@ -28,7 +28,7 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
 
 
 def test_the_note_is_there_while_it_is_held(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = DataDir(tmp_path)
     home.open()
     home.announce({"url": "u"})
     assert json.loads(home.note.read_text()) == {"url": "u"}
@@ -47,7 +47,7 @@ def test_the_token_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"api": "x", "upload": 1}', "\0"])
 def test_ports_that_cannot_be_read_are_not_known(tmp_path: Path, text: str) -> None:
-    home = Home(tmp_path)
+    home = DataDir(tmp_path)
     assert home.ports() == (0, 0)
     (tmp_path / "ports").write_text(text)
     assert home.ports() == (0, 0)
@@ -59,6 +59,6 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for broken in (tmp_path / "file", tmp_path / "file" / "s"):
         with pytest.raises(SandboxUnusable):
-            Home(broken).open()
+            DataDir(broken).open()
         with pytest.raises(SandboxUnusable):
             kept_token(broken)

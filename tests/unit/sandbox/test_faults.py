@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uploader.sandbox import fault_actions, upload_routes
-from uploader.sandbox.faults import SPECS, FaultBook, Occurrences, Stage, read_rule, read_toml
+from uploader.sandbox.faults import SPECS, FaultBook, Stage, Window, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.server import API
 
@@ -21,22 +21,22 @@ def test_every_fault_that_spoils_an_answer_is_carried_out() -> None:
 
 def test_a_rule_in_full() -> None:
     rule = read_rule("put-part@3:2..=503,retry-after=5,body=html")
-    assert (rule.request, rule.part, rule.when) == ("put-part", 3, Occurrences(2, None))
+    assert (rule.request, rule.part, rule.when) == ("put-part", 3, Window(2, None))
     assert (rule.fault.name, rule.fault.options) == ("status", {"code": 503, "retry-after": "5", "body": "html"})
 
 
 @pytest.mark.parametrize(
     ("text", "when"),
     [
-        ("initiate=reset", Occurrences(1, 1)),
-        ("initiate:3=reset", Occurrences(3, 3)),
-        ("initiate:3..=reset", Occurrences(3, None)),
-        ("initiate:..3=reset", Occurrences(1, 3)),
-        ("initiate:2..3=reset", Occurrences(2, 3)),
-        ("initiate:every=reset", Occurrences(1, None)),
+        ("initiate=reset", Window(1, 1)),
+        ("initiate:3=reset", Window(3, 3)),
+        ("initiate:3..=reset", Window(3, None)),
+        ("initiate:..3=reset", Window(1, 3)),
+        ("initiate:2..3=reset", Window(2, 3)),
+        ("initiate:every=reset", Window(1, None)),
     ],
 )
-def test_when(text: str, when: Occurrences) -> None:
+def test_when(text: str, when: Window) -> None:
     assert read_rule(text).when == when
 
 
@@ -98,10 +98,10 @@ def test_toml() -> None:
     assert [rule.request for rule in rules] == ["initiate", "put-part", "complete"]
     assert (rules[1].part, rules[1].when, rules[1].fault.options) == (
         3,
-        Occurrences(2, None),
+        Window(2, None),
         {"code": 503, "retry-after": "1"},
     )
-    assert rules[2].when == Occurrences(2, 2)
+    assert rules[2].when == Window(2, 2)
 
 
 @pytest.mark.parametrize(

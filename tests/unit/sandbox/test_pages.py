@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.sandbox.pages import Stretch, readable, stretches
+from uploader.sandbox.pages import Segment, readable, segments
 
 
 def test_neighbours_that_look_the_same_become_one() -> None:
     buckets = [(1, 1), (1, 1), (0, 1), (2, 4), (0, 4), (0, 4)]
-    assert stretches(buckets, [10]) == [
-        Stretch("complete", 2),
-        Stretch("pending", 1),
-        Stretch("some", 4),
-        Stretch("locked", 4),
-        Stretch("pending", 4),
+    assert segments(buckets, [10]) == [
+        Segment("complete", 2),
+        Segment("pending", 1),
+        Segment("some", 4),
+        Segment("locked", 4),
+        Segment("pending", 4),
     ]
-    assert stretches([], []) == []
+    assert segments([], []) == []
 
 
 @given(st.lists(st.integers(1, 50).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))))
 def test_a_bar_stands_for_every_part(buckets: list[tuple[int, int]]) -> None:
-    bar = stretches(buckets, [1, 7])
+    bar = segments(buckets, [1, 7])
     assert sum(one.weight for one in bar) == sum(count for _, count in buckets)
     assert len(bar) <= len(buckets)
 

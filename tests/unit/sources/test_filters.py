@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import UsageError
-from uploader.sources.filters import Filters, Glob, Ignores, compiled
+from uploader.sources.filters import Filters, Glob, Ignores, compile_patterns
 
 
 def ignores(**files: list[str]) -> Ignores:
@@ -15,7 +15,7 @@ def ignores(**files: list[str]) -> Ignores:
     found = Ignores()
     for folder, lines in files.items():
         where = "" if folder == "top" else folder.replace("__", "/")
-        found = found.with_file(where, compiled(lines, folder))
+        found = found.with_file(where, compile_patterns(lines, folder))
     return found
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uploader.errors import SourceMissing, SourcesUnusable, UsageError
+from uploader.errors import SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.models import Selection, Sources, remote_path
-from uploader.sources.select import check, find, select
+from uploader.sources.select import collect, raise_problems, select
 
 MD5 = "0123456789abcdef0123456789abcdef"
 
@@ -35,7 +35,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def there(selection: Selection) -> list[str]:
-    return [remote_path(chosen.folder, chosen.name) for chosen in selection.chosen]
+    return [remote_path(chosen.folder, chosen.name) for chosen in selection.files]
 
 
 def skipped(selection: Selection, top: Path) -> dict[str, str]:
@@ -46,9 +46,9 @@ def test_a_folder_keeps_its_name_and_its_files_their_folders(here: Path) -> None
     make(here, "data/b", "data/sub/deep/a", "data/a", "other")
     found = select(Sources(paths=("data", "other")))
     assert there(found) == ["data/a", "data/b", "data/sub/deep/a", "other"]
-    assert found.identity == [f"{here}/data", f"{here}/other"]
-    assert (found.title, found.scopes) == ("data", ["data"])
-    assert (found.chosen[2].path, found.chosen[2].size) == (f"{here}/data/sub/deep/a", 15)
+    assert found.job_key == [f"{here}/data", f"{here}/other"]
+    assert (found.title, found.roots) == ("data", ["data"])
+    assert (found.files[2].path, found.files[2].size) == (f"{here}/data/sub/deep/a", 15)
 
 
 @pytest.mark.parametrize("path", [".", "./", "../data", "../data/.", "../data/sub/.."])
@@ -61,7 +61,7 @@ def test_a_folder_without_a_name_stands_for_what_is_in_it(
     prefix = "data/" if path == "../data" else ""
     assert there(found) == [f"{prefix}a", f"{prefix}sub/b"]
     assert found.title == "data"
-    assert found.identity == [f"{here}/data" + ("" if prefix else "/")]
+    assert found.job_key == [f"{here}/data" + ("" if prefix else "/")]
 
 
 def test_what_is_skipped_is_named_with_its_reason_and_folders_once(here: Path) -> None:
@@ -134,13 +134,13 @@ def test_what_cannot_be_read_is_found_before_anything_is_sent(here: Path) -> Non
 
 
 def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_missing(here: Path) -> None:
-    with pytest.raises(SourceMissing, match="gone: no such file"):
+    with pytest.raises(SourceNotFound, match="gone: no such file"):
         select(Sources(paths=("gone",)))
-    selection = find(Sources(paths=("gone",)))
-    assert selection.identity == [f"{here}/gone"]
-    check(selection, {f"{here}/gone"})
-    with pytest.raises(SourceMissing):
-        check(selection, {f"{here}/other"})
+    selection = collect(Sources(paths=("gone",)))
+    assert selection.job_key == [f"{here}/gone"]
+    raise_problems(selection, {f"{here}/gone"})
+    with pytest.raises(SourceNotFound):
+        raise_problems(selection, {f"{here}/other"})
 
 
 def test_nothing_left_says_what_was_skipped_and_how_to_have_it(here: Path) -> None:
@@ -158,11 +158,11 @@ def test_a_glob_keeps_the_folders_that_its_wildcards_stand_for(here: Path) -> No
     assert there(select(Sources(paths=("d/*/a.csv",)))) == ["run1/a.csv", "run2/a.csv"]
     found = select(Sources(paths=("d/**/*.csv",)))
     assert there(found) == ["[odd].csv", "run1/a.csv", "run2/a.csv", "run2/deep/b.csv", "top.csv"]
-    assert (found.identity, found.title) == ([f"glob {here}/d/**/*.csv"], "d")
+    assert (found.job_key, found.title) == ([f"glob {here}/d/**/*.csv"], "d")
     assert skipped(found, here) == {"d/.x.csv": "hidden"}
     assert there(select(Sources(paths=("d/run?",)))) == ["run1/a.csv", "run2/a.csv", "run2/deep/b.csv"]
     assert there(select(Sources(paths=("d/[odd].csv",)))) == ["[odd].csv"], "a file of that very name comes first"
-    with pytest.raises(SourceMissing, match=r"d/\*\.nope"):
+    with pytest.raises(SourceNotFound, match=r"d/\*\.nope"):
         select(Sources(paths=("d/*.nope",)))
 
 
@@ -172,11 +172,11 @@ def test_listed_paths_keep_their_folders_below_the_base(here: Path) -> None:
     found = select(Sources(from_file="list.txt"))
     assert there(found) == ["d/a", "d/sub/b", "e/c"]
     assert skipped(found, here.parent) == {f"{here.name}/": "folder", f"{here.name}/d/sub/": "folder"}
-    assert (found.identity, found.title) == ([f"list {here} {here}/list.txt"], "list")
+    assert (found.job_key, found.title) == ([f"list {here} {here}/list.txt"], "list")
     (here / "list.txt").write_text("a\nsub/b\n../e/c\n")
     assert there(select(Sources(from_file="list.txt", base="d"))) == ["a", "sub/b", "c"]
     by_name = select(Sources(from_file="-", nul=True, stdin=b"d/a\0e/c\0"))
-    assert (there(by_name), by_name.identity) == (["d/a", "e/c"], [f"listed {here}/d/a", f"listed {here}/e/c"])
+    assert (there(by_name), by_name.job_key) == (["d/a", "e/c"], [f"listed {here}/d/a", f"listed {here}/e/c"])
     assert by_name.title is None
 
 
@@ -185,10 +185,10 @@ def test_a_manifest_says_where_each_file_goes(here: Path) -> None:
     (here / "m" / "table.csv").write_text(f"path,name,folder,md5\nraw/a,one.dat,x/y,{MD5}\nb,,,\n")
     found = select(Sources(manifest="m/table.csv"))
     assert there(found) == ["x/y/one.dat", "b"]
-    assert [chosen.md5 for chosen in found.chosen] == [MD5, None]
-    assert [chosen.path for chosen in found.chosen] == [f"{here}/m/raw/a", f"{here}/m/b"]
+    assert [chosen.md5 for chosen in found.files] == [MD5, None]
+    assert [chosen.path for chosen in found.files] == [f"{here}/m/raw/a", f"{here}/m/b"]
     elsewhere = select(Sources(manifest="m/table.csv", base="other"))
-    assert [chosen.path for chosen in elsewhere.chosen] == [f"{here}/other/raw/a", f"{here}/other/b"]
+    assert [chosen.path for chosen in elsewhere.files] == [f"{here}/other/raw/a", f"{here}/other/b"]
 
 
 def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Path) -> None:
@@ -235,7 +235,7 @@ def test_the_same_file_twice_is_one_and_two_files_of_one_name_are_refused(here: 
 
 @pytest.mark.parametrize("link", ["https://example.org/a/b.tar?x=1", "http://example.org", "ftp://example.org/c"])
 def test_links_are_addresses(link: str) -> None:
-    (chosen,) = select(Sources(links=(link, link))).chosen
+    (chosen,) = select(Sources(links=(link, link))).files
     assert (chosen.path, chosen.link, chosen.folder) == (link, True, "")
     assert chosen.name in ("b.tar", "example.org", "c")
 
@@ -255,7 +255,7 @@ def test_a_deep_tree_and_very_long_names(here: Path) -> None:
         deep = deep / "x"
     deep.mkdir(parents=True)
     (deep / ("n" * 255)).write_text("x")
-    (chosen,) = select(Sources(paths=("d",))).chosen
+    (chosen,) = select(Sources(paths=("d",))).files
     assert chosen.folder == "d" + "/x" * 300
     assert chosen.name == "n" * 255
 
@@ -273,6 +273,6 @@ def test_every_file_of_any_tree_is_chosen_exactly_once(tree: set[tuple[str, str]
         (top / folder).mkdir(parents=True, exist_ok=True)
         (top / folder / name).write_text("x")
     real = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
-    found = find(Sources(paths=(f"{top}/.",)))
+    found = collect(Sources(paths=(f"{top}/.",)))
     assert found.problems == []
     assert sorted(there(found)) == sorted(real)

@@ -12,17 +12,17 @@ import anyio
 import pytest
 import xxhash
 
-from uploader.errors import SourceChanged, SourceMissing, SourceUnreadable, UsageError
+from uploader.errors import SourceChanged, SourceNotFound, SourceUnreadable, UsageError
 from uploader.sources import digest as digests
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.source import Source, remote_name
-from uploader.text import shown
+from uploader.text import printable
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_refused_each_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(SourceMissing, match="no such file"):
+    with pytest.raises(SourceNotFound, match="no such file"):
         Source(str(tmp_path / "gone"))
-    with pytest.raises(SourceMissing):
+    with pytest.raises(SourceNotFound):
         Source(str(tmp_path / "gone" / "deeper"))
     with pytest.raises(UsageError, match="is a folder"):
         Source(str(tmp_path))
@@ -61,28 +61,28 @@ def test_drift(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)
     source = Source(str(path))
-    assert not source.drifted()
+    assert not source.changed_since_open()
     status = path.stat()
     with path.open("r+b") as stream:
         stream.write(b"y")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert source.drifted(), "other bytes behind the same size and mtime"
+    assert source.changed_since_open(), "other bytes behind the same size and mtime"
     source.close()
     source = Source(str(path))
     (tmp_path / "b").write_bytes(b"z" * 100)
     (tmp_path / "b").replace(path)
-    assert source.drifted(), "another file behind the same name"
+    assert source.changed_since_open(), "another file behind the same name"
     path.write_bytes(b"short")
     with pytest.raises(SourceChanged, match="from 100 to 5 bytes"):
-        source.drifted()
+        source.changed_since_open()
     path.unlink()
-    with pytest.raises(SourceMissing, match="removed"):
-        source.drifted()
+    with pytest.raises(SourceNotFound, match="removed"):
+        source.changed_since_open()
     source.close()
 
 
 def test_names_stay_on_one_line_and_in_utf_8() -> None:
-    assert shown("a\nb\x1b[31m\u2028é😀") == "a\\nb\\x1b[31m\\u2028é😀"
+    assert printable("a\nb\x1b[31m\u2028é😀") == "a\\nb\\x1b[31m\\u2028é😀"
     assert remote_name("/x/-a b\n") == "-a b\n"
     with pytest.raises(UsageError, match="UTF-8"):
         remote_name("/x/\udcff")
@@ -117,8 +117,8 @@ async def test_a_part_that_is_not_what_was_sent_stops_it(source: Source) -> None
 
 @pytest.mark.anyio
 async def test_it_stays_within_its_window_of_the_sending_front(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "AHEAD", 1 << 20)
-    monkeypatch.setattr(digests, "BEHIND", 1 << 20)
+    monkeypatch.setattr(digests, "MAX_LEAD", 1 << 20)
+    monkeypatch.setattr(digests, "MAX_LAG", 1 << 20)
     digest = Digest(source)
     results: list[str] = []
 
@@ -130,12 +130,12 @@ async def test_it_stays_within_its_window_of_the_sending_front(source: Source, m
         with anyio.fail_after(5):
             while digest._position < 1 << 20:
                 await anyio.sleep(0)
-        await digest.room(1 << 19)
+        await digest.wait_for_window(1 << 19)
         await anyio.sleep(0.05)
         assert digest._position == 2 << 20, "the digest ran away from the senders"
         # A part that begins far behind what is hashed, as where a job goes on: the sender waits for the digest.
         with anyio.fail_after(5):
-            await digest.room(5 << 20)
+            await digest.wait_for_window(5 << 20)
         assert 4 << 20 <= digest._position <= 6 << 20
         assert not results
         digest.all_sent()
@@ -146,17 +146,17 @@ async def test_it_stays_within_its_window_of_the_sending_front(source: Source, m
 async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "AHEAD", 1)
-    monkeypatch.setattr(digests, "BEHIND", 1 << 10)
-    monkeypatch.setattr(digests, "FAR", 1 << 20)
+    monkeypatch.setattr(digests, "MAX_LEAD", 1)
+    monkeypatch.setattr(digests, "MAX_LAG", 1 << 10)
+    monkeypatch.setattr(digests, "DETACH", 1 << 20)
     monkeypatch.setattr(Digest, "_hash_all", lambda digest: digest._ended.wait() and "")
     digest = Digest(source)
     with anyio.fail_after(5):
-        await digest.room((1 << 20) + 1)
+        await digest.wait_for_window((1 << 20) + 1)
         # What lies between them is not sent now: the digest takes its time to come there.
-        await digest.room(1 << 20, since=1 << 19)
+        await digest.wait_for_window(1 << 20, since=1 << 19)
     with anyio.move_on_after(0.05) as patience:
-        await digest.room(1 << 20)
+        await digest.wait_for_window(1 << 20)
     assert patience.cancelled_caught, "a sender that is near waits until its pages are hashed"
 
 
@@ -164,7 +164,7 @@ async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
 async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "AHEAD", 1)
+    monkeypatch.setattr(digests, "MAX_LEAD", 1)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             digest = Digest(source)
@@ -172,7 +172,7 @@ async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
             while not digest._position:
                 await anyio.sleep(0)
             tasks.cancel_scope.cancel()
-        await digest.room(1 << 60)
+        await digest.wait_for_window(1 << 60)
 
 
 async def test_a_digest_that_is_cancelled_before_it_begins_leaves_no_thread_behind(tmp_path: Path) -> None:
@@ -201,9 +201,9 @@ def test_what_is_in_memory_is_read_without_waiting_and_the_rest_is_left_to_a_thr
     source = Source(str(path))
     try:
         room = memoryview(bytearray(100))
-        count = source.read_cached(2, room)
+        count = source.read_into(2, room)
         assert bytes(room[:count]) == b"23456789"[:count]
-        assert source.read_cached(10, room) == 0
+        assert source.read_into(10, room) == 0
     finally:
         source.close()
 
@@ -219,7 +219,7 @@ def test_a_file_system_that_cannot_tell_what_is_in_memory(
     source = Source(str(tmp_path / "data"))
     monkeypatch.setattr(os, "preadv", preadv)
     try:
-        assert source.read_cached(0, memoryview(bytearray(5))) == 0
+        assert source.read_into(0, memoryview(bytearray(5))) == 0
         assert source.read(0, 5) == b"01234"
     finally:
         source.close()

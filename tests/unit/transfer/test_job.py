@@ -13,7 +13,7 @@ from uploader.sources.models import Sources
 from uploader.sources.select import select
 from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import Target, plan_events
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 
 @pytest.mark.anyio
@@ -22,7 +22,7 @@ async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_agai
 ) -> None:
     source = tmp_path / "a"
     source.write_bytes(b"a")
-    states = StateDir(tmp_path / "state", Disk())
+    states = JobStore(tmp_path / "state", Disk())
     plan = await anyio.to_thread.run_sync(
         lambda: plan_events(
             Target("https://example.org/v2", None, "title"), select(Sources(paths=(str(source),))), "job"

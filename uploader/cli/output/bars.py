@@ -14,8 +14,8 @@ from tqdm.utils import disp_len, disp_trim
 
 from uploader import units
 from uploader.cli.output.progress_lines import Forecast, Speed
-from uploader.cli.output.writer import Outlet
-from uploader.text import shown
+from uploader.cli.output.writer import OutputThread
+from uploader.text import printable
 from uploader.transfer import notices as no
 
 WAITING = "waiting for Figshare's checksum"
@@ -63,11 +63,11 @@ class Bar(tqdm):  # type: ignore[type-arg]
             "ncols": columns,
             "prefix": fitting(self._name, max(6, columns // 4)),
             "percent": 100 * known["n"] // known["total"] if known["total"] else 100,
-            "speed": units.show_rate(self.rate) if self.rate is not None else "-",
-            "left": units.show_duration(self.left) if self.left is not None else "?",
+            "speed": units.format_rate(self.rate) if self.rate is not None else "-",
+            "left": units.format_duration(self.left) if self.left is not None else "?",
             "waited": f"{self.waited:.0f} s",
-            "done": units.show_bytes(known["n"]),
-            "size": units.show_bytes(known["total"]),
+            "done": units.format_bytes(known["n"]),
+            "size": units.format_bytes(known["total"]),
             "connections": self.connections,
             "files": self.files,
         }
@@ -85,7 +85,7 @@ def _fitted(style: str) -> str:
 
 def fitting(name: str, columns: int) -> str:
     """A name in at most so many columns of a terminal; wide characters take two. The end, which tells more, stays."""
-    name = shown(name)
+    name = printable(name)
     if disp_len(name) <= columns:
         return name
     tail = name
@@ -98,7 +98,7 @@ def fitting(name: str, columns: int) -> str:
 class Bars:
     """Progress on a terminal. Called on the loop; everything that draws is done by the outlet's thread."""
 
-    def __init__(self, outlet: Outlet, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, outlet: OutputThread, clock: Callable[[], float] = time.monotonic) -> None:
         self._outlet = outlet
         self._clock = clock
         self._total: Bar | None = None
@@ -127,7 +127,7 @@ class Bars:
     def _draw(self, progress: no.Progress, now: float) -> None:
         total = self._total or self._open(progress)
         total.rate, total.left = progress.rate, self._forecast(now, progress)
-        connections = units.show_count(progress.connections, "connection")
+        connections = units.format_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
         total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
         waiting = bool(progress.active) and all(file.waiting for file in progress.active)
@@ -166,7 +166,7 @@ class Bars:
     def _open(self, progress: no.Progress) -> Bar:
         # The lock that tqdm would make of its own accord is one between processes, which not every machine has.
         Bar.set_lock(threading.RLock())
-        self._outlet.above = lambda line: Bar.write(line, file=sys.stderr)
+        self._outlet.line_sink = lambda line: Bar.write(line, file=sys.stderr)
         self._total = Bar("total", progress.bytes_total, 0, _TOTAL)
         return self._total
 
@@ -174,7 +174,7 @@ class Bars:
         for bar in (*self._bars.values(), *((self._total,) if self._total is not None else ())):
             bar.close()
         self._bars, self._total = {}, None
-        self._outlet.above = None
+        self._outlet.line_sink = None
 
 
 def _terminal() -> os.terminal_size:

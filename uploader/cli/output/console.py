@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from uploader.cli.errors import Failure
-from uploader.cli.output.writer import Outlet
+from uploader.cli.output.writer import OutputThread
 
 MOST_TOLD = 30
 """Of several failures at once, how many a person is told one by one; a program is told all."""
@@ -50,7 +50,7 @@ class Console:
     def __init__(self, *, json: bool, quiet: bool) -> None:
         self.json = json
         self.quiet = quiet
-        self.outlet = Outlet()
+        self.outlet = OutputThread()
         self._told: set[tuple[str, str, str | None]] = set()
         self._ended = False
 

@@ -14,7 +14,7 @@ from uploader.cli.errors import Failure
 from uploader.cli.output.console import Console
 from uploader.cli.output.progress_lines import Lines, progress_line
 from uploader.cli.output.summary import FEW, LIST_THEM
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 
 JSON_EVERY = 10.0
@@ -90,8 +90,8 @@ class Display:
 
     def _take_failure(self, notice: no.FileFailed) -> None:
         """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
-        hint = shown(notice.hint) if notice.hint else None
-        failure = Failure(notice.code, shown(notice.message), hint, notice.path, 1)
+        hint = printable(notice.hint) if notice.hint else None
+        failure = Failure(notice.code, printable(notice.message), hint, notice.path, 1)
         self._failures += 1
         if self._failures <= FEW:
             self._console.failure(failure)
@@ -130,8 +130,8 @@ class Display:
 
     def _remark(self, notice: no.AnyNotice) -> None:
         if isinstance(notice, no.Warned):
-            self._console.note(shown(notice.message))
-        elif isinstance(notice, no.JobRenewed):
+            self._console.note(printable(notice.message))
+        elif isinstance(notice, no.JobUpdated):
             self._console.note(_renewed(notice))
         elif isinstance(notice, no.Described):
             self._console.note(f"item {notice.item_id} has its description")
@@ -141,14 +141,14 @@ class Display:
                 f"{notice.path}: is sent again from its beginning: {notice.reason}",
             )
         elif isinstance(notice, no.Reading):
-            share = units.show_percent(notice.bytes_done, notice.bytes_total)
-            self._console.note(f"{shown(notice.path)}: read {share} of {units.show_bytes(notice.bytes_total)}")
+            share = units.format_percent(notice.bytes_done, notice.bytes_total)
+            self._console.note(f"{printable(notice.path)}: read {share} of {units.format_bytes(notice.bytes_total)}")
         elif isinstance(notice, no.LimitChanged):
-            limit = units.show_rate(notice.rate) if notice.rate is not None else "lifted"
+            limit = units.format_rate(notice.rate) if notice.rate is not None else "lifted"
             self._console.note(f"the rate limit is {limit} now")
         elif isinstance(notice, no.Retrying):
             wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
-            self._remark_now_and_then(no.cause(notice.reason), f"{notice.reason}{wait}")
+            self._remark_now_and_then(no.retry_cause(notice.reason), f"{notice.reason}{wait}")
 
     def _remark_now_and_then(self, reason: str, remark: str) -> None:
         """Many files and parts meet one reason at the same time: it is said once in a while, not for each of them."""
@@ -157,13 +157,13 @@ class Display:
             return
         self._retries = {known: until for known, until in self._retries.items() if until > now}
         self._retries[reason] = now + self._retry_every
-        self._console.note(shown(remark))
+        self._console.note(printable(remark))
 
 
-def _renewed(notice: no.JobRenewed) -> str:
+def _renewed(notice: no.JobUpdated) -> str:
     """What the same command found to be different this time."""
-    added = f"{units.show_count(notice.added, 'file')} more than before" if notice.added else ""
-    dropped = f"{units.show_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
+    added = f"{units.format_count(notice.added, 'file')} more than before" if notice.added else ""
+    dropped = f"{units.format_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
     return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
 
 

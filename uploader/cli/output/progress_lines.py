@@ -61,20 +61,20 @@ class Forecast:
 def progress_line(progress: no.Progress, left: float | None = None) -> str:
     """How far a job is, in one line. `left`: seconds, as a forecast has it; None for what the bytes say."""
     pieces = [
-        f"{units.show_bytes(progress.bytes_done)} of {units.show_bytes(progress.bytes_total)}"
-        f" ({units.show_percent(progress.bytes_done, progress.bytes_total)})",
-        f"{progress.files_done} of {units.show_count(progress.files_total, 'file')} verified",
+        f"{units.format_bytes(progress.bytes_done)} of {units.format_bytes(progress.bytes_total)}"
+        f" ({units.format_percent(progress.bytes_done, progress.bytes_total)})",
+        f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified",
     ]
     left = time_left(progress) if left is None else left
     if progress.active and all(file.waiting for file in progress.active):
         pieces.append("waiting for Figshare's checksum")
     elif progress.files_done < progress.files_total:
         if progress.rate is not None:
-            pieces.append(units.show_rate(progress.rate))
+            pieces.append(units.format_rate(progress.rate))
         if left is not None:
-            pieces.append(f"{units.show_duration(left)} left")
+            pieces.append(f"{units.format_duration(left)} left")
         if progress.connections:
-            pieces.append(units.show_count(progress.connections, "connection"))
+            pieces.append(units.format_count(progress.connections, "connection"))
     return ", ".join(pieces)
 
 
@@ -94,7 +94,7 @@ class Lines:
         """The first line."""
         self._due = self._clock() + EVERY
         goes_on = ", goes on where it was" if notice.resumed else ""
-        amount = f"{units.show_count(notice.files, 'file')}, {units.show_bytes(notice.bytes_total)}"
+        amount = f"{units.format_count(notice.files, 'file')}, {units.format_bytes(notice.bytes_total)}"
         self._say(f"job {notice.job}{goes_on}: {amount}")
 
     def started(self, notice: no.FileStarted) -> None:

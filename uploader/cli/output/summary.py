@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from uploader import units
 from uploader.sources.models import remote_path
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.report import FileReport, Report
 
 FEW = 20
@@ -53,8 +53,8 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
         sent = sum(file.parts_sent for file in report.files)
         rate = report.bytes_sent / report.seconds if report.seconds else 0.0
         lines.append(
-            f"Parts: {found} already there, {sent} sent. {units.show_bytes(report.bytes_sent)} sent in "
-            f"{units.show_duration(report.seconds)} ({units.show_rate(rate)})."
+            f"Parts: {found} already there, {sent} sent. {units.format_bytes(report.bytes_sent)} sent in "
+            f"{units.format_duration(report.seconds)} ({units.format_rate(rate)})."
         )
     return "\n".join(lines)
 
@@ -75,7 +75,7 @@ def _concluded(report: Report) -> list[str]:
 
 def doi_line(doi: str | None) -> list[str]:
     """The DOI, where there is one."""
-    return [f"DOI: {shown(doi)}"] if doi else []
+    return [f"DOI: {printable(doi)}"] if doi else []
 
 
 def published_line(published: str | None) -> list[str]:
@@ -85,7 +85,7 @@ def published_line(published: str | None) -> list[str]:
 
 def manifest_line(path: str) -> str:
     """Where the MD5s are."""
-    return f"MD5s, for md5sum -c: {shown(path)}"
+    return f"MD5s, for md5sum -c: {printable(path)}"
 
 
 def failed(report: Report) -> list[FileReport]:
@@ -96,11 +96,11 @@ def failed(report: Report) -> list[FileReport]:
 def _counted(report: Report) -> list[str]:
     statuses = Counter(file.status for file in report.files)
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    return [f"{len(report.files)} files, {units.show_bytes(report.bytes_total)}: {counts}."]
+    return [f"{len(report.files)} files, {units.format_bytes(report.bytes_total)}: {counts}."]
 
 
 def _failures(files: Sequence[FileReport]) -> list[str]:
-    lines = [f"Failed: {shown(f.error.message if f.error is not None else f.path)}" for f in files[:FEW]]
+    lines = [f"Failed: {printable(f.error.message if f.error is not None else f.path)}" for f in files[:FEW]]
     more = len(files) - len(lines)
     return [*lines, f"And {more} more failed; {LIST_THEM}."] if more else lines
 
@@ -112,11 +112,11 @@ def _already_there(file: FileReport) -> int:
 
 
 def _file_line(file: FileReport) -> str:
-    size = units.show_bytes(file.size)
+    size = units.format_bytes(file.size)
     exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
     if file.status == "linked":
-        return f"{shown(file.path)}: linked"
-    there = shown(remote_path(file.folder, file.name))
+        return f"{printable(file.path)}: linked"
+    there = printable(remote_path(file.folder, file.name))
     return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
 
 
@@ -129,9 +129,9 @@ def _replaced(files: Sequence[FileReport]) -> list[str]:
     """Which of the item's files were removed, counted and named."""
     if not files:
         return []
-    count = units.show_count(sum(len(file.replaced) for file in files), "file")
+    count = units.format_count(sum(len(file.replaced) for file in files), "file")
     lines = [f"Replaced: {count} that the item had under the same names, removed from it:"]
-    lines += [f"  {shown(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:FEW]]
+    lines += [f"  {printable(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:FEW]]
     more = len(files) - FEW
     return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
 
@@ -150,7 +150,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     lines = []
     for reason, paths in by_reason.items():
         lines.append(f"Skipped: {len(paths)} {reason_words(reason, len(paths))}:")
-        lines += [f"  {shown(path)}" for path in paths[:FEW]]
+        lines += [f"  {printable(path)}" for path in paths[:FEW]]
         if len(paths) > FEW:
             lines.append(f"  and {len(paths) - FEW} more; --json names them all")
     return lines

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import TextIO
 
-from uploader.text import shown
+from uploader.text import printable
 
 
-class Outlet:
+class OutputThread:
     """Does what it is given, one thing after the other, in a thread of its own that never keeps figup alive."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Outlet:
             # What a terminal or a file in another encoding cannot show must not end an upload.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        self.above: Callable[[str], None] | None = None
+        self.line_sink: Callable[[str], None] | None = None
         """While progress bars are shown: how a line gets above them. Set and called in the outlet's thread."""
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.cut_short = False
@@ -63,14 +63,14 @@ class Outlet:
                 action()
             except (OSError, ValueError):
                 # Bars on a terminal that went away.
-                self.above = None
+                self.line_sink = None
 
     def _write(self, stream: TextIO | None, line: str) -> None:
         if stream is None or id(stream) in self._lost:
             return
         try:
-            if self.above is not None and stream.isatty():
-                self.above(line)
+            if self.line_sink is not None and stream.isatty():
+                self.line_sink(line)
             else:
                 stream.write(line + "\n")
                 stream.flush()
@@ -85,7 +85,7 @@ class Outlet:
 
 def plain(text: str) -> str:
     """A text without control characters (but for line ends): wherever it came from, it only says something."""
-    return text if text.isprintable() else "\n".join(shown(line) for line in text.split("\n"))
+    return text if text.isprintable() else "\n".join(printable(line) for line in text.split("\n"))
 
 
 def forget(stream: TextIO) -> None:

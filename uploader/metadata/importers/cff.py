@@ -5,31 +5,31 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from uploader.metadata.importers.extract import Plucked, full_name, listed, once, said, text
+from uploader.metadata.importers.extract import Extracted, as_list, compact, full_name, text, unique
 
 _IMPLIED = {"type": "software"}
 """The default of `type`, which may be left out (schema of CFF 1.2.0; earlier versions were for software alone)."""
 
 
-def pluck(value: dict[str, Any], _: date) -> Plucked:
+def extract(value: dict[str, Any], _: date) -> Extracted:
     """What it says of what it lies beside."""
     preferred = value.get("preferred-citation")
     materials = [
         _material(text(value, "doi")),
-        *(_material(text(one, "value")) for one in listed(value, "identifiers")),
+        *(_material(text(one, "value")) for one in as_list(value, "identifiers")),
         _material(text(value, "repository-code", "repository", "repository-artifact", "url")),
         _material(text(preferred, "doi", "url"), text(preferred, "title")),
     ]
-    fields = said(
+    fields = compact(
         title=text(value, "title"),
         description=value.get("abstract"),
-        authors=[author for one in listed(value, "authors") if (author := _author(one))],
-        keywords=listed(value, "keywords"),
-        license=next(iter(listed(value, "license")), None) or text(value, "license-url"),
+        authors=[author for one in as_list(value, "authors") if (author := _author(one))],
+        keywords=as_list(value, "keywords"),
+        license=next(iter(as_list(value, "license")), None) or text(value, "license-url"),
         type=text(value, "type"),
-        related_materials=once(materials, "identifier"),
+        related_materials=unique(materials, "identifier"),
     )
-    return Plucked(fields, {name: meant for name, meant in _IMPLIED.items() if name not in fields})
+    return Extracted(fields, {name: meant for name, meant in _IMPLIED.items() if name not in fields})
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:
@@ -40,8 +40,8 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     # Whoever has a `name` here is no person.
     whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
     name = full_name(first, last, whole, organisation=True)
-    return {**name, **said(orcid=text(value, "orcid"))} if name else None
+    return {**name, **compact(orcid=text(value, "orcid"))} if name else None
 
 
 def _material(identifier: str | None, title: str | None = None) -> dict[str, Any] | None:
-    return said(identifier=identifier, title=title) if identifier else None
+    return compact(identifier=identifier, title=title) if identifier else None

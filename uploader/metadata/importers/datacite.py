@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from uploader.metadata.importers.extract import Plucked, embargo, full_name, listed, said, text
+from uploader.metadata.importers.extract import Extracted, as_list, compact, embargo, full_name, text
 from uploader.metadata.vocabulary import DEFAULT_RELATION, IDENTIFIER_TYPES, RELATIONS
 from uploader.text import plain
 
@@ -28,28 +28,32 @@ _ACCESS = {
 """Rights that are no licence but say who may see it: ends of info:eu-repo/semantics/... and of COAR's addresses."""
 
 
-def pluck(value: dict[str, Any], today: date) -> Plucked:
+def extract(value: dict[str, Any], today: date) -> Extracted:
     """What it says of what it lies beside. The DOI in it is another publication's, and is not taken for the item's."""
     value = _attributes(value)
-    titles = [one for one in listed(value, "titles") if not text(one, "titleType")] or listed(value, "titles")
-    abstracts = [one for one in listed(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
-    described = abstracts or listed(value, "descriptions")
-    materials = [_material(one) for one in listed(value, "relatedIdentifiers")]
-    openings = [day for one in listed(value, "dates") if (day := _opening(one))]
-    fields = said(
+    titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
+    abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
+    described = abstracts or as_list(value, "descriptions")
+    materials = [_material(one) for one in as_list(value, "relatedIdentifiers")]
+    openings = [day for one in as_list(value, "dates") if (day := _opening(one))]
+    fields = compact(
         title=next((text(one, "title") for one in titles), None),
         description=described[0].get("description") if described and isinstance(described[0], dict) else None,
-        authors=[author for one in listed(value, "creators") if (author := _author(one))],
-        keywords=[word for one in listed(value, "subjects") if (word := text(one) or text(one, "subject"))],
+        authors=[author for one in as_list(value, "creators") if (author := _author(one))],
+        keywords=[word for one in as_list(value, "subjects") if (word := text(one) or text(one, "subject"))],
         license=next(
-            (name for one in listed(value, "rightsList") if (name := _license(one)) and not _access(one)), None
+            (name for one in as_list(value, "rightsList") if (name := _license(one)) and not _access(one)), None
         ),
         type=_TYPES.get(plain(text(value.get("types"), "resourceTypeGeneral") or "")),
         related_materials=[one for one in materials if one],
-        funding=[grant for one in listed(value, "fundingReferences") if (grant := _grant(one))],
+        funding=[grant for one in as_list(value, "fundingReferences") if (grant := _grant(one))],
         embargo=embargo(max(openings, default=None), today),
     )
-    return Plucked(fields, remarks=tuple(_odd_relations(value)), closed=_closed(value, openings, "embargo" in fields))
+    return Extracted(
+        fields,
+        remarks=tuple(_odd_relations(value)),
+        access_restriction=_restriction(value, openings, "embargo" in fields),
+    )
 
 
 def _attributes(value: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +66,8 @@ def _attributes(value: dict[str, Any]) -> dict[str, Any]:
 def _author(value: Any) -> dict[str, Any] | None:
     of = text(value, "nameType") == "Organizational"
     name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
-    ids = [text(one, "nameIdentifier") for one in listed(value, "nameIdentifiers") if _is_orcid(one)]
-    return {**name, **said(orcid=next(iter(ids), None))} if name else None
+    ids = [text(one, "nameIdentifier") for one in as_list(value, "nameIdentifiers") if _is_orcid(one)]
+    return {**name, **compact(orcid=next(iter(ids), None))} if name else None
 
 
 def _is_orcid(value: Any) -> bool:
@@ -78,9 +82,9 @@ def _access(value: Any) -> str | None:
     return next((_ACCESS[end] for end in ends if end in _ACCESS), None)
 
 
-def _closed(value: dict[str, Any], openings: list[str], is_embargoed: bool) -> str | None:
+def _restriction(value: dict[str, Any], openings: list[str], is_embargoed: bool) -> str | None:
     """Why it is not open to everybody, where no date has made that an embargo."""
-    access = {_access(one) for one in listed(value, "rightsList")} - {None, "open"}
+    access = {_access(one) for one in as_list(value, "rightsList")} - {None, "open"}
     if openings:
         access.discard("embargoed")
     return f"its rights say that access is {min(filter(None, access))}" if access and not is_embargoed else None
@@ -98,7 +102,7 @@ def _material(value: Any) -> dict[str, Any] | None:
     identifier = text(value, "relatedIdentifier")
     if identifier is None:
         return None
-    return said(
+    return compact(
         identifier=identifier,
         identifier_type=_IDENTIFIERS.get(plain(text(value, "relatedIdentifierType") or "")),
         relation=_RELATIONS.get(plain(text(value, "relationType") or "")),
@@ -106,7 +110,7 @@ def _material(value: Any) -> dict[str, Any] | None:
 
 
 def _odd_relations(value: dict[str, Any]) -> Iterator[str]:
-    for one in listed(value, "relatedIdentifiers"):
+    for one in as_list(value, "relatedIdentifiers"):
         relation = text(one, "relationType")
         if relation is not None and plain(relation) not in _RELATIONS:
             yield (

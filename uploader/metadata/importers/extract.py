@@ -12,7 +12,7 @@ from uploader.metadata.identifiers import first_and_last
 
 
 @dataclass(frozen=True)
-class Plucked:
+class Extracted:
     """What was found in a file, as figup's own `fields`.
 
     `implied` are fields that it does not name, with what that means in its format; of the folder it lies in, not of a
@@ -23,7 +23,7 @@ class Plucked:
     fields: dict[str, Any]
     implied: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-    closed: str | None = None
+    access_restriction: str | None = None
 
 
 def text(value: object, *keys: str) -> str | None:
@@ -36,7 +36,7 @@ def text(value: object, *keys: str) -> str | None:
     return " ".join(str(value).split()) or None
 
 
-def listed(value: object, key: str) -> list[Any]:
+def as_list(value: object, key: str) -> list[Any]:
     """The elements of a mapping's field; a single value is a list of one."""
     found = value.get(key) if isinstance(value, dict) else None
     if found is None:
@@ -44,12 +44,12 @@ def listed(value: object, key: str) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def said(**fields: Any) -> dict[str, Any]:
+def compact(**fields: Any) -> dict[str, Any]:
     """The fields that say something."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
 
 
-def once(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, Any]]:
+def unique(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, Any]]:
     """Those that are there; of several with the same `key` the first."""
     found: dict[str, dict[str, Any]] = {}
     for value in values:

@@ -33,7 +33,7 @@ def read(body: dict[str, Any], *, creating: bool) -> CollectionChanges:
 _CHECKS: dict[str, checks.Check] = {
     "title": checks.text(3, 1000),
     "description": checks.text(0, 20000),
-    "articles": checks.wholes,
+    "articles": checks.integers,
     "authors": checks.authors,
     "categories": checks.categories,
     "categories_by_source_id": checks.source_ids,
@@ -51,8 +51,8 @@ _CHECKS: dict[str, checks.Check] = {
     "resource_doi": checks.text(0, 1000),
     "resource_link": checks.text(0, 1000),
     "resource_title": checks.text(0, 1000),
-    "resource_version": checks.whole,
-    "group_id": checks.whole,
+    "resource_version": checks.integer,
+    "group_id": checks.integer,
     "timeline": checks.timeline,
 }
 

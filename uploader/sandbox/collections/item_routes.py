@@ -95,7 +95,7 @@ async def _set(request: web.Request, *, keep: bool) -> None:
         body = await body_of(request)
         if body.get("articles") is None:
             raise invalid("Missing mandatory field - articles", "articles")
-        ids = checks.wholes("articles", body["articles"])
+        ids = checks.integers("articles", body["articles"])
     await context_of(request).db.run(_store, collection_id_of(request), account_of(request), ids, keep=keep)
 
 

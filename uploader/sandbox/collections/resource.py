@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any, Final
 
 from uploader.sandbox.collections import store
-from uploader.sandbox.resources import Thing
+from uploader.sandbox.resources import Resource
 
 
 def _fields(db: sqlite3.Connection, collection_id: int, account_id: int) -> dict[str, Any]:
@@ -17,4 +17,4 @@ def _change(db: sqlite3.Connection, collection_id: int, account_id: int, fields:
     store.update(db, store.get(db, collection_id, account_id), fields, now)
 
 
-COLLECTION_THING: Final = Thing(word="collection", path="collections", added=201, fields=_fields, change=_change)
+COLLECTION: Final = Resource(word="collection", path="collections", added=201, fields=_fields, change=_change)

@@ -63,10 +63,10 @@ _CHECKS: dict[str, checks.Check] = {
     "resource_doi": checks.text(0, 1000),
     "resource_title": checks.text(0, 1000),
     "timeline": checks.timeline,
-    "group_id": checks.whole,
-    "is_metadata_record": checks.truth,
+    "group_id": checks.integer,
+    "is_metadata_record": checks.boolean,
     "metadata_reason": checks.text(0, 2000),
-    "download_disabled": checks.truth,
+    "download_disabled": checks.boolean,
 }
 
 _SAME = {"tags": "keywords", "categories": "categories_by_source_id", "custom_fields": "custom_fields_list"}

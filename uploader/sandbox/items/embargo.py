@@ -21,7 +21,7 @@ def read(body: dict[str, Any], *, institution: bool) -> dict[str, Any] | None:
     for name in ("is_embargoed", "embargo_date", "embargo_type"):
         if name not in body:
             raise invalid(f"Missing mandatory field - {name}", name)
-    if not checks.truth("is_embargoed", body["is_embargoed"]):
+    if not checks.boolean("is_embargoed", body["is_embargoed"]):
         return None
     date, kind = body["embargo_date"], body["embargo_type"]
     until = checks.moment_of(date) if isinstance(date, str) else None
@@ -83,8 +83,8 @@ def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
     """Whom the embargo lets through. ApiError 400 for an option or group that the account does not have."""
     options: list[dict[str, Any]] = []
     for one in checks.objects("embargo_options", [] if entries is None else entries):
-        number = checks.whole("embargo_options.id", one.get("id"))
-        groups = checks.wholes("embargo_options.group_ids", one.get("group_ids") or [])
+        number = checks.integer("embargo_options.id", one.get("id"))
+        groups = checks.integers("embargo_options.group_ids", one.get("group_ids") or [])
         if not institution or number not in EMBARGO_OPTIONS or not set(groups) <= GROUPS.keys():
             raise ApiError(400, "BadRequest", f"Embargo option {number} not found")
         options.append({"id": number, "group_ids": groups})

@@ -13,7 +13,7 @@ from uploader.sandbox.items import embargo, item_custom_fields, public_view, sto
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import PublishedFile, Version
 from uploader.sandbox.paging import Window, window
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
 _ITEM = r"/v2/articles/{item_id:\d{1,18}}"
@@ -82,14 +82,14 @@ async def list_files(request: web.Request) -> web.Response:
 async def read_file(request: web.Request) -> web.Response:
     context = context_of(request)
     file_id = int(request.match_info["file_id"])
-    request[RECORD].file_id = file_id
+    request[ENTRY].file_id = file_id
     file = await context.db.run(_file, request, context, file_id)
     return json_answer(public_view.file_object(file, context.addresses(request)))
 
 
 def _item_id(request: web.Request) -> int:
     item_id = int(request.match_info["item_id"])
-    request[RECORD].item_id = item_id
+    request[ENTRY].item_id = item_id
     return item_id
 
 

@@ -92,7 +92,7 @@ async def update_thumbnail(request: web.Request) -> web.Response:
     body = await body_of(request)
     if body.get("file_id") is None:
         raise invalid("Missing mandatory field - file_id", "file_id")
-    file_id = checks.whole("file_id", body["file_id"])
+    file_id = checks.integer("file_id", body["file_id"])
     await context.db.run(_thumbnail, item_id, account_of(request), number, file_id)
     return reset_content(context.addresses(request).public_item(item_id, number))
 

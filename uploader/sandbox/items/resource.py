@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any, Final
 
 from uploader.sandbox.items import store
-from uploader.sandbox.resources import Thing
+from uploader.sandbox.resources import Resource
 
 
 def _fields(db: sqlite3.Connection, item_id: int, account_id: int) -> dict[str, Any]:
@@ -17,4 +17,4 @@ def _change(db: sqlite3.Connection, item_id: int, account_id: int, fields: dict[
     store.update(db, store.get(db, item_id, account_id), fields, now)
 
 
-ITEM_THING: Final = Thing(word="item", path="articles", added=205, fields=_fields, change=_change)
+ITEM: Final = Resource(word="item", path="articles", added=205, fields=_fields, change=_change)

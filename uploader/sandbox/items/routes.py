@@ -18,7 +18,7 @@ from uploader.sandbox.paging import window
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import GROUPS
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
 ITEM = r"/v2/account/articles/{item_id:\d{1,18}}"
@@ -39,7 +39,7 @@ def routes() -> list[Route]:
 def item_id_of(request: web.Request) -> int:
     """The item named in the path; noted for the log."""
     item_id = int(request.match_info["item_id"])
-    request[RECORD].item_id = item_id
+    request[ENTRY].item_id = item_id
     return item_id
 
 
@@ -55,7 +55,7 @@ async def create_item(request: web.Request) -> web.Response:
     context = context_of(request)
     changes = await read_item(request, creating=True)
     item = await context.db.run(create, changes, account_of(request), context)
-    request[RECORD].item_id = item.id
+    request[ENTRY].item_id = item.id
     location = context.addresses(request).item(item.id)
     return located(location, 201, {"entity_id": item.id, "location": location, "warnings": []})
 
@@ -144,7 +144,7 @@ def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Contex
         custom_fields=item_custom_fields.of_item(db, context, item),
         files=[file_view.file_object(file, at, now, delays) for file in files],
         folders=files_db.folders(db, item_id, now),
-        size=files_db.tally(db, item_id, now)[1],
+        size=files_db.totals(db, item_id, now)[1],
         has_link=item.linked > 0,
         thumb=None if shown is None else shown.thumb,
     )

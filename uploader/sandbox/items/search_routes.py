@@ -114,7 +114,7 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     names: dict[str, checks.Check] = {
         "search_for": checks.text(3, 10000),
         **dict.fromkeys(_TEXTS, checks.text(0, 1000)),
-        **dict.fromkeys(_NUMBERS, checks.whole),
+        **dict.fromkeys(_NUMBERS, checks.integer),
     }
     sought = checks.checked(dict(given), names)
     for name in ("published_since", "modified_since"):

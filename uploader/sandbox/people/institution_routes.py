@@ -144,7 +144,7 @@ async def update_account(request: web.Request) -> web.Response:
     context = _administrator(request)
     account_id = int(request.match_info["account_id"])
     with invalid_is_bad_request():
-        given = checks.checked(await body_of(request), {"group_id": checks.whole, "is_active": checks.truth})
+        given = checks.checked(await body_of(request), {"group_id": checks.integer, "is_active": checks.boolean})
         for name in ("group_id", "is_active"):
             if name not in given:
                 raise invalid(f"Missing mandatory field - {name}", name)
@@ -202,7 +202,9 @@ def _new_account(body: dict[str, Any]) -> NewAccount:
             raise invalid(f"Missing mandatory field - {name}", name)
     text = {"email": checks.text(3, 150), "first_name": checks.text(0, _NAMES), "last_name": checks.text(0, _NAMES),
             "institution_user_id": checks.text(0, 50), "symplectic_user_id": checks.text(0, 50)}  # fmt: skip
-    given = checks.checked(body, {**text, "group_id": checks.whole, "quota": checks.whole, "is_active": checks.truth})
+    given = checks.checked(
+        body, {**text, "group_id": checks.integer, "quota": checks.integer, "is_active": checks.boolean}
+    )
     if len(given.get("first_name", "") + given["last_name"]) > _NAMES:
         raise invalid(f"first_name and last_name must not exceed {_NAMES} characters", "last_name")
     return NewAccount(

@@ -78,7 +78,7 @@ async def search_authors(request: web.Request) -> web.Response:
     with invalid_is_bad_request():
         rows = window_in(body)
         sought = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
-                                       "is_active": checks.truth})  # fmt: skip
+                                       "is_active": checks.boolean})  # fmt: skip
     found = await context.db.run(
         authors.search,
         sought.get("search_for", ""),

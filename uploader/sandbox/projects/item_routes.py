@@ -19,7 +19,7 @@ from uploader.sandbox.paging import Window, window
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.projects import store
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
-from uploader.sandbox.request_log import RECORD
+from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
 _ITEM = PROJECT + r"/articles/{item_id:\d{1,18}}"
@@ -60,7 +60,7 @@ async def create_item(request: web.Request) -> web.Response:
     changes = await item_routes.read_item(request, creating=True)
     project_id = project_id_of(request)
     item = await context.db.run(_create, changes, account_of(request), project_id, context)
-    request[RECORD].item_id = item.id
+    request[ENTRY].item_id = item.id
     return located(f"{context.addresses(request).project(project_id)}/articles/{item.id}", 201)
 
 

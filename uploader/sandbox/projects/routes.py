@@ -42,7 +42,7 @@ _CHECKS: dict[str, checks.Check] = {
     "description": checks.text(0, 20000),
     "funding": checks.text(0, 2000),
     "funding_list": checks.funding_list,
-    "group_id": checks.whole,
+    "group_id": checks.integer,
     "custom_fields": checks.custom_fields,
     "custom_fields_list": checks.custom_list,
 }

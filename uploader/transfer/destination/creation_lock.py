@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from uploader.disk import FILE_MODE, state_errors
+from uploader.disk import FILE_MODE, map_os_errors
 from uploader.transfer import notices as no
 from uploader.transfer.run.context import JobRun
 
@@ -24,7 +24,7 @@ _PAUSE = 0.2
 
 
 @asynccontextmanager
-async def turn_to_create(run: JobRun, endpoint: str, title: str) -> AsyncIterator[None]:
+async def creation_lock(run: JobRun, endpoint: str, title: str) -> AsyncIterator[None]:
     """Wait until no other job is creating an item of this title, and keep others waiting. Raises Stopped."""
     name = hashlib.sha256(f"{endpoint}\n{title}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = run.states.path / "creating"
@@ -32,19 +32,19 @@ async def turn_to_create(run: JobRun, endpoint: str, title: str) -> AsyncIterato
     fd = await anyio.to_thread.run_sync(_open, folder / name)
     try:
         waited = False
-        with run.stop.ends():
+        with run.stop.interruptible():
             while not await anyio.to_thread.run_sync(_take, fd):
                 if not waited:
                     run.notify(no.Retrying("another job is just creating an item of this title", _PAUSE))
                 waited = True
-                await run.runtime.sleep(_PAUSE)
+                await run.clock.sleep(_PAUSE)
         yield
     finally:
         os.close(fd)
 
 
 def _open(path: Path) -> int:
-    with state_errors(path):
+    with map_os_errors(path):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
 
 

@@ -14,7 +14,7 @@ from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
 from uploader.figshare.retry import Backoff
 from uploader.items.describe import describe
 from uploader.transfer import notices as no
-from uploader.transfer.destination.creation_lock import turn_to_create
+from uploader.transfer.destination.creation_lock import creation_lock
 from uploader.transfer.destination.lookup import find_item
 from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
@@ -23,29 +23,29 @@ from uploader.transfer.run.context import JobRun
 
 
 async def ensure_item(run: JobRun) -> None:
-    """Have the job's item, creating it if the plan says so, and have it described. Raises ItemMissing, Stopped."""
+    """Have the job's item, creating it if the plan says so, and have it described. Raises ItemNotFound, Stopped."""
     state, plan = run.state, run.state.plan
     if plan is None:
         raise RuntimeError("a job without a plan")
     if plan.item is None and state.item_state not in (ItemState.CREATED, ItemState.READY):
-        async with turn_to_create(run, plan.endpoint, plan.title or ""):
+        async with creation_lock(run, plan.endpoint, plan.title or ""):
             await _find_or_create(run, plan.title or "")
     if state.item_state is ItemState.READY:
         run.notify(no.ItemKnown(run.item_id, state.item_url or "", created=False))
-    elif not run.created_item or _is_to_be_described(run) or all(transfer.link for transfer in state.wanted):
+    elif not run.created_item or _is_to_be_described(run) or all(transfer.link for transfer in state.active):
         await learn_address(run)
     await ensure_description(run)
 
 
 async def learn_address(run: JobRun) -> None:
-    """Ask for the item, and so for its address, unless it is known already. Raises ItemMissing, Stopped."""
+    """Ask for the item, and so for its address, unless it is known already. Raises ItemNotFound, Stopped."""
     async with run.learning_address:
         if run.state.item_state is ItemState.READY:
             return
         item_id = run.state.item_id or (run.state.plan.item if run.state.plan is not None else None)
         if item_id is None:
             raise RuntimeError("the item is not known yet")
-        with run.stop.ends():
+        with run.stop.interruptible():
             item = await run.api.item(item_id)
         await run.commit(ev.ItemReady(item_id, item.url, found=not run.created_item))
     run.notify(no.ItemKnown(item_id, item.url, run.created_item))
@@ -56,11 +56,11 @@ async def ensure_description(run: JobRun) -> None:
     given = run.state.description
     if given is None or not _is_to_be_described(run):
         return
-    with run.stop.ends():
-        said = given.spec.at_once(in_project=_project(run) is not None) if run.created_item else {}
+    with run.stop.interruptible():
+        said = given.spec.creation_fields(in_project=_project(run) is not None) if run.created_item else {}
         rest = {name: value for name, value in given.spec.fields.items() if name not in said}
         await describe(run.api, run.item_id, msgspec.structs.replace(given.spec, fields=rest))
-        await run.commit(ev.DescriptionSet(given.mark))
+        await run.commit(ev.MetadataApplied(given.mark))
     run.described = True
     run.notify(no.Described(run.item_id, given.spec.named))
 
@@ -78,7 +78,7 @@ async def _find_or_create(run: JobRun, title: str) -> None:
     backoff = run.new_backoff()
     while run.state.item_state not in (ItemState.CREATED, ItemState.READY):
         if run.state.item_state is ItemState.UNWANTED:
-            with run.stop.ends():
+            with run.stop.interruptible():
                 await remove_unwanted(run)
         elif run.state.item_state is ItemState.INTENDED:
             found = await find_item(run)
@@ -89,11 +89,11 @@ async def _find_or_create(run: JobRun, title: str) -> None:
 
 async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     """Create the item; it stays intended when it is not known whether that happened."""
-    if run.stop.asked:
+    if run.stop.requested:
         raise Stopped
     await run.commit(ev.ItemIntended(run.api.server_now().isoformat()))
     given = run.state.description
-    said = given.spec.at_once(in_project=_project(run) is not None) if given is not None else {}
+    said = given.spec.creation_fields(in_project=_project(run) is not None) if given is not None else {}
     try:
         item_id = await run.api.items.create({"title": title, **said}, project=_project(run))
     except AmbiguousAnswer as outcome:

@@ -15,50 +15,50 @@ from uploader.transfer.run.context import JobRun
 _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private link", "publish": "publishing the item"}
 
 
-async def conclude(run: JobRun) -> None:
+async def finalize(run: JobRun) -> None:
     """Reserve the DOI, make the private link and publish, where that was wished and is not done yet.
 
     Raises NotPublishable, what Figshare says, and Stopped.
     """
-    wishes = run.state.wishes
-    due = [step for step in wishes.steps if not run.state.granted(step)] if wishes is not None else []
+    wishes = run.state.final_steps
+    due = [step for step in wishes.steps if not run.state.is_done(step)] if wishes is not None else []
     if due:
         patience = run.options.settle_timeout
-        with run.stop.ends():
+        with run.stop.interruptible():
             item = await run.api.items.detail(run.item_id)
             if "reserve_doi" in due:
-                await _grant(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
+                await _run_step(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
             if "private_link" in due:
-                await _grant(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
+                await _run_step(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
             if "publish" in due:
-                await _grant(run, "publish", lambda: _publish(run, item))
+                await _run_step(run, "publish", lambda: _publish(run, item))
     if "publish" not in due:
-        _tell_what_is_not_public(run)
+        _warn_not_public(run)
 
 
-async def _grant(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
+async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
     """Do it, and write that down."""
     try:
         value = await do()
     except FigupError as error:
         error.message = f"every file is verified, but {_WORDS[step]} failed: {error.message}"
         raise
-    await run.commit(ev.EndReached(step, value, run.api.server_now().isoformat()))
-    run.notify(no.Concluded(step, value))
+    await run.commit(ev.FinalStepDone(step, value, run.api.server_now().isoformat()))
+    run.notify(no.FinalStepCompleted(step, value))
 
 
 async def _publish(run: JobRun, item: ItemDetail) -> str:
     """Publish the item, but for what an earlier run published without living to write that down."""
-    intent, mark = run.state.publish_intent, run.state.mark
+    intent, mark = run.state.publish_intent, run.state.files_fingerprint
     if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
         await run.commit(ev.PublishIntended(item.version, mark))
         item = await release.publish(run.api, item, patience=run.options.settle_timeout)
-    return release.publicity(item)
+    return release.visibility(item)
 
 
-def _tell_what_is_not_public(run: JobRun) -> None:
+def _warn_not_public(run: JobRun) -> None:
     """Warn of what the draft alone has, where this job published the item before and does not do so now."""
-    if "publish" in run.state.reached and (run.described or not run.state.granted("publish")):
+    if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
         text = f"item {run.item_id} was published before; `figup item publish {run.item_id}` publishes what changed"
         run.notify(no.Warned(text))

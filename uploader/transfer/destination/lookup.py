@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone, UploadGone
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
@@ -33,22 +33,22 @@ def _patience(run: JobRun, at: str) -> float:
     return run.options.settle_timeout if age < _LONG_AGO else 0.0
 
 
-async def _until_found(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
+async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
     """Look again and again, with growing pauses, for `patience` seconds: at once, at their end, and in between.
 
     `what` says of what the effect is looked for; it is told once there is something to wait for.
     """
-    deadline = run.runtime.monotonic() + patience
+    deadline = run.clock.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
-        with run.stop.ends():
+        with run.stop.interruptible():
             found = await look()
-            left = deadline - run.runtime.monotonic()
+            left = deadline - run.clock.monotonic()
             if found is not None or left <= 0:
                 return found
             if pause == _FIRST_PAUSE:
                 run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {left:.0f} s", pause))
-            await run.runtime.sleep(min(pause, left))
+            await run.clock.sleep(min(pause, left))
         pause *= 2
 
 
@@ -61,7 +61,7 @@ async def find_item(run: JobRun) -> int | None:
     if plan is None or intent is None:
         return None
     since = datetime.fromisoformat(intent.at) - _CLOCK_SLACK
-    owned, _ = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
+    owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
 
     async def look() -> int | None:
         found = [
@@ -75,7 +75,7 @@ async def find_item(run: JobRun) -> int | None:
         ]
         return min(found, default=None)
 
-    return await _until_found(run, look, _patience(run, intent.at), "creating the item")
+    return await _poll(run, look, _patience(run, intent.at), "creating the item")
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:
@@ -90,16 +90,16 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     that the user named it has no parts either: there, somebody else may be sending a file of the same name; and where
     it is not known any more what was there before, nothing is taken for ours.
     """
-    if transfer.intended_at is None or (transfer.known is None and not _item_is_ours(run)):
+    if transfer.intended_at is None or (transfer.known is None and not _created_by_us(run)):
         return None
 
     async def look() -> int | None:
         for file in await _unfinished(run, transfer):
-            if file.size == transfer.size and (_item_is_ours(run) or await _untouched(run, file)):
+            if file.size == transfer.size and (_created_by_us(run) or await _untouched(run, file)):
                 return file.id
         return None
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at), f"initiating {shown(transfer.path)}")
+    return await _poll(run, look, _patience(run, transfer.intended_at), f"initiating {printable(transfer.path)}")
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
@@ -110,7 +110,7 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
     async def look() -> int | None:
         return min((file.id for file in await _links(run, transfer)), default=None)
 
-    return await _until_found(run, look, _patience(run, transfer.intended_at), f"linking {shown(transfer.path)}")
+    return await _poll(run, look, _patience(run, transfer.intended_at), f"linking {printable(transfer.path)}")
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
@@ -129,21 +129,21 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         return [file for file in found if transfer.link or await _untouched(run, file)] or None
 
     patience = run.options.settle_timeout if transfer.unseen else 0.0
-    what = f"an earlier upload of {shown(transfer.path)}"
-    found = [file.id for file in await _until_found(run, look, patience, what) or ()]
-    ours = [i for i in found if i in transfer.unseen or _item_is_ours(run)]
+    what = f"an earlier upload of {printable(transfer.path)}"
+    found = [file.id for file in await _poll(run, look, patience, what) or ()]
+    ours = [i for i in found if i in transfer.unseen or _created_by_us(run)]
     return ours, [i for i in found if i not in ours]
 
 
-def _item_is_ours(run: JobRun) -> bool:
+def _created_by_us(run: JobRun) -> bool:
     return run.state.plan is not None and run.state.plan.item is None
 
 
 async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
     """Files in the transfer's place that await parts, were not there before its intent, and that no job here owns."""
-    _, owned = await anyio.to_thread.run_sync(run.states.owned_elsewhere, run.job)
+    _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
-    found = await run.remote.at(transfer.folder, transfer.name)
+    found = await run.listing.at(transfer.folder, transfer.name)
     return sorted((f for f in found if f.status == "created" and f.id not in owned), key=lambda f: f.id)
 
 

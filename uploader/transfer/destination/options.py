@@ -1,4 +1,4 @@
-"""Orders: what a command wants of the item beside its files, and how they get into the job's journal.
+"""ItemOptions: what a command wants of the item beside its files, and how they get into the job's journal.
 
 They do not name the job: the same command with another description, or another wish for the end, is the same job.
 """
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from uploader.errors import UsageError
 from uploader.figshare.client import Figshare
-from uploader.items.checks import check_project, lacking_fields
-from uploader.items.payload import ItemSpec
-from uploader.items.release import WANTED
+from uploader.items.checks import check_project, missing_required_fields
+from uploader.items.payload import ItemPayload
+from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
 
@@ -22,38 +22,38 @@ _SET_BY_FIGSHARE = frozenset({"title", "authors", "type", "license"})
 """What a new item has anyway: its title, its owner as author, the type dataset and CC BY 4.0 (observed)."""
 
 
-class Describer(Protocol):
+class MetadataSource(Protocol):
     """A description of the item that is not looked up yet."""
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Tells one description from another."""
 
     async def resolve(
         self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
-    ) -> ItemSpec:
+    ) -> ItemPayload:
         """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
 
         Raises MetadataInvalid, with `publish`, since the item is to be published in the end, also where something of
-        it can only be left out; ItemMissing, ProjectMissing.
+        it can only be left out; ItemNotFound, ProjectNotFound.
         """
 
 
 @dataclass(frozen=True)
-class Orders:
+class ItemOptions:
     """`describe` None leaves the description as it was ordered before. The next three are done when all is verified.
 
     `options` are kept with the job, for whoever runs it again without saying them; None leaves those that it has.
     """
 
-    describe: Describer | None = None
+    describe: MetadataSource | None = None
     reserve_doi: bool = False
     private_link: bool = False
     publish: bool = False
     options: Mapping[str, Any] | None = None
 
 
-async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev.AnyEvent]:
+async def apply_item_options(api: Figshare, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
     """What the orders change in a job. Asks Figshare's lists where there is a new description.
 
     Raises MetadataInvalid, and UsageError where the item could not be published in the end; where it is to be created
@@ -66,37 +66,39 @@ async def take_orders(api: Figshare, state: JobState, orders: Orders) -> list[ev
     if project is not None:
         await check_project(api.items, project)
     given = state.description
-    spec = given.spec if given is not None else ItemSpec()
+    spec = given.spec if given is not None else ItemPayload()
     if orders.describe is not None and (_is_new(given, orders.describe) or _is_first_to_publish(state, orders)):
         spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
-        if given is None or (given.mark, given.spec) != (orders.describe.mark, spec):
-            changes.append(ev.DescriptionGiven(orders.describe.mark, spec))
-    wishes = ev.EndWished(orders.reserve_doi, orders.private_link, orders.publish)
-    if wishes != (state.wishes or ev.EndWished()):
+        if given is None or (given.mark, given.spec) != (orders.describe.fingerprint, spec):
+            changes.append(ev.MetadataRequested(orders.describe.fingerprint, spec))
+    wishes = ev.FinalStepsRequested(orders.reserve_doi, orders.private_link, orders.publish)
+    if wishes != (state.final_steps or ev.FinalStepsRequested()):
         changes.append(wishes)
     if orders.options is not None and orders.options != state.options:
         changes.append(ev.OptionsGiven(dict(orders.options)))
-    if orders.publish and "publish" not in state.reached:
+    if orders.publish and "publish" not in state.done_steps:
         given_item = plan.item if plan is not None else None
         await _check_publishable(api, spec, given_item, plan.project if plan is not None else None)
     return changes
 
 
-def _is_new(given: ev.DescriptionGiven | None, describe: Describer) -> bool:
-    return given is None or given.mark != describe.mark
+def _is_new(given: ev.MetadataRequested | None, describe: MetadataSource) -> bool:
+    return given is None or given.mark != describe.fingerprint
 
 
-def _is_first_to_publish(state: JobState, orders: Orders) -> bool:
+def _is_first_to_publish(state: JobState, orders: ItemOptions) -> bool:
     """True where what was good enough for a draft has to be good enough for everybody."""
-    return orders.publish and not (state.wishes is not None and state.wishes.publish)
+    return orders.publish and not (state.final_steps is not None and state.final_steps.publish)
 
 
-async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: int | None = None) -> ItemSpec:
+async def check_item_options(
+    api: Figshare, orders: ItemOptions, item_id: int | None, project: int | None = None
+) -> ItemPayload:
     """The description that is ordered for this item, or for a new one, in a project if given.
 
     Raises what `take_orders` would raise for a new job.
     """
-    spec = ItemSpec()
+    spec = ItemPayload()
     if orders.describe is not None:
         spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
     if orders.publish:
@@ -104,14 +106,16 @@ async def rehearse(api: Figshare, orders: Orders, item_id: int | None, project: 
     return spec
 
 
-async def _check_publishable(api: Figshare, spec: ItemSpec, item_id: int | None, project: int | None) -> None:
+async def _check_publishable(api: Figshare, spec: ItemPayload, item_id: int | None, project: int | None) -> None:
     """Raise UsageError where a field will be missing in the end; `item_id` is of an item that exists already."""
     item = await api.items.detail(item_id) if item_id is not None else None
-    has = {name for name in WANTED if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE
-    lacking = [name for name in WANTED if name not in has and not spec.fields.get(_FIELD_OF.get(name, name))]
+    has = {name for name in REQUIRED_TO_PUBLISH if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE
+    lacking = [
+        name for name in REQUIRED_TO_PUBLISH if name not in has and not spec.fields.get(_FIELD_OF.get(name, name))
+    ]
     if spec.authors and "authors" in lacking:
         lacking.remove("authors")
-    lacking += await lacking_fields(api.items, spec, item=item, project=project)
+    lacking += await missing_required_fields(api.items, spec, item=item, project=project)
     if lacking:
         raise UsageError(
             f"--publish: Figshare publishes no item without {', '.join(lacking)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from uploader.errors import FigupError, ItemMissing, NotAllowed, Refused
+from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState, JobState
@@ -19,9 +19,9 @@ def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, 
         return False
     if any(transfer.owned_ids() or transfer.intended_at is not None for transfer in state.transfers):
         return False
-    if isinstance(ended_by, NotAllowed):
-        return all(transfer.link for transfer in state.wanted)
-    return any(transfer.link and isinstance(problems.get(transfer.index), Refused) for transfer in state.wanted)
+    if isinstance(ended_by, PermissionDenied):
+        return all(transfer.link for transfer in state.active)
+    return any(transfer.link and isinstance(problems.get(transfer.index), RequestRejected) for transfer in state.active)
 
 
 async def give_up_item(run: JobRun) -> None:
@@ -42,7 +42,7 @@ async def remove_unwanted(run: JobRun) -> None:
             await run.commit(ev.ItemReady(item_id, url, found=True))
             return
         await run.api.delete_item(item_id)
-    except ItemMissing:
+    except ItemNotFound:
         pass  # a run that was killed here had removed it
     await run.commit(ev.ItemRemoved(item_id))
     run.notify(no.Warned(f"item {item_id}, which was created for this and is empty, is removed again"))

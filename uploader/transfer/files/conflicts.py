@@ -9,9 +9,9 @@ import anyio.to_thread
 from uploader.errors import Conflict
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import UploadGone
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.files.content import Content
+from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
@@ -20,19 +20,19 @@ _NAMED = 10
 """Files that one message names."""
 
 
-async def identical_file(run: JobRun, transfer: Transfer, content: Content) -> tuple[int, str] | None:
+async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession) -> tuple[int, str] | None:
     """Id and MD5 of the item's file that is this very one; None when it is to be sent.
 
     What is to be removed once that is verified is journaled. Raises Conflict where the user's choice forbids to go on.
     """
-    mine = transfer.owned_ids() | run.remote.removed
-    others = [file for file in run.remote.others.get(transfer.remote_path, ()) if file.id not in mine]
+    mine = transfer.owned_ids() | run.listing.removed
+    others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
     if not others:
         # Nothing is there; or the item was not surveyed, since an earlier run had decided: what it planned stands.
         return None
     if run.options.on_conflict == "fail":
         raise Conflict(
-            f"{shown(transfer.remote_path)}: the item holds a file of that name (file {others[0].id})",
+            f"{printable(transfer.remote_path)}: the item holds a file of that name (file {others[0].id})",
             path=transfer.path,
         )
     same, different = await _compared(others, transfer, content)
@@ -42,7 +42,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: Content) -> t
         await run.commit(ev.ReplacementPlanned(transfer.index, replaced))
     if same is not None and different and run.options.on_conflict == "replace":
         text = f"the item holds this very file (file {same[0]}); others of that name stay: {_named(different)}"
-        run.notify(no.Warned(f"{shown(transfer.remote_path)}: {text}"))
+        run.notify(no.Warned(f"{printable(transfer.remote_path)}: {text}"))
     return same
 
 
@@ -61,7 +61,7 @@ async def _replaced(run: JobRun, transfer: Transfer, different: Sequence[File]) 
     whole = finished(different)
     if len(whole) > 1:
         raise Conflict(
-            f"{shown(transfer.remote_path)}: the item holds {len(whole)} different files of that name "
+            f"{printable(transfer.remote_path)}: the item holds {len(whole)} different files of that name "
             f"({_named(whole)}): which of them it is to replace is not known",
             hint="Remove all but that one on the item's page, then run the same command again with --on-conflict "
             "replace; or --on-conflict keep adds this file to them.",
@@ -84,7 +84,7 @@ def _named(files: Sequence[File]) -> str:
 
 
 async def _compared(
-    others: Sequence[File], transfer: Transfer, content: Content
+    others: Sequence[File], transfer: Transfer, content: SourceSession
 ) -> tuple[tuple[int, str] | None, list[File]]:
     """The identical one, and those that are not. The source is read only where the size is the same."""
     same: tuple[int, str] | None = None
@@ -92,7 +92,7 @@ async def _compared(
     for file in others:
         if file.size == transfer.size and file.computed_md5 is not None and not file.is_link_only:
             md5 = await content.md5()
-            content.rest()
+            content.release()
             if md5 == file.computed_md5:
                 same = same or (file.id, md5)
                 continue
@@ -112,7 +112,7 @@ async def _see_that_nobody_sends(run: JobRun, transfer: Transfer, file: File) ->
         return
     if any(part.locked for part in upload.parts):
         raise Conflict(
-            f"{shown(transfer.remote_path)}: somebody is sending a file of that name to the item right now "
+            f"{printable(transfer.remote_path)}: somebody is sending a file of that name to the item right now "
             f"(file {file.id}); it is not replaced",
             hint="Run the same command again when that has ended.",
             path=transfer.path,
@@ -124,7 +124,7 @@ async def _owners(run: JobRun) -> dict[int, str]:
 
 
 async def _conflict(run: JobRun, transfer: Transfer, other: File) -> Conflict:
-    name, path = shown(transfer.remote_path), transfer.path
+    name, path = printable(transfer.remote_path), transfer.path
     if other.is_link_only:
         return Conflict(
             f"{name}: the item holds a link of that name (file {other.id})",
@@ -148,7 +148,7 @@ async def _conflict(run: JobRun, transfer: Transfer, other: File) -> Conflict:
 
 
 async def _unfinished(run: JobRun, transfer: Transfer, other: File) -> Conflict:
-    name, path = shown(transfer.remote_path), transfer.path
+    name, path = printable(transfer.remote_path), transfer.path
     job = (await _owners(run)).get(other.id)
     if job is not None:
         return Conflict(

@@ -9,11 +9,11 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from uploader.errors import SourceChanged, SourceMissing
+from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.source import PUT_BACK, Snapshot, Source, look
-from uploader.text import shown
+from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
+from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import reading
@@ -32,19 +32,19 @@ def _missing_put_back() -> Iterator[None]:
     """A source that is gone now was there when it was planned."""
     try:
         yield
-    except SourceMissing as error:
+    except SourceNotFound as error:
         error.hint = PUT_BACK
         raise
 
 
-class Content:
+class SourceSession:
     """The source is opened when it is needed, and let go of with `rest`; `close` when no task uses it any more."""
 
     def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
         """The digest runs as one of `tasks`."""
         self.parts: Sequence[Part] = ()
         """The upload's parts, once they are known: those with a recorded hash are compared with the source."""
-        self.doubtful = False
+        self.suspect = False
         """True when the source may be another version than the one that parts were sent of."""
         self.known_md5: str | None = None
         """The MD5, once it has been computed in this run."""
@@ -52,7 +52,7 @@ class Content:
         self._transfer = transfer
         self._tasks = tasks
         self._source: Source | None = None
-        self._seen: Snapshot | None = None
+        self._seen: FileStamp | None = None
         """The state in which this run first opened the source."""
         self._holds = False
         self._digest: Digest | None = None
@@ -60,9 +60,9 @@ class Content:
 
     def close(self) -> None:
         """Let go of the source for good."""
-        self.rest()
+        self.release()
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Let go of the source until it is needed again; no digest may be under way."""
         if self._source is not None:
             self._source.close()
@@ -76,16 +76,16 @@ class Content:
         self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
 
     async def check(self) -> None:
-        """See that the source is there and what it was. Raises SourceChanged, SourceMissing, SourceUnreadable."""
+        """See that the source is there and what it was. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
             with _missing_put_back():
-                now = await anyio.to_thread.run_sync(look, self._transfer.path)
+                now = await anyio.to_thread.run_sync(stat_source, self._transfer.path)
             await self._compare_with_plan(now)
 
     async def source(self) -> Source:
         """The open source. Raises as `check` does, and Stopped."""
         if not self._holds:
-            with self._run.stop.ends():
+            with self._run.stop.interruptible():
                 await self._run.open_sources.acquire()
                 self._holds = True
         if self._source is None:
@@ -120,38 +120,39 @@ class Content:
             return as_expected(self._transfer, self.known_md5)
         digest = await self.digest(paced=False)
         digest.all_sent()
-        with self._run.stop.ends():
+        with self._run.stop.interruptible():
             await self._hashed.wait()
         source = await self.source()
-        while await anyio.to_thread.run_sync(source.drifted):
+        while await anyio.to_thread.run_sync(source.changed_since_open):
             # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
             source.close()
             self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
             self._seen = source.snapshot
-            with self._run.stop.ends():
+            with self._run.stop.interruptible():
                 on_read = reading(self._run.notify, source.path)
                 again = await Digest(
                     source, recorded=recorded_parts(self._transfer, self.parts), paced=False, on_read=on_read
                 ).run()
             if again != self.known_md5:
-                raise SourceChanged(f"{shown(source.path)}: changed while it was being sent", path=source.path)
+                raise SourceChanged(f"{printable(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
             raise RuntimeError("the digest ended without a result")
         return as_expected(self._transfer, self.known_md5)
 
-    async def _compare_with_plan(self, now: Snapshot) -> None:
+    async def _compare_with_plan(self, now: FileStamp) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
         transfer = self._transfer
         if looks_as_recorded(transfer, now):
             return
-        self.doubtful = True
+        self.suspect = True
         if transfer.file_id is None and transfer.state is State.PLANNED:
             before = transfer.size
             await self._run.commit(source_replaced(transfer, now))
-            self._run.meter.replaced(transfer, before)
+            self._run.progress.replaced(transfer, before)
         elif now.size != transfer.size:
             raise SourceChanged(
-                f"{shown(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to send",
+                f"{printable(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to "
+                "send",
                 path=transfer.path,
             )
         # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.

@@ -7,18 +7,18 @@ from functools import partial
 
 from anyio.abc import TaskGroup
 
-from uploader.errors import Md5Mismatch, Md5Pending, Refused, SourceChanged, UploadFailing
+from uploader.errors import Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.files import steps
 from uploader.transfer.files.cancel import is_unfinished
 from uploader.transfer.files.conflicts import identical_file
-from uploader.transfer.files.content import Content
+from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer
-from uploader.transfer.parts.queue import PartQueue, Sending
+from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
 _TRIES = 3
@@ -36,10 +36,10 @@ class FileDriver:
         """`on_sent` is told when no byte of the file waits to be sent any more."""
         self._run = run
         self._transfer = transfer
-        self._meter = run.meter.file(transfer)
+        self._meter = run.progress.file(transfer)
         self._queue = queue
         self._on_sent = on_sent
-        self._content = Content(run, transfer, tasks)
+        self._content = SourceSession(run, transfer, tasks)
         self._upload: Upload | None = None
         self._upload_url = ""
         self._seen: int | None = None
@@ -70,9 +70,9 @@ class FileDriver:
         """
         self._meter.begin()
         try:
-            await steps.take(self._run, self._transfer, self._steps)
+            await steps.run_steps(self._run, self._transfer, self._steps)
             if not self._transfer.dropped:
-                with self._run.stop.ends():
+                with self._run.stop.interruptible():
                     await self._content.check_at_end()
         finally:
             self._meter.end()
@@ -94,8 +94,8 @@ class FileDriver:
             return
         if self._run.options.hash_first:
             await self._content.md5()
-            self._content.rest()
-        others = {f.id for f in self._run.remote.others.get(transfer.remote_path, ())} | transfer.owned_ids()
+            self._content.release()
+        others = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
         if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
             self._unseen, self._initiating = True, self._run.new_backoff()
 
@@ -114,9 +114,9 @@ class FileDriver:
     async def _inspect(self) -> None:
         transfer = self._transfer
         try:
-            with self._run.stop.ends():
+            with self._run.stop.interruptible():
                 fresh = self._file_id != self._seen
-                file = await self._run.remote.file(self._file_id, fresh=fresh, cargo=transfer.size)
+                file = await self._run.listing.file(self._file_id, fresh=fresh, cargo=transfer.size)
                 self._seen, self._unseen = file.id, False
                 if file.status != "created" or file.upload_url is None:
                     await self._take_as_completed()
@@ -126,7 +126,7 @@ class FileDriver:
             if self._unseen:
                 # It may come yet: another one now would be one too many.
                 raise UploadFailing(
-                    f"{shown(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
+                    f"{printable(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
                     path=transfer.path,
                 ) from None
             await self._lose(outcome.reason)
@@ -137,7 +137,7 @@ class FileDriver:
             await self._take_as_completed()
         elif upload.size != transfer.size:
             raise SourceChanged(
-                f"{shown(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
+                f"{printable(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
                 path=transfer.path,
             )
         else:
@@ -172,7 +172,7 @@ class FileDriver:
 
     def _begun(self, *, found: int, parts: int, total: int) -> None:
         transfer = self._transfer
-        self._meter.found(found)
+        self._meter.set_present(found)
         if self._meter.inspected:
             return
         self._meter.inspected = True
@@ -186,17 +186,17 @@ class FileDriver:
             raise RuntimeError("parts are sent only after the server was asked for them")
         digest = await self._content.digest(paced=True)
         source = await self._content.source()
-        if self._content.doubtful:
+        if self._content.suspect:
             # Before anything is added to what an earlier run sent of what may have been another version.
-            with self._run.stop.ends():
-                await digest.compared()
+            with self._run.stop.interruptible():
+                await digest.wait_recorded()
         # Parts with a lock on them come last: it may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
-        sending = Sending(self._transfer, self._meter, self._upload_url, source, digest, missing)
+        sending = FileSend(self._transfer, self._meter, self._upload_url, source, digest, missing)
         try:
             self._queue.offer(sending)
-            with self._run.stop.ends():
-                await sending.settled()
+            with self._run.stop.interruptible():
+                await sending.drain()
         finally:
             await self._land(sending)
         if isinstance(sending.error, UploadGone):
@@ -207,20 +207,20 @@ class FileDriver:
             self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
             self._on_sent(self._transfer)
 
-    async def _land(self, sending: Sending) -> None:
+    async def _land(self, sending: FileSend) -> None:
         """End what is under way: at once, but after a wish to stop within the grace period, which the engine bounds."""
         try:
-            if self._run.stop.asked:
-                sending.hold_back()
-                await sending.settled()
+            if self._run.stop.requested:
+                sending.stop()
+                await sending.drain()
         finally:
-            await sending.abandon()
+            await sending.cancel()
 
     async def _lose(self, reason: str) -> None:
         self._lost += 1
         if self._lost > _TRIES:
             raise UploadFailing(
-                f"{shown(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
+                f"{printable(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
                 path=self._transfer.path,
             )
         self._tell_restart(reason)
@@ -236,18 +236,18 @@ class FileDriver:
     async def _complete(self) -> None:
         transfer = self._transfer
         await self._content.md5()
-        self._content.rest()
+        self._content.release()
         self._on_sent(transfer)
         await self._run.reserve()
         await self._run.commit(ev.CompleteIntended(transfer.index))
         try:
             await self._run.api.complete(self._run.item_id, self._file_id)
         except AmbiguousAnswer as outcome:
-            reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
             await self._run.wait_to_try_again(self._completing, reason)
         except FileGone as outcome:
             await self._lose(outcome.reason)
-        except Refused:
+        except RequestRejected:
             # Perhaps parts are missing after all, perhaps it was completed already: the server is asked what it has.
             self._refusals += 1
             if self._refusals >= _TRIES:
@@ -274,7 +274,8 @@ class FileDriver:
         self._mismatches += 1
         if self._mismatches > 1:
             raise Md5Mismatch(
-                f"{shown(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} here",
+                f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} "
+                "here",
                 hint="Check this machine's disk and memory; run the same command again to try once more.",
                 path=transfer.path,
             )
@@ -288,24 +289,25 @@ class FileDriver:
         It fails also where an earlier run announced another MD5 (`hash_first`), of a source that has changed since.
         """
         run = self._run
-        deadline = run.runtime.monotonic() + run.options.verify_timeout
+        deadline = run.clock.monotonic() + run.options.verify_timeout
         pause = _FIRST_POLL
         while True:
-            with run.stop.ends():
-                file = await run.remote.file(self._file_id)
+            with run.stop.interruptible():
+                file = await run.listing.file(self._file_id)
                 failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
                 if file.computed_md5 is not None:
                     remote = file.computed_md5.lower()
                     return "" if failing and remote == local else remote
                 if file.status == "ic_failure":
                     return ""
-                if run.runtime.monotonic() + pause > deadline:
+                if run.clock.monotonic() + pause > deadline:
                     raise Md5Pending(
-                        f"{shown(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
-                        hint=f"Later: figup verify {run.item_id} {shown(self._transfer.path)}",
+                        f"{printable(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in "
+                        f"time",
+                        hint=f"Later: figup verify {run.item_id} {printable(self._transfer.path)}",
                         path=self._transfer.path,
                     )
-                await run.runtime.sleep(pause)
+                await run.clock.sleep(pause)
             pause = min(pause * 1.5, _LAST_POLL)
 
     async def _remove_superseded(self) -> None:

@@ -22,7 +22,7 @@ class LinkDriver:
     def __init__(self, run: JobRun, transfer: Transfer) -> None:
         self._run = run
         self._transfer = transfer
-        self._meter = run.meter.file(transfer)
+        self._meter = run.progress.file(transfer)
         self._initiating = run.new_backoff()
         self._lost = 0
         self._steps: steps.Steps = {
@@ -38,7 +38,7 @@ class LinkDriver:
         """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this link."""
         self._meter.begin()
         try:
-            await steps.take(self._run, self._transfer, self._steps)
+            await steps.run_steps(self._run, self._transfer, self._steps)
         finally:
             self._meter.end()
 
@@ -47,7 +47,7 @@ class LinkDriver:
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer
-        held = [file for file in run.remote.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
+        held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
         if held and run.options.on_conflict == "fail":
             raise Conflict(f"{transfer.path}: the item has this link already (file {held[0].id})", path=transfer.path)
         if held:
@@ -59,7 +59,7 @@ class LinkDriver:
     async def _inspect(self) -> None:
         transfer = self._transfer
         try:
-            with self._run.stop.ends():
+            with self._run.stop.interruptible():
                 file = await self._run.api.file(self._run.item_id, transfer.file_id or 0, fresh=True)
         except FileGone as outcome:
             self._lost += 1

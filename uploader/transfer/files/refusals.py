@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from uploader.errors import FigupError, Refused, SourceUnreadable
+from uploader.errors import FigupError, RequestRejected, SourceUnreadable
 from uploader.transfer.journal.lifecycle import Transfer
 
 
-def may_pass(error: FigupError, transfer: Transfer) -> bool:
+def is_retryable(error: FigupError, transfer: Transfer) -> bool:
     """True when a file that failed so is worth another try in the same run; other errors had their time already."""
-    if isinstance(error, Refused):
-        return not error.lasting and not _is_empty(transfer)
+    if isinstance(error, RequestRejected):
+        return not error.permanent and not _is_empty(transfer)
     return isinstance(error, SourceUnreadable)
 
 
-def what_to_do(transfer: Transfer, *, alone: bool) -> str:
+def hint_for(transfer: Transfer, *, alone: bool) -> str:
     """The hint for a file that Figshare refused. `alone`: the job sends nothing else."""
     leave_out = "" if alone or transfer.link else ", or leave the file out with --exclude"
     mend = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from uploader.concurrency import Stopped
-from uploader.errors import ItemMissing, UploadFailing
+from uploader.errors import ItemNotFound, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.retry import Backoff
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file, find_leftovers
@@ -22,10 +22,10 @@ _TRIES = 3
 """How often a remote file is deleted that is still shown afterwards."""
 
 
-async def take(run: JobRun, transfer: Transfer, steps: Steps) -> None:
+async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
     """Do what is to be done for the transfer until nothing is. Raises Stopped, and what a step raises."""
     while (step := next_step(transfer)) is not Step.NOTHING:
-        if run.stop.asked:
+        if run.stop.requested:
             raise Stopped
         await steps[step]()
 
@@ -44,12 +44,12 @@ async def initiate(
     try:
         file_id = await ask()
     except AmbiguousAnswer as outcome:
-        reason = f"{shown(transfer.path)}: {outcome.reason}; looking whether it arrived"
+        reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)
         return False
     except NO_EFFECT as error:
         await run.commit(ev.NotInitiated(transfer.index))
-        if not isinstance(error, ItemMissing) or item_seen:
+        if not isinstance(error, ItemNotFound) or item_seen:
             raise
         # It was created just now, and may not be found everywhere yet.
         await learn_address(run)
@@ -71,21 +71,21 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
     """Remove what is left of uploads that are not gone on with."""
     for file_id in transfer.remnants:
         await remove(run, transfer, file_id)
-        run.remote.removed.add(file_id)
+        run.listing.removed.add(file_id)
         await run.commit(ev.RemnantRemoved(transfer.index, file_id))
 
 
 async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
     """Look once more for what earlier requests led to unseen: remove it, or name it where it may be another's."""
-    with run.stop.ends():
+    with run.stop.interruptible():
         ours, doubtful = await find_leftovers(run, transfer)
     for file_id in ours:
         await remove(run, transfer, file_id)
     for file_id in doubtful:
         run.notify(
             no.Warned(
-                f"{shown(transfer.path)}: item {run.item_id} holds an unfinished file {file_id} of this name, too: a"
-                " request of this job whose answer was lost may have made it, or somebody else. It is left alone"
+                f"{printable(transfer.path)}: item {run.item_id} holds an unfinished file {file_id} of this name, too: "
+                "a request of this job whose answer was lost may have made it, or somebody else. It is left alone"
             )
         )
     await run.commit(ev.LeftoversRemoved(transfer.index))
@@ -100,5 +100,5 @@ async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
         except FileGone:
             return
     raise UploadFailing(
-        f"{shown(transfer.path)}: Figshare does not remove file {file_id} of item {run.item_id}", path=transfer.path
+        f"{printable(transfer.path)}: Figshare does not remove file {file_id} of item {run.item_id}", path=transfer.path
     )

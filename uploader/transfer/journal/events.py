@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from uploader.items.payload import ItemSpec
+from uploader.items.payload import ItemPayload
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="e"):
@@ -128,14 +128,14 @@ class ItemRemoved(JobEvent, frozen=True, tag="item--"):
     id: int
 
 
-class DescriptionGiven(JobEvent, frozen=True, tag="say"):
+class MetadataRequested(JobEvent, frozen=True, tag="say"):
     """From now on the item is to say this. `mark` tells one description from another."""
 
     mark: str
-    spec: ItemSpec
+    spec: ItemPayload
 
 
-class DescriptionSet(JobEvent, frozen=True, tag="said"):
+class MetadataApplied(JobEvent, frozen=True, tag="said"):
     """The item says what the description of this mark says."""
 
     mark: str
@@ -147,7 +147,7 @@ class OptionsGiven(JobEvent, frozen=True, tag="how"):
     options: dict[str, Any]
 
 
-class EndWished(JobEvent, frozen=True, tag="end?"):
+class FinalStepsRequested(JobEvent, frozen=True, tag="end?"):
     """From now on this, and nothing else, is to be done once every file is verified."""
 
     reserve_doi: bool = False
@@ -170,7 +170,7 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
     files: str = ""
 
 
-class EndReached(JobEvent, frozen=True, tag="end"):
+class FinalStepDone(JobEvent, frozen=True, tag="end"):
     """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing.
 
     `at` is None in journals of earlier versions.
@@ -332,12 +332,12 @@ AnyEvent: TypeAlias = (
     | ItemReady
     | ItemUnwanted
     | ItemRemoved
-    | DescriptionGiven
-    | DescriptionSet
+    | MetadataRequested
+    | MetadataApplied
     | OptionsGiven
-    | EndWished
+    | FinalStepsRequested
     | PublishIntended
-    | EndReached
+    | FinalStepDone
     | Resumed
     | UploadIntended
     | NotInitiated

@@ -18,7 +18,7 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
-from uploader.disk import Disk, in_a_run
+from uploader.disk import Disk, as_resumable
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.transfer.journal.events import AnyEvent
 
@@ -173,7 +173,7 @@ class Journal:
         self._pending.append(line)
 
     async def commit(self) -> None:
-        """Write what was recorded, durably. Raises StateFull or StateLost."""
+        """Write what was recorded, durably. Raises StateDiskFull or StateLost."""
         # Shielded: a line half written because the host cancelled us would be a torn journal for no reason.
         with anyio.CancelScope(shield=True):
             async with self._turn:
@@ -188,7 +188,7 @@ class Journal:
 
     def _write(self, data: bytes) -> None:
         try:
-            with in_a_run():
+            with as_resumable():
                 self._disk.write(self._fd, data, self._path)
                 self._disk.sync(self._fd, self._path)
         except FigupError as error:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from uploader._version import __version__
 from uploader.errors import UsageError
-from uploader.sources.models import Chosen, Selection, remote_path
-from uploader.text import shown
+from uploader.sources.models import Selection, SourceFile, remote_path
+from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
 
@@ -34,7 +34,8 @@ def checked_title(title: str) -> str:
     """The title, if Figshare will take it. Raises UsageError."""
     if not SHORTEST_TITLE <= len(title) <= LONGEST_TITLE:
         raise UsageError(
-            f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {shown(title)[:40]!r} has {len(title)}",
+            f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {printable(title)[:40]!r} has "
+            f"{len(title)}",
             hint="Give one with --title.",
         )
     return title
@@ -60,8 +61,8 @@ def target_of(
 def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
     """The first events of a job."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    root = _root(selection.chosen)
-    files = len(selection.chosen)
+    root = _root(selection.files)
+    files = len(selection.files)
     plan = ev.JobPlanned(
         job,
         target.endpoint,
@@ -74,7 +75,7 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
         target.project,
         target.account,
     )
-    sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.chosen)]
+    sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.files)]
     return [plan, *sources, *_changes({}, _reasons(selection))]
 
 
@@ -85,7 +86,7 @@ def renewal_events(state: JobState, selection: Selection) -> list[ev.AnyEvent]:
     root = state.plan.root if state.plan is not None else ""
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
-    for chosen in selection.chosen:
+    for chosen in selection.files:
         transfer = known.pop((chosen.path, remote_path(chosen.folder, chosen.name)), None)
         if transfer is None:
             new.append(_source(len(state.transfers) + len(new), chosen, root))
@@ -98,11 +99,11 @@ def renewal_events(state: JobState, selection: Selection) -> list[ev.AnyEvent]:
     events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
-        skipped.setdefault(shown(transfer.path), _why_gone(transfer.path, skipped))
+        skipped.setdefault(printable(transfer.path), _why_gone(transfer.path, skipped))
     return [*events, *_changes(state.skipped, skipped)]
 
 
-def _root(chosen: list[Chosen]) -> str:
+def _root(chosen: list[SourceFile]) -> str:
     """The folder that most sources have the same path below as on Figshare; "" where there is none."""
     for source in chosen[:1]:
         there = f"/{remote_path(source.folder, source.name)}"
@@ -111,7 +112,7 @@ def _root(chosen: list[Chosen]) -> str:
     return ""
 
 
-def _source(index: int, chosen: Chosen, root: str) -> ev.SourcePlanned:
+def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
     """The event, as short as it can be."""
     there = remote_path(chosen.folder, chosen.name)
     short = not chosen.link and chosen.path == f"{root}/{there}"
@@ -130,13 +131,13 @@ def _source(index: int, chosen: Chosen, root: str) -> ev.SourcePlanned:
 
 
 def _reasons(selection: Selection) -> dict[str, str]:
-    return {shown(skip.path): skip.reason for skip in selection.skipped}
+    return {printable(skip.path): skip.reason for skip in selection.skipped}
 
 
 def _why_gone(path: str, skipped: dict[str, str]) -> str:
     """Why a source that was planned is not chosen any more: the reason why a folder above it is skipped, or that it is
     not there."""
-    pieces = shown(path).split("/")
+    pieces = printable(path).split("/")
     above = ("/".join(pieces[:end]) + "/" for end in range(1, len(pieces)))
     return next((skipped[folder] for folder in above if folder in skipped), VANISHED)
 

@@ -35,17 +35,17 @@ class JobState:
     item_id: int | None = None
     item_url: str | None = None
     item_intent: ev.ItemIntended | None = None
-    description: ev.DescriptionGiven | None = None
+    description: ev.MetadataRequested | None = None
     described: str | None = None
     """The mark of the description that the item is known to have."""
     options: dict[str, Any] = field(default_factory=dict)
     """How its command wants it to be run, in words that only the command knows."""
-    wishes: ev.EndWished | None = None
+    final_steps: ev.FinalStepsRequested | None = None
     publish_intent: ev.PublishIntended | None = None
     """Of a publishing of which it is not known what came of it."""
     published: str | None = None
     """The mark of the files with which this job published the item last; None when it has not."""
-    reached: dict[str, str] = field(default_factory=dict)
+    done_steps: dict[str, str] = field(default_factory=dict)
     """What was wished for the end and is done: step → what came of it."""
     transfers: list[Transfer] = field(default_factory=list)
     files: int = 0
@@ -71,39 +71,43 @@ class JobState:
             case ev.Resumed():
                 for transfer in self.transfers:
                     transfer.apply(event)
-            case ev.DescriptionGiven() | ev.DescriptionSet() | ev.OptionsGiven():
-                self._apply_orders(event)
-            case ev.EndWished() | ev.PublishIntended() | ev.EndReached():
+            case ev.MetadataRequested() | ev.MetadataApplied() | ev.OptionsGiven():
+                self._apply_request(event)
+            case ev.FinalStepsRequested() | ev.PublishIntended() | ev.FinalStepDone():
                 self._note_publishing(event)
-                self._apply_orders(event)
+                self._apply_request(event)
             case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
                 self._apply_plan(event)
             case _:
                 self._apply_to_item(event)
 
-    def _apply_orders(self, event: ev.JobEvent) -> None:
+    def _apply_request(self, event: ev.JobEvent) -> None:
         match event:
-            case ev.DescriptionGiven():
+            case ev.MetadataRequested():
                 self.description = event
-            case ev.DescriptionSet():
+            case ev.MetadataApplied():
                 self.described = event.mark
             case ev.OptionsGiven():
                 self.options = event.options
-            case ev.EndWished():
-                self.wishes = event
+            case ev.FinalStepsRequested():
+                self.final_steps = event
             case ev.PublishIntended():
-                self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.mark)
-            case ev.EndReached():
-                self.reached[event.step] = event.value
+                self.publish_intent = (
+                    event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
+                )
+            case ev.FinalStepDone():
+                self.done_steps[event.step] = event.value
                 if event.step == "publish":
-                    self.published = self.publish_intent.files if self.publish_intent is not None else self.mark
+                    self.published = (
+                        self.publish_intent.files if self.publish_intent is not None else self.files_fingerprint
+                    )
                     self.publish_intent = None
 
     def _note_publishing(self, event: ev.JobEvent) -> None:
         match event:
             case ev.PublishIntended():
                 self._version_intended = event.version + 1
-            case ev.EndReached(step="publish"):
+            case ev.FinalStepDone(step="publish"):
                 public = event.value == "public"
                 self.published_at = event.at
                 self.published_version = self._version_intended if public else None
@@ -168,31 +172,31 @@ class JobState:
         self.item_id = self.item_url = self.described = None
 
     @property
-    def mark(self) -> str:
+    def files_fingerprint(self) -> str:
         """Tells one set of complete remote files from another. A file that is replaced has another id."""
         there = (t.file_id for t in self.transfers if t.state in (State.VERIFIED, State.COMPLETED))
         ids = sorted(file_id for file_id in there if file_id is not None)
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
 
-    def granted(self, step: str) -> bool:
-        """True when what was wished for the end is done and need not be done again: see `EndWished`.
+    def is_done(self, step: str) -> bool:
+        """True when what was wished for the end is done and need not be done again: see `FinalStepsRequested`.
 
         What was published is published again when the job's files are others by now.
         """
-        return step in self.reached and (step != "publish" or self.published == self.mark)
+        return step in self.done_steps and (step != "publish" or self.published == self.files_fingerprint)
 
     @property
     def publication(self) -> str | None:
         """What became of publishing the job's files; None where they are not published as they are now."""
-        return self.reached["publish"] if self.finished and self.granted("publish") else None
+        return self.done_steps["publish"] if self.finished and self.is_done("publish") else None
 
     @property
-    def wanted(self) -> list[Transfer]:
+    def active(self) -> list[Transfer]:
         """The transfers that the job is about: all but those that are not wanted any more."""
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
-    def told(self) -> list[Transfer]:
+    def reported(self) -> list[Transfer]:
         """The transfers that a user is told of: those, and what became a file before it was not wanted any more."""
         return [t for t in self.transfers if not t.dropped or t.state in (State.VERIFIED, State.COMPLETED)]
 
@@ -210,8 +214,8 @@ class JobState:
     def concluded(self) -> bool:
         """True when the job is finished, its item is described, and what was wished for the end is done."""
         described = self.description is None or self.described == self.description.mark
-        wished = self.wishes.steps if self.wishes is not None else ()
-        return self.finished and described and all(self.granted(step) for step in wished)
+        wished = self.final_steps.steps if self.final_steps is not None else ()
+        return self.finished and described and all(self.is_done(step) for step in wished)
 
     @property
     def cancelled(self) -> bool:

@@ -8,23 +8,23 @@ START = 8
 """Connections to begin with where nothing is remembered: enough for most lines, too many for none."""
 _SETTLE = 2
 """Observations after a change that tell nothing yet."""
-_LOOK = 6
+_PROBE = 6
 """Observations whose mean tells how fast it goes with this number."""
-_GLANCE = 2
+_SHORT_PROBE = 2
 """As many of them tell where the difference is plain."""
-_MUCH = 1.2
+_LARGE_CHANGE = 1.2
 _GAIN = 1.05
 """More connections are kept only if they bring so much more."""
 _SAME = 0.98
 """Fewer connections are kept if they lose no more than that."""
 _SHORTEST_HOLD, _LONGEST_HOLD = 16, 512
 """Observations until another number is tried; twice as many after each try that led to nothing."""
-_TROUBLES = 2
+_MAX_CONGESTION = 2
 """Parts in trouble in `_MEMORY` observations from which on it is not the trouble of one part alone."""
 _MEMORY = 4
 
 
-class ConnectionPace:
+class AdaptiveConcurrency:
     """Climbs while throughput climbs, stays with the fewest that do, and halves on trouble.
 
     `limit` is the number of connections allowed now. A `fixed` number (None: find it) only ever yields to trouble.
@@ -41,26 +41,26 @@ class ConnectionPace:
         """How fast it went with which number before the one that is being tried; None when none is."""
         self._beginning = self._climbing = True
         self._hold = 0
-        self._patience = _SHORTEST_HOLD
-        self._troubled = False
+        self._hold_time = _SHORTEST_HOLD
+        self._congested = False
         """True once the limit was halved."""
-        self._troubles: list[int] = []
-        self._calm = _MEMORY
+        self._congestion: list[int] = []
+        self._since_backoff = _MEMORY
         """Observations since the limit was halved."""
 
-    def allowed(self, waiting: int) -> int:
+    def limit_for(self, waiting: int) -> int:
         """Connections allowed now that so many parts wait for one: the limit, and some more for the last parts.
 
         One part that is left over for after the others would have the line for itself, and mostly cannot fill it.
         """
-        if self._fixed is not None or self._troubled or waiting > self.limit // 2:
+        if self._fixed is not None or self._congested or waiting > self.limit // 2:
             return self.limit
         return min(MAX_CONNECTIONS, self.limit + waiting)
 
     def observe(self, rate: float, busy: int) -> None:
         """`rate` bytes a second went out since the last call, over `busy` connections. To be called twice a second."""
-        self._troubles = [age + 1 for age in self._troubles if age + 1 < _MEMORY]
-        self._calm += 1
+        self._congestion = [age + 1 for age in self._congestion if age + 1 < _MEMORY]
+        self._since_backoff += 1
         if self._hold > 0:
             self._hold -= 1
             return
@@ -71,10 +71,10 @@ class ConnectionPace:
             return
         self._rates.append(rate)
         seen = self._rates[_SETTLE:]
-        if len(seen) < _GLANCE:
+        if len(seen) < _SHORT_PROBE:
             return
         mean = sum(seen) / len(seen)
-        if len(seen) < _LOOK and not self._is_plain(mean):
+        if len(seen) < _PROBE and not self._is_plain(mean):
             return
         self._rates.clear()
         if self._reference is None:
@@ -89,17 +89,17 @@ class ConnectionPace:
             return False
         if self._reference is None:
             return True
-        return self.limit > self._reference[1] and mean > self._reference[0] * _MUCH
+        return self.limit > self._reference[1] and mean > self._reference[0] * _LARGE_CHANGE
 
-    def trouble(self) -> None:
+    def on_congestion(self) -> None:
         """A part met with trouble: the server asked for less (429, 503), or its connection stood still."""
-        self._troubles.append(0)
-        if len(self._troubles) < _TROUBLES and self.limit > _TROUBLES:
+        self._congestion.append(0)
+        if len(self._congestion) < _MAX_CONGESTION and self.limit > _MAX_CONGESTION:
             return
-        self._troubles.clear()
-        if self._calm < _MEMORY:
+        self._congestion.clear()
+        if self._since_backoff < _MEMORY:
             return  # many parts, one trouble
-        self._calm, self._troubled = 0, True
+        self._since_backoff, self._congested = 0, True
         self.limit = self.worked = max(1, self.limit // 2)
         self._reference, self._climbing = None, True
         self._rest(_SHORTEST_HOLD)
@@ -114,7 +114,7 @@ class ConnectionPace:
     def _judge(self, rate: float, before: float, number: int) -> None:
         """Whether the number that was tried is better than the one before."""
         if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
-            self.worked, self._patience = self.limit, _SHORTEST_HOLD
+            self.worked, self._hold_time = self.limit, _SHORTEST_HOLD
             self._try_another(rate)
         else:
             self.limit = self.worked = number
@@ -123,8 +123,8 @@ class ConnectionPace:
     def _give_up_trying(self) -> None:
         """Stay with what it is for a while; then try the other direction."""
         self._reference, self._beginning, self._climbing = None, False, not self._climbing
-        self._rest(self._patience)
-        self._patience = min(_LONGEST_HOLD, 2 * self._patience)
+        self._rest(self._hold_time)
+        self._hold_time = min(_LONGEST_HOLD, 2 * self._hold_time)
 
     def _rest(self, observations: int) -> None:
         self._rates.clear()

@@ -17,23 +17,23 @@ from uploader.figshare.outcomes import UploadGone
 from uploader.sources.digest import Digest
 from uploader.sources.source import Source
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.run.progress import FileMeter
+from uploader.transfer.run.progress import FileProgress
 
 SMALL = 16 << 20
 """Bytes up to which a file is a small one."""
-_MOST_AILING = 2
+_MAX_RETRYING = 2
 """Parts of a file that may wait to be tried again before its others wait too: a sick file leaves the rest to go on."""
 _SETTLE_LIMIT = 5.0
 """Seconds that parts which are ended may take to let go of the source."""
 
 
-class Sending:
+class FileSend:
     """One file while its parts are being sent. `error` is the first thing that went wrong with any of them."""
 
     def __init__(
         self,
         transfer: Transfer,
-        meter: FileMeter,
+        meter: FileProgress,
         upload_url: str,
         source: Source,
         digest: Digest,
@@ -46,19 +46,19 @@ class Sending:
         self.digest = digest
         self.error: FigupError | UploadGone | None = None
         self._waiting = deque(parts)
-        self._stretches = _stretches(parts)
+        self._runs = _contiguous_runs(parts)
         self._under_way = 0
-        self._ailing = 0
+        self._retrying = 0
         self._changed = anyio.Event()
-        self._flights: set[anyio.CancelScope] = set()
+        self._in_flight: set[anyio.CancelScope] = set()
 
-    def since(self, offset: int) -> int:
+    def run_start(self, offset: int) -> int:
         """Where the stretch of parts begins that are sent without a gap up to this offset."""
-        return self._stretches[bisect_right(self._stretches, offset) - 1]
+        return self._runs[bisect_right(self._runs, offset) - 1]
 
     def take(self) -> Part | None:
         """The next part, which counts as under way until `landed`; None when there is none to be sent now."""
-        if not self.may_go:
+        if not self.ready:
             return None
         self._under_way += 1
         return self._waiting.popleft()
@@ -69,63 +69,63 @@ class Sending:
         return len(self._waiting)
 
     @property
-    def may_go(self) -> bool:
+    def ready(self) -> bool:
         """True when a part may be taken now: not while several others of this file wait to be tried again."""
-        return bool(self._waiting) and self._ailing < _MOST_AILING
+        return bool(self._waiting) and self._retrying < _MAX_RETRYING
 
     @contextmanager
-    def ailing(self) -> Iterator[None]:
+    def retrying(self) -> Iterator[None]:
         """One of the parts waits to be tried again."""
-        self._ailing += 1
+        self._retrying += 1
         try:
             yield
         finally:
-            self._ailing -= 1
+            self._retrying -= 1
 
-    def landed(self) -> None:
+    def done(self) -> None:
         """A part that was taken is over, sent or not."""
         self._under_way -= 1
         self._changed.set()
 
     @contextmanager
-    def flight(self) -> Iterator[None]:
+    def in_flight(self) -> Iterator[None]:
         """One part under way: its failure becomes the file's, and ends the others."""
         with anyio.CancelScope() as scope:
-            self._flights.add(scope)
+            self._in_flight.add(scope)
             try:
                 yield
             except (FigupError, UploadGone) as error:
                 self.error = self.error or error
-                self._end_flights()
+                self._cancel_in_flight()
             except Stopped:
                 pass
             finally:
-                self._flights.discard(scope)
+                self._in_flight.discard(scope)
 
-    def hold_back(self) -> None:
+    def stop(self) -> None:
         """Let no further part be taken."""
         self._waiting.clear()
         self._changed.set()
 
-    async def settled(self) -> None:
+    async def drain(self) -> None:
         """Wait until every part is sent, or those under way are over and no further one is to be taken."""
         while self._waiting or self._under_way:
             self._changed = anyio.Event()
             await self._changed.wait()
 
-    async def abandon(self) -> None:
+    async def cancel(self) -> None:
         """End the parts under way, and wait until they have let go of the source."""
-        self._end_flights()
+        self._cancel_in_flight()
         with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
-            await self.settled()
+            await self.drain()
 
-    def _end_flights(self) -> None:
-        self.hold_back()
-        for flight in tuple(self._flights):
+    def _cancel_in_flight(self) -> None:
+        self.stop()
+        for flight in tuple(self._in_flight):
             flight.cancel()
 
 
-def _stretches(parts: Sequence[Part]) -> list[int]:
+def _contiguous_runs(parts: Sequence[Part]) -> list[int]:
     """The offsets at which parts begin that do not follow another one."""
     starts: list[int] = []
     end = None
@@ -142,21 +142,21 @@ class PartQueue:
     def __init__(self) -> None:
         self.used = anyio.Event()
         """Set once there were parts to be sent."""
-        self._small: list[Sending] = []
-        self._big: list[Sending] = []
+        self._small: list[FileSend] = []
+        self._big: list[FileSend] = []
         self._waiters: deque[anyio.Event] = deque()
 
     @property
     def empty(self) -> bool:
         """True when no part waits to be taken."""
-        return not any(sending.may_go for sending in (*self._small, *self._big))
+        return not any(sending.ready for sending in (*self._small, *self._big))
 
     @property
     def left(self) -> int:
         """Parts that wait to be taken."""
         return sum(sending.left for sending in (*self._small, *self._big))
 
-    def offer(self, sending: Sending) -> None:
+    def offer(self, sending: FileSend) -> None:
         """Have the parts of a file sent."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
         self.used.set()
@@ -167,7 +167,7 @@ class PartQueue:
         for _ in range(min(count, len(self._waiters))):
             self._waiters.popleft().set()
 
-    def take(self) -> tuple[Sending, Part] | None:
+    def take(self) -> tuple[FileSend, Part] | None:
         """The part to be sent next; None when there is none."""
         self._small = [sending for sending in self._small if sending.left]
         self._big = [sending for sending in self._big if sending.left]

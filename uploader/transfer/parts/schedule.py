@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.parts.queue import SMALL
 
-MOST_FILES = 512
+MAX_FILES = 512
 """Files that are led through their lives at the same time; most of them wait for an answer."""
-FEWEST_FILES = 4
+MIN_FILES = 4
 """Files that are under way, whatever their size, so that the end of one never leaves connections idle."""
 AHEAD = 1 << 30
 """Bytes that may wait to be sent; more are not taken up."""
@@ -31,9 +31,9 @@ class Schedule:
 
     def next(self) -> Transfer | None:
         """The file to take up now, which is then begun; None while enough is under way, or nothing is left."""
-        if not self._waiting or len(self._begun) >= MOST_FILES:
+        if not self._waiting or len(self._begun) >= MAX_FILES:
             return None
-        if self._ahead < AHEAD or len(self._unsent) < FEWEST_FILES:
+        if self._ahead < AHEAD or len(self._unsent) < MIN_FILES:
             return self._begin(self._waiting.popleft())
         if self._waiting[-1].size <= SMALL:
             return self._begin(self._waiting.pop())
@@ -43,7 +43,7 @@ class Schedule:
         """No byte of it waits to be sent any more."""
         self._ahead -= self._unsent.pop(transfer.index, 0)
 
-    def over(self, transfer: Transfer) -> None:
+    def finish(self, transfer: Transfer) -> None:
         """Nobody leads it any more."""
         self.sent(transfer)
         self._begun.discard(transfer.index)

@@ -10,26 +10,26 @@ import anyio.to_thread
 import xxhash
 
 from uploader.concurrency import Stopped
-from uploader.errors import Refused, ServerFailing, UploadFailing
+from uploader.errors import RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import PartLocked, PartNotTaken, UploadGone
+from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.options import MAX_CONNECTIONS
-from uploader.transfer.parts.adaptive import ConnectionPace
-from uploader.transfer.parts.queue import PartQueue, Sending
+from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.throttle import Throttle
 
 
-class ChunkMemory:
+class ReusableBuffer:
     """Memory for one chunk after another: used again once nobody holds a view of it, since new memory costs time."""
 
     def __init__(self) -> None:
         self._memory = bytearray()
 
-    def room(self, length: int) -> memoryview:
+    def view(self, length: int) -> memoryview:
         """So many bytes to be written to. What was handed out before is left alone for as long as somebody holds it."""
         if len(self._memory) < length or not self._is_free():
             self._memory = bytearray(length)
@@ -48,24 +48,24 @@ class ChunkMemory:
 class PartReader:
     """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
 
-    def __init__(self, sending: Sending, part: Part, throttle: Throttle) -> None:
+    def __init__(self, sending: FileSend, part: Part, throttle: Throttle) -> None:
         self._sending = sending
         self._part = part
         self._throttle = throttle
         self._hasher = xxhash.xxh3_64()
-        self._memory = ChunkMemory()
+        self._memory = ReusableBuffer()
         self.xxh3: int | None = None
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """The part's bytes. Raises SourceChanged or SourceUnreadable."""
         offset, end = self._part.start, self._part.end + 1
-        digest, since = self._sending.digest, self._sending.since(offset)
+        digest, since = self._sending.digest, self._sending.run_start(offset)
         while offset < end:
-            await digest.room(offset, since)
-            block = await self._read(offset, min(self._throttle.grain, end - offset))
+            await digest.wait_for_window(offset, since)
+            block = await self._read(offset, min(self._throttle.chunk_size, end - offset))
             self._hasher.update(block)
             offset += len(block)
-            digest.sending(offset)
+            digest.advance(offset)
             await self._throttle.take(len(block))
             yield block
             del block
@@ -74,8 +74,8 @@ class PartReader:
     async def _read(self, offset: int, length: int) -> Chunk:
         """The digest has mostly been here before, and then the bytes are in memory still."""
         source = self._sending.source
-        room = self._memory.room(length)
-        if count := source.read_cached(offset, room):
+        room = self._memory.view(length)
+        if count := source.read_into(offset, room):
             return room[:count]
         return await anyio.to_thread.run_sync(source.read, offset, length)
 
@@ -84,7 +84,7 @@ WORKERS = 4 * MAX_CONNECTIONS
 """More than connections: those whose parts wait to be tried again use none meanwhile."""
 
 
-class Turn:
+class Slot:
     """A worker's leave to use a connection, given back while its part waits to be tried again: others go on."""
 
     def __init__(self, run: JobRun, slots: anyio.CapacityLimiter) -> None:
@@ -95,11 +95,11 @@ class Turn:
 
     async def take(self) -> None:
         """Wait for a connection. Raises Stopped."""
-        with self._run.stop.ends():
+        with self._run.stop.interruptible():
             await self._slots.acquire_on_behalf_of(self)
             self._held = True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let another one have it."""
         if self._held:
             self._held = False
@@ -107,15 +107,15 @@ class Turn:
 
     async def wait(self, reason: str, retry_after: float | None) -> None:
         """Until the part may be tried again. Raises ServerFailing, Stopped."""
-        self.give_back()
+        self.release()
         await self._run.wait_to_try_again(self.backoff, reason, retry_after=retry_after)
         await self.take()
 
 
-class PartSender:
+class PartWorker:
     """Sends single parts, and tries again what may pass."""
 
-    def __init__(self, run: JobRun, pace: ConnectionPace, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
+    def __init__(self, run: JobRun, pace: AdaptiveConcurrency, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
         """`slots` are the connections."""
         self._run = run
         self._pace = pace
@@ -126,10 +126,10 @@ class PartSender:
 
     async def work(self) -> None:
         """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
-        while not self._run.stop.asked:
+        while not self._run.stop.requested:
             # An idle worker holds no slot: one that has a part to be tried again may need it.
             await self._queue.wait()
-            turn = Turn(self._run, self._slots)
+            turn = Slot(self._run, self._slots)
             try:
                 await turn.take()
                 if (taken := self._queue.take()) is not None:
@@ -137,17 +137,17 @@ class PartSender:
             except Stopped:
                 return
             finally:
-                turn.give_back()
+                turn.release()
 
-    async def _send_taken(self, sending: Sending, part: Part, turn: Turn) -> None:
+    async def _send_taken(self, sending: FileSend, part: Part, turn: Slot) -> None:
         try:
-            if not self._run.stop.asked:
-                with sending.flight():
+            if not self._run.stop.requested:
+                with sending.in_flight():
                     await self._send(sending, part, turn)
         finally:
-            sending.landed()
+            sending.done()
 
-    async def _send(self, sending: Sending, part: Part, turn: Turn) -> None:
+    async def _send(self, sending: FileSend, part: Part, turn: Slot) -> None:
         if part.locked:
             part = await self._unlocked(sending, part, turn)
         while not part.complete:
@@ -157,14 +157,14 @@ class PartSender:
                 await self._attempt(sending, part, reader, anew=turn.backoff.since is not None)
             except PartLocked as outcome:
                 refused = True
-                await self._wait(sending, part, turn, PartNotTaken(outcome.reason))
-            except PartNotTaken as outcome:
-                if not outcome.passing:
-                    raise Refused(
-                        f"{self._named(sending, part)}: {outcome.reason}", path=sending.transfer.path
+                await self._wait(sending, part, turn, PartFailed(outcome.reason))
+            except PartFailed as outcome:
+                if not outcome.transient:
+                    raise RequestRejected(
+                        f"{self._label(sending, part)}: {outcome.reason}", path=sending.transfer.path
                     ) from None
-                if outcome.crowded:
-                    self._pace.trouble()
+                if outcome.congested:
+                    self._pace.on_congestion()
                 await self._wait(sending, part, turn, outcome)
             else:
                 self._took(sending, part, reader.xxh3)
@@ -175,61 +175,63 @@ class PartSender:
                 self._took(sending, part, reader.xxh3)
                 return
             if refused:
-                await self._see_that_it_lives(sending)
+                await self._check_upload(sending)
         self._took(sending, part, None)
 
-    async def _attempt(self, sending: Sending, part: Part, reader: PartReader, *, anew: bool) -> None:
+    async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, anew: bool) -> None:
         meter = sending.meter
         accepted = 0
 
         def on_accepted(count: int) -> None:
             nonlocal accepted
             accepted += count
-            meter.moved(count)
-            self._run.meter.accepted += count
+            meter.add_in_flight(count)
+            self._run.progress.accepted += count
 
-        self._run.meter.busy += 1
+        self._run.progress.busy += 1
         try:
-            await self._run.api.send_part(sending.upload_url, part, reader.chunks, on_accepted=on_accepted, anew=anew)
+            await self._run.api.send_part(
+                sending.upload_url, part, reader.chunks, on_accepted=on_accepted, fresh_connection=anew
+            )
         finally:
-            self._run.meter.busy -= 1
-            meter.moved(-accepted)
+            self._run.progress.busy -= 1
+            meter.add_in_flight(-accepted)
 
-    async def _unlocked(self, sending: Sending, part: Part, turn: Turn) -> Part:
+    async def _unlocked(self, sending: FileSend, part: Part, turn: Slot) -> Part:
         """The part as the server has it, once it is not locked any more."""
         while True:
-            with self._run.stop.ends():
+            with self._run.stop.interruptible():
                 part = await self._run.api.part(sending.upload_url, part.no)
             if part.complete or not part.locked:
                 return part
-            await self._wait(sending, part, turn, PartNotTaken("its lock is still held"))
+            await self._wait(sending, part, turn, PartFailed("its lock is still held"))
 
-    async def _see_that_it_lives(self, sending: Sending) -> None:
+    async def _check_upload(self, sending: FileSend) -> None:
         """Raise UploadGone where the upload was aborted: its parts are refused as locked ones are, and bear no lock."""
         upload = await self._run.api.upload(sending.upload_url)
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
 
-    async def _wait(self, sending: Sending, part: Part, turn: Turn, outcome: PartNotTaken) -> None:
+    async def _wait(self, sending: FileSend, part: Part, turn: Slot, outcome: PartFailed) -> None:
         """Raises ServerFailing; UploadFailing where other parts were taken since this one was first refused."""
-        reason = f"{self._named(sending, part)}: {outcome.reason}"
+        reason = f"{self._label(sending, part)}: {outcome.reason}"
         try:
-            with sending.ailing():
+            with sending.retrying():
                 await turn.wait(reason, outcome.retry_after)
         except ServerFailing as error:
             if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
                 # That the API answers meanwhile says nothing of the upload service.
-                error.alone = False
+                error.isolated = False
                 raise
             raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)
 
-    def _took(self, sending: Sending, part: Part, xxh3: int | None) -> None:
-        self._last_taken = self._run.runtime.monotonic()
-        sending.meter.arrived(part.size, sent=xxh3 is not None)
+    def _took(self, sending: FileSend, part: Part, xxh3: int | None) -> None:
+        self._last_taken = self._run.clock.monotonic()
+        sending.meter.part_done(part.size, sent=xxh3 is not None)
         if xxh3 is not None:
             self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))
 
     @staticmethod
-    def _named(sending: Sending, part: Part) -> str:
-        return f"{shown(sending.transfer.path)}, part {part.no}"
+    def _label(sending: FileSend, part: Part) -> str:
+        return f"{printable(sending.transfer.path)}, part {part.no}"

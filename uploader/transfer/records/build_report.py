@@ -16,8 +16,8 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.records import run_log
 from uploader.transfer.report import SkipReport, status_of
-from uploader.transfer.store.jobs import StateDir
-from uploader.transfer.store.lease import holder
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import left_manifests, state_name
 
 FORMAT = 1
@@ -67,7 +67,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     samples: tuple[tuple[float, int], ...]
 
 
-class Ridden(msgspec.Struct, frozen=True):
+class RetrySummary(msgspec.Struct, frozen=True):
     """Something passing that went wrong and was tried again: how often, first and last when."""
 
     reason: str
@@ -94,7 +94,7 @@ class Described(msgspec.Struct, frozen=True):
     done: bool
 
 
-class Dossier(msgspec.Struct, frozen=True):
+class JobReport(msgspec.Struct, frozen=True):
     """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
 
     `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
@@ -121,7 +121,7 @@ class Dossier(msgspec.Struct, frozen=True):
     files: tuple[FileEntry, ...]
     skipped: tuple[SkipReport, ...]
     runs: tuple[RunEntry, ...]
-    faults: tuple[Ridden, ...]
+    faults: tuple[RetrySummary, ...]
     incidents: tuple[Incident, ...]
     doi: str | None = None
     published: str | None = None
@@ -134,16 +134,16 @@ class Dossier(msgspec.Struct, frozen=True):
     manifest_remote: str | None = None
 
 
-def dossier(states: StateDir, job: str) -> Dossier:
-    """The dossier of a job. Blocks. Raises JobMissing, and JournalDamaged where the journal says too little."""
-    worker = holder(states.folder(job), states.disk)
+def build_report(states: JobStore, job: str) -> JobReport:
+    """The dossier of a job. Blocks. Raises JobNotFound, and JournalDamaged where the journal says too little."""
+    worker = current_holder(states.folder(job), states.disk)
     _, state = states.read(job)
     if state.plan is None or not state.complete:
         raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
     past = _Past(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
-    files = tuple(_file(transfer, past.verified) for transfer in state.told)
+    files = tuple(_file(transfer, past.verified) for transfer in state.reported)
     manifest, manifest_remote = left_manifests(states, job, finished=state.concluded)
-    return Dossier(
+    return JobReport(
         figup_dossier=FORMAT,
         made=_iso(datetime.now(UTC)),
         made_by=__version__,
@@ -155,7 +155,7 @@ def dossier(states: StateDir, job: str) -> Dossier:
         title=state.plan.title,
         planned=state.plan.created,
         version=state.plan.version,
-        bytes_total=sum(t.size for t in state.told),
+        bytes_total=sum(t.size for t in state.reported),
         bytes_sent=sum(run.sent for run in past.runs),
         seconds=round(sum(run.seconds for run in past.runs), 2),
         counts=dict(Counter(file.status for file in files)),
@@ -164,7 +164,7 @@ def dossier(states: StateDir, job: str) -> Dossier:
         runs=tuple(past.runs),
         faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
         incidents=tuple(past.incidents),
-        doi=state.reached.get("reserve_doi"),
+        doi=state.done_steps.get("reserve_doi"),
         published=state.publication,
         published_at=state.published_at if state.publication is not None else None,
         published_version=state.published_version if state.publication is not None else None,
@@ -204,7 +204,7 @@ class _Past:
 
     def __init__(self, entries: Iterable[run_log.AnyEntry], *, at_work: bool) -> None:
         self.runs: list[RunEntry] = []
-        self.faults: dict[str, Ridden] = {}
+        self.faults: dict[str, RetrySummary] = {}
         self.incidents: list[Incident] = []
         self.verified: dict[int, str] = {}
         self._run: run_log.RunBegan | None = None
@@ -227,14 +227,14 @@ class _Past:
                 self._samples.append((entry.at, entry.sent))
             case run_log.FileDone():
                 self.verified[entry.file_id] = at
-            case run_log.Fault():
-                known = self.faults.get(entry.reason, Ridden(entry.reason, 0, at, at))
-                self.faults[entry.reason] = Ridden(entry.reason, known.times + entry.times, known.first, at)
+            case run_log.RetryEntry():
+                known = self.faults.get(entry.reason, RetrySummary(entry.reason, 0, at, at))
+                self.faults[entry.reason] = RetrySummary(entry.reason, known.times + entry.times, known.first, at)
             case run_log.Restart():
                 self.incidents.append(Incident(at, "restarted", entry.path, entry.reason))
-            case run_log.FileTrouble():
+            case run_log.FileError():
                 self.incidents.append(Incident(at, "failed", entry.path, entry.message))
-            case run_log.Remark():
+            case run_log.WarningEntry():
                 self.incidents.append(Incident(at, "warning", None, entry.message))
             case run_log.RunEnded():
                 if not self._samples or self._samples[-1][1] < entry.sent:

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from uploader._version import __version__
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import FigupError
 from uploader.transfer import notices as no
@@ -37,16 +37,16 @@ _REASONS = 8
 _OTHER = "other reasons"
 
 
-class Historian:
+class RunRecorder:
     """Takes the notices of one run, on the loop; `write_due` is called by its thread."""
 
-    def __init__(self, folder: Path, disk: Disk, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, disk: Disk, clock: Clock) -> None:
         self._folder = folder
         self._disk = disk
-        self._clock = runtime.monotonic
-        self._began = runtime.monotonic()
-        self._since = runtime.now()
-        self._now = runtime.now
+        self._monotonic = clock.monotonic
+        self._began = clock.monotonic()
+        self._since = clock.now()
+        self._now = clock.now
         self._host, self._pid = socket.gethostname(), os.getpid()
         self._lines: list[bytes] = []
         self._faults: Counter[str] = Counter()
@@ -71,13 +71,13 @@ class Historian:
             case no.FileVerified():
                 self._note(run_log.FileDone(at, notice.file_id))
             case no.Retrying():
-                self._count(no.cause(notice.reason))
+                self._count(no.retry_cause(notice.reason))
             case no.FileRestarted():
                 self._note(run_log.Restart(at, notice.path, notice.reason))
             case no.FileFailed():
-                self._note(run_log.FileTrouble(at, notice.path, notice.code, notice.message))
+                self._note(run_log.FileError(at, notice.path, notice.code, notice.message))
             case no.Warned():
-                self._note(run_log.Remark(at, notice.message))
+                self._note(run_log.WarningEntry(at, notice.message))
             case _:
                 pass
 
@@ -93,7 +93,7 @@ class Historian:
         self._note(run_log.RunEnded(self._at(), code, message, report.bytes_sent if report is not None else 0))
 
     def _at(self) -> float:
-        return round(self._clock() - self._began, 2)
+        return round(self._monotonic() - self._began, 2)
 
     def _note(self, entry: run_log.AnyEntry) -> None:
         with self._turn:
@@ -115,7 +115,7 @@ class Historian:
             self._lines.append(run_log.encode(sample))
             self._samples = (self._samples or 0) + 1
         at = self._at()
-        self._lines += [run_log.encode(run_log.Fault(at, reason, n)) for reason, n in self._faults.items()]
+        self._lines += [run_log.encode(run_log.RetryEntry(at, reason, n)) for reason, n in self._faults.items()]
         self._faults.clear()
 
     # --- in the thread --------------------------------------------------------------------------------------------
@@ -164,11 +164,11 @@ class Historian:
         self._over.set()
 
 
-async def recorded(
-    folder: Path, disk: Disk, runtime: Runtime, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
+async def record_run(
+    folder: Path, disk: Disk, clock: Clock, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
 ) -> Report:
     """Do a run of the job in `folder` and write its history. `run` is given whom to tell; `tell` hears it all too."""
-    historian = Historian(folder, disk, runtime)
+    historian = RunRecorder(folder, disk, clock)
 
     def hear(notice: no.AnyNotice) -> None:
         historian.take(notice)

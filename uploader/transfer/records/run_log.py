@@ -50,7 +50,7 @@ class FileDone(Entry, frozen=True, tag="ok"):
     file_id: int
 
 
-class Fault(Entry, frozen=True, tag="fault"):
+class RetryEntry(Entry, frozen=True, tag="fault"):
     """Something passing went wrong `times` times since the last such line, and was tried again."""
 
     at: float
@@ -66,7 +66,7 @@ class Restart(Entry, frozen=True, tag="restart"):
     reason: str
 
 
-class FileTrouble(Entry, frozen=True, tag="fail"):
+class FileError(Entry, frozen=True, tag="fail"):
     """A file could not be sent in this run."""
 
     at: float
@@ -75,7 +75,7 @@ class FileTrouble(Entry, frozen=True, tag="fail"):
     message: str
 
 
-class Remark(Entry, frozen=True, tag="warn"):
+class WarningEntry(Entry, frozen=True, tag="warn"):
     """The user was warned."""
 
     at: float
@@ -95,7 +95,7 @@ class RunEnded(Entry, frozen=True, tag="end"):
     sent: int
 
 
-AnyEntry: TypeAlias = RunBegan | Sample | FileDone | Fault | Restart | FileTrouble | Remark | RunEnded
+AnyEntry: TypeAlias = RunBegan | Sample | FileDone | RetryEntry | Restart | FileError | WarningEntry | RunEnded
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEntry)
@@ -112,7 +112,7 @@ def encode(entry: AnyEntry) -> bytes:
 
 
 def append(folder: Path, lines: bytes, disk: Disk) -> None:
-    """Add lines to the history in a job's folder. Raises StateFull, StateUnusable."""
+    """Add lines to the history in a job's folder. Raises StateDiskFull, StateUnusable."""
     disk.append(folder / NAME, lines)
 
 

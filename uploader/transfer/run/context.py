@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.errors import ServerFailing
 from uploader.figshare.client import Figshare
 from uploader.figshare.retry import Backoff, RetryPolicy
@@ -15,11 +15,11 @@ from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
-from uploader.transfer.run.listing import RemoteFiles
-from uploader.transfer.run.progress import Meter
+from uploader.transfer.run.listing import RemoteListing
+from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
 
 REREADING = 4
@@ -34,7 +34,7 @@ class JobRun:
 
     job: str
     api: Figshare
-    states: StateDir
+    states: JobStore
     state: JobState
     journal: Journal
     lock: JobLock
@@ -42,9 +42,9 @@ class JobRun:
     retry: RetryPolicy
     notify: Listener
     stop: Stop
-    runtime: Runtime
-    meter: Meter
-    remote: RemoteFiles
+    clock: Clock
+    progress: ProgressTracker
+    listing: RemoteListing
     throttle: Throttle
     rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
     """Whoever reads a source once more to compare it has one of these."""
@@ -66,7 +66,7 @@ class JobRun:
     async def commit(self, event: AnyEvent) -> None:
         """Something happened, or is about to, that must be on disk before anything else is done.
 
-        Raises StateFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
+        Raises StateDiskFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
         """
         await self.lock.check()
         self.record(event)
@@ -77,23 +77,23 @@ class JobRun:
 
         What is put on record as intended after this is asked for at once, and so can be looked for soon.
         """
-        with self.stop.ends():
+        with self.stop.interruptible():
             await self.api.reserve()
 
     def new_backoff(self) -> Backoff:
         """The waits of one thing that is tried again and again, capped by the retry time-out."""
-        return Backoff(self.retry, self.runtime.random)
+        return Backoff(self.retry, self.clock.random)
 
     async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:
         """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
-        delay = backoff.next_delay(retry_after, self.runtime.monotonic())
+        delay = backoff.next_delay(retry_after, self.clock.monotonic())
         if delay is None:
             error = ServerFailing(f"{reason}; given up after trying again for some time")
-            error.alone = backoff.since is not None and self.api.answered > backoff.since
+            error.isolated = backoff.since is not None and self.api.answered > backoff.since
             raise error
         self.notify(Retrying(reason, delay))
-        with self.stop.ends():
-            await self.runtime.sleep(delay)
+        with self.stop.interruptible():
+            await self.clock.sleep(delay)
 
     @property
     def endpoint(self) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
-from uploader.text import shown
+from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.units import show_exactly
+from uploader.units import format_exact_bytes
 
 FILES_OF_AN_ITEM = 500
 """What an item of a free account holds (Figshare's help pages). Others may hold more; no API tells."""
@@ -20,7 +20,7 @@ _DOUBT = (
 )
 
 
-def check_room(account: Account, new: Sequence[Transfer]) -> None:
+def check_quota(account: Account, new: Sequence[Transfer]) -> None:
     """Return when all that is `new` to Figshare is within the account's limits, or the account does not say.
 
     Raises FileTooLarge and QuotaExceeded; where both would have to be said, one that says both.
@@ -30,7 +30,8 @@ def check_room(account: Account, new: Sequence[Transfer]) -> None:
     error: FigupError | None = None
     if large and most is not None:
         error = FileTooLarge(
-            f"{too_large((t.path, t.size) for t in large)}; this account takes files of at most {show_exactly(most)}",
+            f"{too_large((t.path, t.size) for t in large)}; this account takes files of at most "
+            f"{format_exact_bytes(most)}",
             hint="Leave out what is larger with --exclude, or split it.",
             path=large[0].path,
         )
@@ -38,8 +39,9 @@ def check_room(account: Account, new: Sequence[Transfer]) -> None:
         need, room = sum(t.size for t in new), max(0, account.quota - account.used_quota)
         if need > room:
             full = QuotaExceeded(
-                f"{show_exactly(need)} are to be sent; this account has room for {show_exactly(room)} of its "
-                f"{show_exactly(account.quota)}",
+                f"{format_exact_bytes(need)} are to be sent; this account has room for {format_exact_bytes(room)} of "
+                f"its "
+                f"{format_exact_bytes(account.quota)}",
                 hint="Make room, ask for more at figshare.com, or publish items (they free private quota).",
             )
             error = full if error is None else _both(error, full)
@@ -49,7 +51,7 @@ def check_room(account: Account, new: Sequence[Transfer]) -> None:
 
 def too_large(files: Iterable[tuple[str, int]]) -> str:
     """The first of these paths with their sizes, and how many more there are."""
-    named = [f"{shown(path)}: has {show_exactly(size)}" for path, size in files]
+    named = [f"{printable(path)}: has {format_exact_bytes(size)}" for path, size in files]
     more = [f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
     return "; ".join([*named[:_NAMED], *more])
 
@@ -59,7 +61,7 @@ def _both(large: FigupError, full: FigupError) -> FileTooLarge:
     return FileTooLarge(f"{large.message}; and {full.message}", hint=f"{large.hint} {full.hint}", path=large.path)
 
 
-def crowd_warning(files: int) -> str | None:
+def file_count_warning(files: int) -> str | None:
     """What to tell whoever is about to have an item hold so many files; None where that is no matter."""
     if files <= FILES_OF_AN_ITEM:
         return None
@@ -69,7 +71,7 @@ def crowd_warning(files: int) -> str | None:
     )
 
 
-def doubt(links: int, files: int) -> str | None:
+def mixed_links_warning(links: int, files: int) -> str | None:
     """What to say beforehand of an item that is to hold so many links and files; None where nothing speaks against it.
 
     Observed is the page alone; what the API does is not known.

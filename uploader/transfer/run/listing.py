@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
-from uploader.clock import Runtime
-from uploader.errors import Refused
+from uploader.clock import Clock
+from uploader.errors import RequestRejected
 from uploader.figshare.client import PAGE, Figshare
 from uploader.figshare.models import File, Item
 from uploader.sources.models import remote_path
@@ -17,11 +17,11 @@ from uploader.transfer.journal.state import JobState
 
 BULK_FROM = 8
 """Files in a job from which looks are shared."""
-_COMPANY = 25
+_BATCH_SIZE = 25
 """Files that have to wait for a look, for each request that it costs, while the request budget is used up."""
-_CARGO = 64 << 20
+_PENDING_BYTES = 64 << 20
 """Bytes that may have to wait for a look, for each request that it costs; more are not kept waiting for company."""
-_NAP = 0.25
+_INTERVAL = 0.25
 """Seconds between two looks at least, so that they gather company even where requests are free."""
 _LONGEST_NAP, _FILES_A_SECOND = 3.0, 200
 """Seconds that a look waits for company at most where requests are free, and files in the job for each of them."""
@@ -30,7 +30,7 @@ _PATIENCE = 3
 
 
 async def files_by_path(api: Figshare, item: Item) -> dict[str, list[File]]:
-    """The item's files, unfinished ones and links included, by folder and name. Raises ItemMissing.
+    """The item's files, unfinished ones and links included, by folder and name. Raises ItemNotFound.
 
     Folders are not among what the listing of files says, but in the item (official API description).
     """
@@ -40,13 +40,13 @@ async def files_by_path(api: Figshare, item: Item) -> dict[str, list[File]]:
     return held
 
 
-class _Look:
+class _Batch:
     """One listing to be made, for whoever asked before it begins."""
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
         self.names: set[str] = set()
-        self.cargo = 0
+        self.pending_bytes = 0
         self.done = anyio.Event()
         self.listed = False
         self.files: dict[int, File] = {}
@@ -61,39 +61,39 @@ class _Look:
         if file.name in self.names:
             self.named[file.name].append(file)
 
-    def worth(self, requests: int, *, idle: bool) -> bool:
+    def is_due(self, requests: int, *, idle: bool) -> bool:
         """True when it should not wait any longer for company."""
         return (
             bool(self.names)
-            or len(self.ids) >= _COMPANY * requests
-            or (idle and self.cargo >= _CARGO * min(requests, len(self.ids)))
+            or len(self.ids) >= _BATCH_SIZE * requests
+            or (idle and self.pending_bytes >= _PENDING_BYTES * min(requests, len(self.ids)))
         )
 
 
-class RemoteFiles:
+class RemoteListing:
     """The files of the job's item, as far as the job is concerned with them."""
 
-    def __init__(self, api: Figshare, state: JobState, runtime: Runtime) -> None:
-        self.others: dict[str, list[File]] = {}
+    def __init__(self, api: Figshare, state: JobState, clock: Clock) -> None:
+        self.foreign_files: dict[str, list[File]] = {}
         """What the item held in the places of the job's files when it was surveyed, by folder and name."""
         self.links: dict[str, list[File]] = {}
         """The addresses among the job's that the item linked to then."""
         self.other_links = self.other_files = 0
         """How many links and files beside those of the job the item held then."""
-        self.held = 0
+        self.file_count = 0
         """How many files the item held then; 0 before."""
         self.removed: set[int] = set()
         """Those of them that this run removed since."""
         self._api = api
         self._state = state
-        self._runtime = runtime
-        self._surveyed: dict[int, File] = {}
+        self._clock = clock
+        self._loaded: dict[int, File] = {}
         self._rows = 0
-        self._next = _Look()
+        self._next = _Batch()
         self._wanted = anyio.Event()
-        self._serving = False
+        self._running = False
 
-    async def survey(self, *, everything: bool = False) -> None:
+    async def load(self, *, everything: bool = False) -> None:
         """List the item once: what it holds under the job's names, and what became of the files that were begun.
 
         `everything`: also for files that are verified, which may have to be begun again.
@@ -117,13 +117,13 @@ class RemoteFiles:
             else:
                 self.other_files += file.id not in mine
             if file.id in begun:
-                self._surveyed[file.id] = file
-        self.held = self._rows
+                self._loaded[file.id] = file
+        self.file_count = self._rows
         folders = await self.folders() if found else {}
         for file in found:
             place = remote_path(folders.get(file.id, ""), file.name)
             if place in places:
-                self.others.setdefault(place, []).append(file)
+                self.foreign_files.setdefault(place, []).append(file)
 
     async def folders(self) -> Mapping[int, str]:
         """The folders of the item's files, by their ids: the listing of files does not tell them."""
@@ -131,45 +131,45 @@ class RemoteFiles:
 
     def may_hold(self, transfer: Transfer) -> bool:
         """True when the item held a file in the transfer's place, and of its size, when it was surveyed."""
-        return any(file.size == transfer.size for file in self.others.get(transfer.remote_path, ()))
+        return any(file.size == transfer.size for file in self.foreign_files.get(transfer.remote_path, ()))
 
-    async def serve(self, idle: Callable[[], bool]) -> None:
+    async def run_batches(self, idle: Callable[[], bool]) -> None:
         """Make the looks that files wait for, until cancelled. Raises what listing the item raises.
 
         `idle` tells whether no part waits to be sent, so that whatever is to be sent is waited for.
         """
         if len(self._state.transfers) < BULK_FROM:
             return
-        self._serving = True
+        self._running = True
         gathering = min(_LONGEST_NAP, len(self._state.transfers) / _FILES_A_SECOND)
         try:
             while True:
                 await self._wanted.wait()
-                since = self._runtime.monotonic()
-                while not self._next.worth(self._requests, idle=idle()):
-                    if self._api.at_leisure and self._runtime.monotonic() - since >= gathering:
+                since = self._clock.monotonic()
+                while not self._next.is_due(self._requests, idle=idle()):
+                    if self._api.idle and self._clock.monotonic() - since >= gathering:
                         break
-                    await self._runtime.sleep(_NAP)
-                look, self._next, self._wanted = self._next, _Look(), anyio.Event()
+                    await self._clock.sleep(_INTERVAL)
+                look, self._next, self._wanted = self._next, _Batch(), anyio.Event()
                 await self._make(look)
                 look.done.set()
-                await self._runtime.sleep(_NAP)
+                await self._clock.sleep(_INTERVAL)
         finally:
-            self._serving = False
+            self._running = False
 
     async def file(self, file_id: int, *, fresh: bool = False, cargo: int = 0) -> File:
         """The file as Figshare has it now, or had it when this run surveyed the item. Raises FileGone.
 
         `fresh`: it was announced just now, and may not be seen yet. `cargo` bytes wait for the answer.
         """
-        if (known := self._surveyed.pop(file_id, None)) is not None:
+        if (known := self._loaded.pop(file_id, None)) is not None:
             return known
         for _ in range(_PATIENCE if fresh else 1):
-            if not self._serving:
+            if not self._running:
                 break
             look = self._next
             look.ids.add(file_id)
-            look.cargo += cargo
+            look.pending_bytes += cargo
             await self._until_made(look)
             found = look.files.get(file_id)
             if found is not None and (found.upload_url is not None or found.status != "created"):
@@ -180,9 +180,9 @@ class RemoteFiles:
 
     async def at(self, folder: str, name: str) -> list[File]:
         """The item's files of this name in this folder, now."""
-        look = self._next if self._serving else _Look()
+        look = self._next if self._running else _Batch()
         look.names.add(name)
-        if self._serving:
+        if self._running:
             await self._until_made(look)
         else:
             await self._make(look)
@@ -194,11 +194,11 @@ class RemoteFiles:
                 look.folders = await self.folders()
         return [file for file in found if look.folders.get(file.id, "") == folder]
 
-    async def _until_made(self, look: _Look) -> None:
+    async def _until_made(self, look: _Batch) -> None:
         self._wanted.set()
         await look.done.wait()
 
-    async def _make(self, look: _Look) -> None:
+    async def _make(self, look: _Batch) -> None:
         """List the item, unless asking for each file by itself is cheaper: then the askers do so."""
         if not look.names and len(look.ids) <= self._requests:
             return
@@ -207,7 +207,7 @@ class RemoteFiles:
             async for file in self._api.files(self._item_id):
                 rows += 1
                 look.take(file)
-        except Refused:
+        except RequestRejected:
             # There are more files than Figshare will list (its documents name several limits).
             if look.names:
                 raise
@@ -227,7 +227,7 @@ class RemoteFiles:
         return self._state.item_id
 
 
-def worth_a_survey(state: JobState) -> bool:
+def is_listing_cheaper(state: JobState) -> bool:
     """True when listing the item is cheaper than asking for each file that was begun."""
     return sum(1 for _ in _begun(state)) > len(state.transfers) // PAGE + 2
 

@@ -14,18 +14,18 @@ _WINDOW = 10.0
 """Seconds over which the rate is averaged."""
 
 
-class FileMeter:
+class FileProgress:
     """One file in this run. `there` bytes are with Figshare and `in_flight` ones under way; the meter adds them up."""
 
     __slots__ = (
-        "_done", "_meter", "_transfer", "bytes_sent", "in_flight", "inspected", "parts_found", "parts_sent", "there",
+        "_done", "_meter", "_transfer", "bytes_sent", "in_flight", "inspected", "parts_found", "parts_sent", "present",
         "waiting",
     )  # fmt: skip
 
-    def __init__(self, meter: Meter, transfer: Transfer) -> None:
+    def __init__(self, meter: ProgressTracker, transfer: Transfer) -> None:
         self._meter = meter
         self._transfer = transfer
-        self._done = self.there = transfer.size if transfer.state is State.VERIFIED else 0
+        self._done = self.present = transfer.size if transfer.state is State.VERIFIED else 0
         self.in_flight = 0
         self.parts_found = 0
         self.parts_sent = 0
@@ -33,19 +33,19 @@ class FileMeter:
         self.waiting = False
         self.inspected = False
 
-    def found(self, there: int) -> None:
+    def set_present(self, there: int) -> None:
         """Figshare has so many bytes of the file."""
-        self.there = there
+        self.present = there
         self._update()
 
-    def moved(self, count: int) -> None:
+    def add_in_flight(self, count: int) -> None:
         """So many bytes more are on their way; fewer than none, when they have arrived or are lost."""
         self.in_flight += count
         self._update()
 
-    def arrived(self, count: int, *, sent: bool) -> None:
+    def part_done(self, count: int, *, sent: bool) -> None:
         """Figshare has a part of so many bytes; `sent` by this run."""
-        self.there += count
+        self.present += count
         if sent:
             self.parts_sent += 1
             self.bytes_sent += count
@@ -54,14 +54,14 @@ class FileMeter:
 
     def restart(self) -> None:
         """The file starts again from nothing."""
-        self.there = self.in_flight = 0
+        self.present = self.in_flight = 0
         self.waiting = False
         self._update()
 
     def verified(self) -> None:
         """The file is done with."""
         self._meter.files_done += 1
-        self.found(self._transfer.size)
+        self.set_present(self._transfer.size)
 
     def begin(self) -> None:
         """The file is being worked on."""
@@ -71,24 +71,24 @@ class FileMeter:
         """Nobody works on the file any more."""
         self._meter.active.pop(self._transfer.index, None)
 
-    def shown(self) -> ActiveFile:
+    def snapshot(self) -> ActiveFile:
         """How far the file is."""
         transfer = self._transfer
         return ActiveFile(transfer.path, transfer.name, transfer.size, self._done, self.waiting)
 
     def _update(self) -> None:
-        done = min(self._transfer.size, self.there + self.in_flight)
+        done = min(self._transfer.size, self.present + self.in_flight)
         self._meter.bytes_done += done - self._done
         self._done = done
 
 
-class Meter:
+class ProgressTracker:
     """All files of a run."""
 
     def __init__(self, transfers: Iterable[Transfer]) -> None:
-        self._files: dict[int, FileMeter] = {}
+        self._files: dict[int, FileProgress] = {}
         self._samples: deque[tuple[float, int]] = deque()
-        self.active: dict[int, FileMeter] = {}
+        self.active: dict[int, FileProgress] = {}
         self.files_total = self.files_done = self.bytes_total = self.bytes_done = 0
         for transfer in transfers:
             self.files_total += 1
@@ -103,11 +103,11 @@ class Meter:
         self.busy = 0
         """Connections that are sending a part."""
 
-    def file(self, transfer: Transfer) -> FileMeter:
+    def file(self, transfer: Transfer) -> FileProgress:
         """The meter of one file."""
         found = self._files.get(transfer.index)
         if found is None:
-            found = self._files[transfer.index] = FileMeter(self, transfer)
+            found = self._files[transfer.index] = FileProgress(self, transfer)
         return found
 
     def replaced(self, transfer: Transfer, before: int) -> None:
@@ -131,13 +131,13 @@ class Meter:
             files_total=self.files_total,
             rate=self.sample(now),
             connections=self.busy,
-            active=tuple(file.shown() for file in self._most_telling()),
+            active=tuple(file.snapshot() for file in self._most_telling()),
             bytes_sent=self.accepted,
         )
 
-    def _most_telling(self) -> list[FileMeter]:
+    def _most_telling(self) -> list[FileProgress]:
         """Active files: those with bytes on their way, then those that wait for Figshare, then those to come."""
-        ranks: tuple[list[FileMeter], ...] = ([], [], [])
+        ranks: tuple[list[FileProgress], ...] = ([], [], [])
         for file in self.active.values():
             ranks[0 if file.in_flight else 1 if file.waiting else 2].append(file)
             if len(ranks[0]) >= SHOWN_FILES:

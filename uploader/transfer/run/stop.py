@@ -14,21 +14,21 @@ class Stop:
     """Asked once: no new parts, those under way may finish. Forced: everything ends now."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._waits: set[anyio.CancelScope] = set()
         self._asked = anyio.Event()
         self._forced = anyio.Event()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Stop in good order; a second call changes nothing."""
-        self.asked = True
+        self.requested = True
         self._asked.set()
         for wait in tuple(self._waits):
             wait.cancel()
 
     def force(self) -> None:
         """Stop now."""
-        self.ask()
+        self.request()
         self._forced.set()
 
     async def expired(self, grace: float) -> None:
@@ -38,11 +38,11 @@ class Stop:
             await self._forced.wait()
 
     @contextmanager
-    def ends(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """A wait that a stop ends: raises Stopped then, also when the stop was asked for before."""
         with anyio.CancelScope() as wait:
             self._waits.add(wait)
-            if self.asked:
+            if self.requested:
                 wait.cancel()
             try:
                 yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.figshare.ratelimit import TokenBucket
 from uploader.transfer.options import Limit, Timetable
 
@@ -14,34 +14,34 @@ More of them cost more: they leave the processor's cache on the way, and their m
 _SMALLEST = 512
 _BURST = 0.15
 """Seconds' worth of bytes that may be made up for at once: no second sees more than 115 % of the rate."""
-_GRAIN = 0.05
+_CHUNK_SECONDS = 0.05
 """Seconds' worth of bytes that are handed over at a time where that is less than a chunk."""
 
 
 class Throttle:
     """Lets bytes go out at no more than a rate. `rate` is what is in force, None for no limit."""
 
-    def __init__(self, limit: Limit | None, runtime: Runtime) -> None:
+    def __init__(self, limit: Limit | None, clock: Clock) -> None:
         self._limit = limit
-        self._runtime = runtime
+        self._clock = clock
         self._lifted = False
         self.rate = self._wanted()
-        self._bucket = TokenBucket(self.rate, _burst(self.rate), runtime)
+        self._bucket = TokenBucket(self.rate, _burst(self.rate), clock)
 
     async def take(self, count: int) -> None:
         """Wait until `count` bytes may go out. To be cancelled at will."""
         await self._bucket.acquire(count)
 
     @property
-    def grain(self) -> int:
+    def chunk_size(self) -> int:
         """Bytes to hand over at a time, so that a slow line is a steady one."""
-        return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _GRAIN)))
+        return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _CHUNK_SECONDS)))
 
     def toggle(self) -> None:
         """Lift the limit, or put it in force again."""
         self._lifted = not self._lifted
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Put the rate in force that is to be now; True when it is another one than before."""
         wanted = self._wanted()
         if wanted == self.rate:
@@ -53,7 +53,7 @@ class Throttle:
     def _wanted(self) -> float | None:
         if self._lifted or self._limit is None:
             return None
-        return self._limit.at(self._runtime.now().astimezone()) if isinstance(self._limit, Timetable) else self._limit
+        return self._limit.at(self._clock.now().astimezone()) if isinstance(self._limit, Timetable) else self._limit
 
 
 def _burst(rate: float | None) -> float:

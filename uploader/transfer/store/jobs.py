@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.errors import FigupError, JobNotFound, UsageError
 from uploader.sources.models import remote_path
 from uploader.transfer.journal.lifecycle import IllegalEvent, Transfer
 from uploader.transfer.journal.log import Replay, decode, scan
@@ -28,7 +28,7 @@ class Manifests:
     remote: Path
 
 
-class StateDir:
+class JobStore:
     """The state directory."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
@@ -67,11 +67,11 @@ class StateDir:
             return []
 
     def find(self, text: str) -> str:
-        """The one job whose name begins with `text`. Raises JobMissing, or UsageError when there are several."""
+        """The one job whose name begins with `text`. Raises JobNotFound, or UsageError when there are several."""
         names = self.names()
         found = [n for n in names if n == text] or [n for n in names if text and n.startswith(text)]
         if not found:
-            raise JobMissing(f"there is no job {text!r} in {self.path}")
+            raise JobNotFound(f"there is no job {text!r} in {self.path}")
         if len(found) > 1:
             raise UsageError(f"{text!r} may be any of these jobs: {', '.join(found)}")
         return found[0]
@@ -80,7 +80,7 @@ class StateDir:
         """A job's journal, and the state that it leads to; the journal's events only where it is not clean.
 
         Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
-        replay is then not empty. Raises JobMissing, JournalNewer, JournalDamaged.
+        replay is then not empty. Raises JobNotFound, JournalNewer, JournalDamaged.
         """
         log, state = Replay(), JobState()
         try:
@@ -99,10 +99,10 @@ class StateDir:
         return log, state
 
     def log(self, job: str) -> Replay:
-        """A job's journal as it stands. Raises JobMissing, JournalNewer, JournalDamaged."""
+        """A job's journal as it stands. Raises JobNotFound, JournalNewer, JournalDamaged."""
         data = self.disk.read(self.folder(job) / "journal")
         if data is None:
-            raise JobMissing(f"there is no job {job!r} in {self.path}")
+            raise JobNotFound(f"there is no job {job!r} in {self.path}")
         return decode(data)
 
     def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
@@ -113,7 +113,7 @@ class StateDir:
             except FigupError as error:
                 yield job, error
 
-    def owned_elsewhere(self, job: str) -> tuple[set[int], set[int]]:
+    def foreign_ids(self, job: str) -> tuple[set[int], set[int]]:
         """Ids of the items, and of the remote files, that other jobs on this machine call their own."""
         items: set[int] = set()
         files: set[int] = set()
@@ -140,11 +140,11 @@ class StateDir:
             return frozenset(), frozenset()
 
     def last_change(self, job: str) -> datetime:
-        """When the job's journal was last written to. Raises JobMissing."""
+        """When the job's journal was last written to. Raises JobNotFound."""
         try:
             changed = (self.folder(job) / "journal").stat().st_mtime
         except OSError:
-            raise JobMissing(f"there is no job {job!r} in {self.path}") from None
+            raise JobNotFound(f"there is no job {job!r} in {self.path}") from None
         return datetime.fromtimestamp(changed, UTC)
 
     def manifests(self, job: str) -> Manifests:
@@ -155,7 +155,7 @@ class StateDir:
     def write_manifests(self, job: str, state: JobState) -> Manifests:
         """Have the finished job's sources, and the item's files that they became, on disk with their MD5s."""
         manifests = self.manifests(job)
-        self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.wanted if t.md5 is not None])
+        self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None])
         self._have(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
         return manifests
 
@@ -173,7 +173,7 @@ def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
 
 def _remote(state: JobState) -> dict[str, str]:
     """The MD5s of the item's files; what is not wanted any more is there all the same, unless it was sent again."""
-    in_order: list[Transfer] = sorted(state.told, key=lambda t: not t.dropped)
+    in_order: list[Transfer] = sorted(state.reported, key=lambda t: not t.dropped)
     return {remote_path(t.folder, t.name): t.md5 for t in in_order if t.md5 is not None and not t.link}
 
 

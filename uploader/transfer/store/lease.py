@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-from uploader.disk import Disk, state_errors
+from uploader.disk import Disk, map_os_errors
 
 BEAT = 5.0
 """Seconds between two beats of a lease."""
-STILL_BEATS = 4
+STALE_BEATS = 4
 """For so many beats another machine's lease must stand still before it counts as left behind."""
 _STEM = "lease-"
 _LOOKS = 20
@@ -42,7 +42,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Found:
+class LeaseRecord:
     """The lease that counts, by its number; None where it cannot be read. Two that differ in anything differ."""
 
     number: int
@@ -61,7 +61,7 @@ class Leases:
         self._folder = folder
         self._disk = disk
 
-    def newest(self) -> Found | None:
+    def newest(self) -> LeaseRecord | None:
         """The lease that counts; None where nobody has ever held the job."""
         for _ in range(_LOOKS):
             number = max(self._numbers(), default=0)
@@ -69,7 +69,7 @@ class Leases:
                 break
             # Gone by now, where the next one was just taken.
             if (content := self._disk.read(self._path(number))) is not None:
-                return Found(number, content, _decoded(content))
+                return LeaseRecord(number, content, _decoded(content))
         return None
 
     def claim(self, number: int, lease: Lease) -> bool:
@@ -95,14 +95,14 @@ class Leases:
 
     def _remove(self, number: int) -> None:
         path = self._path(number)
-        with state_errors(path):
+        with map_os_errors(path):
             path.unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{_STEM}{number}"
 
     def _numbers(self) -> list[int]:
-        with state_errors(self._folder):
+        with map_os_errors(self._folder):
             try:
                 names = [path.name for path in self._folder.iterdir()]
             except FileNotFoundError:
@@ -110,15 +110,15 @@ class Leases:
         return [int(name[len(_STEM) :]) for name in names if name.startswith(_STEM) and name[len(_STEM) :].isdecimal()]
 
 
-def holder(folder: Path, disk: Disk) -> str | None:
+def current_holder(folder: Path, disk: Disk) -> str | None:
     """Who works on a job, in words for a person; None when nobody does. Only looks, so that it disturbs nobody."""
     found = Leases(folder, disk).newest()
     if found is None or found.lease is None or found.lease.ended:
         return None
     path = folder / f"{_STEM}{found.number}"
-    with state_errors(path):
+    with map_os_errors(path):
         age = time.time() - path.stat().st_mtime if path.exists() else 0.0
-    if age > STILL_BEATS * BEAT or (found.lease.machine == machine_id() and not is_alive(found.lease.pid)):
+    if age > STALE_BEATS * BEAT or (found.lease.machine == machine_id() and not process_exists(found.lease.pid)):
         return None
     return found.lease.holder()
 
@@ -138,7 +138,7 @@ def machine_id() -> str:
         return f"host:{socket.gethostname()}"
 
 
-def is_alive(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
     """True when there is a process of this id."""
     try:
         os.kill(pid, 0)

@@ -23,10 +23,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.concurrency import single_error
-from uploader.disk import FILE_MODE, Disk, in_a_run, state_errors
+from uploader.concurrency import unwrap_group
+from uploader.disk import FILE_MODE, Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError, JobBusy
-from uploader.transfer.store.lease import BEAT, STILL_BEATS, Found, Lease, Leases, machine_id
+from uploader.transfer.store.lease import BEAT, STALE_BEATS, Lease, LeaseRecord, Leases, machine_id
 
 log = logging.getLogger("uploader.transfer.store.lock")
 
@@ -56,7 +56,7 @@ class JobLock:
             await anyio.to_thread.run_sync(self._take_kernel_lock)
             found = await anyio.to_thread.run_sync(self._leases.newest)
             if found is not None and not self._is_free(found):
-                await self._await_stillness(found)
+                await self._wait_stale(found)
             await anyio.to_thread.run_sync(self._claim, 1 + (found.number if found is not None else 0))
         except BaseException:
             self._drop_kernel_lock()
@@ -74,14 +74,14 @@ class JobLock:
 
     async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work, and beat meanwhile. Raises JobBusy, and ends the work, when another machine took the job."""
-        with single_error():
+        with unwrap_group():
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.keep)
+                tasks.start_soon(self.renew_regularly)
                 result = await work()
                 tasks.cancel_scope.cancel()
         return result
 
-    async def keep(self) -> None:
+    async def renew_regularly(self) -> None:
         """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
         while True:
             await anyio.sleep(self._beat)
@@ -92,7 +92,7 @@ class JobLock:
 
         It may have while this process stood still (a laptop that slept, a frozen container) and did not beat.
         """
-        if abs(time.time() - self._beaten) > STILL_BEATS * self._beat / 2:
+        if abs(time.time() - self._beaten) > STALE_BEATS * self._beat / 2:
             await self._write_beat()
 
     async def _write_beat(self) -> None:
@@ -102,14 +102,14 @@ class JobLock:
             raise self._busy("another machine took over this job while this one stood still")
         self._beaten = time.time()
 
-    def _is_free(self, found: Found) -> bool:
+    def _is_free(self, found: LeaseRecord) -> bool:
         """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
         lease = found.lease
         return lease is not None and (lease.ended or (self._kernel_decides and lease.machine == self._lease.machine))
 
-    async def _await_stillness(self, found: Found) -> None:
+    async def _wait_stale(self, found: LeaseRecord) -> None:
         waited = 0.0
-        while waited < STILL_BEATS * self._beat:
+        while waited < STALE_BEATS * self._beat:
             await anyio.sleep(self._beat / 2)
             waited += self._beat / 2
             now = await anyio.to_thread.run_sync(self._leases.newest)
@@ -131,7 +131,7 @@ class JobLock:
             pid=os.getpid(),
             since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
-        with state_errors(self._path):
+        with map_os_errors(self._path):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,7 +155,7 @@ class JobLock:
         )
 
     @staticmethod
-    def _is_held(found: Found) -> bool:
+    def _is_held(found: LeaseRecord) -> bool:
         return found.lease is not None and not found.lease.ended
 
     def _drop_kernel_lock(self) -> None:
@@ -164,7 +164,7 @@ class JobLock:
             self._fd = -1
 
     def _write_lease(self) -> bool:
-        with in_a_run():
+        with as_resumable():
             return self._leases.write(self._number, self._lease)
 
     def _end_lease(self) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from uploader.errors import FigupError, JobMissing, UsageError
+from uploader.errors import FigupError, JobNotFound, UsageError
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.store import progress_file
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 _OVERVIEW = "overview.json"
 WORTH_KEEPING = 1_000_000
@@ -81,30 +81,30 @@ class _Kept(msgspec.Struct, frozen=True):
     overview: JobOverview
 
 
-def summarise(states: StateDir, job: str) -> JobSummary:
-    """One job with its files. Raises JobMissing; a journal that cannot be read is a job in state `damaged`."""
+def summarize(states: JobStore, job: str) -> JobSummary:
+    """One job with its files. Raises JobNotFound; a journal that cannot be read is a job in state `damaged`."""
     seen, state = _read(states, job)
-    seen = _with_what_is_told(states, seen)
-    files = tuple(_file(t) for t in state.told) if state is not None else ()
+    seen = _with_live_progress(states, seen)
+    files = tuple(_file(t) for t in state.reported) if state is not None else ()
     manifest, remote = left_manifests(states, job, finished=seen.state == "finished")
     return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
 
 
-def left_manifests(states: StateDir, job: str, *, finished: bool) -> tuple[str | None, str | None]:
+def left_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
     """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
     left = states.manifests(job)
     local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))
     return local, remote
 
 
-def overview(states: StateDir, job: str) -> JobOverview:
+def overview(states: JobStore, job: str) -> JobOverview:
     """One job. Raises as `summarise` does."""
     kept = _kept(states, job)
     if kept is not None:
         return kept
     before = _as_it_is(states, job)
     seen, state = _read(states, job)
-    told = _with_what_is_told(states, seen)
+    told = _with_live_progress(states, seen)
     if told is seen and state is not None and before[0] >= WORTH_KEEPING:
         # Left behind by a process that was killed; one that begins now leaves its own.
         with suppress(FigupError):
@@ -112,45 +112,45 @@ def overview(states: StateDir, job: str) -> JobOverview:
     return told
 
 
-def keep_overview(states: StateDir, job: str, state: JobState) -> None:
+def keep_overview(states: JobStore, job: str, state: JobState) -> None:
     """Leave an overview of a job that is being closed: it is not written to any more. Blocks.
 
-    Raises JobMissing, StateFull, StateUnusable.
+    Raises JobNotFound, StateDiskFull, StateUnusable.
     """
     _keep(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
 
 
-def list_jobs(states: StateDir) -> list[JobOverview]:
+def list_jobs(states: JobStore) -> list[JobOverview]:
     """All jobs, the one that changed last first."""
     found = []
     for job in states.names():
         try:
             found.append(overview(states, job))
-        except JobMissing:
+        except JobNotFound:
             continue
     return sorted(found, key=lambda s: s.changed, reverse=True)
 
 
-def latest_job(states: StateDir) -> str:
-    """The job that changed last. Raises JobMissing."""
+def latest_job(states: JobStore) -> str:
+    """The job that changed last. Raises JobNotFound."""
     jobs: list[tuple[datetime, str]] = []
     for job in states.names():
-        with suppress(JobMissing):
+        with suppress(JobNotFound):
             jobs.append((states.last_change(job), job))
     if not jobs:
-        raise JobMissing(f"there are no jobs in {states.path}", hint="`figup upload` makes one.")
+        raise JobNotFound(f"there are no jobs in {states.path}", hint="`figup upload` makes one.")
     return max(jobs)[1]
 
 
-def unfinished_job(states: StateDir) -> str:
+def unfinished_job(states: JobStore) -> str:
     """The one job that was interrupted; where there is none, the one that failed, which waits for somebody to mend it.
 
-    Raises JobMissing, or UsageError naming several.
+    Raises JobNotFound, or UsageError naming several.
     """
     listed = list_jobs(states)
     jobs = [s for s in listed if s.state in ("planned", "unfinished")] or [s for s in listed if s.state == "failed"]
     if not jobs:
-        raise JobMissing("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
+        raise JobNotFound("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
     if len(jobs) > 1:
         names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
         raise UsageError(
@@ -166,14 +166,14 @@ def state_name(state: JobState) -> str:
         return "finished"
     if state.cancelled:
         return "cancelled"
-    if any(t.state is State.FAILED for t in state.wanted):
+    if any(t.state is State.FAILED for t in state.active):
         return "failed"
-    if all(t.state is State.PLANNED and t.file_id is None for t in state.wanted):
+    if all(t.state is State.PLANNED and t.file_id is None for t in state.active):
         return "planned"
     return "unfinished"
 
 
-def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
+def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
     """The journal's word; None where it says too little."""
     changed = states.last_change(job)
     try:
@@ -185,7 +185,7 @@ def _read(states: StateDir, job: str) -> tuple[JobOverview, JobState | None]:
     return _overview(job, state, changed), state
 
 
-def _with_what_is_told(states: StateDir, seen: JobOverview) -> JobOverview:
+def _with_live_progress(states: JobStore, seen: JobOverview) -> JobOverview:
     """While somebody works on the job, they know better than the journal how far it is."""
     told = progress_file.of_job_at_work(states.folder(seen.job), states.disk)
     if told is None:
@@ -194,7 +194,7 @@ def _with_what_is_told(states: StateDir, seen: JobOverview) -> JobOverview:
 
 
 def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
-    wanted = state.wanted
+    wanted = state.active
     return JobOverview(
         job=job,
         state=state_name(state),
@@ -210,16 +210,16 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         first=wanted[0].name if wanted else None,
         problem=next((t.error.message for t in wanted if t.error is not None), None),
         options=state.options,
-        doi=state.reached.get("reserve_doi"),
+        doi=state.done_steps.get("reserve_doi"),
         published=state.publication,
     )
 
 
-def _keep(states: StateDir, journal: tuple[int, int, int], seen: JobOverview) -> None:
+def _keep(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) -> None:
     states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_Kept(journal, seen)))
 
 
-def _kept(states: StateDir, job: str) -> JobOverview | None:
+def _kept(states: JobStore, job: str) -> JobOverview | None:
     """The overview that was left, if the journal is what it was then."""
     try:
         data = states.disk.read(states.folder(job) / _OVERVIEW)
@@ -229,13 +229,13 @@ def _kept(states: StateDir, job: str) -> JobOverview | None:
     return kept.overview if kept.journal == _as_it_is(states, job) else None
 
 
-def _as_it_is(states: StateDir, job: str) -> tuple[int, int, int]:
-    """What tells one state of a journal from another. Raises JobMissing."""
+def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:
+    """What tells one state of a journal from another. Raises JobNotFound."""
     path: Path = states.folder(job) / "journal"
     try:
         found = path.stat()
     except OSError:
-        raise JobMissing(f"there is no job {job!r} in {states.path}") from None
+        raise JobNotFound(f"there is no job {job!r} in {states.path}") from None
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 

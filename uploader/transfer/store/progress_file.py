@@ -14,7 +14,7 @@ import msgspec
 from uploader.disk import Disk
 from uploader.errors import FigupError
 from uploader.transfer.notices import Progress
-from uploader.transfer.store.lease import holder
+from uploader.transfer.store.lease import current_holder
 
 NAME = "progress.json"
 
@@ -30,13 +30,13 @@ class Live(msgspec.Struct, frozen=True):
 
 
 def write(folder: Path, live: Live, disk: Disk) -> None:
-    """Put it in place of what was there. Raises StateFull, StateUnusable."""
+    """Put it in place of what was there. Raises StateDiskFull, StateUnusable."""
     disk.put(folder / NAME, msgspec.json.encode(live))
 
 
 def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
     """What the process that works on the job told last; None where nobody works on it, or told nothing yet."""
-    return read(folder, disk) if holder(folder, disk) is not None else None
+    return read(folder, disk) if current_holder(folder, disk) is not None else None
 
 
 def remove(folder: Path) -> None:

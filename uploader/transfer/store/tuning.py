@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from uploader.errors import FigupError
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 
 log = logging.getLogger("uploader.transfer.store.tuning")
 
@@ -15,12 +15,12 @@ _MOST = 100
 """Endpoints that are remembered."""
 
 
-def remembered_connections(states: StateDir, endpoint: str) -> int | None:
+def remembered_connections(states: JobStore, endpoint: str) -> int | None:
     """Connections that worked with this endpoint the last time; None where that is not known. Blocks."""
     return _read(states).get(endpoint)
 
 
-def remember_connections(states: StateDir, endpoint: str, worked: int) -> None:
+def remember_connections(states: JobStore, endpoint: str, worked: int) -> None:
     """Have them known the next time. Blocks."""
     known = _read(states)
     if known.get(endpoint) == worked:
@@ -33,7 +33,7 @@ def remember_connections(states: StateDir, endpoint: str, worked: int) -> None:
         log.info("the number of connections is not remembered: %s", error.message)
 
 
-def _read(states: StateDir) -> dict[str, int]:
+def _read(states: JobStore) -> dict[str, int]:
     try:
         data = states.disk.read(states.path / "connections.json")
         return msgspec.json.decode(data, type=dict[str, int]) if data else {}

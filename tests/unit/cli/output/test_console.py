@@ -99,7 +99,7 @@ def test_lines_go_above_the_bars(capsys: pytest.CaptureFixture[str], monkeypatch
     above: list[str] = []
     console = Console(json=False, quiet=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    console.outlet.above = above.append
+    console.outlet.line_sink = above.append
     console.note("a note")
     console.result("on a stdout that is no terminal")
     out, err = said(console, capsys)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from uploader.cli.output.logging_setup import start_logging
-from uploader.cli.output.writer import Outlet, plain
+from uploader.cli.output.writer import OutputThread, plain
 
 NASTY = "a\x1b[31m\x9b\u202e\rb\nc\tü\u2028\udc80"
 PLAIN = "a\\x1b[31m\\x9b\\u202e\\rb\nc\\tü\\u2028\\udc80"
@@ -20,7 +20,7 @@ def test_only_line_ends_are_kept() -> None:
 
 
 def test_both_streams_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    outlet = Outlet()
+    outlet = OutputThread()
     outlet.out(NASTY)
     outlet.err(NASTY)
     outlet.drain()

@@ -216,7 +216,7 @@ def test_an_item_is_created_once() -> None:
 def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_created() -> None:
     def begun() -> JobState:
         job = JobState()
-        for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(1, "u"), ev.DescriptionSet("m")):
+        for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(1, "u"), ev.MetadataApplied("m")):
             job.apply(event)
         with pytest.raises(IllegalEvent):
             job.apply(ev.ItemUnwanted(2))

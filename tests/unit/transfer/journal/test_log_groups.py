@@ -9,7 +9,7 @@ import anyio.to_thread
 import pytest
 
 from uploader.disk import Disk
-from uploader.errors import FigupError, StateFull
+from uploader.errors import FigupError, StateDiskFull
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import Journal
 
@@ -23,7 +23,7 @@ class FullDisk(Disk):
 
     def write(self, fd: int, data: bytes, path: Path) -> None:
         if self.full:
-            raise StateFull("full")
+            raise StateDiskFull("full")
         super().write(fd, data, path)
 
 

@@ -9,20 +9,20 @@ import pytest
 
 from tests.support.walks import AT, MD5
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobMissing, UsageError
-from uploader.sources.models import Chosen, Selection, Skip
+from uploader.errors import FigupError, JobNotFound, UsageError
+from uploader.sources.models import Selection, Skipped, SourceFile
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal, decode, encode
 from uploader.transfer.journal.plan import Target, checked_title, default_title, job_name, plan_events
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.store.jobs import StateDir
-from uploader.transfer.store.overview import list_jobs, summarise, unfinished_job
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.overview import list_jobs, summarize, unfinished_job
 
 HERE = Target("https://example.org/v2", title="data")
 
 
-def make_job(states: StateDir, job: str, *events: ev.AnyEvent, item: int | None = None) -> None:
+def make_job(states: JobStore, job: str, *events: ev.AnyEvent, item: int | None = None) -> None:
     states.disk.make_folder(states.folder(job))
     plan = ev.JobPlanned(job, "https://example.org/v2", item, None if item else "data", AT, "0.1.0", 1)
     source = ev.SourcePlanned(0, "/data/a", "a", 90, 1, 2)
@@ -30,8 +30,8 @@ def make_job(states: StateDir, job: str, *events: ev.AnyEvent, item: int | None 
 
 
 @pytest.fixture
-def states(tmp_path: Path) -> StateDir:
-    return StateDir(tmp_path / "state", Disk())
+def states(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "state", Disk())
 
 
 def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
@@ -58,12 +58,12 @@ def test_titles() -> None:
 
 def test_the_plan_has_every_file_and_what_was_skipped() -> None:
     chosen = [
-        Chosen("/x/data/a.csv", "data", "a.csv", 4, 5, 6, 7),
-        Chosen("/x/data/sub/b.csv", "data/sub", "b.csv", 8, 9, 10, 11),
-        Chosen("/y/c", "", "other name", 1, 2, 3, 4, md5=MD5),
-        Chosen("https://example.org/d", "", "d", link=True),
+        SourceFile("/x/data/a.csv", "data", "a.csv", 4, 5, 6, 7),
+        SourceFile("/x/data/sub/b.csv", "data/sub", "b.csv", 8, 9, 10, 11),
+        SourceFile("/y/c", "", "other name", 1, 2, 3, 4, md5=MD5),
+        SourceFile("https://example.org/d", "", "d", link=True),
     ]
-    selection = Selection(chosen=chosen, skipped=[Skip("/x/data/.git/", "hidden")])
+    selection = Selection(files=chosen, skipped=[Skipped("/x/data/.git/", "hidden")])
     events = plan_events(HERE, selection, "j")
     plan, *sources, skip = events
     assert isinstance(plan, ev.JobPlanned)
@@ -80,14 +80,14 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
         job.apply(event)
     assert job.complete
     told = [
-        Chosen(t.path, t.folder, t.name, t.size, t.mtime_ns, t.inode, t.ctime_ns, t.expected, t.link)
+        SourceFile(t.path, t.folder, t.name, t.size, t.mtime_ns, t.inode, t.ctime_ns, t.expected, t.link)
         for t in job.transfers
     ]
     assert told[:3] == chosen[:3]
     assert (told[3].path, told[3].link) == ("https://example.org/d", True)
 
 
-def test_generations(states: StateDir) -> None:
+def test_generations(states: JobStore) -> None:
     assert states.latest("abc") is None
     assert states.next_generation("abc") == "abc"
     make_job(states, "abc")
@@ -98,7 +98,7 @@ def test_generations(states: StateDir) -> None:
     assert (states.latest("abc"), states.next_generation("abc")) == ("abc-10", "abc-11")
 
 
-def test_jobs_are_found_by_the_beginning_of_their_name(states: StateDir) -> None:
+def test_jobs_are_found_by_the_beginning_of_their_name(states: JobStore) -> None:
     make_job(states, "abc")
     make_job(states, "abd")
     assert states.find("abc") == "abc"
@@ -106,11 +106,11 @@ def test_jobs_are_found_by_the_beginning_of_their_name(states: StateDir) -> None
     with pytest.raises(UsageError, match="abc, abd"):
         states.find("ab")
     for text in ("x", ""):
-        with pytest.raises(JobMissing):
+        with pytest.raises(JobNotFound):
             states.find(text)
 
 
-def test_what_the_journals_say(states: StateDir) -> None:
+def test_what_the_journals_say(states: JobStore) -> None:
     make_job(states, "new")
     make_job(
         states, "half", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 3, 9), ev.PartSent(0, 4, 1)
@@ -130,17 +130,17 @@ def test_what_the_journals_say(states: StateDir) -> None:
         "rot": "damaged",
     }
     assert (by_name["half"].bytes_done, by_name["half"].bytes_total) == (40, 90)
-    assert summarise(states, "half").files[0].parts_done == 4
+    assert summarize(states, "half").files[0].parts_done == 4
     assert by_name["bad"].problem == "no room"
     assert by_name["done"].files_done == 1
     with pytest.raises(UsageError, match="2 jobs are unfinished"):
         unfinished_job(states)
-    with pytest.raises(JobMissing):
-        summarise(states, "nowhere")
+    with pytest.raises(JobNotFound):
+        summarize(states, "nowhere")
 
 
-def test_without_an_unfinished_job_there_is_nothing_to_resume(states: StateDir) -> None:
-    with pytest.raises(JobMissing, match="no unfinished job"):
+def test_without_an_unfinished_job_there_is_nothing_to_resume(states: JobStore) -> None:
+    with pytest.raises(JobNotFound, match="no unfinished job"):
         unfinished_job(states)
     make_job(states, "bad", ev.ItemReady(3, "u"), ev.Failed(0, "quota-exceeded", "no room"))
     assert unfinished_job(states) == "bad"
@@ -148,14 +148,14 @@ def test_without_an_unfinished_job_there_is_nothing_to_resume(states: StateDir) 
     assert unfinished_job(states) == "half", "one that was interrupted comes before one that waits for somebody"
 
 
-def test_what_other_jobs_own(states: StateDir) -> None:
+def test_what_other_jobs_own(states: JobStore) -> None:
     make_job(states, "mine", ev.ItemReady(1, "u"), ev.UploadInitiated(0, 10))
     make_job(states, "created", ev.ItemReady(2, "u"), ev.UploadInitiated(0, 20), ev.UploadLost(0))
     make_job(states, "given", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 30), item=3)
-    assert states.owned_elsewhere("mine") == ({2}, {20, 30})
+    assert states.foreign_ids("mine") == ({2}, {20, 30})
 
 
-def test_the_manifest_is_one_that_md5sum_takes(states: StateDir, tmp_path: Path) -> None:
+def test_the_manifest_is_one_that_md5sum_takes(states: JobStore, tmp_path: Path) -> None:
     job = JobState()
     for index, name in enumerate(["plain", "with blank", "new\nline", "back\\slash", "ünïcode"]):
         path = tmp_path / name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from tests.support.walks import MD5
-from uploader.errors import SourceMissing
-from uploader.sources.models import Chosen, Selection, Skip
+from uploader.errors import SourceNotFound
+from uploader.sources.models import Selection, Skipped, SourceFile
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, next_step
 from uploader.transfer.journal.log import decode, encode
@@ -17,15 +17,15 @@ from uploader.transfer.journal.state import JobState
 HERE = Target("https://example.org/v2", title="data")
 
 
-def chosen(*names: str, md5: str | None = None) -> list[Chosen]:
+def chosen(*names: str, md5: str | None = None) -> list[SourceFile]:
     return [
-        Chosen(f"/x/d/{name}", "/".join(["d", *name.split("/")[:-1]]), name.rpartition("/")[2], 1, 2, 3, 4, md5)
+        SourceFile(f"/x/d/{name}", "/".join(["d", *name.split("/")[:-1]]), name.rpartition("/")[2], 1, 2, 3, 4, md5)
         for name in names
     ]
 
 
 def planned(*names: str) -> tuple[list[ev.AnyEvent], JobState]:
-    events = plan_events(HERE, Selection(chosen=chosen(*names)), "j")
+    events = plan_events(HERE, Selection(files=chosen(*names)), "j")
     return events, replayed(events)
 
 
@@ -45,36 +45,36 @@ def renew(job: JobState, selection: Selection) -> list[ev.AnyEvent]:
 
 def test_nothing_new_is_nothing_to_write() -> None:
     _, job = planned("a", "sub/b")
-    assert renew(job, Selection(chosen=chosen("a", "sub/b"))) == []
+    assert renew(job, Selection(files=chosen("a", "sub/b"))) == []
 
 
 def test_a_job_grows_by_what_was_added_and_its_files_keep_their_numbers() -> None:
     _, job = planned("b", "d")
-    renew(job, Selection(chosen=chosen("a", "b", "c", "d")))
+    renew(job, Selection(files=chosen("a", "b", "c", "d")))
     assert [(t.index, t.remote_path) for t in job.transfers] == [(0, "d/b"), (1, "d/d"), (2, "d/a"), (3, "d/c")]
     assert job.complete
-    assert renew(job, Selection(chosen=chosen("a", "b", "c", "d"))) == []
+    assert renew(job, Selection(files=chosen("a", "b", "c", "d"))) == []
 
 
 def test_a_journal_torn_while_the_job_grows_is_one_of_a_smaller_job() -> None:
     events, job = planned("a")
-    whole, _ = encode([*events, *renewal_events(job, Selection(chosen=chosen("a", "b", "c")))])
+    whole, _ = encode([*events, *renewal_events(job, Selection(files=chosen("a", "b", "c")))])
     start = len(encode(events)[0])
     for end in range(start, len(whole) + 1):
         torn = replayed(decode(whole[:end]).events)
         assert torn.complete
-        renew(torn, Selection(chosen=chosen("a", "b", "c")))
+        renew(torn, Selection(files=chosen("a", "b", "c")))
         assert sorted(t.name for t in torn.transfers) == ["a", "b", "c"]
 
 
 def test_what_is_not_named_any_more_is_dropped_told_and_taken_up_when_it_is_back() -> None:
     _, job = planned("a", "b", "old/c")
-    renew(job, Selection(chosen=chosen("a"), skipped=[Skip("/x/d/old/", "excluded")]))
+    renew(job, Selection(files=chosen("a"), skipped=[Skipped("/x/d/old/", "excluded")]))
     assert [t.dropped for t in job.transfers] == [False, True, True]
     assert job.skipped == {"/x/d/old/": "excluded", "/x/d/b": "vanished", "/x/d/old/c": "excluded"}
-    assert [t.name for t in job.wanted] == ["a"]
-    assert renew(job, Selection(chosen=chosen("a"), skipped=[Skip("/x/d/old/", "excluded")])) == []
-    renew(job, Selection(chosen=chosen("a", "b", "old/c")))
+    assert [t.name for t in job.active] == ["a"]
+    assert renew(job, Selection(files=chosen("a"), skipped=[Skipped("/x/d/old/", "excluded")])) == []
+    renew(job, Selection(files=chosen("a", "b", "old/c")))
     assert not any(t.dropped for t in job.transfers)
     assert job.skipped == {}
 
@@ -87,7 +87,7 @@ def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
     job.apply(ev.UploadInitiated(3, 53))
     job.apply(ev.Failed(3, "refused", "no"))
     job.apply(ev.SourcePlanned(4, "d/e"))
-    renew(job, Selection(chosen=chosen("e")))
+    renew(job, Selection(files=chosen("e")))
     assert not job.finished, "something is left to be removed"
     job.apply(ev.Resumed("t"))
     assert [next_step(t) for t in job.transfers[:4]] == [Step.DISCARD, Step.NOTHING, Step.LOOK_UP, Step.DISCARD]
@@ -102,20 +102,20 @@ def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
     ):
         job.apply(event)
     assert [t.settled for t in job.transfers] == [True] * 5
-    assert [t.file_id for t in job.told] == [51, 53, 54], "verified or complete: it stays, and is told of"
+    assert [t.file_id for t in job.reported] == [51, 53, 54], "verified or complete: it stays, and is told of"
 
 
 def test_an_expected_md5_that_was_corrected_is_taken_over() -> None:
     _, job = planned("a")
-    renew(job, Selection(chosen=chosen("a", md5=MD5)))
+    renew(job, Selection(files=chosen("a", md5=MD5)))
     assert job.transfers[0].expected == MD5
-    renew(job, Selection(chosen=chosen("a")))
+    renew(job, Selection(files=chosen("a")))
     assert job.transfers[0].expected is None
 
 
 def test_a_file_that_is_named_and_missing_is_not_dropped() -> None:
     _, job = planned("a", "b")
-    assert renew(job, Selection(chosen=chosen("a"), problems=[SourceMissing("gone", path="/x/d/b")])) == []
+    assert renew(job, Selection(files=chosen("a"), problems=[SourceNotFound("gone", path="/x/d/b")])) == []
 
 
 def test_a_damaged_plan_is_made_whole_by_the_command_only_where_both_say_the_same() -> None:
@@ -138,4 +138,4 @@ def test_a_damaged_plan_is_made_whole_by_the_command_only_where_both_say_the_sam
 def test_every_order_of_two_names_is_the_same_job() -> None:
     for names in itertools.permutations(["a", "b", "c"]):
         _, job = planned(*names)
-        assert renew(job, Selection(chosen=chosen("a", "b", "c"))) == []
+        assert renew(job, Selection(files=chosen("a", "b", "c"))) == []

@@ -10,11 +10,11 @@ import pytest
 
 from uploader.concurrency import Stopped
 from uploader.transfer.options import MAX_CONNECTIONS
-from uploader.transfer.parts.adaptive import START, ConnectionPace
+from uploader.transfer.parts.adaptive import START, AdaptiveConcurrency
 from uploader.transfer.run.stop import Stop
 
 
-def settle(pace: ConnectionPace, rate_at: Callable[[int], float], ticks: int = 60) -> int:
+def settle(pace: AdaptiveConcurrency, rate_at: Callable[[int], float], ticks: int = 60) -> int:
     """The number of connections after so many looks at a line that gives `rate_at(connections)`."""
     for _ in range(ticks):
         pace.observe(rate_at(pace.limit), pace.limit)
@@ -22,14 +22,14 @@ def settle(pace: ConnectionPace, rate_at: Callable[[int], float], ticks: int = 6
 
 
 def test_it_climbs_to_the_ceiling_while_that_helps() -> None:
-    assert settle(ConnectionPace(), lambda n: 1e6 * n, ticks=30) == MAX_CONNECTIONS
+    assert settle(AdaptiveConcurrency(), lambda n: 1e6 * n, ticks=30) == MAX_CONNECTIONS
 
 
 @pytest.mark.parametrize("enough", [1, 2, 4, 8, 12, 20])
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
 def test_it_fills_the_line_and_stays_near_the_fewest_that_do(enough: int, noise: float) -> None:
     chance = random.Random(enough)
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     filled = 0.0
     for _ in range(600):
         filled += min(1.0, pace.limit / enough) / 600
@@ -41,80 +41,80 @@ def test_it_fills_the_line_and_stays_near_the_fewest_that_do(enough: int, noise:
 
 
 def test_the_last_parts_go_beside_the_others_and_not_after_them() -> None:
-    pace = ConnectionPace(remembered=8)
-    assert [pace.allowed(waiting) for waiting in (0, 1, 4, 5, 100)] == [8, 9, 12, 8, 8]
-    assert ConnectionPace(remembered=30).allowed(9) == MAX_CONNECTIONS
-    assert ConnectionPace(8).allowed(1) == 8, "a number that was asked for is kept"
-    pace.trouble()
-    pace.trouble()
+    pace = AdaptiveConcurrency(remembered=8)
+    assert [pace.limit_for(waiting) for waiting in (0, 1, 4, 5, 100)] == [8, 9, 12, 8, 8]
+    assert AdaptiveConcurrency(remembered=30).limit_for(9) == MAX_CONNECTIONS
+    assert AdaptiveConcurrency(8).limit_for(1) == 8, "a number that was asked for is kept"
+    pace.on_congestion()
+    pace.on_congestion()
     assert pace.limit == 4
-    assert pace.allowed(1) == 4, "whoever asked for less gets less"
+    assert pace.limit_for(1) == 4, "whoever asked for less gets less"
 
 
 def test_it_halves_on_trouble_and_comes_back() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     assert settle(pace, lambda n: 1e6 * n, ticks=30) == MAX_CONNECTIONS
-    pace.trouble()
+    pace.on_congestion()
     assert pace.limit == MAX_CONNECTIONS
-    pace.trouble()
+    pace.on_congestion()
     assert pace.limit == MAX_CONNECTIONS // 2
     assert settle(pace, lambda n: 1e6 * n, ticks=100) == MAX_CONNECTIONS
 
 
 def test_trouble_on_many_connections_at_once_counts_once() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     settle(pace, lambda n: 1e6 * n, ticks=30)
     for _ in range(MAX_CONNECTIONS):
-        pace.trouble()
+        pace.on_congestion()
     assert pace.limit == MAX_CONNECTIONS // 2
 
 
 def test_one_part_that_goes_on_failing_does_not_hold_up_the_others() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     for tick in range(200):
         pace.observe(1e6 * pace.limit, pace.limit)
         if tick % 10 == 0:
-            pace.trouble()
+            pace.on_congestion()
     assert pace.limit == MAX_CONNECTIONS
 
 
 def test_trouble_counts_however_long_nothing_else_was_tried() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     settle(pace, lambda n: 1e6 * min(n, 8), ticks=2000)
     before = pace.limit
-    pace.trouble()
-    pace.trouble()
+    pace.on_congestion()
+    pace.on_congestion()
     assert pace.limit == before // 2
 
 
 def test_it_begins_with_what_worked() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     settle(pace, lambda n: 1e6 * min(n, 20))
     assert pace.worked is not None
-    assert ConnectionPace(remembered=pace.worked).limit == pace.worked
-    assert ConnectionPace(remembered=10**9).limit == MAX_CONNECTIONS
-    assert ConnectionPace(remembered=-5).limit == 1
+    assert AdaptiveConcurrency(remembered=pace.worked).limit == pace.worked
+    assert AdaptiveConcurrency(remembered=10**9).limit == MAX_CONNECTIONS
+    assert AdaptiveConcurrency(remembered=-5).limit == 1
 
 
 def test_trouble_never_stops_it_altogether() -> None:
-    pace = ConnectionPace(1)
+    pace = AdaptiveConcurrency(1)
     for _ in range(50):
-        pace.trouble()
+        pace.on_congestion()
         pace.observe(1.0, 1)
     assert pace.limit == 1
 
 
 def test_a_fixed_number_is_kept() -> None:
-    pace = ConnectionPace(6)
+    pace = AdaptiveConcurrency(6)
     assert settle(pace, lambda n: 1e6 * n) == 6
-    pace.trouble()
-    pace.trouble()
+    pace.on_congestion()
+    pace.on_congestion()
     assert pace.limit == 3
     assert settle(pace, lambda n: 1e6 * n) == 6
 
 
 def test_idle_connections_say_nothing_about_the_line() -> None:
-    pace = ConnectionPace()
+    pace = AdaptiveConcurrency()
     for _ in range(50):
         pace.observe(0.0, 1)
     assert pace.limit == START
@@ -128,7 +128,7 @@ async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
 
     async def wait() -> None:
         try:
-            with stop.ends():
+            with stop.interruptible():
                 await anyio.sleep_forever()
         except Stopped:
             ended.append("wait")
@@ -137,8 +137,8 @@ async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            stop.ask()
-        with pytest.raises(Stopped), stop.ends():
+            stop.request()
+        with pytest.raises(Stopped), stop.interruptible():
             await anyio.sleep_forever()
     assert ended == ["wait"]
 
@@ -146,17 +146,17 @@ async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
 @pytest.mark.anyio
 async def test_cancellation_by_the_host_is_no_wish_to_stop() -> None:
     stop = Stop()
-    with anyio.move_on_after(0) as scope, stop.ends():
+    with anyio.move_on_after(0) as scope, stop.interruptible():
         await anyio.sleep_forever()
     assert scope.cancelled_caught
-    assert not stop.asked
+    assert not stop.requested
 
 
 @pytest.mark.anyio
 async def test_the_grace_period_ends_by_itself_or_by_force() -> None:
     stop = Stop()
     with anyio.fail_after(5):
-        stop.ask()
+        stop.request()
         await stop.expired(0.01)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stop.expired, 3600)

@@ -7,11 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
-from uploader.errors import Refused
+from uploader.errors import RequestRejected
 from uploader.figshare.models import Part
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.parts.queue import SMALL, PartQueue, Sending, _stretches
-from uploader.transfer.parts.schedule import AHEAD, FEWEST_FILES, MOST_FILES, Schedule
+from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue, _contiguous_runs
+from uploader.transfer.parts.schedule import AHEAD, MAX_FILES, MIN_FILES, Schedule
 
 pytestmark = pytest.mark.anyio
 ANY: Any = None
@@ -38,40 +38,40 @@ def test_small_files_are_taken_up_beside_big_ones_that_fill_the_line() -> None:
     small = [transfer(100 + i, 1000 + i) for i in range(10)]
     schedule = Schedule([*big, *small])
     first = taken(schedule)
-    assert [t.size for t in first] == [AHEAD] * FEWEST_FILES + [t.size for t in small]
+    assert [t.size for t in first] == [AHEAD] * MIN_FILES + [t.size for t in small]
     assert taken(schedule) == []
     schedule.sent(first[0])
     assert [t.size for t in taken(schedule)] == []
     for one in first:
         schedule.sent(one)
-    assert [t.size for t in taken(schedule)] == [AHEAD] * FEWEST_FILES
+    assert [t.size for t in taken(schedule)] == [AHEAD] * MIN_FILES
 
 
 def test_files_that_are_not_small_wait_until_the_line_is_free() -> None:
     schedule = Schedule(transfer(i, SMALL + 1) for i in range(1000))
     first = taken(schedule)
     assert len(first) == AHEAD // (SMALL + 1) + 1
-    schedule.over(first[0])
+    schedule.finish(first[0])
     assert len(taken(schedule)) == 1
 
 
 def test_so_many_files_at_a_time_and_all_in_the_end() -> None:
-    schedule = Schedule(transfer(i, 1) for i in range(3 * MOST_FILES))
+    schedule = Schedule(transfer(i, 1) for i in range(3 * MAX_FILES))
     seen: set[int] = set()
     while batch := taken(schedule):
-        assert len(batch) <= MOST_FILES
+        assert len(batch) <= MAX_FILES
         seen |= {t.index for t in batch}
         for one in batch:
             schedule.sent(one)
-        assert schedule.next() is None or len(batch) < MOST_FILES
+        assert schedule.next() is None or len(batch) < MAX_FILES
         for one in batch:
-            schedule.over(one)
-    assert len(seen) == 3 * MOST_FILES
+            schedule.finish(one)
+    assert len(seen) == 3 * MAX_FILES
     assert not schedule.left
 
 
-def sending(index: int, size: int, parts: int) -> Sending:
-    return Sending(
+def sending(index: int, size: int, parts: int) -> FileSend:
+    return FileSend(
         transfer(index, size),
         ANY,
         "",
@@ -81,7 +81,7 @@ def sending(index: int, size: int, parts: int) -> Sending:
     )
 
 
-async def next_part(queue: PartQueue) -> tuple[Sending, Part]:
+async def next_part(queue: PartQueue) -> tuple[FileSend, Part]:
     while (taken := queue.take()) is None:
         await queue.wait()
     return taken
@@ -107,13 +107,13 @@ async def test_a_worker_waits_for_a_part_and_a_driver_until_all_are_over() -> No
             taken_from, part = await next_part(queue)
             done.append(f"part {part.no}")
             await anyio.lowlevel.checkpoint()
-            taken_from.landed()
+            taken_from.done()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(work)
         await anyio.wait_all_tasks_blocked()
         queue.offer(file)
-        await file.settled()
+        await file.drain()
         done.append("settled")
     assert done == ["part 1", "part 2", "settled"]
 
@@ -125,23 +125,23 @@ async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
 
     async def work(fails: bool) -> None:
         taken_from, part = await next_part(queue)
-        with taken_from.flight():
+        with taken_from.in_flight():
             try:
                 if fails:
-                    raise Refused("no")
+                    raise RequestRejected("no")
                 await anyio.sleep_forever()
             finally:
                 ended.append(part.no)
-        taken_from.landed()
+        taken_from.done()
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work, False)
             await anyio.wait_all_tasks_blocked()
             tasks.start_soon(work, True)
-            await file.settled()
+            await file.drain()
     assert sorted(ended) == [1, 2]
-    assert isinstance(file.error, Refused)
+    assert isinstance(file.error, RequestRejected)
     assert file.take() is None
 
 
@@ -149,5 +149,5 @@ def test_what_is_sent_without_a_gap_is_known_by_where_it_begins() -> None:
     def part(no: int) -> Part:
         return Part(no=no, start=10 * (no - 1), end=10 * no - 1, complete=False, locked=False)
 
-    assert _stretches([part(7), part(2), part(3), part(6)]) == [10, 50]
-    assert _stretches([part(1)]) == [0]
+    assert _contiguous_runs([part(7), part(2), part(3), part(6)]) == [10, 50]
+    assert _contiguous_runs([part(1)]) == [0]

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from uploader.transfer.parts.worker import ChunkMemory
+from uploader.transfer.parts.worker import ReusableBuffer
 
 
 def test_memory_is_used_again_once_nobody_holds_it() -> None:
-    memory = ChunkMemory()
-    room = memory.room(1000)
+    memory = ReusableBuffer()
+    room = memory.view(1000)
     first = id(room.obj)
     room[:4] = b"1234"
     del room
-    again = memory.room(1000)
+    again = memory.view(1000)
     assert id(again.obj) == first
     assert again.nbytes == 1000
     del again
-    assert memory.room(10).nbytes == 10
+    assert memory.view(10).nbytes == 10
 
 
 def test_what_a_transport_still_holds_is_left_alone() -> None:
-    memory = ChunkMemory()
-    room = memory.room(4)
+    memory = ReusableBuffer()
+    room = memory.view(4)
     room[:] = b"1234"
     held = room[1:3]
     del room
-    other = memory.room(4)
+    other = memory.view(4)
     other[:] = b"abcd"
     assert bytes(held) == b"23"
     assert other.obj is not held.obj
 
 
 def test_a_longer_chunk_gets_longer_memory() -> None:
-    memory = ChunkMemory()
-    assert [memory.room(length).nbytes for length in (1, 5000, 300)] == [1, 5000, 300]
+    memory = ReusableBuffer()
+    assert [memory.view(length).nbytes for length in (1, 5000, 300)] == [1, 5000, 300]

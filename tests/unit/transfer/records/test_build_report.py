@@ -10,12 +10,12 @@ import xxhash
 
 from tests.unit.transfer.journal.test_plan_and_jobs import make_job
 from uploader.disk import Disk
-from uploader.errors import JobMissing, JournalDamaged
-from uploader.items.payload import ItemSpec
+from uploader.errors import JobNotFound, JournalDamaged
+from uploader.items.payload import ItemPayload
 from uploader.transfer.journal import events as ev
 from uploader.transfer.records import run_log as hi
-from uploader.transfer.records.build_report import Described, FileEntry, Incident, Ridden, dossier
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.records.build_report import Described, FileEntry, Incident, RetrySummary, build_report
+from uploader.transfer.store.jobs import JobStore
 
 MD5 = "0" * 32
 FIRST = hi.RunBegan("2026-03-01T12:00:00+00:00", "0.1.0", "laptop", 11)
@@ -23,15 +23,15 @@ SECOND = hi.RunBegan("2026-03-02T09:00:00+00:00", "0.2.0", "node7", 12)
 
 
 @pytest.fixture
-def states(tmp_path: Path) -> StateDir:
-    return StateDir(tmp_path, Disk())
+def states(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path, Disk())
 
 
-def remember(states: StateDir, job: str, *entries: hi.AnyEntry) -> None:
+def remember(states: JobStore, job: str, *entries: hi.AnyEntry) -> None:
     hi.append(states.folder(job), b"".join(map(hi.encode, entries)), states.disk)
 
 
-def test_a_job_over_two_runs_the_first_of_which_was_killed(states: StateDir) -> None:
+def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> None:
     make_job(
         states, "k3", ev.ItemReady(3, "https://x/3"), ev.UploadInitiated(0, 8), ev.Completed(0), ev.Verified(0, MD5)
     )
@@ -40,16 +40,16 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: StateDir) -> 
         "k3",
         FIRST,
         hi.Sample(2.0, 100, 100, 0, 4),
-        hi.Fault(2.0, "503", 2),
+        hi.RetryEntry(2.0, "503", 2),
         hi.Sample(4.0, 300, 200, 0, 4),
         SECOND,
-        hi.Fault(1.0, "503", 3),
-        hi.Fault(1.0, "reset", 1),
+        hi.RetryEntry(1.0, "503", 3),
+        hi.RetryEntry(1.0, "reset", 1),
         hi.Restart(1.5, "/a", "lost"),
         hi.FileDone(2.0, 8),
         hi.RunEnded(3.0, None, None, 50),
     )
-    made = dossier(states, "k3")
+    made = build_report(states, "k3")
     assert (made.state, made.item_id, made.item_url, made.counts) == ("finished", 3, "https://x/3", {"verified": 1})
     first, second = made.runs
     assert (first.outcome, first.seconds, first.sent, first.host) == ("killed", 4.0, 300, "laptop")
@@ -58,44 +58,44 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: StateDir) -> 
     assert second.samples == ((0.0, 0), (3.0, 50))
     assert (made.bytes_sent, made.seconds) == (350, 7.0)
     assert made.faults == (
-        Ridden("503", 5, "2026-03-01T12:00:02+00:00", "2026-03-02T09:00:01+00:00"),
-        Ridden("reset", 1, "2026-03-02T09:00:01+00:00", "2026-03-02T09:00:01+00:00"),
+        RetrySummary("503", 5, "2026-03-01T12:00:02+00:00", "2026-03-02T09:00:01+00:00"),
+        RetrySummary("reset", 1, "2026-03-02T09:00:01+00:00", "2026-03-02T09:00:01+00:00"),
     )
     assert made.incidents == (Incident("2026-03-02T09:00:01+00:00", "restarted", "/a", "lost"),)
     (file,) = made.files
     assert (file.status, file.md5, file.file_id, file.verified) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
 
 
-def test_the_end_is_told_with_its_time_and_version(states: StateDir) -> None:
-    spec = ItemSpec({"tags": ["a"]}, authors=[])
+def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
+    spec = ItemPayload({"tags": ["a"]}, authors=[])
     make_job(
-        states, "k3", ev.DescriptionGiven("m1", spec), ev.OptionsGiven({"grace": 5.0}),
-        ev.EndWished(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(3, "u"),
+        states, "k3", ev.MetadataRequested("m1", spec), ev.OptionsGiven({"grace": 5.0}),
+        ev.FinalStepsRequested(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(3, "u"),
         ev.FoundIdentical(0, 8, MD5),
-        ev.EndReached("reserve_doi", "10.1/3"), ev.EndReached("private_link", "https://x/s/secret"),
+        ev.FinalStepDone("reserve_doi", "10.1/3"), ev.FinalStepDone("private_link", "https://x/s/secret"),
         ev.PublishIntended(1, xxhash.xxh3_64_hexdigest(b"8")),
-        ev.EndReached("publish", "public", "2026-03-01T12:00:09+00:00"),
+        ev.FinalStepDone("publish", "public", "2026-03-01T12:00:09+00:00"),
     )  # fmt: skip
-    made = dossier(states, "k3")
+    made = build_report(states, "k3")
     assert (made.doi, made.published, made.published_version) == ("10.1/3", "public", 2)
     assert (made.published_at, made.account, made.options) == ("2026-03-01T12:00:09+00:00", None, {"grace": 5.0})
     assert made.description == Described("m1", ("tags", "authors"), done=False)
     assert b"secret" not in msgspec.json.encode(made)
 
 
-def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: StateDir) -> None:
+def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: JobStore) -> None:
     make_job(states, "k3", ev.ItemReady(3, "u"), ev.Failed(0, "conflict", "other file"))
-    made = dossier(states, "k3")
+    made = build_report(states, "k3")
     assert (made.runs, made.faults, made.bytes_sent) == ((), (), 0)
     (file,) = made.files
     assert isinstance(file, FileEntry)
     assert (file.status, file.code, file.problem, file.verified) == ("failed", "conflict", "other file", None)
 
 
-def test_jobs_of_which_too_little_is_known(states: StateDir) -> None:
-    with pytest.raises(JobMissing):
-        dossier(states, "nowhere")
+def test_jobs_of_which_too_little_is_known(states: JobStore) -> None:
+    with pytest.raises(JobNotFound):
+        build_report(states, "nowhere")
     make_job(states, "rot")
     (states.folder("rot") / "journal").write_bytes(b"rubbish\n")
     with pytest.raises(JournalDamaged):
-        dossier(states, "rot")
+        build_report(states, "rot")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.clock import Runtime
+from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import FigupError, Interrupted, StateFull
+from uploader.errors import FigupError, Interrupted, StateDiskFull
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
-from uploader.transfer.records.recorder import Historian, recorded
+from uploader.transfer.records.recorder import RunRecorder, record_run
 from uploader.transfer.report import Report
 from uploader.transfer.store import progress_file
 
@@ -25,7 +25,7 @@ WEEK = 7 * 24 * 3600
 
 
 @dataclass
-class Clock(Runtime):
+class FakeClock(Clock):
     seconds: float = 50.0
     start: datetime = field(default=START)
 
@@ -44,7 +44,7 @@ class FullDisk(Disk):
     def append(self, path: Path, data: bytes) -> None:
         if self.full:
             super().append(path, data[: len(data) // 2])
-            raise StateFull("the disk is full")
+            raise StateDiskFull("the disk is full")
         super().append(path, data)
 
 
@@ -61,8 +61,8 @@ def report(sent: int = 0) -> Report:
 
 
 def test_what_a_run_leaves(tmp_path: Path) -> None:
-    clock = Clock()
-    historian = Historian(tmp_path, Disk(), clock)
+    clock = FakeClock()
+    historian = RunRecorder(tmp_path, Disk(), clock)
     clock.seconds += 1
     historian.take(progress(100))
     for part in range(3):
@@ -85,11 +85,11 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     assert others == [
         run_log.FileDone(1.0, 7),
         run_log.Restart(1.0, "/data/b", "Figshare aborted the upload"),
-        run_log.FileTrouble(1.0, "/data/c", "conflict", "c: other file"),
-        run_log.Remark(1.0, "look out"),
+        run_log.FileError(1.0, "/data/c", "conflict", "c: other file"),
+        run_log.WarningEntry(1.0, "look out"),
         run_log.Sample(1.0, 100, 100, 0, 4),
-        run_log.Fault(1.0, "h answered 503", 3),
-        run_log.Fault(1.0, "h: reset", 1),
+        run_log.RetryEntry(1.0, "h answered 503", 3),
+        run_log.RetryEntry(1.0, "h: reset", 1),
         run_log.RunEnded(2.0, None, None, 150),
     ]
     assert (tmp_path / run_log.NAME).stat().st_mode & 0o077 == 0
@@ -101,8 +101,8 @@ def test_samples_become_rarer_so_that_a_week_fits(tmp_path: Path) -> None:
         at += run_log.spacing(taken)
         taken += 1
     assert 1000 < taken < 10_000
-    clock = Clock()
-    historian = Historian(tmp_path, Disk(), clock)
+    clock = FakeClock()
+    historian = RunRecorder(tmp_path, Disk(), clock)
     for second in range(4000):
         clock.seconds += 1
         historian.take(progress(second + 1))
@@ -115,8 +115,8 @@ def test_samples_become_rarer_so_that_a_week_fits(tmp_path: Path) -> None:
 def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
     line = run_log.encode(run_log.Sample(1.0, 1, 1, 0, 1))
     run_log.append(tmp_path, line * 1300, Disk())
-    clock = Clock()
-    historian = Historian(tmp_path, Disk(), clock)
+    clock = FakeClock()
+    historian = RunRecorder(tmp_path, Disk(), clock)
     for _ in range(40):
         historian.take(progress(int(clock.seconds)))
         historian.write_due()
@@ -125,12 +125,12 @@ def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
 
 
 def test_only_some_reasons_are_told_apart(tmp_path: Path) -> None:
-    historian = Historian(tmp_path, Disk(), Clock())
+    historian = RunRecorder(tmp_path, Disk(), FakeClock())
     for number in range(500):
         historian.take(no.Retrying(f"host {number}: refused", 1.0))
     historian.end(None, Interrupted("stopped"))
     historian.write_due()
-    faults = [entry for entry in entries(tmp_path) if isinstance(entry, run_log.Fault)]
+    faults = [entry for entry in entries(tmp_path) if isinstance(entry, run_log.RetryEntry)]
     assert (len(faults), sum(fault.times for fault in faults)) == (9, 500)
     assert entries(tmp_path)[-1] == run_log.RunEnded(0.0, "interrupted", "stopped", 0)
 
@@ -139,31 +139,31 @@ def test_only_some_reasons_are_told_apart(tmp_path: Path) -> None:
 def test_torn_and_foreign_lines_are_left_out(rubbish: bytes) -> None:
     class Kept(Disk):
         def read(self, path: Path) -> bytes | None:
-            good = run_log.encode(run_log.Remark(1.0, "a")), run_log.encode(run_log.Remark(2.0, "b"))
+            good = run_log.encode(run_log.WarningEntry(1.0, "a")), run_log.encode(run_log.WarningEntry(2.0, "b"))
             return good[0] + rubbish + b"\n" + good[1] + good[0][:-9]
 
     found = list(run_log.read(Path(), Kept()))
-    assert [entry for entry in found if isinstance(entry, run_log.Remark)][:1] == [run_log.Remark(1.0, "a")]
-    assert found[-1] == run_log.Remark(2.0, "b")
+    assert [entry for entry in found if isinstance(entry, run_log.WarningEntry)][:1] == [run_log.WarningEntry(1.0, "a")]
+    assert found[-1] == run_log.WarningEntry(2.0, "b")
 
 
 def test_a_run_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / run_log.NAME).write_bytes(run_log.encode(run_log.Remark(1.0, "a")) + b'{"e":"s","at":3')
+    (tmp_path / run_log.NAME).write_bytes(run_log.encode(run_log.WarningEntry(1.0, "a")) + b'{"e":"s","at":3')
     progress_file.write(tmp_path, progress_file.Live("h", 1, "s", "a", progress(3)), Disk())
-    Historian(tmp_path, Disk(), Clock()).write_due()
-    assert [type(entry) for entry in entries(tmp_path)] == [run_log.Remark, run_log.RunBegan]
+    RunRecorder(tmp_path, Disk(), FakeClock()).write_due()
+    assert [type(entry) for entry in entries(tmp_path)] == [run_log.WarningEntry, run_log.RunBegan]
     assert progress_file.read(tmp_path, Disk()) is None, "what an earlier run left is not this run's"
 
 
 def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     disk = FullDisk()
-    historian = Historian(tmp_path, disk, Clock())
+    historian = RunRecorder(tmp_path, disk, FakeClock())
     historian.take(no.Warned("lost"))
     historian.write_due()
     disk.full = False
     historian.take(no.Warned("kept"))
     historian.write_due()
-    assert entries(tmp_path)[-1] == run_log.Remark(0.0, "kept")
+    assert entries(tmp_path)[-1] == run_log.WarningEntry(0.0, "kept")
 
 
 @pytest.mark.anyio
@@ -182,12 +182,12 @@ async def test_a_run_is_recorded_however_it_ends(tmp_path: Path) -> None:
     async def broken(tell: no.Listener) -> Report:
         raise ZeroDivisionError
 
-    assert await recorded(tmp_path, Disk(), Clock(), fine, heard.append) == report(9)
+    assert await record_run(tmp_path, Disk(), FakeClock(), fine, heard.append) == report(9)
     assert heard == [progress(5)]
     with pytest.raises(FigupError):
-        await recorded(tmp_path, Disk(), Clock(), interrupted, heard.append)
+        await record_run(tmp_path, Disk(), FakeClock(), interrupted, heard.append)
     with pytest.raises(ZeroDivisionError):
-        await recorded(tmp_path, Disk(), Clock(), broken, heard.append)
+        await record_run(tmp_path, Disk(), FakeClock(), broken, heard.append)
     ends = [entry for entry in await anyio.to_thread.run_sync(entries, tmp_path) if isinstance(entry, run_log.RunEnded)]
     assert [(end.code, end.sent) for end in ends] == [(None, 9), ("interrupted", 4), ("stopped", 0)]
     assert not (tmp_path / progress_file.NAME).exists()

@@ -7,7 +7,7 @@ import pytest
 from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.run.limits import check_room, crowd_warning
+from uploader.transfer.run.limits import check_quota, file_count_warning
 
 
 def transfers(*sizes: int) -> list[Transfer]:
@@ -20,7 +20,7 @@ def account(most: int | None = None, quota: int | None = None, used: int | None 
 
 @pytest.mark.parametrize("told", [account(), account(5), account(5, 10, 0), account(None, 10), account(None, 10, 0)])
 def test_what_is_within_the_limits_or_what_they_are_is_not_said(told: Account) -> None:
-    check_room(told, transfers(5, 5))
+    check_quota(told, transfers(5, 5))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_within_the_limits_or_what_they_are_is_not_said(told: Account) -
 )
 def test_all_that_is_too_much_is_said_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:
     with pytest.raises(kind) as raised:
-        check_room(told, transfers(5, 1))
+        check_quota(told, transfers(5, 1))
     assert all(word in raised.value.message for word in words)
     assert ("--exclude" in (raised.value.hint or "")) == (kind is FileTooLarge)
     assert ("Make room" in (raised.value.hint or "")) == (told.quota is not None)
@@ -44,10 +44,10 @@ def test_sizes_are_to_be_read_and_of_many_files_the_first_are_named() -> None:
     with pytest.raises(
         FileTooLarge, match=r"^/data/0: has 1\.50 GB \(1500000000 bytes\); .*; and 80 more; this"
     ) as raised:
-        check_room(account(1), transfers(*[1_500_000_000] * 100))
+        check_quota(account(1), transfers(*[1_500_000_000] * 100))
     assert raised.value.message.count(" has ") == 20
 
 
 def test_more_files_than_free_accounts_have_in_an_item() -> None:
-    assert crowd_warning(500) is None
-    assert "501 files" in (crowd_warning(501) or "")
+    assert file_count_warning(500) is None
+    assert "501 files" in (file_count_warning(501) or "")

@@ -10,12 +10,12 @@ import anyio
 import msgspec
 import pytest
 
-from tests.unit.figshare.service import FakeRuntime
+from tests.unit.figshare.service import FakeClock
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.run.listing import BULK_FROM, RemoteFiles
+from uploader.transfer.run.listing import BULK_FROM, RemoteListing
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ class Api:
 
     def __init__(self, *held: File) -> None:
         self.held = {f.id: f for f in held}
-        self.at_leisure = True
+        self.idle = True
         self.listings = 0
         self.looks: list[tuple[int, bool]] = []
         self.items = 0
@@ -56,12 +56,12 @@ class Api:
         return self.held[file_id]
 
 
-def remote(api: Any, files: int = 100) -> RemoteFiles:
+def remote(api: Any, files: int = 100) -> RemoteListing:
     state = JobState(item_id=7, transfers=[Transfer(i, f"/f{i}", f"f{i}", 1, 1, 1) for i in range(files)])
-    return RemoteFiles(api, state, FakeRuntime())
+    return RemoteListing(api, state, FakeClock())
 
 
-async def looked(at: RemoteFiles, *numbers: int, **how: Any) -> list[File]:
+async def looked(at: RemoteListing, *numbers: int, **how: Any) -> list[File]:
     """All of them asked for at the same time."""
     found: list[File] = []
 
@@ -70,7 +70,7 @@ async def looked(at: RemoteFiles, *numbers: int, **how: Any) -> list[File]:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as serving:
-            serving.start_soon(at.serve, lambda: True)
+            serving.start_soon(at.run_batches, lambda: True)
             await anyio.wait_all_tasks_blocked()
             async with anyio.create_task_group() as tasks:
                 for number in numbers:
@@ -112,10 +112,10 @@ async def test_a_row_without_its_upload_is_asked_for_by_itself() -> None:
 
 async def test_looks_wait_for_company_while_other_requests_are_waiting() -> None:
     api = Api(*(file(n) for n in range(100)))
-    api.at_leisure = False
+    api.idle = False
     at = remote(api)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(at.serve, lambda: True)
+        tasks.start_soon(at.run_batches, lambda: True)
         for number in range(24):
             tasks.start_soon(at.file, number)
         for _ in range(50):
@@ -138,19 +138,19 @@ async def test_what_a_survey_saw_is_not_asked_for_again() -> None:
     at = remote(api)
     for transfer in at._state.transfers[:20]:
         transfer.file_id, transfer.state = transfer.index, State.INITIATED
-    await at.survey()
+    await at.load()
     assert (await at.file(3)).id == 3
     assert (api.listings, api.looks) == (1, [])
     await at.file(3)
     assert api.looks == [(3, False)]
-    assert at.others == {}, "files of the job's own are in nobody's way"
+    assert at.foreign_files == {}, "files of the job's own are in nobody's way"
 
 
 async def test_a_name_is_looked_for_in_a_listing_that_begins_later() -> None:
     api = Api(file(1))
     at = remote(api)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(at.serve, lambda: True)
+        tasks.start_soon(at.run_batches, lambda: True)
         await anyio.wait_all_tasks_blocked()
         assert [f.id for f in await at.at("", "f1")] == [1]
         assert await at.at("", "f2") == []
@@ -169,7 +169,7 @@ async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_reques
         found[folder] = [f.id for f in await at.at(folder, "data.csv")]
 
     async with anyio.create_task_group() as serving:
-        serving.start_soon(at.serve, lambda: True)
+        serving.start_soon(at.run_batches, lambda: True)
         await anyio.wait_all_tasks_blocked()
         async with anyio.create_task_group() as tasks:
             for number in range(1, 20):

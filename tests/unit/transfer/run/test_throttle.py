@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from tests.unit.figshare.service import FakeRuntime
+from tests.unit.figshare.service import FakeClock
 from uploader.transfer.options import Timetable
 from uploader.transfer.run.throttle import CHUNK, Throttle
 
@@ -24,15 +24,15 @@ def test_a_timetable_goes_on_over_midnight(hour: int, minute: int, rate: float |
     assert OFFICE.at(datetime(2026, 1, 1, hour, minute, tzinfo=UTC)) == rate
 
 
-async def seconds_of(throttle: Throttle, runtime: FakeRuntime, seconds: int, connections: int = 5) -> list[int]:
+async def seconds_of(throttle: Throttle, clock: FakeClock, seconds: int, connections: int = 5) -> list[int]:
     """Bytes that went out in each second."""
-    begin, went = runtime.time, Counter[int]()
+    begin, went = clock.time, Counter[int]()
 
     async def connection() -> None:
-        while runtime.time - begin < seconds:
-            count = throttle.grain
+        while clock.time - begin < seconds:
+            count = throttle.chunk_size
             await throttle.take(count)
-            went[int(runtime.time - begin)] += count
+            went[int(clock.time - begin)] += count
 
     async with anyio.create_task_group() as tasks:
         for _ in range(connections):
@@ -42,33 +42,33 @@ async def seconds_of(throttle: Throttle, runtime: FakeRuntime, seconds: int, con
 
 @pytest.mark.parametrize("rate", [50e3, 1e6, 7.3e6, 50e6, 1e9])
 async def test_the_rate_is_kept_on_average_and_in_every_second(rate: float) -> None:
-    runtime = FakeRuntime()
-    went = await seconds_of(Throttle(rate, runtime), runtime, 10)
+    clock = FakeClock()
+    went = await seconds_of(Throttle(rate, clock), clock, 10)
     assert sum(went) / 10 == pytest.approx(rate, rel=0.03)
     assert max(went) <= 1.2 * rate
 
 
 async def test_it_is_lifted_and_put_in_force_again() -> None:
-    runtime = FakeRuntime()
-    throttle = Throttle(1e6, runtime)
-    assert throttle.grain < CHUNK
+    clock = FakeClock()
+    throttle = Throttle(1e6, clock)
+    assert throttle.chunk_size < CHUNK
     throttle.toggle()
-    assert throttle.look()
-    assert (throttle.rate, throttle.grain, throttle.look()) == (None, CHUNK, False)
+    assert throttle.refresh()
+    assert (throttle.rate, throttle.chunk_size, throttle.refresh()) == (None, CHUNK, False)
     await throttle.take(1 << 40)
-    assert runtime.sleeps == []
+    assert clock.sleeps == []
     throttle.toggle()
-    assert throttle.look()
-    went = await seconds_of(throttle, runtime, 5)
+    assert throttle.refresh()
+    went = await seconds_of(throttle, clock, 5)
     assert sum(went) / 5 == pytest.approx(1e6, rel=0.05)
 
 
 async def test_the_time_of_day_is_that_of_this_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = FakeRuntime()
-    local = runtime.now().astimezone()
+    clock = FakeClock()
+    local = clock.now().astimezone()
     second = local.hour * 3600 + local.minute * 60
-    throttle = Throttle(Timetable(((second, 1e6), (second + 60, 2e6))), runtime)
+    throttle = Throttle(Timetable(((second, 1e6), (second + 60, 2e6))), clock)
     assert throttle.rate == 1e6
-    runtime.time += 61
-    assert throttle.look()
+    clock.time += 61
+    assert throttle.refresh()
     assert throttle.rate == 2e6

@@ -15,7 +15,7 @@ import pytest
 
 from uploader.disk import Disk
 from uploader.errors import JobBusy
-from uploader.transfer.store.lease import STILL_BEATS, Leases, holder
+from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def lock_of(folder: Path, machine: str = "here") -> JobLock:
 
 
 async def holder_of(folder: Path) -> str | None:
-    return await anyio.to_thread.run_sync(holder, folder, Disk())
+    return await anyio.to_thread.run_sync(current_holder, folder, Disk())
 
 
 async def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_another_machine_that_is_alive_keeps_it(tmp_path: Path) -> None:
     first, second = lock_of(tmp_path, "one"), lock_of(tmp_path, "two")
     await first.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(first.keep)
+        tasks.start_soon(first.renew_regularly)
         with pytest.raises(JobBusy, match="another process works on this job"):
             await second.acquire()
         tasks.cancel_scope.cancel()
@@ -90,7 +90,7 @@ async def test_another_machine_that_died_loses_it_without_a_person(tmp_path: Pat
     await dead.acquire()
     started = anyio.current_time()
     await mine.acquire()
-    assert anyio.current_time() - started >= BEAT * STILL_BEATS * 0.9
+    assert anyio.current_time() - started >= BEAT * STALE_BEATS * 0.9
     await mine.release()
 
 

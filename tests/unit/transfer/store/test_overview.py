@@ -15,14 +15,14 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import encode
 from uploader.transfer.store import overview as overviews
 from uploader.transfer.store import progress_file
-from uploader.transfer.store.jobs import StateDir
+from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import Lease, machine_id
-from uploader.transfer.store.overview import keep_overview, list_jobs, overview, summarise
+from uploader.transfer.store.overview import keep_overview, list_jobs, overview, summarize
 
 MD5 = "0" * 32
 
 
-class Counted(StateDir):
+class Counted(JobStore):
     """Counts how often a journal is read."""
 
     reads = 0
@@ -46,7 +46,7 @@ def test_an_overview_is_what_reading_says(states: Counted) -> None:
     assert overview(states, "k3") == read
     assert list_jobs(states) == [read]
     assert states.reads == 0
-    fields = msgspec.structs.asdict(summarise(states, "k3"))
+    fields = msgspec.structs.asdict(summarize(states, "k3"))
     assert [file.name for file in fields.pop("files")] == [read.first]
     assert (fields.pop("manifest"), fields.pop("manifest_remote")) == (None, None)
     assert fields == msgspec.structs.asdict(read)
@@ -90,4 +90,4 @@ def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> N
     assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
     lease = Lease("n", machine_id(), "h", os.getpid(), "now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
-    assert overview(states, "k3").bytes_done == summarise(states, "k3").bytes_done == 77
+    assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
