@@ -1,38 +1,46 @@
-"""How a job is to be run: the choices of one command, none of which names the job."""
+"""The choices of one run, for a job and for its requests. None of them identifies the job."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
-from uploader.units import parse_rate
+from uploader.units import parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from uploader.figshare.settings import Settings
+
+T = TypeVar("T")
 
 OnConflict: TypeAlias = Literal["skip", "replace", "keep", "fail"]
-"""What is done where the item holds a file of the same folder and name. One that is identical is taken for the file,
-unless `fail` is chosen. `skip`: a different one is an error; `replace`: it is removed once the new one is verified;
-`keep`: both stay; `fail`: whatever it holds is an error."""
+"""What to do when the item already holds a file of the same folder and name. An identical file is kept and nothing is
+sent, except with `fail`. `skip`: a different file is an error; `replace`: it is removed once the new one is verified;
+`keep`: both stay; `fail`: any file of that name is an error."""
 
+MAX_CONNECTIONS = 32
+"""More parts in flight have caused 429 responses for other clients (observed)."""
 
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-MAX_CONNECTIONS = 32
-"""Connections at most: more in flight has brought 429 answers to others (observed)."""
-
-
 @dataclass(frozen=True)
 class Timetable:
-    """A rate for each part of the day. `steps` are (seconds since local midnight, bytes a second or None for no limit),
-    in ascending order and at least one; before the first of a day the last one counts."""
+    """A rate limit that depends on the time of day.
+
+    `steps` are (seconds since local midnight, bytes per second or None for no limit), ascending, at least one; before
+    the first step of a day the last one applies.
+    """
 
     steps: tuple[tuple[int, float | None], ...]
 
     def at(self, local: datetime) -> float | None:
-        """The rate at this time, None for no limit."""
+        """Return the limit at this time in bytes per second, None for no limit."""
         second = local.hour * 3600 + local.minute * 60 + local.second
         now = self.steps[-1][1]
         for begin, rate in self.steps:
@@ -41,46 +49,127 @@ class Timetable:
         return now
 
 
-Limit = float | Timetable
-"""Bytes a second, always the same or by the time of day."""
+Limit: TypeAlias = float | Timetable
+"""Bytes per second, constant or by the time of day."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Options:
-    """Times in seconds, rates in bytes a second.
+    """How a job is run. Times are seconds, rates bytes per second; both may also be given as strings ("15min", "20M").
 
-    `connections`: parts sent at the same time; None finds the number by itself. `limit_rate`: one rate or a timetable;
-    None for no limit.
-    `max_errors`: files that may fail before the rest is not tried any more; None for any number.
-    `verify_timeout`: how long Figshare's MD5 is waited for after the last byte. `grace`: how long parts under way may
-    go on after the first signal. `settle_timeout`: how long the effect of a request with a lost answer is looked for.
+    `connections`: parts sent at the same time, 1 to 32; None or "auto" adapts the number.
+    `limit_rate`: one rate, or a timetable such as "08:00,20M 19:00,off"; None or "off" for no limit.
+    `hash_first`: compute the MD5 before sending, and send it to Figshare.
+    `restart_changed`: send files whose source changed again, from the start.
+    `on_conflict`: see `OnConflict`.
+    `max_errors`: files that may fail before the run is aborted; None for any number.
+    `verify_timeout`: how long to wait for Figshare's MD5 after the last byte.
+    `grace`: how long parts in flight may continue after a stop request.
+    `settle_timeout`: how long to look for the effect of a request whose response was lost.
     """
 
-    connections: int | None = None
-    limit_rate: Limit | None = None
-    hash_first: bool = False
-    restart_changed: bool = False
-    on_conflict: OnConflict = "skip"
-    max_errors: int | None = None
-    verify_timeout: float = 900.0
-    grace: float = 10.0
-    settle_timeout: float = 30.0
+    connections: int | None
+    limit_rate: Limit | None
+    hash_first: bool
+    restart_changed: bool
+    on_conflict: OnConflict
+    max_errors: int | None
+    verify_timeout: float
+    grace: float
+    settle_timeout: float
 
-    def __post_init__(self) -> None:
-        """Raises UsageError for what makes no sense."""
-        if self.connections is not None and not 1 <= self.connections <= MAX_CONNECTIONS:
-            raise UsageError(f"connections={self.connections}: from 1 to {MAX_CONNECTIONS}, or None to find the number")
-        if isinstance(self.limit_rate, int | float) and not 0 < self.limit_rate < math.inf:
-            raise UsageError(f"limit_rate={self.limit_rate}: bytes a second, more than 0, or None for no limit")
-        if self.max_errors is not None and self.max_errors < 0:
-            raise UsageError(f"max_errors={self.max_errors}: 0 or more files, or None for any number")
-        for name in ("verify_timeout", "grace", "settle_timeout"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name}={getattr(self, name)}: seconds, 0 or more")
+    def __init__(
+        self,
+        *,
+        connections: int | str | None = None,
+        limit_rate: float | str | Timetable | None = None,
+        hash_first: bool = False,
+        restart_changed: bool = False,
+        on_conflict: OnConflict = "skip",
+        max_errors: int | None = None,
+        verify_timeout: float | str = 900.0,
+        grace: float | str = 10.0,
+        settle_timeout: float | str = 30.0,
+    ) -> None:
+        """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
+        _set(
+            self,
+            connections=_connections(connections),
+            limit_rate=_limit_rate(limit_rate),
+            hash_first=_flag("hash_first", hash_first),
+            restart_changed=_flag("restart_changed", restart_changed),
+            on_conflict=_on_conflict(on_conflict),
+            max_errors=_max_errors(max_errors),
+            verify_timeout=_seconds("verify_timeout", verify_timeout),
+            grace=_seconds("grace", grace),
+            settle_timeout=_seconds("settle_timeout", settle_timeout),
+        )
+
+
+@dataclass(frozen=True, init=False)
+class RequestOptions:
+    """How requests are sent. Times are seconds, or strings such as "15min".
+
+    `api_rate`: API requests per second; parts do not count. `retry_timeout`: how long to retry a request that keeps
+    failing. `stall_timeout`: how long the connection of a part may accept nothing. `settle_timeout`: how long to wait
+    for a file that was just created to become visible.
+    """
+
+    api_rate: float
+    retry_timeout: float
+    stall_timeout: float
+    settle_timeout: float
+
+    def __init__(
+        self,
+        *,
+        api_rate: float | str = 1.0,
+        retry_timeout: float | str = 900.0,
+        stall_timeout: float | str = 60.0,
+        settle_timeout: float | str = 30.0,
+    ) -> None:
+        """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
+        _set(
+            self,
+            api_rate=_positive("api_rate", api_rate, parse_api_rate, "a number of requests per second"),
+            retry_timeout=_seconds("retry_timeout", retry_timeout),
+            stall_timeout=_seconds("stall_timeout", stall_timeout),
+            settle_timeout=_seconds("settle_timeout", settle_timeout),
+        )
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the session settings with these options."""
+        return dataclasses.replace(
+            settings,
+            api_rate=self.api_rate,
+            retry=dataclasses.replace(settings.retry, elapsed_cap=self.retry_timeout),
+            stall_timeout=self.stall_timeout,
+            visibility_timeout=self.settle_timeout,
+        )
+
+
+def parse_connections(text: str) -> int | None:
+    """Parse "auto" (None) or a number of connections. Raises ValueError."""
+    if text == "auto":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= MAX_CONNECTIONS:
+        return int(text)
+    raise ValueError(f"{text!r} is neither auto nor a number from 1 to {MAX_CONNECTIONS}")
+
+
+def parse_api_rate(text: str) -> float:
+    """Parse a number of requests per second, more than 0. Raises ValueError."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise ValueError(f"invalid number of requests per second {text!r}; use e.g. 1 or 0.5")
+    return rate
 
 
 def parse_limit(text: str) -> float | Timetable | None:
-    """A rate, "off" (None), or a timetable such as "08:00,20M 19:00,off". Raises ValueError."""
+    """Parse a rate, "off" (None), or a timetable such as "08:00,20M 19:00,off". Raises ValueError."""
     if "," not in text:
         return None if text.strip() == "off" else parse_rate(text)
     steps: dict[int, float | None] = {}
@@ -88,9 +177,90 @@ def parse_limit(text: str) -> float | Timetable | None:
         time, _, rate = step.partition(",")
         begin = _CLOCK.fullmatch(time)
         if begin is None:
-            raise ValueError(f"{step!r} is no time and rate; write 08:00,20M 19:00,off")
+            raise ValueError(f"invalid step {step!r} in the timetable; use e.g. 08:00,20M 19:00,off")
         second = int(begin[1]) * 3600 + int(begin[2]) * 60
         if second in steps:
-            raise ValueError(f"{time} stands in the timetable twice")
+            raise ValueError(f"duplicate time {time} in the timetable")
         steps[second] = None if rate == "off" else parse_rate(rate)
     return Timetable(tuple(sorted(steps.items())))
+
+
+def _set(options: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(options, name, value)
+
+
+def _connections(value: int | str | None) -> int | None:
+    name, expected = "connections", f"a number from 1 to {MAX_CONNECTIONS}, 'auto' or None"
+    if isinstance(value, str):
+        return _parsed(name, value, parse_connections)
+    if value is not None and not 1 <= _integer(name, value, expected) <= MAX_CONNECTIONS:
+        raise UsageError(f"invalid {name}={value}; expected {expected}")
+    return value
+
+
+def _limit_rate(value: float | str | Timetable | None) -> Limit | None:
+    if value is None or isinstance(value, Timetable):
+        return value
+    if isinstance(value, str):
+        return _parsed("limit_rate", value, parse_limit)
+    return _positive("limit_rate", value, parse_rate, "bytes per second, a string such as '20M', a Timetable or None")
+
+
+def _on_conflict(value: OnConflict) -> OnConflict:
+    choices = get_args(OnConflict)
+    if value not in choices:
+        raise UsageError(f"invalid on_conflict={value!r}; expected one of {', '.join(choices)}")
+    return value
+
+
+def _max_errors(value: int | None) -> int | None:
+    expected = "a number of files, or None for any number"
+    if value is not None and _integer("max_errors", value, expected) < 0:
+        raise UsageError(f"invalid max_errors={value}; expected {expected}")
+    return value
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong_type(name, value, "True or False")
+    return value
+
+
+def _seconds(name: str, value: object) -> float:
+    expected = "seconds, or a string such as '90s' or '15min'"
+    seconds = _parsed(name, value, parse_duration) if isinstance(value, str) else _number(name, value, expected)
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"invalid {name}={value}; expected {expected}, 0 or more")
+    return seconds
+
+
+def _positive(name: str, value: object, parse: Callable[[str], float], expected: str) -> float:
+    number = _parsed(name, value, parse) if isinstance(value, str) else _number(name, value, expected)
+    if not 0 < number < math.inf:
+        raise UsageError(f"invalid {name}={value}; expected {expected}, more than 0")
+    return number
+
+
+def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise UsageError(f"invalid {name}: {error}") from None
+
+
+def _integer(name: str, value: object, expected: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(name, value, expected)
+    return value
+
+
+def _number(name: str, value: object, expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(name, value, expected)
+    return value
+
+
+def _wrong_type(name: str, value: object, expected: str) -> TypeError:
+    given = "None" if value is None else type(value).__name__
+    return TypeError(f"{name} must be {expected}, not {given}")
