@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options
     from uploader.transfer.preview import Preview
-    from uploader.transfer.report import FileReport, Report
+    from uploader.transfer.report import FileReport, Report, RunFailed
     from uploader.transfer.store.overview import JobSummary
     from uploader.transfer.verify import Comparison
 
@@ -38,6 +38,7 @@ __all__ = [
     "Preview",
     "Report",
     "RetryPolicy",
+    "RunFailed",
     "Settings",
     "Sources",
     "__version__",
@@ -58,6 +59,7 @@ _HOMES = {
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",
+    "RunFailed": "uploader.transfer.report",
     "Settings": "uploader.figshare.settings",
     "Sources": "uploader.sources.models",
     "describe": "uploader.metadata.description",

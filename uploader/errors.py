@@ -1,39 +1,79 @@
-"""Every error a user can meet: a stable code, an exit status, and what to do about it.
+"""Every error a user can meet, each with a stable code and an exit status.
 
 Errors are split by who must act: the user (`UserError`), the server's side (`ServerError`), or time
-(`TransientError`: run the same command again). Code below the command line raises these and nothing else for
+(`TransientError`: the same call continues). Code below the command line raises these and nothing else for
 anything that a user can cause or see; the command line turns them into one line and an exit status.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copy
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import ClassVar, Self
+
+
+class ExitStatus(IntEnum):
+    """How a command ended. Job scripts rely on these numbers."""
+
+    meaning: str
+    """One line for people."""
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        status = int.__new__(cls, number)
+        status._value_ = number
+        status.meaning = meaning
+        return status
+
+    OK = 0, "everything is on Figshare and verified"
+    SOME_FAILED = 1, "some files or records failed, the others are done; the summary names them"
+    USAGE = 2, "invalid command line, metadata or configuration; nothing further was sent"
+    NOT_PERMITTED = 3, "no token, or not permitted"
+    NOT_FOUND = 4, "a source, item or project does not exist"
+    INTEGRITY = 5, "a source changed, MD5s differ, or an answer does not match the request"
+    LIMIT = 6, "the quota or the maximum file size is exceeded"
+    PENDING = 7, "everything was sent; Figshare has not computed the MD5 in time"
+    BUSY = 8, "another process is working on this job"
+    RESUMABLE = 75, "interrupted or temporary failure; run the same command again to continue"
+    INTERRUPTED = 130, "interrupted by Ctrl-C; run the same command again to continue"
 
 
 class FigupError(Exception):
     """Base of all errors of figup.
 
     `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add.
-    `path` is the source concerned as the user gave it, None where no one file is concerned. `report` is the
-    `uploader.Report` of the job's run that this error ended, None where there was none. `causes` are the errors that
-    this one sums up.
+    `path` is the source concerned as the user gave it, None where no single file is concerned. `causes` are the errors
+    that this one sums up.
     """
 
-    code: ClassVar[str] = "error"
-    exit_status: ClassVar[int] = 1
+    code: str = "error"
+    exit_status: ExitStatus = ExitStatus.SOME_FAILED
     default_hint: ClassVar[str | None] = None
 
-    def __init__(self, message: str, *, hint: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: str | None = None, causes: Sequence[FigupError] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint if hint is not None else self.default_hint
         self.path = path
-        self.report: object | None = None
-        self.causes: tuple[FigupError, ...] = ()
+        self.causes = tuple(causes)
 
     def __str__(self) -> str:
-        """The message as it is now: who passes an error on may have said more."""
         return self.message
+
+    def with_context(
+        self, *, prefix: str | None = None, suffix: str | None = None, path: str | None = None, hint: str | None = None
+    ) -> Self:
+        """Return this error as seen by a caller that knows more, for `raise error.with_context(...) from error`.
+
+        `prefix` and `suffix` are set off from the message by a colon; a `path` or `hint` replaces what was there.
+        """
+        known = copy.copy(self)
+        known.message = ": ".join(part for part in (prefix, self.message, suffix) if part)
+        known.path = path if path is not None else self.path
+        known.hint = hint if hint is not None else self.hint
+        return known
 
 
 class UserError(FigupError):
@@ -47,7 +87,7 @@ class ServerError(FigupError):
 class TransientError(FigupError):
     """It may pass: the same command, run again, goes on."""
 
-    exit_status = 75
+    exit_status = ExitStatus.RESUMABLE
     default_hint = "Run the same command again to go on; what was sent is kept."
 
 
@@ -58,7 +98,7 @@ class UsageError(UserError):
     """The command line, or a value given to the library, is wrong; nothing was sent."""
 
     code = "usage"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class MetadataInvalid(UserError):
@@ -69,23 +109,35 @@ class MetadataInvalid(UserError):
     """
 
     code = "metadata"
-    exit_status = 2
-    field: str = ""
-    line: int | None = None
+    exit_status = ExitStatus.USAGE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: str | None = None,
+        causes: Sequence[FigupError] = (),
+        field: str = "",
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, path=path, causes=causes)
+        self.field = field
+        self.line = line
 
 
 class InsecureEndpoint(UserError):
     """Plain http to anything but loopback: the token would travel in the clear."""
 
     code = "insecure-endpoint"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class TlsFailure(UserError):
     """The server's certificate does not check out, or there is no common TLS: nothing was sent to it."""
 
     code = "tls"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
     default_hint = "If your network or server has its own certificate authority, give its file with --ca-file."
 
 
@@ -93,7 +145,7 @@ class NoToken(UserError):
     """No token was found anywhere."""
 
     code = "no-token"
-    exit_status = 3
+    exit_status = ExitStatus.NOT_PERMITTED
     default_hint = "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`."
 
 
@@ -101,14 +153,14 @@ class TokenFileExposed(UserError):
     """A token file that other people can read."""
 
     code = "token-file-exposed"
-    exit_status = 3
+    exit_status = ExitStatus.NOT_PERMITTED
 
 
 class TokenRejected(UserError):
     """Figshare does not accept the token (wrong, expired, or its account is disabled)."""
 
     code = "token-refused"
-    exit_status = 3
+    exit_status = ExitStatus.NOT_PERMITTED
     default_hint = "Make a new token at figshare.com/account/applications and run `figup auth login`."
 
 
@@ -116,7 +168,7 @@ class PermissionDenied(UserError):
     """The token is good, but not for this."""
 
     code = "not-allowed"
-    exit_status = 3
+    exit_status = ExitStatus.NOT_PERMITTED
     default_hint = "`figup auth status` tells whose token this is; take one that may, then run the same command again."
 
 
@@ -124,7 +176,7 @@ class SourceNotFound(UserError):
     """A source does not exist (any more)."""
 
     code = "source-missing"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = "Check the path, or put the file back; then run the same command again."
 
 
@@ -132,7 +184,7 @@ class SourceUnreadable(UserError):
     """A source exists and cannot be read."""
 
     code = "source-unreadable"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = "Make it readable, then run the same command again."
 
 
@@ -140,7 +192,7 @@ class SourcesUnusable(UserError):
     """Several of the sources cannot be sent as they are, for the reasons that `causes` give; nothing was sent."""
 
     code = "sources-unusable"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = "Mend them, or leave them out with --exclude; nothing was sent."
 
 
@@ -148,7 +200,7 @@ class ItemNotFound(UserError):
     """The item does not exist, or this account may not see it."""
 
     code = "item-missing"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = (
         "Check the number; `figup auth status` tells whose token this is, and a draft is seen by its owner alone."
     )
@@ -158,7 +210,7 @@ class ProjectNotFound(UserError):
     """The project does not exist, or this account may not see it."""
 
     code = "project-missing"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = "Check the number; `figup auth status` tells whose token this is."
 
 
@@ -166,7 +218,7 @@ class AccountNotFound(UserError):
     """The account that is to be acted for does not exist, or is not one of the institution's."""
 
     code = "account-missing"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = (
         "Check the number: it is the id of an account in your institution, not that of an author. "
         "Without --impersonate you act for yourself."
@@ -177,7 +229,7 @@ class JobNotFound(UserError):
     """No such job on this machine."""
 
     code = "job-missing"
-    exit_status = 4
+    exit_status = ExitStatus.NOT_FOUND
     default_hint = "`figup jobs` lists the jobs on this machine."
 
 
@@ -185,7 +237,7 @@ class SourceChanged(UserError):
     """The source is not what was sent, or what was planned."""
 
     code = "source-changed"
-    exit_status = 5
+    exit_status = ExitStatus.INTEGRITY
     default_hint = "Put the old file back and run the same command again, or add --restart-changed to send the new one."
 
 
@@ -193,7 +245,7 @@ class ChecksumWrong(UserError):
     """The source does not have the MD5 that the user says it has; it was not completed."""
 
     code = "checksum-wrong"
-    exit_status = 5
+    exit_status = ExitStatus.INTEGRITY
     default_hint = "Put the right file, or the right MD5, in its place; then run the same command again."
 
 
@@ -201,21 +253,21 @@ class QuotaExceeded(UserError):
     """The account has no room for this."""
 
     code = "quota-exceeded"
-    exit_status = 6
+    exit_status = ExitStatus.LIMIT
 
 
 class FileTooLarge(UserError):
     """The account takes no file of this size."""
 
     code = "file-too-large"
-    exit_status = 6
+    exit_status = ExitStatus.LIMIT
 
 
 class SomeFilesFailed(UserError):
     """Several files were to be sent, and not all of them could be; the report names them."""
 
     code = "some-files-failed"
-    exit_status = 1
+    exit_status = ExitStatus.SOME_FAILED
     default_hint = "Mend what the messages say and run the same command again; the other files are not sent again."
 
 
@@ -223,21 +275,21 @@ class Conflict(UserError):
     """The item already holds something else under this name; nothing was replaced."""
 
     code = "conflict"
-    exit_status = 1
+    exit_status = ExitStatus.SOME_FAILED
 
 
 class NotPublishable(UserError):
     """The item lacks something without which it cannot, or should not, be published."""
 
     code = "not-publishable"
-    exit_status = 1
+    exit_status = ExitStatus.SOME_FAILED
 
 
 class JobBusy(UserError):
     """Another process works on this job."""
 
     code = "job-busy"
-    exit_status = 8
+    exit_status = ExitStatus.BUSY
     default_hint = "Let it finish, or stop it where it runs."
 
 
@@ -245,7 +297,7 @@ class StateUnusable(UserError):
     """The state directory cannot be used (read-only, not a directory, no permission)."""
 
     code = "state-unusable"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
     default_hint = "Give another place with --state-dir or FIGUP_STATE_DIR."
 
 
@@ -253,7 +305,7 @@ class JournalNewer(UserError):
     """The journal was written by a newer figup."""
 
     code = "journal-newer"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
     default_hint = "Update figup, or start afresh with --new-job."
 
 
@@ -261,7 +313,7 @@ class JournalDamaged(UserError):
     """The journal is damaged beyond what the server can tell."""
 
     code = "journal-damaged"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
     default_hint = "Run the `figup upload` command of this job again: it asks Figshare for what is missing."
 
 
@@ -272,7 +324,7 @@ class NotFigshare(ServerError):
     """The endpoint answers, but not as Figshare does."""
 
     code = "not-figshare"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
     default_hint = "Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."
 
 
@@ -280,50 +332,66 @@ class ProtocolViolation(ServerError):
     """An answer that no honest Figshare gives (parts with gaps, an upload address that is none …)."""
 
     code = "protocol-violation"
-    exit_status = 1
+    exit_status = ExitStatus.SOME_FAILED
 
 
 class RequestRejected(ServerError):
-    """Figshare refused a request for good; `message` carries its own words."""
+    """Figshare refused a request for good; `message` carries its own words.
+
+    `permanent` is True when the same request would be refused again: what it asks for is at fault.
+    """
 
     code = "refused"
-    exit_status = 1
+    exit_status = ExitStatus.SOME_FAILED
     default_hint = "Mend what Figshare says; then run the same command again."
-    permanent = False
-    """True when the same request would be refused again: it is what it asks for that will not do."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: str | None = None, permanent: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.permanent = permanent
 
 
 class Md5Mismatch(ServerError):
     """Figshare's MD5 differs from the source's."""
 
     code = "md5-mismatch"
-    exit_status = 5
+    exit_status = ExitStatus.INTEGRITY
 
 
 class Md5Pending(ServerError):
     """All sent and completed, but Figshare has not computed the MD5 in time."""
 
     code = "md5-pending"
-    exit_status = 7
+    exit_status = ExitStatus.PENDING
 
 
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-class Unreachable(TransientError):
+class _GaveUp(TransientError):
+    """A request that was retried until the retry time was used up.
+
+    `isolated` is True when other requests were answered meanwhile: the service as such works.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: str | None = None, isolated: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.isolated = isolated
+
+
+class Unreachable(_GaveUp):
     """No connection, or none that lasts."""
 
     code = "unreachable"
-    isolated = False
-    """True when other requests were answered while this one was tried: it is not that nothing works."""
 
 
-class ServerFailing(TransientError):
-    """Figshare kept answering with passing errors until the retry time was used up."""
+class ServerFailing(_GaveUp):
+    """Figshare kept answering with transient errors until the retry time was used up."""
 
     code = "server-failing"
-    isolated = False
-    """See Unreachable."""
 
 
 class UploadFailing(TransientError):

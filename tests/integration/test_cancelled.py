@@ -27,6 +27,7 @@ from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.notices import Notice
 from uploader.transfer.options import Options
+from uploader.transfer.report import RunFailed
 from uploader.transfer.store.jobs import JobStore
 
 pytestmark = pytest.mark.anyio
@@ -189,8 +190,9 @@ async def test_a_client_that_was_stopped_is_good_for_the_next_call(sandbox: Sand
         def stop_at_once(_: Notice) -> None:
             client.stop()
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunFailed) as stopped:
             await client.upload(source, title="Title", on_event=stop_at_once)
         report = await client.upload(source, title="Title")
+    assert isinstance(stopped.value.error, Interrupted)
     assert report.exit_code == 0
     await asyncio.to_thread(check_exactly_once, sandbox, source)

@@ -18,6 +18,7 @@ from uploader.figshare.settings import Settings
 from uploader.sources.models import Sources
 from uploader.transfer.client import Client
 from uploader.transfer.options import Options
+from uploader.transfer.report import RunFailed
 
 pytestmark = pytest.mark.anyio
 Start = Callable[..., Sandbox]
@@ -53,8 +54,10 @@ async def test_whatever_ends_a_request_after_it_was_done(
         with monkeypatch.context() as patch:
             patch.setattr(group, request_name, done_and_spoilt)
             first = asyncio.create_task(session.upload(source, title="Title"))
-            with pytest.raises(asyncio.CancelledError if error is None else type(error)):
+            with pytest.raises((asyncio.CancelledError, RuntimeError, RunFailed)) as ended:
                 await first
+            fault = ended.value.error if isinstance(ended.value, RunFailed) else ended.value
+            assert type(fault) is (asyncio.CancelledError if error is None else type(error))
         report = await session.upload(source, title="Title")
     assert report.exit_code == 0
     check_exactly_once(sandbox, source)
@@ -70,8 +73,9 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
             assert (await session.upload(source, title="Title")).exit_code == 0
             check_exactly_once(sandbox, source)
         else:
-            with pytest.raises(ItemNotFound):
+            with pytest.raises(RunFailed) as failed:
                 await session.upload(source, title="Title")
+            assert isinstance(failed.value.error, ItemNotFound)
     assert len(sandbox.requests(kind="initiate")) == 2
     assert len(sandbox.requests(kind="create-item")) == 1
 

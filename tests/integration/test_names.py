@@ -18,6 +18,7 @@ from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings
 from uploader.transfer.client import Client
 from uploader.transfer.notices import FileStarted, Notice
+from uploader.transfer.report import RunFailed
 
 pytestmark = pytest.mark.anyio
 
@@ -64,13 +65,15 @@ async def test_after_a_job_was_begun(sandbox: Sandbox, tmp_path: Path, monkeypat
             if isinstance(notice, FileStarted):
                 session.stop()
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunFailed) as stopped:
             await session.upload(source, title="Title", on_event=stop)
+    assert isinstance(stopped.value.error, Interrupted)
     with monkeypatch.context() as patch:
         Names(patch, lambda _: True)
         async with client(sandbox, tmp_path / "state", retry_timeout=0.2) as session:
-            with pytest.raises(Unreachable, match="its name cannot be looked up") as caught:
+            with pytest.raises(RunFailed, match="its name cannot be looked up") as caught:
                 await session.upload(source, title="Title")
+    assert isinstance(caught.value.error, Unreachable)
     assert caught.value.exit_status == 75
     async with client(sandbox, tmp_path / "state") as session:
         await session.upload(source, title="Title")

@@ -55,7 +55,8 @@ class Context:
             )
         except NoToken as error:
             if "//127.0.0.1:" in self.endpoint:
-                error.hint = f"{error.hint} For the local Figshare of this machine, add --sandbox."
+                hint = f"{error.hint} For the local Figshare of this machine, add --sandbox."
+                raise error.with_context(hint=hint) from error
             raise
 
 

@@ -26,7 +26,7 @@ from uploader.cli.signals import Signals
 from uploader.errors import FigupError, Interrupted, OutputLost
 from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import ItemDetail
-from uploader.transfer.report import Report
+from uploader.transfer.report import Report, RunFailed
 
 log = logging.getLogger("uploader.cli")
 
@@ -117,7 +117,7 @@ async def _ended(session: Session, work: Work) -> int:
             return await work(session)
         failure = failure_of(_stopped(session))
     except FigupError as error:
-        if isinstance(error.report, Report):
+        if isinstance(error, RunFailed):
             session.take(error.report)
         session.console.at_once([failure_of(cause) for cause in error.causes])
         failure = failure_of(error)

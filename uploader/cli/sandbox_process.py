@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uploader
-from uploader.errors import StateUnusable, TransientError, UserError
+from uploader.errors import ExitStatus, StateUnusable, TransientError, UserError
 from uploader.sandbox.data_dir import DataDir, SandboxBusy
 
 _START_TIMEOUT = 30.0
@@ -34,7 +34,7 @@ class PortTaken(UserError):
     """The port by which jobs know their sandbox is used by another program."""
 
     code = "sandbox-port-taken"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 @dataclass(frozen=True)

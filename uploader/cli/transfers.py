@@ -8,11 +8,10 @@ from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.report_files import ReportOptions, write_outputs
 from uploader.cli.runner import Session
-from uploader.errors import FigupError
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.client import Client
-from uploader.transfer.report import Report
+from uploader.transfer.report import Report, RunFailed
 
 Act = Callable[[no.Listener], Awaitable[Report]]
 
@@ -69,8 +68,8 @@ async def send(
     try:
         async with client:
             report = await act(narrator)
-    except FigupError as error:
-        report = error.report if isinstance(error.report, Report) else None
+    except RunFailed as failure:
+        report = failure.report
         raise
     finally:
         narrator.close()

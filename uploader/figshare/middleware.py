@@ -159,9 +159,10 @@ class Retrier:
             delay = backoff.next_delay(outcome.retry_after, self._clock.monotonic())
             if delay is None:
                 kind = Unreachable if outcome.network else ServerFailing
-                error = kind(f"{outcome.reason} (given up after {request.attempt} attempts)")
-                error.isolated = backoff.since is not None and self.answered > backoff.since
-                raise error
+                raise kind(
+                    f"{outcome.reason} (given up after {request.attempt} attempts)",
+                    isolated=backoff.since is not None and self.answered > backoff.since,
+                )
             if outcome.throttled and self._on_throttled is not None:
                 self._on_throttled(delay)
             await self.wait(outcome.reason, delay)

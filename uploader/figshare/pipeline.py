@@ -33,6 +33,8 @@ T = TypeVar("T")
 _PERHAPS_THE_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
 """Errors that may be about the account that is to be acted for."""
 
+_ACCOUNT = ResponseSpec("the account", lambda answer: models.parse_account(answer.body), checks_token=True)
+
 
 class Pipeline:
     """Small requests to the API and to the upload service; parts go their own way (`sending`)."""
@@ -119,10 +121,24 @@ class Pipeline:
             body = {**(body or {}), "impersonate": self._account}
         try:
             return await self._ask(method, path, reader, body=body, creating=creating)
-        except _PERHAPS_THE_ACCOUNT:
+        except _PERHAPS_THE_ACCOUNT as refusal:
+            if isinstance(refusal, PermissionDenied) and not self._identified:
+                await self._verify_token()
             if not self._impersonation_verified:
                 await self._verify_impersonation()
             raise
+
+    async def _verify_token(self) -> None:
+        """Raise TokenRejected where a 403, the first answer of all, was about the token and not about the request.
+
+        Observed: Figshare answers 403 to a bad token, as it does to what an account may not do.
+        """
+        try:
+            await self._ask("GET", "/account", _ACCOUNT)
+        except TokenRejected:
+            raise
+        except FigupError:
+            return  # the refusal stands
 
     async def _verify_impersonation(self) -> None:
         """Raise AccountNotFound or PermissionDenied where the token is good, but not for the account that it is to
@@ -134,12 +150,11 @@ class Pipeline:
         def missing() -> NoReturn:
             raise AccountNotFound(f"Figshare has no account {self._account} that this token could act for")
 
-        try:
-            await self._ask(
-                "GET", "/account", ResponseSpec("the account", lambda answer: models.parse_account(answer.body))
-            )
-        except FigupError:
-            return  # it is about the token or the service as such, as the first answer said
+        if not self._identified:
+            try:
+                await self._ask("GET", "/account", _ACCOUNT)
+            except FigupError:
+                return  # it is about the token or the service as such, as the first answer said
         theirs = ResponseSpec(
             f"account {self._account}", lambda answer: models.parse_account(answer.body), on_not_found=missing
         )

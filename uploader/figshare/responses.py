@@ -97,11 +97,9 @@ def _missing(answer: Response, missing: Callable[[], T]) -> T:
     try:
         return missing()
     except FigupError as error:
-        error.message += f": {words}" if words else ""
-        raise
+        raise error.with_context(suffix=words) from None
     except Outcome as outcome:
-        outcome.reason += f": {words}" if words else ""
-        raise
+        raise type(outcome)(f"{outcome.reason}: {words}" if words else outcome.reason) from None
 
 
 def is_firewall(answer: Response) -> bool:
@@ -189,11 +187,9 @@ def _rejection(answer: Response, reader: ResponseSpec[T], peer: Peer) -> FigupEr
     if peer.is_api and answer.status == 401:
         return TokenRejected(f"the token is not accepted: {words}")
     if peer.is_api and answer.status == 403:
-        if reader.checks_token or not peer.identified:
+        if reader.checks_token:
             return TokenRejected(f"the token is not accepted: {words}")
         return PermissionDenied(f"this account may not do that with {reader.resource}: {words}")
     if answer.status in (404, 405) and not peer.identified:
         return NotFigshare(words)
-    refused = RequestRejected(f"{reader.resource}: {words}")
-    refused.permanent = answer.status in _LASTING
-    return refused
+    return RequestRejected(f"{reader.resource}: {words}", permanent=answer.status in _LASTING)

@@ -27,7 +27,6 @@ async def missing_required_fields(
 
 
 async def _required_fields(items: Items, group: int | None, project: int | None) -> list[str]:
-    # The account first: until it is known, a refusal would be taken for one of the token.
     if await items.institution() is None:
         return []
     if group is None and project is not None:
@@ -40,8 +39,6 @@ async def _required_fields(items: Items, group: int | None, project: int | None)
 
 async def check_project(items: Items, project_id: int) -> None:
     """Return where this account may create items in the project. Raises ProjectNotFound, PermissionDenied."""
-    # The account first: until it is known, a refusal would be taken for one of the token.
-    await items.institution()
     project = await items.project(project_id)
     if project.role == _MAY_NOT_WRITE:
         raise PermissionDenied(

@@ -253,9 +253,8 @@ class _Resolving:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            whole = MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done")
-            whole.causes = tuple(cause for error in errors for cause in (error.causes or (error,)))
-            raise whole
+            causes = [cause for error in errors for cause in (error.causes or (error,))]
+            raise MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done", causes=causes)
 
 
 def _is_to_be_looked_up(part: Loaded, field: str) -> bool:

@@ -44,15 +44,15 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     shown = f"{Path(source).name}: " if source else ""
     errors: list[MetadataInvalid] = []
     for problem in sorted(problems, key=lambda one: one.line or 0):
-        error = MetadataInvalid(f"{shown}{problem.told}", hint=problem.hint, path=source or None)
-        error.field, error.line = problem.field, problem.line
-        errors.append(error)
+        told = f"{shown}{problem.told}"
+        errors.append(
+            MetadataInvalid(told, hint=problem.hint, path=source or None, field=problem.field, line=problem.line)
+        )
     if len(errors) == 1:
         return errors[0]
     hint = "`figup metadata template` shows what may stand there."
-    whole = MetadataInvalid(f"{shown}{len(errors)} problems; nothing was done", hint=hint, path=source or None)
-    whole.causes = tuple(errors)
-    return whole
+    told = f"{shown}{len(errors)} problems; nothing was done"
+    return MetadataInvalid(told, hint=hint, path=source or None, causes=errors)
 
 
 def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:

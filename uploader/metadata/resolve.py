@@ -67,8 +67,8 @@ class Resolver:
     asked: Lookup
     item: int | None = None
     project: int | None = None
-    _institution: int | None = None
-    _identified: bool = False
+    _known_institution: int | None = None
+    _asked_institution: bool = False
     _categories: list[Category] | None = field(default=None)
     _licenses: list[License] | None = field(default=None)
     _groups: list[Group] | None = field(default=None)
@@ -96,7 +96,6 @@ class Resolver:
         if isinstance(wanted, int):
             return wanted
         if self._groups is None:
-            await self._identify()
             try:
                 self._groups = await self.asked.groups()
             except PermissionDenied as error:
@@ -115,7 +114,6 @@ class Resolver:
 
     async def author(self, wanted: int) -> int:
         """The id of an author, if there is one of that id."""
-        await self._identify()
         try:
             known = await self.asked.has_author(wanted)
         except PermissionDenied as error:
@@ -129,7 +127,6 @@ class Resolver:
 
         Of an id nobody can say that there is no such grant: the search, which is all there is, is for words.
         """
-        await self._identify()
         try:
             found = await self.asked.grants(str(wanted))
         except (PermissionDenied, RequestRejected) as error:
@@ -154,8 +151,7 @@ class Resolver:
         Where one that is wanted is none of the group's, those of the account, too: nothing says whether a group's list
         has in it what all groups have.
         """
-        await self._identify()
-        if self._institution is None:
+        if await self._institution() is None:
             return []
         chosen = group if group is not None else await self._own_group()
         try:
@@ -173,11 +169,11 @@ class Resolver:
             return (await self.asked.project(self.project)).group_id
         return None
 
-    async def _identify(self) -> None:
-        """Ask for the account before what an account may be refused: until it is known, a refusal is the token's."""
-        if not self._identified:
-            self._institution = await self.asked.institution()
-            self._identified = True
+    async def _institution(self) -> int | None:
+        if not self._asked_institution:
+            self._known_institution = await self.asked.institution()
+            self._asked_institution = True
+        return self._known_institution
 
 
 def _category(wanted: str | int, categories: list[Category]) -> int:

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uploader.errors import UserError
+from uploader.errors import ExitStatus, UserError
 
 _PATIENCE = 0.2
 """Seconds: a command that looks for a running sandbox may hold the lock for a moment."""
@@ -29,7 +29,7 @@ class SandboxBusy(UserError):
     """Another sandbox runs on this directory."""
 
     code = "sandbox-busy"
-    exit_status = 8
+    exit_status = ExitStatus.BUSY
     default_hint = "Stop it, or give another directory with --dir."
 
 
@@ -37,7 +37,7 @@ class SandboxUnusable(UserError):
     """The directory or an address cannot be used."""
 
     code = "sandbox-unusable"
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
 
 class DataDir:

@@ -71,11 +71,9 @@ def raise_problems(selection: Selection, begun: Container[str] = (), purpose: st
 
 def _several(problems: list[FigupError]) -> FigupError:
     """One error for many: a mistake in what was written where all are such, else that sources cannot be sent."""
-    several: FigupError = SourcesUnusable(f"{len(problems)} of the sources cannot be sent")
     if all(isinstance(problem, UsageError) for problem in problems):
-        several = UsageError(f"{len(problems)} mistakes in what was named; nothing was sent")
-    several.causes = tuple(problems)
-    return several
+        return UsageError(f"{len(problems)} mistakes in the named sources; nothing was sent", causes=problems)
+    return SourcesUnusable(f"{len(problems)} of the sources cannot be sent", causes=problems)
 
 
 def _nothing_left(selection: Selection, purpose: str) -> UsageError:
@@ -250,8 +248,7 @@ def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = N
 def _located(found: Found, where: str) -> Found:
     """What was found; a problem says where it was named."""
     if isinstance(found, FigupError):
-        found.message = f"{where}: {found.message}"
-        found.args = (found.message,)
+        return found.with_context(prefix=where)
     return found
 
 

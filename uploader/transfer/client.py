@@ -169,7 +169,8 @@ class Client:
         everything is verified; they do not name the job. The same call is the same job: it goes on where an earlier
         one was interrupted, takes in what was added to its folders since, and does nothing when all is done. `new_job`
         starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
-        Raises the error that ended the run; its `report` (None before the job was begun) says what was done.
+        Raises RunFailed once the job has begun: its `error` ended the run, its `report` tells what was done. What is
+        wrong before that is raised as it is.
         """
         selection = await anyio.to_thread.run_sync(collect, as_sources(paths))
         account = self._settings.impersonate

@@ -273,9 +273,9 @@ class Engine:
             return
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
-            error.path, error.message = transfer.path, f"{printable(transfer.path)}: {error.message}"
+            error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
         if isinstance(error, RequestRejected) and error.hint == RequestRejected.default_hint:
-            error.hint = hint_for(transfer, alone=len(self._run.state.transfers) == 1)
+            error = error.with_context(hint=hint_for(transfer, alone=len(self._run.state.transfers) == 1))
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1

@@ -37,7 +37,7 @@ from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.recovery import recover
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.options import Options
-from uploader.transfer.report import FileReport, Problem, Report, SkipReport, status_of
+from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport, status_of
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
@@ -77,7 +77,8 @@ class OpenJob:
                 raise
         except StateUnusable as error:
             if self.resumed:
-                error.hint = "Make it writable again: elsewhere nothing is known of what this job has sent."
+                hint = "Make it writable again; only this directory records what the job has sent."
+                raise error.with_context(hint=hint) from error
             raise
         return self
 
@@ -179,8 +180,7 @@ def make_run(job: OpenJob, around: Surroundings) -> JobRun:
 async def run_job(job: OpenJob, around: Surroundings) -> Report:
     """Do all that can be done for an open job.
 
-    Raises the error that ended the run: one that concerns the whole job, or that of its only file, or SomeFilesFailed;
-    its `report` says what was done all the same.
+    Raises RunFailed, with the error that ended the run and the report of what was done all the same.
     """
     run = make_run(job, around)
     meter = run.progress
@@ -211,8 +211,7 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
     except FigupError as error:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
-        error.report = report(error.exit_status)
-        raise
+        raise RunFailed(error, report(error.exit_status)) from error
     return report(0)
 
 
@@ -231,8 +230,7 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
     try:
         await job.lock.held_while(finish)
     except FigupError as error:
-        error.report = report(error.exit_status)
-        raise
+        raise RunFailed(error, report(error.exit_status)) from error
     return report(0)
 
 

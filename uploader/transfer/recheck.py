@@ -60,12 +60,11 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
     """One error that stands for all of them."""
     if len(changed) == 1:
         return changed[0]
-    whole = SourceChanged(
+    return SourceChanged(
         f"{len(changed)} files changed since they were sent and verified; the item holds the earlier versions",
         hint=changed[0].hint,
+        causes=changed,
     )
-    whole.causes = tuple(changed)
-    return whole
 
 
 def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
@@ -111,9 +110,11 @@ async def check_source(
     try:
         source = await anyio.to_thread.run_sync(Source, transfer.path)
     except SourceNotFound as error:
-        error.message = f"{printable(transfer.path)}: was sent and verified, and is no longer there"
-        error.hint = "Put it back and run the same command again to have it compared; the item holds it."
-        raise
+        raise SourceNotFound(
+            f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
+            hint="Put it back and run the same command again to compare it; the item holds it.",
+            path=error.path,
+        ) from error
     try:
         now = source.snapshot
         if now == seen or (seen is None and looks_as_recorded(transfer, now)):

@@ -86,3 +86,19 @@ class Report(msgspec.Struct, frozen=True):
     skipped: tuple[SkipReport, ...] = ()
     manifest: str | None = None
     manifest_remote: str | None = None
+
+
+class RunFailed(FigupError):
+    """A job's run ended before everything was done; `report` tells what was done all the same.
+
+    `error` is what ended the run: one that concerns the whole job, or that of its only file, or SomeFilesFailed. Code,
+    exit status, message, hint, path and causes are those of `error`.
+    """
+
+    def __init__(self, error: FigupError, report: Report) -> None:
+        super().__init__(error.message, hint=error.hint, path=error.path, causes=error.causes)
+        self.args = (error, report)
+        self.code = error.code
+        self.exit_status = error.exit_status
+        self.error = error
+        self.report = report

@@ -257,6 +257,21 @@ async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_on
         assert "account 12" in raised.value.message
 
 
+async def test_a_first_refusal_is_the_tokens_only_where_the_account_is_refused_too(
+    service: Service, connect: Connect
+) -> None:
+    service.answers = [reply(403, {"message": "not you"}), reply(200, {"id": 1}), reply(403, {})]
+    figshare = connect()
+    for _ in range(2):
+        with pytest.raises(PermissionDenied, match="may not do that with item 5"):
+            await figshare.items.detail(5)
+    asked = [one.path.removeprefix("/v2") for one in service.asked]
+    assert asked == ["/account/articles/5", "/account", "/account/articles/5"]
+    service.answers = [reply(403, {}), reply(403, {})]
+    with pytest.raises(TokenRejected):
+        await connect().items.detail(5)
+
+
 async def test_a_token_that_is_good_for_nothing_is_not_blamed_on_the_account(
     service: Service, connect: Connect
 ) -> None:

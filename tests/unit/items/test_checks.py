@@ -77,4 +77,4 @@ async def test_a_project_is_looked_at() -> None:
     account = Account()
     with pytest.raises(ProjectNotFound):
         await check_project(account, 4)
-    assert account.asked == ["institution", "project 4"]
+    assert account.asked == ["project 4"]

@@ -225,7 +225,7 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
         "embargo_options": [{"id": 8, "group_ids": [9]}],
     }
     assert lists.asked == [
-        "categories", "institution", "groups", "grants: abc", "grants: 6", "custom fields of 7",
+        "categories", "groups", "grants: abc", "grants: 6", "institution", "custom fields of 7",
         "custom fields of None",
     ]  # fmt: skip
 

@@ -201,7 +201,7 @@ def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Pat
     assert [str(cause) for cause in caught.value.causes] == [cause.message for cause in caught.value.causes]
     assert [cause.path for cause in caught.value.causes] == [None, f"{here}/nope", f"{here}/gone"]
     (here / "m.csv").write_text("path,md5\na,1\nb,2\n")
-    with pytest.raises(UsageError, match="2 mistakes in what was named") as wrong:
+    with pytest.raises(UsageError, match="2 mistakes in the named sources") as wrong:
         select(Sources(manifest="m.csv"))
     assert len(wrong.value.causes) == 2
     (here / "list").write_text("# these\na\nnope\n\ngone\n")

@@ -41,8 +41,7 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) ->
     try:
         value = await do()
     except FigupError as error:
-        error.message = f"every file is verified, but {_WORDS[step]} failed: {error.message}"
-        raise
+        raise error.with_context(prefix=f"every file is verified, but {_WORDS[step]} failed") from error
     await run.commit(ev.FinalStepDone(step, value, run.api.server_now().isoformat()))
     run.notify(no.FinalStepCompleted(step, value))
 

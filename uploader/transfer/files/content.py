@@ -33,8 +33,7 @@ def _missing_put_back() -> Iterator[None]:
     try:
         yield
     except SourceNotFound as error:
-        error.hint = PUT_BACK
-        raise
+        raise error.with_context(hint=PUT_BACK) from error
 
 
 class SourceSession:

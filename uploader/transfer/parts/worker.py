@@ -221,8 +221,7 @@ class PartWorker:
         except ServerFailing as error:
             if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
                 # That the API answers meanwhile says nothing of the upload service.
-                error.isolated = False
-                raise
+                raise ServerFailing(error.message, path=error.path) from error
             raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)
 

@@ -23,7 +23,7 @@ from uploader.disk import Disk
 from uploader.errors import FigupError
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
-from uploader.transfer.report import Report
+from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
 
 log = logging.getLogger("uploader.transfer.records.recorder")
@@ -179,8 +179,7 @@ async def record_run(
     try:
         report = await run(hear)
     except BaseException as error:
-        made = getattr(error, "report", None)
-        historian.end(made if isinstance(made, Report) else None, error)
+        historian.end(error.report if isinstance(error, RunFailed) else None, error)
         raise
     else:
         historian.end(report, None)

@@ -88,9 +88,8 @@ class JobRun:
         """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
         delay = backoff.next_delay(retry_after, self.clock.monotonic())
         if delay is None:
-            error = ServerFailing(f"{reason}; given up after trying again for some time")
-            error.isolated = backoff.since is not None and self.api.answered > backoff.since
-            raise error
+            isolated = backoff.since is not None and self.api.answered > backoff.since
+            raise ServerFailing(f"{reason}; given up after retrying for some time", isolated=isolated)
         self.notify(Retrying(reason, delay))
         with self.stop.interruptible():
             await self.clock.sleep(delay)

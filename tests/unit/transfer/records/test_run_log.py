@@ -17,7 +17,7 @@ from uploader.errors import FigupError, Interrupted, StateDiskFull
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
 from uploader.transfer.records.recorder import RunRecorder, record_run
-from uploader.transfer.report import Report
+from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -175,9 +175,7 @@ async def test_a_run_is_recorded_however_it_ends(tmp_path: Path) -> None:
         return report(9)
 
     async def interrupted(tell: no.Listener) -> Report:
-        error = Interrupted("stopped before everything was sent and verified")
-        error.report = report(4)
-        raise error
+        raise RunFailed(Interrupted("stopped before everything was sent and verified"), report(4))
 
     async def broken(tell: no.Listener) -> Report:
         raise ZeroDivisionError
