@@ -68,7 +68,7 @@ def test_a_folder_arrives_with_its_folders_and_the_same_command_sends_nothing_mo
     assert done.summary["skipped"] == [{"path": f"{top}/empty/", "reason": "empty-folder"}]
     before = len(sandbox.requests())
     again = upload(figup, "survey/")
-    assert [r["kind"] for r in sandbox.requests()[before:]] == ["list-files"]
+    assert [r["kind"] for r in sandbox.requests()[before:]] == ["list-files", "get-item"], "folders are in the item"
     assert (again.summary["bytes_sent"], again.summary["skipped"]) == (0, done.summary["skipped"])
     manifest = figup.state_dir / "jobs" / done.summary["job"] / "manifest.md5"
     subprocess.run(["md5sum", "--check", "--strict", "--quiet", manifest], check=True)
@@ -448,24 +448,56 @@ def test_nothing_is_removed_before_its_replacement_is_verified(bare_figup: Figup
     assert sandbox.requests(kind="delete-file") == []
 
 
-def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--part-size", "100KiB")
-    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
-    top = make(bare_figup.cwd / "d", big="x" * 1_000_000)
-    run = bare_figup.start("upload", "d", "--title", "an item", "--json", "--limit-rate", "200k", *FAST)
+def killed_upload(figup: Figup, *words: str) -> tuple[str, int]:
+    """Start an upload and kill it while it sends. Returns the job and its item."""
+    run = figup.start("upload", *words, "--json", "--limit-rate", "200k", *FAST)
     job = run.wait_for_event("job")["job"]
     item = run.wait_for_event("item")["item_id"]
     run.wait_for_event("file")
     run.kill()
+    return job, item
+
+
+@pytest.mark.parametrize("choice", ["skip", "replace", "keep", "fail"])
+def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_job(
+    choice: str, bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    make(bare_figup.cwd / "a", **{"data.bin": "x" * 1_000_000})
+    make(bare_figup.cwd / "b", **{"data.bin": "y" * 1_000_000})
+    job, item = killed_upload(bare_figup, "a/data.bin", "--title", "an item")
+    words = ("upload", "b/data.bin", "--item", str(item), "--on-conflict", choice, *FAST)
+    status = 0 if choice == "keep" else 1
+    dry = bare_figup.run(*words, "--dry-run", "--json").expect(status)
+    (plan,) = dry.summary["files"]
+    assert (plan["status"], plan["action"]) == ("unfinished", "send" if choice == "keep" else "refuse")
+    assert plan["replaces"] == []
+    done = bare_figup.run(*words, "--json").expect(status)
+    if choice != "keep":
+        error = next(e for e in done.events if e["event"] == "error")
+        assert error["code"] == "conflict"
+        assert error["message"] == f"data.bin: {plan['reason']}"
+    if choice in ("skip", "replace"):
+        assert f"started by job {job} on this machine" in plan["reason"]
+
+
+def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    top = make(bare_figup.cwd / "d", big="x" * 1_000_000)
+    job, item = killed_upload(bare_figup, "d", "--title", "an item")
     ours = upload(bare_figup, "d", "--item", str(item), status=1)
     error = next(e for e in ours.events if e["event"] == "error")
-    assert f"which job {job} here began" in error["message"]
+    assert f"started by job {job} on this machine" in error["message"]
     assert f"figup resume {job}" in error["hint"]
     refused = upload(bare_figup, "d", "--item", str(item), "--on-conflict", "replace", status=1)
     assert f"job {job}" in next(e for e in refused.events if e["event"] == "error")["message"]
     bare_figup.env["FIGUP_STATE_DIR"] = str(bare_figup.cwd / "elsewhere")
     theirs = upload(bare_figup, "d", "--item", str(item), status=1)
-    assert "no job here began" in next(e for e in theirs.events if e["event"] == "error")["message"]
+    assert (
+        "not started by any job on this machine" in next(e for e in theirs.events if e["event"] == "error")["message"]
+    )
     dry = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--json").expect(1)
     assert [e["status"] for e in dry.events if e["event"] == "file"] == ["unfinished"]
     upload(bare_figup, "d", "--item", str(item), "--on-conflict", "replace")

@@ -49,6 +49,7 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
     assert found == {
         "same": (1, 7),
         "different": (1, 7),
+        "failed": (0, 0),
         "missing": (1, 7),
         "missing-here": (0, 0),
         "extra-copy": (0, 0),

@@ -91,7 +91,7 @@ def test_what_cannot_pass_is_not_tried_again(status: int, tries: int, bare_figup
     done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "1000").expect(1)
     assert len(sandbox.requests(kind="initiate")) == 2 * tries
     assert ("trying 2 failed files again" in done.stderr) == (tries == 2)
-    assert "Mend what Figshare says, or leave the file out with --exclude; then run" in done.stderr
+    assert "Fix what Figshare reports, or leave the file out with --exclude; then run" in done.stderr
 
 
 @pytest.mark.parametrize(("most", "rate"), [(0, "1000"), (3, "1000"), (3, "10")])

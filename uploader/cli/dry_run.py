@@ -45,6 +45,8 @@ _WORDS = {
     "begun": "begun by this job",
     "done": "verified by this job",
     "changed": "changed since this job began with it",
+    "lost": "verified by this job, but the item no longer holds it",
+    "unverified": "verified by this job, but Figshare no longer gives its MD5",
 }
 
 
@@ -63,8 +65,8 @@ class Request:
 async def show_plan(session: Session, at: Context, wanted: Request, tuning: Tuning) -> int:
     """Say what `figup upload` with these arguments would do.
 
-    The exit status is 0 where it would go on, 6 where there is no room, 5 where it would stop because sources changed,
-    1 where it would refuse some files. Raises what it would raise before its first byte.
+    The exit status is that of the upload as far as it is decided already: see `Preview.exit_status`. Raises what the
+    upload would raise before its first byte.
     """
     display = Display(session.console, None)
     found, spec = await _found(display, at, wanted, tuning)
@@ -74,11 +76,7 @@ async def show_plan(session: Session, at: Context, wanted: Request, tuning: Tuni
     session.console.result(_text(found, estimate, ends))
     if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
         display.take(no.Warned(warning))
-    if found.room is not None and not found.room.enough:
-        return 6
-    if not any(file.action == "refuse" for file in found.files):
-        return 0
-    return 5 if all(file.status in ("changed", "done") for file in found.files) else 1
+    return found.exit_status
 
 
 async def _found(display: Display, at: Context, wanted: Request, tuning: Tuning) -> tuple[Preview, ItemPayload | None]:
@@ -194,6 +192,8 @@ def _file_line(file: FilePlan) -> str:
     number = f" (file {', '.join(map(str, ids))})" if ids else ""
     there = remote_path(file.folder, file.name)
     is_link = not file.path.startswith("/")
+    if file.reason is not None:
+        number += f": {printable(file.reason)}"
     renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {printable(there)}"
     return f"  {printable(file.path)}{renamed}  {units.format_bytes(file.size)}{note}{number}"
 

@@ -41,6 +41,7 @@ Exit status:
 _WORDS = {
     "same": "the same",
     "different": "DIFFERENT",
+    "failed": "FAILED: it did not pass Figshare's integrity check",
     "missing": "MISSING: the item has no file of this name",
     "missing-here": "MISSING HERE: the item has it",
     "extra-copy": "EXTRA COPY: the item has this one of the same name, too",
@@ -51,6 +52,7 @@ _WORDS = {
 _TOTALS = {
     "same": "the same",
     "different": "different",
+    "failed": "failed there",
     "missing": "missing there",
     "missing-here": "missing here",
     "extra-copy": "more of the same name",

@@ -1,75 +1,115 @@
-"""How a source is like what is there already, under its name in the item or of its own job. By reading alone; a source
-is read only where nothing else can tell."""
+"""The one classification of a remote file against the source that it should be.
+
+Pure. Upload, resume, verification, the dry run and the check of a finished job all use it, so that they cannot disagree
+about which remote file is "that source, complete and verified".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import anyio.to_thread
-
-from uploader.errors import SourceChanged
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
-from uploader.figshare.outcomes import UploadGone
-from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import SourceFile
-from uploader.sources.source import FileStamp, Source
-from uploader.transfer.files.conflicts import finished
-from uploader.transfer.files.content import recorded_parts
-from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.recheck import looks_as_recorded
+from uploader.transfer.journal.lifecycle import Transfer
+
+FAILED_STATUSES = frozenset({"ic_failure"})
+"""File statuses after which Figshare will not serve the file as it was sent (observed)."""
 
 
-async def likeness(chosen: SourceFile, others: Sequence[File]) -> tuple[str, File]:
-    """How the most like of the item's files is like the source."""
-    alike = [file for file in others if file.size == chosen.size and not file.is_link_only and file.status != "created"]
-    if any(file.computed_md5 is not None for file in alike):
-        md5 = await _md5(chosen.path)
-        for file in alike:
-            if file.computed_md5 == md5:
-                return "same", file
-    for file in alike:
-        if file.computed_md5 is None:
-            return "unknown", file
-    whole = finished(others)
-    return ("different", whole[0]) if whole else ("unfinished", others[0])
+class Match(enum.Enum):
+    """How a remote file compares with a source."""
+
+    SAME = "same"
+    """It is that source, complete and verified."""
+    UNKNOWN = "unknown"
+    """It may be: nothing differs, but an MD5 is missing on one side."""
+    DIFFERENT = "different"
+    """Its place, size or MD5 differs."""
+    LINK = "link"
+    """It only refers to an address."""
+    FAILED = "failed"
+    """It failed Figshare's integrity check."""
+    UNFINISHED = "unfinished"
+    """Its upload was never completed."""
+    MISSING = "missing"
+    """There is no such file."""
 
 
-async def has_changed(api: Figshare | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
-    """True when the source is another version than the one that its job sent, or began to send.
+_RANK = {
+    Match.SAME: 0,
+    Match.UNKNOWN: 1,
+    Match.DIFFERENT: 2,
+    Match.LINK: 2,
+    Match.FAILED: 2,
+    Match.UNFINISHED: 3,
+    Match.MISSING: 4,
+}
 
-    `there` is its remote file as the item has it now; without one, and without `api`, what was sent of an unfinished
-    file cannot be compared.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a remote file must be. A field that is None is not compared, but without an MD5 nothing is the same.
+
+    `size` is bytes, `md5` lower-case hex, `folder` "a/b" or "" for none. `link` is the address of a file that is only
+    linked: then nothing but the address and the id is compared.
     """
-    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
-    if chosen.link or looks_as_recorded(transfer, now):
-        return False
-    if chosen.size != transfer.size:
-        return True
-    if transfer.state is State.VERIFIED or (there is not None and there.upload_url is None):
-        return transfer.md5 is not None and await _md5(chosen.path) != transfer.md5
-    if api is None or there is None or there.upload_url is None:
-        return False
-    try:
-        upload = await api.upload(there.upload_url)
-    except UploadGone:
-        return False
-    sent = recorded_parts(transfer, upload.parts)
-    return bool(sent) and not await _has_parts(chosen.path, sent)
+
+    size: int | None = None
+    md5: str | None = None
+    name: str | None = None
+    folder: str | None = None
+    file_id: int | None = None
+    link: str | None = None
 
 
-async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
-    """True when these parts are in the source as they were sent."""
-    try:
-        await _md5(path, sent)
-    except SourceChanged:
-        return False
-    return True
+def expected_of(transfer: Transfer) -> Expected:
+    """What the remote file of a verified transfer must be."""
+    if transfer.link:
+        return Expected(file_id=transfer.file_id, link=transfer.path)
+    return Expected(
+        size=transfer.size,
+        md5=transfer.md5,
+        name=transfer.name,
+        folder=transfer.folder,
+        file_id=transfer.file_id,
+    )
 
 
-async def _md5(path: str, sent: Sequence[Recorded] = ()) -> str:
-    source = await anyio.to_thread.run_sync(Source, path)
-    try:
-        return await Digest(source, recorded=sent, paced=False).run()
-    finally:
-        source.close()
+def folder_of(folders: Mapping[int, str], file_id: int) -> str | None:
+    """The file's folder, "" for none; None where the item does not say where its files are (observed)."""
+    return folders.get(file_id, "") if folders else None
+
+
+def classify(file: File | None, expected: Expected, folder: str | None = None) -> Match:
+    """Compare a remote file with what it must be. `folder` is the file's own; None: not known, not compared."""
+    if file is None or expected.file_id not in (None, file.id):
+        return Match.MISSING
+    if expected.link is not None:
+        return Match.SAME if file.is_link_only and file.download_url == expected.link else Match.DIFFERENT
+    if file.is_link_only:
+        return Match.LINK
+    if file.status == "created":
+        return Match.UNFINISHED
+    if file.status in FAILED_STATUSES:
+        return Match.FAILED
+    if not _in_place(file, expected, folder) or expected.size not in (None, file.size):
+        return Match.DIFFERENT
+    if expected.md5 is None or file.computed_md5 is None:
+        return Match.UNKNOWN
+    return Match.SAME if file.computed_md5.lower() == expected.md5 else Match.DIFFERENT
+
+
+def by_likeness(files: Iterable[File], expected: Expected) -> list[tuple[Match, File]]:
+    """The files with their classification, the most similar first and otherwise in the given order."""
+    return sorted(((classify(file, expected), file) for file in files), key=lambda pair: _RANK[pair[0]])
+
+
+def needs_md5(files: Iterable[File], size: int) -> bool:
+    """True if only the source's MD5 can tell whether one of the files is that source of `size` bytes."""
+    return any(file.computed_md5 is not None and classify(file, Expected(size=size)) is Match.UNKNOWN for file in files)
+
+
+def _in_place(file: File, expected: Expected, folder: str | None) -> bool:
+    moved = folder is not None and expected.folder not in (None, folder)
+    return expected.name in (None, file.name) and not moved

@@ -39,9 +39,9 @@ from uploader.sources.source import stat_source
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_item, learn_address
+from uploader.transfer.files.decide import hint_for, is_retryable
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.link import LinkDriver
-from uploader.transfer.files.refusals import hint_for, is_retryable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Step, Transfer, next_step
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency

@@ -1,22 +1,28 @@
-"""What a command would do, found out by reading alone: sources, the job's journal, and what Figshare tells."""
+"""What a command would do. Reads sources, the job's journal and Figshare; writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio.to_thread
 import msgspec
 
+from uploader.errors import ExitStatus, SourceChanged
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account, File
+from uploader.figshare.outcomes import UploadGone
 from uploader.items.checks import check_project
+from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile, remote_path
-from uploader.transfer.compare import has_changed, likeness
-from uploader.transfer.files.conflicts import finished
+from uploader.sources.source import FileStamp, Source
+from uploader.transfer.compare import Expected, Match, needs_md5
+from uploader.transfer.files.conflicts import resolve
+from uploader.transfer.files.content import recorded_parts
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
+from uploader.transfer.recheck import looks_as_recorded, remote_match
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -24,23 +30,29 @@ from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
 
 USUAL_PART = 10 << 20
-"""Bytes of most parts that were seen (observed; the server chooses, and tells it only once a file is initiated)."""
+"""Size in bytes of most parts seen (observed; the server chooses it when a file is initiated)."""
 REQUESTS_A_FILE = 2
-"""Initiate and complete; what is asked beside that is asked for many files at once."""
+"""Initiate and complete; other requests serve many files at once."""
 
-_ACTIONS: dict[str, dict[OnConflict, str]] = {
-    "same": {"skip": "skip", "replace": "skip", "keep": "skip", "fail": "refuse"},
-    "different": {"skip": "refuse", "replace": "replace", "keep": "send", "fail": "refuse"},
+_STATUS: dict[Match, str] = {
+    Match.SAME: "same",
+    Match.UNKNOWN: "unknown",
+    Match.DIFFERENT: "different",
+    Match.LINK: "different",
+    Match.FAILED: "different",
+    Match.UNFINISHED: "unfinished",
 }
 
 
 class FilePlan(msgspec.Struct, frozen=True):
     """One source.
 
-    `status`: `new`; as what the item holds in its place, `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
-    `unseen` (nobody could be asked); `begun` or `done` by the same job, or `changed` since. `action`: `send`, `resume`,
-    `skip`, `replace`, `refuse`, `link`. `parts` is an estimate; `bytes_left` are to be sent. `replaces` are the ids of
-    all files that would be removed once this one is verified.
+    `status`: `new`; what the item holds in its place: `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
+    `unseen` (Figshare was not asked); `begun` or `done` by the same job, `changed` since; of a finished job: `lost`
+    (the item no longer holds it as it was verified) or `unverified` (Figshare no longer gives its MD5).
+    `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused.
+    `parts` is an estimate; `bytes_left` are still to be sent. `replaces` are the ids of all files that would be removed
+    once this one is verified.
     """
 
     path: str
@@ -53,10 +65,11 @@ class FilePlan(msgspec.Struct, frozen=True):
     bytes_left: int
     file_id: int | None = None
     replaces: tuple[int, ...] = ()
+    reason: str | None = None
 
 
 class Space(msgspec.Struct, frozen=True):
-    """What the account has room for, in bytes; None where it does not say. `needed` is what is yet to be allotted."""
+    """The account's limits in bytes; None where the account does not give them. `needed` is what would be added."""
 
     needed: int
     free: int | None
@@ -66,16 +79,17 @@ class Space(msgspec.Struct, frozen=True):
 
     @property
     def enough(self) -> bool:
-        """False when the upload would end before its first byte."""
+        """False if the upload would end before its first byte."""
         return not self.too_large and (self.free is None or self.needed <= self.free)
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A whole command. `state` is the job's ("new" where there is none yet), `title` that of the item to be created.
+    """A whole command. `state` is the job's ("new" if there is none yet), `title` that of the item to be created.
 
-    `room` is None where the account could not be asked. `item_files`: so many would the item hold; None likewise.
-    `warnings` are what would be said before the first byte. `described` is the mark of the description that the job's
-    item has; `granted` are the wishes for the end that this job has done and would not do again.
+    `exit_status` is that of the upload, as far as it is decided by what is known now. `room` is None if the account was
+    not asked; so is `item_files`, the number of files that the item would hold. `warnings` would come before the first
+    byte. `described` is the fingerprint of the metadata that the item has; `granted` are the final steps that this job
+    has done and would not repeat.
     """
 
     job: str
@@ -88,6 +102,7 @@ class Preview(msgspec.Struct, frozen=True):
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
     room: Space | None
+    exit_status: int
     warnings: tuple[str, ...] = ()
     item_files: int | None = None
     described: str | None = None
@@ -100,7 +115,7 @@ class Preview(msgspec.Struct, frozen=True):
 
     @property
     def requests(self) -> int:
-        """About how many requests that would take, parts not counted."""
+        """Estimated number of API requests; parts do not count."""
         return REQUESTS_A_FILE * sum(file.action in ("send", "resume", "replace", "link") for file in self.files)
 
 
@@ -113,31 +128,50 @@ async def preview(
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Look at everything; `api` None: nobody is asked. Raises ItemNotFound, and what `check_project` raises."""
+    """Find out what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
     job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.job_key), new_job)
-    item = summary.item_id if summary is not None and summary.item_id is not None else target.item
+    item_id = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
-    if api is not None and item is None and target.project is not None:
+    if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
-    held = await files_by_path(api, await api.item(item)) if api is not None and item is not None else {}
-    unseen = api is None and item is not None
-    files = [plan async for plan in _plans(api, selection, state, held, options, unseen=unseen)]
+    item = await api.item(item_id) if api is not None and item_id is not None else None
+    held = await files_by_path(api, item) if api is not None and item is not None else {}
+    unseen = api is None and item_id is not None
+    planner = _Planner(api, states, job, state, held, options, unseen=unseen)
+    files = [await planner.plan(chosen) for chosen in selection.files]
+    finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
+    if finished and state is not None and item is not None and all(file.status == "done" for file in files):
+        files = _rechecked(files, state, held, item.folders)
+    room = _room(account, files) if account is not None else None
     return Preview(
         job=job,
         state=summary.state if summary is not None else "new",
         endpoint=target.endpoint,
-        item_id=item,
+        item_id=item_id,
         item_url=summary.item_url if summary is not None else None,
         title=target.title,
         bytes_done=summary.bytes_done if summary is not None else 0,
         files=tuple(files),
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
-        room=_room(account, files) if account is not None else None,
+        room=room,
+        exit_status=_exit_status(files, room, finished=finished),
         warnings=_warnings(selection, held),
         item_files=None if unseen else sum(map(len, held.values())) + sum(map(adds_file, files)),
         described=state.described if state is not None else None,
         granted=_granted(state, files) if state is not None else (),
     )
+
+
+def _exit_status(files: Sequence[FilePlan], room: Space | None, *, finished: bool) -> ExitStatus:
+    """The upload's exit status. `finished`: the job has sent everything, and its files are only checked again."""
+    if room is not None and not room.enough:
+        return ExitStatus.LIMIT
+    refused = {file.status for file in files if file.action == "refuse"}
+    if not refused:
+        return ExitStatus.OK
+    if "changed" in refused and (finished or len(files) == 1):
+        return ExitStatus.INTEGRITY
+    return ExitStatus.PENDING if refused == {"unverified"} else ExitStatus.SOME_FAILED
 
 
 def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
@@ -151,18 +185,18 @@ def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple
 
 
 def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
-    """What was wished for the end and done by the job; the item is not published as it is where anything is new."""
+    """The final steps that the job has done; publishing is not one of them if files would be added."""
     done = tuple(step for step in state.done_steps if state.is_done(step))
     return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
 
 
 def adds_file(file: FilePlan) -> bool:
-    """True when the item would hold one file more by it. A replaced one goes."""
+    """True if the plan adds a file to the item."""
     return file.action in ("send", "link") and file.status != "changed"
 
 
 def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
-    """The job that a command means, and what it is so far; None for a new one, or for one that cannot be read."""
+    """The command's job, its summary and its state; None for a new job, the state None also for a damaged one."""
     existing = None if new_job else states.latest(name)
     if existing is None:
         return states.next_generation(name), None, None
@@ -170,65 +204,123 @@ def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | 
     return existing, summary, None if summary.state == "damaged" else states.read(existing)[1]
 
 
-async def _plans(
-    api: Figshare | None,
-    selection: Selection,
-    state: JobState | None,
-    held: dict[str, list[File]],
-    options: Options,
-    *,
-    unseen: bool,
-) -> AsyncIterator[FilePlan]:
-    known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
-    by_id = {file.id: file for files in held.values() for file in files}
-    links: dict[str, list[File]] = {}
-    for file in (file for file in by_id.values() if file.is_link_only):
-        links.setdefault(file.download_url, []).append(file)
-    for chosen in selection.files:
-        transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
+class _Planner:
+    """Plans the sources of one command."""
+
+    def __init__(
+        self,
+        api: Figshare | None,
+        states: JobStore,
+        job: str,
+        state: JobState | None,
+        held: Mapping[str, Sequence[File]],
+        options: Options,
+        *,
+        unseen: bool,
+    ) -> None:
+        """`held` are the item's files by path; `unseen`: there is an item, but Figshare was not asked."""
+        self._api = api
+        self._states = states
+        self._job = job
+        self._options = options
+        self._new = "unseen" if unseen else "new"
+        self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+        self._held = held
+        self._by_id = {file.id: file for files in held.values() for file in files}
+        self._links: dict[str, list[File]] = {}
+        for file in (file for file in self._by_id.values() if file.is_link_only):
+            self._links.setdefault(file.download_url, []).append(file)
+        self._owners: Mapping[int, str] | None = None
+
+    async def plan(self, chosen: SourceFile) -> FilePlan:
+        """Plan one source."""
+        place = remote_path(chosen.folder, chosen.name)
+        transfer = self._known.get((chosen.path, place))
         if transfer is not None and transfer.file_id is not None:
-            changed = await has_changed(api, chosen, transfer, by_id.get(transfer.file_id))
-            yield _of_job(chosen, transfer, options, changed=changed)
-            continue
+            changed = await has_changed(self._api, chosen, transfer, self._by_id.get(transfer.file_id))
+            return _of_job(chosen, transfer, self._options, changed=changed)
         mine = transfer.owned_ids() if transfer is not None else set()
-        there = links if chosen.link else held
-        key = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
-        others = [file for file in there.get(key, []) if file.id not in mine]
-        yield await _of_item(chosen, others, options.on_conflict, unseen=unseen)
+        there = self._links.get(chosen.path, ()) if chosen.link else self._held.get(place, ())
+        others = [file for file in there if file.id not in mine]
+        if not others or self._api is None:
+            return _plan(chosen, self._new, "link" if chosen.link else "send", None)
+        return await self._of_item(self._api, chosen, others, self._options.on_conflict)
+
+    async def _of_item(
+        self, api: Figshare, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
+    ) -> FilePlan:
+        """Decide as the upload does."""
+        if chosen.link:
+            source = Expected(link=chosen.path)
+        else:
+            md5 = await _md5(chosen.path) if needs_md5(others, chosen.size) else None
+            source = Expected(size=chosen.size, md5=md5)
+        decision = await resolve(api, source, others, self._read_owners, on_conflict)
+        action = "link" if chosen.link and decision.action == "send" else decision.action
+        file_id = decision.file.id if decision.file is not None else None
+        plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=decision.reason or None)
+        return msgspec.structs.replace(plan, replaces=decision.replaces)
+
+    async def _read_owners(self) -> Mapping[int, str]:
+        if self._owners is None:
+            self._owners = await anyio.to_thread.run_sync(self._states.owners, self._job)
+        return self._owners
 
 
 def _of_job(chosen: SourceFile, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
-    """What the job knows of a source that it began with."""
+    """Plan a source that the job has begun."""
     if changed:
         again = options.restart_changed
-        action, left = ("send", chosen.size) if again else ("refuse", 0)
-        return _plan(chosen, "changed", action, transfer.file_id, left=left)
+        reason = None if again else "changed since this job began to send it"
+        return _plan(chosen, "changed", "send" if again else "refuse", transfer.file_id, reason=reason)
     if transfer.state is State.VERIFIED:
-        return _plan(chosen, "done", "skip", transfer.file_id, left=0)
+        return _plan(chosen, "done", "skip", transfer.file_id)
     done = chosen.size * transfer.parts_done // transfer.parts_total if transfer.parts_total else 0
     return _plan(chosen, "begun", "resume", transfer.file_id, left=chosen.size - done)
 
 
-async def _of_item(chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict, *, unseen: bool) -> FilePlan:
-    if chosen.link:
-        if not others:
-            return _plan(chosen, "unseen" if unseen else "new", "link", None, left=0)
-        return _plan(chosen, "same", _ACTIONS["same"][on_conflict], others[0].id, left=0)
-    if not others:
-        return _plan(chosen, "unseen" if unseen else "new", "send", None, left=chosen.size)
-    status, file = await likeness(chosen, others)
-    action = _ACTIONS["same" if status == "same" else "different"][on_conflict]
-    if action == "replace" and len(finished(others)) > 1:
-        action = "refuse"
-    left = chosen.size if action in ("send", "replace") else 0
-    plan = _plan(chosen, status, action, file.id, left=left)
-    replaced = sorted(other.id for other in others) if action == "replace" else ()
-    return msgspec.structs.replace(plan, replaces=tuple(replaced))
+def _rechecked(
+    files: Sequence[FilePlan], state: JobState, held: Mapping[str, Sequence[File]], folders: Mapping[int, str]
+) -> list[FilePlan]:
+    """The plans of a finished job, whose remote files the upload would check again."""
+    by_id = {file.id: file for several in held.values() for file in several}
+    lost: dict[int | None, tuple[str, str]] = {}
+    for transfer in state.active:
+        match, reason = remote_match(transfer, by_id, folders)
+        if match is not Match.SAME:
+            lost[transfer.file_id] = ("unverified" if match is Match.UNKNOWN else "lost", reason)
+    return [
+        msgspec.structs.replace(file, status=lost[file.file_id][0], action="refuse", reason=lost[file.file_id][1])
+        if file.file_id in lost
+        else file
+        for file in files
+    ]
 
 
-def _plan(chosen: SourceFile, status: str, action: str, file_id: int | None, *, left: int) -> FilePlan:
-    parts = 0 if chosen.link else max(1, -(-chosen.size // USUAL_PART))
-    return FilePlan(chosen.path, chosen.folder, chosen.name, chosen.size, status, action, parts, left, file_id)
+def _plan(
+    chosen: SourceFile,
+    status: str,
+    action: str,
+    file_id: int | None,
+    *,
+    left: int | None = None,
+    reason: str | None = None,
+) -> FilePlan:
+    """`left`: bytes to send; None for all of them if any."""
+    if left is None:
+        left = chosen.size if action in ("send", "replace") else 0
+    return FilePlan(
+        path=chosen.path,
+        folder=chosen.folder,
+        name=chosen.name,
+        size=chosen.size,
+        status=status,
+        action=action,
+        parts=0 if chosen.link else max(1, -(-chosen.size // USUAL_PART)),
+        bytes_left=left,
+        file_id=file_id,
+        reason=reason,
+    )
 
 
 def _room(account: Account, files: Sequence[FilePlan]) -> Space:
@@ -242,3 +334,42 @@ def _room(account: Account, files: Sequence[FilePlan]) -> Space:
         maximum_file_size=most,
         too_large=tuple(file.path for file in fresh if most is not None and file.size > most),
     )
+
+
+async def has_changed(api: Figshare | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
+    """True if the source is not the version that its job sent, or began to send.
+
+    `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
+    """
+    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
+    if chosen.link or looks_as_recorded(transfer, now):
+        return False
+    if chosen.size != transfer.size:
+        return True
+    if transfer.state is State.VERIFIED or (there is not None and there.upload_url is None):
+        return transfer.md5 is not None and await _md5(chosen.path) != transfer.md5
+    if api is None or there is None or there.upload_url is None:
+        return False
+    try:
+        upload = await api.upload(there.upload_url)
+    except UploadGone:
+        return False
+    sent = recorded_parts(transfer, upload.parts)
+    return bool(sent) and not await _has_parts(chosen.path, sent)
+
+
+async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
+    """True if the source has these parts as they were sent."""
+    try:
+        await _md5(path, sent)
+    except SourceChanged:
+        return False
+    return True
+
+
+async def _md5(path: str, sent: Sequence[Recorded] = ()) -> str:
+    source = await anyio.to_thread.run_sync(Source, path)
+    try:
+        return await Digest(source, recorded=sent, paced=False).run()
+    finally:
+        source.close()

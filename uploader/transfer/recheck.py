@@ -1,63 +1,123 @@
-"""Sources against what the journal says of them, and a finished job that is asked for again: nothing is sent, but
-nothing is claimed unchecked either."""
+"""Checks that send nothing: sources against the journal, and a finished job against its sources and its item."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import anyio
 import anyio.to_thread
 
-from uploader.errors import ChecksumWrong, Conflict, FigupError, SourceChanged, SourceNotFound
+from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable
+from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, reading
+from uploader.units import format_exact_bytes
 
 
 def looks_as_recorded(transfer: Transfer, now: FileStamp) -> bool:
-    """True when nothing about the source but its content could tell it from the one that was begun to send."""
+    """True if size, times and inode are those of the version that was sent or started."""
     return (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
         transfer.ctime_ns in (None, now.ctime_ns)
     )
 
 
 def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
-    """The transfer starts again with this state of its source."""
+    """The event that starts a transfer again with this version of its source."""
     return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
 
 
 async def recheck_finished_job(api: Figshare, state: JobState, notify: Listener) -> None:
-    """Return when the sources are what was sent and the item still holds them. Raises SourceChanged, Conflict."""
-    wanted = state.active
+    """Check that the sources are what was sent and that the item still holds them, complete and verified.
+
+    Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item_holds` raises.
+    """
     changed = []
-    for transfer in await anyio.to_thread.run_sync(_needs_rehash, wanted):
+    for transfer in await anyio.to_thread.run_sync(_needs_rehash, state.active):
         try:
             await check_source(transfer, notify)
         except SourceChanged as error:
             changed.append(error)
     if changed:
         raise _all_of(changed)
+    await check_item_holds(api, state)
+
+
+async def check_item_holds(api: Figshare, state: JobState) -> None:
+    """List the item and check that it holds every verified file of the job, complete and verified.
+
+    Raises Conflict if it does not, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
+    """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     held = {file.id: file async for file in api.files(state.item_id)}
-    for transfer in wanted:
-        file = held.get(transfer.file_id or 0)
-        if file is None or not _is_intact(file, transfer):
+    # The listing of files has no folders (official API description).
+    folders = (await api.item(state.item_id)).folders
+    error: FigupError | None = None
+    for transfer in state.active:
+        match, text = remote_match(transfer, held, folders)
+        if match is Match.UNKNOWN:
+            error = error or Md5Pending(
+                f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
+                f"(file {transfer.file_id})",
+                hint=f"Later: figup verify {state.item_id} {printable(transfer.path)}",
+                path=transfer.path,
+            )
+        elif match is not Match.SAME:
             raise Conflict(
-                f"{printable(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it",
+                f"{printable(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it: "
+                f"{text}",
                 hint="Add --new-job to send it again.",
                 path=transfer.path,
             )
+    if error is not None:
+        raise error
+
+
+def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
+    """Classify the remote file of a verified transfer, and say what differs; "" if nothing does.
+
+    `held` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
+    """
+    expected = expected_of(transfer)
+    file = held.get(transfer.file_id or 0)
+    folder = folder_of(folders, file.id) if file is not None else None
+    match = classify(file, expected, folder)
+    return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"
+
+
+def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
+    """What is wrong with a remote file, as a predicate."""
+    if file is None or match is Match.MISSING:
+        return "is gone"
+    words = {
+        Match.UNKNOWN: "has no MD5",
+        Match.LINK: "is a link",
+        Match.FAILED: "failed Figshare's integrity check",
+        Match.UNFINISHED: "is an unfinished upload",
+    }
+    if match in words:
+        return words[match]
+    if expected.link is not None:
+        return "does not link there"
+    if file.name != expected.name:
+        return f"is called {printable(file.name)}"
+    if folder not in (None, expected.folder):
+        return f"is in folder {printable(folder)}" if folder else "is in no folder"
+    if file.size != expected.size:
+        return f"has {format_exact_bytes(file.size)}, not {format_exact_bytes(expected.size or 0)}"
+    return f"has the MD5 {file.computed_md5}, not {expected.md5}"
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:
-    """One error that stands for all of them."""
+    """One error for all of them."""
     if len(changed) == 1:
         return changed[0]
     return SourceChanged(
@@ -68,7 +128,7 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
 
 
 def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
-    """Those whose sources do not look as recorded; in one call, since there may be a hundred thousand. Blocks."""
+    """Transfers whose sources do not look as recorded. Blocks; one call, since there may be a hundred thousand."""
 
     def looks_right(transfer: Transfer) -> bool:
         try:
@@ -80,17 +140,11 @@ def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
     return [transfer for transfer in transfers if not looks_right(transfer)]
 
 
-def _is_intact(file: File, transfer: Transfer) -> bool:
-    if transfer.link:
-        return file.is_link_only and file.download_url == transfer.path
-    return (file.computed_md5 or transfer.md5) == transfer.md5
-
-
 def as_expected(transfer: Transfer, md5: str) -> str:
-    """The MD5, if it is what the user says the source has, or nothing is said. Raises ChecksumWrong."""
+    """Return the MD5 if the user gave none or the same. Raises ChecksumWrong."""
     if transfer.expected not in (None, md5):
         raise ChecksumWrong(
-            f"{printable(transfer.path)}: has the MD5 {md5}, and {transfer.expected} is expected", path=transfer.path
+            f"{printable(transfer.path)}: has the MD5 {md5}, expected {transfer.expected}", path=transfer.path
         )
     return md5
 
@@ -98,12 +152,11 @@ def as_expected(transfer: Transfer, md5: str) -> str:
 async def check_source(
     transfer: Transfer, notify: Listener, seen: FileStamp | None = None, turn: anyio.Semaphore | None = None
 ) -> None:
-    """Return when the source of a verified transfer holds what was sent, and what is expected.
+    """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
 
+    `seen` is its state when this run read it to the end; None if it did not: then the journal's record counts.
+    `turn` limits how many sources are read again at the same time; None for no limit.
     Raises SourceChanged, SourceNotFound, ChecksumWrong.
-
-    `seen` is its state in which this run read it to the end; None when it did not, and the journal has to do.
-    `turn` has to be had for reading all of it again; None where nobody else does so.
     """
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)

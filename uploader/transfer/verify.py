@@ -1,4 +1,4 @@
-"""Comparing local files, or their checksums, with what Figshare holds. Nothing is sent, and no job is needed."""
+"""Compare local files, or their checksums, with the files of an item. Sends nothing and needs no job."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from uploader.sources.lists import ChecksumEntry
 from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.select import select
 from uploader.sources.source import Source
+from uploader.transfer.compare import Expected, Match, by_likeness
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
 from uploader.transfer.run.listing import files_by_path
 
@@ -22,11 +23,11 @@ from uploader.transfer.run.listing import files_by_path
 class Comparison(msgspec.Struct, frozen=True):
     """One local file against the item's files of its folder and name.
 
-    `status`: `same`; `different`; `missing` (the item has no such file); `missing-here` (the item has one that is not
-    among the local ones; `path` is None); `extra-copy` (the item has this one, too, beside the one that was compared);
-    `unfinished` (an upload that was never completed); `unknown` (same size, and Figshare has not computed its MD5).
-    `left-out`: the item has one that is here, or would be, where nothing was compared, and `reason` says why, as in a
-    `SkipReport`. Sizes are bytes; None where there is none, as where the MD5 did not matter.
+    `status`: `same`; `different`; `failed` (Figshare's integrity check failed); `missing` (the item has no such file);
+    `missing-here` (the item has one that is not among the local ones; `path` is None); `extra-copy` (another file of
+    the item in the same place as the one that was compared); `unfinished` (its upload was never completed); `unknown`
+    (same size, but Figshare has not computed its MD5); `left-out` (the item has it, but the local one is excluded for
+    `reason`, as in a `SkipReport`). Sizes are bytes; None where not known. `md5` is None where it did not matter.
     """
 
     path: str | None
@@ -39,33 +40,33 @@ class Comparison(msgspec.Struct, frozen=True):
     remote_md5: str | None = None
     folder: str = ""
     elsewhere: str | None = None
-    """Of a missing one: where else the item has a file of its name."""
+    """For a missing file: another path in the item with the same name."""
     reason: str | None = None
 
 
 EXIT_STATUS = {
     "same": 0, "left-out": 0, "unknown": 7,
-    "missing": 1, "missing-here": 1, "extra-copy": 1, "unfinished": 1, "different": 5,
+    "missing": 1, "missing-here": 1, "extra-copy": 1, "unfinished": 1, "failed": 5, "different": 5,
 }  # fmt: skip
-"""A comparison's exit status; that of several is the one that stands last here."""
+"""The exit status of each status, the worst last."""
 
 
 def exit_status(comparisons: Sequence[Comparison]) -> int:
-    """The exit status of a whole verification."""
+    """The exit status of the whole verification: that of the worst status."""
     order = list(EXIT_STATUS)
     worst = max((c.status for c in comparisons), key=order.index, default="same")
     return EXIT_STATUS[worst]
 
 
 class Total(msgspec.Struct, frozen=True):
-    """How many files, and how many bytes: of those here, or else there; None where that is not known of every one."""
+    """Number of files, and their bytes (local size, else remote); None unless every size is known."""
 
     files: int
     bytes: int | None
 
 
 def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
-    """The total of each status, those that nothing has included."""
+    """The total of each status, including those of no file."""
     sizes: dict[str, list[int | None]] = {status: [] for status in EXIT_STATUS}
     for one in comparisons:
         sizes[one.status].append(one.size if one.size is not None else one.remote_size)
@@ -76,7 +77,7 @@ def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
 
 
 def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
-    """The item's folder that has most of what is missing there, by the same paths, and is missing here, or None."""
+    """The folder of the item that has most of the missing files at the same paths below it; None if none has."""
     missing = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing"}
     beyond = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
     split = (path.partition("/") for path in beyond)
@@ -95,8 +96,8 @@ async def verify(
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
-    Where a whole folder is named, or checksums are, what the item holds beyond that is told too. `notify` hears of the
-    item and of what is skipped. Raises ItemNotFound, and what `select` raises.
+    For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
+    with what is skipped. Raises ItemNotFound, and what `select` raises.
     """
     selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
     item = await api.item(item_id)
@@ -146,43 +147,41 @@ async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], els
 def _compared(
     path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
 ) -> list[Comparison]:
-    """The comparison with the file that is most like it, and then the others. `size` None: only the MD5 is known."""
-    ranked = sorted(((_status(file, size, md5), file) for file in remote), key=lambda pair: _RANK.index(pair[0]))
+    """Compare with the most similar remote file, and list the others. `size` None: only the MD5 is known."""
+    ranked = by_likeness(remote, Expected(size=size, md5=md5))
     if not ranked:
         return [Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)]
-    status, best = ranked[0]
-    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for status, file in ranked[1:]]
+    match, best = ranked[0]
+    status = _STATUS[match]
+    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for _, file in ranked[1:]]
     return [
         Comparison(path, name, size, md5, status, best.id, best.size, best.computed_md5, folder),
         *(Comparison(path, name, None, None, s, f.id, f.size, f.computed_md5, folder) for s, f in others),
     ]
 
 
-_RANK = ("same", "unknown", "different", "unfinished")
-
-
-def _status(file: File, size: int | None, md5: str | None) -> str:
-    if file.status == "created":
-        return "unfinished"
-    if file.is_link_only or (size is not None and file.size != size):
-        return "different"
-    if file.computed_md5 is None:
-        return "unknown"
-    return "same" if file.computed_md5.lower() == md5 else "different"
+_STATUS = {
+    Match.SAME: "same",
+    Match.UNKNOWN: "unknown",
+    Match.DIFFERENT: "different",
+    Match.LINK: "different",
+    Match.FAILED: "failed",
+    Match.UNFINISHED: "unfinished",
+}
 
 
 _LEAVES_OUT = ("hidden", "link", "link-loop", "excluded", "not-included")
-"""Reasons why something that is here is not looked at; the others say that there is nothing."""
+"""Reasons for which an existing local file is not compared."""
 
 
 def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
-    """Why the file, or a folder that it is in, is left out here; None where it is not."""
+    """Why the local file, or a folder that contains it, is left out; None if it is not."""
     ends = (at + 1 for at, letter in enumerate(path) if letter == "/")
     return left_out.get(path) or next((left_out[path[:end]] for end in ends if path[:end] in left_out), None)
 
 
 def _not_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
-    """The item's files in one of these folders that were compared with nothing; what is only linked is nowhere here."""
+    """The item's files in these folders that were compared with nothing; links have no local file."""
     for path, files in held.items():
         if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in scopes):
             continue

@@ -7,7 +7,9 @@ from functools import partial
 from uploader.errors import Conflict, ProtocolViolation, UploadFailing
 from uploader.figshare.outcomes import FileGone
 from uploader.transfer import notices as no
+from uploader.transfer.compare import Expected
 from uploader.transfer.files import steps
+from uploader.transfer.files.decide import decide
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer
 from uploader.transfer.run.context import JobRun
@@ -48,11 +50,12 @@ class LinkDriver:
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer
         held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
-        if held and run.options.on_conflict == "fail":
-            raise Conflict(f"{transfer.path}: the item has this link already (file {held[0].id})", path=transfer.path)
-        if held:
-            await run.commit(ev.FoundIdentical(transfer.index, held[0].id, ""))
-            self._verified(held[0].id)
+        decision = decide(Expected(link=transfer.path), held, {}, run.options.on_conflict)
+        if decision.action == "refuse":
+            raise Conflict(f"{transfer.path}: {decision.reason}", hint=decision.hint, path=transfer.path)
+        if decision.action == "skip" and decision.file is not None:
+            await run.commit(ev.FoundIdentical(transfer.index, decision.file.id, ""))
+            self._verified(decision.file.id)
             return
         await steps.initiate(run, transfer, (), lambda: run.api.link(run.item_id, transfer.path), self._initiating)
 

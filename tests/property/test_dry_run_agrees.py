@@ -1,0 +1,160 @@
+"""The dry run and the upload decide the same about a file, whatever the item holds in its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from uploader.errors import Conflict
+from uploader.figshare.models import Account, File, Item, Part, Upload
+from uploader.figshare.outcomes import UploadGone
+from uploader.sources.models import Sources
+from uploader.sources.select import select
+from uploader.sources.source import stat_source
+from uploader.transfer.files.conflicts import identical_file
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.plan import Target
+from uploader.transfer.options import Options
+from uploader.transfer.preview import FilePlan, preview
+
+CONTENT = b"content"
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+SAME = File(id=0, name="data.bin", size=len(CONTENT), status="available", computed_md5=MD5)
+KINDS: dict[str, dict[str, Any]] = {
+    "identical": {},
+    "identical, being checked": {"status": "ic_checking"},
+    "different": {"computed_md5": "b" * 32},
+    "larger": {"size": 99},
+    "unknown MD5": {"computed_md5": None},
+    "failed": {"status": "ic_failure"},
+    "link": {"is_link_only": True, "download_url": "https://x"},
+    "unfinished": {"status": "created", "computed_md5": None, "upload_url": "idle"},
+    "unfinished, gone": {"status": "created", "computed_md5": None, "upload_url": "gone"},
+    "unfinished, being sent": {"status": "created", "computed_md5": None, "upload_url": "busy"},
+    "unfinished, of another job": {"status": "created", "computed_md5": None, "upload_url": "idle"},
+    "unfinished, of another job, without address": {"status": "created", "computed_md5": None},
+    "verified by another job": {"size": 99},
+}
+
+
+class Service:
+    """An item that holds these files."""
+
+    def __init__(self, held: list[File]) -> None:
+        self.held = held
+
+    async def account(self) -> Account:
+        return Account(id=1)
+
+    async def item(self, item_id: int) -> Item:
+        return Item(id=item_id)
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        for file in self.held:
+            yield file
+
+    async def upload(self, url: str) -> Upload:
+        if url == "gone":
+            raise UploadGone("gone")
+        part = Part(no=1, start=0, end=len(CONTENT) - 1, locked=url == "busy")
+        return Upload(token="t", status="pending", size=len(CONTENT), parts=(part,))
+
+
+class Store:
+    """A state directory in which only another job owns files."""
+
+    def __init__(self, owned: dict[int, str]) -> None:
+        self.owned = owned
+
+    def owners(self, job: str) -> dict[int, str]:
+        return self.owned
+
+    def latest(self, name: str) -> None:
+        return None
+
+    def next_generation(self, name: str) -> str:
+        return name
+
+
+class Content:
+    """The source in the upload."""
+
+    async def md5(self) -> str:
+        return MD5
+
+    def release(self) -> None:
+        """Nothing is open."""
+
+
+async def planned(source: Path, service: Any, store: Any, options: Options) -> FilePlan:
+    """What the dry run says."""
+    selection = await anyio.to_thread.run_sync(select, Sources(paths=(str(source),)))
+    found = await preview(service, store, Target("https://example.org/v2", 7, None), selection, options)
+    (plan,) = found.files
+    assert found.exit_status == (1 if plan.action == "refuse" else 0)
+    return plan
+
+
+async def sent(source: Path, service: Any, store: Any, options: Options) -> tuple[str, tuple[int, ...], str | None]:
+    """What the upload does: the action, the files that it replaces, and why it refuses."""
+    now = await anyio.to_thread.run_sync(stat_source, str(source))
+    transfer = Transfer(0, str(source), "data.bin", now.size, now.mtime_ns, now.inode)
+
+    async def commit(event: ev.ReplacementPlanned) -> None:
+        transfer.apply(event)
+
+    run: Any = SimpleNamespace(
+        api=service,
+        commit=commit,
+        job="this",
+        listing=SimpleNamespace(foreign_files={"data.bin": service.held}, removed=set()),
+        notify=lambda _: None,
+        options=options,
+        states=store,
+    )
+    content: Any = Content()
+    try:
+        same = await identical_file(run, transfer, content)
+    except Conflict as error:
+        return "refuse", (), error.message
+    if same is not None:
+        return "skip", transfer.replaces, None
+    return ("replace" if transfer.replaces else "send"), transfer.replaces, None
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sources") / "data.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@hypothesis.settings(max_examples=300, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(
+    kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=4),
+    on_conflict=st.sampled_from(["skip", "replace", "keep", "fail"]),
+)
+def test_the_dry_run_s_action_is_the_upload_s_outcome(source: Path, kinds: list[str], on_conflict: Any) -> None:
+    held = [msgspec.structs.replace(SAME, id=number, **KINDS[kind]) for number, kind in enumerate(kinds, 1)]
+    owned = {file.id: "other" for file, kind in zip(held, kinds, strict=True) if "another job" in kind}
+    options = Options(on_conflict=on_conflict)
+
+    async def both() -> tuple[FilePlan, tuple[str, tuple[int, ...], str | None]]:
+        service, store = Service(held), Store(owned)
+        return await planned(source, service, store, options), await sent(source, service, store, options)
+
+    plan, (action, replaces, message) = anyio.run(both)
+    assert (plan.action, plan.replaces) == (action, replaces)
+    assert message == (f"data.bin: {plan.reason}" if plan.reason is not None else None)
+    owned_unfinished = any(file.id in owned and file.status == "created" for file in held)
+    assert not (action == "replace" and owned_unfinished), "another job's upload is never replaced"

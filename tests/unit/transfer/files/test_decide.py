@@ -1,0 +1,171 @@
+"""What happens to a file, given what the item holds in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from uploader.errors import Conflict, FigupError, RequestRejected, SourceUnreadable
+from uploader.figshare.models import File, Part, Upload
+from uploader.transfer.compare import Expected, Match
+from uploader.transfer.files.decide import decide, hint_for, is_retryable
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.options import OnConflict
+
+MD5 = "a" * 32
+SOURCE = Expected(size=7, md5=MD5)
+FILE = File(id=1, name="data.bin", size=7, status="available", computed_md5=MD5)
+
+
+def file(number: int = 1, **changes: Any) -> File:
+    return msgspec.structs.replace(FILE, id=number, **changes)
+
+
+def different(number: int = 1) -> File:
+    return file(number, size=9)
+
+
+def unfinished(number: int = 1) -> File:
+    return file(number, status="created", computed_md5=None, upload_url="https://up/1")
+
+
+def upload(*, locked: bool = False) -> Upload:
+    parts = (Part(no=1, start=0, end=3, complete=True), Part(no=2, start=4, end=6, locked=locked))
+    return Upload(token="t", status="pending", size=7, parts=parts)
+
+
+@pytest.mark.parametrize("choice", ["skip", "replace", "keep", "fail"])
+def test_where_nothing_is_the_file_is_sent(choice: OnConflict) -> None:
+    decision = decide(SOURCE, [], {}, choice)
+    assert (decision.action, decision.match, decision.file) == ("send", Match.MISSING, None)
+
+
+@pytest.mark.parametrize(
+    ("held", "skip", "replace", "keep", "fail"),
+    [
+        ([file()], "skip", "skip", "skip", "refuse"),
+        ([different()], "refuse", "replace", "send", "refuse"),
+        ([file(computed_md5=None)], "refuse", "replace", "send", "refuse"),
+        ([file(status="ic_failure")], "refuse", "replace", "send", "refuse"),
+        ([file(is_link_only=True)], "refuse", "replace", "send", "refuse"),
+        ([unfinished()], "refuse", "replace", "send", "refuse"),
+        ([different(1), unfinished(2), unfinished(3)], "refuse", "replace", "send", "refuse"),
+        ([different(1), different(2)], "refuse", "refuse", "send", "refuse"),
+        ([different(1), file(2)], "skip", "skip", "skip", "refuse"),
+    ],
+)
+def test_what_each_choice_does(held: list[File], skip: str, replace: str, keep: str, fail: str) -> None:
+    actions: dict[OnConflict, str] = {"skip": skip, "replace": replace, "keep": keep, "fail": fail}
+    for choice, action in actions.items():
+        decision = decide(SOURCE, held, {}, choice)
+        assert decision.action == action, choice
+        assert bool(decision.reason) == (action == "refuse")
+        assert decision.replaces == (tuple(f.id for f in held) if action == "replace" else ())
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        (different(), "the item holds a different file of that name (file 1, 9 bytes)"),
+        (file(is_link_only=True), "the item holds a link of that name (file 1)"),
+        (
+            file(status="ic_failure"),
+            "the item holds a file of that name that failed Figshare's integrity check (file 1)",
+        ),
+        (
+            file(computed_md5=None),
+            "the item holds a file of that name and size (file 1), but Figshare has not computed",
+        ),
+        (unfinished(), "the item holds an unfinished upload of that name (file 1), not started by any job on this"),
+    ],
+)
+def test_a_refusal_says_what_is_there_and_how_to_choose(held: File, reason: str) -> None:
+    decision = decide(SOURCE, [held], {}, "skip")
+    assert decision.reason.startswith(reason)
+    assert "--on-conflict" in (decision.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [({}, "(file 1)"), ({1: upload()}, "(file 1, 1 of 2 parts sent)"), ({1: None}, "(file 1, whose upload is gone)")],
+)
+def test_a_refusal_says_how_far_an_unfinished_upload_is(asked: dict[int, Upload | None], words: str) -> None:
+    assert words in decide(SOURCE, [unfinished()], {}, "skip", asked).reason
+
+
+@pytest.mark.parametrize("choice", ["skip", "replace"])
+@pytest.mark.parametrize("held", [[unfinished()], [different(5), unfinished()], [file(1, status="created")]])
+def test_an_unfinished_upload_of_another_job_is_never_replaced(choice: OnConflict, held: list[File]) -> None:
+    decision = decide(SOURCE, held, {1: "abc"}, choice)
+    assert decision.action == "refuse"
+    if choice == "replace":
+        assert decision.reason.endswith("started by job abc on this machine")
+        assert "figup resume abc" in (decision.hint or "")
+
+
+def test_the_finished_file_of_another_job_may_be_replaced() -> None:
+    assert decide(SOURCE, [different()], {1: "abc"}, "replace").action == "replace"
+
+
+def test_an_upload_that_is_being_sent_is_not_replaced_and_one_that_is_gone_is() -> None:
+    busy = decide(SOURCE, [unfinished()], {}, "replace", {1: upload(locked=True)})
+    assert (busy.action, busy.reason[:44]) == ("refuse", "another process is sending a file of that na")
+    for idle in (upload(), None):
+        assert decide(SOURCE, [unfinished()], {}, "replace", {1: idle}).replaces == (1,)
+
+
+def test_several_different_files_are_named() -> None:
+    held = [different(number) for number in range(1, 13)] + [file(13, is_link_only=True)]
+    reason = decide(SOURCE, held, {}, "replace").reason
+    assert "holds 13 different files of that name (file 1, 9 bytes; file 2, 9 bytes;" in reason
+    assert "file 10, 9 bytes; ...)" in reason
+
+
+def test_where_the_same_file_is_there_the_others_stay_and_are_named() -> None:
+    held = [different(1), file(2), file(3), unfinished(4)]
+    decision = decide(SOURCE, held, {}, "replace")
+    assert decision.file == held[1]
+    assert decision.remark == (
+        "the item holds this very file (file 2); others of that name stay: file 1, 9 bytes; file 4, unfinished"
+    )
+    assert decide(SOURCE, held, {}, "skip").remark == ""
+    assert decide(SOURCE, [file(2), file(3)], {}, "replace").remark == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "action"), [("skip", "skip"), ("replace", "skip"), ("keep", "skip"), ("fail", "refuse")]
+)
+def test_a_link_that_is_there(choice: OnConflict, action: str) -> None:
+    held = [file(is_link_only=True, download_url="https://x")]
+    decision = decide(Expected(link="https://x"), held, {}, choice)
+    assert decision.action == action
+    assert decision.reason == ("the item has this link already (file 1)" if choice == "fail" else "")
+
+
+# --- files that Figshare refused ----------------------------------------------------------------------------------
+
+
+def transfer(size: int = 1, *, link: bool = False) -> Transfer:
+    return Transfer(0, "/data/x", "x", size, 1, 1, link=link)
+
+
+@pytest.mark.parametrize(
+    ("error", "size", "again"),
+    [
+        (RequestRejected("no"), 1, True),
+        (RequestRejected("no"), 0, False),
+        (SourceUnreadable("no"), 1, True),
+        (Conflict("no"), 1, False),
+    ],
+)
+def test_which_failures_are_worth_another_try(error: FigupError, size: int, again: bool) -> None:
+    assert is_retryable(error, transfer(size)) is again
+
+
+def test_the_hint_for_a_refused_file() -> None:
+    assert hint_for(transfer(), alone=True) == "Fix what Figshare reports; then run the same command again."
+    assert "or leave the file out" in hint_for(transfer(), alone=False)
+    assert "leave the file out" not in hint_for(transfer(0, link=True), alone=False)
+    assert hint_for(transfer(0), alone=True).startswith("Put something in it")

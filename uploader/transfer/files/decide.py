@@ -1,0 +1,200 @@
+"""What happens to a file, given what the item holds; and to one that Figshare refused. Pure.
+
+The upload and the dry run use the same decisions. What they depend on is looked up in `conflicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from uploader.errors import FigupError, RequestRejected, SourceUnreadable
+from uploader.figshare.models import File, Upload
+from uploader.transfer.compare import Expected, Match, by_likeness, classify
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.options import OnConflict
+
+_NAMED = 10
+"""Files named in one message."""
+_NOT_ASKED: Mapping[int, Upload | None] = MappingProxyType({})
+
+Action: TypeAlias = Literal["send", "skip", "replace", "refuse"]
+"""`send`: as one more file; `skip`: the item has it; `replace`: send it, then remove others; `refuse`: send nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What happens to a file.
+
+    `match` is how similar the most similar file of the item is, and `file` that file; MISSING and None without one.
+    `replaces` are the ids of the files to remove once this one is verified. `reason` says why it is refused, without
+    the file's name, and `hint` what to do about it. `remark` is to be told although nothing is wrong; "" for nothing.
+    """
+
+    action: Action
+    match: Match
+    file: File | None = None
+    replaces: tuple[int, ...] = ()
+    reason: str = ""
+    hint: str | None = None
+    remark: str = ""
+
+
+def decide(
+    source: Expected,
+    held: Sequence[File],
+    owners: Mapping[int, str],
+    on_conflict: OnConflict,
+    uploads: Mapping[int, Upload | None] = _NOT_ASKED,
+) -> Decision:
+    """Decide what happens to a source where the item holds these files in its place.
+
+    `held` must not contain the job's own files. `owners` are files of other jobs on this machine, with the job's name.
+    `uploads` are the uploads of unfinished files, as far as they were asked for; None for one that is gone.
+    """
+    if not held:
+        return Decision(action="send", match=Match.MISSING)
+    ranked = by_likeness(held, source)
+    match, file = ranked[0]
+    if on_conflict == "fail":
+        what = "has this link already" if source.link is not None else "holds a file of that name"
+        return Decision(action="refuse", match=match, file=file, reason=f"the item {what} (file {held[0].id})")
+    if match is Match.SAME:
+        rest = [other for other_match, other in ranked if other_match is not Match.SAME]
+        return Decision(action="skip", match=match, file=file, remark=_others_stay(file, rest, on_conflict))
+    if on_conflict == "keep":
+        return Decision(action="send", match=match, file=file)
+    refusal = _refusal(source, held, owners, on_conflict, uploads)
+    if refusal is not None:
+        reason, hint = refusal
+        return Decision(action="refuse", match=match, file=file, reason=reason, hint=hint)
+    return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in held)))
+
+
+def _refusal(
+    source: Expected,
+    held: Sequence[File],
+    owners: Mapping[int, str],
+    on_conflict: OnConflict,
+    uploads: Mapping[int, Upload | None],
+) -> tuple[str, str] | None:
+    """Why files that are not the source may not be replaced, and what to do about it; None if they may."""
+    unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
+    whole = [file for file in held if file not in unfinished]
+    if len(whole) > 1:
+        return (
+            f"the item holds {len(whole)} different files of that name ({_named(whole)}): "
+            "which of them to replace is not known",
+            "Remove all but that one on the item's page, then run the same command again with --on-conflict "
+            "replace; or add this file to them with --on-conflict keep.",
+        )
+    if on_conflict == "skip":
+        return _exists(source, whole[0]) if whole else _started(unfinished[0], owners, uploads)
+    for file in unfinished:
+        if file.id in owners:
+            return _started(file, owners, uploads)
+        upload = uploads.get(file.id)
+        if upload is not None and any(part.locked for part in upload.parts):
+            return (
+                f"another process is sending a file of that name to the item right now (file {file.id}); "
+                "it is not replaced",
+                "Run the same command again when that has ended.",
+            )
+    return None
+
+
+def _exists(source: Expected, other: File) -> tuple[str, str]:
+    """Refuse because of a file that is there."""
+    match classify(other, source):
+        case Match.LINK:
+            return (
+                f"the item holds a link of that name (file {other.id})",
+                "Replace it with --on-conflict replace, or keep both with --on-conflict keep.",
+            )
+        case Match.UNKNOWN:
+            return (
+                f"the item holds a file of that name and size (file {other.id}), but Figshare has not computed its "
+                "MD5: it may be the same or not",
+                "Run the same command again later, or choose with --on-conflict.",
+            )
+        case Match.FAILED:
+            return (
+                f"the item holds a file of that name that failed Figshare's integrity check (file {other.id})",
+                "Replace it with --on-conflict replace, or keep both with --on-conflict keep.",
+            )
+        case _:
+            return (
+                f"the item holds a different file of that name (file {other.id}, {other.size} bytes)",
+                "Rename the source; or replace that file with --on-conflict replace, or keep both with "
+                "--on-conflict keep.",
+            )
+
+
+def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload | None]) -> tuple[str, str]:
+    """Refuse because of an unfinished upload."""
+    job = owners.get(file.id)
+    if job is not None:
+        return (
+            f"the item holds an unfinished upload of that name (file {file.id}), started by job {job} on this machine",
+            f"Continue it: figup resume {job}. Or give it up: figup cancel {job}. Then run this command again.",
+        )
+    return (
+        f"the item holds an unfinished upload of that name (file {file.id}{_progress(file, uploads)}), "
+        "not started by any job on this machine",
+        "Finish it where it was started, or delete it on Figshare; or choose --on-conflict replace, which removes "
+        "it once this file is verified, or --on-conflict keep.",
+    )
+
+
+def _progress(file: File, uploads: Mapping[int, Upload | None]) -> str:
+    """How far an upload is, for a message; "" where it was not asked for."""
+    if file.id not in uploads:
+        return ""
+    upload = uploads[file.id]
+    if upload is None:
+        return ", whose upload is gone"
+    return f", {sum(part.complete for part in upload.parts)} of {len(upload.parts)} parts sent"
+
+
+def _others_stay(same: File, different: Sequence[File], on_conflict: OnConflict) -> str:
+    """The remark that nothing is replaced although that was asked for; "" where it was not."""
+    if on_conflict != "replace" or not different:
+        return ""
+    return f"the item holds this very file (file {same.id}); others of that name stay: {_named(different)}"
+
+
+def _named(files: Sequence[File]) -> str:
+    """Their ids and sizes, for a message."""
+    sizes = (
+        "a link" if f.is_link_only else "unfinished" if f.status == "created" else f"{f.size} bytes" for f in files
+    )
+    named = [f"file {file.id}, {size}" for file, size in zip(files, sizes, strict=True)]
+    return "; ".join([*named[:_NAMED], *(["..."] if len(named) > _NAMED else [])])
+
+
+# --- files that Figshare refused ----------------------------------------------------------------------------------
+
+
+def is_retryable(error: FigupError, transfer: Transfer) -> bool:
+    """True if a file that failed with this error is worth another try in the same run."""
+    if isinstance(error, RequestRejected):
+        return not error.permanent and not _is_empty(transfer)
+    return isinstance(error, SourceUnreadable)
+
+
+def hint_for(transfer: Transfer, *, alone: bool) -> str:
+    """The hint for a file that Figshare refused. `alone`: the job sends nothing else."""
+    leave_out = "" if alone or transfer.link else ", or leave the file out with --exclude"
+    fix = (
+        "Put something in it (Figshare seems to take no empty files)"
+        if _is_empty(transfer)
+        else "Fix what Figshare reports"
+    )
+    return f"{fix}{leave_out}; then run the same command again."
+
+
+def _is_empty(transfer: Transfer) -> bool:
+    """Figshare was seen to refuse empty files; with which HTTP status is not known."""
+    return transfer.size == 0 and not transfer.link
