@@ -23,6 +23,18 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
 
+    async def wait_for(self, event: anyio.Event, timeout: float) -> None:  # noqa: ASYNC109 - by this clock, not anyio's
+        """Return when `event` is set, at the latest after `timeout` seconds."""
+        async with anyio.create_task_group() as tasks:
+
+            async def expire() -> None:
+                await self.sleep(timeout)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(expire)
+            await event.wait()
+            tasks.cancel_scope.cancel()
+
     def random(self) -> float:
         """Evenly from [0, 1)."""
         return random.random()  # noqa: S311 - spreads retries, hides nothing

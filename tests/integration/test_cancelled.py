@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
+from uploader.clock import Clock
 from uploader.concurrency import run_isolated
 from uploader.disk import Disk
 from uploader.errors import Interrupted
@@ -118,7 +119,7 @@ async def test_a_job_that_is_being_opened_or_closed(when: str, tmp_path: Path, m
         states = JobStore(tmp_path / f"state {point}", Disk())
 
         async def work(states: JobStore = states) -> None:
-            async with OpenJob(states, "job", lambda: plan, new=True) as job:
+            async with OpenJob(states, "job", Clock(), lambda: plan, new=True) as job:
                 await job.journal.commit()
 
         with monkeypatch.context() as patch:

@@ -32,12 +32,12 @@ from uploader.disk import Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
 from uploader.figshare import pipeline
-from uploader.figshare.client import Figshare
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, Response, Send, exchange_over
 from uploader.items.payload import ItemPayload
+from uploader.items.service import Lookup
 from uploader.sources.models import Sources
 from uploader.transfer import client
 from uploader.transfer.client import Client
@@ -249,7 +249,7 @@ class Fixed:
     fingerprint = "fixed"
 
     async def resolve(
-        self, _: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+        self, _: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         """All that publishing wants."""
         return ItemPayload(

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import JobBusy
 from uploader.transfer.store.lock import JobLock
@@ -30,7 +31,7 @@ def _no_links(*_: object) -> None:
 
 
 async def _try(folder: Path, machine: str) -> tuple[JobLock, asyncio.Task[None]] | None:
-    lock = JobLock(folder, Disk(), machine=machine, beat=BEAT)
+    lock = JobLock(folder, Disk(), Clock(), machine=machine, beat=BEAT)
     try:
         await lock.acquire()
     except JobBusy:

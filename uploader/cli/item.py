@@ -80,7 +80,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
             raise UsageError("an item needs a title, and the metadata file has none", hint="Add --title.")
         if project is not None:
             await check_project(api.items, project)
-        spec = await resolve_description(session, api, description, project=project)
+        spec = await resolve_description(session, api.items, description, project=project)
         item_id, rest = await lists.create(api, name, spec, project=project)
         session.summary.item_id = item_id
         await describe(api, item_id, rest)
@@ -109,7 +109,7 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
-        spec = await resolve_description(session, api, description, item=found.id)
+        spec = await resolve_description(session, api.items, description, item=found.id)
         await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.named()), **fields(now))

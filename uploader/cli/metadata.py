@@ -104,7 +104,7 @@ def check(file: str, online: bool, common: GlobalOptions) -> int:
             description = await read_description(session, file=file)
             async with client:
                 with client.figshare() as api:
-                    spec = await resolve_description(session, api, description)
+                    spec = await resolve_description(session, api.items, description)
                     more = await missing_required_fields(api.items, spec)
             return _good(session, file, description, more)
 

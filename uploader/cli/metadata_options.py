@@ -15,8 +15,8 @@ import msgspec
 
 from uploader.cli.options import with_options
 from uploader.cli.runner import Session
-from uploader.figshare.client import Figshare
 from uploader.items.payload import ItemPayload
+from uploader.items.service import Lookup
 from uploader.metadata.load import find_sidecars
 from uploader.sources.models import Sources
 from uploader.text import printable
@@ -51,7 +51,7 @@ async def read_description(
 
 async def resolve_description(
     session: Session,
-    api: Figshare,
+    lookup: Lookup,
     description: Description,
     *,
     publish: bool = False,
@@ -66,7 +66,7 @@ async def resolve_description(
     from uploader.metadata.description import resolve
     from uploader.metadata.resolve import Resolver
 
-    found = await resolve(description, Resolver(api.items, item, project), publish=publish)
+    found = await resolve(description, Resolver(lookup, item, project), publish=publish)
     for field, source in found.provenance:
         session.console.note(printable(f"taken from {source}: {field}"))
     for remark in (*found.remarks, *(one.told for one in found.rejected)):
@@ -157,10 +157,10 @@ class _Told:
         return self.description.fingerprint if self.title is None else f"{self.description.fingerprint} {self.title}"
 
     async def resolve(
-        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+        self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         spec = await resolve_description(
-            self.session, api, self.description, publish=publish, item=item, project=project
+            self.session, lookup, self.description, publish=publish, item=item, project=project
         )
         return (
             spec if self.title is None else msgspec.structs.replace(spec, fields={"title": self.title, **spec.fields})

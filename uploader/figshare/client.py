@@ -15,6 +15,7 @@ from uploader.errors import ItemNotFound, ProtocolViolation
 from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
 from uploader.figshare.item_api import Items
+from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
@@ -24,8 +25,6 @@ from uploader.figshare.settings import Network, Settings, check_endpoint
 from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
 
-PAGE = 1000
-"""Rows a page; documented maximum."""
 MAX_ROWS = 500_000
 """Rows of one list; a server that goes on beyond them is broken."""
 

@@ -19,6 +19,9 @@ from uploader.figshare.decode import MAX_ID
 
 T = TypeVar("T")
 
+PAGE = 1000
+"""Rows of one page of a list; the documented maximum."""
+
 
 class NotJson(ValueError):
     """The body is no JSON (HTML, cut off, empty …)."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from uploader.errors import PermissionDenied, RequestRejected
-from uploader.figshare.item_api import Items
 from uploader.figshare.wire_items import ItemDetail
 from uploader.items.payload import ItemPayload
+from uploader.items.service import ItemRequests
 
 _MAY_NOT_WRITE = "Viewer"
 
 
 async def missing_required_fields(
-    items: Items, spec: ItemPayload, *, item: ItemDetail | None = None, project: int | None = None
+    items: ItemRequests, spec: ItemPayload, *, item: ItemDetail | None = None, project: int | None = None
 ) -> list[str]:
     """The mandatory custom fields that will say nothing once the item is described so; none where that is not told.
 
@@ -26,7 +26,7 @@ async def missing_required_fields(
     return [name for name in await _required_fields(items, group, project) if name not in said]
 
 
-async def _required_fields(items: Items, group: int | None, project: int | None) -> list[str]:
+async def _required_fields(items: ItemRequests, group: int | None, project: int | None) -> list[str]:
     if await items.institution() is None:
         return []
     if group is None and project is not None:
@@ -37,7 +37,7 @@ async def _required_fields(items: Items, group: int | None, project: int | None)
         return []
 
 
-async def check_project(items: Items, project_id: int) -> None:
+async def check_project(items: ItemRequests, project_id: int) -> None:
     """Return where this account may create items in the project. Raises ProjectNotFound, PermissionDenied."""
     project = await items.project(project_id)
     if project.role == _MAY_NOT_WRITE:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import Author
 from uploader.items.payload import ItemPayload
+from uploader.items.service import ItemService
 
 
-async def describe(api: Figshare, item_id: int, spec: ItemPayload, *, title: str | None = None) -> None:
+async def describe(api: ItemService, item_id: int, spec: ItemPayload, *, title: str | None = None) -> None:
     """Have the item say this; what is not spoken of stays as it is."""
     fields = ({"title": title} if title is not None else {}) | spec.fields
     if fields:
@@ -21,7 +21,7 @@ async def describe(api: Figshare, item_id: int, spec: ItemPayload, *, title: str
         await api.items.set_embargo(item_id, spec.embargo)
 
 
-async def set_authors(api: Figshare, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
+async def set_authors(api: ItemService, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
     """Make these the item's authors. Who is one already (the account's owner is, of a new item) stays that person,
     and does not become another of the same name."""
     have = await api.items.authors(item_id)

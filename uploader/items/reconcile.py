@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from uploader.errors import ServerFailing
-from uploader.figshare.client import Figshare
 from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.items.service import ItemService
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ _ATTEMPTS = 3
 
 
 async def confirm(
-    api: Figshare,
+    api: ItemService,
     ask: Callable[[], Awaitable[T]],
     look: Callable[[], Awaitable[T | None]],
     what: str,
@@ -39,7 +39,9 @@ async def confirm(
     raise ServerFailing(f"{what}: {reason}; nothing came of it")
 
 
-async def _poll_until(api: Figshare, look: Callable[[], Awaitable[T | None]], reason: str, patience: float) -> T | None:
+async def _poll_until(
+    api: ItemService, look: Callable[[], Awaitable[T | None]], reason: str, patience: float
+) -> T | None:
     """Look at once, and again with growing pauses that add up to `patience` seconds."""
     pause, waited = 0.5, 0.0
     while True:

@@ -4,9 +4,9 @@ unless it was asked for, and only where the item is whole."""
 from __future__ import annotations
 
 from uploader.errors import NotPublishable
-from uploader.figshare.client import Figshare
 from uploader.figshare.wire_items import ItemDetail, PrivateLink
 from uploader.items.reconcile import PATIENCE, confirm
+from uploader.items.service import ItemService
 from uploader.units import format_count
 
 REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keywords", "type", "license")
@@ -14,7 +14,7 @@ REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keyword
 _MOST_NAMED = 5
 
 
-async def check_publishable(api: Figshare, item: ItemDetail) -> None:
+async def check_publishable(api: ItemService, item: ItemDetail) -> None:
     """Return when nothing is known that is missing. Raises NotPublishable, naming all that is."""
     lacking = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
     if lacking:
@@ -32,7 +32,7 @@ async def check_publishable(api: Figshare, item: ItemDetail) -> None:
         )
 
 
-async def publish(api: Figshare, item: ItemDetail, *, patience: float = PATIENCE) -> ItemDetail:
+async def publish(api: ItemService, item: ItemDetail, *, patience: float = PATIENCE) -> ItemDetail:
     """Publish the item as it is; how it is then. A whole item under embargo, or one that is reviewed, stays closed."""
 
     async def ask() -> ItemDetail:
@@ -54,13 +54,13 @@ def visibility(item: ItemDetail) -> str:
     return "embargoed" if item.embargo is not None and item.embargo.scope == "article" else "review"
 
 
-async def reserve_doi(api: Figshare, item: ItemDetail) -> str:
+async def reserve_doi(api: ItemService, item: ItemDetail) -> str:
     """The item's DOI, reserved now where it has none."""
     return item.doi or await api.items.reserve_doi(item.id)
 
 
 async def private_link(
-    api: Figshare, item_id: int, *, expires: str | None = None, renew: bool = False, patience: float = PATIENCE
+    api: ItemService, item_id: int, *, expires: str | None = None, renew: bool = False, patience: float = PATIENCE
 ) -> str:
     """The address of the item's private link: the one it has, or a new one where it has none, or with `renew`.
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from uploader.errors import MetadataInvalid
-from uploader.figshare.client import Figshare
 from uploader.items.payload import ItemPayload
+from uploader.items.service import Lookup
 from uploader.metadata import load
 from uploader.metadata.custom_fields import validate
 from uploader.metadata.load import SAFETY_FIELDS, Loaded, root_field
@@ -51,13 +51,13 @@ class Description:
         return next(part for part in self.parts if field in part.fields)
 
     async def resolve(
-        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+        self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
 
         Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
         """
-        return (await resolve(self, Resolver(api.items, item, project), publish=publish)).spec
+        return (await resolve(self, Resolver(lookup, item, project), publish=publish)).spec
 
     def provenance(self) -> list[str]:
         """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is

@@ -6,37 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from uploader.errors import PermissionDenied, RequestRejected
-from uploader.figshare.wire_items import Category, Group, ItemDetail, License
-from uploader.figshare.wire_lookups import CustomField, Grant, Project
+from uploader.figshare.wire_items import Category, Group, License
+from uploader.figshare.wire_lookups import CustomField
+from uploader.items.service import Lookup
 from uploader.metadata.custom_fields import find_field
 from uploader.metadata.schema import own_license
 from uploader.metadata.vocabulary import LICENSES
 from uploader.text import did_you_mean, or_list, plain
-
-
-class Lookup(Protocol):
-    """Who knows the lists: `Figshare.items`."""
-
-    async def categories(self) -> list[Category]: ...
-
-    async def licenses(self) -> list[License]: ...
-
-    async def groups(self) -> list[Group]: ...
-
-    async def institution(self) -> int | None: ...
-
-    async def custom_fields(self, group: int | None = None) -> list[CustomField]: ...
-
-    async def has_author(self, author_id: int) -> bool: ...
-
-    async def grants(self, words: str) -> list[Grant]: ...
-
-    async def detail(self, item_id: int) -> ItemDetail: ...
-
-    async def project(self, project_id: int) -> Project: ...
 
 
 class UnknownName(Exception):

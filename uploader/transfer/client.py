@@ -187,7 +187,7 @@ class Client:
         if existing is None:
             raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
-        opened = OpenJob(self._states, job, plan, new=existing is None)
+        opened = OpenJob(self._states, job, self._clock, plan, new=existing is None)
         return await self._run(opened, on_event, selection, orders or ItemOptions())
 
     async def preview(
@@ -215,7 +215,7 @@ class Client:
         `upload` raises.
         """
         name = await anyio.to_thread.run_sync(self._find_job, job)
-        return await self._run(OpenJob(self._states, name), on_event)
+        return await self._run(OpenJob(self._states, name, self._clock), on_event)
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Give a job up: its unfinished remote files are removed, and only those. Raises JobNotFound, JobBusy."""
@@ -332,7 +332,7 @@ class Client:
             on_event(no.JobUpdated(job.name, added, dropped))
 
     async def _cancel(self, name: str, on_event: no.Listener | None, stop: Stop) -> Cancellation:
-        async with OpenJob(self._states, name) as opened:
+        async with OpenJob(self._states, name, self._clock) as opened:
             if opened.state.finished:
                 raise UsageError(f"job {name} is finished: there is nothing to give up")
             self._check_endpoint(opened)

@@ -204,8 +204,7 @@ class Engine:
                 while begun < _AT_ONCE and self._run.api.waiting < _AT_ONCE and (transfer := schedule.next()):
                     tasks.start_soon(self._run_file, transfer, schedule)
                     begun += 1
-                with anyio.move_on_after(_SOON if begun else _TICK):
-                    await self._wakeup.wait()
+                await self._run.clock.wait_for(self._wakeup, _SOON if begun else _TICK)
 
     async def _run_file(self, transfer: Transfer, schedule: Schedule) -> None:
         def on_sent(sent: Transfer) -> None:
@@ -312,12 +311,12 @@ class Engine:
     # --- beside them ----------------------------------------------------------------------------------------------
 
     async def _end_on_stop(self, everything: anyio.CancelScope) -> None:
-        await self._run.stop.expired(self._run.options.grace)
+        await self._run.stop.expired(self._run.options.grace, self._run.clock)
         everything.cancel()
 
     async def _commit_regularly(self) -> None:
         while True:
-            await anyio.sleep(_COMMIT_EVERY)
+            await self._run.clock.sleep(_COMMIT_EVERY)
             await self._lock.check()
             await self._run.journal.commit()
 
@@ -338,7 +337,7 @@ class Engine:
         meter, clock = self._run.progress, self._run.clock
         ticks, then, before = 0, clock.monotonic(), meter.accepted
         while True:
-            await anyio.sleep(_TICK)
+            await clock.sleep(_TICK)
             now = clock.monotonic()
             ticks += 1
             if ticks % _PACE_TICKS == 0 and now > then:

@@ -24,7 +24,6 @@ from uploader.errors import (
     StateLost,
     StateUnusable,
 )
-from uploader.figshare.client import Figshare
 from uploader.figshare.retry import RetryPolicy
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_description
@@ -41,6 +40,7 @@ from uploader.transfer.report import FileReport, Problem, Report, RunFailed, Ski
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
+from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore, Manifests
@@ -52,7 +52,13 @@ class OpenJob:
     """A job under its lock, with its journal open. An async context manager; raises JobBusy and what reading raises."""
 
     def __init__(
-        self, states: JobStore, name: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None = None, *, new: bool = False
+        self,
+        states: JobStore,
+        name: str,
+        clock: Clock,
+        plan: Callable[[], Sequence[ev.AnyEvent]] | None = None,
+        *,
+        new: bool = False,
     ) -> None:
         """Open a job that exists, or a `new` one. `plan` makes its first events, and blocks; None when nobody knows."""
         self.name = name
@@ -64,7 +70,7 @@ class OpenJob:
         self._plan = plan
         self._folder = states.folder(name)
         self._journal: Journal | None = None
-        self.lock = JobLock(self._folder, states.disk)
+        self.lock = JobLock(self._folder, states.disk, clock)
 
     async def __aenter__(self) -> Self:
         try:
@@ -147,7 +153,7 @@ class OpenJob:
 class Surroundings:
     """What a run needs beside the job: how to reach Figshare, how to be stopped, whom to tell."""
 
-    api: Figshare
+    api: Service
     states: JobStore
     options: Options
     retry: RetryPolicy

@@ -8,7 +8,6 @@ import anyio.to_thread
 import msgspec
 
 from uploader.errors import ExitStatus, SourceChanged
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account, File
 from uploader.figshare.outcomes import UploadGone
 from uploader.items.checks import check_project
@@ -26,6 +25,7 @@ from uploader.transfer.recheck import looks_as_recorded, remote_match
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
 
@@ -120,7 +120,7 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 async def preview(
-    api: Figshare | None,
+    api: Service | None,
     states: JobStore,
     target: Target,
     selection: Selection,
@@ -209,7 +209,7 @@ class _Planner:
 
     def __init__(
         self,
-        api: Figshare | None,
+        api: Service | None,
         states: JobStore,
         job: str,
         state: JobState | None,
@@ -247,7 +247,7 @@ class _Planner:
         return await self._of_item(self._api, chosen, others, self._options.on_conflict)
 
     async def _of_item(
-        self, api: Figshare, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
+        self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
     ) -> FilePlan:
         """Decide as the upload does."""
         if chosen.link:
@@ -336,7 +336,7 @@ def _room(account: Account, files: Sequence[FilePlan]) -> Space:
     )
 
 
-async def has_changed(api: Figshare | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
+async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
     """True if the source is not the version that its job sent, or began to send.
 
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.

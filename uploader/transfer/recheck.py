@@ -9,7 +9,6 @@ import anyio
 import anyio.to_thread
 
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
 from uploader.sources.source import FileStamp, Source, stat_source
@@ -19,6 +18,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, reading
+from uploader.transfer.run.service import Service
 from uploader.units import format_exact_bytes
 
 
@@ -34,7 +34,7 @@ def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
     return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
 
 
-async def recheck_finished_job(api: Figshare, state: JobState, notify: Listener) -> None:
+async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> None:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
     Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item_holds` raises.
@@ -50,7 +50,7 @@ async def recheck_finished_job(api: Figshare, state: JobState, notify: Listener)
     await check_item_holds(api, state)
 
 
-async def check_item_holds(api: Figshare, state: JobState) -> None:
+async def check_item_holds(api: Service, state: JobState) -> None:
     """List the item and check that it holds every verified file of the job, complete and verified.
 
     Raises Conflict if it does not, ItemNotFound, and Md5Pending if Figshare does not give an MD5.

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import anyio.to_thread
 import msgspec
 
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
 from uploader.sources.lists import ChecksumEntry
@@ -18,6 +17,7 @@ from uploader.sources.source import Source
 from uploader.transfer.compare import Expected, Match, by_likeness
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
 from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.run.service import Service
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
 
 
 async def verify(
-    api: Figshare,
+    api: Service,
     item_id: int,
     sources: Sources,
     listed: Sequence[ChecksumEntry],

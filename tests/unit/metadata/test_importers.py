@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from uploader.errors import MetadataInvalid
-from uploader.figshare.client import Figshare
+from uploader.items.service import Lookup
 from uploader.metadata.description import load_description
 from uploader.metadata.load import Loaded, interpret, kind_of, load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
@@ -239,22 +239,17 @@ async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
     assert line.startswith(f"datacite.json: {told}")
     assert line.endswith("; it is left out: the files are open to everybody once the item is published")
     with pytest.raises(MetadataInvalid, match=re.escape(told)):
-        await description.resolve(cast(Figshare, NO_FIGSHARE), publish=True)
-    await description.resolve(cast(Figshare, NO_FIGSHARE), publish=False)
+        await description.resolve(NO_LOOKUP, publish=True)
+    await description.resolve(NO_LOOKUP, publish=False)
     mine = tmp_path / "mine.yaml"
     await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
     decided = await anyio.to_thread.run_sync(lambda: load_description(file=mine, beside=[tmp_path], today=TODAY))
     assert not any("left out" in line for line in decided.provenance())
-    assert (await decided.resolve(cast(Figshare, NO_FIGSHARE), publish=True)).embargo is not None
+    assert (await decided.resolve(NO_LOOKUP, publish=True)).embargo is not None
 
 
-class NoFigshare:
-    """These descriptions have nothing to be looked up."""
-
-    items = None
-
-
-NO_FIGSHARE = NoFigshare()
+NO_LOOKUP = cast(Lookup, None)
+"""These descriptions refer to nothing that has to be looked up."""
 
 
 def test_rights_that_say_who_may_see_it_are_no_licence() -> None:

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.sources.models import Sources
 from uploader.sources.select import select
@@ -30,7 +31,7 @@ async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_agai
     )
     for _ in range(2):
         with anyio.CancelScope() as scope:
-            async with OpenJob(states, "job", lambda: plan, new=True) as job:
+            async with OpenJob(states, "job", Clock(), lambda: plan, new=True) as job:
                 assert not job.resumed
                 scope.cancel()
                 await anyio.sleep(0)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from uploader.errors import UsageError
-from uploader.figshare.client import Figshare
 from uploader.items.checks import check_project, missing_required_fields
 from uploader.items.payload import ItemPayload
 from uploader.items.release import REQUIRED_TO_PUBLISH
+from uploader.items.service import Lookup
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.run.service import Service
 
 _FIELD_OF = {"type": "defined_type"}
 _SET_BY_FIGSHARE = frozenset({"title", "authors", "type", "license"})
@@ -30,7 +31,7 @@ class MetadataSource(Protocol):
         """Tells one description from another."""
 
     async def resolve(
-        self, api: Figshare, *, publish: bool = False, item: int | None = None, project: int | None = None
+        self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
 
@@ -53,7 +54,7 @@ class ItemOptions:
     options: Mapping[str, Any] | None = None
 
 
-async def apply_item_options(api: Figshare, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
+async def apply_item_options(api: Service, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
     """What the orders change in a job. Asks Figshare's lists where there is a new description.
 
     Raises MetadataInvalid, and UsageError where the item could not be published in the end; where it is to be created
@@ -68,7 +69,7 @@ async def apply_item_options(api: Figshare, state: JobState, orders: ItemOptions
     given = state.description
     spec = given.spec if given is not None else ItemPayload()
     if orders.describe is not None and (_is_new(given, orders.describe) or _is_first_to_publish(state, orders)):
-        spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
+        spec = await orders.describe.resolve(api.items, publish=orders.publish, item=item_id, project=project)
         if given is None or (given.mark, given.spec) != (orders.describe.fingerprint, spec):
             changes.append(ev.MetadataRequested(orders.describe.fingerprint, spec))
     wishes = ev.FinalStepsRequested(orders.reserve_doi, orders.private_link, orders.publish)
@@ -92,7 +93,7 @@ def _is_first_to_publish(state: JobState, orders: ItemOptions) -> bool:
 
 
 async def check_item_options(
-    api: Figshare, orders: ItemOptions, item_id: int | None, project: int | None = None
+    api: Service, orders: ItemOptions, item_id: int | None, project: int | None = None
 ) -> ItemPayload:
     """The description that is ordered for this item, or for a new one, in a project if given.
 
@@ -100,13 +101,13 @@ async def check_item_options(
     """
     spec = ItemPayload()
     if orders.describe is not None:
-        spec = await orders.describe.resolve(api, publish=orders.publish, item=item_id, project=project)
+        spec = await orders.describe.resolve(api.items, publish=orders.publish, item=item_id, project=project)
     if orders.publish:
         await _check_publishable(api, spec, item_id, project)
     return spec
 
 
-async def _check_publishable(api: Figshare, spec: ItemPayload, item_id: int | None, project: int | None) -> None:
+async def _check_publishable(api: Service, spec: ItemPayload, item_id: int | None, project: int | None) -> None:
     """Raise UsageError where a field will be missing in the end; `item_id` is of an item that exists already."""
     item = await api.items.detail(item_id) if item_id is not None else None
     has = {name for name in REQUIRED_TO_PUBLISH if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import anyio.to_thread
 
 from uploader.errors import Conflict
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
@@ -19,13 +18,14 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.service import Service
 
 Owners = Callable[[], Awaitable[Mapping[int, str]]]
 """Reads which remote files other jobs on this machine own, and which job that is."""
 
 
 async def resolve(
-    api: Figshare, source: Expected, held: Sequence[File], owners: Owners, on_conflict: OnConflict
+    api: Service, source: Expected, held: Sequence[File], owners: Owners, on_conflict: OnConflict
 ) -> Decision:
     """Decide what happens to a source; owners and uploads are looked up only where they matter."""
     decision = decide(source, held, {}, on_conflict)
@@ -75,7 +75,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     return decision.file.id, md5
 
 
-async def _upload(api: Figshare, upload_url: str) -> Upload | None:
+async def _upload(api: Service, upload_url: str) -> Upload | None:
     """The upload, None if it is gone."""
     try:
         return await api.upload(upload_url)

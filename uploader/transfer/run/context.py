@@ -8,7 +8,6 @@ import anyio
 
 from uploader.clock import Clock
 from uploader.errors import ServerFailing
-from uploader.figshare.client import Figshare
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.transfer.journal.events import AnyEvent
 from uploader.transfer.journal.log import Journal
@@ -17,6 +16,7 @@ from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import ProgressTracker
+from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
@@ -33,7 +33,7 @@ class JobRun:
     """One run of one job."""
 
     job: str
-    api: Figshare
+    api: Service
     states: JobStore
     state: JobState
     journal: Journal

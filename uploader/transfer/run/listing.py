@@ -9,11 +9,11 @@ import anyio
 
 from uploader.clock import Clock
 from uploader.errors import RequestRejected
-from uploader.figshare.client import PAGE, Figshare
-from uploader.figshare.models import File, Item
+from uploader.figshare.models import PAGE, File, Item
 from uploader.sources.models import remote_path
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.run.service import Service
 
 BULK_FROM = 8
 """Files in a job from which looks are shared."""
@@ -29,7 +29,7 @@ _PATIENCE = 3
 """Listings in which a file that was just announced may be missing before it is asked for by itself."""
 
 
-async def files_by_path(api: Figshare, item: Item) -> dict[str, list[File]]:
+async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
     """The item's files, unfinished ones and links included, by folder and name. Raises ItemNotFound.
 
     Folders are not among what the listing of files says, but in the item (official API description).
@@ -73,7 +73,7 @@ class _Batch:
 class RemoteListing:
     """The files of the job's item, as far as the job is concerned with them."""
 
-    def __init__(self, api: Figshare, state: JobState, clock: Clock) -> None:
+    def __init__(self, api: Service, state: JobState, clock: Clock) -> None:
         self.foreign_files: dict[str, list[File]] = {}
         """What the item held in the places of the job's files when it was surveyed, by folder and name."""
         self.links: dict[str, list[File]] = {}

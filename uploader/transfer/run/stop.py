@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import anyio
 
+from uploader.clock import Clock
 from uploader.concurrency import Stopped
 
 
@@ -31,11 +32,10 @@ class Stop:
         self.request()
         self._forced.set()
 
-    async def expired(self, grace: float) -> None:
-        """Return when a stop was asked for and its grace period (seconds) is over, or when it was forced."""
+    async def expired(self, grace: float, clock: Clock) -> None:
+        """Return when a stop was requested and its grace period (seconds) is over, or when it was forced."""
         await self._asked.wait()
-        with anyio.move_on_after(grace):
-            await self._forced.wait()
+        await clock.wait_for(self._forced, grace)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

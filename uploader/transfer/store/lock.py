@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.disk import FILE_MODE, Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError, JobBusy
@@ -36,9 +36,12 @@ T = TypeVar("T")
 class JobLock:
     """The lock of one job, in its folder. `acquire` before the journal is read."""
 
-    def __init__(self, folder: Path, disk: Disk, *, machine: str | None = None, beat: float = BEAT) -> None:
+    def __init__(
+        self, folder: Path, disk: Disk, clock: Clock, *, machine: str | None = None, beat: float = BEAT
+    ) -> None:
         self._path = folder / "lock"
         self._leases = Leases(folder, disk)
+        self._clock = clock
         self._beat = beat
         self._fd = -1
         self.lost = False
@@ -84,7 +87,7 @@ class JobLock:
     async def renew_regularly(self) -> None:
         """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
         while True:
-            await anyio.sleep(self._beat)
+            await self._clock.sleep(self._beat)
             await self._write_beat()
 
     async def check(self) -> None:
@@ -92,7 +95,7 @@ class JobLock:
 
         It may have while this process stood still (a laptop that slept, a frozen container) and did not beat.
         """
-        if abs(time.time() - self._beaten) > STALE_BEATS * self._beat / 2:
+        if abs(self._wall_time() - self._beaten) > STALE_BEATS * self._beat / 2:
             await self._write_beat()
 
     async def _write_beat(self) -> None:
@@ -100,7 +103,10 @@ class JobLock:
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
             raise self._busy("another machine took over this job while this one stood still")
-        self._beaten = time.time()
+        self._beaten = self._wall_time()
+
+    def _wall_time(self) -> float:
+        return self._clock.now().timestamp()
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
@@ -110,7 +116,7 @@ class JobLock:
     async def _wait_stale(self, found: LeaseRecord) -> None:
         waited = 0.0
         while waited < STALE_BEATS * self._beat:
-            await anyio.sleep(self._beat / 2)
+            await self._clock.sleep(self._beat / 2)
             waited += self._beat / 2
             now = await anyio.to_thread.run_sync(self._leases.newest)
             if now != found:
@@ -121,7 +127,7 @@ class JobLock:
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
         self._number = number
-        self._beaten = time.time()
+        self._beaten = self._wall_time()
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from uploader.clock import Clock
 from uploader.concurrency import Stopped
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import START, AdaptiveConcurrency
@@ -157,8 +158,8 @@ async def test_the_grace_period_ends_by_itself_or_by_force() -> None:
     stop = Stop()
     with anyio.fail_after(5):
         stop.request()
-        await stop.expired(0.01)
+        await stop.expired(0.01, Clock())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stop.expired, 3600)
+            tasks.start_soon(stop.expired, 3600, Clock())
             await anyio.wait_all_tasks_blocked()
             stop.force()

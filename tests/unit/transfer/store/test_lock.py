@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import JobBusy
 from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder
@@ -29,7 +30,7 @@ def without_kernel_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lock_of(folder: Path, machine: str = "here") -> JobLock:
-    return JobLock(folder, Disk(), machine=machine, beat=BEAT)
+    return JobLock(folder, Disk(), Clock(), machine=machine, beat=BEAT)
 
 
 async def holder_of(folder: Path) -> str | None:
@@ -54,14 +55,14 @@ async def test_a_lock_left_by_a_crash_on_this_machine_is_taken_at_once(tmp_path:
     holder = (
         "import sys, anyio; from pathlib import Path; from uploader.transfer.store.lock import *\n"
         "async def main():\n"
-        "    lock = JobLock(Path(sys.argv[1]), Disk()); await lock.acquire(); print('held', flush=True)\n"
+        "    lock = JobLock(Path(sys.argv[1]), Disk(), Clock()); await lock.acquire(); print('held', flush=True)\n"
         "    await anyio.sleep(60)\n"
         "anyio.run(main)\n"
     )
     with subprocess.Popen([sys.executable, "-c", holder, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert await anyio.to_thread.run_sync(process.stdout.readline) == b"held\n"
-        mine = JobLock(tmp_path, Disk())
+        mine = JobLock(tmp_path, Disk(), Clock())
         with pytest.raises(JobBusy, match=f"process {process.pid} "):
             await mine.acquire()
         process.kill()

@@ -1,0 +1,92 @@
+"""What operations on items need of Figshare, as protocols that `uploader.figshare.client.Figshare` satisfies.
+
+Protocols only, no behaviour. The methods' contracts are those of `uploader.figshare.client` and `.item_api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from uploader.figshare.models import File
+from uploader.figshare.wire_items import Author, Category, Group, ItemDetail, License, PrivateLink
+from uploader.figshare.wire_lookups import CustomField, Grant, Project
+
+Body = Mapping[str, object]
+
+
+class Lookup(Protocol):
+    """Requests that read what metadata may refer to. Each may raise PermissionDenied and RequestRejected."""
+
+    async def categories(self) -> list[Category]:
+        """Categories of the account's institution; not all are selectable."""
+
+    async def licenses(self) -> list[License]:
+        """Figshare's licences and those of the account's institution."""
+
+    async def groups(self) -> list[Group]:
+        """The institution's groups. Raises PermissionDenied for an account that administers none."""
+
+    async def institution(self) -> int | None:
+        """Id of the account's institution, None without one."""
+
+    async def custom_fields(self, group: int | None = None) -> list[CustomField]:
+        """Custom fields of a group, None for the account's own."""
+
+    async def has_author(self, author_id: int) -> bool:
+        """True if there is an author with this id."""
+
+    async def grants(self, words: str) -> list[Grant]:
+        """Grants found by a search."""
+
+    async def project(self, project_id: int) -> Project:
+        """Raises ProjectNotFound."""
+
+    async def detail(self, item_id: int) -> ItemDetail:
+        """The item with its metadata. Raises ItemNotFound."""
+
+
+class ItemRequests(Lookup, Protocol):
+    """Requests about one item. Each may raise ItemNotFound, PermissionDenied and RequestRejected.
+
+    Requests that read or set something are repeated internally; they raise Unreachable or ServerFailing when the retry
+    time is used up. Those that create something raise AmbiguousAnswer if they may have had their effect.
+    """
+
+    async def update(self, item_id: int, fields: Body) -> None:
+        """Set these fields; others keep their values."""
+
+    async def authors(self, item_id: int) -> list[Author]:
+        """The item's authors, in order."""
+
+    async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
+        """Replace the item's authors."""
+
+    async def set_embargo(self, item_id: int, embargo: Body) -> None:
+        """Replace the item's embargo."""
+
+    async def publish(self, item_id: int) -> None:
+        """Publish the item as a new version. Raises AmbiguousAnswer."""
+
+    async def reserve_doi(self, item_id: int) -> str:
+        """The item's DOI; repeated requests return the same one."""
+
+    async def private_links(self, item_id: int) -> list[PrivateLink]:
+        """All private links, expired ones included."""
+
+    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
+        """The address of a new link, which replaces an older one. Raises AmbiguousAnswer."""
+
+
+class ItemService(Protocol):
+    """A session with Figshare, as far as operations on items use it."""
+
+    @property
+    def items(self) -> ItemRequests:
+        """Requests about items' metadata."""
+
+    def files(self, item_id: int) -> AsyncIterator[File]:
+        """Every file of the item, unfinished ones included. Raises ItemNotFound."""
+
+    async def wait(self, reason: str, delay: float) -> None:
+        """Report `reason`, then wait `delay` seconds."""
