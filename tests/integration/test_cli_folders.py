@@ -462,7 +462,7 @@ def killed_upload(figup: Figup, *words: str) -> tuple[str, int]:
 def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_job(
     choice: str, bare_figup: Figup, start_sandbox: Start
 ) -> None:
-    sandbox = start_sandbox("--part-size", "100KiB")
+    sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     make(bare_figup.cwd / "a", **{"data.bin": "x" * 1_000_000})
     make(bare_figup.cwd / "b", **{"data.bin": "y" * 1_000_000})
@@ -483,7 +483,7 @@ def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_j
 
 
 def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--part-size", "100KiB")
+    sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "d", big="x" * 1_000_000)
     job, item = killed_upload(bare_figup, "d", "--title", "an item")

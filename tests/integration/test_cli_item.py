@@ -29,8 +29,8 @@ timeline: {{first_online: 2024-01-02}}
 
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    """One that takes a PUT for all there is to say of an item, as it is documented."""
-    return start_sandbox("--put", "wipe")
+    """One that takes a PUT for all there is to say of an item, as it is documented. Files are available at once."""
+    return start_sandbox("--put", "wipe", "--checking-delay", "0", "--success-delay", "0", "--moving-delay", "0")
 
 
 @pytest.fixture
