@@ -341,6 +341,7 @@ def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(bare_
 
 def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: Figup) -> None:
     """While Python starts, figup is loaded, the event loop is made, used and closed."""
+    bare_figup.fresh = True
     started = time.monotonic()
     bare_figup.run("jobs").expect(0)
     lasts = time.monotonic() - started

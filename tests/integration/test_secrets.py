@@ -124,8 +124,10 @@ def _suffer(tmp_path: Path, sandbox: Sandbox, secrets: UploadSecrets, request: s
 
 
 def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets) -> None:
+    loud.fresh = True  # for its command line
     run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
     run.wait_for_event("file")
+    loud.fresh = False
     words = Path(f"/proc/{run.process.pid}/cmdline")
     if words.exists():
         assert TOKEN.encode() not in words.read_bytes()

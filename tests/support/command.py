@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,22 @@ from typing import Any
 import pyte
 
 from tests.support.environment import clean_environment
-from tests.support.processes import Process
+from tests.support.forking import ForkedChild, can_fork, fork_server
+from tests.support.processes import Process, Start, kill, start_program
 
 COMMAND = (sys.executable, "-m", "uploader")
+
+
+def start_by_fork(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]
+) -> ForkedChild:
+    """Start `COMMAND ...` in a fork of a process that has it imported already."""
+    return fork_server().start(command[len(COMMAND) :], env, cwd, streams)
+
+
+def starter(env: Mapping[str, str], *, fresh: bool = False) -> Start:
+    """How to start the command with this environment: by a fork, or with `fresh` and where need be as a new program."""
+    return start_program if fresh or not can_fork(env) else start_by_fork
 
 
 def events_in(text: str) -> list[dict[str, Any]]:
@@ -122,7 +136,8 @@ class Running:
 class Figup:
     """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run.
 
-    `always` are words that come at the end of every command.
+    `always` are words that come at the end of every command. `fresh`: each run gets a new interpreter, for tests of how
+    figup starts.
     """
 
     def __init__(self, home: Path, *, endpoint: str | None = None, token: str | None = None) -> None:
@@ -134,12 +149,14 @@ class Figup:
         if token is not None:
             self.env["FIGSHARE_TOKEN"] = token
         self.always: tuple[str, ...] = ()
+        self.fresh = False
         self._started: list[Process] = []
 
     def start(self, *args: str | os.PathLike[str], input: str | None = None) -> Running:
         """Starts `figup ARGS`; without `input`, stdin is empty."""
         words = (*(os.fspath(arg) for arg in args), *self.always)
-        process = Process([*COMMAND, *words], env=self.env, cwd=self.cwd, input=input)
+        start = starter(self.env, fresh=self.fresh)
+        process = Process([*COMMAND, *words], env=self.env, cwd=self.cwd, input=input, start=start)
         self._started.append(process)
         return Running(words, process)
 
@@ -167,22 +184,17 @@ class Figup:
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (rows, columns))
         os.write(ours, typed.encode())
-        process = subprocess.Popen(
-            [*COMMAND, *args],
-            env={**self.env, "TERM": "xterm-256color"},
-            cwd=self.cwd,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
+        env = {**self.env, "TERM": "xterm-256color"}
+        words = (*COMMAND, *(os.fspath(arg) for arg in args))
+        try:
+            child = starter(env, fresh=self.fresh)(words, env, self.cwd, (theirs, theirs, theirs))
+        finally:
+            os.close(theirs)
         try:
             output = _read_to_end(ours, time.monotonic() + timeout)
-            returncode = process.wait(timeout)
+            returncode = child.wait(timeout)
         finally:
-            process.kill()
-            process.wait()
+            kill(child)
             os.close(ours)
         screen = pyte.Screen(columns, rows)
         pyte.Stream(screen).feed(output)

@@ -12,23 +12,69 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
-    """In the child: have the kernel end it when the test process is killed, whose teardown then never runs."""
+class Child(Protocol):
+    """A child that was started: as much of `subprocess.Popen` as is used here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+Start = Callable[[Sequence[str], Mapping[str, str], Path, tuple[int, int, int]], Child]
+"""Starts a command with an environment, in a folder, on descriptors for stdin, stdout and stderr; in a session of its
+own, and so that it does not outlive this process."""
+
+
+def _prepare() -> None:
+    """In the child: have the kernel end it when the test process is killed, whose teardown then never runs.
+
+    Signals that a shell or `nohup` had this process ignore are not ignored in the child.
+    """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(signum, signal.SIG_DFL)
+
+
+def start_program(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]
+) -> subprocess.Popen[bytes]:
+    """Start any program."""
+    stdin, stdout, stderr = streams
+    return subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        preexec_fn=_prepare,
+    )
+
+
+def kill(child: Child) -> None:
+    """SIGKILL to this process alone; returns when it is gone."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 class Lines:
-    """The lines of one stream of a process, gathered by a thread as they come."""
+    """The lines that come out of one pipe, gathered by a thread as they come."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int) -> None:
+        self._stream = os.fdopen(descriptor, encoding="utf-8", errors="backslashreplace")
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -86,61 +132,53 @@ class Process:
         env: Mapping[str, str],
         cwd: Path,
         input: str | None = None,
+        start: Start = start_program,
     ) -> None:
         self.command = [os.fspath(word) for word in command]
-        self._popen = subprocess.Popen(
-            self.command,
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-        stdout, stderr = self._popen.stdout, self._popen.stderr
-        if stdout is None or stderr is None:
-            raise RuntimeError("the child was started without pipes")
-        self.stdout = Lines(stdout)
-        self.stderr = Lines(stderr)
-        if input is not None and self._popen.stdin is not None:
-            with suppress(BrokenPipeError), self._popen.stdin as stdin:
+        read_in, write_in = (os.open(os.devnull, os.O_RDONLY), None) if input is None else os.pipe()
+        (read_out, write_out), (read_err, write_err) = os.pipe(), os.pipe()
+        self.stdout, self.stderr = Lines(read_out), Lines(read_err)
+        try:
+            self._child = start(self.command, env, cwd, (read_in, write_out, write_err))
+        finally:
+            for descriptor in (read_in, write_out, write_err):
+                os.close(descriptor)
+        if input is not None and write_in is not None:
+            with suppress(BrokenPipeError), os.fdopen(write_in, "w", encoding="utf-8") as stdin:
                 stdin.write(input)
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._child.pid
 
     @property
     def returncode(self) -> int | None:
         """The exit status; negative for a signal, None while it runs."""
-        return self._popen.poll()
+        return self._child.poll()
 
     def send_signal(self, signum: int) -> None:
         """To this process alone; nothing happens when it has ended."""
-        self._popen.send_signal(signum)
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
 
     def wait(self, timeout: float = 60) -> int:
         """Its exit status. Raises `subprocess.TimeoutExpired`, and the process goes on."""
-        status = self._popen.wait(timeout)
+        status = self._child.wait(timeout)
         self.stdout.join(5)
         self.stderr.join(5)
         return status
 
     def kill(self) -> None:
         """SIGKILL to this process alone, as a crash would; returns when it is gone."""
-        self._popen.kill()
+        self.send_signal(signal.SIGKILL)
         self.wait()
 
     def stop(self, timeout: float = 10) -> None:
         """Asks it to end (SIGTERM), then ends it and whatever is left in its group."""
-        if self.returncode is None:
-            self._popen.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._popen.wait(timeout)
+        self.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout)
         self.end()
 
     def end(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.command import COMMAND, starter
 from tests.support.environment import clean_environment
 from tests.support.processes import Process
 
@@ -41,11 +41,10 @@ class Sandbox:
         """Returns when it answers; the first time on any free ports, later on the same."""
         self.dir.mkdir(parents=True, exist_ok=True)
         home = self.dir.parent
+        env = clean_environment(home)
         self._process = Process(
             [
-                sys.executable,
-                "-m",
-                "uploader",
+                *COMMAND,
                 "sandbox",
                 *("--port", _port(self.url)),
                 *("--upload-port", _port(self.upload_url)),
@@ -54,8 +53,9 @@ class Sandbox:
                 *("--request-log", self.request_log_file),
                 *self.args,
             ],
-            env=clean_environment(home),
+            env=env,
             cwd=home,
+            start=starter(env),
         )
         ready = self._process.stdout.wait_for(lambda line: line.startswith(READY), timeout)
         if ready is None:

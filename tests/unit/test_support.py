@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from blockbuster import BlockingError
 import uploader
 from tests.support.command import Figup, events_in
 from tests.support.environment import clean_environment
+from tests.support.forking import can_fork
 from tests.support.processes import Process
 from tests.support.programs import require_program
 from tests.support.sandbox import Sandbox
@@ -124,3 +127,97 @@ def test_a_sandbox_keeps_its_addresses_over_a_crash(sandbox: Sandbox) -> None:
     assert [entry["status"] for entry in sandbox.requests(method="GET", service="api")] == [200]
     sandbox.stop()
     assert sandbox.process.returncode == 0
+
+
+# --- forks instead of new interpreters ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[False, True], ids=["forked", "fresh"])
+def either_figup(request: pytest.FixtureRequest, bare_figup: Figup) -> Figup:
+    """The command in a fork, and in an interpreter of its own: nobody can tell them apart."""
+    bare_figup.fresh = request.param
+    return bare_figup
+
+
+def test_a_run_ends_with_the_status_and_the_words_of_the_command(either_figup: Figup) -> None:
+    assert either_figup.run("--version").expect(0).stdout.startswith("figup, version ")
+    wrong = either_figup.run("jobs", "--no-such-option").expect(2)
+    assert (wrong.stdout, wrong.stderr.startswith("figup: ")) == ("", True)
+
+
+def test_a_run_has_a_session_a_folder_and_an_environment_of_its_own(either_figup: Figup) -> None:
+    either_figup.env["FIGUP_STATE_DIR"] = "elsewhere"
+    assert either_figup.run("jobs").expect(0).stdout == "No jobs in elsewhere.\n"
+    running = either_figup.start("sandbox", "--dir", "sandbox", "--port", "0")
+    assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+    assert os.getsid(running.process.pid) == running.process.pid
+    assert (either_figup.cwd / "sandbox" / "sandbox.json").exists()
+    running.process.stop()
+    assert running.process.returncode == 0
+
+
+def test_a_run_that_is_killed_says_so(either_figup: Figup) -> None:
+    running = either_figup.start("sandbox", "--dir", "sandbox", "--port", "0")
+    assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(0.01)
+    assert running.process.returncode is None
+    running.kill()
+    assert running.wait().returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM], ids=["int", "hup", "term"])
+def test_a_signal_that_the_tests_ignore_is_not_ignored_by_a_run(either_figup: Figup, signum: int) -> None:
+    before = signal.signal(signum, signal.SIG_IGN)
+    try:
+        running = either_figup.start("sandbox", "--dir", "sandbox", "--port", "0")
+    finally:
+        signal.signal(signum, before)
+    assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
+    status = Path(f"/proc/{running.process.pid}/status")
+    if status.exists():
+        ignored = next(line for line in status.read_text("ascii").splitlines() if line.startswith("SigIgn"))
+        assert not int(ignored.split()[1], 16) & 1 << signum - 1
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
+def test_a_run_ends_when_the_tests_are_killed(home: Path, fresh: bool) -> None:
+    code = (
+        "import pathlib; from tests.support.command import Figup; figup = Figup(pathlib.Path.cwd())\n"
+        f"figup.fresh = {fresh}; process = figup.start('sandbox', '--dir', 'sandbox', '--port', '0').process\n"
+        "process.stdout.wait_for(bool, 20); print(process.pid); import time; time.sleep(60)"
+    )
+    checkout = str(Path(__file__).parents[2])
+    env = clean_environment(home) | {"PYTHONPATH": checkout}
+    tests = Process([sys.executable, "-uc", code], env=env, cwd=home)
+    pid = tests.stdout.wait_for(str.strip, timeout=20)  # type: ignore[arg-type]
+    assert pid is not None
+    os.kill(tests.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while not is_gone(int(pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    tests.end()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"PYTHONPATH": "/x"}, {"LANG": "de_DE.UTF-8"}, {"PYTHONSAFEPATH": ""}, {"SSL_CERT_FILE": "x"}, {"PATH": "/x"}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_an_environment_that_an_interpreter_reads_when_it_starts_gets_a_new_one(
+    bare_figup: Figup, changed: dict[str, str]
+) -> None:
+    assert can_fork(bare_figup.env | {"FIGSHARE_TOKEN": "x", "HTTPS_PROXY": "x", "FIGUP_SANDBOX_TOKEN": "x"})
+    assert not can_fork(bare_figup.env | changed)
+
+
+def test_another_umask_gets_a_new_interpreter(bare_figup: Figup) -> None:
+    if not Path("/proc/thread-self").exists():
+        pytest.skip("only Linux tells a umask without changing it")
+    before = os.umask(0o77)
+    try:
+        assert not can_fork(bare_figup.env)
+    finally:
+        os.umask(before)
+    assert can_fork(bare_figup.env)

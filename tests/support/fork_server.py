@@ -1,0 +1,222 @@
+"""A process that has all of figup imported and forks a child for each run of the command that a test asks for.
+
+`tests.support.forking` starts it as a script, with a Unix socket for stdin. An order is the length of its JSON text,
+with the descriptors of stdin, stdout and stderr beside it, and then the text. The server writes a line of JSON when the
+child has begun and another when it has ended: `[PID, null]`, `[PID, STATUS]` with a negative status for a signal.
+
+The child leaves the loop and runs the package as `python -m uploader` does. Nothing here imports the tests, and nothing
+of figup is called before the fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import uploader
+
+LENGTH = struct.Struct("!I")
+STREAMS = 3
+LAZY = (
+    "anyio._backends._asyncio",
+    "anyio._core._signals",
+    "encodings.idna",
+)
+"""What a run imports when it gets there, beyond the package itself."""
+_PR_SET_PDEATHSIG = 1
+
+
+def import_all() -> None:
+    """Import what any run may need, and keep the garbage collector away from it."""
+    gc.disable()
+    for found in pkgutil.walk_packages(uploader.__path__, "uploader."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+    for name in LAZY:
+        importlib.import_module(name)
+    gc.freeze()
+
+
+class Server:
+    """The loop that takes orders and reports how children ended."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: set[int] = set()
+        self._woken, wake = socket.socketpair()
+        self._woken.setblocking(False)
+        wake.setblocking(False)
+        self._wake = wake
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake.fileno())
+
+    def serve(self) -> None:
+        """Return in a child, made ready to run. In the server itself, exit when the test process has gone."""
+        while True:
+            ready, _, _ = select.select([self._control, self._woken], [], [])
+            if self._woken in ready:
+                self._woken.recv(4096)
+                self._reap()
+            if self._control in ready:
+                order = self._receive()
+                if order is None:
+                    self._end_all()
+                    sys.exit()
+                if self._fork(*order):
+                    return
+
+    def _receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, STREAMS)
+        if not header:
+            return None
+        header += self._read(LENGTH.size - len(header))
+        order: dict[str, Any] = json.loads(self._read(*LENGTH.unpack(header)))
+        return order, descriptors
+
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self._control.recv(size - len(data))
+        return data
+
+    def _fork(self, order: dict[str, Any], descriptors: list[int]) -> bool:
+        """Whether this is the child."""
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            self._leave(order, descriptors, parent)
+            return True
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._children.add(child)
+        return False
+
+    def _tell(self, child: int, status: int | None) -> None:
+        self._control.sendall(json.dumps([child, status]).encode() + b"\n")
+
+    def _leave(self, order: dict[str, Any], descriptors: list[int], parent: int) -> None:
+        """In the child: become what was ordered, and give up what only the server needs."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        control = self._control.dup()
+        for end in (self._control, self._woken, self._wake):
+            end.detach()
+        become(order, descriptors, parent, control.fileno())
+        self._control = control
+        self._tell(os.getpid(), None)
+        control.close()
+
+    def _reap(self) -> None:
+        while self._children:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            self._children.remove(child)
+            self._tell(child, os.waitstatus_to_exitcode(status))
+
+    def _end_all(self) -> None:
+        for child in self._children:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+
+
+def become(order: dict[str, Any], descriptors: list[int], parent: int, kept: int) -> None:
+    """Give this process what a new interpreter would have been started with, and one descriptor more."""
+    os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    for target, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, target)
+    os.closerange(STREAMS, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    time.tzset()
+    reset_signals()
+    open_streams()
+    sys.argv[1:] = order["args"]
+    sys.orig_argv[1:] = ["-m", "uploader", *order["args"]]
+    gc.enable()
+
+
+def reset_signals() -> None:
+    """Handle signals as Python does when it was started with none of them ignored or blocked."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signum in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def open_streams() -> None:
+    """Open stdin, stdout and stderr as Python does when it starts: how they buffer depends on what they are."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        before: io.TextIOWrapper = getattr(sys, f"__{name}__")
+        raw = io.FileIO(descriptor, mode, closefd=False)
+        raw.name = f"<{name}>"
+        buffered = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
+        stream = io.TextIOWrapper(
+            buffered,
+            before.encoding,
+            before.errors,
+            newline=None if mode == "r" else "\n",
+            line_buffering=raw.isatty() or name == "stderr",
+        )
+        stream.mode = mode  # type: ignore[misc]
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def main() -> None:
+    """Serve; in each child, run the command."""
+    import_all()
+    Server(socket.socket(fileno=0)).serve()
+    run()
+
+
+def run() -> None:
+    """Run the command, and end as Python ends.
+
+    After an exit with a status, do what Python does that anyone can notice, and leave out that it takes all modules
+    apart, which takes longer than many a command.
+    """
+    try:
+        runpy.run_module("uploader", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int):
+            raise
+        status = end.code
+    else:
+        status = 0
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    gc.collect()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except OSError:
+        sys.exit(status)
+    os._exit(status & 0xFF)
+
+
+if __name__ == "__main__":
+    main()

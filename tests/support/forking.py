@@ -1,0 +1,129 @@
+"""Runs of figup in children of a process that has it imported already: some 20 ms each instead of 350.
+
+Each test process has one such server, `tests/support/fork_server.py`, from the first run on. What an interpreter reads
+when it starts was read by the server; where a test sets that otherwise, `can_fork` says no and the run gets a new one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.environment import clean_environment
+from tests.support.fork_server import LENGTH
+
+_SCRIPT = Path(__file__).with_name("fork_server.py")
+_READ_WHEN_USED = ("FIGSHARE_", "FIGUP_", "XDG_", "HOME", "TERM", "http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+"""How the names of variables begin that nothing reads while it is imported."""
+
+
+def _inherited() -> tuple[str, ...]:
+    """What a child has from the thread that starts it, and a test may change: its network and its umask."""
+    thread = Path("/proc/thread-self")
+    if not thread.exists():
+        return ()
+    umask = next(line for line in (thread / "status").read_text("ascii").splitlines() if line.startswith("Umask"))
+    return str((thread / "ns" / "net").readlink()), umask
+
+
+_INHERITED = _inherited()
+
+
+def can_fork(env: Mapping[str, str]) -> bool:
+    """Whether a fork of the server would run as a new interpreter would that is started here, with `env`."""
+    settled = {name: value for name, value in env.items() if not name.startswith(_READ_WHEN_USED)}
+    usual = {name: value for name, value in clean_environment(Path()).items() if not name.startswith(_READ_WHEN_USED)}
+    return settled == usual and _inherited() == _INHERITED
+
+
+class ForkedChild:
+    """A child of the server, with as much of `subprocess.Popen` as `tests.support.processes` needs."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._returncode: int | None = None
+        self._ended = threading.Event()
+
+    def end(self, returncode: int | None) -> None:
+        """Take note that it has ended; None when the server ended first, so that nobody knows how."""
+        self._returncode = returncode
+        self._ended.set()
+
+    def poll(self) -> int | None:
+        """The exit status; negative for a signal, None while it runs."""
+        return self.wait() if self._ended.is_set() else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status. Raises `subprocess.TimeoutExpired`, and the process goes on."""
+        if not self._ended.wait(timeout):
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        if self._returncode is None:
+            raise RuntimeError("the fork server ended before its child")
+        return self._returncode
+
+
+class ForkServer:
+    """The server, seen from the test process."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        self._begun: queue.SimpleQueue[ForkedChild | None] = queue.SimpleQueue()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, os.fspath(_SCRIPT)],
+                env=clean_environment(Path.cwd()),
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, name="fork-server", daemon=True).start()
+        atexit.register(self.close)
+
+    def start(self, args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]) -> ForkedChild:
+        """Run `figup ARGS` on these descriptors of stdin, stdout and stderr."""
+        order = json.dumps({"args": list(args), "env": dict(env), "cwd": os.fspath(cwd)}).encode()
+        with self._lock:
+            socket.send_fds(self._control, [LENGTH.pack(len(order))], streams)
+            self._control.sendall(order)
+            child = self._begun.get()
+        if child is None:
+            raise RuntimeError("the fork server has ended, or its child could not be made ready; see stderr")
+        return child
+
+    def _listen(self) -> None:
+        running: dict[int, ForkedChild] = {}
+        with self._control.makefile("r", encoding="ascii") as lines:
+            for line in lines:
+                pid, status = json.loads(line)
+                if status is None:
+                    running[pid] = ForkedChild(pid)
+                    self._begun.put(running[pid])
+                elif pid in running:
+                    running.pop(pid).end(status)
+                else:
+                    self._begun.put(None)
+        for child in running.values():
+            child.end(None)
+        self._begun.put(None)
+
+    def close(self) -> None:
+        """End the server, and with it what still runs."""
+        self._control.shutdown(socket.SHUT_RDWR)
+        self._process.wait()
+        self._control.close()
+
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """The server of this test process, started by the first call."""
+    return ForkServer()
