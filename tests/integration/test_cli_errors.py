@@ -212,7 +212,7 @@ def test_limits_are_found_before_the_first_byte(
 
 
 def test_a_checksum_that_does_not_come(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--md5-delay", "9")
+    sandbox = start_sandbox("--md5-delay", "6")
     point(bare_figup, sandbox)
     path = source(bare_figup)
     done = bare_figup.run("upload", "data.bin", "--verify-timeout", "0.5s", "--json").expect(7)

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.support.command import Figup, Result
-from tests.support.control import add_faults, drop_faults
+from tests.support.control import add_faults, drop_faults, times_met
 from tests.support.invariants import ask, check_nothing_sent_twice, files, items, md5_of
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 Start = Callable[..., Sandbox]
 FAST = ("--api-rate", "1000")
@@ -320,12 +321,7 @@ def test_a_link_whose_answer_was_lost_is_there_once(fault: str, bare_figup: Figu
     words = ("upload", "--link", "https://example.org/x", "--title", "linked", "--json", "--settle-timeout", "2", *FAST)
     run = bare_figup.start(*words)
     if "hang" in fault:
-        run.wait_for_event("item")
-        while not sandbox.requests(kind="create-item"):
-            pass
-        journal = bare_figup.state_dir / "jobs" / run.events[0]["job"] / "journal"
-        while "init?" not in journal.read_text():
-            assert run.process.returncode is None
+        until(lambda: times_met(sandbox, fault))
         run.kill()
     else:
         run.wait().expect(0)

@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
 def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     paths = [source(bare_figup, NAME, 50_000), source(bare_figup, "big.bin", 1_500_000)]
     command = ["upload", *(path.name for path in paths), "--title", "Two <i>files</i>"]
-    run = bare_figup.start(*command, "--json", "--limit-rate", "60k")
+    run = bare_figup.start(*command, "--json", "--limit-rate", "150k")
     job = run.wait_for_event("job")["job"]
     deadline = time.monotonic() + 60
     history = bare_figup.state_dir / "jobs" / job / "history.jsonl"

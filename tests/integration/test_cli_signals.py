@@ -20,6 +20,7 @@ from tests.support.invariants import check_exactly_once
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN, check_silent
+from tests.support.waiting import until
 
 Start = Callable[..., Sandbox]
 GRACE = 1.0
@@ -48,13 +49,6 @@ def source(figup: Figup, size: int = 1_000_000) -> Path:
 
 def point(figup: Figup, sandbox: Sandbox) -> None:
     figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
-
-
-def until(holds: Callable[[], object], timeout: float = 20) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ended(run: Running, *signals: int, within: float = LIMIT) -> Result:
@@ -294,7 +288,7 @@ def test_while_it_waits_as_long_as_the_server_asked_for(bare_figup: Figup, start
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
     run.wait_for_event("retry")
     ended(run, signal.SIGTERM).expect(75)
-    bare_figup.run("upload", "data.bin", "--title", "Some data").expect(0)
+    bare_figup.run("upload", "data.bin", "--title", "Some data", "--settle-timeout", "1").expect(0)
     check_exactly_once(sandbox, path)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 
 from tests.support.command import Figup
 from tests.support.invariants import check_exactly_once, files, items
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 Start = Callable[..., Sandbox]
 
@@ -35,9 +35,7 @@ def test_as_many_parts_as_were_asked_for(bare_figup: Figup, start_sandbox: Start
     source = bare_figup.cwd / "data.bin"
     source.write_bytes(bytes(240 << 10))
     run = bare_figup.start("upload", source, "--connections", "6", "--api-rate", "1000")
-    deadline = time.monotonic() + 30
-    while complete_parts(sandbox) < 6:
-        assert time.monotonic() < deadline, complete_parts(sandbox)
+    until(lambda: complete_parts(sandbox) >= 6)
     run.kill()
     assert complete_parts(sandbox) == 6
     sandbox.restart("--part-size", "20KiB")

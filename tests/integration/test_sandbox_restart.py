@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 PART = 2**16
 DATA = os.urandom(5 * PART)
@@ -66,9 +67,7 @@ def half_put(upload: str, number: int) -> socket.socket:
     connection = socket.create_connection((parts.hostname, parts.port))
     head = f"PUT {parts.path}/{number} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {PART}\r\n\r\n"
     connection.sendall(head.encode() + b"x" * (PART // 2))
-    deadline = time.monotonic() + 20
-    while not call("GET", f"{upload}/{number}", token=None)[1]["locked"]:
-        assert time.monotonic() < deadline
+    until(lambda: call("GET", f"{upload}/{number}", token=None)[1]["locked"])
     return connection
 
 

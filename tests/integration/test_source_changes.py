@@ -19,6 +19,7 @@ from tests.support.control import add_faults, drop_faults
 from tests.support.invariants import check_nothing_sent_twice, check_token_stayed_home, download, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN, UploadSecrets, check_silent
+from tests.support.waiting import until
 
 PART = 40 << 10
 SIZE = 20 * PART + 77
@@ -335,16 +336,13 @@ def test_a_change_after_its_md5_was_announced_does_not_leave_a_file_that_figshar
     add_faults(story.sandbox, "get-upload=hang,seconds=20")
     run = story.start("--hash-first")
     job = run.wait_for_event("job")["job"]
-    deadline = time.monotonic() + 20
-    while '{"e":"init",' not in (story.figup.state_dir / "jobs" / job / "journal").read_text("utf-8"):
-        assert time.monotonic() < deadline
+    journal = story.figup.state_dir / "jobs" / job / "journal"
+    until(lambda: '{"e":"init",' in journal.read_text("utf-8"))
     run.kill()
     drop_faults(story.sandbox)
     change_unseen(story.path)
     story.run().expect(0)
-    deadline = time.monotonic() + 20
-    while story.held[0]["status"] == "ic_checking":
-        assert time.monotonic() < deadline
+    until(lambda: story.held[0]["status"] != "ic_checking")
     story.check()
     assert story.held[0]["status"] == "available"
 
@@ -435,6 +433,7 @@ def test_an_upload_that_is_lost_beside_a_file_that_is_new_is_no_conflict(story: 
     other = story.path.with_name("other.bin")
     other.write_bytes(b"other" * 1000)
     command = ["upload", str(story.path), str(other), "--title", story.title, "--json", "--api-rate", "1000"]
+    command += ["--settle-timeout", "3"]
     add_faults(story.sandbox, "initiate=400", "initiate:2..=hang,seconds=1")
     run = story.figup.start(*command, "--limit-rate", "200k", "--connections", "1")
     run.wait_for_event("file")

@@ -9,17 +9,22 @@ from typing import Any
 from tests.support.sandbox import Sandbox
 
 
-def _control(sandbox: Sandbox, method: str, body: dict[str, Any] | None = None) -> None:
+def _control(sandbox: Sandbox, method: str, body: dict[str, Any] | None = None) -> Any:
     address = sandbox.url.removesuffix("/v2") + "/sandbox/faults"
     headers = {"Authorization": f"token {sandbox.token}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(address, data, headers, method=method), timeout=10):
-        pass
+    with urllib.request.urlopen(urllib.request.Request(address, data, headers, method=method), timeout=10) as answer:
+        return json.loads(answer.read() or b"null")
 
 
 def add_faults(sandbox: Sandbox, *rules: str) -> None:
     """Set these; they count requests from now on. Raises OSError when the sandbox does not answer."""
     _control(sandbox, "POST", {"faults": list(rules)})
+
+
+def times_met(sandbox: Sandbox, rule: str) -> int:
+    """How many requests have come by now that this rule is about. Raises OSError when the sandbox does not answer."""
+    return next(int(row["seen"]) for row in _control(sandbox, "GET") if row["fault"] == rule)
 
 
 def drop_faults(sandbox: Sandbox) -> None:

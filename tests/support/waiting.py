@@ -1,0 +1,15 @@
+"""Waiting for what happens in another process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def until(holds: Callable[[], object], timeout: float = 30) -> None:
+    """Return when this holds. Raises TimeoutError when it does not within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout} s")
+        time.sleep(0.01)
