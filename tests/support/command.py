@@ -28,7 +28,7 @@ def start_by_fork(
     command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]
 ) -> ForkedChild:
     """Start `COMMAND ...` in a fork of a process that has it imported already."""
-    return fork_server().start(command[len(COMMAND) :], env, cwd, streams)
+    return fork_server().start("uploader", command[len(COMMAND) :], env, cwd, streams)
 
 
 def starter(env: Mapping[str, str], *, fresh: bool = False) -> Start:

@@ -15,7 +15,6 @@ import gc
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,6 +27,8 @@ import anyio.to_thread
 import msgspec
 
 from tests.support.bad_disk import ERRORS, BadDisk
+from tests.support.environment import clean_environment
+from tests.support.forking import fork_server
 from uploader.disk import Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
@@ -43,6 +44,8 @@ from uploader.transfer import client
 from uploader.transfer.client import Client
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
+
+_CHECKOUT = Path(__file__).parents[2]
 
 
 class Order(msgspec.Struct):
@@ -307,21 +310,24 @@ class Crasher:
     """The forking process, seen from a test."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.crashing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        (read_orders, orders), (outcomes, write_outcomes) = os.pipe(), os.pipe()
+        env, streams = clean_environment(_CHECKOUT), (read_orders, write_outcomes, 2)
+        self._child = fork_server().start("tests.support.crashing", [], env, _CHECKOUT, streams)
+        os.close(read_orders)
+        os.close(write_outcomes)
+        self._orders, self._outcomes = os.fdopen(orders, "wb"), os.fdopen(outcomes, "rb")
 
     def upload(self, order: Order) -> Outcome:
         """Let one upload happen."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("no pipes")
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
+        self._orders.write(msgspec.json.encode(order) + b"\n")
+        self._orders.flush()
+        return msgspec.json.decode(self._outcomes.readline(), type=Outcome)
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate()
+        self._orders.close()
+        self._outcomes.close()
+        self._child.wait()
 
 
 async def _warm_up() -> None:

@@ -4,8 +4,8 @@
 with the descriptors of stdin, stdout and stderr beside it, and then the text. The server writes a line of JSON when the
 child has begun and another when it has ended: `[PID, null]`, `[PID, STATUS]` with a negative status for a signal.
 
-The child leaves the loop and runs the package as `python -m uploader` does. Nothing here imports the tests, and nothing
-of figup is called before the fork.
+The child leaves the loop and runs a module as `python -m` does, most often `uploader`. Nothing here imports the tests,
+and nothing of figup is called before the fork.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno())
 
-    def serve(self) -> None:
-        """Return in a child, made ready to run. In the server itself, exit when the test process has gone."""
+    def serve(self) -> str:
+        """Return in a child, made ready to run this module. In the server, exit when the test process has gone."""
         while True:
             ready, _, _ = select.select([self._control, self._woken], [], [])
             if self._woken in ready:
@@ -79,7 +79,7 @@ class Server:
                     self._end_all()
                     sys.exit()
                 if self._fork(*order):
-                    return
+                    return str(order[0]["module"])
 
     def _receive(self) -> tuple[dict[str, Any], list[int]] | None:
         header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, STREAMS)
@@ -153,8 +153,10 @@ def become(order: dict[str, Any], descriptors: list[int], parent: int, kept: int
     time.tzset()
     reset_signals()
     open_streams()
+    if order["module"] != uploader.__name__:
+        sys.path.insert(0, order["cwd"])
     sys.argv[1:] = order["args"]
-    sys.orig_argv[1:] = ["-m", "uploader", *order["args"]]
+    sys.orig_argv[1:] = ["-m", order["module"], *order["args"]]
     gc.enable()
 
 
@@ -186,20 +188,19 @@ def open_streams() -> None:
 
 
 def main() -> None:
-    """Serve; in each child, run the command."""
+    """Serve; in each child, run what was ordered."""
     import_all()
-    Server(socket.socket(fileno=0)).serve()
-    run()
+    run(Server(socket.socket(fileno=0)).serve())
 
 
-def run() -> None:
-    """Run the command, and end as Python ends.
+def run(module: str) -> None:
+    """Run the module, and end as Python ends.
 
     After an exit with a status, do what Python does that anyone can notice, and leave out that it takes all modules
     apart, which takes longer than many a command.
     """
     try:
-        runpy.run_module("uploader", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if not isinstance(end.code, int):
             raise

@@ -89,9 +89,14 @@ class ForkServer:
         threading.Thread(target=self._listen, name="fork-server", daemon=True).start()
         atexit.register(self.close)
 
-    def start(self, args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]) -> ForkedChild:
-        """Run `figup ARGS` on these descriptors of stdin, stdout and stderr."""
-        order = json.dumps({"args": list(args), "env": dict(env), "cwd": os.fspath(cwd)}).encode()
+    def start(
+        self, module: str, args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]
+    ) -> ForkedChild:
+        """Run `python -m MODULE ARGS` on these descriptors of stdin, stdout and stderr.
+
+        The module is `uploader`, or one of the tests' own that is imported from the folder `cwd`.
+        """
+        order = json.dumps({"module": module, "args": list(args), "env": dict(env), "cwd": os.fspath(cwd)}).encode()
         with self._lock:
             socket.send_fds(self._control, [LENGTH.pack(len(order))], streams)
             self._control.sendall(order)
