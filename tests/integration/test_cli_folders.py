@@ -200,7 +200,7 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
         "figup: table.csv: line 2: 'x/y' is no name for a file. A folder goes into the field `folder`.",
         "figup: table.csv: line 2: '1' is no MD5 (32 hexadecimal digits)",
         "figup: table.csv: line 4: has 4 columns, and the first line names 3",
-        "figup: 3 mistakes in what was named; nothing was sent",
+        "figup: 3 mistakes in the named sources; nothing was sent",
     ]
     (figup.cwd / "m.csv").write_text("path\nd/a,x\n")
     done = figup.run("upload", "--manifest", "m.csv").expect(2)
