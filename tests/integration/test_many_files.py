@@ -173,8 +173,10 @@ def test_all_files_that_are_too_large_are_named_before_the_first_byte(bare_figup
     assert items(sandbox) == []
     sandbox.restart("--max-file-size", "1kB", "--quota", "3kB")
     done = bare_figup.run("upload", *names, "--title", "many").expect(6)
-    assert "at most 1.00 kB (1000 bytes); and 4.00 kB (4005 bytes) are to be sent; this account has room" in done.stderr
-    assert "Leave out what is larger with --exclude" in done.stderr
+    assert (
+        "at most 1.00 kB (1000 bytes); and the upload needs 4.00 kB (4005 bytes); this account has room" in done.stderr
+    )
+    assert "Leave out larger files with --exclude" in done.stderr
     assert "Make room" in done.stderr
     assert len(done.stderr.splitlines()) == 2, "the job, and all that is too much"
     dry = bare_figup.run("upload", *names, "--title", "many", "--dry-run").expect(6)
@@ -191,7 +193,7 @@ def test_more_files_than_an_item_of_a_free_account_holds(bare_figup: Figup, star
     for number in range(499):
         (bare_figup.cwd / "set" / str(number)).write_bytes(b"x")
     words = ("upload", "set", "--item", str(item), *fast[2:])
-    warning = "the item would hold 501 files, and Figshare's free accounts have at most 500 in one"
+    warning = "the item would hold 501 files; Figshare's free accounts allow 500 in one item"
     dry = bare_figup.run(*words, "--dry-run", "--json").expect(0)
     assert warning in next(e for e in dry.events if e["event"] == "warning")["message"]
     assert next(e for e in dry.events if e["event"] == "plan")["item_files"] == 501

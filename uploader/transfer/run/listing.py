@@ -1,4 +1,4 @@
-"""What an item holds, asked for in bulk: its files by the path that each has there."""
+"""The item's files. Lookups are batched while requests are scarce, and flushed at once when the API is idle."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.run.service import Service
 
 BULK_FROM = 8
-"""Files in a job from which looks are shared."""
+"""Jobs with fewer files do not batch their lookups."""
 _BATCH_SIZE = 25
-"""Files that have to wait for a look, for each request that it costs, while the request budget is used up."""
+"""Size of a due batch, in files per request that a listing costs, while the request budget is used up."""
 _PENDING_BYTES = 64 << 20
-"""Bytes that may have to wait for a look, for each request that it costs; more are not kept waiting for company."""
+"""A batch is due once this many bytes wait for it, per request that a listing costs."""
 _INTERVAL = 0.25
-"""Seconds between two looks at least, so that they gather company even where requests are free."""
-_LONGEST_NAP, _FILES_A_SECOND = 3.0, 200
-"""Seconds that a look waits for company at most where requests are free, and files in the job for each of them."""
+"""Minimum seconds between two listings."""
+_MAX_WAIT, _FILES_A_SECOND = 3.0, 200
+"""While the API is idle a batch waits a second for each 200 files of the job, at most 3 seconds."""
 _PATIENCE = 3
-"""Listings in which a file that was just announced may be missing before it is asked for by itself."""
+"""Listings that may lack a file that was just initiated, before it is looked up by itself."""
 
 
 async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
-    """The item's files, unfinished ones and links included, by folder and name. Raises ItemNotFound.
+    """The item's files by remote path, including unfinished ones and links. Raises ItemNotFound.
 
-    Folders are not among what the listing of files says, but in the item (official API description).
+    The folders are in the item, not in the listing of its files (official API description).
     """
     held: dict[str, list[File]] = defaultdict(list)
     async for file in api.files(item.id):
@@ -41,7 +41,7 @@ async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
 
 
 class _Batch:
-    """One listing to be made, for whoever asked before it begins."""
+    """A batch of lookups answered by one listing."""
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
@@ -53,16 +53,17 @@ class _Batch:
         self.named: dict[str, list[File]] = defaultdict(list)
         self.placing = anyio.Lock()
         self.folders: Mapping[int, str] | None = None
-        """Where the item's files are, once somebody had to know; under `placing`."""
+        """The folders of the item's files, once they were needed; guarded by `placing`."""
 
     def take(self, file: File) -> None:
+        """Keep a listed file if it was asked for."""
         if file.id in self.ids:
             self.files[file.id] = file
         if file.name in self.names:
             self.named[file.name].append(file)
 
     def is_due(self, requests: int, *, idle: bool) -> bool:
-        """True when it should not wait any longer for company."""
+        """True if the batch is due. `requests`: what a listing costs; `idle`: no part waits to be sent."""
         return (
             bool(self.names)
             or len(self.ids) >= _BATCH_SIZE * requests
@@ -71,19 +72,19 @@ class _Batch:
 
 
 class RemoteListing:
-    """The files of the job's item, as far as the job is concerned with them."""
+    """The files of the job's item that concern the job."""
 
     def __init__(self, api: Service, state: JobState, clock: Clock) -> None:
         self.foreign_files: dict[str, list[File]] = {}
-        """What the item held in the places of the job's files when it was surveyed, by folder and name."""
+        """Other files at the remote paths of the job's files when the item was loaded, by path."""
         self.links: dict[str, list[File]] = {}
-        """The addresses among the job's that the item linked to then."""
+        """Links of the item to the job's addresses at that time, by address."""
         self.other_links = self.other_files = 0
-        """How many links and files beside those of the job the item held then."""
+        """Numbers of links and of files at that time that are not the job's."""
         self.file_count = 0
-        """How many files the item held then; 0 before."""
+        """Number of files in the item at that time; 0 before."""
         self.removed: set[int] = set()
-        """Those of them that this run removed since."""
+        """Ids of files that this run has removed since."""
         self._api = api
         self._state = state
         self._clock = clock
@@ -94,9 +95,9 @@ class RemoteListing:
         self._running = False
 
     async def load(self, *, everything: bool = False) -> None:
-        """List the item once: what it holds under the job's names, and what became of the files that were begun.
+        """List the item once: files at the job's remote paths, and the job's own unfinished files.
 
-        `everything`: also for files that are verified, which may have to be begun again.
+        `everything`: also for verified files, which may have to be sent again.
         """
         unfinished = [t for t in self._state.transfers if everything or t.state is not State.VERIFIED]
         names = {t.name for t in unfinished if not t.link}
@@ -126,22 +127,22 @@ class RemoteListing:
                 self.foreign_files.setdefault(place, []).append(file)
 
     async def folders(self) -> Mapping[int, str]:
-        """The folders of the item's files, by their ids: the listing of files does not tell them."""
+        """Folders of the item's files by file id; the listing of files does not have them."""
         return (await self._api.item(self._item_id)).folders
 
     def may_hold(self, transfer: Transfer) -> bool:
-        """True when the item held a file in the transfer's place, and of its size, when it was surveyed."""
+        """True if the item held a file of the transfer's remote path and size when it was loaded."""
         return any(file.size == transfer.size for file in self.foreign_files.get(transfer.remote_path, ()))
 
     async def run_batches(self, idle: Callable[[], bool]) -> None:
-        """Make the looks that files wait for, until cancelled. Raises what listing the item raises.
+        """Answer batched lookups until cancelled. Raises what listing the item raises.
 
-        `idle` tells whether no part waits to be sent, so that whatever is to be sent is waited for.
+        `idle()` is True while no part waits to be sent.
         """
         if len(self._state.transfers) < BULK_FROM:
             return
         self._running = True
-        gathering = min(_LONGEST_NAP, len(self._state.transfers) / _FILES_A_SECOND)
+        gathering = min(_MAX_WAIT, len(self._state.transfers) / _FILES_A_SECOND)
         try:
             while True:
                 await self._wanted.wait()
@@ -150,74 +151,74 @@ class RemoteListing:
                     if self._api.idle and self._clock.monotonic() - since >= gathering:
                         break
                     await self._clock.sleep(_INTERVAL)
-                look, self._next, self._wanted = self._next, _Batch(), anyio.Event()
-                await self._make(look)
-                look.done.set()
+                batch, self._next, self._wanted = self._next, _Batch(), anyio.Event()
+                await self._list(batch)
+                batch.done.set()
                 await self._clock.sleep(_INTERVAL)
         finally:
             self._running = False
 
     async def file(self, file_id: int, *, fresh: bool = False, cargo: int = 0) -> File:
-        """The file as Figshare has it now, or had it when this run surveyed the item. Raises FileGone.
+        """Look up a file: the first time as it was when the item was loaded, then as it is now. Raises FileGone.
 
-        `fresh`: it was announced just now, and may not be seen yet. `cargo` bytes wait for the answer.
+        `fresh`: it was just initiated and may not be visible yet. `cargo`: bytes that wait for the answer.
         """
         if (known := self._loaded.pop(file_id, None)) is not None:
             return known
         for _ in range(_PATIENCE if fresh else 1):
             if not self._running:
                 break
-            look = self._next
-            look.ids.add(file_id)
-            look.pending_bytes += cargo
-            await self._until_made(look)
-            found = look.files.get(file_id)
+            batch = self._next
+            batch.ids.add(file_id)
+            batch.pending_bytes += cargo
+            await self._wait_for(batch)
+            found = batch.files.get(file_id)
             if found is not None and (found.upload_url is not None or found.status != "created"):
                 return found
-            if not look.listed:
+            if not batch.listed:
                 break
         return await self._api.file(self._item_id, file_id, fresh=fresh)
 
     async def at(self, folder: str, name: str) -> list[File]:
-        """The item's files of this name in this folder, now."""
-        look = self._next if self._running else _Batch()
-        look.names.add(name)
+        """Look up the item's files of this folder and name, as they are now."""
+        batch = self._next if self._running else _Batch()
+        batch.names.add(name)
         if self._running:
-            await self._until_made(look)
+            await self._wait_for(batch)
         else:
-            await self._make(look)
-        found = look.named[name]
+            await self._list(batch)
+        found = batch.named[name]
         if not found:
             return []
-        async with look.placing:
-            if look.folders is None:
-                look.folders = await self.folders()
-        return [file for file in found if look.folders.get(file.id, "") == folder]
+        async with batch.placing:
+            if batch.folders is None:
+                batch.folders = await self.folders()
+        return [file for file in found if batch.folders.get(file.id, "") == folder]
 
-    async def _until_made(self, look: _Batch) -> None:
+    async def _wait_for(self, batch: _Batch) -> None:
         self._wanted.set()
-        await look.done.wait()
+        await batch.done.wait()
 
-    async def _make(self, look: _Batch) -> None:
-        """List the item, unless asking for each file by itself is cheaper: then the askers do so."""
-        if not look.names and len(look.ids) <= self._requests:
+    async def _list(self, batch: _Batch) -> None:
+        """List the item, unless single lookups are cheaper: then each caller makes its own."""
+        if not batch.names and len(batch.ids) <= self._requests:
             return
         rows = 0
         try:
             async for file in self._api.files(self._item_id):
                 rows += 1
-                look.take(file)
+                batch.take(file)
         except RequestRejected:
-            # There are more files than Figshare will list (its documents name several limits).
-            if look.names:
+            # The item has more files than Figshare lists (its documents give several limits).
+            if batch.names:
                 raise
             return
         self._rows = rows
-        look.listed = True
+        batch.listed = True
 
     @property
     def _requests(self) -> int:
-        """Requests that a listing costs."""
+        """Number of requests that a listing costs."""
         return self._rows // PAGE + 1
 
     @property
@@ -228,7 +229,7 @@ class RemoteListing:
 
 
 def is_listing_cheaper(state: JobState) -> bool:
-    """True when listing the item is cheaper than asking for each file that was begun."""
+    """True if one listing is cheaper than looking up each unfinished file."""
     return sum(1 for _ in _begun(state)) > len(state.transfers) // PAGE + 2
 
 

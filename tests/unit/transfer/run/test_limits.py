@@ -1,4 +1,4 @@
-"""Whether the account takes what is to be sent."""
+"""Limits of accounts and items: what is reported before the first byte."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.run.limits import check_quota, file_count_warning
+from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_links_warning
 
 
 def transfers(*sizes: int) -> list[Transfer]:
@@ -19,28 +19,38 @@ def account(most: int | None = None, quota: int | None = None, used: int | None 
 
 
 @pytest.mark.parametrize("told", [account(), account(5), account(5, 10, 0), account(None, 10), account(None, 10, 0)])
-def test_what_is_within_the_limits_or_what_they_are_is_not_said(told: Account) -> None:
+def test_an_upload_within_the_limits_or_without_known_limits_passes(told: Account) -> None:
     check_quota(told, transfers(5, 5))
+
+
+def test_what_exactly_fills_the_quota_passes_and_one_byte_more_does_not() -> None:
+    check_quota(account(None, 10, 4), transfers(6))
+    with pytest.raises(QuotaExceeded):
+        check_quota(account(None, 10, 4), transfers(7))
+
+
+def test_nothing_to_send_passes_even_beyond_the_quota() -> None:
+    check_quota(account(5, 10, 99), [])
 
 
 @pytest.mark.parametrize(
     ("told", "kind", "words"),
     [
         (account(4), FileTooLarge, ["/data/0: has 5 bytes; this account takes files of at most 4 bytes"]),
-        (account(None, 8, 7), QuotaExceeded, ["6 bytes are to be sent; this account has room for 1 byte of its 8"]),
+        (account(None, 8, 7), QuotaExceeded, ["the upload needs 6 bytes; this account has room for 1 byte of its 8"]),
         (account(None, 8, 9), QuotaExceeded, ["room for 0 bytes"]),
-        (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and 6 bytes are to be sent; this account has room for"]),
+        (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and the upload needs 6 bytes; this account has room for"]),
     ],
 )
-def test_all_that_is_too_much_is_said_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:
+def test_every_exceeded_limit_is_reported_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:
     with pytest.raises(kind) as raised:
         check_quota(told, transfers(5, 1))
     assert all(word in raised.value.message for word in words)
     assert ("--exclude" in (raised.value.hint or "")) == (kind is FileTooLarge)
-    assert ("Make room" in (raised.value.hint or "")) == (told.quota is not None)
+    assert ("Free some space" in (raised.value.hint or "")) == (told.quota is not None)
 
 
-def test_sizes_are_to_be_read_and_of_many_files_the_first_are_named() -> None:
+def test_sizes_are_readable_and_only_the_first_files_are_named() -> None:
     with pytest.raises(
         FileTooLarge, match=r"^/data/0: has 1\.50 GB \(1500000000 bytes\); .*; and 80 more; this"
     ) as raised:
@@ -48,6 +58,13 @@ def test_sizes_are_to_be_read_and_of_many_files_the_first_are_named() -> None:
     assert raised.value.message.count(" has ") == 20
 
 
-def test_more_files_than_free_accounts_have_in_an_item() -> None:
+def test_more_files_than_free_accounts_allow_in_an_item() -> None:
     assert file_count_warning(500) is None
     assert "501 files" in (file_count_warning(501) or "")
+
+
+@pytest.mark.parametrize(
+    ("links", "files", "warned"), [(0, 0, False), (0, 9, False), (1, 0, False), (2, 0, True), (1, 1, True)]
+)
+def test_several_links_or_links_beside_files_may_be_refused(links: int, files: int, warned: bool) -> None:
+    assert (mixed_links_warning(links, files) is not None) == warned

@@ -1,4 +1,4 @@
-"""Looks at the item's files: shared where that saves requests, at once where nobody else needs them."""
+"""Lookups of the item's files: batched where that saves requests, single otherwise; and what loading the item finds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from tests.unit.figshare.service import FakeClock
-from uploader.figshare.models import File
+from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FileGone
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.run.listing import BULK_FROM, RemoteListing
+from uploader.transfer.run.listing import BULK_FROM, RemoteListing, files_by_path, is_listing_cheaper
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ def file(number: int, *, status: str = "created", url: str | None = "https://up/
 
 
 class Api:
-    """An item with files; counts what it is asked."""
+    """An item with files; counts the requests."""
 
     def __init__(self, *held: File) -> None:
         self.held = {f.id: f for f in held}
@@ -62,7 +62,7 @@ def remote(api: Any, files: int = 100) -> RemoteListing:
 
 
 async def looked(at: RemoteListing, *numbers: int, **how: Any) -> list[File]:
-    """All of them asked for at the same time."""
+    """Look up all of them at the same time."""
     found: list[File] = []
 
     async def look(number: int) -> None:
@@ -79,38 +79,38 @@ async def looked(at: RemoteListing, *numbers: int, **how: Any) -> list[File]:
     return sorted(found, key=lambda f: f.id)
 
 
-async def test_many_share_one_listing() -> None:
+async def test_many_lookups_share_one_listing() -> None:
     api = Api(*(file(n) for n in range(50)))
     assert [f.id for f in await looked(remote(api), *range(50))] == list(range(50))
     assert (api.listings, api.looks) == (1, [])
 
 
-async def test_one_asks_by_itself() -> None:
+async def test_a_single_lookup_is_not_batched() -> None:
     api = Api(file(1))
     await looked(remote(api), 1, fresh=True)
     assert (api.listings, api.looks) == (0, [(1, True)])
 
 
-async def test_a_small_job_never_shares() -> None:
+async def test_a_small_job_does_not_batch() -> None:
     api = Api(*(file(n) for n in range(BULK_FROM)))
     await looked(remote(api, BULK_FROM - 1), *range(BULK_FROM))
     assert (api.listings, len(api.looks)) == (0, BULK_FROM)
 
 
-async def test_a_file_that_is_not_listed_yet_is_looked_for_again_and_then_by_itself() -> None:
+async def test_a_file_that_is_not_listed_yet_is_looked_up_again_and_then_by_itself() -> None:
     api = Api(*(file(n) for n in range(5)))
     with pytest.RaisesGroup(pytest.RaisesGroup(FileGone)):
         await looked(remote(api), *range(5), 99, fresh=True)
     assert api.looks == [(99, True)]
 
 
-async def test_a_row_without_its_upload_is_asked_for_by_itself() -> None:
+async def test_a_listed_file_without_upload_address_is_looked_up_by_itself() -> None:
     api = Api(*(file(n) for n in range(5)), file(5, url=None), file(6, status="available", url=None))
     await looked(remote(api), *range(7))
     assert [number for number, _ in api.looks] == [5]
 
 
-async def test_looks_wait_for_company_while_other_requests_are_waiting() -> None:
+async def test_a_batch_waits_while_other_requests_are_waiting_until_it_is_due() -> None:
     api = Api(*(file(n) for n in range(100)))
     api.idle = False
     at = remote(api)
@@ -133,7 +133,7 @@ async def test_looks_wait_for_company_while_other_requests_are_waiting() -> None
         tasks.cancel_scope.cancel()
 
 
-async def test_what_a_survey_saw_is_not_asked_for_again() -> None:
+async def test_what_loading_the_item_found_is_not_looked_up_again() -> None:
     api = Api(*(file(n) for n in range(20)))
     at = remote(api)
     for transfer in at._state.transfers[:20]:
@@ -143,10 +143,10 @@ async def test_what_a_survey_saw_is_not_asked_for_again() -> None:
     assert (api.listings, api.looks) == (1, [])
     await at.file(3)
     assert api.looks == [(3, False)]
-    assert at.foreign_files == {}, "files of the job's own are in nobody's way"
+    assert at.foreign_files == {}, "the job's own files are no conflict"
 
 
-async def test_a_name_is_looked_for_in_a_listing_that_begins_later() -> None:
+async def test_a_name_is_looked_up_in_a_listing_that_begins_later() -> None:
     api = Api(file(1))
     at = remote(api)
     async with anyio.create_task_group() as tasks:
@@ -179,3 +179,46 @@ async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_reques
         serving.cancel_scope.cancel()
     assert found == {"": [0], "elsewhere": [], **{f"run{number}": [number] for number in range(1, 20)}}
     assert (api.listings, api.items) == (1, 1)
+
+
+async def test_loading_sorts_the_files_of_the_item() -> None:
+    mine, foreign, other = file(1), msgspec.structs.replace(file(2), name="f5"), file(300)
+    moved = msgspec.structs.replace(file(3), name="f6")
+    link = msgspec.structs.replace(file(4), name="x", is_link_only=True, download_url="https://x")
+    other_link = msgspec.structs.replace(link, id=5, download_url="https://y")
+    api = Api(mine, foreign, other, moved, link, other_link)
+    api.folders = {3: "elsewhere"}
+    at = remote(api)
+    at._state.transfers[1].file_id = 1
+    at._state.transfers[1].state = State.INITIATED
+    at._state.transfers.append(Transfer(100, "https://x", "", 0, 0, 0, link=True))
+    await at.load()
+    assert at.foreign_files == {"f5": [foreign]}, "neither the job's own file nor one in another folder"
+    assert at.links == {"https://x": [link]}
+    assert (at.other_files, at.other_links, at.file_count) == (3, 1, 6)
+    assert at.may_hold(at._state.transfers[5])
+    assert not at.may_hold(at._state.transfers[6])
+
+
+async def test_a_verified_file_counts_only_if_everything_is_loaded() -> None:
+    for everything in (False, True):
+        at = remote(Api(file(1)))
+        at._state.transfers[1].state = State.VERIFIED
+        await at.load(everything=everything)
+        assert list(at.foreign_files) == (["f1"] if everything else [])
+
+
+async def test_files_are_grouped_by_remote_path() -> None:
+    api: Any = Api(file(1), file(2), msgspec.structs.replace(file(3), name="f1"), file(4))
+    found = await files_by_path(api, Item(id=7, folders={2: "d", 4: "d/e"}))
+    assert {path: [f.id for f in files] for path, files in found.items()} == {"f1": [1, 3], "d/f2": [2], "d/e/f4": [4]}
+
+
+def test_one_listing_is_cheaper_than_a_request_for_each_of_many_unfinished_files() -> None:
+    state = JobState(item_id=7, transfers=[Transfer(i, f"/f{i}", f"f{i}", 1, 1, 1) for i in range(5)])
+    assert not is_listing_cheaper(state)
+    for transfer in state.transfers[:3]:
+        transfer.file_id = transfer.index + 1
+    assert is_listing_cheaper(state)
+    state.transfers[0].state = State.VERIFIED
+    assert not is_listing_cheaper(state)
