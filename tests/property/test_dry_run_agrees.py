@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import hypothesis
-import msgspec
 import pytest
 from hypothesis import strategies as st
 
+from tests.support.held import CONTENT, MD5, HeldFiles, held_file
 from uploader.errors import Conflict
-from uploader.figshare.models import Account, File, Item, Part, Upload
-from uploader.figshare.outcomes import UploadGone
 from uploader.sources.models import Sources
 from uploader.sources.select import select
 from uploader.sources.source import stat_source
@@ -27,9 +23,6 @@ from uploader.transfer.journal.plan import Target
 from uploader.transfer.options import Options
 from uploader.transfer.preview import FilePlan, preview
 
-CONTENT = b"content"
-MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
-SAME = File(id=0, name="data.bin", size=len(CONTENT), status="available", computed_md5=MD5)
 KINDS: dict[str, dict[str, Any]] = {
     "identical": {},
     "identical, being checked": {"status": "ic_checking"},
@@ -45,29 +38,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "unfinished, of another job, without address": {"status": "created", "computed_md5": None},
     "verified by another job": {"size": 99},
 }
-
-
-class Service:
-    """An item that holds these files."""
-
-    def __init__(self, held: list[File]) -> None:
-        self.held = held
-
-    async def account(self) -> Account:
-        return Account(id=1)
-
-    async def item(self, item_id: int) -> Item:
-        return Item(id=item_id)
-
-    async def files(self, item_id: int) -> AsyncIterator[File]:
-        for file in self.held:
-            yield file
-
-    async def upload(self, url: str) -> Upload:
-        if url == "gone":
-            raise UploadGone("gone")
-        part = Part(no=1, start=0, end=len(CONTENT) - 1, locked=url == "busy")
-        return Upload(token="t", status="pending", size=len(CONTENT), parts=(part,))
 
 
 class Store:
@@ -145,12 +115,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     on_conflict=st.sampled_from(["skip", "replace", "keep", "fail"]),
 )
 def test_the_dry_run_s_action_is_the_upload_s_outcome(source: Path, kinds: list[str], on_conflict: Any) -> None:
-    held = [msgspec.structs.replace(SAME, id=number, **KINDS[kind]) for number, kind in enumerate(kinds, 1)]
+    held = [held_file(number, **KINDS[kind]) for number, kind in enumerate(kinds, 1)]
     owned = {file.id: "other" for file, kind in zip(held, kinds, strict=True) if "another job" in kind}
     options = Options(on_conflict=on_conflict)
 
     async def both() -> tuple[FilePlan, tuple[str, tuple[int, ...], str | None]]:
-        service, store = Service(held), Store(owned)
+        service, store = HeldFiles(held), Store(owned)
         return await planned(source, service, store, options), await sent(source, service, store, options)
 
     plan, (action, replaces, message) = anyio.run(both)

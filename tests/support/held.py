@@ -1,0 +1,52 @@
+"""An item that holds given files, for tests of what is decided about them. Reading only; nothing changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from uploader.figshare.models import Account, File, Item, Part, Upload
+from uploader.figshare.outcomes import UploadGone
+
+CONTENT = b"content"
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+_FILE = File(id=1, name="data.bin", size=len(CONTENT), status="available", computed_md5=MD5)
+
+
+def held_file(number: int = 1, **changes: Any) -> File:
+    """A remote file, complete and verified, that holds CONTENT, but for the changes."""
+    return msgspec.structs.replace(_FILE, id=number, **changes)
+
+
+def unfinished_file(number: int = 1, *, upload: str | None = "idle", **changes: Any) -> File:
+    """A remote file whose `upload` is idle, busy or gone; None: the listing has no address of it."""
+    return held_file(number, status="created", computed_md5=None, upload_url=upload, **changes)
+
+
+class HeldFiles:
+    """The part of the service protocol that reads one item; `uploads` are the addresses that were asked for."""
+
+    def __init__(self, held: Sequence[File], folders: Mapping[int, str] | None = None) -> None:
+        self.held = held
+        self.folders = folders or {}
+        self.uploads: list[str] = []
+
+    async def account(self) -> Account:
+        return Account(id=1)
+
+    async def item(self, item_id: int) -> Item:
+        return Item(id=item_id, folders=self.folders)
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        for file in self.held:
+            yield file
+
+    async def upload(self, url: str) -> Upload:
+        self.uploads.append(url)
+        if url == "gone":
+            raise UploadGone("gone")
+        part = Part(no=1, start=0, end=len(CONTENT) - 1, locked=url == "busy")
+        return Upload(token="t", status="pending", size=len(CONTENT), parts=(part,))

@@ -1,0 +1,162 @@
+"""A finished job that is run again: its sources and its remote files are checked, and nothing is sent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import pytest
+
+from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
+from uploader.figshare.models import File
+from uploader.sources.source import stat_source
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.recheck import check_item_holds, recheck_finished_job
+
+pytestmark = pytest.mark.anyio
+
+
+def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Transfer:
+    name = fields.pop("name", "data.bin")
+    return Transfer(number, path, name, len(CONTENT), 1, 1, state=State.VERIFIED, file_id=number, md5=MD5, **fields)
+
+
+async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> None:
+    api: Any = HeldFiles(held, folders)
+    await check_item_holds(api, JobState(item_id=7, transfers=list(transfers)))
+
+
+@pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])
+async def test_the_item_holds_what_was_verified(status: str) -> None:
+    await check([held_file(status=status)], verified())
+
+
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        ([], "file 1 is gone"),
+        ([held_file(2)], "file 1 is gone"),
+        ([unfinished_file()], "file 1 is an unfinished upload"),
+        ([held_file(size=0)], "file 1 has 0 bytes, not 7 bytes"),
+        ([held_file(is_link_only=True)], "file 1 is a link"),
+        ([held_file(name="other")], "file 1 is called other"),
+        ([held_file(status="ic_failure")], "file 1 failed Figshare's integrity check"),
+        ([held_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
+    ],
+)
+async def test_what_the_item_no_longer_holds_is_a_conflict(held: list[File], text: str) -> None:
+    with pytest.raises(Conflict) as raised:
+        await check(held, verified())
+    assert raised.value.message == f"data.bin: was sent and verified, but item 7 no longer holds it: {text}"
+    assert raised.value.path == "/x/data.bin"
+
+
+@pytest.mark.parametrize(
+    ("folder", "folders", "text"),
+    [
+        ("d", {1: "d"}, None),
+        ("d", {}, None),
+        ("d", {1: "e"}, "is in folder e"),
+        ("d", {9: "e"}, "is in no folder"),
+        ("", {1: "e"}, "is in folder e"),
+        ("", {9: "e"}, None),
+    ],
+)
+async def test_the_folder_counts_where_the_item_gives_folders(
+    folder: str, folders: dict[int, str], text: str | None
+) -> None:
+    transfer = verified(folder=folder)
+    if text is None:
+        await check([held_file()], transfer, folders=folders)
+    else:
+        with pytest.raises(Conflict, match=text):
+            await check([held_file()], transfer, folders=folders)
+
+
+async def test_a_missing_md5_is_unknown_and_not_a_mismatch() -> None:
+    with pytest.raises(Md5Pending) as raised:
+        await check([held_file(computed_md5=None)], verified())
+    assert raised.value.exit_status == 7
+
+
+async def test_a_lost_file_is_reported_before_one_without_md5() -> None:
+    with pytest.raises(Conflict, match=r"^b: "):
+        await check([held_file(1, computed_md5=None)], verified(1), verified(2, name="b"))
+
+
+async def test_a_link_is_checked_by_its_address() -> None:
+    link = Transfer(1, "https://x", "", 0, 0, 0, link=True, state=State.VERIFIED, file_id=1)
+    await check([held_file(is_link_only=True, download_url="https://x", size=0, computed_md5=None)], link)
+    with pytest.raises(Conflict, match="does not link there"):
+        await check([held_file(is_link_only=True, download_url="https://y")], link)
+
+
+async def test_a_dropped_source_is_not_checked() -> None:
+    await check([held_file(1)], verified(1), verified(2, dropped=True))
+
+
+# --- the sources --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(CONTENT)
+    return paths
+
+
+async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
+    api: Any = HeldFiles([held_file(number, name=path.name) for number, path in enumerate(paths, 1)])
+    await recheck_finished_job(api, JobState(item_id=7, transfers=transfers), lambda _: None)
+
+
+async def of(paths: list[Path]) -> list[Transfer]:
+    """The transfers that sent these sources as they are now."""
+    transfers = []
+    for number, path in enumerate(paths, 1):
+        now = await anyio.to_thread.run_sync(stat_source, str(path))
+        transfer = verified(number, str(path), name=path.name, ctime_ns=now.ctime_ns)
+        transfer.mtime_ns, transfer.inode = now.mtime_ns, now.inode
+        transfers.append(transfer)
+    return transfers
+
+
+async def test_unchanged_and_merely_touched_sources_pass(sources: list[Path]) -> None:
+    transfers = await of(sources)
+    await recheck(sources, transfers)
+    await anyio.to_thread.run_sync(os.utime, sources[0], (1, 1))
+    await recheck(sources, transfers)
+
+
+async def test_changed_sources_are_reported_together(sources: list[Path]) -> None:
+    transfers = await of(sources)
+    for path in sources:
+        path.write_bytes(b"CONTENT")
+    with pytest.raises(SourceChanged, match=r"^2 files changed") as raised:
+        await recheck(sources, transfers)
+    assert [cause.path for cause in raised.value.causes] == [str(path) for path in sources]
+
+
+@pytest.mark.parametrize(("expected", "error"), [(MD5, None), ("b" * 32, ChecksumWrong)])
+async def test_the_md5_that_the_user_gives_must_be_right(
+    sources: list[Path], expected: str, error: type[FigupError] | None
+) -> None:
+    transfers = await of(sources)
+    transfers[0].expected = expected
+    if error is None:
+        await recheck(sources, transfers)
+    else:
+        with pytest.raises(error, match=f"has the MD5 {MD5}, expected {expected}"):
+            await recheck(sources, transfers)
+
+
+async def test_a_source_that_is_gone_is_reported(sources: list[Path]) -> None:
+    transfers = await of(sources)
+    sources[1].unlink()
+    with pytest.raises(SourceNotFound, match="was sent and verified"):
+        await recheck(sources, transfers)

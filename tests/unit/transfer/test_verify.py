@@ -1,0 +1,132 @@
+"""Local files, or their checksums, compared with the files of an item."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from uploader.figshare.models import File
+from uploader.sources.lists import ChecksumEntry
+from uploader.sources.models import Sources
+from uploader.transfer import notices as no
+from uploader.transfer.verify import EXIT_STATUS, Comparison, Total, exit_status, folder_astray, totals, verify
+
+pytestmark = pytest.mark.anyio
+
+
+async def verified(
+    *held: File,
+    paths: tuple[Path, ...] = (),
+    sums: tuple[ChecksumEntry, ...] = (),
+    folders: dict[int, str] | None = None,
+) -> list[Comparison]:
+    """The comparisons, which are reported one by one, too."""
+    told: list[Comparison] = []
+    notices: list[no.AnyNotice] = []
+    api: Any = HeldFiles(held, folders)
+    sources = Sources(paths=tuple(map(str, paths)))
+    results = await verify(api, 7, sources, list(sums), told.append, notices.append)
+    assert told == results
+    assert any(isinstance(notice, no.ItemKnown) and notice.item_id == 7 for notice in notices)
+    return results
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "data.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("held", "status", "exits"),
+    [
+        (held_file(), "same", 0),
+        (held_file(computed_md5=MD5.upper()), "same", 0),
+        (held_file(computed_md5="b" * 32), "different", 5),
+        (held_file(size=9), "different", 5),
+        (held_file(is_link_only=True), "different", 5),
+        (held_file(status="ic_failure"), "failed", 5),
+        (held_file(computed_md5=None), "unknown", 7),
+        (unfinished_file(), "unfinished", 1),
+        (held_file(name="other"), "missing", 1),
+    ],
+)
+async def test_each_status_and_its_exit_status(source: Path, held: File, status: str, exits: int) -> None:
+    (result,) = await verified(held, paths=(source,))
+    assert (result.path, result.name, result.status) == (str(source), "data.bin", status)
+    assert (result.file_id, result.remote_size) == ((None, None) if status == "missing" else (1, held.size))
+    assert exit_status([result]) == exits
+
+
+async def test_the_most_similar_file_is_compared_and_the_others_are_listed(source: Path) -> None:
+    results = await verified(unfinished_file(1), held_file(2, size=9), held_file(3), paths=(source,))
+    assert [(one.status, one.file_id) for one in results] == [("same", 3), ("extra-copy", 2), ("extra-copy", 1)]
+    results = await verified(unfinished_file(1), unfinished_file(2), paths=(source,))
+    assert [(one.status, one.file_id) for one in results] == [("unfinished", 1), ("unfinished", 2)]
+
+
+async def test_a_missing_file_is_looked_for_under_the_same_name_elsewhere(source: Path) -> None:
+    (result,) = await verified(held_file(), paths=(source,), folders={1: "d"})
+    assert (result.status, result.elsewhere) == ("missing", "d/data.bin")
+
+
+async def test_of_a_whole_folder_the_item_s_other_files_are_listed_but_links_are_not(source: Path) -> None:
+    folder = source.parent.name
+    link = held_file(3, name="link", is_link_only=True)
+    held = (held_file(1), held_file(2, name="more"), link, held_file(4, name="outside"))
+    results = await verified(*held, paths=(source.parent,), folders={1: folder, 2: folder, 3: folder})
+    assert [(one.status, one.path, one.file_id) for one in results] == [
+        ("same", str(source), 1),
+        ("missing-here", None, 2),
+    ]
+
+
+async def test_what_is_excluded_here_is_left_out(source: Path) -> None:
+    (source.parent / ".hidden").write_bytes(CONTENT)
+    folder = source.parent.name
+    held = (held_file(1), held_file(2, name=".hidden"))
+    results = await verified(*held, paths=(source.parent,), folders={1: folder, 2: folder})
+    assert [(one.status, one.reason) for one in results] == [("same", None), ("left-out", "hidden")]
+    assert exit_status(results) == 0
+
+
+async def test_checksums_are_compared_without_sizes() -> None:
+    sums = (ChecksumEntry("data.bin", "", "data.bin", MD5), ChecksumEntry("gone", "", "gone", MD5))
+    results = await verified(held_file(1), held_file(2, name="more"), sums=sums)
+    assert [(one.status, one.name, one.size) for one in results] == [
+        ("same", "data.bin", None),
+        ("missing", "gone", None),
+        ("missing-here", "more", None),
+    ]
+
+
+def comparison(status: str, name: str = "a", folder: str = "", size: int | None = 1) -> Comparison:
+    return Comparison(None, name, size, None, status, folder=folder)
+
+
+def test_the_worst_status_decides_the_exit_status() -> None:
+    order = ["same", "unknown", "missing", "failed", "different"]
+    for end in range(1, len(order) + 1):
+        found = [comparison(status) for status in order[:end]]
+        assert exit_status(found) == exit_status(found[::-1]) == EXIT_STATUS[order[end - 1]]
+    assert exit_status([]) == 0
+
+
+def test_totals_have_every_status_and_no_bytes_where_a_size_is_not_known() -> None:
+    found = totals([comparison("same"), comparison("same", size=2), comparison("missing", size=None)])
+    assert found["same"] == Total(2, 3)
+    assert found["missing"] == Total(1, None)
+    assert found["different"] == Total(0, 0)
+    assert found.keys() == EXIT_STATUS.keys()
+
+
+def test_the_folder_that_has_most_of_what_is_missing() -> None:
+    missing = [comparison("missing", "a"), comparison("missing", "b", "sub"), comparison("missing", "c")]
+    beyond = [comparison("missing-here", "a", "d"), comparison("missing-here", "b", "d/sub")]
+    assert folder_astray([*missing, *beyond]) == "d"
+    assert folder_astray([*missing, beyond[0]]) is None
+    assert folder_astray(missing) is None
