@@ -177,7 +177,7 @@ def test_all_files_that_are_too_large_are_named_before_the_first_byte(bare_figup
         "at most 1.00 kB (1000 bytes); and the upload needs 4.00 kB (4005 bytes); this account has room" in done.stderr
     )
     assert "Leave out larger files with --exclude" in done.stderr
-    assert "Make room" in done.stderr
+    assert "Free some space" in done.stderr
     assert len(done.stderr.splitlines()) == 2, "the job, and all that is too much"
     dry = bare_figup.run("upload", *names, "--title", "many", "--dry-run").expect(6)
     assert f"larger than this account's 1.00 kB a file: {bare_figup.cwd}/{names[0]}: has 2.00 kB" in dry.stdout
