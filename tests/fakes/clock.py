@@ -1,0 +1,60 @@
+"""A clock that jumps to the next deadline as soon as no task has anything else to do."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import anyio.lowlevel
+
+from uploader.clock import Clock
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class VirtualClock(Clock):
+    """Time passes only while every task waits. `random` is constant, so delays are reproducible."""
+
+    def __init__(self) -> None:
+        self._time = 0.0
+        self._numbers = itertools.count()
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._watching = False
+
+    def monotonic(self) -> float:
+        return self._time
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._time)
+
+    def random(self) -> float:
+        return 1.0
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        if seconds <= 0:
+            return
+        sleeper = (self._time + seconds, next(self._numbers), anyio.Event())
+        heapq.heappush(self._sleepers, sleeper)
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_soon(self._advance_when_idle)
+        try:
+            await sleeper[2].wait()
+        finally:
+            if sleeper in self._sleepers:
+                self._sleepers.remove(sleeper)
+                heapq.heapify(self._sleepers)
+
+    def _advance_when_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Only asyncio knows whether any task could run; it has no public way to ask.
+        if not loop._ready and self._sleepers:  # type: ignore[attr-defined]
+            self._time, _, woken = heapq.heappop(self._sleepers)
+            woken.set()
+        self._watching = bool(self._sleepers)
+        if self._watching:
+            loop.call_soon(self._advance_when_idle)

@@ -1,0 +1,482 @@
+"""An in-memory Figshare that satisfies `uploader.transfer.run.service.Service`, with scripted failures.
+
+Each request does three things: it meets the fault that was scripted for it, if any; it has its effect; it answers. A
+fault can strike before the effect or after it. Requests and their order are in `log`.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeVar
+
+import anyio.lowlevel
+
+from uploader.clock import Clock
+from uploader.errors import FigupError, ItemNotFound, ProjectNotFound, RequestRejected, ServerFailing, Unreachable
+from uploader.figshare.models import Account, File, Item, ItemRow, Part, Upload
+from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
+from uploader.figshare.wire_items import Author, Category, Group, ItemDetail, License, PrivateLink
+from uploader.figshare.wire_lookups import CustomField, Grant, Project
+
+T = TypeVar("T")
+
+PART_SIZE = 64
+CREATING = frozenset({"create", "initiate", "link", "complete", "publish", "create_private_link"})
+"""Requests whose lost answer is ambiguous; others are repeated by the session until it gives up."""
+
+
+class Killed(BaseException):
+    """The process was killed here."""
+
+
+class Fault(enum.Enum):
+    """What can happen to one request."""
+
+    LOST_BEFORE = "lost before its effect"
+    LOST_AFTER = "lost after its effect"
+    TRANSIENT = "transient error"
+    REJECTED = "rejected"
+    KILLED_BEFORE = "process killed before its effect"
+    KILLED_AFTER = "process killed after its effect"
+
+
+BEFORE = frozenset({Fault.LOST_BEFORE, Fault.TRANSIENT, Fault.REJECTED, Fault.KILLED_BEFORE})
+
+
+@dataclass
+class StoredFile:
+    """A file as Figshare holds it. `visible_at` and `md5_at` are the clock's seconds."""
+
+    id: int
+    name: str
+    size: int
+    folder: str = ""
+    link: str | None = None
+    supplied_md5: str | None = None
+    status: str = "created"
+    upload_status: Literal["pending", "completed", "aborted"] = "pending"
+    parts: dict[int, bytes] = field(default_factory=dict)
+    locked: set[int] = field(default_factory=set)
+    corrupt: bool = False
+    visible_at: float = 0.0
+    md5_at: float = 0.0
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes, as far as they were sent."""
+        return b"".join(self.parts[no] for no in sorted(self.parts))
+
+    @property
+    def md5(self) -> str:
+        """The MD5 that Figshare computes."""
+        return hashlib.md5(self.content + b"!" * self.corrupt, usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class StoredItem:
+    """An item as Figshare holds it."""
+
+    id: int
+    title: str
+    created: datetime
+    visible_at: float
+    project: int | None = None
+    files: dict[int, StoredFile] = field(default_factory=dict)
+    fields: dict[str, object] = field(default_factory=dict)
+    authors: list[Author] = field(default_factory=list)
+    links: list[PrivateLink] = field(default_factory=list)
+    version: int = 0
+    doi: str = ""
+
+
+class FakeFigshare:
+    """One account's Figshare. Settings are plain attributes; faults are scripted with `fail`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.items_held: dict[int, StoredItem] = {}
+        self.log: list[str] = []
+        self.files_lag = 0.0
+        """Seconds until a new file shows in listings and can be read."""
+        self.items_lag = 0.0
+        """Seconds until a new item shows in the list of items."""
+        self.md5_delay = 0.0
+        """Seconds from completing a file until its MD5 is known."""
+        self.quota: int | None = None
+        self.resent_parts: list[tuple[int, int]] = []
+        """(file id, part number) of parts that were sent although they were complete."""
+        self.on_killed: Callable[[], None] = lambda: None
+        self.on_retry: Callable[[str, float], None] = lambda *_: None
+        self.idle, self.waiting, self.answered = True, 0, 0.0
+        self.requests = 0
+        self.items = FakeItems(self)
+        self._clock = clock
+        self._ids = itertools.count(100)
+        self._counts: Counter[str] = Counter()
+        self._script: list[tuple[str, range, Fault | Exception]] = []
+
+    # --- what tests do --------------------------------------------------------------------------------------------
+
+    def fail(self, request: str, fault: Fault | Exception, *, first: int = 1, times: int = 1) -> None:
+        """Let a request fail from its next occurrence number `first` on, `times` times. An Exception has no effect."""
+        start = self._counts[request] + first
+        self._script.append((request, range(start, start + times), fault))
+
+    def mend(self) -> None:
+        """Forget all scripted faults."""
+        self._script.clear()
+
+    def add_item(self, title: str = "theirs", *, project: int | None = None) -> StoredItem:
+        """An item, visible at once."""
+        item = StoredItem(next(self._ids), title, self._clock.now(), self._clock.monotonic(), project)
+        item.authors.append(Author(id=1, full_name="The Owner"))
+        self.items_held[item.id] = item
+        return item
+
+    def add_file(self, item: StoredItem, name: str, content: bytes, *, status: str = "available") -> StoredFile:
+        """A file, visible at once; with status "created" an unfinished one without parts."""
+        file = StoredFile(next(self._ids), name, len(content), status=status)
+        if status != "created":
+            file.upload_status = "completed"
+            file.parts = {part.no: content[part.start : part.end + 1] for part in self._parts(file)}
+        item.files[file.id] = file
+        return file
+
+    def find(self, file_id: int) -> StoredFile:
+        """A file by its id, visible or not."""
+        return next(item.files[file_id] for item in self.items_held.values() if file_id in item.files)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    async def request(self, name: str, effect: Callable[[], T]) -> T:
+        """One request: its fault, its effect, its answer."""
+        await anyio.lowlevel.checkpoint()
+        self.requests += 1
+        self._counts[name] += 1
+        self.log.append(name)
+        count = self._counts[name]
+        fault = next((fault for request, when, fault in self._script if request == name and count in when), None)
+        if isinstance(fault, Exception):
+            raise fault
+        if fault in BEFORE:
+            raise self._error(name, fault)
+        try:
+            answer = effect()
+        except (FigupError, Outcome):
+            if fault is None:
+                raise
+        if fault is not None:
+            raise self._error(name, fault)
+        self.answered = self._clock.monotonic()
+        return answer
+
+    def _error(self, name: str, fault: Fault) -> BaseException:
+        if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
+            self.on_killed()
+            return Killed()
+        if name == "send_part":
+            return PartFailed(fault.value, 1.0, passing=fault is not Fault.REJECTED)
+        error: FigupError | AmbiguousAnswer
+        if fault is Fault.REJECTED:
+            error = RequestRejected(f"Figshare rejected {name}")
+        elif fault is Fault.TRANSIENT:
+            error = ServerFailing(f"{name} kept failing")
+        elif name in CREATING:
+            error = AmbiguousAnswer(f"{name}: no answer")
+        else:
+            error = Unreachable(f"{name}: no answer")
+        return error
+
+    def stored(self, item_id: int) -> StoredItem:
+        """Raises ItemNotFound."""
+        if item_id not in self.items_held:
+            raise ItemNotFound(f"no item {item_id}")
+        return self.items_held[item_id]
+
+    def _file(self, item_id: int, file_id: int) -> StoredFile:
+        file = self.stored(item_id).files.get(file_id)
+        if file is None or file.visible_at > self._clock.monotonic():
+            raise FileGone(f"no file {file_id}")
+        return file
+
+    def _upload(self, upload_url: str) -> StoredFile:
+        try:
+            return self.find(int(upload_url.rpartition("/")[2]))
+        except StopIteration:
+            raise UploadGone("no such upload") from None
+
+    @staticmethod
+    def _parts(file: StoredFile) -> tuple[Part, ...]:
+        starts = range(0, file.size, PART_SIZE) or [0]
+        return tuple(
+            Part(
+                no=no,
+                start=start,
+                end=min(start + PART_SIZE, file.size) - 1,
+                complete=no in file.parts,
+                locked=no in file.locked,
+            )
+            for no, start in enumerate(starts, start=1)
+        )
+
+    def _row(self, file: StoredFile) -> File:
+        md5_known = file.status != "created" and file.link is None and self._clock.monotonic() >= file.md5_at
+        return File(
+            id=file.id,
+            name=file.name,
+            size=file.size,
+            status=file.status,
+            upload_url=f"https://upload.example.org/{file.id}" if file.status == "created" and not file.link else None,
+            computed_md5=file.md5 if md5_known else None,
+            supplied_md5=file.supplied_md5,
+            is_link_only=file.link is not None,
+            download_url=file.link or "",
+        )
+
+    # --- the session ----------------------------------------------------------------------------------------------
+
+    async def reserve(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def server_now(self) -> datetime:
+        return self._clock.now()
+
+    async def wait(self, reason: str, delay: float) -> None:
+        self.on_retry(reason, delay)
+        await self._clock.sleep(delay)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    # --- the account and its items --------------------------------------------------------------------------------
+
+    async def account(self) -> Account:
+        used = None if self.quota is None else 0
+        return await self.request("account", lambda: Account(id=1, quota=self.quota, used_quota=used))
+
+    async def item(self, item_id: int) -> Item:
+        def read() -> Item:
+            item = self.stored(item_id)
+            folders = {file.id: file.folder for file in item.files.values() if file.folder}
+            return Item(id=item_id, title=item.title, url=f"https://example.org/{item_id}", folders=folders)
+
+        return await self.request("item", read)
+
+    async def own_items(self) -> AsyncIterator[ItemRow]:
+        def rows() -> list[ItemRow]:
+            return [
+                ItemRow(id=item.id, title=item.title, created=item.created, published=item.version > 0)
+                for item in self.items_held.values()
+                if item.visible_at <= self._clock.monotonic()
+            ]
+
+        for row in await self.request("own_items", rows):
+            yield row
+
+    async def delete_item(self, item_id: int) -> None:
+        await self.request("delete_item", lambda: self.items_held.pop(item_id, None))
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        def rows() -> list[File]:
+            now = self._clock.monotonic()
+            return [self._row(file) for file in self.stored(item_id).files.values() if file.visible_at <= now]
+
+        for row in await self.request("files", rows):
+            yield row
+
+    def _new_file(self, item_id: int, file: StoredFile) -> int:
+        file.visible_at = self._clock.monotonic() + self.files_lag
+        self.stored(item_id).files[file.id] = file
+        return file.id
+
+    async def initiate(
+        self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
+    ) -> int:
+        def create() -> int:
+            place = (folder or "").strip("/")
+            return self._new_file(item_id, StoredFile(next(self._ids), name, size, place, supplied_md5=md5))
+
+        return await self.request("initiate", create)
+
+    async def link(self, item_id: int, link: str) -> int:
+        return await self.request(
+            "link", lambda: self._new_file(item_id, StoredFile(next(self._ids), "link", 0, link=link))
+        )
+
+    async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
+        if fresh:
+            await self._clock.sleep(self.files_lag)
+        return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
+
+    async def complete(self, item_id: int, file_id: int) -> None:
+        def complete() -> None:
+            file = self._file(item_id, file_id)
+            if file.status != "created" or len(file.parts) != len(self._parts(file)):
+                raise RequestRejected(f"file {file_id} cannot be completed")
+            file.status, file.upload_status = "available", "completed"
+            file.md5_at = self._clock.monotonic() + self.md5_delay
+
+        await self.request("complete", complete)
+
+    async def delete_file(self, item_id: int, file_id: int) -> None:
+        await self.request("delete_file", lambda: self.stored(item_id).files.pop(file_id, None))
+
+    # --- the upload service ---------------------------------------------------------------------------------------
+
+    async def upload(self, upload_url: str) -> Upload:
+        def read() -> Upload:
+            file = self._upload(upload_url)
+            return Upload(token="t", status=file.upload_status, size=file.size, parts=self._parts(file))
+
+        return await self.request("upload", read)
+
+    async def part(self, upload_url: str, no: int) -> Part:
+        return await self.request("part", lambda: self._parts(self._upload(upload_url))[no - 1])
+
+    async def send_part(
+        self,
+        upload_url: str,
+        part: Part,
+        chunks: Callable[[], AsyncIterator[bytes | memoryview]],
+        *,
+        on_accepted: Callable[[int], None] | None = None,
+        fresh_connection: bool = False,
+    ) -> None:
+        received = b"".join([bytes(chunk) async for chunk in chunks()])
+
+        def store() -> None:
+            file = self._upload(upload_url)
+            if part.no in file.locked or file.upload_status != "pending":
+                raise PartLocked("the part is locked")
+            if part.no in file.parts:
+                self.resent_parts.append((file.id, part.no))
+            file.parts[part.no] = received
+
+        await self.request("send_part", store)
+        if on_accepted is not None:
+            on_accepted(part.size)
+
+
+class FakeItems:
+    """The requests about items' metadata. Names are not looked up: the lists that they could be in are empty."""
+
+    def __init__(self, figshare: FakeFigshare) -> None:
+        self._figshare = figshare
+
+    async def categories(self) -> list[Category]:
+        return []
+
+    async def licenses(self) -> list[License]:
+        return []
+
+    async def groups(self) -> list[Group]:
+        return []
+
+    async def institution(self) -> int | None:
+        return await self._figshare.request("institution", lambda: None)
+
+    async def custom_fields(self, group: int | None = None) -> list[CustomField]:
+        return []
+
+    async def has_author(self, author_id: int) -> bool:
+        return False
+
+    async def grants(self, words: str) -> list[Grant]:
+        return []
+
+    async def project(self, project_id: int) -> Project:
+        raise ProjectNotFound(f"no project {project_id}")
+
+    async def detail(self, item_id: int) -> ItemDetail:
+        def read() -> ItemDetail:
+            item = self._figshare.stored(item_id)
+            return ItemDetail(
+                id=item.id,
+                title=item.title,
+                doi=item.doi,
+                version=item.version,
+                is_public=item.version > 0,
+                description=str(item.fields.get("description", "")),
+                authors=tuple(item.authors),
+                categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),
+                keywords=tuple(map(str, _sequence(item.fields.get("keywords")))),
+                license="CC BY 4.0",
+                type="dataset",
+            )
+
+        return await self._figshare.request("detail", read)
+
+    async def create(self, fields: Mapping[str, object], *, project: int | None = None) -> int:
+        def create() -> int:
+            figshare = self._figshare
+            item = figshare.add_item(str(fields["title"]), project=project)
+            item.visible_at += figshare.items_lag
+            item.fields.update(fields)
+            return item.id
+
+        return await self._figshare.request("create", create)
+
+    async def update(self, item_id: int, fields: Mapping[str, object]) -> None:
+        await self._figshare.request("update", lambda: self._figshare.stored(item_id).fields.update(fields))
+
+    async def authors(self, item_id: int) -> list[Author]:
+        return await self._figshare.request("authors", lambda: list(self._figshare.stored(item_id).authors))
+
+    async def set_authors(self, item_id: int, authors: Sequence[Mapping[str, object]]) -> None:
+        def replace() -> None:
+            item = self._figshare.stored(item_id)
+            known = {author.id: author for author in item.authors}
+            item.authors = [
+                known[number]
+                if isinstance(number := body.get("id"), int)
+                else Author(id=1000 + place, full_name=str(body["name"]))
+                for place, body in enumerate(authors)
+            ]
+
+        await self._figshare.request("set_authors", replace)
+
+    async def set_embargo(self, item_id: int, embargo: Mapping[str, object]) -> None:
+        await self._figshare.request(
+            "set_embargo", lambda: self._figshare.stored(item_id).fields.update(embargo=embargo)
+        )
+
+    async def publish(self, item_id: int) -> None:
+        def publish() -> None:
+            self._figshare.stored(item_id).version += 1
+
+        await self._figshare.request("publish", publish)
+
+    async def reserve_doi(self, item_id: int) -> str:
+        def reserve() -> str:
+            item = self._figshare.stored(item_id)
+            item.doi = item.doi or f"10.0000/{item_id}"
+            return item.doi
+
+        return await self._figshare.request("reserve_doi", reserve)
+
+    async def private_links(self, item_id: int) -> list[PrivateLink]:
+        return await self._figshare.request("private_links", lambda: list(self._figshare.stored(item_id).links))
+
+    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
+        def create() -> str:
+            links = self._figshare.stored(item_id).links
+            link = PrivateLink(id=str(len(links)), url=f"https://example.org/s/{item_id}-{len(links)}")
+            links.append(link)
+            return link.url or ""
+
+        return await self._figshare.request("create_private_link", create)
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, Sequence) else ()
+
+
+def _numbers(value: object) -> list[int]:
+    return [number for number in _sequence(value) if isinstance(number, int)]
