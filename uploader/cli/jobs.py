@@ -25,7 +25,7 @@ Examples:
   figup status                  the job that changed last
   figup status k3v9             the job whose id begins so
   figup status k3v9 --watch     follow it while another process works on it, also from another node
-  figup status k3v9 --report upload.html    a page for the lab book
+  figup status k3v9 --report upload.html    an HTML report
 
 \b
 Exit status: 0; with --watch 0 when the job is finished, 1 when it failed or was cancelled, and 75 when it is

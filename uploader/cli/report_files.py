@@ -56,7 +56,7 @@ def _file_path(text: str) -> Path:
 
 report_option = click.option(
     "--report", "reports", metavar="FILE", multiple=True, type=ParsedParam("file", _report_path),
-    help="Write what was sent where, when and how to FILE.html, a page for the lab book, or to FILE.json.",
+    help="Write what was sent where, when and how to FILE.html, an HTML report, or to FILE.json.",
 )  # fmt: skip
 _failed_to_option = click.option(
     "--failed-to", metavar="FILE", type=ParsedParam("file", _file_path),

@@ -1,42 +1,86 @@
-"""The plot on the lab page: how fast a job went, over the time that was worked on it. Pure: from samples to SVG."""
+"""The throughput plot of the HTML report: from samples to coordinates. Pure; report.html.j2 draws it as SVG."""
 
 from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from uploader import units
-from uploader.cli.markup import Element, el
 from uploader.transfer.records.build_report import RunEntry
 
 _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34
+"""Margins."""
 _STEPS = 240
-"""Steps that the whole curve has at most."""
+"""Maximum number of steps of the whole curve."""
 _LABEL = 100
-"""Width that the label of a run needs."""
+"""Width of a run's label."""
 _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
-"""Distances of ticks on the axis of time, in seconds."""
+"""Possible tick distances on the time axis, in seconds."""
 
 
 @dataclass(frozen=True)
 class RunRates:
-    """One run's part of the curve: `rates` (bytes a second) over equal steps of its `seconds`."""
+    """One run's part of the curve: `rates` (bytes per second) over equal steps of its `seconds`."""
 
     run: RunEntry
     seconds: float
     rates: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GridLine:
+    """A horizontal line at `y` for a rate in bytes per second."""
+
+    y: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A label of the time axis; `seconds` is active time since the first run began."""
+
+    x: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunArea:
+    """One run in the plot. `outline` is the path of its area; `pause_x` the line before it, None for the first run.
+
+    `label` is when the run began, "" where it is not shown.
+    """
+
+    x: float
+    outline: str
+    ticks: Sequence[Tick]
+    pause_x: float | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Coordinates of the plot in SVG user units, y downwards; `peak` in bytes per second."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    peak: float
+    grid: Sequence[GridLine]
+    runs: Sequence[RunArea]
+
+
 def run_rates(runs: Sequence[RunEntry]) -> list[RunRates]:
-    """The curve, run by run; runs that sent nothing that is known of are left out."""
-    told = [(run, run.samples[-1][0]) for run in runs if run.sent > 0 and run.samples[-1][0] > 0]
-    total = sum(seconds for _, seconds in told)
+    """Return the curve run by run, without runs that have no samples of sent bytes."""
+    sampled = [(run, run.samples[-1][0]) for run in runs if run.sent > 0 and run.samples[-1][0] > 0]
+    total = sum(seconds for _, seconds in sampled)
     made = []
-    for run, seconds in told:
+    for run, seconds in sampled:
         steps = max(1, min(len(run.samples) - 1, round(_STEPS * seconds / total)))
         ends = [sent_until(run.samples, seconds * step / steps) for step in range(steps + 1)]
         rates = tuple((after - before) * steps / seconds for before, after in itertools.pairwise(ends))
@@ -45,7 +89,7 @@ def run_rates(runs: Sequence[RunEntry]) -> list[RunRates]:
 
 
 def sent_until(samples: Sequence[tuple[float, int]], at: float) -> float:
-    """Bytes sent after so many seconds, between two samples in proportion."""
+    """Return the bytes sent `at` seconds after the start, interpolated linearly between samples."""
     after = bisect_right(samples, at, key=lambda sample: sample[0])
     if after >= len(samples):
         return samples[-1][1]
@@ -53,79 +97,78 @@ def sent_until(samples: Sequence[tuple[float, int]], at: float) -> float:
     return before + (more - before) * (at - then) / (later - then)
 
 
-def plot(curve: Sequence[RunRates]) -> Element:
-    """The picture; `curve` must not be empty."""
-    top = _ceiling(max(max(stretch.rates) for stretch in curve))
-    total = sum(stretch.seconds for stretch in curve)
+def plot(curve: Sequence[RunRates]) -> Plot:
+    """Lay out the plot; `curve` must not be empty."""
+    peak = max(max(segment.rates) for segment in curve)
+    top = _ceiling(peak)
+    total = sum(segment.seconds for segment in curve)
     gap = min(12.0, 160 / len(curve))
-    width = _WIDTH - _LEFT - _RIGHT - gap * (len(curve) - 1)
-    scale = width / total
-    ground = _HEIGHT - _BOTTOM
-
-    def height(rate: float) -> float:
-        return ground - (ground - _TOP) * rate / top
-
-    picture = el(
-        "svg",
-        el("title", "Throughput over time"),
-        el("desc", f"{units.format_count(len(curve), 'run')}, up to {units.format_rate(max(map(_peak, curve)))}"),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        xmlns="http://www.w3.org/2000/svg",
-    )
-    for part in range(5):
-        y = height(top * part / 4)
-        picture.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=_n(y), y2=_n(y), class_="grid"))
-        picture.append(el("text", units.format_rate(top * part / 4), x=_LEFT - 6, y=_n(y + 4), class_="rate"))
-    left, worked = float(_LEFT), 0.0
+    scale = (_WIDTH - _LEFT - _RIGHT - gap * (len(curve) - 1)) / total
     tick = next((t for t in _TIMES if total / t <= 8), _TIMES[-1])
-    for number, stretch in enumerate(curve, start=1):
-        picture.append(_area(stretch, left, scale, height))
-        for at in _ticks(worked, worked + stretch.seconds, tick, last=number == len(curve)):
-            picture.append(el("text", units.format_duration(at), x=_n(left + (at - worked) * scale), y=ground + 16))
-        if number > 1:
-            picture.append(el("line", x1=_n(left - gap / 2), x2=_n(left - gap / 2), y1=_TOP, y2=ground, class_="pause"))
-        if len(curve) > 1 and stretch.seconds * scale >= _LABEL:
-            picture.append(el("text", _clock(stretch.run.began), x=_n(left), y=_TOP - 8, class_="run"))
-        left, worked = left + stretch.seconds * scale + gap, worked + stretch.seconds
-    picture.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=ground, y2=ground, class_="axis"))
-    picture.append(el("text", "time worked, without pauses", x=_WIDTH - _RIGHT, y=_HEIGHT - 4, class_="rate"))
-    return picture
+    areas: list[RunArea] = []
+    left, elapsed = float(_LEFT), 0.0
+    for number, segment in enumerate(curve, start=1):
+        times = _ticks(elapsed, elapsed + segment.seconds, tick, last=number == len(curve))
+        labelled = len(curve) > 1 and segment.seconds * scale >= _LABEL
+        areas.append(
+            RunArea(
+                x=left,
+                outline=_outline(segment, left, scale, top),
+                ticks=[Tick(left + (at - elapsed) * scale, at) for at in times],
+                pause_x=left - gap / 2 if number > 1 else None,
+                label=_minute(segment.run.began) if labelled else "",
+            )
+        )
+        left, elapsed = left + segment.seconds * scale + gap, elapsed + segment.seconds
+    return Plot(
+        width=_WIDTH,
+        height=_HEIGHT,
+        left=_LEFT,
+        right=_WIDTH - _RIGHT,
+        top=_TOP,
+        bottom=_HEIGHT - _BOTTOM,
+        peak=peak,
+        grid=[GridLine(_y(top * part / 4, top), top * part / 4) for part in range(5)],
+        runs=areas,
+    )
 
 
-def _area(stretch: RunRates, left: float, scale: float, height: Callable[[float], float]) -> Element:
-    step = stretch.seconds * scale / len(stretch.rates)
-    points = [f"M{_n(left)} {_n(height(0))}"]
-    for number, rate in enumerate(stretch.rates):
-        y = _n(height(rate))
-        points.append(f"L{_n(left + number * step)} {y}L{_n(left + (number + 1) * step)} {y}")
-    points.append(f"L{_n(left + len(stretch.rates) * step)} {_n(height(0))}Z")
-    return el("path", d="".join(points), class_="speed")
+def px(value: float) -> str:
+    """Format a coordinate, to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _y(rate: float, top: float) -> float:
+    """Return the height of a rate; `top` is the rate at the top of the plot."""
+    base = _HEIGHT - _BOTTOM
+    return base - (base - _TOP) * rate / top
+
+
+def _outline(segment: RunRates, left: float, scale: float, top: float) -> str:
+    step = segment.seconds * scale / len(segment.rates)
+    points = [f"M{px(left)} {px(_y(0, top))}"]
+    for number, rate in enumerate(segment.rates):
+        y = px(_y(rate, top))
+        points.append(f"L{px(left + number * step)} {y}L{px(left + (number + 1) * step)} {y}")
+    points.append(f"L{px(left + len(segment.rates) * step)} {px(_y(0, top))}Z")
+    return "".join(points)
 
 
 def _ticks(first: float, end: float, distance: int, *, last: bool) -> Iterator[float]:
-    """Times at which the axis has a label, those of its end left out where another run follows."""
+    """Yield the times with a label; one exactly at the end only for the last run."""
     at = -(-first // distance) * distance
     while at < end or (last and at == end):
         yield at
         at += distance
 
 
-def _peak(stretch: RunRates) -> float:
-    return max(stretch.rates)
-
-
 def _ceiling(rate: float) -> float:
-    """The end of an axis that holds this rate: one of 1, 2, 4, 6, 8 with zeros."""
+    """Return the smallest of 1, 2, 4, 6, 8, 10 times a power of ten that is at least `rate`."""
     power = 1.0
     while power * 10 < rate:
         power *= 10
     return next(power * n for n in (1, 2, 4, 6, 8, 10) if power * n >= rate)
 
 
-def _clock(moment: str) -> str:
+def _minute(moment: str) -> str:
     return datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M")
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""The lab page: what stands on it, that nothing on it can do anything, and that it stays light."""
+"""The HTML report: its contents, escaping and size, and the layout of its plot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
     return msgspec.structs.replace(made, **fields)
 
 
-def dossier(*files: FileEntry, **fields: Any) -> JobReport:
+def job_report(*files: FileEntry, **fields: Any) -> JobReport:
     made = JobReport(
         1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
         "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
@@ -46,7 +46,7 @@ def dossier(*files: FileEntry, **fields: Any) -> JobReport:
 
 
 def tables(page: Element) -> dict[str, list[list[str]]]:
-    """The page's tables by the heading before them."""
+    """Map each heading to the rows of the table below it."""
     found, heading = {}, ""
     for element in page.one("body").all():
         if element.tag == "h2":
@@ -56,10 +56,12 @@ def tables(page: Element) -> dict[str, list[list[str]]]:
     return found
 
 
-def test_what_stands_on_it() -> None:
+def test_shows_files_runs_and_retried_errors() -> None:
     page = parse(
         report_html(
-            dossier(file(1), file(2, found=True), faults=(RetrySummary("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),))
+            job_report(
+                file(1), file(2, found=True), faults=(RetrySummary("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),)
+            )
         )
     )
     text = page.text
@@ -69,16 +71,16 @@ def test_what_stands_on_it() -> None:
     known = tables(page)
     assert known["Files"][1:] == [
         ["1.csv", "1,000", MD5, "7000001", "2026-03-01 12:00:02"],
-        ["2.csv", "1,000", MD5, "7000002", "2026-03-01 12:00:02, was there before"],
+        ["2.csv", "1,000", MD5, "7000002", "2026-03-01 12:00:02, already on Figshare"],
     ]
     assert known["Runs"][1][-2:] == ["all verified", "process 12 on node7, figup 0.1.0"]
-    assert known["What went wrong on the way, and was tried again"][1][:2] == ["503", "5"]
+    assert known["Retried errors"][1][:2] == ["503", "5"]
     assert [e.text for e in page.one("svg").all("desc")] == ["1 run, up to 100 bytes/s"]
     assert "figup verify 1234 PATH..." in text
 
 
-def test_what_failed_is_said_first_and_why() -> None:
-    job = dossier(
+def test_failed_files_come_first_with_their_reason() -> None:
+    job = job_report(
         file(1), file(2, status="failed", md5=None, verified=None, code="conflict", problem="2.csv: other file"),
         counts={"verified": 1, "failed": 1}, state="failed",
         incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
@@ -89,8 +91,8 @@ def test_what_failed_is_said_first_and_why() -> None:
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
 
 
-def test_the_end_and_how_it_came_about() -> None:
-    job = dossier(
+def test_shows_publication_and_how_the_job_was_run() -> None:
+    job = job_report(
         file(1), doi="10.6084/m9.figshare.1234", published="public", published_version=2,
         published_at="2026-03-01T12:00:12+00:00", account=77, manifest="/state/manifest.md5",
         options={"on_conflict": "replace", "hash_first": True, "limit_rate": 4e5, "grace": 60.0, "nul": False},
@@ -101,30 +103,30 @@ def test_the_end_and_how_it_came_about() -> None:
     wanted = {
         "DOI": "10.6084/m9.figshare.1234",
         "Published": "yes, version 2, 2026-03-01 12:00:12 UTC",
-        "Begun": "2026-03-01 11:59:59 UTC",
-        "Acted for": "account 77",
+        "Started": "2026-03-01 11:59:59 UTC",
+        "On behalf of": "account 77",
         "Options": "--on-conflict replace; --hash-first; --limit-rate 400 kB/s; --grace 1 min 00 s",
-        "Metadata": "title, tags (mark 5ab); the item does not say so yet",
+        "Metadata": "title, tags (fingerprint 5ab); not applied yet",
         "List of MD5s": "/state/manifest.md5",
     }
     assert {name: facts[name] for name in wanted} == wanted
-    plain = {e.text for e in parse(report_html(dossier(file(1)))).all("dt")}
-    assert not plain & (wanted.keys() - {"Begun"})
+    plain = {e.text for e in parse(report_html(job_report(file(1)))).all("dt")}
+    assert not plain & (wanted.keys() - {"Started"})
 
 
-def test_what_was_replaced_is_named_by_its_id() -> None:
-    page = parse(report_html(dossier(file(1), file(2, folder="a", replaced=(11, 12)))))
-    heading = "Files of the item that were replaced, and removed from it"
+def test_lists_replaced_files_by_id() -> None:
+    page = parse(report_html(job_report(file(1), file(2, folder="a", replaced=(11, 12)))))
+    heading = "Replaced files, removed from the item"
     assert tables(page)[heading][1:] == [["a/2.csv", "11", "7000002"], ["a/2.csv", "12", "7000002"]]
-    assert heading not in tables(parse(report_html(dossier(file(1)))))
+    assert heading not in tables(parse(report_html(job_report(file(1)))))
 
 
-def test_folders_links_and_what_was_skipped() -> None:
+def test_folders_links_and_skipped_files() -> None:
     inside = file(1, path="/data/set/a/1.csv", folder="set/a")
     renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")
     link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified=None)
     skipped = (SkipReport("/data/set/.git/", "hidden"), SkipReport("/data/set/x", "excluded"))
-    page = parse(report_html(dossier(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
+    page = parse(report_html(job_report(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
     assert "All 2 files are on Figshare and verified" in page.text
     assert "1 more file linked" in page.text
     known = tables(page)
@@ -138,12 +140,12 @@ def test_folders_links_and_what_was_skipped() -> None:
         ["/data/set/.git/", "hidden (--hidden takes it)"],
         ["/data/set/x", "excluded by --exclude or .figupignore"],
     ]
-    alone = parse(report_html(dossier(link, counts={"linked": 1})))
-    assert "Sources are below" not in alone.text
+    alone = parse(report_html(job_report(link, counts={"linked": 1})))
+    assert "Sources are in" not in alone.text
 
 
-def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
-    job = dossier(
+def test_external_text_is_escaped_everywhere() -> None:
+    job = job_report(
         file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, problem=EVIL, code=EVIL),
         skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
         faults=(RetrySummary(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
@@ -161,58 +163,58 @@ def test_nothing_that_comes_from_outside_is_more_than_text() -> None:
     assert str(policy.attributes["content"]).startswith("default-src 'none'")
 
 
-def test_an_address_that_is_none_is_no_link() -> None:
-    page = parse(report_html(dossier(file(1), item_url="javascript:alert(1)")))
+def test_only_http_urls_become_links() -> None:
+    page = parse(report_html(job_report(file(1), item_url="javascript:alert(1)")))
     assert list(page.all("a")) == []
     assert "javascript:alert(1)" in page.text
 
 
-def test_ten_thousand_files_stay_light() -> None:
+def test_ten_thousand_files_render_quickly_and_small() -> None:
     started = time.process_time()
-    text = report_html(dossier(*(file(number) for number in range(10_000))))
+    text = report_html(job_report(*(file(number) for number in range(10_000))))
     assert time.process_time() - started < 10
     assert len(text) < 4_000_000
     assert len(tables(parse(text))["Files"]) == 10_001
 
 
-def test_jobs_that_sent_nothing_have_no_plot() -> None:
-    page = parse(report_html(dossier(file(1), runs=())))
+def test_no_plot_without_samples() -> None:
+    page = parse(report_html(job_report(file(1), runs=())))
     assert list(page.all("svg")) == []
-    assert "Of this job's runs nothing was recorded." in page.text
+    assert "No run of this job was recorded." in page.text
     assert run_rates([run(sent=0, samples=((0.0, 0),))]) == []
 
 
 # --- the plot -------------------------------------------------------------------------------------------------------
 
 
-def test_the_curve_holds_every_byte() -> None:
+def test_the_curve_accounts_for_every_byte() -> None:
     curve = run_rates([run(10.0, 1000), run(0.0, 5, samples=((0.0, 0),)), run(300.0, 90_000)])
-    assert [stretch.run.sent for stretch in curve] == [1000, 90_000]
-    for stretch in curve:
-        held = sum(stretch.rates) * stretch.seconds / len(stretch.rates)
-        assert held == pytest.approx(stretch.run.sent)
+    assert [segment.run.sent for segment in curve] == [1000, 90_000]
+    for segment in curve:
+        held = sum(segment.rates) * segment.seconds / len(segment.rates)
+        assert held == pytest.approx(segment.run.sent)
 
 
-def test_between_two_samples_it_goes_in_proportion() -> None:
+def test_bytes_between_samples_are_interpolated() -> None:
     samples = ((0.0, 0), (2.0, 100), (4.0, 500))
     assert [sent_until(samples, at) for at in (0.0, 1.0, 2.0, 3.0, 4.0, 9.0)] == [0, 50, 100, 300, 500, 500]
 
 
 @pytest.mark.parametrize("runs", [1, 2, 7, 300])
-def test_a_plot_keeps_to_its_picture(runs: int) -> None:
+def test_the_plot_stays_within_its_view_box(runs: int) -> None:
     curve = run_rates([run(10.0 + number, 1000 * number + 1) for number in range(runs)])
     picture = plot(curve)
-    width, height = (int(size) for size in picture.attrib["viewBox"].split()[2:])
     points = [
-        (float(x), float(y))
-        for path in picture.iter("path")
-        for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path.attrib["d"])
+        (float(x), float(y)) for area in picture.runs for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", area.outline)
     ]
-    assert len(list(picture.iter("path"))) == runs
-    assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
-    lefts = [float(path.attrib["d"][1:].split()[0]) for path in picture.iter("path")]
+    assert len(picture.runs) == runs
+    assert all(0 <= x <= picture.width and 0 <= y <= picture.height for x, y in points)
+    lefts = [area.x for area in picture.runs]
     assert lefts == sorted(lefts)
+    assert all(0 <= tick.x <= picture.width for area in picture.runs for tick in area.ticks)
 
 
-def test_a_curve_of_one_moment() -> None:
-    assert plot([RunRates(run(), 0.01, (1e12,))]).tag == "svg"
+def test_plot_of_a_single_very_short_run() -> None:
+    picture = plot([RunRates(run(), 0.01, (1e12,))])
+    assert picture.peak == picture.grid[-1].rate == 1e12
+    assert [(area.pause_x, area.label) for area in picture.runs] == [(None, "")]
