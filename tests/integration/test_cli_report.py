@@ -74,7 +74,13 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     assert any("reset" in fault["reason"] for fault in told["faults"])
     text = (bare_figup.cwd / "r.html").read_text("utf-8")
     page = parse(text)
-    for wanted in (NAME, "Two <i>files</i>", *(md5_of(path) for path in paths), str(held["big.bin"]), "cut off"):
+    for wanted in (
+        NAME,
+        "Two <i>files</i>",
+        *(md5_of(path) for path in paths),
+        str(held["big.bin"]),
+        "killed, or the machine went down",
+    ):
         assert wanted in page.text
     assert not list(page.all("b"))
     assert len(list(page.one("svg").all("path"))) == 2

@@ -1,4 +1,4 @@
-"""ReportOptions for a job in files: `--report` for the lab book, and `--failed-to` for the next try."""
+"""Options for files about a job: `--report` writes a report, `--failed-to` the list for the next attempt."""
 
 from __future__ import annotations
 
