@@ -16,6 +16,10 @@ class Clock:
         """Seconds on a clock that is never set back; only differences mean something."""
         return time.monotonic()
 
+    def uptime(self) -> float:
+        """Seconds on a clock that is never set and runs while the machine sleeps; only differences mean something."""
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
     def now(self) -> datetime:
         """The wall clock, aware, UTC."""
         return datetime.now(UTC)

@@ -19,6 +19,8 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
+"""What file systems answer that cannot sync a folder (some FUSE mounts); their names are durable when they say so."""
 
 
 @contextmanager
@@ -63,6 +65,9 @@ class Disk:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(fd)
+            except OSError as error:
+                if error.errno not in _NO_FOLDER_SYNC:
+                    raise
             finally:
                 os.close(fd)
 
@@ -98,8 +103,9 @@ class Disk:
             try:
                 os.link(temporary, path)
             except FileExistsError:
-                # A network file system may have done it, lost its answer, and asked again.
-                if temporary.stat().st_nlink != 2:
+                # A network file system may have made the link, lost the answer and repeated the request. The number of
+                # links may come from a cache; the content does not lie.
+                if self.read(path) != data:
                     return False
             except OSError as error:
                 if error.errno not in _NO_LINKS:

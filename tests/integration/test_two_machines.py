@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import fcntl, os
 import uploader.transfer.store.lease as machine
 import uploader.transfer.store.lease as lease
 fcntl.flock = lambda fd, how: None
-machine.machine_id = lease.machine_id = lambda: os.environ["MACHINE"]
+machine.machine_id = lease.machine_id = lambda folder: os.environ["MACHINE"]
 lease.BEAT = {BEAT}
 """
 
@@ -48,4 +49,58 @@ def test_the_second_is_told_who_holds_the_job_and_takes_it_over_when_the_first_i
     first.wait()
     done = figup.run("upload", "data.bin", "--json").expect(0)
     assert done.summary["files"][0]["parts_found"] > 0
+    check_exactly_once(sandbox, path)
+
+
+def test_a_host_that_lost_a_new_job_leaves_the_folder_to_the_host_that_works_on_it(
+    figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--part-size", "20KiB", "--control")
+    figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(600_000))
+    plug = figup.cwd / "plug"
+    plug.mkdir()
+    # The first host stands still at its first request, after it has made the job and before it began anything.
+    still = """
+import signal, uploader.figshare.client as client
+real = client.Figshare.account
+async def account(self):
+    if os.environ["MACHINE"] == "one":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return await real(self)
+client.Figshare.account = account
+"""
+    (plug / "sitecustomize.py").write_text(MACHINE + still, "utf-8")
+    figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    figup.env["MACHINE"] = "one"
+    first = figup.start("upload", "data.bin", "--json")
+    wait_until_stopped(first.process.pid)
+    figup.env["MACHINE"] = "two"
+    second = figup.start("upload", "data.bin", "--json", "--limit-rate", "100k")
+    second.wait_for_event("file")
+    first.send_signal(signal.SIGCONT)
+    first.wait().expect(8)
+    second.wait().expect(0)
+    assert len(list((figup.state_dir / "jobs").glob("*/journal"))) == 1
+    figup.run("upload", "data.bin", "--json").expect(0)
+    check_exactly_once(sandbox, path)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Return when the process was stopped by a signal."""
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_same_command_started_many_times_at_once_is_one_job(figup: Figup, sandbox: Sandbox) -> None:
+    path = figup.cwd / "data.bin"
+    path.write_bytes(os.urandom(60_000))
+    for _ in range(3):
+        runs = [figup.start("upload", "data.bin", "--json") for _ in range(6)]
+        assert {run.wait().returncode for run in runs} <= {0, 8}
+    figup.run("upload", "data.bin").expect(0)
+    assert len(list((figup.state_dir / "jobs").glob("*/journal"))) == 1
     check_exactly_once(sandbox, path)

@@ -182,12 +182,11 @@ class Client:
             )  # what is wrong with the sources comes before a title that was taken from their name
             raise
         name = job_name(target, selection.job_key)
-        existing = None if new_job else await anyio.to_thread.run_sync(self._states.latest, name)
-        job = existing if existing is not None else await anyio.to_thread.run_sync(self._states.next_generation, name)
-        if existing is None:
+        job, new = await anyio.to_thread.run_sync(lambda: self._states.generation(name, new=new_job))
+        if new:
             raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
-        opened = OpenJob(self._states, job, self._clock, plan, new=existing is None)
+        opened = OpenJob(self._states, job, self._clock, plan, new=new)
         return await self._run(opened, on_event, selection, orders or ItemOptions())
 
     async def preview(

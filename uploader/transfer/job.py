@@ -94,7 +94,7 @@ class OpenJob:
         self.journal.close()
         # Also when the call was cancelled: a lock that is kept would refuse every later call of this process.
         with anyio.CancelScope(shield=True):
-            if not self.resumed and not self._begun():
+            if not self.resumed and not _begun(self.state) and await self._is_ours():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
             elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
                 await anyio.to_thread.run_sync(self._leave_overview)
@@ -128,6 +128,9 @@ class OpenJob:
                 self.state.apply(event)
             self._journal = Journal.create(path, plan, disk)
             return
+        if self.lock.took_over and (data := disk.read(path)) is not None:
+            # The previous holder may wake up: what it still writes goes to a file without a name.
+            disk.replace(path, data)
         # Also when the job was to be new: another process may have made it since we looked.
         self.resumed = True
         log, self.state = self._states.read(self.name)
@@ -142,11 +145,19 @@ class OpenJob:
         with suppress(FigupError):  # nothing but time is lost without it
             keep_overview(self._states, self.name, self.state)
 
-    def _begun(self) -> bool:
-        """True when anything may exist on Figshare because of this job."""
-        return self.state.item_state is not ItemState.UNKNOWN or any(
-            t.state is not State.PLANNED for t in self.state.transfers
-        )
+    async def _is_ours(self) -> bool:
+        """True when the lease is held at this moment and the journal on disk says that nothing was begun.
+
+        Another machine may have taken the job over, and begun, while this process did not run.
+        """
+        if self.lock.lost:
+            return False
+        try:
+            await self.lock.confirm()
+            _, state = await anyio.to_thread.run_sync(self._states.read, self.name)
+        except FigupError:
+            return False
+        return not _begun(state)
 
 
 @dataclass(frozen=True)
@@ -238,6 +249,11 @@ async def finish_item(job: OpenJob, around: Surroundings) -> Report:
     except FigupError as error:
         raise RunFailed(error, report(error.exit_status)) from error
     return report(0)
+
+
+def _begun(state: JobState) -> bool:
+    """True when anything may exist on Figshare because of this job."""
+    return state.item_state is not ItemState.UNKNOWN or any(t.state is not State.PLANNED for t in state.transfers)
 
 
 def _write_manifests(job: OpenJob) -> None:

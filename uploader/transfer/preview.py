@@ -197,11 +197,11 @@ def adds_file(file: FilePlan) -> bool:
 
 def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
     """The command's job, its summary and its state; None for a new job, the state None also for a damaged one."""
-    existing = None if new_job else states.latest(name)
-    if existing is None:
-        return states.next_generation(name), None, None
-    summary = summarize(states, existing)
-    return existing, summary, None if summary.state == "damaged" else states.read(existing)[1]
+    job, new = states.generation(name, new=new_job)
+    if new:
+        return job, None, None
+    summary = summarize(states, job)
+    return job, summary, None if summary.state == "damaged" else states.read(job)[1]
 
 
 class _Planner:

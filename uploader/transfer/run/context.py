@@ -71,6 +71,8 @@ class JobRun:
         await self.lock.check()
         self.record(event)
         await self.journal.commit()
+        # An intent is followed by its request: the process may have been stopped since it was recorded.
+        await self.lock.check()
 
     async def reserve(self) -> None:
         """Wait for the request budget, for the next API request of this task. Raises Stopped when the run is to stop.

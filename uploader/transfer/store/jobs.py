@@ -47,10 +47,15 @@ class JobStore:
         generations.pop(0, None)
         return generations[max(generations)] if generations else None
 
-    def next_generation(self, name: str) -> str:
-        """A job of this name that does not exist yet."""
+    def generation(self, name: str, *, new: bool = False) -> tuple[str, bool]:
+        """The job that a command with this job name means, and whether it does not exist yet; looks once.
+
+        Without `new` that is the newest one, or the first: processes that look at the same moment mean the same job.
+        """
         newest = self.latest(name)
-        return name if newest is None else f"{name}-{self._generation(name, newest) + 1}"
+        if newest is None:
+            return name, True
+        return (f"{name}-{self._generation(name, newest) + 1}", True) if new else (newest, False)
 
     @staticmethod
     def _generation(name: str, job: str) -> int:

@@ -20,7 +20,12 @@ from uploader.disk import Disk, map_os_errors
 BEAT = 5.0
 """Seconds between two beats of a lease."""
 STALE_BEATS = 4
-"""For so many beats another machine's lease must stand still before it counts as left behind."""
+"""Beats for which the lease of another machine must not change before it counts as abandoned."""
+NETWORK_STALE_BEATS = 12
+"""The same on network file systems, whose clients may show an old listing for up to 60 s (nfs(5): acdirmax)."""
+_NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "ceph", "beegfs", "9p", "afs", "pvfs2"})
+_LONG_AGO = 600.0
+"""Seconds after which an unchanged lease is abandoned, whatever the clocks of two machines differ by."""
 _STEM = "lease-"
 _LOOKS = 20
 
@@ -87,11 +92,26 @@ class Leases:
         return True
 
     def write(self, number: int, lease: Lease) -> bool:
-        """Write the holder's own lease anew; False, and nothing done, when another one counts by now."""
-        if max(self._numbers(), default=0) != number:
+        """Rewrite the holder's own lease; False when a later one exists, or its own is gone.
+
+        Write first, list afterwards: a change of its own makes the client of a network file system drop an old listing.
+        """
+        numbers = self._numbers()
+        if max(numbers, default=0) != number:
             return False
-        self._disk.replace(self._path(number), msgspec.json.encode(lease))
+        path = self._path(number)
+        self._disk.replace(path, msgspec.json.encode(lease))
+        if max(self._numbers(), default=number) > number:
+            self._remove(number)
+            return False
         return True
+
+    def refresh(self) -> None:
+        """Change the folder, so that a network file system's client forgets a listing that it remembers."""
+        probe = self._folder / f".look-{os.getpid()}"
+        self._disk.put(probe, b"")
+        with map_os_errors(probe):
+            probe.unlink(missing_ok=True)
 
     def _remove(self, number: int) -> None:
         path = self._path(number)
@@ -112,15 +132,22 @@ class Leases:
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
     """Who works on a job, in words for a person; None when nobody does. Only looks, so that it disturbs nobody."""
-    found = Leases(folder, disk).newest()
+    leases = Leases(folder, disk)
+    found = leases.newest()
     if found is None or found.lease is None or found.lease.ended:
         return None
+    if found.lease.machine == machine_id(folder):
+        return found.lease.holder() if process_exists(found.lease.pid) else None
     path = folder / f"{_STEM}{found.number}"
     with map_os_errors(path):
-        age = time.time() - path.stat().st_mtime if path.exists() else 0.0
-    if age > STALE_BEATS * BEAT or (found.lease.machine == machine_id() and not process_exists(found.lease.pid)):
-        return None
-    return found.lease.holder()
+        age = abs(time.time() - path.stat().st_mtime) if path.exists() else 0.0
+    if age <= STALE_BEATS * BEAT:
+        return found.lease.holder()
+    if age < _LONG_AGO:
+        # The clocks of two machines may differ by that much: only a beat shows that the holder is alive.
+        time.sleep(1.5 * BEAT)
+        return found.lease.holder() if leases.newest() != found else None
+    return None
 
 
 def _decoded(data: bytes) -> Lease | None:
@@ -130,12 +157,37 @@ def _decoded(data: bytes) -> Lease | None:
         return None
 
 
-def machine_id() -> str:
-    """What is common to all processes that share one kernel, and to no others."""
+def machine_id(folder: Path) -> str:
+    """What processes have in common that share kernel locks on `folder`: boot id, host name and mounted file system.
+
+    The boot id alone is shared by clones of a virtual machine, and by containers that mount the folder separately.
+    """
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
-        return f"host:{socket.gethostname()}"
+        boot = "-"
+    try:
+        device = folder.stat().st_dev
+    except OSError:
+        device = 0
+    return f"{boot}/{socket.gethostname()}/{device:x}"
+
+
+def is_network_folder(folder: Path) -> bool:
+    """True when `folder` is on a network file system or a FUSE mount; False where the system does not tell (macOS)."""
+    try:
+        device = folder.stat().st_dev
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) > 2 and fields[2] == wanted:
+            kind = after.split()[0] if after else ""
+            return kind in _NETWORK_TYPES or kind.startswith("fuse")
+    return False
 
 
 def process_exists(pid: int) -> bool:

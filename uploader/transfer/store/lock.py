@@ -26,7 +26,16 @@ from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.disk import FILE_MODE, Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError, JobBusy
-from uploader.transfer.store.lease import BEAT, STALE_BEATS, Lease, LeaseRecord, Leases, machine_id
+from uploader.transfer.store.lease import (
+    BEAT,
+    NETWORK_STALE_BEATS,
+    STALE_BEATS,
+    Lease,
+    LeaseRecord,
+    Leases,
+    is_network_folder,
+    machine_id,
+)
 
 log = logging.getLogger("uploader.transfer.store.lock")
 
@@ -45,12 +54,15 @@ class JobLock:
         self._beat = beat
         self._fd = -1
         self.lost = False
-        """True when another machine took the job although we were alive: the run has to stop."""
+        """True when another machine took the job over: this process must stop, and change nothing shared."""
+        self.took_over = False
+        """True when the previous holder did not release the job and may still run, with open descriptors."""
         self._machine = machine
         self._kernel_decides = True
         self._number = 0
-        self._beaten = 0.0
-        """When the lease was last written, by the wall clock: it goes on while the machine sleeps."""
+        self._beaten = (0.0, 0.0)
+        """When the lease was last written, by the wall clock and by a clock that runs while the machine sleeps."""
+        self._network = False
         self._lease: Lease
 
     async def acquire(self) -> None:
@@ -61,6 +73,7 @@ class JobLock:
             if found is not None and not self._is_free(found):
                 await self._wait_stale(found)
             await anyio.to_thread.run_sync(self._claim, 1 + (found.number if found is not None else 0))
+            self.took_over = found is not None and not self._is_free(found)
         except BaseException:
             self._drop_kernel_lock()
             raise
@@ -91,22 +104,25 @@ class JobLock:
             await self._write_beat()
 
     async def check(self) -> None:
-        """To be called before anything is put on record. Raises JobBusy where another machine has taken the job.
+        """Confirm the lease if it is older than half of its life. Raises JobBusy if another machine took the job.
 
-        It may have while this process stood still (a laptop that slept, a frozen container) and did not beat.
+        That can happen while this process does not run: a laptop that sleeps, a frozen container. To be called before
+        anything is recorded, and directly before a request that creates, completes or removes something.
         """
-        if abs(self._wall_time() - self._beaten) > STALE_BEATS * self._beat / 2:
+        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._beaten, strict=True))
+        if max(ages) > STALE_BEATS * self._beat / 2:
             await self._write_beat()
+
+    async def confirm(self) -> None:
+        """Confirm the lease at once, before something shared is removed. Raises as `check` does."""
+        await self._write_beat()
 
     async def _write_beat(self) -> None:
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
             raise self._busy("another machine took over this job while this one stood still")
-        self._beaten = self._wall_time()
-
-    def _wall_time(self) -> float:
-        return self._clock.now().timestamp()
+        self._beaten = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
@@ -114,10 +130,12 @@ class JobLock:
         return lease is not None and (lease.ended or (self._kernel_decides and lease.machine == self._lease.machine))
 
     async def _wait_stale(self, found: LeaseRecord) -> None:
-        waited = 0.0
-        while waited < STALE_BEATS * self._beat:
+        waited, patience = 0.0, (NETWORK_STALE_BEATS if self._network else STALE_BEATS) * self._beat
+        while waited < patience:
             await self._clock.sleep(self._beat / 2)
             waited += self._beat / 2
+            if self._network:
+                await anyio.to_thread.run_sync(self._leases.refresh)
             now = await anyio.to_thread.run_sync(self._leases.newest)
             if now != found:
                 raise self._busy(f"another process works on this job: {(now or found).holder()}")
@@ -127,16 +145,17 @@ class JobLock:
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
         self._number = number
-        self._beaten = self._wall_time()
+        self._beaten = _now(self._clock)
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(
             nonce=secrets.token_hex(8),
-            machine=self._machine or machine_id(),
+            machine=self._machine or machine_id(self._path.parent),
             host=socket.gethostname(),
             pid=os.getpid(),
             since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
+        self._network = is_network_folder(self._path.parent)
         with map_os_errors(self._path):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
@@ -175,3 +194,8 @@ class JobLock:
 
     def _end_lease(self) -> None:
         self._leases.write(self._number, msgspec.structs.replace(self._lease, ended=True))
+
+
+def _now(clock: Clock) -> tuple[float, float]:
+    """Seconds by the wall clock, and by one that is never set and runs during suspend."""
+    return clock.now().timestamp(), clock.uptime()

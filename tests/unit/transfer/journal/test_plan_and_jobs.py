@@ -89,13 +89,13 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
 
 def test_generations(states: JobStore) -> None:
     assert states.latest("abc") is None
-    assert states.next_generation("abc") == "abc"
+    assert states.generation("abc") == states.generation("abc", new=True) == ("abc", True)
     make_job(states, "abc")
     make_job(states, "abcd-7")
-    assert (states.latest("abc"), states.next_generation("abc")) == ("abc", "abc-2")
+    assert (states.generation("abc"), states.generation("abc", new=True)) == (("abc", False), ("abc-2", True))
     make_job(states, "abc-2")
     make_job(states, "abc-10")
-    assert (states.latest("abc"), states.next_generation("abc")) == ("abc-10", "abc-11")
+    assert (states.generation("abc"), states.generation("abc", new=True)) == (("abc-10", False), ("abc-11", True))
 
 
 def test_jobs_are_found_by_the_beginning_of_their_name(states: JobStore) -> None:

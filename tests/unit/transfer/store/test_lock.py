@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -15,8 +16,9 @@ import pytest
 
 from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import JobBusy
-from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder
+from uploader.errors import JobBusy, StateUnusable
+from uploader.transfer.store import lease as leases
+from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder, is_network_folder, machine_id
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
@@ -200,3 +202,113 @@ async def test_who_is_late_by_a_whole_life_of_a_lease_does_not_get_an_old_number
     assert not await anyio.to_thread.run_sync(Leases(tmp_path, Disk()).claim, 2, old._lease)
     assert [path.name for path in tmp_path.glob("lease*")] == ["lease-4"]
     await last.release()
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+async def test_takeover_from_a_holder_that_may_still_run_is_known(tmp_path: Path) -> None:
+    first, second, third = lock_of(tmp_path, "one"), lock_of(tmp_path, "two"), lock_of(tmp_path, "three")
+    await first.acquire()
+    assert not first.took_over
+    await second.acquire()
+    assert second.took_over
+    await second.release()
+    await third.acquire()
+    assert not third.took_over
+    await third.release()
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+async def test_confirming_a_lease_that_another_machine_took_leaves_the_other_alone(tmp_path: Path) -> None:
+    frozen, other = lock_of(tmp_path, "one"), lock_of(tmp_path, "two")
+    await frozen.acquire()
+    await other.acquire()
+    with pytest.raises(JobBusy, match="took over"):
+        await frozen.confirm()
+    assert frozen.lost
+    await other.confirm()
+    assert [path.name for path in tmp_path.glob("lease*")] == ["lease-2"]
+    await other.release()
+
+
+async def test_an_old_listing_does_not_let_an_old_holder_keep_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Leases(tmp_path, Disk()), Leases(tmp_path, Disk())
+    holder = lock_of(tmp_path, "one")
+    await holder.acquire()
+    lease = holder._lease
+    assert await anyio.to_thread.run_sync(new.claim, 2, lease)
+    real, listings = old._numbers, [[1]]
+    monkeypatch.setattr(old, "_numbers", lambda: listings.pop() if listings else real())
+    assert not await anyio.to_thread.run_sync(old.write, 1, lease)
+    assert [path.name for path in tmp_path.glob("lease*")] == ["lease-2"]
+
+
+def test_a_machine_is_more_than_its_boot_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine_id(tmp_path)
+    assert here == machine_id(tmp_path)
+    monkeypatch.setattr(socket, "gethostname", lambda: "a-clone")
+    assert machine_id(tmp_path) != here
+    monkeypatch.undo()
+    assert machine_id(Path("/proc/self")) != here
+
+
+def test_network_file_systems_are_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_network_folder(tmp_path)
+    device = tmp_path.stat().st_dev
+    numbers = f"{os.major(device)}:{os.minor(device)}"
+    for kind, expected in (("ext4", False), ("nfs4", True), ("lustre", True), ("fuse.sshfs", True), ("tmpfs", False)):
+        line = f"36 25 {numbers} / /data rw,noatime shared:1 - {kind} server:/data rw"
+        monkeypatch.setattr(Path, "read_text", lambda *_, line=line: f"1 1 0:1 / / rw - proc proc rw\n{line}\n")
+        assert is_network_folder(tmp_path) == expected, kind
+
+
+def test_the_lost_answer_of_a_link_is_decided_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.link
+
+    def lost(source: str, target: str) -> None:
+        if not Path(target).exists():
+            real(source, target)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    monkeypatch.setattr(os, "link", lost)
+    assert Disk().create(tmp_path / "lease-1", b"mine")
+    assert not Disk().create(tmp_path / "lease-1", b"other")
+    assert (tmp_path / "lease-1").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_sync_folders_is_no_error(
+    number: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if refused:
+        with pytest.raises(StateUnusable):
+            Disk().sync_folder(tmp_path)
+    else:
+        Disk().sync_folder(tmp_path)
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+async def test_another_machines_clock_does_not_decide_whether_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "BEAT", BEAT)
+    lock = lock_of(tmp_path, "one")
+    await lock.acquire()
+    path = tmp_path / "lease-1"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lock.renew_regularly)
+        holder = None
+        for _ in range(20):
+            # The holder's clock is two minutes behind: its lease looks old.
+            await anyio.to_thread.run_sync(lambda: os.utime(path, (time.time() - 120,) * 2))
+            holder = holder or await holder_of(tmp_path)
+        tasks.cancel_scope.cancel()
+    assert holder is not None
+    os.utime(path, (time.time() - 120,) * 2)
+    assert await holder_of(tmp_path) is None
+    await lock.release()

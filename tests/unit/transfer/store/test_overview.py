@@ -88,6 +88,6 @@ def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> N
     told = no.Progress(77, 90, 0, 1, 5.0, 2, ())
     progress_file.write(folder, progress_file.Live("h", os.getpid(), "s", "a", told), states.disk)
     assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
-    lease = Lease("n", machine_id(), "h", os.getpid(), "now")
+    lease = Lease("n", machine_id(states.folder("k3")), "h", os.getpid(), "now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
