@@ -110,6 +110,8 @@ class FakeFigshare:
         self.quota: int | None = None
         self.resent_parts: list[tuple[int, int]] = []
         """(file id, part number) of parts that were sent although they were complete."""
+        self.on_request: dict[str, Callable[[str], None]] = {}
+        """Called, by the request's name, when a request of that name had its effect and was not failed."""
         self.on_killed: Callable[[], None] = lambda: None
         self.on_retry: Callable[[str, float], None] = lambda *_: None
         self.idle, self.waiting, self.answered = True, 0, 0.0
@@ -173,6 +175,7 @@ class FakeFigshare:
         if fault is not None:
             raise self._error(name, fault)
         self.answered = self._clock.monotonic()
+        self.on_request.get(name, _ignore)(name)
         return answer
 
     def _error(self, name: str, fault: Fault) -> BaseException:
@@ -472,6 +475,10 @@ class FakeItems:
             return link.url or ""
 
         return await self._figshare.request("create_private_link", create)
+
+
+def _ignore(_: str) -> None:
+    """No one listens."""
 
 
 def _sequence(value: object) -> Sequence[object]:

@@ -1,0 +1,343 @@
+"""What happens to the files of a job: driver, engine, link and cancel, seen through whole commands in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.fakes.figshare import Fault, StoredFile
+from tests.fakes.world import KILLED, World, md5
+from uploader.errors import (
+    ChecksumWrong,
+    Conflict,
+    Interrupted,
+    Md5Mismatch,
+    Md5Pending,
+    QuotaExceeded,
+    RequestRejected,
+    ServerFailing,
+    SomeFilesFailed,
+    SourceChanged,
+    UploadFailing,
+)
+from uploader.figshare.outcomes import FileGone, PartFailed, PartLocked, UploadGone
+from uploader.sources.models import Sources
+from uploader.transfer import notices as no
+from uploader.transfer.options import Options
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = bytes(range(200))
+TITLE = "my data"
+
+
+def the_file(world: World) -> StoredFile:
+    """The only file of the only item."""
+    (item,) = world.figshare.items_held.values()
+    (file,) = item.files.values()
+    return file
+
+
+def held(world: World) -> list[tuple[str, str]]:
+    """What the only item holds."""
+    (item,) = world.figshare.items_held
+    return world.contents(item)
+
+
+def warnings(world: World) -> list[str]:
+    return [notice.message for notice in world.notices if isinstance(notice, no.Warned)]
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_resumed_upload_sends_only_the_missing_parts(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=3)
+    assert await world.upload(source, title=TITLE) == KILLED
+    there = len(the_file(world).parts)
+    assert 2 <= there < 4
+    assert await world.upload(source, title=TITLE) == 0
+    assert world.figshare.resent_parts == []
+    assert world.report is not None
+    assert (world.report.files[0].parts_found, world.report.files[0].parts_sent) == (there, 4 - there)
+
+
+async def test_a_part_that_is_locked_is_waited_for_and_not_sent_again_once_it_is_complete(world: World) -> None:
+    async def unlock() -> None:
+        await world.clock.sleep(20)
+        file = the_file(world)
+        file.locked.clear()
+        file.parts[1] = CONTENT[:64]
+
+    def lock(_: str) -> None:
+        if not the_file(world).parts:
+            the_file(world).locked.add(1)
+
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", PartLocked("409"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(unlock)
+        world.figshare.on_request["upload"] = lock
+        assert await world.upload(source, title=TITLE) == 0
+    assert world.clock.monotonic() >= 20
+    assert world.figshare.resent_parts == []
+
+
+async def test_the_pause_that_a_server_asks_for_is_kept(world: World) -> None:
+    world.figshare.fail("send_part", PartFailed("429", 42.0, crowded=True))
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    assert world.clock.monotonic() >= 42
+
+
+async def test_a_part_that_keeps_failing_ends_the_run_after_the_retry_time_and_can_be_resumed(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", PartFailed("503"), times=10_000)
+    assert await world.upload(source, title=TITLE) == 75
+    assert isinstance(world.error, ServerFailing)
+    assert 600 < world.clock.monotonic() <= 1000
+    world.figshare.mend()
+    assert await world.upload(source, title=TITLE) == 0
+
+
+@pytest.mark.parametrize("request_name", ["file", "upload", "send_part"])
+async def test_an_upload_that_figshare_lost_is_started_again(world: World, request_name: str) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.figshare.fail(request_name, FileGone("404") if request_name == "file" else UploadGone("404"))
+    assert await world.upload(source, title=TITLE) == 0
+    assert any(isinstance(notice, no.FileRestarted) for notice in world.notices)
+    assert held(world) == [("a", md5(CONTENT))]
+
+
+async def test_an_upload_that_is_lost_again_and_again_is_given_up(world: World) -> None:
+    world.figshare.fail("send_part", UploadGone("404"), times=100)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 75
+    assert isinstance(world.error, UploadFailing)
+    assert world.figshare.log.count("initiate") == 4
+
+
+async def test_an_aborted_upload_is_started_again_and_its_placeholder_removed(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(source, title=TITLE) == KILLED
+    the_file(world).upload_status = "aborted"
+    assert await world.upload(source, title=TITLE) == 0
+    assert held(world) == [("a", md5(CONTENT))]
+
+
+# --- the source ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_source_that_changed_between_two_runs_is_an_error_and_nothing_is_mixed(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.REJECTED, first=2, times=100)
+    assert await world.upload(source, title=TITLE) == 1
+    there = dict(the_file(world).parts)
+    assert there
+    world.figshare.mend()
+    world.source("a", b"!" * 200)
+    assert await world.upload(source, title=TITLE) == 5
+    assert isinstance(world.error, SourceChanged)
+    assert the_file(world).parts == there
+
+
+async def test_a_source_that_changed_is_sent_from_its_start_if_that_was_asked_for(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.source("a", b"new" * 50)
+    assert await world.upload(source, title=TITLE, options=Options(restart_changed=True)) == 0
+    assert held(world) == [("a", md5(b"new" * 50))]
+
+
+async def test_a_source_that_was_only_touched_is_continued(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=2)
+    assert await world.upload(source, title=TITLE) == KILLED
+    Path(source).touch()
+    assert await world.upload(source, title=TITLE) == 0
+    assert world.figshare.resent_parts == []
+
+
+async def test_the_wrong_source_for_an_expected_checksum_is_not_completed(world: World) -> None:
+    source = world.source("a", CONTENT)
+    manifest = world.source("manifest.csv", f"path,md5\n{source},{'0' * 32}\n".encode())
+    assert await world.upload(Sources(manifest=manifest), title=TITLE) == 5
+    assert isinstance(world.error, ChecksumWrong)
+    assert "complete" not in world.figshare.log
+
+
+# --- the MD5 ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_that_arrived_damaged_is_sent_again_and_the_damaged_one_removed_afterwards(world: World) -> None:
+    def damage_the_first(_: str) -> None:
+        (item,) = world.figshare.items_held.values()
+        item.files[min(item.files)].corrupt = True
+
+    world.figshare.on_request["complete"] = damage_the_first
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    assert held(world) == [("a", md5(CONTENT))]
+    log = world.figshare.log
+    assert log.index("delete_file") > max(place for place, name in enumerate(log) if name == "complete")
+
+
+async def test_a_file_that_arrives_damaged_twice_is_an_error(world: World) -> None:
+    def damage(_: str) -> None:
+        for item in world.figshare.items_held.values():
+            for file in item.files.values():
+                file.corrupt = True
+
+    world.figshare.on_request["complete"] = damage
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 5
+    assert isinstance(world.error, Md5Mismatch)
+
+
+async def test_an_md5_that_is_late_is_waited_for_and_one_that_is_too_late_is_status_7(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.md5_delay = 2000.0
+    assert await world.upload(source, title=TITLE, options=Options(verify_timeout=60)) == 7
+    assert isinstance(world.error, Md5Pending)
+    assert world.clock.monotonic() <= 60
+    assert await world.upload(source, title=TITLE, options=Options(verify_timeout=3000)) == 0
+    assert world.figshare.log.count("initiate") == 1
+
+
+# --- several files ------------------------------------------------------------------------------------------------
+
+
+async def test_one_refused_file_does_not_keep_the_others(world: World) -> None:
+    sources = [world.source(name, name.encode() * 100) for name in "abc"]
+    world.figshare.fail("initiate", RequestRejected("no", permanent=True))
+    assert await world.upload(sources, title=TITLE) == 1
+    assert isinstance(world.error, SomeFilesFailed)
+    assert len(held(world)) == 2
+    world.figshare.mend()
+    assert await world.upload(sources, title=TITLE) == 0
+    assert held(world) == [(name, md5(name.encode() * 100)) for name in "abc"]
+
+
+async def test_a_refusal_that_may_pass_is_tried_once_more_after_the_others(world: World) -> None:
+    sources = [world.source(name, name.encode() * 100) for name in "abc"]
+    world.figshare.fail("initiate", RequestRejected("not now"))
+    assert await world.upload(sources, title=TITLE) == 0
+    assert warnings(world) == ["trying 1 failed file again"]
+
+
+async def test_the_run_is_aborted_when_more_files_fail_than_may(world: World) -> None:
+    sources = [world.source(name, name.encode() * 100) for name in "abcdefghijklmnop"]
+    world.figshare.fail("initiate", RequestRejected("no", permanent=True), times=3)
+    assert await world.upload(sources, title=TITLE, options=Options(max_errors=0)) == 1
+    assert "1 file failed" in str(world.error)
+    world.figshare.mend()
+    assert await world.upload(sources, title=TITLE) == 0
+    assert len(held(world)) == len(sources)
+
+
+async def test_an_error_that_concerns_all_files_ends_the_run(world: World) -> None:
+    sources = [world.source(name, name.encode() * 100) for name in "abc"]
+    world.figshare.fail("upload", Fault.TRANSIENT)
+    assert await world.upload(sources, title=TITLE) == 75
+    assert isinstance(world.error, ServerFailing)
+    assert await world.upload(sources, title=TITLE) == 0
+    assert len(held(world)) == 3
+
+
+async def test_many_files_share_listings(world: World) -> None:
+    sources = [world.source(f"f{number:02}", b"x" * number) for number in range(1, 31)]
+    assert await world.upload(sources, title=TITLE) == 0
+    assert len(held(world)) == 30
+    assert world.figshare.log.count("file") + world.figshare.log.count("files") < 30
+
+
+async def test_nothing_is_sent_without_room_for_it(world: World) -> None:
+    world.figshare.quota = 100
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 6
+    assert isinstance(world.error, QuotaExceeded)
+    assert world.figshare.items_held == {}
+
+
+# --- what the item holds ------------------------------------------------------------------------------------------
+
+
+async def test_a_different_file_of_the_name_is_a_conflict(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, "a", b"other")
+    assert await world.upload(world.source("a", CONTENT), item=item.id) == 1
+    assert isinstance(world.error, Conflict)
+    assert world.contents(item.id) == [("a", md5(b"other"))]
+
+
+async def test_an_identical_file_is_not_sent_again(world: World) -> None:
+    item = world.figshare.add_item()
+    file = world.figshare.add_file(item, "a", CONTENT)
+    assert await world.upload(world.source("a", CONTENT), item=item.id) == 0
+    assert "initiate" not in world.figshare.log
+    assert list(item.files) == [file.id]
+
+
+# --- stop, repeat, cancel -----------------------------------------------------------------------------------------
+
+
+async def test_a_stop_lets_parts_finish_and_the_next_run_continues(world: World) -> None:
+    source = world.source("a", CONTENT)
+    async with world.client(Options(connections=1)) as client:
+        world.figshare.on_request["send_part"] = lambda _: client.stop()
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - its cause is looked at
+            await client.upload(source, title=TITLE)
+    assert isinstance(getattr(caught.value, "error", caught.value), Interrupted)
+    assert len(the_file(world).parts) == 1
+    world.figshare.on_request.clear()
+    assert await world.upload(source, title=TITLE) == 0
+    assert world.figshare.resent_parts == []
+
+
+async def test_a_finished_command_run_again_checks_and_sends_nothing(world: World) -> None:
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE) == 0
+    before = len(world.figshare.log)
+    assert await world.upload(source, title=TITLE) == 0
+    assert not {"create", "initiate", "send_part", "complete"} & set(world.figshare.log[before:])
+
+
+async def test_a_finished_job_whose_file_was_deleted_on_figshare_is_a_conflict(world: World) -> None:
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.items_held.values()
+    item.files.clear()
+    assert await world.upload(source, title=TITLE) == 1
+    assert isinstance(world.error, Conflict)
+
+
+async def test_what_was_added_to_a_folder_is_sent_by_the_same_command(world: World) -> None:
+    world.source("folder/a", b"a")
+    folder = str(world.folder / "folder")
+    assert await world.upload(folder, title=TITLE) == 0
+    world.source("folder/b", b"b")
+    assert await world.upload(folder, title=TITLE) == 0
+    assert [path for path, _ in held(world)] == ["folder/a", "folder/b"]
+    assert world.figshare.log.count("initiate") == 2
+
+
+async def test_cancel_removes_what_is_unfinished_and_keeps_what_is_complete(world: World) -> None:
+    sources = [world.source("a", b"a" * 10), world.source("b", CONTENT)]
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=3)
+    assert await world.upload(sources, title=TITLE) == KILLED
+    assert await world.cancel() == 0
+    assert all(status != "created" for _, status in held(world))
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
+@pytest.mark.parametrize("request_name", ["account", "file", "upload", "delete_file"])
+async def test_a_cancel_that_failed_can_be_repeated(world: World, request_name: str, fault: Fault) -> None:
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=3)
+    assert await world.upload(world.source("b", CONTENT), title=TITLE) == KILLED
+    world.figshare.fail(request_name, fault)
+    assert await world.cancel() != 0
+    world.figshare.mend()
+    assert await world.cancel() == 0
+    assert held(world) == []
