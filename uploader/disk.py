@@ -7,6 +7,7 @@ block; callers run them in a thread. OSErrors become errors that a user can act 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -46,6 +47,24 @@ def as_resumable() -> Iterator[None]:
         yield
     except StateUnusable as error:
         raise StateLost(error.message) from error
+
+
+def open_lock_file(path: Path) -> int:
+    """A descriptor of the file, created if missing, for `try_flock`. Blocks. Raises as `map_os_errors` does."""
+    with map_os_errors(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+
+def try_flock(fd: int) -> bool:
+    """Take the kernel's exclusive lock without waiting; False if someone else holds it. It ends with the descriptor.
+
+    Raises OSError if the file system has no locks.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Disk:

@@ -27,6 +27,9 @@ class VirtualClock(Clock):
     def monotonic(self) -> float:
         return self._time
 
+    def uptime(self) -> float:
+        return self._time
+
     def now(self) -> datetime:
         return START + timedelta(seconds=self._time)
 

@@ -117,7 +117,7 @@ class FakeFigshare:
         self.idle, self.waiting, self.answered = True, 0, 0.0
         self.requests = 0
         self.items = FakeItems(self)
-        self._clock = clock
+        self.clock = clock
         self._ids = itertools.count(100)
         self._counts: Counter[str] = Counter()
         self._script: list[tuple[str, range, Fault | Exception]] = []
@@ -135,7 +135,7 @@ class FakeFigshare:
 
     def add_item(self, title: str = "theirs", *, project: int | None = None) -> StoredItem:
         """An item, visible at once."""
-        item = StoredItem(next(self._ids), title, self._clock.now(), self._clock.monotonic(), project)
+        item = StoredItem(next(self._ids), title, self.clock.now(), self.clock.monotonic(), project)
         item.authors.append(Author(id=1, full_name="The Owner"))
         self.items_held[item.id] = item
         return item
@@ -174,7 +174,7 @@ class FakeFigshare:
                 raise
         if fault is not None:
             raise self._error(name, fault)
-        self.answered = self._clock.monotonic()
+        self.answered = self.clock.monotonic()
         self.on_request.get(name, _ignore)(name)
         return answer
 
@@ -203,7 +203,7 @@ class FakeFigshare:
 
     def _file(self, item_id: int, file_id: int) -> StoredFile:
         file = self.stored(item_id).files.get(file_id)
-        if file is None or file.visible_at > self._clock.monotonic():
+        if file is None or file.visible_at > self.clock.monotonic():
             raise FileGone(f"no file {file_id}")
         return file
 
@@ -228,7 +228,7 @@ class FakeFigshare:
         )
 
     def _row(self, file: StoredFile) -> File:
-        md5_known = file.status != "created" and file.link is None and self._clock.monotonic() >= file.md5_at
+        md5_known = file.status != "created" and file.link is None and self.clock.monotonic() >= file.md5_at
         return File(
             id=file.id,
             name=file.name,
@@ -247,11 +247,11 @@ class FakeFigshare:
         await anyio.lowlevel.checkpoint()
 
     def server_now(self) -> datetime:
-        return self._clock.now()
+        return self.clock.now()
 
     async def wait(self, reason: str, delay: float) -> None:
         self.on_retry(reason, delay)
-        await self._clock.sleep(delay)
+        await self.clock.sleep(delay)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -275,7 +275,7 @@ class FakeFigshare:
             return [
                 ItemRow(id=item.id, title=item.title, created=item.created, published=item.version > 0)
                 for item in self.items_held.values()
-                if item.visible_at <= self._clock.monotonic()
+                if item.visible_at <= self.clock.monotonic()
             ]
 
         for row in await self.request("own_items", rows):
@@ -288,14 +288,14 @@ class FakeFigshare:
 
     async def files(self, item_id: int) -> AsyncIterator[File]:
         def rows() -> list[File]:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             return [self._row(file) for file in self.stored(item_id).files.values() if file.visible_at <= now]
 
         for row in await self.request("files", rows):
             yield row
 
     def _new_file(self, item_id: int, file: StoredFile) -> int:
-        file.visible_at = self._clock.monotonic() + self.files_lag
+        file.visible_at = self.clock.monotonic() + self.files_lag
         self.stored(item_id).files[file.id] = file
         return file.id
 
@@ -315,7 +315,7 @@ class FakeFigshare:
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
         if fresh:
-            await self._clock.sleep(self.files_lag)
+            await self.clock.sleep(self.files_lag)
         return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
 
     async def complete(self, item_id: int, file_id: int) -> None:
@@ -324,7 +324,7 @@ class FakeFigshare:
             if file.status != "created" or len(file.parts) != len(self._parts(file)):
                 raise RequestRejected(f"file {file_id} cannot be completed")
             file.status, file.upload_status = "available", "completed"
-            file.md5_at = self._clock.monotonic() + self.md5_delay
+            file.md5_at = self.clock.monotonic() + self.md5_delay
 
         await self.request("complete", complete)
 

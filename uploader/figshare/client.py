@@ -108,6 +108,11 @@ class Figshare:
         """The local clock corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that `wait` goes by."""
+        return self._clock
+
     async def wait(self, reason: str, delay: float) -> None:
         """Says why and how long, then waits: for whoever has to ask again later."""
         await self._calls.wait(reason, delay)

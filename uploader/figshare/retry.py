@@ -1,11 +1,17 @@
-"""When to ask again: which statuses pass, how long to wait, when to give up. Pure: no clock, no sleep."""
+"""When to ask again: which statuses are transient, how long to wait, when to give up. Time comes from the caller."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
+
+from uploader.clock import Clock
+
+T = TypeVar("T")
 
 RETRY_AFTER_CAP = 86_400.0
 """Seconds; a server that asks for more means "not today", and any elapsed cap has ended before."""
@@ -55,6 +61,32 @@ class Backoff:
         if now + delay - self._first_failure > self._policy.elapsed_cap:
             return None
         return delay
+
+
+async def poll(
+    look: Callable[[], Awaitable[T | None]],
+    patience: float,
+    clock: Clock,
+    *,
+    wait: Callable[[float], Awaitable[None]] | None = None,
+    first_pause: float = 0.5,
+    factor: float = 2.0,
+    max_pause: float = math.inf,
+) -> T | None:
+    """Call `look` until it returns something; None if it returned nothing for `patience` seconds.
+
+    It is called at once, after pauses that grow by `factor`, and once more at the end. `wait` replaces the clock's
+    sleep, for callers that report their pauses.
+    """
+    deadline = clock.monotonic() + patience
+    pause = first_pause
+    while True:
+        found = await look()
+        left = deadline - clock.monotonic()
+        if found is not None or left <= 0:
+            return found
+        await (wait or clock.sleep)(min(pause, left))
+        pause = min(pause * factor, max_pause)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from uploader.errors import ServerFailing
 from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.figshare.retry import poll
 from uploader.items.service import ItemService
 
 T = TypeVar("T")
@@ -33,22 +35,8 @@ async def confirm(
             return await ask()
         except AmbiguousAnswer as lost:
             reason = lost.reason
-        found = await _poll_until(api, look, f"{what}: {reason}; looking whether it arrived", patience)
+        wait = functools.partial(api.wait, f"{what}: {reason}; looking whether it arrived")
+        found = await poll(look, patience, api.clock, wait=wait)
         if found is not None:
             return found
     raise ServerFailing(f"{what}: {reason}; nothing came of it")
-
-
-async def _poll_until(
-    api: ItemService, look: Callable[[], Awaitable[T | None]], reason: str, patience: float
-) -> T | None:
-    """Look at once, and again with growing pauses that add up to `patience` seconds."""
-    pause, waited = 0.5, 0.0
-    while True:
-        found = await look()
-        if found is not None or waited >= patience:
-            return found
-        pause = min(pause, patience - waited)
-        await api.wait(reason, pause)
-        waited += pause
-        pause *= 2

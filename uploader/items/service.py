@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from uploader.clock import Clock
 from uploader.figshare.models import File
 from uploader.figshare.wire_items import Author, Category, Group, ItemDetail, License, PrivateLink
 from uploader.figshare.wire_lookups import CustomField, Grant, Project
@@ -84,6 +85,10 @@ class ItemService(Protocol):
     @property
     def items(self) -> ItemRequests:
         """Requests about items' metadata."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that `wait` goes by."""
 
     def files(self, item_id: int) -> AsyncIterator[File]:
         """Every file of the item, unfinished ones included. Raises ItemNotFound."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.figshare.service import FakeClock
 from uploader.figshare.retry import (
     RETRY_AFTER_CAP,
     Backoff,
@@ -16,6 +17,7 @@ from uploader.figshare.retry import (
     is_retryable,
     parse_http_date,
     parse_retry_after,
+    poll,
 )
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -89,3 +91,26 @@ def test_retry_after_takes_any_text(value: str) -> None:
 
 def test_a_date_without_a_zone_is_utc() -> None:
     assert parse_http_date("Thu, 01 Jan 2026 12:00:00") == NOW
+
+
+@pytest.mark.anyio
+async def test_polling_pauses_ever_longer_and_looks_a_last_time_when_its_patience_ends() -> None:
+    clock, looks = FakeClock(), []
+
+    async def look() -> int | None:
+        looks.append(clock.time - 1000)
+        return None
+
+    assert await poll(look, 10, clock, max_pause=3) is None
+    assert looks == [0, 0.5, 1.5, 3.5, 6.5, 9.5, 10]
+
+
+@pytest.mark.anyio
+async def test_polling_ends_with_what_it_finds_and_looks_once_without_patience() -> None:
+    answers = iter([None, "", "never"])
+
+    async def look() -> str | None:
+        return next(answers)
+
+    assert await poll(look, 0, FakeClock()) is None
+    assert await poll(look, 10, FakeClock()) == ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.figshare.service import FakeClock
 from uploader.errors import ServerFailing
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.items.reconcile import confirm
@@ -16,10 +17,12 @@ class Waits:
 
     def __init__(self) -> None:
         self.waited: list[float] = []
+        self.clock = FakeClock()
 
     async def wait(self, reason: str, delay: float) -> None:
         assert reason == "doing it: lost; looking whether it arrived"
         self.waited.append(delay)
+        await self.clock.sleep(delay)
 
 
 async def outcome(asks: list[object], looks: list[str | None], patience: float = 4.0) -> tuple[Any, Waits]:

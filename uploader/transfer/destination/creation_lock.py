@@ -6,17 +6,15 @@ another job's creation and the line in its journal, that job's draft would look 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from uploader.disk import FILE_MODE, map_os_errors
+from uploader.disk import open_lock_file, try_flock
 from uploader.transfer import notices as no
 from uploader.transfer.run.context import JobRun
 
@@ -29,7 +27,7 @@ async def creation_lock(run: JobRun, endpoint: str, title: str) -> AsyncIterator
     name = hashlib.sha256(f"{endpoint}\n{title}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = run.states.path / "creating"
     await anyio.to_thread.run_sync(run.states.disk.make_folder, folder)
-    fd = await anyio.to_thread.run_sync(_open, folder / name)
+    fd = await anyio.to_thread.run_sync(open_lock_file, folder / name)
     try:
         waited = False
         with run.stop.interruptible():
@@ -43,17 +41,9 @@ async def creation_lock(run: JobRun, endpoint: str, title: str) -> AsyncIterator
         os.close(fd)
 
 
-def _open(path: Path) -> int:
-    with map_os_errors(path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-
-
 def _take(fd: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_flock(fd)
     except OSError:
-        # A file system without locks: what is left is the small chance that this is about.
+        # Without locks, jobs that create an item of the same title at the same time may take each other's.
         return True
-    return True

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.journal.lifecycle import Transfer
@@ -17,7 +18,6 @@ from uploader.transfer.run.context import JobRun
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5
 _CLOCK_SLACK = timedelta(seconds=2)
 """The Date header counts whole seconds, and creation may be stamped on another server than the one that answered."""
 _LONG_AGO = timedelta(days=1)
@@ -34,22 +34,18 @@ def _patience(run: JobRun, at: str) -> float:
 
 
 async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
-    """Look again and again, with growing pauses, for `patience` seconds: at once, at their end, and in between.
+    """Look for the effect of a request for `patience` seconds; `what` names the request. Raises Stopped."""
+    reported = False
 
-    `what` says of what the effect is looked for; it is told once there is something to wait for.
-    """
-    deadline = run.clock.monotonic() + patience
-    pause = _FIRST_PAUSE
-    while True:
-        with run.stop.interruptible():
-            found = await look()
-            left = deadline - run.clock.monotonic()
-            if found is not None or left <= 0:
-                return found
-            if pause == _FIRST_PAUSE:
-                run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {left:.0f} s", pause))
-            await run.clock.sleep(min(pause, left))
-        pause *= 2
+    async def wait(pause: float) -> None:
+        nonlocal reported
+        if not reported:
+            run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {patience:.0f} s", pause))
+            reported = True
+        await run.clock.sleep(pause)
+
+    with run.stop.interruptible():
+        return await poll(look, patience, run.clock, wait=wait)
 
 
 async def find_item(run: JobRun) -> int | None:

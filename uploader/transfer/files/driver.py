@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from uploader.errors import Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.files import steps
@@ -23,8 +24,8 @@ from uploader.transfer.run.context import JobRun
 
 _TRIES = 3
 """How often, in one run, a file is started again because the server lost its upload or refused to complete it."""
-_FIRST_POLL = 0.2
-_LAST_POLL = 10.0
+_FIRST_POLL, _POLL_FACTOR, _LAST_POLL = 0.2, 1.5, 10.0
+"""Seconds between two looks at a file whose MD5 is awaited: the first, its growth, the longest."""
 
 
 class FileDriver:
@@ -289,26 +290,31 @@ class FileDriver:
         It fails also where an earlier run announced another MD5 (`hash_first`), of a source that has changed since.
         """
         run = self._run
-        deadline = run.clock.monotonic() + run.options.verify_timeout
-        pause = _FIRST_POLL
-        while True:
-            with run.stop.interruptible():
-                file = await run.listing.file(self._file_id)
-                failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
-                if file.computed_md5 is not None:
-                    remote = file.computed_md5.lower()
-                    return "" if failing and remote == local else remote
-                if file.status == "ic_failure":
-                    return ""
-                if run.clock.monotonic() + pause > deadline:
-                    raise Md5Pending(
-                        f"{printable(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in "
-                        f"time",
-                        hint=f"Later: figup verify {run.item_id} {printable(self._transfer.path)}",
-                        path=self._transfer.path,
-                    )
-                await run.clock.sleep(pause)
-            pause = min(pause * 1.5, _LAST_POLL)
+
+        async def look() -> str | None:
+            file = await run.listing.file(self._file_id)
+            failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
+            if file.computed_md5 is not None:
+                remote = file.computed_md5.lower()
+                return "" if failing and remote == local else remote
+            return "" if file.status == "ic_failure" else None
+
+        with run.stop.interruptible():
+            remote = await poll(
+                look,
+                run.options.verify_timeout,
+                run.clock,
+                first_pause=_FIRST_POLL,
+                factor=_POLL_FACTOR,
+                max_pause=_LAST_POLL,
+            )
+        if remote is None:
+            raise Md5Pending(
+                f"{printable(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
+                hint=f"Later: figup verify {run.item_id} {printable(self._transfer.path)}",
+                path=self._transfer.path,
+            )
+        return remote
 
     async def _remove_superseded(self) -> None:
         run = self._run

@@ -8,7 +8,6 @@ different machine watches it, and takes the next one only when it has stood stil
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
@@ -24,7 +23,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
-from uploader.disk import FILE_MODE, Disk, as_resumable, map_os_errors
+from uploader.disk import Disk, as_resumable, open_lock_file, try_flock
 from uploader.errors import FigupError, JobBusy
 from uploader.transfer.store.lease import (
     BEAT,
@@ -156,19 +155,18 @@ class JobLock:
             since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
         self._network = is_network_folder(self._path.parent)
-        with map_os_errors(self._path):
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._fd = open_lock_file(self._path)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._drop_kernel_lock()
-            found = self._leases.newest()
-            who = found.holder() if found is not None and self._is_held(found) else "it is just starting"
-            raise self._busy(f"another process works on this job: {who}") from None
+            taken = try_flock(self._fd)
         except OSError:
             # The file system has no locks at all: the lease alone decides.
             self._kernel_decides = False
             return
+        if not taken:
+            self._drop_kernel_lock()
+            found = self._leases.newest()
+            who = found.holder() if found is not None and self._is_held(found) else "it is just starting"
+            raise self._busy(f"another process works on this job: {who}")
         if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
             self._drop_kernel_lock()
             raise self._busy("another process is just giving this job up; run the command again")
