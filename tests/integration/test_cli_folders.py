@@ -478,6 +478,27 @@ def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_j
         assert f"started by job {job} on this machine" in plan["reason"]
 
 
+@pytest.mark.parametrize("where", ["new", "given"])
+def test_a_dry_run_recognises_the_upload_that_a_request_without_answer_led_to(
+    where: str, bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--control")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    make(bare_figup.cwd / "a", **{"data.bin": "x", "other.bin": "y"})
+    item = upload(bare_figup, "a/other.bin", "--title", "an item").summary["item_id"]
+    words = ("a/data.bin", *(("--item", str(item)) if where == "given" else ("--title", "a new item")))
+    add_faults(sandbox, "initiate=hang,seconds=10")
+    run = bare_figup.start("upload", *words, "--json", *FAST)
+    while not any(file["name"] == "data.bin" for row in items(sandbox) for file in files(sandbox, row["id"])):
+        assert run.process.returncode is None
+    run.kill()
+    drop_faults(sandbox)
+    dry = bare_figup.run("upload", *words, "--dry-run", "--json").expect(0)
+    assert [(f["status"], f["action"], f["bytes_left"]) for f in dry.summary["files"]] == [("begun", "resume", 1)]
+    done = upload(bare_figup, *words)
+    assert len(files(sandbox, done.summary["item_id"])) == (2 if where == "given" else 1)
+
+
 def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}

@@ -14,7 +14,8 @@ from uploader.items.checks import check_project
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.sources.source import FileStamp, Source
-from uploader.transfer.compare import Expected, Match, needs_md5
+from uploader.transfer.compare import Expected, Match, classify, needs_md5
+from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import resolve
 from uploader.transfer.files.content import recorded_parts
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -224,6 +225,7 @@ class _Planner:
         self._job = job
         self._options = options
         self._new = "unseen" if unseen else "new"
+        self._state = state
         self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
         self._held = held
         self._by_id = {file.id: file for files in held.values() for file in files}
@@ -242,6 +244,8 @@ class _Planner:
         mine = transfer.owned_ids() if transfer is not None else set()
         there = self._links.get(chosen.path, ()) if chosen.link else self._held.get(place, ())
         others = [file for file in there if file.id not in mine]
+        if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
+            return _plan(chosen, "begun", "resume", None, left=chosen.size)
         if not others or self._api is None:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
         return await self._of_item(self._api, chosen, others, self._options.on_conflict)
@@ -260,6 +264,27 @@ class _Planner:
         file_id = decision.file.id if decision.file is not None else None
         plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=decision.reason or None)
         return msgspec.structs.replace(plan, replaces=decision.replaces)
+
+    async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
+        """True if the upload would find what a request without an answer led to; as in `destination.lookup`."""
+        created_by_us = self._state is not None and self._state.plan is not None and self._state.plan.item is None
+        item_id = self._state.item_id if self._state is not None else None
+        if transfer.intended_at is None or item_id is None:
+            return False
+        if transfer.link:
+            return bool(others)
+        if transfer.known is None and not created_by_us:
+            return False
+        other_jobs = await self._read_owners()
+        for file in others:
+            if (
+                classify(file, Expected()) is Match.UNFINISHED
+                and file.size == transfer.size
+                and file.id not in (*other_jobs, *(transfer.known or ()))
+                and (created_by_us or await is_untouched(api, item_id, file))
+            ):
+                return True
+        return False
 
     async def _read_owners(self) -> Mapping[int, str]:
         if self._owners is None:

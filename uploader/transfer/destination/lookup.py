@@ -15,6 +15,7 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.service import Service
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
 
     async def look() -> int | None:
         for file in await _unfinished(run, transfer):
-            if file.size == transfer.size and (_created_by_us(run) or await _untouched(run, file)):
+            if file.size == transfer.size and (_created_by_us(run) or await is_untouched(run.api, run.item_id, file)):
                 return file.id
         return None
 
@@ -122,7 +123,7 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         else:
             found = await _unfinished(run, transfer)
         found = [file for file in found if transfer.unanswered or file.id in transfer.unseen]
-        return [file for file in found if transfer.link or await _untouched(run, file)] or None
+        return [file for file in found if transfer.link or await is_untouched(run.api, run.item_id, file)] or None
 
     patience = run.options.settle_timeout if transfer.unseen else 0.0
     what = f"an earlier upload of {printable(transfer.path)}"
@@ -143,13 +144,13 @@ async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
     return sorted((f for f in found if f.status == "created" and f.id not in owned), key=lambda f: f.id)
 
 
-async def _untouched(run: JobRun, file: File) -> bool:
-    """True when nobody has begun to send the file's parts: none is there or locked, or the upload is gone."""
+async def is_untouched(api: Service, item_id: int, file: File) -> bool:
+    """True if no part of an unfinished file is there or being sent, or its upload is gone."""
     try:
-        url = file.upload_url or (await run.api.file(run.item_id, file.id)).upload_url
+        url = file.upload_url or (await api.file(item_id, file.id)).upload_url
         if url is None:
             return False
-        upload = await run.api.upload(url)
+        upload = await api.upload(url)
     except FileGone:
         return False
     except UploadGone:
