@@ -1,4 +1,4 @@
-"""The pages for people: what they show, that they stay small, and that nothing in them can break out."""
+"""The pages for people: contents, size and escaping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Seen(HTMLParser):
-    """The text of a page, its links, and whether its tags are balanced."""
+    """The text, links and tags of a page, whose tags must be balanced."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Seen(HTMLParser):
 
 
 async def page(api: Api, url: str) -> str:
-    """A page as a browser without a token gets it."""
+    """Get a page as a browser without a token does."""
     async with api.http.get(url) as answer:
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -50,7 +50,7 @@ async def page(api: Api, url: str) -> str:
         return await answer.text()
 
 
-async def test_an_item_has_a_page_where_the_api_says(tmp_path: Path) -> None:
+async def test_item_page_at_the_address_in_the_api(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("Tides <b>& winds</b>")
         done = await api.available(await api.send(item, b"0123456789", "done.bin", folder_path="a/b"))
@@ -79,7 +79,7 @@ async def test_a_finished_item_does_not_refresh(tmp_path: Path) -> None:
         assert "http-equiv" not in await page(api, (await api.get(item))["url_private_html"])
 
 
-async def test_names_cannot_break_out(tmp_path: Path) -> None:
+async def test_names_are_escaped(tmp_path: Path) -> None:
     names = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\nb", "x" * 2000, "日本語", "&amp;"]
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("'\"><svg onload=alert(1)>", description="<script>")
@@ -94,8 +94,8 @@ async def test_names_cannot_break_out(tmp_path: Path) -> None:
                 assert name in seen.text
 
 
-async def test_what_is_told_of_an_item(tmp_path: Path) -> None:
-    """Every field shows as text, and only web addresses are links."""
+async def test_item_page_shows_the_metadata(tmp_path: Path) -> None:
+    """Every field is shown as text, and only http(s) URLs become links."""
     evil = "<script>alert(1)</script>"
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         project = (await api.call("POST", "/account/projects", {"title": "River " + evil}))[1]["location"]
@@ -122,13 +122,13 @@ async def test_what_is_told_of_an_item(tmp_path: Path) -> None:
         embargo = {"is_embargoed": True, "embargo_date": "0", "embargo_type": "file", "embargo_reason": "why " + evil}
         await api.call("PUT", f"{item}/embargo", embargo)
         seen = Seen(await page(api, url))
-        for told in (
+        for expected in (
             "Positions & heights", "Ann <i>Bee</i>", "Animal physiological ecology", evil, "CC0", "Cites", "10.1/x",
             "Grant " + evil, "Site: North", "Instrument: " + evil, "firstOnline: 2026-01-02", "2101",
             "River " + evil, "public",
-            "Gathered " + evil, "the files, for good; why " + evil, "10.5072/FK2.figshare.", "javascript:alert(1)",
+            "Gathered " + evil, "the files, permanently; why " + evil, "10.5072/FK2.figshare.", "javascript:alert(1)",
         ):  # fmt: skip
-            assert told in seen.text, told
+            assert expected in seen.text, expected
         assert "script" not in seen.tags
         assert seen.tags.count("img") == 1
         assert {"https://orcid.org/0000-0002-1825-0097", "https://doi.org/10.1/x", link} < set(seen.links)
@@ -149,7 +149,7 @@ async def test_a_bar_of_ten_thousand_parts_is_small(tmp_path: Path) -> None:
         assert sum(weights) == 10_000
 
 
-async def test_long_tables_are_turned_over(tmp_path: Path) -> None:
+async def test_long_tables_are_paged(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", quota=10**9) as api:
         item = await api.item()
         for number in range(251):
@@ -165,7 +165,7 @@ async def test_long_tables_are_turned_over(tmp_path: Path) -> None:
 async def test_the_index_lists_the_items(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         origin = api.at.url.removesuffix("v2")
-        assert "no items yet" in await page(api, origin)
+        assert "No items yet" in await page(api, origin)
         item = await api.item("First")
         await api.item("Second")
         seen = Seen(await page(api, origin))
@@ -174,7 +174,7 @@ async def test_the_index_lists_the_items(tmp_path: Path) -> None:
         assert "no files" in await page(api, origin + item.removeprefix("/"))
 
 
-async def test_a_page_that_is_not_there(tmp_path: Path) -> None:
+async def test_page_of_an_unknown_item(tmp_path: Path) -> None:
     async with (
         sandbox_api(tmp_path / "s") as api,
         api.http.get(api.at.url.removesuffix("v2") + "account/articles/1") as a,

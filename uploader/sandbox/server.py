@@ -24,7 +24,6 @@ from uploader.sandbox import (
     file_routes,
     files_db,
     list_routes,
-    page_routes,
     upload_routes,
 )
 from uploader.sandbox.author_routes import AuthorRoutes
@@ -44,6 +43,7 @@ from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items.resource import ITEM
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import request_middleware
+from uploader.sandbox.pages import routes as page_routes
 from uploader.sandbox.people import accounts, institution_routes
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import item_routes as project_item_routes

@@ -1,4 +1,4 @@
-"""Serves the pages: the index of items, and one page for each item. No token: what is here stays on this machine."""
+"""Serve the pages: the index of items and one page per item. They need no token: the sandbox is local."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import file_status, files_db, links_db, pages
+from uploader.sandbox import file_status, files_db, links_db
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
-from uploader.sandbox.item_facts import Fact, Text, facts_of
 from uploader.sandbox.items import item_custom_fields, store, versions, view
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.links_db import PrivateLink
+from uploader.sandbox.pages import render
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.projects import store as projects
 from uploader.sandbox.routes import Route
 
 ROWS = 250
-"""Of a table, on one page."""
+"""Rows of a table on one page."""
 _BUCKETS = 100
+"""Maximum number of segments of a bar of parts."""
 
 _SAFE = {
     "Content-Security-Policy": (
@@ -36,7 +36,7 @@ _SAFE = {
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's operations."""
     return [
         Route("page", "GET", "/", index, open_to_all=True),
         Route("page", "GET", r"/account/articles/{item_id:\d{1,18}}", item, open_to_all=True),
@@ -58,7 +58,7 @@ async def item(request: web.Request) -> web.Response:
 
 
 async def private(request: web.Request) -> web.Response:
-    """What a private link shows, for as long as it is good."""
+    """Serve the item of a private link that has not expired."""
     context = context_of(request)
     link = await context.db.run(links_db.by_token, request.match_info["token"], context.now())
     if link is None or link.kind != "articles":
@@ -81,16 +81,18 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     found = store.page(db, None, ROWS + 1, (page - 1) * ROWS)
     rows = [_row(db, one, now) for one in found[:ROWS]]
     account = accounts.get(db, accounts.OWNER_ID)
-    total = ""
+    usage = ""
     if account is not None:
-        total = f"{pages.readable(context.used(account))} of {pages.readable(context.quota(account))} used"
-    return pages.index(rows, pages.Page(page, len(found) > ROWS), total)
+        usage = f"{render.format_size(context.used(account))} of {render.format_size(context.quota(account))} used"
+    return render.index(rows, render.Paging(page, len(found) > ROWS), usage)
 
 
-def _row(db: sqlite3.Connection, one: Item, now: float) -> pages.ItemRow:
+def _row(db: sqlite3.Connection, one: Item, now: float) -> render.ItemRow:
     count, size = files_db.totals(db, one.id, now)
     title, status = one.metadata["title"], "public" if one.is_public(now) else one.status
-    return pages.ItemRow(one.id, title, status, count, size, _moment(one.modified))
+    return render.ItemRow(
+        number=one.id, title=title, status=status, files=count, size=size, modified=_moment(one.modified)
+    )
 
 
 def _moment(time: float) -> str:
@@ -104,19 +106,30 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
     shown = files[:ROWS]
-    whole = _whole(db, found, context, at)
-    return pages.item(
-        _row(db, found, now),
-        facts_of(whole, _more(db, found, at, now)),
-        whole["thumb"],
-        [_file(db, context, file, now) for file in shown],
-        pages.Page(page, len(files) > ROWS),
-        refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
+    project = None if found.project_id is None else projects.find(db, found.project_id)
+    gathered = [collections.find(db, one) for one in collections.having(db, found.id)]
+    published = versions.all_of(db, found.id, now)
+    return render.item(
+        render.ItemPage(
+            row=_row(db, found, now),
+            item=_object(db, found, context, at),
+            project=None if project is None else project.metadata["title"],
+            collections=[one.metadata["title"] for one in gathered if one is not None],
+            versions=[(str(one.number), at.public_item(found.id, one.number)) for one in published],
+            pending=found.version - len(published),
+            private_links=[
+                (f"until {_moment(link.expires)}", at.private(link.token))
+                for link in links_db.of(db, "articles", found.id)
+            ],
+            files=[_file(db, context, file, now) for file in shown],
+            paging=render.Paging(page, len(files) > ROWS),
+            refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
+        )
     )
 
 
-def _whole(db: sqlite3.Connection, item: Item, context: Context, at: Addresses) -> dict[str, Any]:
-    """The item's object, without its files."""
+def _object(db: sqlite3.Connection, item: Item, context: Context, at: Addresses) -> dict[str, Any]:
+    """Return the object that the API shows of the item, without its files."""
     now = context.now()
     version = versions.latest(db, item.id, now) if item.version else None
     contents = view.Contents(
@@ -131,37 +144,18 @@ def _whole(db: sqlite3.Connection, item: Item, context: Context, at: Addresses) 
     return view.full(item, at, now, contents)
 
 
-def _more(db: sqlite3.Connection, item: Item, at: Addresses, now: float) -> list[Fact]:
-    """What belongs to an item and is not in its object."""
-    project = None if item.project_id is None else projects.find(db, item.project_id)
-    gathered = [collections.find(db, one) for one in collections.having(db, item.id)]
-    published = versions.all_of(db, item.id, now)
-    waiting = item.version - len(published)
-    return [
-        Fact("Project", [] if project is None else [Text(project.metadata["title"])]),
-        Fact("Collections", [Text(one.metadata["title"]) for one in gathered if one is not None]),
-        Fact("Versions", [Text(str(one.number), at.public_item(item.id, one.number)) for one in published]),
-        Fact("Waiting to be public", [Text(str(waiting))] if waiting else []),
-        Fact("Private link", [_link(one, at) for one in links_db.of(db, "articles", item.id)]),
-    ]
-
-
-def _link(link: PrivateLink, at: Addresses) -> Text:
-    return Text(f"until {_moment(link.expires)}", at.private(link.token))
-
-
-def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> pages.FileRow:
+def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> render.FileRow:
     delays = context.settings.delays
     status = file_status.status(file.progress, now, delays) if file.link is None else "available"
-    bar: list[pages.Segment] = []
+    bar: list[render.Segment] = []
     note = ""
     if file.aborted:
         status, note = "aborted", "the upload was aborted"
     elif file.completed is None:
         bar, note = _parts(db, context, file)
     elif file.link is None:
-        bar = [pages.Segment("complete", 1)]
-    return pages.FileRow(
+        bar = [render.Segment("complete", 1)]
+    return render.FileRow(
         name=file.name,
         folder=file.folder_path,
         size=file.size,
@@ -174,11 +168,11 @@ def _file(db: sqlite3.Connection, context: Context, file: File, now: float) -> p
     )
 
 
-def _parts(db: sqlite3.Connection, context: Context, file: File) -> tuple[list[pages.Segment], str]:
+def _parts(db: sqlite3.Connection, context: Context, file: File) -> tuple[list[render.Segment], str]:
     buckets = files_db.progress(db, file.id, _BUCKETS)
     locked = sorted(context.locks.of_upload(file.token))
     complete, count = sum(one for one, _ in buckets), sum(both for _, both in buckets)
     note = f"{complete} of {count} part{'' if count == 1 else 's'}"
     if locked:
         note += f", {len(locked)} locked"
-    return pages.segments(buckets, locked), note
+    return render.segments(buckets, locked), note

@@ -1,0 +1,1 @@
+"""Pages for people: the templates, what they are filled with, and their routes."""
