@@ -7,22 +7,18 @@ from collections.abc import Mapping, Sequence
 import anyio.to_thread
 import msgspec
 
-from uploader.errors import ExitStatus, SourceChanged
+from uploader.errors import ExitStatus
 from uploader.figshare.models import Account, File
-from uploader.figshare.outcomes import UploadGone
 from uploader.items.checks import check_project
-from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile, remote_path
-from uploader.sources.source import FileStamp, Source
 from uploader.transfer.compare import Expected, Match, classify, needs_md5
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import resolve
-from uploader.transfer.files.content import recorded_parts
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.recheck import looks_as_recorded, remote_match
+from uploader.transfer.recheck import has_changed, remote_match, source_md5
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -257,7 +253,7 @@ class _Planner:
         if chosen.link:
             source = Expected(link=chosen.path)
         else:
-            md5 = await _md5(chosen.path) if needs_md5(others, chosen.size) else None
+            md5 = await source_md5(chosen.path) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
         decision = await resolve(api, source, others, self._read_owners, on_conflict)
         action = "link" if chosen.link and decision.action == "send" else decision.action
@@ -359,42 +355,3 @@ def _room(account: Account, files: Sequence[FilePlan]) -> Space:
         maximum_file_size=most,
         too_large=tuple(file.path for file in fresh if most is not None and file.size > most),
     )
-
-
-async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
-    """True if the source is not the version that its job sent, or began to send.
-
-    `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
-    """
-    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
-    if chosen.link or looks_as_recorded(transfer, now):
-        return False
-    if chosen.size != transfer.size:
-        return True
-    if transfer.state is State.VERIFIED or (there is not None and there.upload_url is None):
-        return transfer.md5 is not None and await _md5(chosen.path) != transfer.md5
-    if api is None or there is None or there.upload_url is None:
-        return False
-    try:
-        upload = await api.upload(there.upload_url)
-    except UploadGone:
-        return False
-    sent = recorded_parts(transfer, upload.parts)
-    return bool(sent) and not await _has_parts(chosen.path, sent)
-
-
-async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
-    """True if the source has these parts as they were sent."""
-    try:
-        await _md5(path, sent)
-    except SourceChanged:
-        return False
-    return True
-
-
-async def _md5(path: str, sent: Sequence[Recorded] = ()) -> str:
-    source = await anyio.to_thread.run_sync(Source, path)
-    try:
-        return await Digest(source, recorded=sent, paced=False).run()
-    finally:
-        source.close()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import anyio
 import anyio.to_thread
 
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
-from uploader.figshare.models import File
-from uploader.sources.digest import Digest
+from uploader.figshare.models import File, Part
+from uploader.figshare.outcomes import UploadGone
+from uploader.sources.digest import Digest, Recorded
+from uploader.sources.models import SourceFile
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, reading
 from uploader.transfer.run.service import Service
@@ -32,6 +34,12 @@ def looks_as_recorded(transfer: Transfer, now: FileStamp) -> bool:
 def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
     """The event that starts a transfer again with this version of its source."""
     return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
+
+
+def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
+    """The parts of an upload whose content was recorded when it was sent."""
+    sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
+    return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
 
 
 async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> None:
@@ -175,7 +183,7 @@ async def check_source(
     finally:
         source.close()
     async with turn or nullcontext():
-        if now.size == transfer.size and await _md5_now(transfer.path, notify) == transfer.md5:
+        if now.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
             return
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
@@ -184,9 +192,42 @@ async def check_source(
     )
 
 
-async def _md5_now(path: str, notify: Listener) -> str:
+async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
+    """True if the source is not the version that its job sent, or began to send.
+
+    `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
+    """
+    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
+    if chosen.link or looks_as_recorded(transfer, now):
+        return False
+    if chosen.size != transfer.size:
+        return True
+    if transfer.state is State.VERIFIED or (there is not None and there.upload_url is None):
+        return transfer.md5 is not None and await source_md5(chosen.path) != transfer.md5
+    if api is None or there is None or there.upload_url is None:
+        return False
+    try:
+        upload = await api.upload(there.upload_url)
+    except UploadGone:
+        return False
+    sent = recorded_parts(transfer, upload.parts)
+    return bool(sent) and not await _has_parts(chosen.path, sent)
+
+
+async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
+    """True if the source has these parts as they were sent."""
+    try:
+        await source_md5(path, recorded=sent)
+    except SourceChanged:
+        return False
+    return True
+
+
+async def source_md5(path: str, *, recorded: Sequence[Recorded] = (), notify: Listener | None = None) -> str:
+    """Read a source to its end. Raises SourceChanged if it does not hold the `recorded` parts."""
     source = await anyio.to_thread.run_sync(Source, path)
     try:
-        return await Digest(source, paced=False, on_read=reading(notify, path)).run()
+        on_read = reading(notify, path) if notify is not None else None
+        return await Digest(source, recorded=recorded, paced=False, on_read=on_read).run()
     finally:
         source.close()

@@ -11,20 +11,14 @@ from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
-from uploader.sources.digest import Digest, Recorded
+from uploader.sources.digest import Digest
 from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import reading
-from uploader.transfer.recheck import as_expected, check_source, looks_as_recorded, source_replaced
+from uploader.transfer.recheck import as_expected, check_source, looks_as_recorded, recorded_parts, source_replaced
 from uploader.transfer.run.context import JobRun
-
-
-def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
-    """Those of an upload's parts of which it is on record what was sent."""
-    sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
-    return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
 
 
 @contextmanager
