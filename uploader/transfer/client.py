@@ -29,13 +29,14 @@ from uploader.sources.select import collect, raise_problems, read_checksums, sel
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers
-from uploader.transfer.job import OpenJob, Surroundings, finish_item, make_run, run_job
+from uploader.transfer.job import OpenJob, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import recheck_finished_job
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Report
+from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
@@ -309,11 +310,11 @@ class Client:
                 else:
                     await anyio.to_thread.run_sync(job.write_manifests)
                     with self._listening(on_event):
-                        return await finish_item(job, self._around(on_event, stop))
+                        return await finish_item(job, self._new_run(job, on_event, stop))
 
             async def run(tell: no.Listener) -> Report:
                 with self._listening(tell):
-                    return await run_job(job, self._around(tell, stop))
+                    return await run_job(job, self._new_run(job, tell, stop))
 
             folder = self._states.folder(job.name)
             return await record_run(folder, self._states.disk, self._clock, run, on_event or (lambda _: None))
@@ -336,7 +337,7 @@ class Client:
                 raise UsageError(f"job {name} is finished: there is nothing to give up")
             self._check_endpoint(opened)
             with self._listening(on_event):
-                run = make_run(opened, self._around(on_event, stop))
+                run = self._new_run(opened, on_event, stop)
                 removed, kept = await opened.lock.held_while(lambda: cancel_transfers(run))
             state = opened.state
             return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
@@ -367,8 +368,12 @@ class Client:
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
 
-    def _around(self, on_event: no.Listener | None, stop: Stop) -> Surroundings:
-        return Surroundings(
+    def _new_run(self, job: OpenJob, on_event: no.Listener | None, stop: Stop) -> JobRun:
+        return JobRun(
+            job=job.name,
+            state=job.state,
+            journal=job.journal,
+            lock=job.lock,
             api=self._api,
             states=self._states,
             options=self._options,

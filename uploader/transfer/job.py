@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +23,6 @@ from uploader.errors import (
     StateLost,
     StateUnusable,
 )
-from uploader.figshare.retry import RetryPolicy
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_description
 from uploader.transfer.destination.finalize import finalize
@@ -35,14 +33,9 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.recovery import recover
 from uploader.transfer.journal.state import ItemState, JobState
-from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport, status_of
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
-from uploader.transfer.run.service import Service
-from uploader.transfer.run.stop import Stop
-from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore, Manifests
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.overview import keep_overview
@@ -160,63 +153,28 @@ class OpenJob:
         return not _begun(state)
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a run needs beside the job: how to reach Figshare, how to be stopped, whom to tell."""
-
-    api: Service
-    states: JobStore
-    options: Options
-    retry: RetryPolicy
-    clock: Clock
-    notify: no.Listener
-    stop: Stop
-    throttle: Throttle
-
-
-def make_run(job: OpenJob, around: Surroundings) -> JobRun:
-    """What works on the job shares this."""
-    return JobRun(
-        job=job.name,
-        api=around.api,
-        states=around.states,
-        state=job.state,
-        journal=job.journal,
-        lock=job.lock,
-        options=around.options,
-        retry=around.retry,
-        notify=around.notify,
-        stop=around.stop,
-        clock=around.clock,
-        progress=ProgressTracker(job.state.active),
-        listing=RemoteListing(around.api, job.state, around.clock),
-        throttle=around.throttle,
-    )
-
-
-async def run_job(job: OpenJob, around: Surroundings) -> Report:
-    """Do all that can be done for an open job.
+async def run_job(job: OpenJob, run: JobRun) -> Report:
+    """Transfer all files of an open job and finish its item.
 
     Raises RunFailed, with the error that ended the run and the report of what was done all the same.
     """
-    run = make_run(job, around)
     meter = run.progress
     if job.damaged:
-        around.notify(
+        run.notify(
             no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
         )
     title = job.state.plan.title if job.state.plan is not None else None
-    around.notify(
+    run.notify(
         no.JobStarted(
             job.name, job.resumed, meter.files_total, meter.bytes_total, title, meter.files_done, meter.bytes_done
         )
     )
-    started, requests = around.clock.monotonic(), around.api.requests
+    started, requests = run.clock.monotonic(), run.api.requests
     engine = Engine(run, job.lock)
 
     def report(exit_code: int) -> Report:
-        seconds = around.clock.monotonic() - started
-        return make_report(job, meter, engine.problems, seconds, exit_code, around.api.requests - requests)
+        seconds = run.clock.monotonic() - started
+        return make_report(job, meter, engine.problems, seconds, exit_code, run.api.requests - requests)
 
     try:
         await engine.run()
@@ -232,13 +190,12 @@ async def run_job(job: OpenJob, around: Surroundings) -> Report:
     return report(0)
 
 
-async def finish_item(job: OpenJob, around: Surroundings) -> Report:
-    """What is left to do for the item of a job whose files are all verified: most often nothing."""
-    run = make_run(job, around)
-    requests = around.api.requests
+async def finish_item(job: OpenJob, run: JobRun) -> Report:
+    """Do what is left for the item of a job whose files are all verified. Raises RunFailed."""
+    requests = run.api.requests
 
     def report(exit_code: int) -> Report:
-        return make_report(job, run.progress, {}, 0.0, exit_code, around.api.requests - requests)
+        return make_report(job, run.progress, {}, 0.0, exit_code, run.api.requests - requests)
 
     async def finish() -> None:
         await ensure_description(run)

@@ -1,4 +1,4 @@
-"""What everything that works on one run of a job shares: the API, the state, the journal, the options, the listener."""
+"""What all parts of one run of a job share: service, state, journal, lock, options, listener, counters."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
 
 REREADING = 4
-"""Sources that are read once more at the same time."""
+"""Sources that are read again at the same time."""
 OPEN_SOURCES = 48
 """Sources that are open at the same time: more than there are connections, so that these need not wait."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobRun:
-    """One run of one job."""
+    """One run of one job. `job` is its name; `retry` governs what a run itself retries, such as parts."""
 
     job: str
     api: Service
@@ -43,28 +43,31 @@ class JobRun:
     notify: Listener
     stop: Stop
     clock: Clock
-    progress: ProgressTracker
-    listing: RemoteListing
     throttle: Throttle
+    progress: ProgressTracker = field(init=False)
+    listing: RemoteListing = field(init=False)
     rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
-    """Whoever reads a source once more to compare it has one of these."""
+    """Limits sources that are read again to be compared."""
     open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
-    """Whoever holds a source open has one of these; each has a thread for its digest too."""
-
+    """Limits open sources, and so digest threads."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
-    """Whoever asks for the item's address has this."""
+    """Held while the item's address is requested."""
     created_item: bool = False
-    """True when this run made the job's item: nobody else can have come to count on it."""
+    """True if this run created the job's item, so that no one else can rely on it yet."""
     described: bool = False
-    """True once this run had the item say something that it had not said before."""
+    """True once this run changed the item's metadata."""
+
+    def __post_init__(self) -> None:
+        self.progress = ProgressTracker(self.state.active)
+        self.listing = RemoteListing(self.api, self.state, self.clock)
 
     def record(self, event: AnyEvent) -> None:
-        """Something happened: take it in, and have it written with the next group."""
+        """Apply an event and write it with the next group."""
         self.state.apply(event)
         self.journal.record(event)
 
     async def commit(self, event: AnyEvent) -> None:
-        """Something happened, or is about to, that must be on disk before anything else is done.
+        """Apply an event that must be on disk before anything else is done.
 
         Raises StateDiskFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
         """
@@ -77,17 +80,17 @@ class JobRun:
     async def reserve(self) -> None:
         """Wait for the request budget, for the next API request of this task. Raises Stopped when the run is to stop.
 
-        What is put on record as intended after this is asked for at once, and so can be looked for soon.
+        An intent that is recorded after this is followed by its request at once, so it says when the request was made.
         """
         with self.stop.interruptible():
             await self.api.reserve()
 
     def new_backoff(self) -> Backoff:
-        """The waits of one thing that is tried again and again, capped by the retry time-out."""
+        """The pauses of one operation, capped by the retry timeout."""
         return Backoff(self.retry, self.clock.random)
 
     async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:
-        """Say why, and wait. Raises ServerFailing when the retry time is used up, Stopped when the run is to stop."""
+        """Report `reason`, then wait. Raises ServerFailing when the retry time is used up, and Stopped."""
         delay = backoff.next_delay(retry_after, self.clock.monotonic())
         if delay is None:
             isolated = backoff.since is not None and self.api.answered > backoff.since
