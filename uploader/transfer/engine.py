@@ -1,6 +1,6 @@
-"""The engine: one run of a job. Puts drivers, workers, journal, pace and progress together, and ends them well.
+"""The engine: one run of a job, as a task group of file drivers, part workers, journal commits and progress.
 
-What is done to a file is the driver's business, what is done to a part the sender's.
+File drivers handle files, part workers handle parts; the engine starts, retries and ends them.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ from uploader.transfer.store.tuning import remember_connections, remembered_conn
 from uploader.units import format_count
 
 _RESTARTS = 3
-"""How often, in one run, a source that changed is begun again where that was asked for."""
+"""Restarts per run of a source that changed, if restarts were requested."""
 _COMMIT_EVERY = 0.5
 _TICK = 0.25
 _PACE_TICKS = 2
 _AT_ONCE = 8
-"""Files that are taken up in one go, and requests that may wait for the budget while further files are."""
+"""Files started at a time, and API requests that may be waiting while more files are started."""
 _SOON = 0.02
 _FOR_THE_JOB = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateDiskFull, StateLost, StateUnusable, Interrupted),
     *(TokenRejected, PermissionDenied, NoToken, ItemNotFound, AccountNotFound, QuotaExceeded, JobBusy),
 )
-"""Errors that would meet every file of the job alike: they end the run."""
+"""Errors that concern every file of the job: they end the run."""
 
 
 class Engine:
@@ -79,17 +79,17 @@ class Engine:
         self._lock = lock
         self._queue = PartQueue()
         self._wakeup = anyio.Event()
-        """Set when another file may be taken up."""
+        """Set when another file may be started."""
         self._finished: set[int] = set()
-        """Files that were led to the end and whose sources were found unchanged there."""
+        """Transfers that finished with an unchanged source."""
         self._failed = 0
         self._aborted = False
-        """True once more files failed than may: what is under way ends in good order, and fails no more."""
+        """True once more files failed than allowed: work in progress stops, and no further file fails."""
         self.problems: dict[int, FigupError] = {}
-        """What went wrong with single files in this run, by index."""
+        """Errors of single files in this run, by index."""
 
     async def run(self) -> None:
-        """Do all that can be done. Raises what concerns the whole job; `problems` has what concerns single files."""
+        """Transfer everything. Raises what concerns the whole job; `problems` has what concerns single files."""
         try:
             with unwrap_group():
                 async with anyio.create_task_group() as tasks:
@@ -101,7 +101,7 @@ class Engine:
         except Stopped:
             pass
         finally:
-            # Not into a journal that another machine goes on with: two chains of checksums would damage it.
+            # Not into a journal that another machine continues: two checksum chains would damage it.
             if not self._lock.lost:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
@@ -159,22 +159,22 @@ class Engine:
             run.notify(no.Warned(warning))
 
     async def _learn_address(self) -> None:
-        """Once files are on their way, or there is none: it is only to be shown, and their requests come first."""
+        """Request the item's address once parts are on their way: it is only shown, so other requests go first."""
         await self._queue.used.wait()
         with suppress(Stopped):
             await learn_address(self._run)
 
     def _may_initiate(self) -> bool:
-        """True when it has to be known what else the item holds, lest a file of somebody else's be taken for ours.
+        """True if the item must be listed, so that another's file is not taken for ours.
 
-        In an item that the user named any upload that is lost is begun again; in one of ours there are only ours.
+        In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
         """
         steps = {next_step(transfer) for transfer in self._run.state.transfers}
         named = self._run.state.plan is not None and self._run.state.plan.item is not None
         return bool(steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (named and steps != {Step.NOTHING}))
 
     def _warn_mixed_links(self) -> bool:
-        """Say what Figshare may not like about what the item is to hold, as far as that is known; True when it was."""
+        """Warn if the item would hold links beside files, or several links; True if warned."""
         links = sum(transfer.link for transfer in self._run.state.active)
         files = len(self._run.state.active) - links + self._run.listing.other_files
         text = mixed_links_warning(links + self._run.listing.other_links, files)
@@ -183,14 +183,14 @@ class Engine:
         return text is not None
 
     def _new(self) -> list[Transfer]:
-        """What Figshare has nothing of, as far as is known so far."""
+        """Transfers without a remote file, as far as known."""
         return [t for t in self._run.state.active if t.file_id is None and not self._run.listing.may_hold(t)]
 
     # --- the files ------------------------------------------------------------------------------------------------
 
     async def _drive_all(self, transfers: Sequence[Transfer]) -> None:
-        """Lead all of them as far as they go, many at the same time."""
-        # Files first: where Figshare takes only one kind, it is to be these.
+        """Run these transfers, many at the same time."""
+        # Files before links: if Figshare accepts only one kind, it should be files.
         for kind in ([t for t in transfers if not t.link], [t for t in transfers if t.link]):
             await self._drive_kind(kind)
 
@@ -200,7 +200,7 @@ class Engine:
             while schedule.left and not self._run.stop.requested:
                 self._wakeup = anyio.Event()
                 begun = 0
-                # Few at a time: whoever needs an answer soon must not queue behind hundreds who could as well wait.
+                # Few at a time, so that urgent requests do not queue behind hundreds of others.
                 while begun < _AT_ONCE and self._run.api.waiting < _AT_ONCE and (transfer := schedule.next()):
                     tasks.start_soon(self._run_file, transfer, schedule)
                     begun += 1
@@ -222,7 +222,7 @@ class Engine:
             self._wakeup.set()
 
     async def _drive(self, transfer: Transfer, on_sent: Callable[[Transfer], None], *, may_restart: bool) -> bool:
-        """Lead a transfer as far as it goes; True when its source changed and it has to be led from its start."""
+        """Run one transfer. Returns True if its source changed and it must be restarted."""
         driver: FileDriver | LinkDriver | None = None
         try:
             with unwrap_group():
@@ -258,7 +258,7 @@ class Engine:
             await self._abort(transfer, error)
             return False
         if transfer.intended_at is not None:
-            # What the intent led to has to be found before anything is begun anew.
+            # The intent's effect must be found before anything new is initiated.
             return True
         before = transfer.size
         self._run.progress.file(transfer).restart()
@@ -280,7 +280,7 @@ class Engine:
             self._failed += 1
         most, stop = self._run.options.max_errors, self._run.stop
         if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.requested:
-            # Before anything is waited for: of the files under way none may fail beyond what was allowed.
+            # Before any await, so that no further file fails beyond what is allowed.
             self._aborted = True
             stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
@@ -288,7 +288,7 @@ class Engine:
         self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
 
     def _too_many_failed(self) -> str:
-        """What ended the run, and where it left the other files."""
+        """Why the run was aborted, and the state of the other files."""
         rest = [t for t in self._run.state.active if not t.settled and t.index not in self.problems]
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
@@ -298,7 +298,7 @@ class Engine:
         return f"{text}; {'; '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:
-        """Files that failed beside others, for reasons that may be gone by now."""
+        """Failed files that are worth another try: their errors may have passed."""
         if self._run.stop.requested or len(self._run.state.transfers) == 1:
             return []
         transfers = self._run.state.transfers

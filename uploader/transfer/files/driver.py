@@ -1,4 +1,4 @@
-"""The driver: leads one transfer through its life, step by step, until there is nothing left to do for it."""
+"""The driver: runs the steps of one transfer until none is left."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FileDriver:
     def __init__(
         self, run: JobRun, transfer: Transfer, queue: PartQueue, tasks: TaskGroup, on_sent: Callable[[Transfer], None]
     ) -> None:
-        """`on_sent` is told when no byte of the file waits to be sent any more."""
+        """`on_sent` is called when all bytes of the file were sent."""
         self._run = run
         self._transfer = transfer
         self._meter = run.progress.file(transfer)
@@ -65,7 +65,7 @@ class FileDriver:
         }
 
     async def drive(self) -> None:
-        """Do what is to be done until nothing is, and see that the source is still what was verified.
+        """Run steps until none is left, then check that the source is still what was verified.
 
         Raises Stopped, or a FigupError that concerns this file.
         """
@@ -79,7 +79,7 @@ class FileDriver:
             self._meter.end()
 
     def close(self) -> None:
-        """Let go of the source; to be called when no task of this driver runs any more."""
+        """Release the source. Call when no task of this driver is running."""
         self._content.close()
 
     # --- initiate -------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class FileDriver:
                 self._take_parts(upload, file.upload_url)
 
     async def _discard(self) -> None:
-        """The source is not wanted any more: what was begun of it is removed, unless Figshare has all of it."""
+        """Give up a dropped source: its remote file is removed unless Figshare has all of it."""
         if await is_unfinished(self._run, self._file_id):
             await self._run.commit(ev.UploadLost(self._transfer.index))
         else:
@@ -209,7 +209,7 @@ class FileDriver:
             self._on_sent(self._transfer)
 
     async def _land(self, sending: FileSend) -> None:
-        """End what is under way: at once, but after a wish to stop within the grace period, which the engine bounds."""
+        """Stop in-flight parts: at once, or within the grace period after a stop request."""
         try:
             if self._run.stop.requested:
                 sending.stop()

@@ -23,7 +23,7 @@ _TRIES = 3
 
 
 async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
-    """Do what is to be done for the transfer until nothing is. Raises Stopped, and what a step raises."""
+    """Run steps until none is left. Raises Stopped, and what a step raises."""
     while (step := next_step(transfer)) is not Step.NOTHING:
         if run.stop.requested:
             raise Stopped
@@ -59,7 +59,7 @@ async def initiate(
 
 
 async def look_up(run: JobRun, transfer: Transfer) -> None:
-    """Find out what an intent led to."""
+    """Look up the effect of an intent."""
     file_id = await find_file(run, transfer)
     if file_id is None:
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
@@ -68,7 +68,7 @@ async def look_up(run: JobRun, transfer: Transfer) -> None:
 
 
 async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
-    """Remove what is left of uploads that are not gone on with."""
+    """Remove remote files of abandoned uploads."""
     for file_id in transfer.remnants:
         await remove(run, transfer, file_id)
         run.listing.removed.add(file_id)
@@ -92,7 +92,7 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
 
 
 async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
-    """Delete a remote file; it is gone when it is not shown any more. Raises UploadFailing."""
+    """Delete a remote file and check that it is gone. Raises UploadFailing."""
     for _ in range(_TRIES):
         await run.api.delete_file(run.item_id, file_id)
         try:

@@ -83,7 +83,7 @@ class SourcePlanned(FileEvent, frozen=True, tag="source", omit_defaults=True):
 
 
 class SourceDropped(FileEvent, frozen=True, tag="source-"):
-    """The same command does not name this source any more, or it is gone: nothing more is sent of it."""
+    """The repeated command no longer names this source: no more of it is sent."""
 
 
 class SourceChosen(FileEvent, frozen=True, tag="source="):
@@ -129,14 +129,14 @@ class ItemRemoved(JobEvent, frozen=True, tag="item--"):
 
 
 class MetadataRequested(JobEvent, frozen=True, tag="say"):
-    """From now on the item is to say this. `mark` tells one description from another."""
+    """New metadata was requested for the item. `mark` is its fingerprint."""
 
     mark: str
     spec: ItemPayload
 
 
 class MetadataApplied(JobEvent, frozen=True, tag="said"):
-    """The item says what the description of this mark says."""
+    """The metadata with this mark was applied to the item."""
 
     mark: str
 
@@ -156,7 +156,7 @@ class FinalStepsRequested(JobEvent, frozen=True, tag="end?"):
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Those that are wished."""
+        """The requested steps, in order."""
         return tuple(step for step in self.__struct_fields__ if getattr(self, step))
 
 
@@ -171,7 +171,7 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
 
 
 class FinalStepDone(JobEvent, frozen=True, tag="end"):
-    """A step that was wished is done: `value` is the DOI, the private link, or what became of publishing.
+    """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
     `at` is None in journals of earlier versions.
     """

@@ -42,16 +42,16 @@ class JobState:
     """How its command wants it to be run, in words that only the command knows."""
     final_steps: ev.FinalStepsRequested | None = None
     publish_intent: ev.PublishIntended | None = None
-    """Of a publishing of which it is not known what came of it."""
+    """Set while the outcome of a publish request is unknown."""
     published: str | None = None
     """The mark of the files with which this job published the item last; None when it has not."""
     done_steps: dict[str, str] = field(default_factory=dict)
     """What was wished for the end and is done: step → what came of it."""
     transfers: list[Transfer] = field(default_factory=list)
     files: int = 0
-    """How many transfers there must be at least, for the journal to be whole."""
+    """Minimum number of transfers in an intact journal."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """What was found and is not sent: path → reason."""
+    """Sources that are not sent: path → reason."""
     published_at: str | None = None
     """When this job published the item last, and as which version; None where it did not, or that is not known."""
     published_version: int | None = None
@@ -192,7 +192,7 @@ class JobState:
 
     @property
     def active(self) -> list[Transfer]:
-        """The transfers that the job is about: all but those that are not wanted any more."""
+        """Transfers that have not been dropped."""
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
@@ -202,7 +202,7 @@ class JobState:
 
     @property
     def complete(self) -> bool:
-        """True when the journal says of every source what it was; False only for a damaged one."""
+        """True if the journal describes every source; False only for a damaged journal."""
         return self.plan is not None and bool(self.transfers) and len(self.transfers) >= self.files
 
     @property
@@ -219,5 +219,5 @@ class JobState:
 
     @property
     def cancelled(self) -> bool:
-        """True when the user gave the job up."""
+        """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)

@@ -22,9 +22,9 @@ from uploader.transfer.run.progress import FileProgress
 SMALL = 16 << 20
 """Bytes up to which a file is a small one."""
 _MAX_RETRYING = 2
-"""Parts of a file that may wait to be tried again before its others wait too: a sick file leaves the rest to go on."""
+"""Parts of one file that may be in backoff before the file yields its connections."""
 _SETTLE_LIMIT = 5.0
-"""Seconds that parts which are ended may take to let go of the source."""
+"""Seconds that cancelled parts may take to release the source."""
 
 
 class FileSend:
@@ -53,11 +53,11 @@ class FileSend:
         self._in_flight: set[anyio.CancelScope] = set()
 
     def run_start(self, offset: int) -> int:
-        """Where the stretch of parts begins that are sent without a gap up to this offset."""
+        """Start of the contiguous run of pending parts containing `offset`."""
         return self._runs[bisect_right(self._runs, offset) - 1]
 
     def take(self) -> Part | None:
-        """The next part, which counts as under way until `landed`; None when there is none to be sent now."""
+        """The next part, which is in flight until `done`; None if none can be sent now."""
         if not self.ready:
             return None
         self._under_way += 1
@@ -65,17 +65,17 @@ class FileSend:
 
     @property
     def left(self) -> int:
-        """Parts that wait to be taken."""
+        """Parts that are waiting."""
         return len(self._waiting)
 
     @property
     def ready(self) -> bool:
-        """True when a part may be taken now: not while several others of this file wait to be tried again."""
+        """True if a part may be taken now: not while too many parts of this file are in backoff."""
         return bool(self._waiting) and self._retrying < _MAX_RETRYING
 
     @contextmanager
     def retrying(self) -> Iterator[None]:
-        """One of the parts waits to be tried again."""
+        """Mark one part as being in backoff."""
         self._retrying += 1
         try:
             yield
@@ -83,13 +83,13 @@ class FileSend:
             self._retrying -= 1
 
     def done(self) -> None:
-        """A part that was taken is over, sent or not."""
+        """End a part that was taken, sent or not."""
         self._under_way -= 1
         self._changed.set()
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:
-        """One part under way: its failure becomes the file's, and ends the others."""
+        """Run one part; its failure becomes the file's and cancels the others."""
         with anyio.CancelScope() as scope:
             self._in_flight.add(scope)
             try:
@@ -103,18 +103,18 @@ class FileSend:
                 self._in_flight.discard(scope)
 
     def stop(self) -> None:
-        """Let no further part be taken."""
+        """Stop handing out parts."""
         self._waiting.clear()
         self._changed.set()
 
     async def drain(self) -> None:
-        """Wait until every part is sent, or those under way are over and no further one is to be taken."""
+        """Wait until no part is waiting or in flight."""
         while self._waiting or self._under_way:
             self._changed = anyio.Event()
             await self._changed.wait()
 
     async def cancel(self) -> None:
-        """End the parts under way, and wait until they have let go of the source."""
+        """Cancel parts in flight and wait until they released the source."""
         self._cancel_in_flight()
         with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
             await self.drain()
@@ -126,7 +126,7 @@ class FileSend:
 
 
 def _contiguous_runs(parts: Sequence[Part]) -> list[int]:
-    """The offsets at which parts begin that do not follow another one."""
+    """Offsets at which contiguous runs of parts begin."""
     starts: list[int] = []
     end = None
     for part in sorted(parts, key=lambda part: part.start):
@@ -137,38 +137,38 @@ def _contiguous_runs(parts: Sequence[Part]) -> list[int]:
 
 
 class PartQueue:
-    """What the drivers offer and the workers take."""
+    """Parts that drivers offer and workers take."""
 
     def __init__(self) -> None:
         self.used = anyio.Event()
-        """Set once there were parts to be sent."""
+        """Set once there was a part to send."""
         self._small: list[FileSend] = []
         self._big: list[FileSend] = []
         self._waiters: deque[anyio.Event] = deque()
 
     @property
     def empty(self) -> bool:
-        """True when no part waits to be taken."""
+        """True if no part can be taken."""
         return not any(sending.ready for sending in (*self._small, *self._big))
 
     @property
     def left(self) -> int:
-        """Parts that wait to be taken."""
+        """Parts that are waiting."""
         return sum(sending.left for sending in (*self._small, *self._big))
 
     def offer(self, sending: FileSend) -> None:
-        """Have the parts of a file sent."""
+        """Offer the parts of a file."""
         (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
         self.used.set()
         self.wake(sending.left)
 
     def wake(self, count: int) -> None:
-        """So many workers may find something to take."""
+        """Wake up to `count` idle workers."""
         for _ in range(min(count, len(self._waiters))):
             self._waiters.popleft().set()
 
     def take(self) -> tuple[FileSend, Part] | None:
-        """The part to be sent next; None when there is none."""
+        """The next part to send; None if there is none."""
         self._small = [sending for sending in self._small if sending.left]
         self._big = [sending for sending in self._big if sending.left]
         for sending in (*self._small, *self._big):
@@ -177,7 +177,7 @@ class PartQueue:
         return None
 
     async def wait(self) -> None:
-        """Until there may be something to take."""
+        """Wait until a part may be available."""
         while self.empty:
             waiter = anyio.Event()
             self._waiters.append(waiter)

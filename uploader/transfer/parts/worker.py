@@ -24,7 +24,7 @@ from uploader.transfer.run.throttle import Throttle
 
 
 class ReusableBuffer:
-    """Memory for one chunk after another: used again once nobody holds a view of it, since new memory costs time."""
+    """Memory for successive chunks, reused once no view of it is held, since allocation costs time."""
 
     def __init__(self) -> None:
         self._memory = bytearray()
@@ -85,7 +85,7 @@ WORKERS = 4 * MAX_CONNECTIONS
 
 
 class Slot:
-    """A worker's leave to use a connection, given back while its part waits to be tried again: others go on."""
+    """A connection slot, released during backoff."""
 
     def __init__(self, run: JobRun, slots: anyio.CapacityLimiter) -> None:
         self._run = run
@@ -100,20 +100,20 @@ class Slot:
             self._held = True
 
     def release(self) -> None:
-        """Let another one have it."""
+        """Release the connection."""
         if self._held:
             self._held = False
             self._slots.release_on_behalf_of(self)
 
     async def wait(self, reason: str, retry_after: float | None) -> None:
-        """Until the part may be tried again. Raises ServerFailing, Stopped."""
+        """Wait without a connection, then take one. Raises ServerFailing, Stopped."""
         self.release()
         await self._run.wait_to_try_again(self.backoff, reason, retry_after=retry_after)
         await self.take()
 
 
 class PartWorker:
-    """Sends single parts, and tries again what may pass."""
+    """Sends parts and retries transient failures."""
 
     def __init__(self, run: JobRun, pace: AdaptiveConcurrency, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
         """`slots` are the connections."""

@@ -1,1 +1,1 @@
-"""What is told of jobs to people, now and later. Nothing is decided by any of it."""
+"""Reporting only; the engine never reads this."""

@@ -1,4 +1,4 @@
-"""Counting: how far each file of a run is, and how fast it goes, at a cost that does not grow with their number."""
+"""Progress of a run and of each file, at a cost per update that does not depend on the number of files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import ActiveFile, Progress
 
 SHOWN_FILES = 8
-"""Files that `Progress` tells of one by one, at most."""
+"""Maximum number of files listed in `Progress`."""
 _WINDOW = 10.0
 """Seconds over which the rate is averaged."""
 
 
 class FileProgress:
-    """One file in this run. `there` bytes are with Figshare and `in_flight` ones under way; the meter adds them up."""
+    """Progress of one file: `present` bytes are on Figshare, `in_flight` bytes are being sent."""
 
     __slots__ = (
         "_done", "_meter", "_transfer", "bytes_sent", "in_flight", "inspected", "parts_found", "parts_sent", "present",
@@ -34,17 +34,17 @@ class FileProgress:
         self.inspected = False
 
     def set_present(self, there: int) -> None:
-        """Figshare has so many bytes of the file."""
+        """Set the bytes that Figshare has."""
         self.present = there
         self._update()
 
     def add_in_flight(self, count: int) -> None:
-        """So many bytes more are on their way; fewer than none, when they have arrived or are lost."""
+        """Adjust the bytes in flight by `count`, which may be negative."""
         self.in_flight += count
         self._update()
 
     def part_done(self, count: int, *, sent: bool) -> None:
-        """Figshare has a part of so many bytes; `sent` by this run."""
+        """Count a part that Figshare has; `sent` if this run sent it."""
         self.present += count
         if sent:
             self.parts_sent += 1
@@ -53,26 +53,26 @@ class FileProgress:
         self._update()
 
     def restart(self) -> None:
-        """The file starts again from nothing."""
+        """Restart the file from zero."""
         self.present = self.in_flight = 0
         self.waiting = False
         self._update()
 
     def verified(self) -> None:
-        """The file is done with."""
+        """Count the file as finished."""
         self._meter.files_done += 1
         self.set_present(self._transfer.size)
 
     def begin(self) -> None:
-        """The file is being worked on."""
+        """Mark the file as active."""
         self._meter.active[self._transfer.index] = self
 
     def end(self) -> None:
-        """Nobody works on the file any more."""
+        """Mark the file as no longer active."""
         self._meter.active.pop(self._transfer.index, None)
 
     def snapshot(self) -> ActiveFile:
-        """How far the file is."""
+        """The file's progress."""
         transfer = self._transfer
         return ActiveFile(transfer.path, transfer.name, transfer.size, self._done, self.waiting)
 
@@ -83,7 +83,7 @@ class FileProgress:
 
 
 class ProgressTracker:
-    """All files of a run."""
+    """Progress of all files of a run."""
 
     def __init__(self, transfers: Iterable[Transfer]) -> None:
         self._files: dict[int, FileProgress] = {}
@@ -97,25 +97,25 @@ class ProgressTracker:
                 self.files_done += 1
                 self.bytes_done += transfer.size
         self.bytes_sent = 0
-        """Bytes that this run sent and Figshare took."""
+        """Bytes that this run sent and Figshare accepted."""
         self.accepted = 0
         """Bytes handed to the network in this run, repeated ones included."""
         self.busy = 0
         """Connections that are sending a part."""
 
     def file(self, transfer: Transfer) -> FileProgress:
-        """The meter of one file."""
+        """The progress of one file."""
         found = self._files.get(transfer.index)
         if found is None:
             found = self._files[transfer.index] = FileProgress(self, transfer)
         return found
 
     def replaced(self, transfer: Transfer, before: int) -> None:
-        """The source of a transfer has another size than `before`."""
+        """Account for a source whose size was `before`."""
         self.bytes_total += transfer.size - before
 
     def sample(self, now: float) -> float | None:
-        """Bytes a second, lately; None before anything was sent. To be called regularly; `now` is monotonic."""
+        """Recent bytes per second; None before anything was sent. Call regularly; `now` is monotonic."""
         self._samples.append((now, self.accepted))
         while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
             self._samples.popleft()
@@ -123,7 +123,7 @@ class ProgressTracker:
         return (accepted - before) / (now - then) if accepted and now > then else None
 
     def progress(self, now: float) -> Progress:
-        """How far the job is."""
+        """The job's progress."""
         return Progress(
             bytes_done=self.bytes_done,
             bytes_total=self.bytes_total,
@@ -136,7 +136,7 @@ class ProgressTracker:
         )
 
     def _most_telling(self) -> list[FileProgress]:
-        """Active files: those with bytes on their way, then those that wait for Figshare, then those to come."""
+        """Active files: first those with bytes in flight, then those waiting for Figshare, then the rest."""
         ranks: tuple[list[FileProgress], ...] = ([], [], [])
         for file in self.active.values():
             ranks[0 if file.in_flight else 1 if file.waiting else 2].append(file)

@@ -1,4 +1,4 @@
-"""Stopping a run in good order: the wish to stop, and the waits that it ends at once."""
+"""Stop requests, and the waits that they interrupt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uploader.concurrency import Stopped
 
 
 class Stop:
-    """Asked once: no new parts, those under way may finish. Forced: everything ends now."""
+    """Requested: no new parts, those in flight may finish. Forced: everything ends now."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -21,7 +21,7 @@ class Stop:
         self._forced = anyio.Event()
 
     def request(self) -> None:
-        """Stop in good order; a second call changes nothing."""
+        """Request a stop; a second call has no effect."""
         self.requested = True
         self._asked.set()
         for wait in tuple(self._waits):
@@ -39,7 +39,7 @@ class Stop:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A wait that a stop ends: raises Stopped then, also when the stop was asked for before."""
+        """Run a wait that a stop interrupts. Raises Stopped, also if the stop was requested before."""
         with anyio.CancelScope() as wait:
             self._waits.add(wait)
             if self.requested:

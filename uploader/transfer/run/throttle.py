@@ -1,4 +1,4 @@
-"""The throttle: how many bytes a second may go out over all connections together, by the time of day if wanted."""
+"""The throttle: limits bytes per second over all connections, optionally by time of day."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ More of them cost more: they leave the processor's cache on the way, and their m
 """
 _SMALLEST = 512
 _BURST = 0.15
-"""Seconds' worth of bytes that may be made up for at once: no second sees more than 115 % of the rate."""
+"""Burst in seconds' worth of bytes: no second exceeds 115 % of the rate."""
 _CHUNK_SECONDS = 0.05
-"""Seconds' worth of bytes that are handed over at a time where that is less than a chunk."""
+"""Chunk in seconds' worth of bytes, if that is less than CHUNK."""
 
 
 class Throttle:
-    """Lets bytes go out at no more than a rate. `rate` is what is in force, None for no limit."""
+    """Limits the rate of outgoing bytes. `rate` is the current limit, None for none."""
 
     def __init__(self, limit: Limit | None, clock: Clock) -> None:
         self._limit = limit
@@ -29,20 +29,20 @@ class Throttle:
         self._bucket = TokenBucket(self.rate, _burst(self.rate), clock)
 
     async def take(self, count: int) -> None:
-        """Wait until `count` bytes may go out. To be cancelled at will."""
+        """Wait until `count` bytes may go out. Safe to cancel."""
         await self._bucket.acquire(count)
 
     @property
     def chunk_size(self) -> int:
-        """Bytes to hand over at a time, so that a slow line is a steady one."""
+        """Chunk size in bytes; small at low rates to keep traffic smooth."""
         return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _CHUNK_SECONDS)))
 
     def toggle(self) -> None:
-        """Lift the limit, or put it in force again."""
+        """Suspend the limit, or restore it."""
         self._lifted = not self._lifted
 
     def refresh(self) -> bool:
-        """Put the rate in force that is to be now; True when it is another one than before."""
+        """Apply the rate that is due now; True if it changed."""
         wanted = self._wanted()
         if wanted == self.rate:
             return False

@@ -1,4 +1,4 @@
-"""Habits: what worked with an endpoint, kept from run to run. Only a start to go from; losing it costs nothing."""
+"""Cache of the best connection count per endpoint; safe to delete."""
 
 from __future__ import annotations
 
