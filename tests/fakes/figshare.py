@@ -19,10 +19,24 @@ import anyio.lowlevel
 
 from uploader.clock import Clock
 from uploader.errors import FigupError, ItemNotFound, ProjectNotFound, RequestRejected, ServerFailing, Unreachable
-from uploader.figshare.models import Account, File, Item, ItemRow, Part, Upload
+from uploader.figshare.models import (
+    Account,
+    Author,
+    Category,
+    CustomField,
+    File,
+    Grant,
+    Group,
+    Item,
+    ItemDetail,
+    ItemRow,
+    License,
+    Part,
+    PrivateLink,
+    Project,
+    Upload,
+)
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
-from uploader.figshare.wire_items import Author, Category, Group, ItemDetail, License, PrivateLink
-from uploader.figshare.wire_lookups import CustomField, Grant, Project
 
 T = TypeVar("T")
 

@@ -102,8 +102,8 @@ def parts(*ranges: tuple[Any, Any, Any], **changes: object) -> Lie:
         pytest.param(parts((2**62, 0, 999)), 1, "that no file can have", id="huge"),
         pytest.param(parts((10**400, 0, 999)), 1, "that no file can have", id="a number of 400 digits"),
         pytest.param(parts((1, 0, 499), (1, 500, 999)), 1, "a part number twice", id="twice"),
-        pytest.param(parts(("../../x", 0, 999)), 1, "something else than an upload", id="a path"),
-        pytest.param(parts((1.5, 0, 999)), 1, "something else than an upload", id="half a part"),
+        pytest.param(parts(("../../x", 0, 999)), 1, "answer is not an upload", id="a path"),
+        pytest.param(parts((1.5, 0, 999)), 1, "answer is not an upload", id="half a part"),
     ],
 )
 def test_parts_that_make_no_file(victim: Figup, server: Hostile, lie: Lie, status: int, words: str) -> None:
@@ -149,7 +149,7 @@ def test_an_upload_address_that_is_none(victim: Figup, server: Hostile, url: str
 @pytest.mark.parametrize("id", ["x", -5, 1.5, 10**400, True, {}, None])
 def test_an_id_that_is_none(victim: Figup, server: Hostile, id: object) -> None:
     lying(server, "file", lambda server: answer(200, server.file(id=id)))
-    told(suffer(victim), 1, "no usable id of a file")
+    told(suffer(victim), 1, "no valid id for the file")
     assert "put" not in server.kinds()
 
 

@@ -14,8 +14,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import RequestRejected, UsageError
 from uploader.figshare.client import Figshare
-from uploader.figshare.models import File
-from uploader.figshare.wire_items import ItemDetail
+from uploader.figshare.models import File, ItemDetail
 from uploader.items import lists
 from uploader.items.checks import check_project
 from uploader.items.describe import describe

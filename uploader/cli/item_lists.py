@@ -13,7 +13,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.runner import Session, on_item
 from uploader.errors import UsageError
 from uploader.figshare.client import Figshare
-from uploader.figshare.wire_items import Author, ItemDetail
+from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
 from uploader.metadata.resolve import Resolver, UnknownName

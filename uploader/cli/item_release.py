@@ -12,7 +12,7 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.figshare.client import Figshare
-from uploader.figshare.wire_items import ItemDetail
+from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.metadata.description import embargo_body
 from uploader.text import printable

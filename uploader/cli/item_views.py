@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from uploader import units
-from uploader.figshare.models import File
-from uploader.figshare.wire_items import Embargo, ItemDetail
+from uploader.figshare.models import Embargo, File, ItemDetail
 from uploader.sources.models import remote_path
 from uploader.text import printable
 

@@ -15,7 +15,7 @@ from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options
 from uploader.cli.runner import Session, run
 from uploader.errors import UsageError
-from uploader.figshare.wire_items import Category
+from uploader.figshare.models import Category
 from uploader.items.checks import missing_required_fields
 from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.metadata.description import Description

@@ -25,7 +25,7 @@ from uploader.cli.output.progress import Display
 from uploader.cli.signals import Signals
 from uploader.errors import FigupError, Interrupted, OutputLost
 from uploader.figshare.client import Figshare
-from uploader.figshare.wire_items import ItemDetail
+from uploader.figshare.models import ItemDetail
 from uploader.transfer.report import Report, RunFailed
 
 log = logging.getLogger("uploader.cli")

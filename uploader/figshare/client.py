@@ -11,15 +11,16 @@ from types import TracebackType
 from typing import Literal, NoReturn, Protocol, Self, TypeVar
 
 from uploader.clock import Clock
-from uploader.errors import ItemNotFound, ProtocolViolation
+from uploader.errors import ProtocolViolation
 from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
+from uploader.figshare.decode import NotJson
 from uploader.figshare.item_api import Items
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
-from uploader.figshare.responses import ResponseSpec
+from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.settings import Network, Settings, check_endpoint
 from uploader.figshare.stall import StallDetector
@@ -121,16 +122,18 @@ class Figshare:
 
     async def account(self) -> models.Account:
         """Who the token belongs to. A refused token is always TokenRejected here."""
-        reader = ResponseSpec("the account", _body(models.parse_account), checks_token=True)
+        reader = object_spec(models.Account, "the account", checks_token=True)
         return await self._calls.api("GET", "/account", reader)
 
     async def item(self, item_id: int) -> models.Item:
         """Raises ItemNotFound (documented: also where the account may not read it)."""
-        return await self._calls.api("GET", f"/account/articles/{item_id}", _of_item(item_id, _body(models.parse_item)))
+        return await self._calls.api(
+            "GET", f"/account/articles/{item_id}", object_spec(models.Item, **about_item(item_id))
+        )
 
     def own_items(self) -> AsyncIterator[models.ItemRow]:
         """Every item of the account, in Figshare's order, fetched page by page."""
-        return self._pages("/account/articles", ResponseSpec("the list of items", _body(models.parse_item_rows)))
+        return self._pages("/account/articles", list_spec(models.ItemRow, "the list of items"))
 
     async def delete_item(self, item_id: int) -> None:
         """Deletes an unpublished item; one that is gone already is fine. A published one: PermissionDenied or
@@ -142,7 +145,7 @@ class Figshare:
 
     def files(self, item_id: int) -> AsyncIterator[models.File]:
         """Every file of the item, unfinished ones included. Raises ItemNotFound."""
-        return self._pages(f"/account/articles/{item_id}/files", _of_item(item_id, _body(models.parse_files)))
+        return self._pages(f"/account/articles/{item_id}/files", list_spec(models.File, **about_item(item_id)))
 
     async def initiate(
         self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
@@ -163,7 +166,7 @@ class Figshare:
         return await self._new_file(item_id, {"link": link})
 
     async def _new_file(self, item_id: int, body: dict[str, str | int]) -> int:
-        reader = _of_item(item_id, _created("files", self._endpoint), takes="anything")
+        reader = ResponseSpec(parse=_created("files", self._endpoint), accepts="anything", **about_item(item_id))
         return await self._calls.api("POST", f"/account/articles/{item_id}/files", reader, body=body, creating=True)
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> models.File:
@@ -171,7 +174,7 @@ class Figshare:
 
         Observed: a file was not found right after the 201 that announced it.
         """
-        reader = ResponseSpec("the file", _body(models.parse_file), on_not_found=_file_gone(item_id, file_id))
+        reader = object_spec(models.File, "the file", on_not_found=_file_gone(item_id, file_id))
         path = f"/account/articles/{item_id}/files/{file_id}"
         limit = self._settings.visibility_timeout if fresh else 0.0
         wait = Backoff(RetryPolicy(first_delay=0.25, max_delay=5.0, elapsed_cap=limit), self._clock.random)
@@ -203,13 +206,13 @@ class Figshare:
     async def upload(self, upload_url: str) -> models.Upload:
         """The upload and all its parts, checked. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
-        reader = ResponseSpec("the upload", _body(parts.parse_upload), on_not_found=_upload_gone)
+        reader = ResponseSpec("the upload", lambda answer: parts.parse_upload(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", url, urls.redacted(url), reader)
 
     async def part(self, upload_url: str, no: int) -> models.Part:
         """One part as the upload service sees it. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
-        reader = ResponseSpec("the part", _body(parts.parse_part), on_not_found=_upload_gone)
+        reader = ResponseSpec("the part", lambda answer: parts.parse_part(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", urls.part_url(url, no), urls.redacted(url, no), reader)
 
     async def send_part(
@@ -254,25 +257,13 @@ class Figshare:
             page += 1
 
 
-def _body(parse: Callable[[bytes], T]) -> Callable[[Response], T]:
-    return lambda answer: parse(answer.body)
-
-
-def _of_item(
-    item_id: int, read: Callable[[Response], T], *, takes: Literal["json", "anything"] = "json"
-) -> ResponseSpec[T]:
-    def missing() -> NoReturn:
-        raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
-
-    return ResponseSpec(f"item {item_id}", read, on_not_found=missing, accepts=takes)
-
-
 def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Response], int]:
     """Reads the id out of a 201: entity_id, else the location of the body, else the Location header."""
 
     def read(answer: Response) -> int:
-        found, location = models.parse_entity_id(answer.body)
-        for place in (location, answer.headers.get("Location", "")):
+        created = models.parse_created(answer.body)
+        found = created.entity_id
+        for place in (created.location, answer.headers.get("Location", "")):
             if found is None and place:
                 found = urls.id_in_location(place, base=endpoint, kind=kind)
         if found is None:
@@ -289,7 +280,7 @@ def _nothing(_: Response) -> None:
 def _accepted(answer: Response) -> None:
     """A completion: 202 with whatever body (observed: HTML); a page with 200 is some gateway's."""
     if answer.status == 200 and answer.is_html:
-        raise models.NotJson("a web page")
+        raise NotJson("a web page")
 
 
 def _already_gone() -> None:

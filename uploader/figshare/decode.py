@@ -1,79 +1,193 @@
-"""Reading loosely typed JSON objects: null, "" and an absent field are alike, numbers may come as texts, and nothing is
-taken that no honest answer holds."""
+"""Decode Figshare's loosely typed JSON into structs.
+
+null, "" and an absent field are alike, numbers may come as text, unknown fields are ignored, and a value that does not
+fit its field counts as absent. How a field is read follows from its type; the metadata of an Annotated type can name
+other keys (`From`) and a function that reads the value (None: absent).
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from uploader.errors import ProtocolViolation
 
+T = TypeVar("T", bound=msgspec.Struct)
+Convert = Callable[[Any], Any]
+
 MAX_ID = 2**63 - 1
-LONGEST_TEXT = 64 * 1024
-"""Characters of one text."""
+MAX_TEXT = 64 * 1024
+"""Characters of one text; longer ones are cut."""
 
 
-def as_mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ProtocolViolation(f"Figshare answered with something else than {what}")
+class NotJson(ValueError):
+    """The body is not JSON (HTML, truncated, empty …)."""
+
+
+class From:
+    """Where a field comes from: keys in order of preference; "a.b" is b of the object a, "" the row itself."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value of a body. Raises NotJson, from outside the handler: its context would show the body."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    raise NotJson("not JSON")
+
+
+def parse_object(kind: type[T], body: bytes, what: str) -> T:
+    """Return the object in a body; `what` names it in errors. Raises NotJson, ProtocolViolation."""
+    return decode(kind, parse_json(body), what)
+
+
+def parse_list(kind: type[T], body: bytes, what: str) -> list[T]:
+    """Return the objects of the list in a body; `what` names the list in errors. Raises NotJson, ProtocolViolation."""
+    value = parse_json(body)
+    if not isinstance(value, list):
+        raise ProtocolViolation(f"unexpected answer from Figshare for {what}")
+    return [decode(kind, row, what) for row in value]
+
+
+def decode(kind: type[T], row: object, what: str) -> T:
+    """Return a JSON object as `kind`. Raises ProtocolViolation if it is no object or lacks a field without default."""
+    if not isinstance(row, Mapping):
+        raise ProtocolViolation(f"unexpected answer from Figshare for {what}")
+    found = {}
+    plan = _plan(kind)
+    for name, key, convert in plan.direct:
+        value = row.get(key)
+        if value is not None and (value := convert(value)) is not None:
+            found[name] = value
+    for name, keys, convert in plan.searched:
+        for key in keys:
+            value = _lookup(row, key)
+            if value is not None and (value := convert(value)) is not None:
+                found[name] = value
+                break
+    for name, key in plan.required:
+        if name not in found:
+            raise ProtocolViolation(f"Figshare sent no valid {key} for {what}")
+    return kind(**found)
+
+
+class _Plan(NamedTuple):
+    """How the fields of a struct are read: those that one key of the row has, all others, and the required ones."""
+
+    direct: list[tuple[str, str, Convert]]
+    searched: list[tuple[str, tuple[str, ...], Convert]]
+    required: list[tuple[str, str]]
+
+
+@cache
+def _plan(kind: type[msgspec.Struct]) -> _Plan:
+    plan = _Plan([], [], [])
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        hint = hints[field.name]
+        keys = next((extra.keys for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, From)), None)
+        first, *others = keys or (field.name,)
+        if others or not first or "." in first:
+            plan.searched.append((field.name, (first, *others), _converter(hint)))
+        else:
+            plan.direct.append((field.name, first, _converter(hint)))
+        if field.required:
+            plan.required.append((field.name, first))
+    return plan
+
+
+def _lookup(row: Mapping[str, Any], path: str) -> Any:
+    if "." not in path:
+        return row.get(path) if path else row
+    value: Any = row
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
-def as_id(row: Mapping[str, Any], key: str, what: str) -> int:
-    found = as_int(row.get(key))
-    if found is None or not 1 <= found <= MAX_ID:
-        raise ProtocolViolation(f"Figshare told no usable id of {what}")
-    return found
+def _converter(hint: Any) -> Convert:
+    """Return the function that reads a value of this type; it returns None for a value that does not fit."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        readers = [extra for extra in args[1:] if isinstance(extra, types.FunctionType)]
+        bounds = [extra for extra in args[1:] if isinstance(extra, msgspec.Meta)]
+        return readers[0] if readers else _bounded(args[0], bounds[0]) if bounds else _converter(args[0])
+    if origin in (Union, types.UnionType):
+        return _converter(next(arg for arg in args if arg is not types.NoneType))
+    if origin is tuple:
+        return _sequence(_converter(args[0]))
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return lambda value: decode(hint, value, hint.__name__.lower()) if isinstance(value, Mapping) else None
+    return as_text if hint is str else _scalar(hint)
 
 
-def as_count(row: Mapping[str, Any], key: str) -> int | None:
-    """A number of bytes; None where it is absent or no size can be that."""
-    found = as_int(row.get(key))
-    return found if found is not None and 0 <= found <= MAX_ID else None
+def _scalar(hint: Any) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is hint:  # much faster than msgspec.convert
+            return value
+        try:
+            return msgspec.convert(value, hint, strict=False)
+        except msgspec.ValidationError:
+            return None
+
+    return convert
 
 
-def as_int(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
-        return int(value)
-    return None
+def _bounded(hint: Any, bounds: msgspec.Meta) -> Convert:
+    low, high, convert = bounds.ge, bounds.le, _scalar(hint)
+    if low is None or high is None:
+        raise TypeError("a bounded number needs both bounds")
+
+    def convert_bounded(value: Any) -> Any:
+        if type(value) is not hint and (value := convert(value)) is None:
+            return None
+        return value if low <= value <= high else None
+
+    return convert_bounded
 
 
-def as_text(row: Mapping[str, Any], key: str) -> str:
-    """A text that any stream can print (no lone surrogates), "" for null, absent or something else."""
-    value = row.get(key)
+def _sequence(convert: Convert) -> Convert:
+    """Read a list without the elements that do not fit; a single value is a list of one."""
+
+    def convert_all(value: Any) -> tuple[Any, ...] | None:
+        values = value if isinstance(value, list) else [value]
+        return tuple(one for each in values if (one := convert(each)) is not None) or None
+
+    return convert_all
+
+
+def as_text(value: Any) -> str | None:
     if not isinstance(value, str):
-        return ""
-    return value[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
-
-
-def as_url(row: Mapping[str, Any], key: str) -> str:
-    """An address that can be shown to a person as it is, "" for anything else: a line end in it would forge a line."""
-    address = as_text(row, key)
-    return address if address.isprintable() and address.lower().startswith(("https://", "http://")) else ""
-
-
-def as_bool(row: Mapping[str, Any], key: str) -> bool:
-    """Observed: flags come as booleans or, in older records, as 0 and 1."""
-    value = row.get(key)
-    return value is True or (isinstance(value, int) and value == 1)
-
-
-def as_md5(row: Mapping[str, Any], key: str) -> str | None:
-    return as_text(row, key).strip().lower() or None
-
-
-def as_datetime(row: Mapping[str, Any], key: str) -> datetime | None:
-    """Aware, UTC; a time without a zone is UTC."""
-    try:
-        found = datetime.fromisoformat(as_text(row, key))
-        return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).astimezone(UTC)
-    except (ValueError, OverflowError):
         return None
+    return (value if len(value) <= MAX_TEXT else value[:MAX_TEXT]) or None
+
+
+def as_url(value: Any) -> str | None:
+    """Accept only an http(s) address that can be shown as it is: a line end in it would forge a line."""
+    text = as_text(value)
+    usable = text is not None and text.isprintable() and text.lower().startswith(("https://", "http://"))
+    return text if usable else None
+
+
+def as_datetime(value: Any) -> datetime | None:
+    """Return an aware UTC time; a time without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(value)
+        if found.tzinfo is UTC:
+            return found
+        return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def as_md5(value: Any) -> str | None:
+    return as_text(value.strip().lower()) if isinstance(value, str) else None

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
+import msgspec
+
 from uploader.errors import ItemNotFound, ProjectNotFound
-from uploader.figshare import models, wire_items, wire_lookups
+from uploader.figshare import models
+from uploader.figshare.decode import parse_json
 from uploader.figshare.pipeline import Pipeline
-from uploader.figshare.responses import ResponseSpec
+from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
 from uploader.figshare.transport import Response
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 
 MAX_BATCH = 10
@@ -33,59 +37,56 @@ class Items:
 
     # --- what may stand in a description -------------------------------------------------------------------------
 
-    async def categories(self) -> list[wire_items.Category]:
+    async def categories(self) -> list[models.Category]:
         """Those of the account's institution, with their parents; not all may be chosen."""
-        return await self._list("/account/categories", "the list of categories", wire_items.parse_categories)
+        return await self._list("/account/categories", "the list of categories", models.Category)
 
-    async def licenses(self) -> list[wire_items.License]:
+    async def licenses(self) -> list[models.License]:
         """Figshare's own and those of the account's institution."""
-        return await self._list("/account/licenses", "the list of licences", wire_items.parse_licenses)
+        return await self._list("/account/licenses", "the list of licences", models.License)
 
-    async def groups(self) -> list[wire_items.Group]:
+    async def groups(self) -> list[models.Group]:
         """The institution's groups that the account administrates. PermissionDenied where it administrates none."""
-        return await self._list("/account/institution/groups", "the list of groups", wire_items.parse_groups)
+        return await self._list("/account/institution/groups", "the list of groups", models.Group)
 
     async def institution(self) -> int | None:
         """The institution that the account belongs to, None for none. A refused token is always TokenRejected here."""
-        reader = ResponseSpec("the account", lambda a: wire_lookups.parse_institution(a.body), checks_token=True)
-        return await self._calls.api("GET", "/account", reader)
+        reader = object_spec(models.Account, "the account", checks_token=True)
+        return (await self._calls.api("GET", "/account", reader)).institution_id
 
-    async def custom_fields(self, group: int | None = None) -> list[wire_lookups.CustomField]:
+    async def custom_fields(self, group: int | None = None) -> list[models.CustomField]:
         """Those of the account's own group, or of this one. PermissionDenied where the account has none, or no
         access."""
         path = "/account/institution/custom_fields" + ("" if group is None else f"?group_id={group}")
-        return await self._list(path, "the list of custom fields", wire_lookups.parse_custom_fields)
+        return await self._list(path, "the list of custom fields", models.CustomField)
 
     async def has_author(self, author_id: int) -> bool:
         """Whether Figshare knows an author of this id."""
-        reader = ResponseSpec(
-            "the author", lambda answer: bool(models.parse_json(answer.body)), on_not_found=lambda: False
-        )
+        reader = ResponseSpec("the author", lambda answer: bool(parse_json(answer.body)), on_not_found=lambda: False)
         return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
 
-    async def grants(self, words: str) -> list[wire_lookups.Grant]:
+    async def grants(self, words: str) -> list[models.Grant]:
         """Grants that Figshare's search finds for these words, those that users made up included."""
-        reader = ResponseSpec("the search for grants", lambda answer: wire_lookups.parse_grants(answer.body))
+        reader = list_spec(models.Grant, "the search for grants")
         return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
 
-    async def project(self, project_id: int) -> wire_lookups.Project:
+    async def project(self, project_id: int) -> models.Project:
         """Raises ProjectNotFound (also where the account may not see it)."""
 
         def missing() -> NoReturn:
             raise ProjectNotFound(f"Figshare has no project {project_id}, or this account may not see it")
 
-        what = f"project {project_id}"
-        reader = ResponseSpec(what, lambda answer: wire_lookups.parse_project(answer.body), on_not_found=missing)
+        reader = object_spec(models.Project, f"project {project_id}", on_not_found=missing)
         return await self._calls.api("GET", f"/account/projects/{project_id}", reader)
 
-    async def _list(self, path: str, what: str, parse: Callable[[bytes], T]) -> T:
-        return await self._calls.api("GET", path, ResponseSpec(what, lambda answer: parse(answer.body)))
+    async def _list(self, path: str, resource: str, kind: type[S]) -> list[S]:
+        return await self._calls.api("GET", path, list_spec(kind, resource))
 
     # --- the item ------------------------------------------------------------------------------------------------
 
-    async def detail(self, item_id: int) -> wire_items.ItemDetail:
+    async def detail(self, item_id: int) -> models.ItemDetail:
         """The item with its whole description."""
-        return await self._of_item("GET", item_id, "", wire_items.parse_item_detail)
+        return await self._of_item("GET", item_id, "", object_spec(models.ItemDetail, **about_item(item_id)))
 
     async def exists(self, item_id: int) -> bool:
         """True for an item of this account, and for one that is public."""
@@ -109,13 +110,13 @@ class Items:
         """
         await self._set("PATCH", item_id, "", fields)
 
-    async def authors(self, item_id: int) -> list[wire_items.Author]:
+    async def authors(self, item_id: int) -> list[models.Author]:
         """The item's authors, in their order."""
-        return await self._of_item("GET", item_id, "/authors", wire_items.parse_authors)
+        return await self._of_item("GET", item_id, "/authors", list_spec(models.Author, **about_item(item_id)))
 
-    async def authors_with(self, orcid: str) -> list[wire_items.Author]:
+    async def authors_with(self, orcid: str) -> list[models.Author]:
         """Whom Figshare knows by this ORCID iD, on whatever items."""
-        reader = ResponseSpec("the search for authors", lambda answer: wire_items.parse_authors(answer.body))
+        reader = list_spec(models.Author, "the search for authors")
         return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
 
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
@@ -149,11 +150,13 @@ class Items:
 
     async def reserve_doi(self, item_id: int) -> str:
         """The DOI that the item will have; the same however often it is asked for."""
-        return await self._of_item("POST", item_id, "/reserve_doi", wire_items.parse_doi)
+        reader = object_spec(models.ReservedDoi, **about_item(item_id))
+        return (await self._of_item("POST", item_id, "/reserve_doi", reader)).doi
 
-    async def private_links(self, item_id: int) -> list[wire_items.PrivateLink]:
+    async def private_links(self, item_id: int) -> list[models.PrivateLink]:
         """All, expired ones included."""
-        return await self._of_item("GET", item_id, "/private_links", wire_items.parse_private_links)
+        reader = list_spec(models.PrivateLink, **about_item(item_id))
+        return await self._of_item("GET", item_id, "/private_links", reader)
 
     async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
         """The address of a new link; `expires` as 2018-02-22 22:22:22, by default in a year. Raises AmbiguousAnswer.
@@ -161,9 +164,8 @@ class Items:
         Observed: an item has one link, and a new one takes its place.
         """
         body = {} if expires is None else {"expires_date": expires}
-        return await self._of_item(
-            "POST", item_id, "/private_links", wire_items.parse_new_private_link, body=body, creating=True
-        )
+        reader = object_spec(models.NewPrivateLink, **about_item(item_id))
+        return (await self._of_item("POST", item_id, "/private_links", reader, body=body, creating=True)).url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
         """One that is gone already is fine."""
@@ -181,9 +183,7 @@ class Items:
     async def list_collection(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
         """Ids of a collection's items, one page of them."""
         missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
-        reader = ResponseSpec(
-            f"collection {collection_id}", lambda a: models.parse_item_rows(a.body), on_not_found=missing
-        )
+        reader = list_spec(models.ItemRow, f"collection {collection_id}", on_not_found=missing)
         path = f"/account/collections/{collection_id}/articles?page={page}&page_size={page_size}"
         return [row.id for row in await self._calls.api("GET", path, reader)]
 
@@ -199,13 +199,11 @@ class Items:
         method: str,
         item_id: int,
         rest: str,
-        parse: Callable[[bytes], T],
+        reader: ResponseSpec[T],
         *,
         body: Body | None = None,
         creating: bool = False,
     ) -> T:
-        missing = _missing(f"Figshare has no item {item_id}, or this account may not see it")
-        reader = ResponseSpec(f"item {item_id}", lambda answer: parse(answer.body), on_not_found=missing)
         return await self._calls.api(method, f"/account/articles/{item_id}{rest}", reader, body=body, creating=creating)
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:

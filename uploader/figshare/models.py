@@ -1,85 +1,142 @@
-"""What Figshare's answers mean: typed values out of JSON bodies, and nothing about how they were fetched.
+"""What Figshare's API answers with, as structs: one line a field, read by `decode`.
 
 Tolerant throughout: unknown fields are ignored, null, "" and an absent field are alike, unknown status words are kept.
-A body that is no JSON raises NotJson; JSON of another shape raises ProtocolViolation.
+Sizes are bytes. Fields without default are required.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from uploader.errors import ProtocolViolation
-from uploader.figshare import decode
-from uploader.figshare.decode import MAX_ID
-
-T = TypeVar("T")
+from uploader.figshare.decode import MAX_ID, From, NotJson, as_datetime, as_md5, as_text, as_url, decode, parse_object
 
 PAGE = 1000
 """Rows of one page of a list; the documented maximum."""
 
+Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+Url = Annotated[str, as_url]
+Time = Annotated[datetime | None, as_datetime]
+Md5 = Annotated[str | None, as_md5]
 
-class NotJson(ValueError):
-    """The body is no JSON (HTML, cut off, empty …)."""
+
+def _named_values(value: Any) -> dict[str, Any] | None:
+    """Return the custom fields that have a value, by name."""
+    fields = ((decode(CustomField, one, "custom field").name, one.get("value")) for one in _objects(value))
+    return {name: found for name, found in fields if found}
+
+
+def _required_without_value(value: Any) -> tuple[str, ...]:
+    """Return the names of the custom fields that are mandatory and have no value."""
+    fields = ((decode(CustomField, one, "custom field"), one.get("value")) for one in _objects(value))
+    return tuple(field.name for field, found in fields if field.is_mandatory and not found)
+
+
+def _texts_of_objects(value: Any) -> tuple[str, ...] | None:
+    """Return the texts of a list of texts, or of objects with a value, name or title."""
+    return tuple(filter(None, map(_text_of_object, value if isinstance(value, list) else [value]))) or None
+
+
+def _text_of_object(value: Any) -> str:
+    keys = ("value", "name", "title")
+    found = [value.get(key) for key in keys] if isinstance(value, Mapping) else [value]
+    return next((text for one in found if (text := as_text(one))), "")
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _folders(value: Any) -> dict[int, str] | None:
+    """Return the folder by file id, without slashes at its ends (Figshare writes them with and without)."""
+    if not isinstance(value, Mapping):
+        return None
+    folders = {int(key): (as_text(value[key]) or "").strip("/") for key in value if _is_id(key)}
+    return {file_id: folder for file_id, folder in folders.items() if folder}
+
+
+def _is_id(key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) <= 19
+
+
+def _timeline(value: Any) -> dict[str, str] | None:
+    days = {name: as_text(value[name]) for name in value} if isinstance(value, Mapping) else {}
+    return {name: day for name, day in days.items() if day}
+
+
+def _embargo(row: Any) -> Embargo | None:
+    """Read the embargo of an item: Figshare has its fields among those of the item."""
+    flag = decode(_EmbargoFlag, row, "item")
+    return decode(Embargo, row, "item") if flag.is_embargoed else None
+
+
+def _link_id(value: Any) -> str | None:
+    return str(value) or None if isinstance(value, int | str) else None
+
+
+def _is_text(value: Any) -> bool:
+    return as_text(value) is not None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /account. Quotas and sizes are bytes, None where the account does not say.
+    """GET /account. Sizes are None if the account does not state them, `institution_id` if it has none.
 
-    Observed: maximum_file_size 0 on an account that uploads happily, so 0 says nothing.
+    Observed: maximum_file_size 0 on an account that can upload, so 0 means unknown.
     """
 
-    id: int
+    id: Id
     email: str = ""
     first_name: str = ""
     last_name: str = ""
-    quota: int | None = None
-    used_quota: int | None = None
-    maximum_file_size: int | None = None
+    institution_id: Id | None = None
+    quota: Count | None = None
+    used_quota: Count | None = None
+    maximum_file_size: Id | None = None
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /account/articles/{id}. `url` is the page for a person, "" where none is told.
+    """GET /account/articles/{id}. `url` is the page for its owner, "" if unknown.
 
-    `folders` has the folder, "a/b", of each file that is in one, by the file's id; observed: the whole may be missing.
+    `folders` has the folder, "a/b", of each file that is in one, by file id; observed: it may be missing as a whole.
     """
 
-    id: int
+    id: Id
     title: str = ""
     status: str = ""
     is_public: bool = False
-    url: str = ""
-    created: datetime | None = None
-    folders: Mapping[int, str] = {}
+    url: Annotated[Url, From("url_private_html", "figshare_url", "url_public_html")] = ""
+    created: Annotated[Time, From("created_date")] = None
+    folders: Annotated[Mapping[int, str], From("folder_structure"), _folders] = {}
 
 
 class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of GET /account/articles; `published` is False for drafts (observed: published_date null)."""
 
-    id: int
+    id: Id
     title: str = ""
-    created: datetime | None = None
-    published: bool = False
+    created: Annotated[Time, From("created_date")] = None
+    published: Annotated[bool, From("published_date"), _is_text] = False
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A private file. Sizes are bytes.
+    """A private file.
 
     `upload_url` is a bearer secret, kept out of the repr; None once the file is completed (observed: "").
     `computed_md5` None means not known yet, never a mismatch.
     """
 
-    id: int
+    id: Id
     name: str = ""
-    size: int = 0
+    size: Count = 0
     status: str = ""
     upload_url: str | None = None
-    computed_md5: str | None = None
-    supplied_md5: str | None = None
+    computed_md5: Md5 = None
+    supplied_md5: Md5 = None
     is_link_only: bool = False
     download_url: str = ""
 
@@ -105,7 +162,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """The server-side session of one file; `parts` are sorted and cover `size` bytes without gap or overlap.
 
-    `token` is the secret half of the upload URL, kept out of the repr.
+    `token` is the secret part of the upload URL, kept out of the repr.
     """
 
     token: str
@@ -117,131 +174,164 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
         return f"Upload(status={self.status!r}, size={self.size}, parts={len(self.parts)})"
 
 
-def parse_account(body: bytes) -> Account:
-    row = decode.as_mapping(parse_json(body), "the account")
-    return Account(
-        id=decode.as_id(row, "id", "the account"),
-        email=decode.as_text(row, "email"),
-        first_name=decode.as_text(row, "first_name"),
-        last_name=decode.as_text(row, "last_name"),
-        quota=decode.as_count(row, "quota"),
-        used_quota=decode.as_count(row, "used_quota"),
-        maximum_file_size=decode.as_count(row, "maximum_file_size") or None,
-    )
-
-
-def parse_item(body: bytes) -> Item:
-    row = decode.as_mapping(parse_json(body), "the item")
-    pages = ("url_private_html", "figshare_url", "url_public_html")
-    return Item(
-        id=decode.as_id(row, "id", "the item"),
-        title=decode.as_text(row, "title"),
-        status=decode.as_text(row, "status"),
-        is_public=decode.as_bool(row, "is_public"),
-        url=next((page for key in pages if (page := decode.as_url(row, key))), ""),
-        created=decode.as_datetime(row, "created_date"),
-        folders=_folders(row.get("folder_structure")),
-    )
-
-
-def parse_item_rows(body: bytes) -> list[ItemRow]:
-    return rows(body, "the list of items", _item_row)
-
-
-def parse_file(body: bytes) -> File:
-    return _file(decode.as_mapping(parse_json(body), "the file"))
-
-
-def parse_files(body: bytes) -> list[File]:
-    return rows(body, "the list of files", _file)
-
-
-def parse_entity_id(body: bytes) -> tuple[int | None, str]:
-    """What a create answered: the id, None where it is not told, and the location, "" where there is none.
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a create; either field can be missing.
 
     Observed: items come with entity_id and location, files with only a location, both once as text/html.
     """
+
+    entity_id: Id | None = None
+    location: str = ""
+
+
+def parse_created(body: bytes) -> Created:
+    """Return the answer to a create, without any id for a body that is not a JSON object."""
     try:
-        value = parse_json(body)
-    except NotJson:
-        return None, ""
-    if not isinstance(value, Mapping):
-        return None, ""
-    found = decode.as_int(value.get("entity_id"))
-    return (found if found is not None and 1 <= found <= MAX_ID else None), decode.as_text(value, "location")
+        return parse_object(Created, body, "the new object")
+    except (NotJson, ProtocolViolation):
+        return Created()
 
 
-def server_message(body: bytes) -> str:
-    """The first line of the message of an error answer ({"message", "code"}), "" where there is none.
+class Category(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject category; only selectable ones can be assigned to an item."""
 
-    OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 characters, printable, and addresses
-    in it have lost their secrets.
+    id: Id
+    title: str = ""
+    parent_id: Id | None = None
+    source_id: str = ""
+    is_selectable: bool = True
+
+
+class License(msgspec.Struct, frozen=True, kw_only=True):
+    """A licence; the API calls its id value."""
+
+    id: Annotated[Count, From("value")] = 0
+    name: str = ""
+    url: Url = ""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of an institution."""
+
+    id: Id
+    name: str = ""
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True):
+    """An author of an item."""
+
+    id: Id
+    full_name: str = ""
+    orcid: Annotated[str, From("orcid_id")] = ""
+
+
+class Embargo(msgspec.Struct, frozen=True, kw_only=True):
+    """`until` is None for an embargo without end. `scope`: "file" or "article"."""
+
+    until: Annotated[str | None, From("embargo_date")] = None
+    scope: Annotated[str, From("embargo_type")] = ""
+    title: Annotated[str, From("embargo_title")] = ""
+    reason: Annotated[str, From("embargo_reason")] = ""
+
+
+class _EmbargoFlag(msgspec.Struct, frozen=True):
+    is_embargoed: bool = False
+
+
+class PrivateLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that grants read access to an item. `url` is None if the listing does not contain it."""
+
+    id: Annotated[str, _link_id] = ""
+    active: Annotated[bool, From("is_active")] = True
+    expires: Annotated[str, From("expires_date")] = ""
+    url: Annotated[Url | None, From("html_location")] = None
+
+
+class NewPrivateLink(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to the creation of a private link."""
+
+    url: Annotated[Url, From("html_location")]
+
+
+class ReservedDoi(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to the reservation of a DOI."""
+
+    doi: str
+
+
+class CustomField(msgspec.Struct, frozen=True, kw_only=True):
+    """A custom field of an institution's items. `kind` (the API: field_type), documented: text, textarea, dropdown,
+    url, email, date, dropdown_large_list.
+
+    `options` are the values of a dropdown (observed: texts or objects), empty for a large list. Lengths are
+    characters, None for no limit.
     """
-    try:
-        value = parse_json(body)
-    except NotJson:
-        return ""
-    if isinstance(value, Mapping):
-        for key in ("message", "error_description", "error", "code"):
-            lines = decode.as_text(value, key).strip().splitlines()
-            words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
-            if words:
-                return _without_secrets(words)[:300]
-    return ""
+
+    name: str = ""
+    kind: Annotated[str, From("field_type")] = ""
+    options: Annotated[tuple[str, ...], From("settings.options"), _texts_of_objects] = ()
+    min_length: Annotated[Count | None, From("settings.validations.min_length")] = None
+    max_length: Annotated[Id | None, From("settings.validations.max_length")] = None
+    is_mandatory: bool = False
 
 
-def _without_secrets(words: str) -> str:
-    """Words without the secret part of an upload address, and without what follows the path of any address."""
-    words = re.sub(r"(/upload/)[^\s/?#\"']+", r"\1...", words)
-    return re.sub(r"(https?://[^\s?#]*)[?#]\S*", r"\1?...", words)
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Funding known to Figshare. `is_user_defined`: entered by a user, not by a funder."""
+
+    id: Id
+    title: str = ""
+    code: Annotated[str, From("grant_code")] = ""
+    funder: Annotated[str, From("funder_name")] = ""
+    is_user_defined: bool = False
 
 
-def parse_json(body: bytes) -> Any:
-    """The JSON value of a body; raises NotJson."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass
-    raise NotJson("not JSON")
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as seen by one of its members. `role`: Owner, Collaborator or Viewer; "" if unknown."""
+
+    id: Id
+    title: str = ""
+    role: str = ""
+    group_id: Id | None = None
 
 
-def _item_row(row: Mapping[str, Any]) -> ItemRow:
-    return ItemRow(
-        id=decode.as_id(row, "id", "an item of the list"),
-        title=decode.as_text(row, "title"),
-        created=decode.as_datetime(row, "created_date"),
-        published=bool(decode.as_text(row, "published_date")),
-    )
+class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """An item with all its metadata. `version` is 0 and `published` None before it is published.
 
+    `url` is the page for its owner, `public_url` the public one; "" if unknown. `folders`: see `Item`.
+    """
 
-def _file(row: Mapping[str, Any]) -> File:
-    return File(
-        id=decode.as_id(row, "id", "a file"),
-        name=decode.as_text(row, "name"),
-        size=decode.as_count(row, "size") or 0,
-        status=decode.as_text(row, "status"),
-        upload_url=decode.as_text(row, "upload_url") or None,
-        computed_md5=decode.as_md5(row, "computed_md5"),
-        supplied_md5=decode.as_md5(row, "supplied_md5"),
-        is_link_only=decode.as_bool(row, "is_link_only"),
-        download_url=decode.as_text(row, "download_url"),
-    )
-
-
-def rows(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """The objects of a list, each as `read` makes it; `what` names the list."""
-    value = parse_json(body)
-    if not isinstance(value, list):
-        raise ProtocolViolation(f"Figshare answered with something else than {what}")
-    return [read(decode.as_mapping(row, what)) for row in value]
-
-
-def _folders(value: object) -> dict[int, str]:
-    """File id → folder, without slashes at its ends (they are written with and without)."""
-    found: dict[int, str] = {}
-    rows: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    for key in rows:
-        file_id, folder = decode.as_int(key), decode.as_text(rows, key).strip("/")
-        if file_id is not None and folder:
-            found[file_id] = folder
-    return found
+    id: Id
+    title: str = ""
+    status: str = ""
+    is_public: bool = False
+    version: Count = 0
+    url: Annotated[Url, From("url_private_html", "figshare_url", "url_public_html")] = ""
+    public_url: Annotated[Url, From("url_public_html", "figshare_url")] = ""
+    doi: str = ""
+    handle: str = ""
+    description: str = ""
+    authors: tuple[Author, ...] = ()
+    categories: tuple[Category, ...] = ()
+    keywords: Annotated[tuple[str, ...], From("keywords", "tags")] = ()
+    license: Annotated[str, From("license.name")] = ""
+    type: Annotated[str, From("defined_type_name")] = ""
+    references: tuple[str, ...] = ()
+    related_materials: tuple[dict[str, Any], ...] = ()
+    funding: Annotated[tuple[str, ...], From("funding_list", "funding"), _texts_of_objects] = ()
+    custom_fields: Annotated[dict[str, Any], _named_values] = {}
+    """Those with a value."""
+    lacking_fields: Annotated[tuple[str, ...], From("custom_fields"), _required_without_value] = ()
+    """Names of mandatory custom fields without value."""
+    group_id: Id | None = None
+    project_id: Id | None = None
+    timeline: Annotated[dict[str, str], _timeline] = {}
+    embargo: Annotated[Embargo | None, From(""), _embargo] = None
+    metadata_reason: str = ""
+    created: Annotated[Time, From("created_date")] = None
+    modified: Annotated[Time, From("modified_date")] = None
+    published: Annotated[Time, From("published_date")] = None
+    size: Count = 0
+    thumb: Url = ""
+    curation_status: str = ""
+    citation: str = ""
+    folders: Annotated[Mapping[int, str], From("folder_structure"), _folders] = {}

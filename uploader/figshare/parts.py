@@ -7,8 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from uploader.errors import ProtocolViolation
-from uploader.figshare import models
-from uploader.figshare.decode import MAX_ID
+from uploader.figshare.decode import MAX_ID, parse_json
 from uploader.figshare.models import Part, Upload
 
 MAX_PARTS = 200_000
@@ -106,5 +105,5 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    models.parse_json(body)
-    raise ProtocolViolation(f"the upload service answered with something else than {what}")
+    parse_json(body)
+    raise ProtocolViolation(f"the upload service's answer is not {what}")

@@ -23,7 +23,7 @@ from uploader.figshare import models
 from uploader.figshare.auth import Token
 from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, traced
 from uploader.figshare.ratelimit import TokenBucket
-from uploader.figshare.responses import Peer, ResponseSpec
+from uploader.figshare.responses import Peer, ResponseSpec, object_spec
 from uploader.figshare.settings import Network, Settings
 from uploader.figshare.transport import Request, exchange_over
 from uploader.figshare.urls import host_of
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _PERHAPS_THE_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
 """Errors that may be about the account that is to be acted for."""
 
-_ACCOUNT = ResponseSpec("the account", lambda answer: models.parse_account(answer.body), checks_token=True)
+_ACCOUNT = object_spec(models.Account, "the account", checks_token=True)
 
 
 class Pipeline:
@@ -155,9 +155,7 @@ class Pipeline:
                 await self._ask("GET", "/account", _ACCOUNT)
             except FigupError:
                 return  # it is about the token or the service as such, as the first answer said
-        theirs = ResponseSpec(
-            f"account {self._account}", lambda answer: models.parse_account(answer.body), on_not_found=missing
-        )
+        theirs = object_spec(models.Account, f"account {self._account}", on_not_found=missing)
         try:
             await self._ask("GET", f"/account?impersonate={self._account}", theirs)
         except (PermissionDenied, TokenRejected, RequestRejected):

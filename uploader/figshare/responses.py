@@ -1,14 +1,18 @@
-"""What an answer means for the caller: a value, an error for good, or a problem that may pass. Sends nothing."""
+"""Classify a response: value, permanent error or transient failure. Sends nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
+
+import msgspec
 
 from uploader.errors import (
     FigupError,
+    ItemNotFound,
     NotFigshare,
     PermissionDenied,
     ProtocolViolation,
@@ -17,12 +21,14 @@ from uploader.errors import (
     TokenRejected,
     UsageError,
 )
-from uploader.figshare import models, urls
+from uploader.figshare import urls
+from uploader.figshare.decode import NotJson, as_text, parse_json, parse_list, parse_object
 from uploader.figshare.outcomes import Outcome
 from uploader.figshare.retry import is_retryable, parse_http_date, parse_retry_after
 from uploader.figshare.transport import ExchangeFailed, Response
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _LASTING = (413, 422)
 """Too large, and invalid: statuses that speak of what was asked for (RFC 9110). A 400 of Figshare's may be anything."""
@@ -43,6 +49,25 @@ class ResponseSpec(Generic[T]):
     on_not_found: Callable[[], T] | None = None
     accepts: Literal["json", "no html", "anything"] = "json"
     checks_token: bool = False
+
+
+def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
+    """Return the spec of an answer that is one object of this kind; `options` as for ResponseSpec."""
+    return ResponseSpec(resource, lambda answer: parse_object(kind, answer.body, resource), **options)
+
+
+def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list[S]]:
+    """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
+    return ResponseSpec(resource, lambda answer: parse_list(kind, answer.body, resource), **options)
+
+
+def about_item(item_id: int) -> dict[str, Any]:
+    """Return the options of ResponseSpec for a request about an item: its name, and ItemNotFound for a 404."""
+
+    def missing() -> NoReturn:
+        raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
+
+    return {"resource": f"item {item_id}", "on_not_found": missing}
 
 
 @dataclass(frozen=True)
@@ -93,7 +118,7 @@ def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, no
 
 def _missing(answer: Response, missing: Callable[[], T]) -> T:
     """What a 404 comes to; where that is an error, it ends with the server's own words."""
-    words = models.server_message(answer.body)
+    words = server_message(answer.body)
     try:
         return missing()
     except FigupError as error:
@@ -130,8 +155,32 @@ def _requested_delay(answer: Response, now: datetime) -> float | None:
 
 def describe(answer: Response, peer: Peer) -> str:
     """ "api.figshare.com answered 422: its own words"."""
-    words = models.server_message(answer.body)
+    words = server_message(answer.body)
     return f"{peer.host} answered {answer.status}" + (f": {words}" if words else "")
+
+
+def server_message(body: bytes) -> str:
+    """Return the first line of the message in an error answer ({"message", "code"}), "" if there is none.
+
+    OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 printable characters, without the
+    secrets of addresses.
+    """
+    try:
+        value = parse_json(body)
+    except NotJson:
+        return ""
+    for key in ("message", "error_description", "error", "code") if isinstance(value, Mapping) else ():
+        lines = (as_text(value.get(key)) or "").strip().splitlines()
+        words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
+        if words:
+            return _without_secrets(words)[:300]
+    return ""
+
+
+def _without_secrets(words: str) -> str:
+    """Cut the secret part of upload addresses and everything after the path of any address."""
+    words = re.sub(r"(/upload/)[^\s/?#\"']+", r"\1...", words)
+    return re.sub(r"(https?://[^\s?#]*)[?#]\S*", r"\1?...", words)
 
 
 def no_response(failure: ExchangeFailed, peer: Peer, *, creating: bool) -> TransientFailure:
@@ -151,7 +200,7 @@ def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T |
         return _foreign_response(answer, peer)
     try:
         return reader.parse(answer)
-    except models.NotJson:
+    except NotJson:
         return _foreign_response(answer, peer)
     except ProtocolViolation as fault:
         if peer.identified:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uploader.errors import PermissionDenied, RequestRejected
-from uploader.figshare.wire_items import ItemDetail
+from uploader.figshare.models import ItemDetail
 from uploader.items.payload import ItemPayload
 from uploader.items.service import ItemRequests
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from uploader.figshare.wire_items import Author
+from uploader.figshare.models import Author
 from uploader.items.payload import ItemPayload
 from uploader.items.service import ItemService
 

@@ -13,7 +13,7 @@ import msgspec
 from uploader.errors import ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.item_api import MAX_BATCH
-from uploader.figshare.wire_items import Author, ItemDetail
+from uploader.figshare.models import Author, ItemDetail
 from uploader.items.describe import is_same
 from uploader.items.payload import ItemPayload
 from uploader.items.reconcile import confirm

@@ -4,7 +4,7 @@ unless it was asked for, and only where the item is whole."""
 from __future__ import annotations
 
 from uploader.errors import NotPublishable
-from uploader.figshare.wire_items import ItemDetail, PrivateLink
+from uploader.figshare.models import ItemDetail, PrivateLink
 from uploader.items.reconcile import PATIENCE, confirm
 from uploader.items.service import ItemService
 from uploader.units import format_count

@@ -9,9 +9,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from uploader.clock import Clock
-from uploader.figshare.models import File
-from uploader.figshare.wire_items import Author, Category, Group, ItemDetail, License, PrivateLink
-from uploader.figshare.wire_lookups import CustomField, Grant, Project
+from uploader.figshare.models import (
+    Author,
+    Category,
+    CustomField,
+    File,
+    Grant,
+    Group,
+    ItemDetail,
+    License,
+    PrivateLink,
+    Project,
+)
 
 Body = Mapping[str, object]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from uploader.figshare.wire_lookups import CustomField
+from uploader.figshare.models import CustomField
 from uploader.metadata import identifiers
 from uploader.metadata.model import Value
 from uploader.text import did_you_mean, plain

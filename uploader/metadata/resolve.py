@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from uploader.errors import PermissionDenied, RequestRejected
-from uploader.figshare.wire_items import Category, Group, License
-from uploader.figshare.wire_lookups import CustomField
+from uploader.figshare.models import Category, CustomField, Group, License
 from uploader.items.service import Lookup
 from uploader.metadata.custom_fields import find_field
 from uploader.metadata.schema import own_license

@@ -13,9 +13,10 @@ import pytest
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import SECRET, TOKEN, Service, listening, read_request, reply
 from uploader.errors import FigupError, ProtocolViolation, RequestRejected
-from uploader.figshare import models, parts
+from uploader.figshare import parts
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed
+from uploader.figshare.responses import server_message
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.transport import ERROR_LIMIT
 
@@ -128,7 +129,7 @@ async def test_the_token_is_taken_out_of_what_a_server_says(
 
 def test_the_words_of_an_answer_keep_their_addresses_without_secrets() -> None:
     words = "see https://docs.figshare.com/#upload or https://s3.example/b/k?X-Amz-Signature=00ff and /upload/abc-1/3"
-    assert models.server_message(_json({"message": words})) == (
+    assert server_message(_json({"message": words})) == (
         "see https://docs.figshare.com/?... or https://s3.example/b/k?... and /upload/.../3"
     )
 

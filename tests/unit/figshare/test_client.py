@@ -304,7 +304,7 @@ FIRST: list[tuple[str, bytes, type[FigupError], str]] = [
 LATER: list[tuple[str, bytes, type[FigupError], str]] = [
     ("not allowed", reply(403, {"message": "Insufficient permissions"}), PermissionDenied, "Insufficient permissions"),
     ("token revoked", reply(401), TokenRejected, "401"),
-    ("other JSON", reply(200, [1]), ProtocolViolation, "the item"),
+    ("other JSON", reply(200, [1]), ProtocolViolation, "for item 5"),
     ("redirect", reply(307, b"", {"Location": "//b.org/"}), ProtocolViolation, "b.org"),
     ("redirect to nowhere", reply(301), ProtocolViolation, "301"),
     ("missing", reply(404, {"message": "Entity not found"}), ItemNotFound, "no item 5.*: Entity not found$"),

@@ -18,9 +18,8 @@ from uploader.errors import (
     RequestRejected,
     TokenRejected,
 )
+from uploader.figshare.models import Author, Category, CustomField, Embargo, Grant, Group, License, PrivateLink, Project
 from uploader.figshare.outcomes import AmbiguousAnswer
-from uploader.figshare.wire_items import Author, Category, Embargo, Group, License, PrivateLink
-from uploader.figshare.wire_lookups import CustomField, Grant, Project
 
 UPDATED = reply(205, {"location": "https://api.figshare.com/v2/account/articles/5", "warnings": []})
 CREATED = reply(201, {"location": "https://api.figshare.com/v2/account/projects/3/articles/8"})

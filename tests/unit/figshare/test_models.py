@@ -6,14 +6,18 @@ import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import ProtocolViolation
 from uploader.figshare import models, parts
+from uploader.figshare.decode import NotJson, parse_list, parse_object
+from uploader.figshare.responses import server_message
 
 KEYS = st.sampled_from(
     [
@@ -27,11 +31,9 @@ JSON = st.recursive(
     max_leaves=20,
 )
 PARSERS: list[Callable[[bytes], Any]] = [
-    models.parse_account,
-    models.parse_item,
-    models.parse_item_rows,
-    models.parse_file,
-    models.parse_files,
+    *(partial(parse_object, kind, what="it") for kind in (models.Account, models.Item, models.File)),
+    *(partial(parse_object, kind, what="it") for kind in (models.ItemDetail, models.CustomField, models.Project)),
+    *(partial(parse_list, kind, what="them") for kind in (models.ItemRow, models.File, models.PrivateLink)),
     parts.parse_upload,
     parts.parse_part,
 ]
@@ -68,25 +70,32 @@ FRESH_FILE = {
 }
 
 
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def parsed(kind: type[T], value: object) -> T:
+    return parse_object(kind, encoded(value), "it")
+
+
 def encoded(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
 @given(JSON, st.sampled_from(PARSERS))
 def test_any_json_is_a_value_or_a_clear_error(value: object, parse: Callable[[bytes], Any]) -> None:
-    with contextlib.suppress(ProtocolViolation, models.NotJson):
+    with contextlib.suppress(ProtocolViolation, NotJson):
         parse(encoded(value))
 
 
 @given(st.binary(max_size=200), st.sampled_from(PARSERS))
 def test_any_bytes_are_a_value_or_a_clear_error(body: bytes, parse: Callable[[bytes], Any]) -> None:
-    with contextlib.suppress(ProtocolViolation, models.NotJson):
+    with contextlib.suppress(ProtocolViolation, NotJson):
         parse(body)
 
 
 @given(JSON | st.builds(lambda text: {"message": text}, st.text()))
 def test_the_words_of_any_answer_fit_a_line(value: object) -> None:
-    words = models.server_message(encoded(value))
+    words = server_message(encoded(value))
     assert len(words) <= 300
     assert words == "" or words.isprintable()
     words.encode()
@@ -95,17 +104,18 @@ def test_the_words_of_any_answer_fit_a_line(value: object) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"id": 1', b"[" * 100_000, b"\xff\xfe", b'{"id": 1}{'])
 @pytest.mark.parametrize("parse", PARSERS)
 def test_what_is_no_json(body: bytes, parse: Callable[[bytes], Any]) -> None:
-    with pytest.raises(models.NotJson):
+    with pytest.raises(NotJson):
         parse(body)
 
 
 def test_the_recorded_account() -> None:
-    account = models.parse_account(encoded(ACCOUNT))
+    account = parsed(models.Account, ACCOUNT)
     assert account == models.Account(
         id=1171695,
         email="a@b.c",
         first_name="A",
         last_name="B",
+        institution_id=15,
         quota=7516192768,
         used_quota=5449733418,
         maximum_file_size=None,
@@ -114,60 +124,60 @@ def test_the_recorded_account() -> None:
 
 @pytest.mark.parametrize("value", [None, "", -1, 2**63, "many", 1.5, [], True])
 def test_a_size_that_says_nothing_is_none(value: object) -> None:
-    assert models.parse_account(encoded({**ACCOUNT, "maximum_file_size": value})).maximum_file_size is None
-    assert models.parse_account(encoded({**ACCOUNT, "quota": value})).quota is None
+    assert parsed(models.Account, {**ACCOUNT, "maximum_file_size": value}).maximum_file_size is None
+    assert parsed(models.Account, {**ACCOUNT, "quota": value}).quota is None
 
 
 def test_a_used_up_quota_is_not_an_unknown_one() -> None:
-    assert models.parse_account(encoded({**ACCOUNT, "quota": 0})).quota == 0
+    assert parsed(models.Account, {**ACCOUNT, "quota": 0}).quota == 0
 
 
 def test_the_recorded_file_before_and_after_completion() -> None:
-    fresh = models.parse_file(encoded(FRESH_FILE))
+    fresh = parsed(models.File, FRESH_FILE)
     assert (fresh.id, fresh.name, fresh.size, fresh.status) == (60137825, "data.csv", 625, "created")
     assert fresh.upload_url == FRESH_FILE["upload_url"]
     assert fresh.computed_md5 is None
     assert fresh.supplied_md5 == "cc624d72ede85ef061afa494d9951f6f"
-    done = models.parse_file(encoded({**FRESH_FILE, "upload_url": "", "computed_md5": "CC", "status": "new_word"}))
+    done = parsed(models.File, {**FRESH_FILE, "upload_url": "", "computed_md5": "CC", "status": "new_word"})
     assert (done.upload_url, done.computed_md5, done.status) == (None, "cc", "new_word")
 
 
 @pytest.mark.parametrize("key", ["upload_url", "computed_md5", "supplied_md5"])
 def test_null_empty_and_absent_are_alike(key: str) -> None:
     without = {k: v for k, v in FRESH_FILE.items() if k != key}
-    found = [models.parse_file(encoded(row)) for row in (without, {**without, key: None}, {**without, key: ""})]
+    found = [parsed(models.File, row) for row in (without, {**without, key: None}, {**without, key: ""})]
     assert found[0] == found[1] == found[2]
     assert getattr(found[0], key) is None
 
 
 def test_a_link_is_no_upload() -> None:
-    link = models.parse_file(encoded({"id": 1, "name": "x", "is_link_only": True, "download_url": "https://a.b"}))
+    link = parsed(models.File, {"id": 1, "name": "x", "is_link_only": True, "download_url": "https://a.b"})
     assert link.is_link_only
     assert link.upload_url is None
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, 2**63, True, "x", 1.5, {}])
 def test_an_id_must_be_one(value: object) -> None:
-    for parse in (models.parse_account, models.parse_item, models.parse_file):
-        with pytest.raises(ProtocolViolation, match="id"):
-            parse(encoded({"id": value}))
+    for kind in (models.Account, models.Item, models.File):
+        with pytest.raises(ProtocolViolation, match="no valid id"):
+            parsed(kind, {"id": value})
 
 
 def test_items_and_their_page_for_a_person() -> None:
     row = {"id": 5, "title": "T", "status": "draft", "is_public": False, "created_date": "2025-12-05T10:00:00Z"}
     pages = {"figshare_url": "https://f/a", "url_private_html": "https://f/p"}
-    item = models.parse_item(encoded({**row, **pages}))
+    item = parsed(models.Item, {**row, **pages})
     assert item.url == "https://f/p"
     assert item.created == datetime(2025, 12, 5, 10, tzinfo=UTC)
-    assert (
-        models.parse_item(encoded({**row, "figshare_url": "https://f/a", "url_private_html": ""})).url == "https://f/a"
-    )
-    assert models.parse_item(encoded({**row, "created_date": "yesterday"})).created is None
+    assert parsed(models.Item, {**row, "figshare_url": "https://f/a", "url_private_html": ""}).url == "https://f/a"
+    assert parsed(models.Item, {**row, "created_date": "yesterday"}).created is None
 
 
 def test_rows_tell_published_from_draft() -> None:
-    rows = models.parse_item_rows(
-        encoded([{"id": 1, "published_date": None}, {"id": 2, "published_date": "2025-01-01T00:00:00Z"}, {"id": 3}])
+    rows = parse_list(
+        models.ItemRow,
+        encoded([{"id": 1, "published_date": None}, {"id": 2, "published_date": "2025-01-01T00:00:00Z"}, {"id": 3}]),
+        "them",
     )
     assert [(row.id, row.published) for row in rows] == [(1, False), (2, True), (3, False)]
 
@@ -175,14 +185,17 @@ def test_rows_tell_published_from_draft() -> None:
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        ({"entity_id": 30801242, "location": "https://a/v2/x"}, (30801242, "https://a/v2/x")),
-        ({"location": "/v2/x"}, (None, "/v2/x")),
-        ({"entity_id": -1}, (None, "")),
-        ([], (None, "")),
+        (
+            {"entity_id": 30801242, "location": "https://a/v2/x"},
+            models.Created(entity_id=30801242, location="https://a/v2/x"),
+        ),
+        ({"location": "/v2/x"}, models.Created(location="/v2/x")),
+        ({"entity_id": -1}, models.Created()),
+        ([], models.Created()),
     ],
 )
 def test_what_a_create_answers(body: object, found: object) -> None:
-    assert models.parse_entity_id(encoded(body)) == found
+    assert models.parse_created(encoded(body)) == found
 
 
 @pytest.mark.parametrize(
@@ -197,17 +210,17 @@ def test_what_a_create_answers(body: object, found: object) -> None:
     ],
 )
 def test_the_servers_own_words(body: object, words: str) -> None:
-    assert models.server_message(encoded(body)) == words
+    assert server_message(encoded(body)) == words
 
 
 def test_a_lone_surrogate_can_still_be_printed() -> None:
     body = b'{"id": 1, "name": "a\\ud800b"}'
-    with contextlib.suppress(models.NotJson):
-        models.parse_file(body).name.encode()
+    with contextlib.suppress(NotJson):
+        parse_object(models.File, body, "it").name.encode()
 
 
 def test_secrets_are_in_no_repr() -> None:
-    assert "6cc7f07c" not in repr(models.parse_file(encoded(FRESH_FILE)))
+    assert "6cc7f07c" not in repr(parsed(models.File, FRESH_FILE))
     assert "6cc7f07c" not in repr(models.Upload(token="6cc7f07c", status="pending", size=0))
 
 
@@ -215,6 +228,6 @@ def test_secrets_are_in_no_repr() -> None:
     "page", ["https://x/\nfigup: done", "https://x/\x1b[2J", "https://x/\u202e", "javascript:x", 5]
 )
 def test_a_page_that_cannot_be_shown_is_none(page: object) -> None:
-    assert models.parse_item(json.dumps({"id": 1, "url_private_html": page}).encode()).url == ""
+    assert parsed(models.Item, {"id": 1, "url_private_html": page}).url == ""
     good = {"id": 1, "url_private_html": page, "figshare_url": "https://x/1"}
-    assert models.parse_item(json.dumps(good).encode()).url == "https://x/1"
+    assert parsed(models.Item, good).url == "https://x/1"

@@ -6,8 +6,7 @@ import pytest
 
 from uploader.errors import PermissionDenied, ProjectNotFound
 from uploader.figshare.item_api import Items
-from uploader.figshare.wire_items import ItemDetail
-from uploader.figshare.wire_lookups import CustomField, Project
+from uploader.figshare.models import CustomField, ItemDetail, Project
 from uploader.items.checks import check_project, missing_required_fields
 from uploader.items.payload import ItemPayload
 

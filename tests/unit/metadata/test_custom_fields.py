@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.figshare.wire_lookups import CustomField
+from uploader.figshare.models import CustomField
 from uploader.metadata.custom_fields import FieldError, validate
 from uploader.metadata.model import Value
 

@@ -11,8 +11,7 @@ import anyio.to_thread
 import pytest
 
 from uploader.errors import MetadataInvalid, PermissionDenied
-from uploader.figshare.wire_items import Category, Group, ItemDetail, License
-from uploader.figshare.wire_lookups import CustomField, Grant, Project
+from uploader.figshare.models import Category, CustomField, Grant, Group, ItemDetail, License, Project
 from uploader.items.payload import ItemPayload
 from uploader.metadata.description import Description, load_description, resolve
 from uploader.metadata.resolve import Resolver, UnknownName, Unresolvable

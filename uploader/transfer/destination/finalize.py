@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from uploader.errors import FigupError
-from uploader.figshare.wire_items import ItemDetail
+from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
