@@ -186,4 +186,4 @@ def test_ones_own_institution_can_be_imitated(figup: Figup, start_sandbox: Start
     assert done.stderr == "figup: --custom-fields are an institution's: add --institution\n"
     (figup.cwd / "fields.json").write_text('[{"name": 1}]')
     done = figup.run("sandbox", "--institution", "--custom-fields", "fields.json").expect(2)
-    assert "fields.json: is no list of custom fields: Expected `str`, got `int` - at `$[0].name`" in done.stderr
+    assert "fields.json: not a list of custom fields: Expected `str`, got `int` - at `$[0].name`" in done.stderr

@@ -50,7 +50,7 @@ async def addresses(api: Api) -> dict[str, int]:
     collection = (await api.call("POST", "/account/collections", {"title": "abc"}))[1]["entity_id"]
     account = (await api.get("/account/institution/accounts"))[1]["id"]
     return {
-        "item_id": number, "thing_id": number, "file_id": file, "project_id": project, "collection_id": collection,
+        "item_id": number, "resource_id": number, "file_id": file, "project_id": project, "collection_id": collection,
         "account_id": account, "author_id": 1, "category_id": 1, "version": 1, "link_id": 1, "group_id": 2101,
         "token": 1, "again": 1,
     }  # fmt: skip

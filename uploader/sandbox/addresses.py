@@ -1,4 +1,4 @@
-"""The absolute addresses that answers carry. They follow the request's Host header unless a public address is set."""
+"""Absolute URLs in responses. They follow the request's Host header unless a public URL is set."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ class Addresses:
     upload: str
 
     def item(self, item_id: int) -> str:
-        """An item in the API."""
+        """Return an item in the API."""
         return f"{self.api}/account/articles/{item_id}"
 
     def file(self, item_id: int, file_id: int) -> str:
-        """A file in the API: the location that an initiate names."""
+        """Return a file in the API: the location that an initiate names."""
         return f"{self.item(item_id)}/files/{file_id}"
 
     def page(self, item_id: int) -> str:
-        """An item's page for people."""
+        """Return an item's page for people."""
         return f"{self.origin}/account/articles/{item_id}"
 
     def download(self, file_id: int) -> str:
-        """A file's bytes."""
+        """Return a file's bytes."""
         return f"{self.origin}/files/{file_id}"
 
     def thumb(self, file_id: int) -> str:
-        """The small picture of a file."""
+        """Return the small picture of a file."""
         return f"{self.download(file_id)}/preview/{file_id}/thumb.png"
 
     def project(self, project_id: int) -> str:
-        """A project in the API."""
+        """Return a project in the API."""
         return f"{self.api}/account/projects/{project_id}"
 
     def collection(self, collection_id: int) -> str:
-        """A collection in the API."""
+        """Return a collection in the API."""
         return f"{self.api}/account/collections/{collection_id}"
 
     def private(self, token: str) -> str:
-        """Where a private link leads."""
+        """Return the URL of a private link."""
         return f"{self.origin}/s/{token}"
 
     def public_item(self, item_id: int, version: int | None = None) -> str:
-        """A published item in the API, or one version of it."""
+        """Return a published item in the API, or one version of it."""
         return f"{self.api}/articles/{item_id}" + ("" if version is None else f"/versions/{version}")
 
     def upload_of(self, token: str) -> str:
-        """An upload."""
+        """Return an upload."""
         return f"{self.upload}/{token}"
 
 
 def addresses(host: str, upload_port: int, public_url: str | None, public_upload_url: str | None) -> Addresses:
-    """Addresses for a request whose Host header is `host`; the public ones win where they are set."""
+    """Build the addresses for a request with this Host header; the public ones take precedence if set."""
     api = (public_url or f"http://{host}/v2").rstrip("/")
     upload = (public_upload_url or f"http://{_bracketed(host)}:{upload_port}/upload").rstrip("/")
     return Addresses(api.removesuffix("/v2"), api, upload)
 
 
 def _bracketed(host: str) -> str:
-    """The host without its port, an IPv6 address still in brackets."""
+    """Return the host without its port, an IPv6 address still in brackets."""
     try:
         name = urlsplit(f"//{host}").hostname or host
     except ValueError:

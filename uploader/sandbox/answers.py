@@ -1,4 +1,4 @@
-"""What the API says: JSON as Figshare writes it, its errors, and the HTML of its 202. Knows no store and no route."""
+"""Responses of the API: JSON as Figshare writes it, errors, and the HTML of its 202. Knows no store and no route."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ACCEPTED_HTML = (
     "<html>\n <head>\n  <title>202 Accepted</title>\n </head>\n <body>\n  <h1>202 Accepted</h1>\n"
     "  The request is accepted for processing.<br/><br/>\n\n\n\n </body>\n</html>"
 )
-"""The 157 bytes that a real completion was answered with."""
+"""The 157 bytes of a real response to a completion."""
 
 
 class ApiError(Exception):
-    """An answer other than success: `{"message", "code"}`, and `data` where there is something to add.
+    """An error response: `{"message", "code"}`, and `data` for details.
 
     Real codes are words such as "EntityNotFound", although the documentation calls them integers.
     """
@@ -30,7 +30,7 @@ class ApiError(Exception):
         self.data = data
 
     def body(self) -> dict[str, Any]:
-        """The JSON object of the answer."""
+        """Return the JSON object of the answer."""
         body: dict[str, Any] = {"message": self.message, "code": self.code}
         if self.data is not None:
             body["data"] = self.data
@@ -38,23 +38,23 @@ class ApiError(Exception):
 
 
 def not_found(what: str) -> ApiError:
-    """A thing that is not there, or that this account may not see; `what` is "Article" or "File"."""
+    """Return the 404 for something missing or owned by another account; `what` is "Article" or "File"."""
     return ApiError(404, "EntityNotFound", f"{what} not found")
 
 
 def invalid(message: str, field: str) -> ApiError:
-    """A body of the wrong structure."""
+    """Return the 422 for an invalid body."""
     return ApiError(422, "UnprocessableEntity", message, {"invalid_params": field})
 
 
 def forbidden() -> ApiError:
-    """What this account, or nobody, may do."""
+    """Return the 403 for an operation that this account may not perform."""
     return ApiError(403, "Forbidden", "Insufficient permissions")
 
 
 @contextlib.contextmanager
 def invalid_is_bad_request() -> Iterator[None]:
-    """In the block, `invalid` is answered 400: for operations whose documentation knows no 422."""
+    """Turn `invalid` into 400 in the block, for operations that document no 422."""
     try:
         yield
     except ApiError as error:
@@ -64,12 +64,12 @@ def invalid_is_bad_request() -> Iterator[None]:
 
 
 def encoded(body: object) -> bytes:
-    """JSON with a blank after each colon, as Figshare's."""
+    """Encode JSON with a blank after each colon and comma, as the API does."""
     return json.dumps(body).encode()
 
 
 def json_answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer in JSON."""
+    """Return an answer in JSON."""
     return web.Response(
         status=status,
         body=encoded(body),
@@ -79,20 +79,20 @@ def json_answer(body: object, status: int = 200, headers: dict[str, str] | None 
 
 
 def located(location: str, status: int, extra: dict[str, Any] | None = None) -> web.Response:
-    """An answer that names a resource in its body and its Location header. `extra` may hold keys before and after."""
+    """Return a response that names a resource in its body and Location header; `extra` replaces the body."""
     return json_answer(extra if extra is not None else {"location": location}, status, {"Location": location})
 
 
 def reset_content(location: str) -> web.Response:
-    """205: changed, with the address in a header and nothing else."""
+    """Return 205 with a Location header and no body."""
     return web.Response(status=205, headers={"Location": location})
 
 
 def no_content() -> web.Response:
-    """204: gone."""
+    """Return 204."""
     return web.Response(status=204)
 
 
 def empty(status: int) -> web.Response:
-    """An answer without a body: all errors of the upload service are such."""
+    """Return an answer without a body: all errors of the upload service are such."""
     return web.Response(status=status)

@@ -1,4 +1,4 @@
-"""The bytes of the files: one sparse file each, under a name made up here. Everything blocks; call it in a thread."""
+"""The bytes of the files: one sparse file each, under a generated name. Everything blocks; call it in a thread."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Blobs:
         self._directory = directory
 
     def path(self, name: str) -> Path:
-        """Where the bytes called `name` lie."""
+        """Return the path of the bytes called `name`."""
         return self._directory / name
 
     def create(self, size: int) -> str:
-        """Make an empty place for `size` bytes, all of them holes, and name it. OSError as the disk says."""
+        """Create a sparse file of `size` bytes and return its name. Raises OSError."""
         name = secrets.token_hex(16)
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -45,24 +45,24 @@ class Blobs:
         return name
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove bytes; those that are gone already are no error."""
+        """Remove bytes; missing ones are ignored."""
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 self.path(name).unlink()
 
     def sweep(self, known: frozenset[str]) -> None:
-        """Remove what a crash left behind: bytes that no file of the database names."""
+        """Remove what a crash left behind: bytes that no file in the database refers to."""
         with os.scandir(self._directory) as entries:
             stray = [entry.name for entry in entries if entry.name not in known]
         self.remove(stray)
 
     def writer(self, name: str, *, start: int, length: int, clean: bool) -> PartFile:
-        """Open a region for one part. `clean` says that nothing was ever written there."""
+        """Open a region for one part. `clean`: nothing was ever written there."""
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
         return PartFile(descriptor, start, sparse=clean or _punch(descriptor, start, length))
 
     def md5(self, name: str, stopped: Callable[[], bool]) -> str | None:
-        """The MD5 of the bytes in hex, in bounded memory; None when `stopped` turned true or the bytes are gone."""
+        """Return the MD5 of the bytes in hex, in bounded memory; None if stopped or deleted."""
         digest = hashlib.md5(usedforsecurity=False)
         try:
             with self.path(name).open("rb", buffering=0) as source:
@@ -88,11 +88,11 @@ class PartFile:
         self._lock = threading.Lock()
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Append chunks to what was written. OSError as the disk says."""
+        """Append chunks. Raises OSError."""
         with self._lock:
             if self._descriptor is None:
                 return
-            # Many crumbs cost more in system calls than in one copy.
+            # Many small chunks cost more in system calls than in one copy.
             pieces = [b"".join(chunks)] if len(chunks) > 8 else chunks
             for piece in pieces:
                 for start, end in _runs(piece) if self._sparse else ((0, len(piece)),):
@@ -100,7 +100,7 @@ class PartFile:
                 self._offset += len(piece)
 
     def close(self) -> None:
-        """Let the descriptor go, after a write that is under way."""
+        """Close the descriptor, after a running write."""
         with self._lock:
             if self._descriptor is not None:
                 os.close(self._descriptor)
@@ -108,7 +108,7 @@ class PartFile:
 
 
 def _pieces(descriptor: int) -> Iterator[memoryview]:
-    """A whole file in pieces, each good until the next is asked for; holes are not read, for they are long."""
+    """Return a whole file in pieces, each good until the next is asked for; holes are not read, for they are long."""
     size = os.fstat(descriptor).st_size
     zeros, buffer = memoryview(bytes(_HASH_READ)), memoryview(bytearray(_HASH_READ))
     position = 0
@@ -118,7 +118,7 @@ def _pieces(descriptor: int) -> Iterator[memoryview]:
             piece = zeros[: min(_HASH_READ, data - position)]
             position += len(piece)
             yield piece
-        # As much as may be read before the next hole is looked for.
+        # Read this much before looking for the next hole.
         end = min(position + 16 * _HASH_READ, size)
         while position < end:
             count = os.preadv(descriptor, [buffer[: end - position]], position)
@@ -129,7 +129,7 @@ def _pieces(descriptor: int) -> Iterator[memoryview]:
 
 
 def _next_data(descriptor: int, position: int, size: int) -> int:
-    """Where the first byte that is no hole lies at or behind `position`; `size` when there is none."""
+    """Return the offset of the next data at or after `position`; `size` if only a hole follows."""
     try:
         return os.lseek(descriptor, position, os.SEEK_DATA)
     except OSError as error:
@@ -144,11 +144,11 @@ def _write_all(descriptor: int, view: memoryview, offset: int) -> None:
 
 
 def _runs(piece: bytes) -> list[tuple[int, int]]:
-    """The stretches of `piece` to be written: all but its blocks of zeros. Ends are exclusive."""
+    """Return the stretches of `piece` to be written: all but its blocks of zeros. Ends are exclusive."""
     runs: list[tuple[int, int]] = []
     for start in range(0, len(piece), BLOCK):
         end = min(start + BLOCK, len(piece))
-        # Two bytes tell most data from zeros without a look at the rest.
+        # Two bytes distinguish most data from zeros without comparing the rest.
         if piece[start] == 0 and piece[end - 1] == 0 and piece[start:end] == _ZEROS[: end - start]:
             continue
         if runs and runs[-1][1] == start:
@@ -159,7 +159,7 @@ def _runs(piece: bytes) -> list[tuple[int, int]]:
 
 
 def _punch(descriptor: int, start: int, length: int) -> bool:
-    """Make a region a hole again; False where system or file system cannot (fallocate(2), Linux)."""
+    """Turn a region into a hole; False if the system or file system does not support it (fallocate(2), Linux)."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -11,7 +11,7 @@ from uploader.sandbox.answers import ApiError
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body. ApiError 400 when it is no JSON, 422 when it is no object."""
+    """Return the JSON object in the body. ApiError 400 when it is no JSON, 422 when it is no object."""
     raw = await request.read()
     try:
         body = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
@@ -25,7 +25,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 async def optional_body_of(request: web.Request) -> dict[str, Any]:
-    """The same where there need be no body: nothing at all is an empty object."""
+    """Return the same where there need be no body: nothing at all is an empty object."""
     return await body_of(request) if await request.read() else {}
 
 

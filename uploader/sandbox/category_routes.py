@@ -25,13 +25,13 @@ from uploader.sandbox.routes import Route
 
 
 class CategoryRoutes:
-    """The operations for one kind of thing."""
+    """The routes for one resource."""
 
-    def __init__(self, thing: Resource) -> None:
-        self._resource = thing
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
 
     def routes(self) -> list[Route]:
-        """These operations."""
+        """Return the routes."""
         word, path = self._resource.word, f"{self._resource.route}/categories"
         return [
             Route(f"list-{word}-categories", "GET", path, self.listing),

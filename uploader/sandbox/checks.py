@@ -21,12 +21,12 @@ _DATES = {"firstOnline", "publisherPublication", "publisherAcceptance"}
 
 
 def checked(body: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
-    """The fields of a body that have a check, checked. Null counts as absent, other fields are passed over."""
+    """Return the fields of a body that have a check, checked. Null counts as absent, other fields are ignored."""
     return {name: check(name, body[name]) for name, check in checks.items() if body.get(name) is not None}
 
 
 def text(least: int, most: int) -> Check:
-    """A string of `least` to `most` characters."""
+    """Return a string of `least` to `most` characters."""
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str) or not least <= len(value) <= most:
@@ -37,7 +37,7 @@ def text(least: int, most: int) -> Check:
 
 
 def integer(name: str, value: Any) -> int:
-    """An integer that the database can hold."""
+    """Return an integer that the database can hold."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**62:
         raise invalid(f"{name} must be an integer", name)
     return value
@@ -62,7 +62,7 @@ def integers(name: str, value: Any) -> list[int]:
 
 
 def links(name: str, value: Any) -> list[str]:
-    """A list of web addresses."""
+    """Return a list of web addresses."""
     for one in texts(name, value):
         if re.fullmatch(r"https?://\S+", one) is None:
             raise invalid(f"{name} must be a list of links", name)
@@ -76,7 +76,7 @@ def objects(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 def categories(name: str, value: Any) -> list[int]:
-    """Ids of categories that may be set, each once."""
+    """Check ids of selectable categories and remove duplicates."""
     ids = integers(name, value)
     for one in ids:
         if one not in CATEGORIES or not CATEGORIES[one]["is_selectable"]:
@@ -85,7 +85,7 @@ def categories(name: str, value: Any) -> list[int]:
 
 
 def source_ids(name: str, value: Any) -> list[int]:
-    """Categories by their ids in the original taxonomy."""
+    """Return categories by their ids in the original taxonomy."""
     by_source = {category["source_id"]: number for number, category in CATEGORIES.items()}
     for one in texts(name, value):
         if one not in by_source:
@@ -94,7 +94,7 @@ def source_ids(name: str, value: Any) -> list[int]:
 
 
 def custom_fields(name: str, value: Any) -> dict[str, Any]:
-    """Names and values; a value is a string, a list of strings, an object or null."""
+    """Check names and values; a value is a string, a list of strings, an object or null."""
     if not isinstance(value, dict):
         raise invalid(f"{name} must be an object", name)
     for key, one in value.items():
@@ -105,7 +105,7 @@ def custom_fields(name: str, value: Any) -> dict[str, Any]:
 
 
 def custom_list(name: str, value: Any) -> dict[str, Any]:
-    """The same as a list of objects with name and value."""
+    """Return the same as a list of objects with name and value."""
     fields: dict[str, Any] = {}
     for one in objects(name, value):
         if not isinstance(one.get("name"), str) or "value" not in one:
@@ -121,7 +121,7 @@ def item_type(name: str, value: Any) -> str:
 
 
 def license_of(*, institution: bool) -> Check:
-    """An id of a licence that the account may use."""
+    """Return an id of a licence that the account may use."""
 
     def check(name: str, value: Any) -> int:
         if integer(name, value) not in licenses(institution=institution):
@@ -132,7 +132,7 @@ def license_of(*, institution: bool) -> Check:
 
 
 def funding_list(name: str, value: Any) -> list[dict[str, Any]]:
-    """Fundings, each by its id or by the title of a new one."""
+    """Return fundings, each by its id or by the title of a new one."""
     entries = objects(name, value)
     for one in entries:
         by_id = one.get("id") is not None and integer(f"{name}.id", one["id"]) is not None
@@ -143,7 +143,7 @@ def funding_list(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 def related_materials(name: str, value: Any) -> list[dict[str, Any]]:
-    """Related materials, each by the id of one that exists, or new by its identifier."""
+    """Check related materials, each named by an existing id or new with an identifier."""
     return [_material(name, one) for one in objects(name, value)]
 
 
@@ -163,7 +163,7 @@ def _material(name: str, one: dict[str, Any]) -> dict[str, Any]:
 
 
 def timeline(name: str, value: Any) -> dict[str, str]:
-    """Dates of the item's history."""
+    """Check the dates of the item's history."""
     if not isinstance(value, dict):
         raise invalid(f"{name} must be an object", name)
     dates = {key: one for key, one in value.items() if key in _DATES and one is not None}
@@ -174,7 +174,7 @@ def timeline(name: str, value: Any) -> dict[str, str]:
 
 
 def moment_of(text: str) -> float | None:
-    """The moment that a date, or a date with a time, names; UTC where it says nothing else. None when it is none."""
+    """Parse a date, or a date with a time, as seconds since the epoch; UTC by default. None if invalid."""
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             day = date.fromisoformat(text)
@@ -188,7 +188,7 @@ def moment_of(text: str) -> float | None:
 
 
 def authors(name: str, value: Any) -> list[int | NewAuthor]:
-    """Authors by their ids, which win, or by name.
+    """Return authors by their ids, which win, or by name.
 
     An e-mail address was refused when a client sent one, although the documentation has the field.
     """

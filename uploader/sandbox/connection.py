@@ -1,4 +1,4 @@
-"""What can be done to a connection beneath HTTP: see whether it lives, close it, reset it."""
+"""Connections below HTTP: detect a disconnect, close, reset."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from aiohttp import web
 
 _ENDING = web.RequestKey("ending", str)
 _LOOK = 0.05
-"""Seconds between looks at a connection: nobody is told when a client hangs up on a request that was read whole."""
+"""Seconds between checks of a connection: aiohttp does not report a disconnect once the request is read completely."""
 
 
 def disconnected(request: web.Request) -> bool:
-    """Whether the client has closed the connection, or it broke."""
+    """Return whether the client has closed the connection, or it broke."""
     return request.transport is None or request.transport.is_closing()
 
 
 async def wait(request: web.Request, seconds: float) -> None:
-    """Say nothing for so long, or until the client is gone."""
+    """Wait for `seconds`, or until the client disconnects."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and not disconnected(request):  # noqa: ASYNC110
         await anyio.sleep(min(_LOOK, left))
 
 
 def close(request: web.Request) -> web.Response:
-    """See to it that the connection is closed once the request is on record. What is returned is never sent."""
+    """Close the connection once the request is logged. The returned response is never sent."""
     request[_ENDING] = "close"
     return web.Response(status=500)
 
 
 def reset(request: web.Request) -> web.Response:
-    """Likewise, with a reset: the client gets no orderly end, whatever was written."""
+    """Reset the connection once the request is logged. The returned response is never sent."""
     request[_ENDING] = "reset"
     return web.Response(status=500)
 
 
 def end(request: web.Request) -> None:
-    """Do to the connection what `drop` or `reset` asked for."""
+    """Close or reset the connection if `close` or `reset` requested it."""
     ending, transport = request.get(_ENDING), request.transport
     if ending is None or transport is None:
         return

@@ -1,4 +1,4 @@
-"""What every handler works with, and the few questions that all of them ask of it."""
+"""What every handler works with: the running sandbox's parts, and a few questions about them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Effects:
-    """What faults left behind, in memory alone."""
+    """Effects of faults, in memory only."""
 
     revoked: bool = False
-    """The token is good for nothing any more."""
+    """The token is no longer accepted."""
     quota_full: bool = False
     md5: dict[int, str] = field(default_factory=dict)
     """Files that get "wrong-md5" or "no-md5"."""
 
     def clear(self) -> None:
-        """As if nothing had been."""
+        """Undo all effects."""
         self.revoked = self.quota_full = False
         self.md5.clear()
 
@@ -61,22 +61,22 @@ class Context:
     upload_port: int = 0
 
     def addresses(self, request: web.Request) -> Addresses:
-        """The addresses to put into an answer to this request."""
+        """Return the addresses to put into an answer to this request."""
         settings = self.settings
-        # aiohttp would ask the resolver for a name where there is no header.
+        # Without a Host header aiohttp would resolve the machine's name.
         host = request.headers.get("Host") or self.listening
         return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
 
     def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
-        """The custom fields that a group's items have."""
+        """Return the custom fields that a group's items have."""
         return of_group(self.settings.custom_fields, group) if self.settings.institution else ()
 
     def quota(self, account: Account) -> int:
-        """Bytes that an account may have in files that are not public."""
+        """Return the bytes that an account may store in private files."""
         return self.settings.quota if account.quota is None else account.quota
 
     def used(self, account: Account) -> int:
-        """Bytes of the quota that are used."""
+        """Return the used bytes of the quota."""
         used = account.completed if self.settings.quota_counts == "completed" else account.initiated
         return max(used, self.quota(account)) if self.effects.quota_full else used
 
@@ -90,5 +90,5 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def context_of(request: web.Request) -> Context:
-    """The sandbox that a request came to."""
+    """Return the sandbox that a request came to."""
     return request.config_dict[CONTEXT]

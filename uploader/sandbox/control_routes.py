@@ -1,4 +1,4 @@
-"""The control address: faults set, looked at and cleared while the sandbox runs. There only when it was asked for."""
+"""The control endpoint: set, list and clear faults while the sandbox runs. Only served if enabled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAULTS = "/sandbox/faults"
 
 
 def routes() -> list[Route]:
-    """This module's operations; a token that a fault revoked still opens them."""
+    """Return this module's routes; they accept a token that a fault revoked."""
     return [
         Route("control", "GET", FAULTS, listing),
         Route("control", "POST", FAULTS, add),
@@ -23,12 +23,12 @@ def routes() -> list[Route]:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """The rules in force, and how many requests each has seen."""
+    """Return the active rules, and how many requests each has matched."""
     return json_answer(context_of(request).faults.listing())
 
 
 async def add(request: web.Request) -> web.Response:
-    """Body `{"fault": LINE}` or `{"faults": [LINE, …]}`; answers 201 with all rules in force, 422 on a bad line."""
+    """Add `{"fault": LINE}` or `{"faults": [LINE, …]}`. Responds 201 with all active rules, 422 on an invalid line."""
     body = await body_of(request)
     lines = body.get("faults", [])
     lines = [*lines, body["fault"]] if "fault" in body and isinstance(lines, list) else lines
@@ -44,7 +44,7 @@ async def add(request: web.Request) -> web.Response:
 
 
 async def clear(request: web.Request) -> web.Response:
-    """Drop all rules; the token is good again, and the quota as it was. What they did to files and parts stays."""
+    """Remove all rules and restore token and quota. Changes to files and parts remain."""
     context = context_of(request)
     context.faults.clear()
     context.effects.clear()

@@ -1,4 +1,4 @@
-"""An institution's custom fields: what they are, which items have them, what they may hold, how they are shown.
+"""An institution's custom fields: definitions, which items have them, valid values, and how they are shown.
 
 Types, validations and the shape of a definition are those of the official description (ShortCustomField); the lengths
 of `text` and `textarea` without a validation of their own are those of Figshare's help page on custom metadata.
@@ -18,15 +18,15 @@ import msgspec
 from uploader.sandbox.answers import ApiError, invalid
 
 _LISTS = frozenset({"dropdown", "dropdown_large_list"})
-"""The kinds that hold several values, too."""
+"""The kinds that may hold several values."""
 _LONGEST = {"text": 250, "textarea": 10_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomField:
-    """A definition. `groups` are those whose items have the field, () for all; `settings` are as the API tells them.
+    """A definition. `groups` are those whose items have the field, () for all; `settings` are as in the API.
 
-    `values` are those of a large list, which the API does not tell; () takes any.
+    `values` are those of a large list, which the API does not return; () accepts any.
     """
 
     id: int
@@ -53,11 +53,11 @@ DEFAULTS: Final = (
     ),
     CustomField(id=372, name="Shelfmark", mandatory=True, groups=(2102,)),
 )  # fmt: skip
-"""Some of each kind, and one that a group of its own wants before it publishes."""
+"""At least one of each kind, and one that a group requires for publication."""
 
 
 def of_group(fields: Iterable[CustomField], group: int | None) -> tuple[CustomField, ...]:
-    """The fields of a group's items: those of the institution and the group's own."""
+    """Return the fields of a group's items: those of the institution and the group's own."""
     return tuple(one for one in fields if not one.groups or group in one.groups)
 
 
@@ -86,7 +86,7 @@ class _Listed(msgspec.Struct):
 
 
 def read_definitions(path: str) -> tuple[CustomField, ...]:
-    """The definitions in a JSON file: a list as the API answers, with `groups` and `values` if wanted. ValueError."""
+    """Read a JSON file of definitions: a list as in the API, optionally with `groups` and `values`. ValueError."""
     try:
         found = msgspec.json.decode(Path(path).read_bytes(), type=list[_Listed])
         for one in found:
@@ -94,7 +94,7 @@ def read_definitions(path: str) -> tuple[CustomField, ...]:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no list of custom fields: {error}") from error
+        raise ValueError(f"{path}: not a list of custom fields: {error}") from error
     return tuple(
         CustomField(
             id=one.id or DEFAULTS[0].id + number,
@@ -113,9 +113,9 @@ def read_definitions(path: str) -> tuple[CustomField, ...]:
 
 
 def check(values: Mapping[str, Any], fields: Iterable[CustomField]) -> None:
-    """ApiError 422 for a name that is none of these fields, or a value that its field does not take.
+    """Check values. ApiError 422 for an unknown field or an invalid value.
 
-    "", null and an empty list say nothing, as the description has it.
+    "", null and an empty list count as unset, as documented.
     """
     known = {one.name: one for one in fields}
     for name, value in values.items():
@@ -126,12 +126,12 @@ def check(values: Mapping[str, Any], fields: Iterable[CustomField]) -> None:
 
 
 def blank(value: Any) -> bool:
-    """True for what says nothing."""
+    """Return whether a value counts as unset."""
     return value is None or value in ("", [], {})
 
 
 def unfilled(values: Mapping[str, Any], fields: Iterable[CustomField]) -> list[str]:
-    """The names of mandatory fields that say nothing."""
+    """Return the names of mandatory fields that are unset."""
     return [one.name for one in fields if one.mandatory and blank(values.get(one.name))]
 
 
@@ -175,7 +175,7 @@ def _is_day(value: str) -> bool:
 
 
 def definition(known: CustomField, order: int) -> dict[str, Any]:
-    """The object of a field in the institution's listing."""
+    """Return the object of a field in the institution's listing."""
     return {
         "id": known.id,
         "name": known.name,
@@ -187,7 +187,7 @@ def definition(known: CustomField, order: int) -> dict[str, Any]:
 
 
 def shown(values: Mapping[str, Any], fields: Sequence[CustomField]) -> list[dict[str, Any]]:
-    """The fields with their values, "" for those that say nothing (observed); what is none of them is text."""
+    """Return the fields with their values, "" if unset (observed); unknown names are shown as text."""
     every = [*fields, *(CustomField(id=0, name=name) for name in values if name not in {one.name for one in fields})]
     found = [
         {**definition(one, order), "value": values.get(one.name) or ""} for order, one in enumerate(every, start=1)
@@ -196,5 +196,5 @@ def shown(values: Mapping[str, Any], fields: Sequence[CustomField]) -> list[dict
 
 
 def given(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """As `shown`, of a project or a collection: only those that say something, which is not checked there."""
+    """Return the fields of a project or collection, as `shown`, but only those set; their names are not checked."""
     return [one for one in shown(values, DEFAULTS) if one["name"] in values]

@@ -1,11 +1,11 @@
-"""The sandbox's directory: who holds it, the token kept in it, and the note by which others find a running sandbox.
+"""The sandbox's directory: its lock, its token, and the note by which others find a running sandbox.
 
-DIR/lock           held (flock) while a sandbox runs
+DIR/lock           locked (flock) while a sandbox runs
 DIR/sandbox.json   where it listens, 0600; there while it runs, and after a kill until the next start
-DIR/ports          the ports used last: addresses given out before a restart stay good
-DIR/token          the token made for it, 0600, where none was given
+DIR/ports          the ports used last, so that URLs survive a restart
+DIR/token          the generated token, 0600, if none was given
 DIR/sandbox.db     SQLite
-DIR/files/         bytes, under names made up here
+DIR/files/         bytes, under generated names
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DataDir:
         return self.directory / "sandbox.json"
 
     def open(self) -> None:
-        """Make the directory and take it. SandboxBusy when it is taken, SandboxUnusable when it cannot be."""
+        """Create and lock the directory. SandboxBusy if another sandbox holds it, else SandboxUnusable."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.files.mkdir(exist_ok=True, mode=0o700)
@@ -92,11 +92,11 @@ class DataDir:
                 return
 
     def announce(self, note: dict[str, Any]) -> None:
-        """Say where the sandbox listens."""
+        """Write the note that others find this sandbox by."""
         _write(self.note, json.dumps(note) + "\n")
 
     def ports(self) -> tuple[int, int]:
-        """The ports of API and upload service when a sandbox last ran here, 0 for not known."""
+        """Return the ports of API and upload service when a sandbox last ran here, 0 if unknown."""
         try:
             kept = json.loads((self.directory / "ports").read_text("ascii"))
             return int(kept["api"]), int(kept["upload"])
@@ -104,11 +104,11 @@ class DataDir:
             return 0, 0
 
     def keep_ports(self, api: int, upload: int) -> None:
-        """Note the ports for the next start."""
+        """Keep the ports for the next start."""
         _write(self.directory / "ports", json.dumps({"api": api, "upload": upload}) + "\n")
 
     def close(self) -> None:
-        """Take the note away and let the directory go."""
+        """Remove the note and unlock the directory."""
         if self._lock is None:
             return
         with contextlib.suppress(FileNotFoundError):
@@ -118,7 +118,7 @@ class DataDir:
 
 
 def kept_token(directory: Path) -> str:
-    """The token kept in a sandbox's directory; made when there is none. SandboxUnusable when neither can be."""
+    """Return the token kept in a sandbox's directory; create one if missing. SandboxUnusable if that fails."""
     path = directory / "token"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,7 +133,7 @@ def kept_token(directory: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a whole file in place, readable by its owner alone."""
+    """Replace a file atomically, with mode 0600."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:

@@ -36,7 +36,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file, or make it. SandboxUnusable when it is none of ours, or of a newer version."""
+        """Open or create the file. SandboxUnusable if it is not a sandbox's database, or from a newer version."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def run(
@@ -64,7 +64,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def close(self) -> None:
-        """Finish what was asked for and close."""
+        """Finish pending calls and close."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         await anyio.to_thread.run_sync(self._thread.shutdown)
 

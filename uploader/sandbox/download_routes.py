@@ -1,4 +1,4 @@
-"""The bytes of files: to the owner, to whoever has a private link, and of published files to everyone."""
+"""Downloads: for the owner, with a private link, and of published files for everyone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THUMB = _FILE + r"/preview/{again:\d{1,18}}/thumb.png"
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("download", "GET", _FILE, download, open_to_all=True),
         Route("download", "HEAD", _FILE, download, open_to_all=True),
@@ -32,7 +32,7 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """What a download needs of a file. `blob` None: it has no bytes, or `link` says where they are."""
+    """What a download needs. `blob` None: the file is empty or linked."""
 
     name: str
     link: str | None
@@ -40,7 +40,7 @@ class Bytes:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """A file that is available, ranges included; the token in the header or as `token`."""
+    """Return a file that is available, ranges included; the token in the header or as `token`."""
     context = context_of(request)
     file_id = _file_id(request)
     known = _token_given(request, context)
@@ -62,7 +62,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 async def redirect(request: web.Request) -> web.Response:
-    """Where the bytes of a public file are."""
+    """Redirect to the bytes of a public file."""
     context = context_of(request)
     file_id = _file_id(request)
     if await context.db.run(_published, file_id, context.now()) is None:
@@ -71,7 +71,7 @@ async def redirect(request: web.Request) -> web.Response:
 
 
 async def thumbnail(request: web.Request) -> web.StreamResponse:
-    """A published picture, in its own size: nothing is scaled here."""
+    """Return a published picture, in its own size: nothing is scaled here."""
     context = context_of(request)
     found = await context.db.run(_published, _file_id(request), context.now())
     kind = "" if found is None else file_view.mimetype_of(found.name)
@@ -93,7 +93,7 @@ def _token_given(request: web.Request, context: Context) -> bool:
 
 
 def _find(db: sqlite3.Connection, file_id: int, context: Context, *, known: bool, private: str | None) -> Bytes | None:
-    """A file that may be downloaded; None when there is none, or not for this one. `known`: a token was sent."""
+    """Return a file that may be downloaded; None if unknown or not permitted. `known`: a valid token was sent."""
     now = context.now()
     file = files_db.by_id(db, file_id)
     if file is not None and (known or _linked(db, file.item_id, private, now)):
@@ -103,13 +103,13 @@ def _find(db: sqlite3.Connection, file_id: int, context: Context, *, known: bool
 
 
 def _linked(db: sqlite3.Connection, item_id: int, private: str | None, now: float) -> bool:
-    """Whether this is the token of a private link to the item."""
+    """Return whether this is the token of a private link to the item."""
     link = None if private is None else links_db.by_token(db, private, now)
     return link is not None and (link.kind, link.owner_id) == ("articles", item_id)
 
 
 def _published(db: sqlite3.Connection, file_id: int, now: float) -> Bytes | None:
-    """A file of a version that all may see, and whose files they may have."""
+    """Return a file of a version that all may see, and whose files they may have."""
     file = versions.visible_file(db, file_id, now)
     item = None if file is None else store.find(db, file.item_id)
     if file is None or item is None or embargo.in_force(item.metadata["embargo"], now):

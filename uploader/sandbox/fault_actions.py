@@ -1,4 +1,4 @@
-"""Carries faults out on real requests: what it means for the store, the body, the answer and the connection."""
+"""Carry out faults on requests: their effects on store, body, response and connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
 
 TAMPER = web.RequestKey("tamper", Fault)
-"""On a PUT of a part: what is to happen to its body on the way to the disk."""
+"""On a PUT of a part: the fault that changes its body on the way to the disk."""
 
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 
@@ -32,7 +32,7 @@ _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1
 async def under_faults(
     request: web.Request, context: Context, faults: list[Fault], proceed: Proceed
 ) -> web.StreamResponse:
-    """Serve a request with its faults; `proceed` serves it honestly and never raises but for cancellation."""
+    """Serve a request with its faults; `proceed` serves it normally and raises nothing but cancellation."""
     if not faults:
         return await proceed()
     record = request[ENTRY]
@@ -49,7 +49,7 @@ async def under_faults(
 
 
 async def tampered(body: AsyncIterator[bytes], fault: Fault, length: int) -> AsyncIterator[bytes]:
-    """A part's body as a fault lets it through; `length` is what the part has. BodyBroken where the fault cuts."""
+    """Return a part's body as changed by a fault; `length` is the part's. BodyBroken where the fault cuts it."""
     passed = 0
     cut = fault.options.get("bytes", length // 2) if fault.name == "reset-mid-body" else None
     flip = fault.options.get("byte", 0) if fault.name == "flip-bit" else None
@@ -85,7 +85,7 @@ async def _change_state(request: web.Request, context: Context, fault: Fault) ->
 
 
 def _abort(db: sqlite3.Connection, request: web.Request, *, lose: bool) -> None:
-    """End the upload that a request is about."""
+    """Abort the upload of a request."""
     token = request.match_info.get("token")
     if token is None:
         file = files_db.by_id(db, int(request.match_info["file_id"]))
@@ -100,7 +100,7 @@ async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.Stre
     after = fault.options.get("retry-after")
     if after is not None:
         kind, _, seconds = after.rpartition(":")
-        # A date has whole seconds: rounded up, so that whoever waits for it has waited long enough.
+        # A date has whole seconds: rounded up, so that waiting for it is long enough.
         date = formatdate(math.ceil(time.time()) + int(seconds), usegmt=True)
         headers["Retry-After"] = date if kind else seconds
     form = fault.options.get("body", "json")
@@ -135,7 +135,7 @@ async def _reset(request: web.Request, _: Fault, __: Proceed) -> web.StreamRespo
 
 
 async def _reset_mid_body(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
-    """A part's body takes its usual way, so that the lock lingers as it does when a connection breaks."""
+    """Process a part's body normally, so that the lock lingers as after a broken connection."""
     record = request[ENTRY]
     if record.kind == "put-part":
         request[TAMPER] = fault
@@ -167,12 +167,12 @@ async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.St
 
 
 async def _late(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
-    """A part's body takes its usual way, and its lock is held until all is done."""
+    """Process a part's body normally; its lock is held until the end."""
     record = request[ENTRY]
     if record.kind == "put-part":
         request[TAMPER] = fault
     else:
-        # A body that breaks off is left to who serves the request, and meets the same.
+        # The handler meets and handles the same broken body.
         with contextlib.suppress(OSError, web.HTTPException):
             await request.read()
         await anyio.sleep(fault.seconds)
@@ -217,7 +217,7 @@ async def _trickle(request: web.Request, fault: Fault, proceed: Proceed) -> web.
 
 
 async def _begin(request: web.Request, proceed: Proceed) -> tuple[bytes, web.StreamResponse]:
-    """Serve the request and send the head of its answer; returns the body that is to follow."""
+    """Serve the request, send the head of its response, and return the remaining body."""
     answer = await proceed()
     body = _bytes(answer)
     out = web.StreamResponse(status=answer.status, headers=answer.headers)
@@ -244,7 +244,7 @@ async def _flip_bit(request: web.Request, fault: Fault, proceed: Proceed) -> web
 
 
 def _bytes(answer: web.StreamResponse) -> bytes:
-    """The body of an answer that is in memory; empty for a download."""
+    """Return the body of an answer that is in memory; empty for a download."""
     body = answer.body if isinstance(answer, web.Response) else None
     return body if isinstance(body, bytes) else b""
 
@@ -268,4 +268,4 @@ ACTIONS: dict[str, Action] = {
     "invalid-json": _invalid,
     "flip-bit": _flip_bit,
 }
-"""Each fault that spoils an answer, and how."""
+"""The action of each fault of stage ANSWER."""

@@ -1,4 +1,4 @@
-"""Reads the body of an initiate. Pure."""
+"""Parse the body of an initiate. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Initiate:
-    """A file to be made. `md5` is lower-case hex or ""; `folder_path` has no slash at its ends; `link` or None."""
+    """A file to create. `md5` is lower-case hex or ""; `folder_path` has no slash at its ends; `link` or None."""
 
     name: str
     size: int

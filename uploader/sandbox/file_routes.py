@@ -17,7 +17,7 @@ from uploader.sandbox.file_body import read_initiate
 from uploader.sandbox.files_db import File, NewFile
 from uploader.sandbox.items import store
 from uploader.sandbox.items.routes import ITEM, item_id_of
-from uploader.sandbox.paging import window
+from uploader.sandbox.listing import slice_of
 from uploader.sandbox.parts import Span, TooManyParts, cut
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.impersonation import account_of
@@ -27,11 +27,11 @@ from uploader.sandbox.routes import Route
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"
 
 MOST_PARTS = 1_000_000
-"""A file that would have more is refused: a part plan of a few bytes is for small files."""
+"""Files with more parts are rejected: a part plan of a few bytes is for small files."""
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-files", "GET", f"{ITEM}/files", list_files),
         Route("initiate", "POST", f"{ITEM}/files", initiate),
@@ -42,7 +42,7 @@ def routes() -> list[Route]:
 
 
 def file_id_of(request: web.Request) -> int:
-    """The file named in the path; noted for the log."""
+    """Return the file named in the path; noted for the log."""
     file_id = int(request.match_info["file_id"])
     request[ENTRY].file_id = file_id
     return file_id
@@ -51,7 +51,7 @@ def file_id_of(request: web.Request) -> int:
 async def list_files(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id, account_id = item_id_of(request), account_of(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
     now, at, delays = context.now(), context.addresses(request), context.settings.delays
 
     def listing(db: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ async def get_file(request: web.Request) -> web.Response:
 
 
 async def complete(request: web.Request) -> web.Response:
-    """202 with HTML. Once more on a completed file does no harm; a linked file has nothing to complete."""
+    """Respond 202 with HTML. Idempotent on a completed file; a linked file has no upload to complete."""
     context = context_of(request)
     item_id, file_id = item_id_of(request), file_id_of(request)
     await optional_body_of(request)
@@ -123,14 +123,14 @@ async def delete_file(request: web.Request) -> web.Response:
     item_id, file_id = item_id_of(request), file_id_of(request)
     file = await context.db.run(_delete, item_id, file_id, account_of(request), context.now())
     context.locks.forget(file.token)
-    # What is in a public version stays there.
+    # Files of a public version are kept.
     if file.blob is not None and not file.attached:
         await context.on_disk(context.blobs.remove, [file.blob])
     return no_content()
 
 
 async def _prepare(context: Context, size: int) -> tuple[list[Span], str | None]:
-    """The parts of a new file, and the place of its bytes, None where it has none. ApiError when it is too large."""
+    """Return the parts of a new file and the name of its bytes, None without any. ApiError if too large."""
     settings = context.settings
     if settings.max_file_size and size > settings.max_file_size:
         raise ApiError(settings.quota_status, "FileTooLarge", "The file is larger than the maximum file size")
@@ -150,7 +150,7 @@ async def _prepare(context: Context, size: int) -> tuple[list[Span], str | None]
 
 
 def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Context) -> int:
-    """Store a new file; in one transaction with the look at the quota, so that no two requests share its last."""
+    """Store a new file; in one transaction with the quota check, so that two requests cannot both use the rest."""
     item, account = store.get(db, new.item_id, account_id), accounts.get(db, account_id)
     if account is None:
         raise not_found("Article")
@@ -170,13 +170,13 @@ def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Conte
 
 
 def _look(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:
-    """A file as a GET sees it; None while it cannot be seen, and that look is counted. ApiError 404."""
+    """Return a file as a GET sees it; None while it cannot be seen, and that look is counted. ApiError 404."""
     store.owned(db, item_id, account_id)
     return files_db.look(db, item_id, file_id, now)
 
 
 def _complete(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, context: Context) -> File | None:
-    """Note the completion; None when there is nothing to begin (parts missing, and that is let pass)."""
+    """Record the completion; None if there is nothing to hash (parts missing, which the settings accept)."""
     now = context.now()
     file = _seen(db, item_id, file_id, account_id, now)
     if file.link is not None:
@@ -202,7 +202,7 @@ def _delete(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int,
 
 
 def _seen(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File:
-    """A file that is not hidden; ApiError 404."""
+    """Return a file that is not hidden; ApiError 404."""
     store.owned(db, item_id, account_id)
     file = files_db.get(db, item_id, file_id)
     if file is None or file.hidden_until > now or file.hidden_gets:

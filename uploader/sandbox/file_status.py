@@ -1,4 +1,4 @@
-"""What a file's record says at a moment: pure functions of its times and the delays set, so nothing is lost on restart.
+"""A file's status at a given time: pure functions of its recorded times and the delays, so restarts lose nothing.
 
 States and their order: created → ic_checking → ic_success → moving_to_final → available, and ic_failure for an
 MD5 that is not the supplied one (seen by clients of the real service; the documentation names only `available`).
@@ -13,9 +13,9 @@ from uploader.sandbox.settings import Delays
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """When things happened to a file; seconds since the epoch, None for not yet.
+    """Times of a file's events in seconds since the epoch; None: not yet.
 
-    `md5` is the MD5 of the stored bytes once it is known, and None for good where `hashed` is set without it.
+    `md5` is the MD5 of the stored bytes once it is known, and stays None if `hashed` is set without it.
     `supplied` is the client's, or "".
     """
 
@@ -26,12 +26,12 @@ class Progress:
 
 
 def taken(progress: Progress, now: float, delays: Delays) -> bool:
-    """Whether the completion shows: the upload is COMPLETED, and its address gone from the file's record."""
+    """Return whether the completion shows: the upload is COMPLETED, and its address gone from the file's record."""
     return progress.completed is not None and now >= progress.completed + delays.created
 
 
 def status(progress: Progress, now: float, delays: Delays) -> str:
-    """The file's `status` at `now`."""
+    """Return the file's `status` at `now`."""
     if progress.completed is None or not taken(progress, now, delays):
         return "created"
     if progress.hashed is None:
@@ -49,14 +49,14 @@ def status(progress: Progress, now: float, delays: Delays) -> str:
 
 
 def computed_md5(progress: Progress, now: float, delays: Delays) -> str:
-    """The `computed_md5` to show at `now`; "" while it is not known, and for good where `delays.md5` is None."""
+    """Return the `computed_md5` to show at `now`; "" until known, and always if `delays.md5` is None."""
     if progress.completed is None or progress.md5 is None or delays.md5 is None:
         return ""
     return progress.md5 if now >= progress.completed + delays.created + delays.md5 else ""
 
 
 def settled(progress: Progress, now: float, delays: Delays) -> bool:
-    """Whether waiting changes nothing any more."""
+    """Return whether the status is final."""
     if status(progress, now, delays) not in {"available", "ic_failure"}:
         return False
     return delays.md5 is None or progress.md5 is None or bool(computed_md5(progress, now, delays))

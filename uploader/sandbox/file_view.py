@@ -17,7 +17,7 @@ _UNSAFE = re.compile(r"[^\w.]")
 
 
 def file_object(file: File, at: Addresses, now: float, delays: Delays) -> dict[str, Any]:
-    """A file of an item. A linked one has no `upload_url` and no `upload_token`."""
+    """Return a file of an item. A linked one has no `upload_url` and no `upload_token`."""
     if file.link is not None:
         return _linked(file)
     status = file_status.status(file.progress, now, delays)
@@ -42,7 +42,7 @@ def file_object(file: File, at: Addresses, now: float, delays: Delays) -> dict[s
 
 
 def upload_object(file: File, parts: list[Part], locked: frozenset[int], now: float, delays: Delays) -> dict[str, Any]:
-    """An upload with its parts. `locked` holds part numbers."""
+    """Return an upload with its parts. `locked` holds part numbers."""
     return {
         "token": file.token,
         "md5": file.supplied_md5,
@@ -54,14 +54,14 @@ def upload_object(file: File, parts: list[Part], locked: frozenset[int], now: fl
 
 
 def upload_status(file: File, now: float, delays: Delays) -> str:
-    """PENDING, COMPLETED or ABORTED."""
+    """Return PENDING, COMPLETED or ABORTED."""
     if file.aborted:
         return "ABORTED"
     return "COMPLETED" if file_status.taken(file.progress, now, delays) else "PENDING"
 
 
 def part_object(part: Part, *, locked: bool) -> dict[str, Any]:
-    """A part; both offsets are inclusive."""
+    """Return a part; both offsets are inclusive."""
     return {
         "partNo": part.number,
         "startOffset": part.start,
@@ -72,12 +72,12 @@ def part_object(part: Part, *, locked: bool) -> dict[str, Any]:
 
 
 def part_status(part: Part) -> str:
-    """PENDING or COMPLETE (without a D, unlike the upload's)."""
+    """Return PENDING or COMPLETE (without a D, unlike the upload's)."""
     return "COMPLETE" if part.complete else "PENDING"
 
 
 def mimetype_of(name: str) -> str:
-    """The type that a name's ending tells, application/octet-stream when it tells none."""
+    """Return the media type for a name's extension, by default application/octet-stream."""
     return _TYPES.guess_type(name.rpartition("/")[2])[0] or "application/octet-stream"
 
 

@@ -26,7 +26,7 @@ class File:
     hidden_until: float
     hidden_gets: int
     aborted: bool
-    """The upload takes nothing any more."""
+    """The upload accepts nothing more."""
     completed: float | None
     md5: str | None
     hashed: float | None
@@ -91,25 +91,25 @@ def create(db: sqlite3.Connection, new: NewFile) -> int:
 
 
 def get(db: sqlite3.Connection, item_id: int, file_id: int) -> File | None:
-    """One file of an item, hidden or not."""
+    """Return one file of an item, hidden or not."""
     row = db.execute("SELECT * FROM files WHERE id = ? AND item_id = ?", (file_id, item_id)).fetchone()
     return None if row is None else _file(row)
 
 
 def by_id(db: sqlite3.Connection, file_id: int) -> File | None:
-    """One file, whatever its item."""
+    """Return one file, whatever its item."""
     row = db.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
     return None if row is None else _file(row)
 
 
 def by_token(db: sqlite3.Connection, token: str) -> File | None:
-    """The file of an upload; None also for an upload that was lost."""
+    """Return the file of an upload; None also for an upload that was lost."""
     row = db.execute("SELECT * FROM files WHERE token = ? AND link IS NULL AND aborted < 2", (token,)).fetchone()
     return None if row is None else _file(row)
 
 
 def look(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File | None:
-    """A file as a GET sees it: None while it is hidden. Counts this look where looks are counted."""
+    """Return a file as a GET sees it: None while it is hidden. Counts this look where looks are counted."""
     found = get(db, item_id, file_id)
     if found is None or found.hidden_until > now:
         return None
@@ -120,7 +120,7 @@ def look(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File
 
 
 def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, offset: int = 0) -> list[File]:
-    """The files of an item that can be seen, in order of their making. `limit` None: all."""
+    """Return the files of an item that can be seen, in order of their making. `limit` None: all."""
     rows = db.execute(
         # The rows before the page are counted in the index alone.
         "SELECT files.* FROM (SELECT id FROM files WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?"
@@ -131,7 +131,7 @@ def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, of
 
 
 def totals(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
-    """How many files of an item can be seen, and their bytes."""
+    """Return how many files of an item can be seen, and their bytes."""
     row = db.execute(
         "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM files"
         " WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?",
@@ -141,7 +141,7 @@ def totals(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
 
 
 def folders(db: sqlite3.Connection, item_id: int, now: float) -> dict[str, str]:
-    """File id → directory, of the files of an item that can be seen and are in one."""
+    """Map file id to folder, for the visible files of an item that have one."""
     rows = db.execute(
         "SELECT id, folder_path FROM files WHERE item_id = ? AND folder_path != ''"
         " AND hidden_gets = 0 AND hidden_until <= ? ORDER BY id",
@@ -151,7 +151,7 @@ def folders(db: sqlite3.Connection, item_id: int, now: float) -> dict[str, str]:
 
 
 def blobs(db: sqlite3.Connection, item_id: int | None = None) -> list[str]:
-    """The names of all bytes, or of those of one item; also of files that are in a public version alone."""
+    """Return the names of all bytes, or of those of one item; also of files that are in a public version alone."""
     rows = db.execute(
         "SELECT blob FROM files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)"
         " UNION SELECT blob FROM published_files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)",
@@ -161,17 +161,17 @@ def blobs(db: sqlite3.Connection, item_id: int | None = None) -> list[str]:
 
 
 def tokens(db: sqlite3.Connection, item_id: int) -> list[str]:
-    """The uploads of an item."""
+    """Return the uploads of an item."""
     return [row[0] for row in db.execute("SELECT token FROM files WHERE item_id = ?", (item_id,))]
 
 
 def delete(db: sqlite3.Connection, file_id: int) -> bool:
-    """Remove a file's record and its upload; False when there is none."""
+    """Remove a file's record and its upload; False if unknown."""
     return db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount > 0
 
 
 def abort(db: sqlite3.Connection, token: str, *, lose: bool) -> None:
-    """Abort an upload for good; `lose`: it answers 404 from now on."""
+    """Abort an upload permanently; `lose`: it responds 404 from now on."""
     db.execute("UPDATE files SET aborted = ? WHERE token = ?", (2 if lose else 1, token))
 
 
@@ -181,46 +181,46 @@ def hide(db: sqlite3.Connection, file_id: int, until: float) -> None:
 
 
 def missing_parts(db: sqlite3.Connection, file_id: int) -> int:
-    """How many parts are not COMPLETE."""
+    """Return how many parts are not COMPLETE."""
     row = db.execute("SELECT COUNT(*) FROM parts WHERE file_id = ? AND NOT complete", (file_id,)).fetchone()
     return int(row[0])
 
 
 def complete(db: sqlite3.Connection, file_id: int, now: float) -> None:
-    """Note the completion; the first one counts."""
+    """Record the completion; only the first counts."""
     db.execute("UPDATE files SET completed = ? WHERE id = ? AND completed IS NULL", (now, file_id))
 
 
 def unhashed(db: sqlite3.Connection) -> list[File]:
-    """Completed files whose MD5 is still to be computed."""
+    """Return completed files without a computed MD5."""
     rows = db.execute("SELECT * FROM files WHERE completed IS NOT NULL AND hashed IS NULL AND link IS NULL")
     return [_file(row) for row in rows]
 
 
 def hashed(db: sqlite3.Connection, file_id: int, md5: str | None, now: float) -> None:
-    """Note the end of the integrity check, with the MD5 where one was computed."""
+    """Record the end of the integrity check, with the MD5 if one was computed."""
     db.execute("UPDATE files SET md5 = ?, hashed = ? WHERE id = ?", (md5, now, file_id))
 
 
 def parts(db: sqlite3.Connection, file_id: int) -> list[Part]:
-    """The parts of an upload, in order."""
+    """Return the parts of an upload, in order."""
     rows = db.execute("SELECT * FROM parts WHERE file_id = ? ORDER BY number", (file_id,))
     return [_part(row) for row in rows]
 
 
 def part(db: sqlite3.Connection, file_id: int, number: int) -> Part | None:
-    """One part."""
+    """Return one part."""
     row = db.execute("SELECT * FROM parts WHERE file_id = ? AND number = ?", (file_id, number)).fetchone()
     return None if row is None else _part(row)
 
 
 def open_part(db: sqlite3.Connection, file_id: int, number: int) -> None:
-    """Note that bytes are about to be written: the part is PENDING and its region no hole any more."""
+    """Record that bytes are about to be written: the part is PENDING and its region may hold data."""
     db.execute("UPDATE parts SET complete = 0, dirty = 1 WHERE file_id = ? AND number = ?", (file_id, number))
 
 
 def finish_part(db: sqlite3.Connection, file_id: int, number: int) -> bool:
-    """Note that a part is COMPLETE; False when its upload went away or was aborted meanwhile."""
+    """Record that a part is COMPLETE; False if its upload was deleted or aborted meanwhile."""
     cursor = db.execute(
         "UPDATE parts SET complete = 1 WHERE file_id = ?1 AND number = ?2"
         " AND EXISTS (SELECT 1 FROM files WHERE id = ?1 AND completed IS NULL AND NOT aborted)",
@@ -230,12 +230,12 @@ def finish_part(db: sqlite3.Connection, file_id: int, number: int) -> bool:
 
 
 def reset_part(db: sqlite3.Connection, file_id: int, number: int) -> None:
-    """Make a part PENDING again; what was written stays until it is sent anew."""
+    """Make a part PENDING again; its bytes stay until it is sent again."""
     db.execute("UPDATE parts SET complete = 0 WHERE file_id = ? AND number = ?", (file_id, number))
 
 
 def progress(db: sqlite3.Connection, file_id: int, buckets: int) -> list[tuple[int, int]]:
-    """An upload in at most `buckets` stretches of parts, each as (COMPLETE, all)."""
+    """Return an upload in at most `buckets` stretches of parts, each as (COMPLETE, all)."""
     rows = db.execute(
         "SELECT SUM(complete), COUNT(*) FROM parts WHERE file_id = ?1"
         " GROUP BY (number - 1) * ?2 / MAX(?2, (SELECT COUNT(*) FROM parts WHERE file_id = ?1))",

@@ -1,4 +1,4 @@
-"""Computes the MD5s of completed files, one after another, in a thread; goes on after a restart."""
+"""Compute the MD5s of completed files one after another in a thread; continues after a restart."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Hasher:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
-        """Begin what an earlier process left undone."""
+        """Start what an earlier process left unfinished."""
         for file in await self._db.run(files_db.unhashed):
             self.begin(file)
 
     def begin(self, file: File) -> None:
-        """See to it that the file's MD5 gets known; once is enough, twice does no harm."""
+        """Schedule a file; idempotent."""
         if file.id not in self._tasks:
             task = asyncio.get_running_loop().create_task(self._hash(file))
             self._tasks[file.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(file.id, None))
 
     async def close(self) -> None:
-        """Give up what is under way; a restart begins it again."""
+        """Stop; a restart begins the current file again."""
         self._stopped.set()
         for task in list(self._tasks.values()):
             task.cancel()

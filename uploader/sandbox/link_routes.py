@@ -22,13 +22,13 @@ _YEAR = 365 * 86400.0
 
 
 class LinkRoutes:
-    """The operations for one kind of thing."""
+    """The routes for one resource."""
 
-    def __init__(self, thing: Resource) -> None:
-        self._resource = thing
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
 
     def routes(self) -> list[Route]:
-        """These operations; reading a single link is documented for collections alone."""
+        """Return the routes; reading a single link is documented for collections only."""
         word, path = self._resource.word, f"{self._resource.route}/private_links"
         one = path + r"/{link_id:[0-9a-f]{1,200}}"
         found = [
@@ -94,7 +94,7 @@ class LinkRoutes:
 
 
 def _expiry(body: dict[str, Any], now: float) -> float:
-    """When a link is to end: a year from now where nothing is said. ApiError 422."""
+    """Return when a link expires, by default in a year. ApiError 422."""
     given = body.get("expires_date")
     if given is None:
         return now + _YEAR

@@ -14,7 +14,7 @@ from uploader.sandbox.routes import Route
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-licenses", "GET", "/v2/account/licenses", own_licenses),
         Route("list-licenses", "GET", "/v2/licenses", public_licenses, open_to_all=True),
@@ -38,7 +38,7 @@ async def categories(_: web.Request) -> web.Response:
 
 
 async def item_types(_: web.Request) -> web.Response:
-    """The same for every group."""
+    """Return the same for every group."""
     return json_answer(
         [
             {

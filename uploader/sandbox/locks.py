@@ -1,4 +1,4 @@
-"""Which parts are locked: in memory, so that a restart releases what a dead process's connections held."""
+"""Locks of parts: in memory, so that a restart releases those of broken connections."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class PartLocks:
         return True
 
     def release(self, key: Key, linger: float = 0.0) -> None:
-        """Give the lock back, `linger` seconds from now."""
+        """Release the lock `linger` seconds from now."""
         if linger > 0:
             self._until[key] = self._clock() + linger
         else:
             self._until.pop(key, None)
 
     def hold(self, key: Key, seconds: float) -> None:
-        """Lock a part that nobody sends, or lengthen the lock it has."""
+        """Lock a part that is not being sent, or extend its lock."""
         self._until[key] = max(self._until.get(key, 0.0), self._clock() + seconds)
 
     def locked(self, key: Key) -> bool:
-        """Whether the part is locked now."""
+        """Return whether the part is locked now."""
         until = self._until.get(key)
         if until is None:
             return False
@@ -48,10 +48,10 @@ class PartLocks:
         return True
 
     def of_upload(self, token: str) -> frozenset[int]:
-        """The numbers of the locked parts of one upload."""
+        """Return the numbers of the locked parts of one upload."""
         return frozenset(key[1] for key in list(self._until) if key[0] == token and self.locked(key))
 
     def forget(self, token: str) -> None:
-        """Drop the locks of an upload that is gone."""
+        """Drop the locks of a deleted upload."""
         for key in [key for key in self._until if key[0] == token]:
             del self._until[key]

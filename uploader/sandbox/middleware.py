@@ -1,4 +1,4 @@
-"""What happens around every request: its record and log line, the token, and errors turned into answers."""
+"""The frame of every request: its log entry, the token, and errors turned into responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def request_middleware(service: str, table: RouteTable) -> Middleware:
-    """The middleware of a service, "api" or "upload"."""
+    """Return the middleware of a service, "api" or "upload"."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -59,14 +59,14 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
 async def _serve(
     request: web.Request, context: Context, route: Route | None, handler: Handler, service: str
 ) -> web.StreamResponse:
-    """The honest answer, errors included."""
+    """Return the normal response, including errors."""
     try:
         if service == "api" and route is not None:
             _authorize(request, context, route)
             if not route.open_to_all:
                 await settle(request, context)
         return await handler(request)
-    except Exception as error:  # noqa: BLE001 - a server answers whatever happens
+    except Exception as error:  # noqa: BLE001 - a server must always respond
         return _failed(error, service)
 
 
@@ -83,7 +83,7 @@ def _authorize(request: web.Request, context: Context, route: Route) -> None:
 
 
 def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
-    """Whether the request carries the token, as `Authorization: token …` or as access_token in the query."""
+    """Return whether the request carries the token, as `Authorization: token …` or as access_token in the query."""
     header = request.headers.get("Authorization")
     if header is not None and header.strip().partition(" ")[0].lower() != "token":
         return False
@@ -91,14 +91,14 @@ def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
 
 
 def matches(offered: str | None, context: Context, *, revoked: bool) -> bool:
-    """Whether this is the sandbox's token, and no fault revoked it."""
+    """Return whether this is the sandbox's token, and no fault revoked it."""
     if offered is None or revoked:
         return False
     return hmac.compare_digest(offered.encode("utf-8", "replace"), context.settings.token.encode())
 
 
 def _failed(error: Exception, service: str) -> web.Response:
-    """The answer to a request that a handler did not answer; errors of the upload service have no body."""
+    """Return the answer to a request that a handler did not answer; errors of the upload service have no body."""
     if isinstance(error, ApiError):
         return json_answer(error.body(), error.status) if service == "api" else empty(error.status)
     if isinstance(error, web.HTTPException):

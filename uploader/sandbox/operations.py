@@ -1,4 +1,4 @@
-"""The names of all requests: in the request log, and for faults, some of which fit a group alone."""
+"""The names of all requests: in the request log, and for faults, some of which apply to one group only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INSTITUTION = frozenset(
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
 
 
-_ON_A_THING = (
+_ON_A_RESOURCE = (
     "list-{}-authors", "add-{}-authors", "replace-{}-authors", "delete-{}-author",
     "list-{}-categories", "add-{}-categories", "replace-{}-categories", "delete-{}-category",
     "list-{}-links", "create-{}-link", "update-{}-link", "delete-{}-link",
@@ -56,6 +56,6 @@ _COLLECTIONS = frozenset(
 REQUESTS: Final = (
     UPLOAD_REQUESTS | _FILES | _ITEMS | _PUBLIC_ITEMS | _PEOPLE | _LISTS
     | _INSTITUTION | _PROJECTS | _COLLECTIONS
-    | {name.format(word) for name in _ON_A_THING for word in ("item", "collection")}
+    | {name.format(word) for name in _ON_A_RESOURCE for word in ("item", "collection")}
 )  # fmt: skip
-"""Every request that a fault can be set for; `any` is all of them."""
+"""Every request that a fault can be set for; `any` means all of them."""

@@ -1,4 +1,4 @@
-"""How a file is cut into parts: pure arithmetic. Real part sizes are the server's secret; here they are a policy."""
+"""How a file is divided into parts: pure arithmetic. Real part sizes are up to the server; here they are a policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PartPlan(Protocol):
     """A policy for part sizes."""
 
     def sizes(self) -> Iterator[int]:
-        """Sizes in bytes, each at least 1, without end."""
+        """Yield sizes in bytes, each at least 1, without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The given sizes, over and over."""
+    """The given sizes, repeated."""
 
     pattern: tuple[int, ...]
 
@@ -64,7 +64,7 @@ class Random:
 
 
 def read_plan(text: str, size: Callable[[str], int]) -> PartPlan:
-    """A policy from "10MiB" (all alike), "1MiB,7MiB,3" (over and over) or "random:SEED"; ValueError otherwise.
+    """Return a policy from "10MiB" (all alike), "1MiB,7MiB,3" (over and over) or "random:SEED"; ValueError otherwise.
 
     `size` reads one size.
     """
@@ -82,7 +82,7 @@ class TooManyParts(ValueError):
 
 
 def cut(size: int, plan: PartPlan, *, most: int) -> list[Span]:
-    """The parts of a file of `size` bytes, in order and without gaps; none for an empty file.
+    """Return the parts of a file of `size` bytes, in order and without gaps; none for an empty file.
 
     TooManyParts when there would be more than `most`.
     """

@@ -1,4 +1,4 @@
-"""Takes the body of a part from a connection to the disk: in bounded memory, reading ahead by one batch of writes."""
+"""Write the body of a part from a connection to the disk: in bounded memory, one batch ahead of the writes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from uploader.sandbox.blobs import PartFile
 BATCH = 2**20
 """Bytes gathered for one write; at most two such batches are in memory for each connection."""
 _CRUMBS = 1024
-"""Pieces that are written however small they are: a list of single bytes is large, too."""
+"""Chunks after which a batch is written however small: a list of single bytes is large, too."""
 
 
 class BodyStalled(Exception):
-    """Nothing arrived for as long as was allowed."""
+    """Nothing arrived within the time limit."""
 
 
 class BodyBroken(Exception):
@@ -26,11 +26,11 @@ class BodyBroken(Exception):
 
 
 class BodyTooLong(Exception):
-    """More bytes came than the part has."""
+    """The body is longer than the part."""
 
 
 async def chunks(content: StreamReader, *, idle: float, rate: int) -> AsyncIterator[bytes]:
-    """The body in the pieces it came in. BodyStalled after `idle` seconds of nothing, BodyBroken when it breaks off.
+    """Yield the body's chunks as they arrive. BodyStalled after `idle` seconds without any, BodyBroken if it breaks.
 
     `rate` is bytes a second, 0 for no limit.
     """
@@ -65,7 +65,7 @@ class Receiver:
         self.received = 0
 
     async def take(self, chunk: bytes) -> None:
-        """Accept a piece. BodyTooLong when it passes the end of the part, OSError when an earlier write failed."""
+        """Add a chunk. BodyTooLong if it exceeds the part, OSError if an earlier write failed."""
         self.received += len(chunk)
         if self.received > self._length:
             raise BodyTooLong
@@ -75,13 +75,13 @@ class Receiver:
             await self._write()
 
     async def finish(self) -> None:
-        """Write what is left. OSError when it cannot be."""
+        """Write the rest. Raises OSError."""
         if self._batch:
             await self._write()
         await self._settle()
 
     async def abandon(self) -> None:
-        """Wait for the write under way, so that nothing lands in the part afterwards."""
+        """Wait for the current write, so that nothing is written to the part afterwards."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 

@@ -17,7 +17,7 @@ _LICENSES_OF_INSTITUTION: Final = ((12, "CC BY-NC-ND 4.0", "https://creativecomm
 
 
 def licenses(*, institution: bool) -> dict[int, dict[str, Any]]:
-    """The licences by number; those of an institution are for its accounts alone."""
+    """Return the licences by number; those of an institution are for its accounts alone."""
     known = _LICENSES + (_LICENSES_OF_INSTITUTION if institution else ())
     return {value: {"value": value, "name": name, "url": url} for value, name, url in known}
 
@@ -32,7 +32,7 @@ ITEM_TYPES: Final[dict[str, int]] = {
 
 
 def _categories() -> dict[int, dict[str, Any]]:
-    """The tree below, numbered as the real one is: three for each line, within a division."""
+    """Return the tree below, numbered as the real one is: three for each line, within a division."""
     found: dict[int, dict[str, Any]] = {}
     path: list[int] = []
     for number, source, title in _TREE:

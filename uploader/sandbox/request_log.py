@@ -1,4 +1,4 @@
-"""One request as the request log tells it, and the log itself: a line is in the file before the answer goes out."""
+"""The request log and its entries: a line is in the file before the response is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from uploader.sandbox.data_dir import SandboxUnusable
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """What is known of a request; see README.md for the meaning of each field in the log."""
+    """A request; README.md describes each field of the log."""
 
     time: float
     service: str
@@ -42,7 +42,7 @@ class Entry:
     seconds: float = 0.0
 
     def line(self) -> bytes:
-        """One line of JSON, newline included."""
+        """Return one line of JSON, newline included."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         values["time"] = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
         values["seconds"] = round(self.seconds, 6)
@@ -55,7 +55,7 @@ _SECRET = frozenset({"access_token", "token", "private_link"})
 
 
 def credential(request: web.Request) -> str | None:
-    """What the request offers as a token, in the header or the query; None when nothing."""
+    """Return the token in the request's header or query, or None."""
     header = request.headers.get("Authorization")
     if header is not None:
         return header.strip().partition(" ")[2].strip()
@@ -63,7 +63,7 @@ def credential(request: web.Request) -> str | None:
 
 
 def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry:
-    """Begin the record of a request. Of a token only a hash's first 16 digits are kept."""
+    """Create the entry of a request. Of a token only the first 16 digits of a hash are kept."""
     offered = credential(request)
     return Entry(
         time=now,
@@ -87,7 +87,7 @@ class RequestLog:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-log")
 
     def open(self) -> None:
-        """Open the file for appending; blocks. SandboxUnusable when it cannot be."""
+        """Open the file for appending; blocks. SandboxUnusable if that fails."""
         if self._path is None:
             return
         try:
@@ -103,7 +103,7 @@ class RequestLog:
             await asyncio.get_running_loop().run_in_executor(self._thread, os.write, self._descriptor, line)
 
     def close(self) -> None:
-        """Write what was asked for and close; blocks."""
+        """Write pending lines and close; blocks."""
         self._thread.shutdown()
         if self._descriptor is not None:
             os.close(self._descriptor)

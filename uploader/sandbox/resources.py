@@ -1,6 +1,6 @@
-"""What items and collections have in common: both are things with authors, categories, private links and a DOI.
+"""What items and collections have in common: authors, categories, private links and a DOI.
 
-A module that serves one of these for both is made for a `Thing`, and asks it for everything else.
+A module that serves one of these for both is written for a `Resource`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from uploader.sandbox.request_log import ENTRY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A kind of thing. `word` is how its operations are called, `path` how its addresses are.
+    """Items or collections. `word` is used in the names of routes, `path` in URLs.
 
-    `fields(db, id, account)` gives what is stored of one, ApiError 404 when the account has none such;
-    `change(db, id, account, fields, now)` changes some of it. `added` is the status that answers an addition.
+    `fields(db, id, account)` gives what is stored of one, ApiError 404 if the account does not own it;
+    `change(db, id, account, fields, now)` changes some of it. `added` is the status of a successful addition.
     """
 
     word: str
@@ -32,17 +32,17 @@ class Resource:
 
     @property
     def route(self) -> str:
-        """The path of one, for the table of operations."""
-        return f"/v2/account/{self.path}" + r"/{thing_id:\d{1,18}}"
+        """The path of one, for the table of routes."""
+        return f"/v2/account/{self.path}" + r"/{resource_id:\d{1,18}}"
 
     def id_of(self, request: web.Request) -> int:
-        """Which one the path names; an item is noted for the log."""
-        number = int(request.match_info["thing_id"])
+        """Return the id in the path; an item's is logged."""
+        number = int(request.match_info["resource_id"])
         if self.word == "item":
             request[ENTRY].item_id = number
         return number
 
     def address(self, request: web.Request, rest: str = "") -> str:
-        """The address of the one that the path names, or of something beneath it."""
+        """Return the address of the one that the path names, or of something beneath it."""
         at = context_of(request).addresses(request)
         return f"{at.api}/account/{self.path}/{self.id_of(request)}{rest}"

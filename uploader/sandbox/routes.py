@@ -1,4 +1,4 @@
-"""The table of operations: each has a kind (its name in the request log and for faults), a method and a path."""
+"""The table of routes: each has a kind (its name in the request log and for faults), a method and a path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `open_to_all`: no token is asked for."""
+    """One operation. `open_to_all`: no token is required."""
 
     kind: str
     method: str
@@ -41,5 +41,5 @@ class RouteTable:
             self._found[app.router.add_route(route.method, route.path, route.handler)] = route
 
     def match(self, request: web.Request) -> Route | None:
-        """The operation that a request asks for, None when there is no such."""
+        """Return the route of a request, or None."""
         return self._found.get(request.match_info.route)

@@ -1,6 +1,6 @@
-"""The schema of the sandbox's SQLite file, as the steps to it: a file of an older version goes the rest of the way.
+"""The schema of the sandbox's SQLite file, as migration steps: an older file gets the remaining ones.
 
-A step that was released is never changed. All times are seconds since the epoch, all sizes bytes.
+A released step is never changed. All times are seconds since the epoch, all sizes bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts a sandbox together, runs it, and takes it down."""
+"""Assemble, run and stop a sandbox."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ API: Final[tuple[Operations, ...]] = (
     file_routes, download_routes, page_routes,
     project_routes, project_item_routes, collection_routes, collection_item_routes, public_collection_routes,
     *(
-        group(thing)
-        for thing in (ITEM, COLLECTION)
+        group(resource)
+        for resource in (ITEM, COLLECTION)
         for group in (AuthorRoutes, CategoryRoutes, LinkRoutes)
     ),
 )  # fmt: skip
-"""The operations of the API that are always there."""
+"""The routes that the API always has."""
 _DISK_THREADS = 8
 _PATIENCE = 0.25
-"""Seconds that requests under way get when the sandbox stops."""
+"""Seconds that running requests get when the sandbox stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +94,32 @@ async def running(settings: Settings, *, now: Callable[[], float] = time.time) -
 
 async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Callable[[], float]) -> Running:
     """Open everything and listen; `stack` undoes it."""
-    home = DataDir(settings.directory)
-    await anyio.to_thread.run_sync(home.open)
-    stack.push_async_callback(anyio.to_thread.run_sync, home.close)
-    context = await _context(settings, home, stack, now)
-    last = await anyio.to_thread.run_sync(home.ports)
+    directory = DataDir(settings.directory)
+    await anyio.to_thread.run_sync(directory.open)
+    stack.push_async_callback(anyio.to_thread.run_sync, directory.close)
+    context = await _context(settings, directory, stack, now)
+    last = await anyio.to_thread.run_sync(directory.ports)
     api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
     upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
     context.listening, context.upload_port = _host(*api), upload[1]
     at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
     note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
-    await anyio.to_thread.run_sync(home.keep_ports, api[1], upload[1])
-    await anyio.to_thread.run_sync(home.announce, note)
+    await anyio.to_thread.run_sync(directory.keep_ports, api[1], upload[1])
+    await anyio.to_thread.run_sync(directory.announce, note)
     await context.hasher.resume()
     return at
 
 
 async def _context(
-    settings: Settings, home: DataDir, stack: contextlib.AsyncExitStack, now: Callable[[], float]
+    settings: Settings, directory: DataDir, stack: contextlib.AsyncExitStack, now: Callable[[], float]
 ) -> Context:
     """Open the store. What it opens is closed by `stack`."""
     disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="sandbox-disk")
     stack.push_async_callback(anyio.to_thread.run_sync, functools.partial(disk.shutdown))
-    db = Database(home.database)
+    db = Database(directory.database)
     stack.push_async_callback(db.close)
     await db.open()
-    blobs = Blobs(home.files)
+    blobs = Blobs(directory.files)
     effects = Effects()
     hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now, spoiled=effects.md5)
     stack.push_async_callback(hasher.close)
@@ -142,7 +142,7 @@ async def _context(
 
 
 def _known(db: sqlite3.Connection, *, institution: bool, at: float) -> frozenset[str]:
-    """The names of all bytes. Sees to it that there is somebody to impersonate where that is allowed."""
+    """Return the names of all bytes. With an institution, ensure an account to impersonate."""
     if institution:
         accounts.ensure_member(db, at)
     return frozenset(files_db.blobs(db))
@@ -172,7 +172,7 @@ async def _signed(_: web.Request, answer: web.StreamResponse) -> None:
 
 
 def _ports(port: int, last: int) -> list[int]:
-    """The ports to try: the one asked for, or else the one used last and then any."""
+    """Return the ports to try: the one asked for, or else the one used last and then any."""
     return [port] if port or not last else [last, 0]
 
 
@@ -180,7 +180,7 @@ async def _serve(
     stack: contextlib.AsyncExitStack, app: web.Application, host: str, ports: list[int]
 ) -> tuple[str, int]:
     """Listen on the first port that is free, and return the address."""
-    # A body is stored as it was sent, whatever its Content-Encoding says.
+    # Bodies are stored as sent, regardless of Content-Encoding.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE, auto_decompress=False)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -190,7 +190,7 @@ async def _serve(
             break
         except OSError as error:
             if port == ports[-1]:
-                # asyncio puts the address into the words of a failed bind once more.
+                # asyncio repeats the address in the message of a failed bind.
                 reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
                 message = f"cannot listen on {host}:{port}: {reason}"
                 raise SandboxUnusable(message) from error

@@ -1,4 +1,4 @@
-"""Every switch of the sandbox, as data: what it is, its unit, its default. Nothing here does I/O."""
+"""Every switch of the sandbox: meaning, unit, default. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uploader.sandbox.parts import PartPlan, Uniform
 class Delays:
     """How long after its completion a file stays in each state, in seconds.
 
-    `md5` counts from the completion, too; None means that `computed_md5` stays empty for good.
+    `md5` counts from the completion, too; None: `computed_md5` stays empty.
     """
 
     created: float = 0.0
@@ -28,7 +28,7 @@ class Delays:
 class Settings:
     """One sandbox. Sizes are bytes, times are seconds.
 
-    Figshare's own behaviour is the default where it was observed; where nobody knows it, a switch has both ways.
+    Figshare's behaviour is the default where it was observed; where it is unknown, a switch offers both.
     """
 
     directory: Path
@@ -37,33 +37,33 @@ class Settings:
     port: int = 0
     upload_port: int = 0
     public_url: str | None = None
-    """What clients call the API, including /v2; None: what the Host header of the request says."""
+    """The API's URL for clients, including /v2; None: from the Host header of the request."""
     public_upload_url: str | None = None
-    """What clients call the upload service, including /upload; None: the host of the request, the upload port."""
+    """The upload service's URL for clients, including /upload; None: the request's host and the upload port."""
     request_log: Path | None = None
 
     part_plan: PartPlan = field(default_factory=lambda: Uniform(10 * 2**20))
     delays: Delays = field(default_factory=Delays)
     latency: float = 0.0
-    """Waited before every answer of the API."""
+    """Delay before every response of the API."""
     public_delay: float = 0.0
-    """A published item is seen by all only after so long."""
+    """Delay until a published item becomes visible."""
     connection_rate: int = 0
-    """Bytes a second that one PUT of a part is read at; 0: as fast as it comes."""
+    """Bytes per second read from one PUT of a part; 0: no limit."""
     hidden_gets: int = 0
-    """So many GETs of a new file answer 404; it is absent from listings until then."""
+    """Number of GETs of a new file that respond 404; until then listings omit it."""
     hidden_for: float = 0.0
-    """A new file is invisible for so long after its 201."""
+    """How long a new file is invisible after its 201."""
     lock_linger: float = 1.0
-    """A part stays locked for so long after the connection that sent it broke."""
+    """How long a part stays locked after its connection broke."""
     short_body_timeout: float = 5.0
-    """How long a body shorter than its part is waited on before the connection is closed."""
+    """How long to wait for the rest of a short body before closing the connection."""
     idle_timeout: float = 60.0
-    """A body of which nothing arrives for so long is given up and the connection closed."""
+    """How long a body may stall before the connection is closed."""
 
     quota: int = 10**12
     max_file_size: int = 0
-    """0: not stated, and no limit, as on accounts seen in the wild."""
+    """0: no limit, as on observed accounts."""
     quota_counts: str = "initiated"
     """Which files use quota: "initiated" (all) or "completed"."""
     quota_status: int = 422
@@ -84,6 +84,6 @@ class Settings:
     institution: bool = False
     """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
     custom_fields: tuple[CustomField, ...] = DEFAULTS
-    """Those of the institution; without one there are none."""
+    """Those of the institution; ignored without one."""
     item_files: int = 1000
-    """How many files the item object shows: the documentation says 10, and 326 were seen."""
+    """Maximum number of files in the item object: 10 are documented, 326 were observed."""

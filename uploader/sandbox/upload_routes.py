@@ -1,4 +1,4 @@
-"""The upload service: an upload with its parts, and the parts. It asks for no token, and its errors have no body."""
+"""The upload service: uploads and their parts. It requires no token, and its errors have no body."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PART = UPLOAD + r"/{number:\d{1,9}}"
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("get-upload", "GET", UPLOAD, get_upload),
         Route("get-part", "GET", PART, get_part),
@@ -34,7 +34,7 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A part that a request is about, and its upload."""
+    """The part that a request names, and its upload."""
 
     file: File
     part: Part
@@ -92,7 +92,7 @@ async def put_part(request: web.Request) -> web.StreamResponse:
     context = context_of(request)
     key = _key(request)
     locked = context.locks.locked(key)
-    # The lock comes before the look, or two requests could both see a part that nobody has written.
+    # Lock before reading the state, or two requests could both see an unwritten part.
     if not context.locks.acquire(key):
         return empty(404 if await _target(request, context, locked=locked) is None else 409)
     linger = 0.0
@@ -116,7 +116,7 @@ def _open_for_parts(target: Target) -> bool:
 
 
 async def _receive(request: web.Request, context: Context, target: Target) -> web.Response | None:
-    """Take the body into the part. None when the connection is to be closed without an answer."""
+    """Write the body to the part. None if the connection must be closed without a response."""
     record, file, part = request[ENTRY], target.file, target.part
     place = await _open(context, target)
     if place is None:
@@ -152,9 +152,9 @@ async def _receive(request: web.Request, context: Context, target: Target) -> we
 
 
 async def _open(context: Context, target: Target) -> PartFile | None:
-    """Open the part's region; None when its upload was deleted meanwhile.
+    """Open the part's region; None if its upload was deleted meanwhile.
 
-    That bytes are coming is on record before the first is written: a part that was COMPLETE is so no more, and a
+    The database records this before the first byte is written: a COMPLETE part becomes PENDING, and a
     region that may hold bytes is never taken for a hole.
     """
     file, part = target.file, target.part
@@ -170,7 +170,7 @@ async def _open(context: Context, target: Target) -> PartFile | None:
 
 
 async def _too_short(request: web.Request, context: Context) -> None:
-    """The service waits for the rest of its part, which never comes, and closes at last."""
+    """Wait for the rest of the part, as the service does, before the connection is closed."""
     await wait(request, context.settings.short_body_timeout)
     request[ENTRY].outcome = "aborted" if disconnected(request) else "too-short"
 
@@ -180,7 +180,7 @@ def _key(request: web.Request) -> tuple[str, int]:
 
 
 async def _target(request: web.Request, context: Context, *, locked: bool | None = None) -> Target | None:
-    """The part named in the path, None when there is none; its state before the request goes into the log."""
+    """Return the part named in the path, or None; its state before the request is logged."""
     token, number = _key(request)
 
     def find(db: sqlite3.Connection) -> Target | None:

@@ -80,8 +80,8 @@ def test_definitions_as_the_api_answers_them_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no list of custom fields"),
-        ('{"name": "a"}', "is no list of custom fields"),
+        ("{", "not a list of custom fields"),
+        ('{"name": "a"}', "not a list of custom fields"),
         ('[{"field_type": "text"}]', "missing required field `name`"),
         ('[{"name": "a", "field_type": "number"}]', "Invalid enum value 'number'"),
         ('[{"name": "a", "settings": {"validations": {"max_length": "9"}}}]', "max_length"),

@@ -23,7 +23,7 @@ from uploader.sandbox.context import context_of
 from uploader.sandbox.items import store as items
 from uploader.sandbox.items import view
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.paging import window
+from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.routes import Route
 
@@ -34,7 +34,7 @@ MOST_AT_ONCE = 10
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     path = f"{COLLECTION}/articles"
     return [
         Route("list-collection-items", "GET", path, list_items),
@@ -45,13 +45,13 @@ def routes() -> list[Route]:
 
 
 def collection_id_of(request: web.Request) -> int:
-    """The collection named in the path."""
+    """Return the collection named in the path."""
     return int(request.match_info["collection_id"])
 
 
 async def list_items(request: web.Request) -> web.Response:
     context = context_of(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
 
     def page(db: sqlite3.Connection) -> list[Item]:
         collection = store.get(db, collection_id_of(request), account_of(request))
@@ -80,7 +80,7 @@ async def delete_item(request: web.Request) -> web.Response:
 
 
 def add(db: sqlite3.Connection, collection_id: int, account_id: int, ids: list[int]) -> None:
-    """Put items in. ApiError 404 for one that is neither the account's nor published, 400 for too many."""
+    """Add items. ApiError 404 for one that is neither the account's nor published, 400 for too many."""
     if len(ids) > MOST_AT_ONCE:
         raise ApiError(400, "BadRequest", f"At most {MOST_AT_ONCE} articles can be added at once")
     for one in ids:

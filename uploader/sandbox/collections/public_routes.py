@@ -15,8 +15,7 @@ from uploader.sandbox.collections.store import Collection, CollectionVersion
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import public_view, versions
 from uploader.sandbox.items import store as items
-from uploader.sandbox.ordering import order_of
-from uploader.sandbox.paging import Window, window
+from uploader.sandbox.listing import Slice, order_of, slice_of
 from uploader.sandbox.routes import Route
 
 _COLLECTION = r"/v2/collections/{collection_id:\d{1,18}}"
@@ -32,7 +31,7 @@ class Found(NamedTuple):
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-public-collections", "GET", "/v2/collections", list_public, open_to_all=True),
         Route("get-public-collection", "GET", _COLLECTION, read, open_to_all=True),
@@ -44,7 +43,7 @@ def routes() -> list[Route]:
 
 async def list_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
     now, at = context.now(), context.addresses(request)
 
     def page(db: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -55,7 +54,7 @@ async def list_public(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    """The latest version, or the one that the path names."""
+    """Serve the latest version, or the one in the path."""
     context = context_of(request)
     collection, version = await context.db.run(_found, request, context.now())
     return json_answer(view.public(collection, version, institution_id(context), context.addresses(request)))
@@ -83,7 +82,7 @@ async def list_versions(request: web.Request) -> web.Response:
 async def list_items(request: web.Request) -> web.Response:
     context = context_of(request)
     at = context.addresses(request)
-    return json_answer(await context.db.run(_items, request, window(request.query), at, context.now()))
+    return json_answer(await context.db.run(_items, request, slice_of(request.query), at, context.now()))
 
 
 def _number(request: web.Request) -> int:
@@ -101,9 +100,9 @@ def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
 
 
 def _items(
-    db: sqlite3.Connection, request: web.Request, rows: Window, at: Addresses, now: float
+    db: sqlite3.Connection, request: web.Request, rows: Slice, at: Addresses, now: float
 ) -> list[dict[str, Any]]:
-    """Those items of the collection that are public themselves."""
+    """Return the collection's public items."""
     shown = []
     for one in _found(db, request, now).version.items:
         item, version = items.find(db, one), versions.latest(db, one, now)

@@ -1,4 +1,4 @@
-"""Collections as things: see uploader.sandbox.resources."""
+"""Collections as a resource: see uploader.sandbox.resources."""
 
 from __future__ import annotations
 

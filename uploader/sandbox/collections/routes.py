@@ -23,8 +23,7 @@ from uploader.sandbox.collections.store import Collection
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import relations
 from uploader.sandbox.items.publish_routes import doi_of
-from uploader.sandbox.ordering import order_of
-from uploader.sandbox.paging import window
+from uploader.sandbox.listing import order_of, slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import GROUPS, INSTITUTION
@@ -35,7 +34,7 @@ _ORDERS = ("published_date", "modified_date", "views", "shares", "cites")
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-collections", "GET", "/v2/account/collections", list_collections),
         Route("create-collection", "POST", "/v2/account/collections", create_collection),
@@ -49,12 +48,12 @@ def routes() -> list[Route]:
 
 
 def institution_id(context: Context) -> int:
-    """The institution of the accounts here, 0 for none."""
+    """Return the institution of the accounts here, 0 for none."""
     return int(INSTITUTION["id"]) if context.settings.institution else 0
 
 
 def rank(collection: Collection, field: str) -> float | None:
-    """What a listing is ordered by."""
+    """Return the sort key of a collection for `field`."""
     if field in {"views", "shares", "cites"}:
         return 0.0
     known = {"published_date": collection.published, "created_date": collection.created}
@@ -63,7 +62,7 @@ def rank(collection: Collection, field: str) -> float | None:
 
 async def list_collections(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
     found = order.sort(await context.db.run(store.of_account, account_of(request)), rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -84,7 +83,7 @@ async def get_collection(request: web.Request) -> web.Response:
 
 
 async def update_collection(request: web.Request) -> web.Response:
-    """PUT and PATCH: what is not named stays as it is, for both."""
+    """Serve PUT and PATCH: both keep the fields that the body does not name."""
     context = context_of(request)
     changes = await _read(request, creating=False)
     number = item_routes.collection_id_of(request)
@@ -114,7 +113,7 @@ async def publish_collection(request: web.Request) -> web.Response:
 
 
 async def _read(request: web.Request, *, creating: bool) -> body.CollectionChanges:
-    """The body of a create or an update. ApiError 400, and 403 or 404 for a group."""
+    """Return the body of a create or an update. ApiError 400, and 403 or 404 for a group."""
     with invalid_is_bad_request():
         changes = body.read(await body_of(request), creating=creating)
     if changes.fields.get("group_id"):
@@ -139,7 +138,7 @@ def _update(db: sqlite3.Connection, number: int, account_id: int, changes: body.
 
 
 def _resolved(db: sqlite3.Connection, changes: body.CollectionChanges, account_id: int) -> dict[str, Any]:
-    """The fields as they are stored."""
+    """Return the fields as they are stored."""
     fields = dict(changes.fields)
     if changes.authors is not None:
         fields["authors"] = authors.resolve(db, changes.authors)
@@ -163,7 +162,7 @@ def _delete(db: sqlite3.Connection, number: int, account_id: int) -> None:
 
 
 def _reserve(db: sqlite3.Connection, number: int, account_id: int, now: float) -> str:
-    """The collection's DOI, which is made once and kept."""
+    """Return the collection's DOI, which is made once and kept."""
     collection = store.get(db, number, account_id)
     doi = str(collection.metadata["doi"] or doi_of("c.", number))
     store.update(db, collection, {"doi": doi}, now)

@@ -55,13 +55,13 @@ def create(db: sqlite3.Connection, account_id: int, metadata: dict[str, Any], no
 
 
 def find(db: sqlite3.Connection, collection_id: int) -> Collection | None:
-    """One collection, whoever owns it."""
+    """Return one collection of any account."""
     row = db.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
     return None if row is None else _collection(row)
 
 
 def get(db: sqlite3.Connection, collection_id: int, account_id: int) -> Collection:
-    """One collection of an account. ApiError 404."""
+    """Return one collection of an account. ApiError 404."""
     found = find(db, collection_id)
     if found is None or found.account_id != account_id:
         raise not_found("Collection")
@@ -69,13 +69,13 @@ def get(db: sqlite3.Connection, collection_id: int, account_id: int) -> Collecti
 
 
 def of_account(db: sqlite3.Connection, account_id: int) -> list[Collection]:
-    """The collections of an account, the newest first."""
+    """Return the collections of an account, the newest first."""
     rows = db.execute("SELECT * FROM collections WHERE account_id = ? ORDER BY id DESC", (account_id,))
     return [_collection(row) for row in rows]
 
 
 def public(db: sqlite3.Connection, now: float) -> list[Collection]:
-    """The collections that are published, the newest first."""
+    """Return the collections that are published, the newest first."""
     rows = db.execute("SELECT * FROM collections WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
     return [_collection(row) for row in rows]
 
@@ -95,7 +95,7 @@ def delete(db: sqlite3.Connection, collection_id: int) -> None:
 
 
 def items(db: sqlite3.Connection, collection_id: int, limit: int = -1, offset: int = 0) -> list[int]:
-    """The ids of the items in a collection."""
+    """Return the ids of the items in a collection."""
     rows = db.execute(
         "SELECT item_id FROM collection_items WHERE collection_id = ? ORDER BY item_id DESC LIMIT ? OFFSET ?",
         (collection_id, limit, offset),
@@ -104,29 +104,29 @@ def items(db: sqlite3.Connection, collection_id: int, limit: int = -1, offset: i
 
 
 def having(db: sqlite3.Connection, item_id: int) -> list[int]:
-    """The ids of the collections that an item is in."""
+    """Return the ids of the collections that an item is in."""
     rows = db.execute("SELECT collection_id FROM collection_items WHERE item_id = ? ORDER BY 1", (item_id,))
     return [row[0] for row in rows]
 
 
 def count(db: sqlite3.Connection, collection_id: int) -> int:
-    """How many items are in a collection."""
+    """Return how many items are in a collection."""
     row = db.execute("SELECT COUNT(*) FROM collection_items WHERE collection_id = ?", (collection_id,)).fetchone()
     return int(row[0])
 
 
 def add_items(db: sqlite3.Connection, collection_id: int, ids: Sequence[int]) -> None:
-    """Put items in; those that are in already stay."""
+    """Add items; those already present are kept."""
     db.executemany("INSERT OR IGNORE INTO collection_items VALUES (?, ?)", ((collection_id, one) for one in ids))
 
 
 def clear_items(db: sqlite3.Connection, collection_id: int) -> None:
-    """Take all items out."""
+    """Remove all items."""
     db.execute("DELETE FROM collection_items WHERE collection_id = ?", (collection_id,))
 
 
 def remove_item(db: sqlite3.Connection, collection_id: int, item_id: int) -> bool:
-    """Take an item out; False when it is not in."""
+    """Remove an item; False if it is not in the collection."""
     cursor = db.execute(
         "DELETE FROM collection_items WHERE collection_id = ? AND item_id = ?", (collection_id, item_id)
     )
@@ -136,7 +136,7 @@ def remove_item(db: sqlite3.Connection, collection_id: int, item_id: int) -> boo
 def publish(
     db: sqlite3.Connection, collection: Collection, metadata: dict[str, Any], authors: list[dict[str, Any]], now: float
 ) -> None:
-    """Make the next version out of the collection as it is. `metadata` is the collection's from now."""
+    """Publish the collection as its next version. `metadata` becomes the collection's."""
     number = collection.version + 1
     db.execute(
         "INSERT INTO collection_versions VALUES (?, ?, ?, ?, ?, ?)",
@@ -152,7 +152,7 @@ def publish(
 
 
 def versions(db: sqlite3.Connection, collection_id: int, now: float) -> list[CollectionVersion]:
-    """The versions that can be seen, in order."""
+    """Return the versions that can be seen, in order."""
     rows = db.execute(
         "SELECT * FROM collection_versions WHERE collection_id = ? AND visible <= ? ORDER BY number",
         (collection_id, now),

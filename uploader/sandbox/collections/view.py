@@ -14,7 +14,7 @@ from uploader.sandbox.items.view import category, moment
 
 
 def row(collection: Collection, url: str) -> dict[str, Any]:
-    """What a listing says of a collection, whose address is `url`."""
+    """Return the row of a collection in a listing; `url` is its address."""
     meta = collection.metadata
     return {
         "id": collection.id,
@@ -30,24 +30,24 @@ def row(collection: Collection, url: str) -> dict[str, Any]:
 def full(
     collection: Collection, authors: Sequence[dict[str, Any]], count: int, institution: int, at: Addresses
 ) -> dict[str, Any]:
-    """A collection as its owner sees it. `count` is the number of items in it."""
+    """Return a collection as its owner sees it. `count` is the number of items in it."""
     url = at.collection(collection.id)
     return {"account_id": collection.account_id, **_complete(collection, authors, count, institution, url)}
 
 
 def public_row(collection: Collection, version: CollectionVersion, at: Addresses) -> dict[str, Any]:
-    """What a public listing says of it."""
+    """Return the row of a collection in a public listing."""
     return row(_as_published(collection, version), public_url(collection.id, at))
 
 
 def public(collection: Collection, version: CollectionVersion, institution: int, at: Addresses) -> dict[str, Any]:
-    """A published version."""
+    """Return a published version."""
     shown = _as_published(collection, version)
     return _complete(shown, version.authors, len(version.items), institution, public_url(collection.id, at))
 
 
 def public_url(collection_id: int, at: Addresses, version: int | None = None) -> str:
-    """A published collection in the API, or one version of it."""
+    """Return a published collection in the API, or one version of it."""
     return f"{at.api}/collections/{collection_id}" + ("" if version is None else f"/versions/{version}")
 
 

@@ -1,7 +1,7 @@
-"""An item's embargo: how it is read from a body, what it says at a moment, and how the API shows it. Pure.
+"""An item's embargo: parsing it, whether it is in force, and how the API shows it. Pure.
 
-Stored it is `{"until", "type", "title", "reason", "options"}`: `until` in seconds since the epoch, None for good;
-`options` a list of `{"id", "group_ids"}`. No embargo is None.
+It is stored as `{"until", "type", "title", "reason", "options"}`: `until` in seconds since the epoch, None for a
+permanent one; `options` a list of `{"id", "group_ids"}`. No embargo is None.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ def read(body: dict[str, Any], *, institution: bool) -> dict[str, Any] | None:
 
 
 def in_force(embargo: dict[str, Any] | None, now: float) -> bool:
-    """Whether it holds something back."""
+    """Return whether it holds something back."""
     return embargo is not None and (embargo["until"] is None or embargo["until"] > now)
 
 
 def holds_item(embargo: dict[str, Any] | None, now: float) -> bool:
-    """Whether it holds back the whole item."""
+    """Return whether it holds back the whole item."""
     return embargo is not None and in_force(embargo, now) and embargo["type"] == "article"
 
 
 def visible_from(embargo: dict[str, Any] | None, now: float) -> float | None:
-    """From when on something published now can be seen; None: when the embargo is lifted."""
+    """Return when something published now becomes visible; None: when the embargo is lifted."""
     if embargo is None or not holds_item(embargo, now):
         return now
     until: float | None = embargo["until"]
@@ -60,7 +60,7 @@ def visible_from(embargo: dict[str, Any] | None, now: float) -> float | None:
 
 
 def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
-    """The fields that the API shows of it; an embargo that has ended is none."""
+    """Return the fields that the API shows of it; an embargo that has ended is none."""
     if embargo is None or not in_force(embargo, now):
         return {
             "is_embargoed": False, "embargo_date": None, "embargo_type": None, "embargo_title": "",
@@ -80,7 +80,7 @@ def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
 
 
 def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
-    """Whom the embargo lets through. ApiError 400 for an option or group that the account does not have."""
+    """Parse who is exempt. ApiError 400 for an option or group that the account does not have."""
     options: list[dict[str, Any]] = []
     for one in checks.objects("embargo_options", [] if entries is None else entries):
         number = checks.integer("embargo_options.id", one.get("id"))
@@ -88,7 +88,7 @@ def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
         if not institution or number not in EMBARGO_OPTIONS or not set(groups) <= GROUPS.keys():
             raise ApiError(400, "BadRequest", f"Embargo option {number} not found")
         options.append({"id": number, "group_ids": groups})
-    kinds = {EMBARGO_OPTIONS[one["id"]]["type"] for one in options}
-    if "administrator" in kinds and len(options) > 1:
+    types = {EMBARGO_OPTIONS[one["id"]]["type"] for one in options}
+    if "administrator" in types and len(options) > 1:
         raise invalid("Administration permission has to be set up alone", "embargo_options")
     return options

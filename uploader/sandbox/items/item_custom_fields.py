@@ -16,7 +16,7 @@ from uploader.sandbox.projects import store as projects
 
 
 def of_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[str, Any]]:
-    """The objects of an item's custom fields, those that say nothing included."""
+    """Return the objects of an item's custom fields, including unset ones."""
     own = fields_of(db, context, item.metadata, item.account_id, item.project_id)
     return shown(item.metadata["custom_fields"], own)
 
@@ -24,7 +24,7 @@ def of_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[s
 def fields_of(
     db: sqlite3.Connection, context: Context, metadata: dict[str, Any], account_id: int, project_id: int | None
 ) -> tuple[CustomField, ...]:
-    """The fields of an item with these fields (items.body), owner and project."""
+    """Return the fields of an item with these fields (items.body), owner and project."""
     group = metadata["group_id"]
     if not group and project_id is not None:
         project = projects.find(db, project_id)

@@ -12,7 +12,7 @@ from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import embargo, item_custom_fields, public_view, store, versions
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import PublishedFile, Version
-from uploader.sandbox.paging import Window, window
+from uploader.sandbox.listing import Slice, slice_of
 from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("get-public-item", "GET", _ITEM, read, open_to_all=True),
         Route("list-versions", "GET", f"{_ITEM}/versions", list_versions, open_to_all=True),
@@ -41,7 +41,7 @@ def routes() -> list[Route]:
 
 
 async def read(request: web.Request) -> web.Response:
-    """The latest version, or the one that the path names."""
+    """Serve the latest version, or the one in the path."""
     context = context_of(request)
     at, now, most = context.addresses(request), context.now(), context.settings.item_files
 
@@ -72,9 +72,9 @@ async def read_embargo(request: web.Request) -> web.Response:
 
 
 async def list_files(request: web.Request) -> web.Response:
-    """Files under an embargo are not shown."""
+    """Serve the files; none under an embargo."""
     context = context_of(request)
-    files = await context.db.run(_files, request, context, window(request.query))
+    files = await context.db.run(_files, request, context, slice_of(request.query))
     at = context.addresses(request)
     return json_answer([public_view.file_object(file, at) for file in files])
 
@@ -94,7 +94,7 @@ def _item_id(request: web.Request) -> int:
 
 
 def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
-    """The version that a request is about. ApiError 404 also for one that cannot be seen yet."""
+    """Return the version that a request is about. ApiError 404 also for one that cannot be seen yet."""
     item_id = _item_id(request)
     number = request.match_info.get("version")
     item = store.find(db, item_id)
@@ -106,7 +106,7 @@ def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
     return Found(item, version)
 
 
-def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Window) -> list[PublishedFile]:
+def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Slice) -> list[PublishedFile]:
     now = context.now()
     item, version = _found(db, request, now)
     if embargo.in_force(item.metadata["embargo"], now):

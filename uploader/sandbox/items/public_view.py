@@ -14,7 +14,7 @@ from uploader.sandbox.items.versions import PublishedFile, Version
 
 
 def row(item: Item, version: Version, at: Addresses, now: float) -> dict[str, Any]:
-    """What a public listing says of an item."""
+    """Return the row of an item in a public listing."""
     return view.row(as_published(item, version), at, now, version.thumb) | {"url": at.public_item(item.id)}
 
 
@@ -27,7 +27,7 @@ def complete(
     now: float,
     most: int,
 ) -> dict[str, Any]:
-    """A version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
+    """Return a version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
     hidden = embargo.in_force(item.metadata["embargo"], now)
     contents = view.Contents(
         authors=version.authors,
@@ -48,7 +48,7 @@ def complete(
 
 
 def file_object(file: PublishedFile, at: Addresses) -> dict[str, Any]:
-    """A file of a version."""
+    """Return a file of a version."""
     return {
         "id": file.file_id,
         "name": file.name,
@@ -62,7 +62,7 @@ def file_object(file: PublishedFile, at: Addresses) -> dict[str, Any]:
 
 
 def as_published(item: Item, version: Version) -> Item:
-    """The item as it was when the version was made; its embargo is the present one."""
+    """Return the item as it was when the version was made; its embargo is the present one."""
     metadata = {
         **version.metadata,
         "embargo": item.metadata["embargo"],

@@ -1,4 +1,4 @@
-"""What leads to the public: publish, reserve a DOI, the embargo, the thumbnail of a version."""
+"""Publication: publish, reserve a DOI, embargo, thumbnail of a version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MANDATORY = {
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("publish-item", "POST", f"{ITEM}/publish", publish),
         Route("reserve-item-doi", "POST", f"{ITEM}/reserve_doi", reserve_doi),
@@ -46,7 +46,7 @@ def routes() -> list[Route]:
 
 
 def doi_of(kind: str, number: int) -> str:
-    """The DOI of an item ("") or a collection ("c."), under the prefix that DataCite has for tests."""
+    """Return the DOI of an item ("") or a collection ("c."), under the prefix that DataCite has for tests."""
     return f"10.5072/FK2.figshare.{kind}{number}"
 
 
@@ -116,7 +116,7 @@ def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Con
 
 
 def _reserve(db: sqlite3.Connection, item_id: int, account_id: int, now: float) -> str:
-    """The item's DOI, which is made once and kept."""
+    """Return the item's DOI, which is made once and kept."""
     item = store.get(db, item_id, account_id)
     doi = str(item.metadata["doi"] or doi_of("", item_id))
     store.update(db, item, {"doi": doi}, now)

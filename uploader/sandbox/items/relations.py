@@ -18,19 +18,19 @@ _BY_TYPE = {
 
 
 def fundings(db: sqlite3.Connection, named: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The whole objects of fundings named by id or title; a title that is new is stored. ApiError 400 for a bad id."""
+    """Return fundings named by id or title as objects, storing new titles. ApiError 400 for an unknown id."""
     return [_funding(db, one) for one in named]
 
 
 def search_fundings(db: sqlite3.Connection, words: str) -> list[dict[str, Any]]:
-    """Fundings that have these words, upper and lower case being the same."""
+    """Return fundings that have these words, upper and lower case being the same."""
     known = [one for one in FUNDINGS.values() if words.lower() in f"{one['title']} {one['grant_code']}".lower()]
     rows = db.execute("SELECT * FROM fundings WHERE instr(lower(title), lower(?)) ORDER BY id", (words,))
     return known + [_own(row["id"], row["title"]) for row in rows]
 
 
 def materials(db: sqlite3.Connection, named: list[dict[str, Any]], account_id: int) -> list[dict[str, Any]]:
-    """The whole objects of related materials; new ones are stored. ApiError 400 for an id of nobody's or another's."""
+    """Return related materials as objects, storing new ones. ApiError 400 for an unknown id or another account's."""
     return [_material(db, one, account_id) for one in named]
 
 
@@ -68,7 +68,7 @@ def _material(db: sqlite3.Connection, named: dict[str, Any], account_id: int) ->
 
 
 def _link(kind: str, identifier: str) -> str:
-    """The hyperlink of an identifier; "" where there is none for its type."""
+    """Return the hyperlink of an identifier; "" where there is none for its type."""
     if identifier.startswith(("http://", "https://")):
         return identifier
     base = _BY_TYPE.get(kind)

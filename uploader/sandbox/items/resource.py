@@ -1,4 +1,4 @@
-"""Items as things: see uploader.sandbox.resources."""
+"""Items as a resource: see uploader.sandbox.resources."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from uploader.sandbox.answers import encoded, forbidden, json_answer, located, n
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import body, item_custom_fields, relations, store, versions, view
-from uploader.sandbox.paging import window
+from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import GROUPS
@@ -25,7 +25,7 @@ ITEM = r"/v2/account/articles/{item_id:\d{1,18}}"
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-items", "GET", "/v2/account/articles", list_items),
         Route("create-item", "POST", "/v2/account/articles", create_item),
@@ -37,7 +37,7 @@ def routes() -> list[Route]:
 
 
 def item_id_of(request: web.Request) -> int:
-    """The item named in the path; noted for the log."""
+    """Return the item named in the path; noted for the log."""
     item_id = int(request.match_info["item_id"])
     request[ENTRY].item_id = item_id
     return item_id
@@ -45,7 +45,7 @@ def item_id_of(request: web.Request) -> int:
 
 async def list_items(request: web.Request) -> web.Response:
     context = context_of(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
     items = await context.db.run(store.page, account_of(request), rows.limit, rows.offset)
     at, now = context.addresses(request), context.now()
     return json_answer([view.row(item, at, now) for item in items])
@@ -65,14 +65,14 @@ async def get_item(request: web.Request) -> web.Response:
     item_id, account_id, at = item_id_of(request), account_of(request), context.addresses(request)
 
     def answer(db: sqlite3.Connection) -> bytes:
-        # An item may have very many files: they are put into words where nothing else waits for it.
+        # An item may have very many files: encode them in the database thread, off the event loop.
         return encoded(whole(db, item_id, account_id, context, at))
 
     return web.Response(body=await context.db.run(answer), content_type="application/json")
 
 
 async def update_item(request: web.Request) -> web.Response:
-    """PUT and PATCH: what is not named stays as it is, unless a PUT is to wipe it."""
+    """Serve PUT and PATCH: both keep the fields that the body does not name, unless PUT is set to wipe them."""
     context = context_of(request)
     item_id = item_id_of(request)
     changes = await read_item(request, creating=False)
@@ -91,7 +91,7 @@ async def delete_item(request: web.Request) -> web.Response:
 
 
 async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges:
-    """The body of a create or an update. ApiError also for a group that the account has not: 403 or 404."""
+    """Return the body of a create or an update. ApiError also for a group that the account has not: 403 or 404."""
     institution = context_of(request).settings.institution
     changes = body.read(await body_of(request), creating=creating, institution=institution)
     if "group_id" in changes.fields:
@@ -105,7 +105,7 @@ async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges
 def create(
     db: sqlite3.Connection, changes: body.ItemChanges, account_id: int, context: Context, project_id: int | None = None
 ) -> store.Item:
-    """Store a new item. The account's owner is its first author, whoever else was named. ApiError as for the fields."""
+    """Store a new item. The account's owner is always its first author. ApiError as for the fields."""
     metadata = body.EMPTY | changes.fields
     custom_fields.check(
         metadata["custom_fields"], item_custom_fields.fields_of(db, context, metadata, account_id, project_id)
@@ -127,14 +127,14 @@ def delete(db: sqlite3.Connection, item_id: int, account_id: int) -> tuple[list[
 
 
 async def forget(context: Context, tokens: list[str], blobs: list[str]) -> None:
-    """Let go of locks and bytes of files that are no more."""
+    """Release the locks and remove the bytes of deleted files."""
     for token in tokens:
         context.locks.forget(token)
     await context.on_disk(context.blobs.remove, blobs)
 
 
 def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Context, at: Addresses) -> dict[str, Any]:
-    """The item's object. ApiError 404."""
+    """Return the item's object. ApiError 404."""
     item = store.get(db, item_id, account_id)
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, item_id, now, context.settings.item_files)
@@ -164,7 +164,7 @@ def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body
 
 
 def _resolved(db: sqlite3.Connection, fields: dict[str, Any], account_id: int) -> dict[str, Any]:
-    """The fields with fundings and materials as they are stored."""
+    """Return the fields with fundings and materials as they are stored."""
     resolved = dict(fields)
     if "funding_list" in fields:
         resolved["funding_list"] = relations.fundings(db, fields["funding_list"])

@@ -25,7 +25,7 @@ _EXACT = frozenset({"tag", "doi", "orcid", "item_type"})
 
 
 def document(item: Item, authors: Sequence[dict[str, Any]]) -> Document:
-    """What can be searched of an item; `authors` are objects as the API shows them."""
+    """Return the searchable texts of an item; `authors` are objects as the API shows them."""
     meta = item.metadata
     fields = {
         "title": [meta["title"]],
@@ -47,9 +47,9 @@ def document(item: Item, authors: Sequence[dict[str, Any]]) -> Document:
 
 
 def query_of(text: str) -> Query:
-    """Read a search. A closing parenthesis too many is passed over; what has no words finds everything.
+    """Parse a search. Surplus closing parentheses are ignored; an empty search matches everything.
 
-    ApiError 422 for one that is nested too deep.
+    ApiError 422 if nested too deeply.
     """
     return _Reader(text).read()
 
@@ -69,7 +69,7 @@ class _Reader:
         return found if self._tokens else lambda _: True
 
     def _word(self) -> str | None:
-        """The bare word or parenthesis that comes next; None for the end, a phrase or a prefix."""
+        """Return the bare word or parenthesis that comes next; None for the end, a phrase or a prefix."""
         if self._at >= len(self._tokens):
             return None
         _, mark, _, word = self._tokens[self._at]

@@ -15,8 +15,7 @@ from uploader.sandbox.context import context_of
 from uploader.sandbox.items import public_view, search, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import Version
-from uploader.sandbox.ordering import Order, order_of
-from uploader.sandbox.paging import Window, window, window_in
+from uploader.sandbox.listing import Order, Slice, order_of, slice_in, slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES
@@ -37,7 +36,7 @@ class Candidate(NamedTuple):
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("search-items", "POST", "/v2/account/articles/search", search_own),
         Route("list-institution-items", "GET", "/v2/account/institution/articles", list_institution),
@@ -58,12 +57,12 @@ async def search_own(request: web.Request) -> web.Response:
 
 
 async def list_institution(request: web.Request) -> web.Response:
-    """The items of all accounts of the institution, for its administrator. ApiError 403."""
+    """Return the items of all accounts of the institution, for its administrator. ApiError 403."""
     context = context_of(request)
     if not context.settings.institution:
         raise forbidden()
     with invalid_is_bad_request():
-        sought, rows = _filters(_given(request)), window(request.query)
+        sought, rows = _filters(_given(request)), slice_of(request.query)
         order = order_of(request.query, ("published_date", "modified_date"))
     page = _page(await context.db.run(_private, None), sought, rows, order)
     at, now = context.addresses(request), context.now()
@@ -77,12 +76,12 @@ async def search_public(request: web.Request) -> web.Response:
 
 async def list_public(request: web.Request) -> web.Response:
     sought = _filters(_given(request))
-    found = await _published(request, sought, window(request.query), order_of(request.query, _ORDERS))
+    found = await _published(request, sought, slice_of(request.query), order_of(request.query, _ORDERS))
     return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
 
 
-async def _published(request: web.Request, sought: dict[str, Any], rows: Window, order: Order) -> list[dict[str, Any]]:
-    """The rows of what is found among all that is published."""
+async def _published(request: web.Request, sought: dict[str, Any], rows: Slice, order: Order) -> list[dict[str, Any]]:
+    """Return the rows of what is found among all that is published."""
     context = context_of(request)
     at, now = context.addresses(request), context.now()
     page = _page(await context.db.run(_public, now), sought, rows, order)
@@ -94,7 +93,7 @@ async def _published(request: web.Request, sought: dict[str, Any], rows: Window,
 
 
 def _given(request: web.Request) -> dict[str, Any]:
-    """The filters in a query string; what should be a number and is none stays as it is, and is refused later."""
+    """Return the filters in a query string; invalid numbers stay text and are rejected later."""
     given: dict[str, Any] = {name: value for name, value in request.query.items() if name in _TEXTS}
     for name in _NUMBERS:
         text = request.query.get(name)
@@ -103,14 +102,16 @@ def _given(request: web.Request) -> dict[str, Any]:
     return given
 
 
-def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Window, Order]:
-    """The search in a body; paging may stand in the query as well. ApiError 400 or 422."""
-    rows = window(request.query) if {"page", "page_size", "limit", "offset"} & request.query.keys() else window_in(body)
+def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Slice, Order]:
+    """Return the search in a body; paging may stand in the query as well. ApiError 400 or 422."""
+    rows = (
+        slice_of(request.query) if {"page", "page_size", "limit", "offset"} & request.query.keys() else slice_in(body)
+    )
     return _filters(body), rows, order_of(body, _SEARCH_ORDERS)
 
 
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters, checked: dates are moments."""
+    """Return the filters, checked: dates are moments."""
     names: dict[str, checks.Check] = {
         "search_for": checks.text(3, 10000),
         **dict.fromkeys(_TEXTS, checks.text(0, 1000)),
@@ -126,7 +127,7 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _private(db: sqlite3.Connection, account_id: int | None) -> list[Candidate]:
-    """The private copies of an account's items, or of all."""
+    """Return the private copies of an account's items, or of all."""
     found = []
     for item in store.page(db, account_id, -1, 0):
         people = authors.of_ids(db, item.metadata["authors"])
@@ -141,7 +142,7 @@ def _public(db: sqlite3.Connection, now: float) -> list[Candidate]:
     return found
 
 
-def _page(found: list[Candidate], sought: dict[str, Any], rows: Window, order: Order) -> list[Candidate]:
+def _page(found: list[Candidate], sought: dict[str, Any], rows: Slice, order: Order) -> list[Candidate]:
     query = search.query_of(sought.get("search_for", ""))
     fitting = [
         one

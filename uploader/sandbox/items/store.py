@@ -32,7 +32,7 @@ class Item:
     uploaded: int
 
     def is_public(self, now: float) -> bool:
-        """Whether a version of it can be seen by all."""
+        """Return whether a version is public."""
         return self.published is not None and self.published <= now
 
 
@@ -49,13 +49,13 @@ def create(
 
 
 def find(db: sqlite3.Connection, item_id: int) -> Item | None:
-    """One item, whoever owns it; None when there is none."""
+    """Return one item of any account; None if unknown."""
     row = db.execute("SELECT * FROM items WHERE id = ?", (item_id,)).fetchone()
     return None if row is None else _item(row)
 
 
 def get(db: sqlite3.Connection, item_id: int, account_id: int) -> Item:
-    """One item of an account. ApiError 404, also for another's."""
+    """Return one item of an account. ApiError 404, also for another's."""
     found = find(db, item_id)
     if found is None or found.account_id != account_id:
         raise not_found("Article")
@@ -63,7 +63,7 @@ def get(db: sqlite3.Connection, item_id: int, account_id: int) -> Item:
 
 
 def owned(db: sqlite3.Connection, item_id: int, account_id: int) -> None:
-    """Do nothing where the account has the item. ApiError 404. Cheaper than `get`."""
+    """Check that the account owns the item. ApiError 404. Cheaper than `get`."""
     if db.execute("SELECT 1 FROM items WHERE id = ? AND account_id = ?", (item_id, account_id)).fetchone() is None:
         raise not_found("Article")
 
@@ -71,7 +71,7 @@ def owned(db: sqlite3.Connection, item_id: int, account_id: int) -> None:
 def page(
     db: sqlite3.Connection, account_id: int | None, limit: int, offset: int, project_id: int | None = None
 ) -> list[Item]:
-    """Items of an account or a project (None: of all), the newest first."""
+    """Return items of an account or project (None: of all), newest first."""
     wanted = {"account_id": account_id, "project_id": project_id}
     conditions = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -91,12 +91,12 @@ def update(db: sqlite3.Connection, item: Item, changes: dict[str, Any], now: flo
 
 
 def touch(db: sqlite3.Connection, item_id: int, now: float) -> None:
-    """Note that something of the item changed."""
+    """Set the item's time of modification."""
     db.execute("UPDATE items SET modified = ? WHERE id = ?", (now, item_id))
 
 
 def delete(db: sqlite3.Connection, item_id: int) -> None:
-    """Remove an item with everything that hangs on it. What its files used is free again."""
+    """Remove an item with its files and links, and free their quota."""
     # The files first: while the item is there, the accounting knows whose they were.
     db.execute("DELETE FROM files WHERE item_id = ?", (item_id,))
     db.execute("DELETE FROM private_links WHERE kind = 'articles' AND owner_id = ?", (item_id,))

@@ -55,7 +55,7 @@ def publish(
     authors: Sequence[dict[str, Any]],
     visible: float | None,
 ) -> int:
-    """Make the next version out of the item as it is now, and return its number. `metadata` is the item's from now."""
+    """Publish the item as its next version and return the number. `metadata` becomes the item's."""
     number = item.version + 1
     db.execute(
         "INSERT INTO versions (item_id, number, visible, metadata, authors, size, thumb) VALUES (?1, ?2, ?3, ?4, ?5,"
@@ -77,7 +77,7 @@ def publish(
 
 
 def unfinished(db: sqlite3.Connection, item_id: int) -> int:
-    """How many files of an item are not uploaded and checked."""
+    """Return how many files of an item are not uploaded and checked."""
     row = db.execute(
         "SELECT COUNT(*) FROM files WHERE item_id = ? AND link IS NULL AND hashed IS NULL", (item_id,)
     ).fetchone()
@@ -85,7 +85,7 @@ def unfinished(db: sqlite3.Connection, item_id: int) -> int:
 
 
 def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now: float) -> None:
-    """Say when what waits for the end of an embargo is to become visible; None: not by itself."""
+    """Set when versions that wait for an embargo become visible; None: not by themselves."""
     condition = "(visible IS NULL OR visible > ?)"
     db.execute(f"UPDATE versions SET visible = ? WHERE item_id = ? AND {condition}", (visible, item_id, now))  # noqa: S608
     db.execute(
@@ -95,7 +95,7 @@ def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now:
 
 
 def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:
-    """The newest version that can be seen; None when there is none."""
+    """Return the newest visible version, or None."""
     row = db.execute(
         "SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1", (item_id, now)
     ).fetchone()
@@ -103,7 +103,7 @@ def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:
 
 
 def all_latest(db: sqlite3.Connection, now: float) -> list[tuple[Item, Version]]:
-    """Every published item with the newest version of it that can be seen."""
+    """Return every published item with its newest visible version."""
     rows = db.execute(
         "SELECT item_id, MAX(number) AS number FROM versions WHERE visible <= ? GROUP BY item_id ORDER BY item_id DESC",
         (now,),
@@ -113,26 +113,26 @@ def all_latest(db: sqlite3.Connection, now: float) -> list[tuple[Item, Version]]
 
 
 def all_of(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]:
-    """The versions that can be seen, in order."""
+    """Return the versions that can be seen, in order."""
     rows = db.execute("SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number", (item_id, now))
     return [_version(row) for row in rows]
 
 
 def get(db: sqlite3.Connection, item_id: int, number: int) -> Version | None:
-    """One version, whether it can be seen or not."""
+    """Return one version, whether it can be seen or not."""
     row = db.execute("SELECT * FROM versions WHERE item_id = ? AND number = ?", (item_id, number)).fetchone()
     return None if row is None else _version(row)
 
 
 def set_thumb(db: sqlite3.Connection, version: Version, file_id: int) -> None:
-    """Which file makes the thumbnail."""
+    """Set the file of the thumbnail."""
     db.execute(
         "UPDATE versions SET thumb = ? WHERE item_id = ? AND number = ?", (file_id, version.item_id, version.number)
     )
 
 
 def files(db: sqlite3.Connection, version: Version, limit: int | None, offset: int = 0) -> list[PublishedFile]:
-    """The files of a version, in order of their making. `limit` None: all."""
+    """Return the files of a version, in order of their making. `limit` None: all."""
     rows = db.execute(
         "SELECT * FROM published_files WHERE item_id = ? AND number = ? ORDER BY file_id LIMIT ? OFFSET ?",
         (version.item_id, version.number, -1 if limit is None else limit, offset),
@@ -141,7 +141,7 @@ def files(db: sqlite3.Connection, version: Version, limit: int | None, offset: i
 
 
 def file(db: sqlite3.Connection, version: Version, file_id: int) -> PublishedFile | None:
-    """One file of a version."""
+    """Return one file of a version."""
     row = db.execute(
         "SELECT * FROM published_files WHERE item_id = ? AND number = ? AND file_id = ?",
         (version.item_id, version.number, file_id),
@@ -150,7 +150,7 @@ def file(db: sqlite3.Connection, version: Version, file_id: int) -> PublishedFil
 
 
 def visible_file(db: sqlite3.Connection, file_id: int, now: float) -> PublishedFile | None:
-    """A file that is in a version that can be seen, whichever."""
+    """Return a file that is in a version that can be seen, whichever."""
     row = db.execute(
         "SELECT published_files.* FROM published_files JOIN versions USING (item_id, number)"
         " WHERE file_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1",

@@ -15,7 +15,7 @@ from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What is told of an item besides its own fields. `authors` and `files` are objects as the API has them.
+    """What an item's object shows besides its own fields. `authors` and `files` are objects as the API has them.
 
     `files` None: they are under an embargo. `folders` maps file ids to directories, `size` is bytes, `thumb` a file.
     `custom_fields` are objects, too.
@@ -31,12 +31,12 @@ class Contents:
 
 
 def moment(time: float) -> str:
-    """Seconds since the epoch as Figshare writes them, to the second."""
+    """Format seconds since the epoch as Figshare does, without fractions."""
     return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict[str, Any]:
-    """What `GET /account/articles` lists of an item."""
+    """Return the row of an item in `GET /account/articles`."""
     meta = item.metadata
     public = f"{at.api}/articles/{item.id}"
     page = at.page(item.id)
@@ -64,7 +64,7 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
 
 
 def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
-    """The item itself, as its owner sees it."""
+    """Return the item itself, as its owner sees it."""
     public = item.is_public(now)
     return {
         "curation_status": None,
@@ -79,7 +79,7 @@ def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str,
 
 
 def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
-    """What is told to everyone of an item beyond its row, whether of a public version or of the private copy."""
+    """Return what both a public version and the private copy show beyond the row."""
     meta = item.metadata
     return {
         "files": None if contents.files is None else list(contents.files),
@@ -109,7 +109,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
 
 
 def category(number: int) -> dict[str, Any]:
-    """A category of an item."""
+    """Return a category of an item."""
     return {name: value for name, value in CATEGORIES[number].items() if name not in {"is_selectable", "has_children"}}
 
 

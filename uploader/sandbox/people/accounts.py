@@ -39,7 +39,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """What an administrator says of an account to be made."""
+    """A new account as an administrator describes it."""
 
     email: str
     first_name: str
@@ -79,13 +79,13 @@ _FROM = "FROM accounts JOIN authors ON authors.id = accounts.author_id"
 
 
 def get(db: sqlite3.Connection, account_id: int) -> Account | None:
-    """One account, None when there is none."""
+    """Return one account, or None."""
     row = db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id = ?", (account_id,)).fetchone()
     return None if row is None else _account(row)
 
 
 def page(db: sqlite3.Connection, sought: Sought, limit: int, offset: int) -> list[Account]:
-    """Accounts in order of their ids."""
+    """Return accounts in order of their ids."""
     rows = db.execute(
         f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id BETWEEN ? AND ?"
         " AND (?3 IS NULL OR active = ?3) AND (?4 IS NULL OR email = ?4)"
@@ -101,7 +101,7 @@ def page(db: sqlite3.Connection, sought: Sought, limit: int, offset: int) -> lis
 
 
 def taken(db: sqlite3.Connection, email: str) -> bool:
-    """Whether an account has this address already."""
+    """Return whether an account has this address already."""
     return db.execute("SELECT 1 FROM accounts WHERE email = ?", (email,)).fetchone() is not None
 
 
@@ -123,13 +123,13 @@ def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
 
 
 def ensure_member(db: sqlite3.Connection, now: float) -> None:
-    """Make an account besides the owner's where there is none."""
+    """Create an account besides the owner's if there is none."""
     if db.execute("SELECT 1 FROM accounts WHERE id != ?", (OWNER_ID,)).fetchone() is None:
         create(db, _MEMBER, now)
 
 
 def update(db: sqlite3.Connection, account_id: int, *, group_id: int, active: bool, now: float) -> None:
-    """The two things that an administrator may change."""
+    """Set the two fields that an administrator may change."""
     db.execute(
         "UPDATE accounts SET group_id = ?, active = ?, modified = ? WHERE id = ?", (group_id, active, now, account_id)
     )

@@ -12,7 +12,7 @@ from uploader.sandbox.answers import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person named on items; `orcid_id` is "" where there is none. `account_id` is None for one without account."""
+    """A person named on items; `orcid_id` may be "". `account_id` is None without an account."""
 
     id: int
     full_name: str
@@ -42,18 +42,18 @@ def create(db: sqlite3.Connection, new: NewAuthor) -> int:
 
 
 def of_account(db: sqlite3.Connection, account_id: int) -> int:
-    """The id of an account's owner as an author."""
+    """Return the id of an account's owner as an author."""
     return int(db.execute("SELECT author_id FROM accounts WHERE id = ?", (account_id,)).fetchone()[0])
 
 
 def get(db: sqlite3.Connection, author_id: int) -> Author | None:
-    """One author, None when there is none."""
+    """Return one author, or None."""
     found = of_ids(db, [author_id])
     return found[0] if found else None
 
 
 def of_ids(db: sqlite3.Connection, ids: Sequence[int]) -> list[Author]:
-    """The authors of these ids that exist, in this order."""
+    """Return the authors of these ids that exist, in this order."""
     marks = ", ".join("?" * len(ids))
     rows = db.execute(f"SELECT * FROM authors WHERE id IN ({marks})", ids)  # noqa: S608 - question marks only
     found = {row["id"]: Author(**dict(row)) for row in rows}
@@ -61,9 +61,9 @@ def of_ids(db: sqlite3.Connection, ids: Sequence[int]) -> list[Author]:
 
 
 def resolve(db: sqlite3.Connection, named: Sequence[int | NewAuthor]) -> list[int]:
-    """The ids of authors as named by a client, each once: new ones are stored, an ORCID is one person.
+    """Return the ids of authors as named by a client, each once: new ones are stored, an ORCID is one person.
 
-    ApiError 400 for an id that is nobody's.
+    ApiError 400 for an unknown id.
     """
     ids: list[int] = []
     for one in named:
@@ -80,7 +80,7 @@ def resolve(db: sqlite3.Connection, named: Sequence[int | NewAuthor]) -> list[in
 def search(
     db: sqlite3.Connection, words: str, orcid: str, *, with_account: bool | None, limit: int, offset: int
 ) -> list[Author]:
-    """Authors whose name has these words, in order of their ids. Empty words and an empty ORCID fit all."""
+    """Return authors whose name has these words, in order of their ids. Empty words and an empty ORCID fit all."""
     rows = db.execute(
         "SELECT * FROM authors WHERE instr(lower(full_name), lower(?1)) AND (?2 = '' OR orcid_id = ?2)"
         " AND (?3 IS NULL OR (account_id IS NOT NULL) = ?3) ORDER BY id LIMIT ?4 OFFSET ?5",
@@ -90,7 +90,7 @@ def search(
 
 
 def shown(author: Author) -> dict[str, Any]:
-    """The object that the API shows of an author."""
+    """Return the object that the API shows of an author."""
     return {
         "id": author.id,
         "full_name": author.full_name,

@@ -19,12 +19,12 @@ _IN_QUERY = frozenset({"GET", "HEAD", "DELETE"})
 
 
 def account_of(request: web.Request) -> int:
-    """The id of the account that the request acts for."""
+    """Return the id of the account that the request acts for."""
     return request[_ACTING]
 
 
 async def settle(request: web.Request, context: Context) -> None:
-    """Find out whom the request acts for. ApiError 422, 403 where this token may not, 404 for nobody's id."""
+    """Determine the account that the request acts for. ApiError 422, 403 if not permitted, 404 for an unknown id."""
     request[_ACTING] = accounts.OWNER_ID
     asked = await _asked(request)
     if asked is None:
@@ -40,7 +40,7 @@ async def settle(request: web.Request, context: Context) -> None:
 
 
 async def _asked(request: web.Request) -> object:
-    """The value of `impersonate`; None where there is none. A body that is no JSON is for others to refuse."""
+    """Return the value of `impersonate`; None if absent. The handler rejects invalid JSON."""
     if request.method in _IN_QUERY:
         text = request.query.get("impersonate")
         return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else text

@@ -1,4 +1,4 @@
-"""What an institution's administrator sees and does: the institution, its groups, custom fields and accounts."""
+"""The administration of an institution: groups, custom fields and accounts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import definition, shown
-from uploader.sandbox.paging import Window, window, window_in
+from uploader.sandbox.listing import Slice, slice_in, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, NewAccount, Sought
 from uploader.sandbox.people.impersonation import account_of
@@ -36,7 +36,7 @@ _NAMES = 255
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("get-institution", "GET", _BASE, institution),
         Route("list-groups", "GET", f"{_BASE}/groups", groups),
@@ -75,7 +75,7 @@ async def group_options(request: web.Request) -> web.Response:
 
 
 async def custom_fields(request: web.Request) -> web.Response:
-    """Those of the group that is asked for, else of the account's own. No permission for a group that there is not."""
+    """Serve the fields of the group in the query, by default the account's. ApiError 403 for an unknown group."""
     context = _administrator(request)
     asked = request.query.get("group_id")
     if asked is None:
@@ -90,7 +90,7 @@ async def custom_fields(request: web.Request) -> web.Response:
 
 
 async def group_fields(request: web.Request) -> web.Response:
-    """Those of the items in a group; what is defined has no value."""
+    """Serve the custom fields of a group's items, as definitions without values."""
     context = _administrator(request)
     group = int(request.match_info["group_id"])
     if group not in GROUPS:
@@ -100,7 +100,7 @@ async def group_fields(request: web.Request) -> web.Response:
 
 async def list_accounts(request: web.Request) -> web.Response:
     context = _administrator(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
     sought = Sought(
         active=_active(request.query.get("is_active")),
         email=request.query.get("email"),
@@ -115,7 +115,7 @@ async def search_accounts(request: web.Request) -> web.Response:
     context = _administrator(request)
     body = await optional_body_of(request)
     with invalid_is_bad_request():
-        rows = window_in(body)
+        rows = slice_in(body)
         given = checks.checked(body, {"search_for": checks.text(0, 1000), "email": checks.text(0, 150),
                                       "institution_user_id": checks.text(0, 50)})  # fmt: skip
     sought = Sought(
@@ -153,7 +153,7 @@ async def update_account(request: web.Request) -> web.Response:
 
 
 def _administrator(request: web.Request) -> Context:
-    """The context, where the account administers an institution. ApiError 403."""
+    """Return the context, where the account administers an institution. ApiError 403."""
     context = context_of(request)
     if not context.settings.institution:
         raise forbidden()
@@ -173,7 +173,7 @@ def _bound(query: Mapping[str, str], name: str, default: int) -> int:
     return min(int(text), 2**62)
 
 
-async def _page(context: Context, sought: Sought, rows: Window) -> web.Response:
+async def _page(context: Context, sought: Sought, rows: Slice) -> web.Response:
     found = await context.db.run(accounts.page, sought, rows.limit, rows.offset)
     return json_answer([_short(account, context) for account in found])
 
@@ -196,7 +196,7 @@ def _short(account: Account, context: Context) -> dict[str, Any]:
 
 
 def _new_account(body: dict[str, Any]) -> NewAccount:
-    """An account to be made. ApiError 422."""
+    """Return an account to be made. ApiError 422."""
     for name in ("email", "last_name"):
         if body.get(name) is None:
             raise invalid(f"Missing mandatory field - {name}", name)

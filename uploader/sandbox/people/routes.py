@@ -12,7 +12,7 @@ from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answ
 from uploader.sandbox.bodies import optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items.view import moment
-from uploader.sandbox.paging import window_in
+from uploader.sandbox.listing import slice_in
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.authors import Author
 from uploader.sandbox.people.impersonation import account_of
@@ -21,7 +21,7 @@ from uploader.sandbox.routes import Route
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("get-account", "GET", "/v2/account", account),
         Route("get-token", "GET", "/v2/token", token),
@@ -36,7 +36,7 @@ async def account(request: web.Request) -> web.Response:
 
 
 def account_object(db: sqlite3.Connection, account_id: int, context: Context) -> dict[str, Any]:
-    """All quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts. ApiError 404."""
+    """Return all quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts. ApiError 404."""
     found = accounts.get(db, account_id)
     if found is None:
         raise not_found("Account")
@@ -65,7 +65,7 @@ def account_object(db: sqlite3.Connection, account_id: int, context: Context) ->
 
 
 async def token(request: web.Request) -> web.Response:
-    """What the token is good for. A personal token does not run out; the documented fields have no way to say so."""
+    """Describe the token. A personal token does not expire; the documented fields cannot express that."""
     value = context_of(request).settings.token
     return json_answer(
         {"access_token": value, "token": value, "token_type": "bearer", "expires_in": 2**31 - 1, "scope": "all"}
@@ -76,7 +76,7 @@ async def search_authors(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await optional_body_of(request)
     with invalid_is_bad_request():
-        rows = window_in(body)
+        rows = slice_in(body)
         sought = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
                                        "is_active": checks.boolean})  # fmt: skip
     found = await context.db.run(

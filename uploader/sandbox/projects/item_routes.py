@@ -15,7 +15,7 @@ from uploader.sandbox.items import body, public_view, versions, view
 from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items import store as items
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.paging import Window, window
+from uploader.sandbox.listing import Slice, slice_of
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.projects import store
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
@@ -26,7 +26,7 @@ _ITEM = PROJECT + r"/articles/{item_id:\d{1,18}}"
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-project-items", "GET", f"{PROJECT}/articles", list_items),
         Route("create-project-item", "POST", f"{PROJECT}/articles", create_item),
@@ -43,7 +43,7 @@ def routes() -> list[Route]:
 
 async def list_items(request: web.Request) -> web.Response:
     context = context_of(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
 
     def page(db: sqlite3.Connection) -> list[Item]:
         project = store.get(db, project_id_of(request), account_of(request))
@@ -55,7 +55,7 @@ async def list_items(request: web.Request) -> web.Response:
 
 
 async def create_item(request: web.Request) -> web.Response:
-    """The answer has the location alone: the documentation promises no entity_id here."""
+    """Return the answer has the location alone: the documentation promises no entity_id here."""
     context = context_of(request)
     changes = await item_routes.read_item(request, creating=True)
     project_id = project_id_of(request)
@@ -88,7 +88,7 @@ async def delete_item(request: web.Request) -> web.Response:
 
 async def list_files(request: web.Request) -> web.Response:
     context = context_of(request)
-    rows = window(request.query)
+    rows = slice_of(request.query)
     now, at, delays = context.now(), context.addresses(request), context.settings.delays
 
     def listing(db: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ async def list_public(request: web.Request) -> web.Response:
 
 
 def _inside(db: sqlite3.Connection, request: web.Request) -> Item:
-    """The item that the path names, in the project that it names. ApiError 404."""
+    """Return the item that the path names, in the project that it names. ApiError 404."""
     project = store.get(db, project_id_of(request), account_of(request))
     item = items.get(db, item_routes.item_id_of(request), account_of(request))
     if item.project_id != project.id:
@@ -141,7 +141,7 @@ def _public(db: sqlite3.Connection, request: web.Request, now: float) -> list[tu
     project = store.find(db, project_id_of(request))
     if project is None or project.published is None or project.published > now:
         raise not_found("Project")
-    rows: Window = window(request.query)
+    rows: Slice = slice_of(request.query)
     found = items.page(db, None, rows.limit, rows.offset, project.id)
     shown = [(item, versions.latest(db, item.id, now)) for item in found]
     return [(item, version) for item, version in shown if version is not None]

@@ -1,4 +1,4 @@
-"""The operations on projects: list, create, read, update, delete, publish; and what of them is public."""
+"""The operations on projects: list, create, read, update, delete, publish; and public projects."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import relations
-from uploader.sandbox.ordering import order_of
-from uploader.sandbox.paging import window
+from uploader.sandbox.listing import order_of, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.people.impersonation import account_of
@@ -49,7 +48,7 @@ _CHECKS: dict[str, checks.Check] = {
 
 
 def routes() -> list[Route]:
-    """This module's operations."""
+    """Return this module's routes."""
     return [
         Route("list-projects", "GET", "/v2/account/projects", list_projects),
         Route("create-project", "POST", "/v2/account/projects", create_project),
@@ -64,13 +63,13 @@ def routes() -> list[Route]:
 
 
 def project_id_of(request: web.Request) -> int:
-    """The project named in the path."""
+    """Return the project named in the path."""
     return int(request.match_info["project_id"])
 
 
 async def list_projects(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
     found = order.sort(await context.db.run(store.of_account, account_of(request)), _rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -91,7 +90,7 @@ async def get_project(request: web.Request) -> web.Response:
 
 
 async def update_project(request: web.Request) -> web.Response:
-    """PUT and PATCH: what is not named stays as it is, for both."""
+    """Serve PUT and PATCH: both keep the fields that the body does not name."""
     context = context_of(request)
     fields = await _read(request, creating=False)
     project_id = project_id_of(request)
@@ -115,7 +114,7 @@ async def publish_project(request: web.Request) -> web.Response:
 
 async def list_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), window(request.query)
+    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
     found = order.sort(await context.db.run(store.public, context.now()), _rank)
     at = context.addresses(request)
     return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -128,7 +127,7 @@ async def get_public(request: web.Request) -> web.Response:
 
 
 async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
-    """The fields in a body. ApiError 400, and 403 or 404 for a group."""
+    """Return the fields in a body. ApiError 400, and 403 or 404 for a group."""
     with invalid_is_bad_request():
         body = await body_of(request)
         if creating and body.get("title") is None:
@@ -170,7 +169,7 @@ def _full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresse
 
 
 def _delete(db: sqlite3.Connection, project_id: int, account_id: int, now: float) -> None:
-    """Only what is not public, and holds nothing that is, can be deleted."""
+    """Delete a project that is not public and holds no public item."""
     project = store.get(db, project_id, account_id)
     if project.published is not None or store.published_items(db, project_id, now)[0]:
         raise forbidden()

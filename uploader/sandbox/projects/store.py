@@ -37,13 +37,13 @@ def create(db: sqlite3.Connection, account_id: int, metadata: dict[str, Any], no
 
 
 def find(db: sqlite3.Connection, project_id: int) -> Project | None:
-    """One project, whoever owns it."""
+    """Return one project of any account."""
     row = db.execute("SELECT * FROM projects WHERE id = ?", (project_id,)).fetchone()
     return None if row is None else _project(row)
 
 
 def get(db: sqlite3.Connection, project_id: int, account_id: int) -> Project:
-    """One project of an account. ApiError 404."""
+    """Return one project of an account. ApiError 404."""
     found = find(db, project_id)
     if found is None or found.account_id != account_id:
         raise not_found("Project")
@@ -51,13 +51,13 @@ def get(db: sqlite3.Connection, project_id: int, account_id: int) -> Project:
 
 
 def of_account(db: sqlite3.Connection, account_id: int) -> list[Project]:
-    """The projects of an account, the newest first."""
+    """Return the projects of an account, the newest first."""
     rows = db.execute("SELECT * FROM projects WHERE account_id = ? ORDER BY id DESC", (account_id,))
     return [_project(row) for row in rows]
 
 
 def public(db: sqlite3.Connection, now: float) -> list[Project]:
-    """The projects that are published, the newest first."""
+    """Return the projects that are published, the newest first."""
     rows = db.execute("SELECT * FROM projects WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
     return [_project(row) for row in rows]
 
@@ -71,12 +71,12 @@ def update(db: sqlite3.Connection, project: Project, changes: dict[str, Any], no
 
 
 def publish(db: sqlite3.Connection, project_id: int, now: float) -> None:
-    """Make it public; the first time counts."""
+    """Make a project public; only the first time counts."""
     db.execute("UPDATE projects SET published = COALESCE(published, ?) WHERE id = ?", (now, project_id))
 
 
 def published_items(db: sqlite3.Connection, project_id: int, now: float) -> tuple[int, int]:
-    """How many items of a project are public, and how many there are."""
+    """Return how many items of a project are public, and how many there are."""
     row = db.execute(
         "SELECT COUNT(*) FILTER (WHERE published <= ?), COUNT(*) FROM items WHERE project_id = ?", (now, project_id)
     ).fetchone()
@@ -84,7 +84,7 @@ def published_items(db: sqlite3.Connection, project_id: int, now: float) -> tupl
 
 
 def used(db: sqlite3.Connection, project_id: int) -> tuple[int, int]:
-    """Bytes of the files in a project's items: those that are in no public version, and those that are."""
+    """Return the bytes of the files in a project's items: private ones, and those in public versions."""
     row = db.execute(
         "SELECT COALESCE(SUM(size) FILTER (WHERE NOT attached), 0), COALESCE(SUM(size) FILTER (WHERE attached), 0)"
         " FROM files JOIN items ON items.id = item_id WHERE project_id = ?",
@@ -94,7 +94,7 @@ def used(db: sqlite3.Connection, project_id: int) -> tuple[int, int]:
 
 
 def delete(db: sqlite3.Connection, project_id: int) -> None:
-    """Remove a project. Its items stay, in none."""
+    """Remove a project. Its items are kept."""
     db.execute("UPDATE items SET project_id = NULL WHERE project_id = ?", (project_id,))
     db.execute("DELETE FROM projects WHERE id = ?", (project_id,))
 

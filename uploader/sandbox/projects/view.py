@@ -12,7 +12,7 @@ from uploader.sandbox.projects.store import Project
 
 
 def public_row(project: Project, at: Addresses) -> dict[str, Any]:
-    """What a public listing says of a project."""
+    """Return the row of a project in a public listing."""
     return {
         "url": f"{at.api}/projects/{project.id}",
         "id": project.id,
@@ -24,12 +24,12 @@ def public_row(project: Project, at: Addresses) -> dict[str, Any]:
 
 
 def row(project: Project, at: Addresses) -> dict[str, Any]:
-    """What the owner's listing says of it. Projects here use the owner's own storage."""
+    """Return the row of a project in the owner's listing. Projects use the owner's storage here."""
     return {**public_row(project, at), "url": at.project(project.id), "role": "Owner", "storage": "individual"}
 
 
 def public(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
-    """A published project."""
+    """Return a published project."""
     return {
         **public_row(project, at),
         **_described(project, owner, at),
@@ -38,7 +38,7 @@ def public(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
 
 
 def full(project: Project, owner: Account, used: tuple[int, int], at: Addresses) -> dict[str, Any]:
-    """A project as its owner sees it. `used` are bytes, private and public."""
+    """Return a project as its owner sees it. `used` are bytes, private and public."""
     known = {one.name: one.id for one in custom_fields.DEFAULTS}
     fields = custom_fields.given(project.metadata["custom_fields"])
     return {
