@@ -25,7 +25,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_it_says_ready_and_nothing_else(sandbox: Sandbox) -> None:
+def test_stdout_has_the_ready_line_only(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
     assert sandbox.url.endswith("/v2")
     sandbox.stop()
@@ -33,7 +33,7 @@ def test_it_says_ready_and_nothing_else(sandbox: Sandbox) -> None:
     assert sandbox.process.stderr.text == ""
 
 
-def test_the_note_tells_others_where_it_is(sandbox: Sandbox) -> None:
+def test_the_note_has_address_and_token(sandbox: Sandbox) -> None:
     note = sandbox.dir / "sandbox.json"
     assert mode(note) == 0o600
     said = json.loads(note.read_text())
@@ -44,7 +44,7 @@ def test_the_note_tells_others_where_it_is(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_with_connections_open(start_sandbox: Start, signum: int) -> None:
+def test_a_signal_stops_it_cleanly_with_open_connections(start_sandbox: Start, signum: int) -> None:
     sandbox = start_sandbox("--part-size", "1MiB")
     api, upload = (
         urlsplit(json.loads((sandbox.dir / "sandbox.json").read_text())[key]) for key in ("url", "upload_url")
@@ -63,7 +63,7 @@ def test_a_signal_ends_it_cleanly_with_connections_open(start_sandbox: Start, si
     assert sandbox.process.stderr.text == ""
 
 
-def test_a_second_one_on_the_same_directory_is_refused(sandbox: Sandbox, bare_figup: Figup) -> None:
+def test_a_second_sandbox_on_the_same_directory_is_rejected(sandbox: Sandbox, bare_figup: Figup) -> None:
     refused = bare_figup.run("sandbox", "--dir", str(sandbox.dir), "--token", "x").expect(8)
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1
@@ -71,7 +71,7 @@ def test_a_second_one_on_the_same_directory_is_refused(sandbox: Sandbox, bare_fi
     assert json.loads((sandbox.dir / "sandbox.json").read_text())["pid"] == sandbox.process.pid
 
 
-def test_without_a_token_one_is_made_and_kept(bare_figup: Figup) -> None:
+def test_a_generated_token_is_kept(bare_figup: Figup) -> None:
     tokens = []
     for _ in range(2):
         running = bare_figup.start("sandbox")
@@ -85,7 +85,7 @@ def test_without_a_token_one_is_made_and_kept(bare_figup: Figup) -> None:
     assert mode(kept) == 0o600
 
 
-def test_the_token_may_come_from_the_environment(bare_figup: Figup) -> None:
+def test_token_from_the_environment(bare_figup: Figup) -> None:
     bare_figup.env["FIGUP_SANDBOX_TOKEN"] = "from-env"
     running = bare_figup.start("sandbox")
     assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
@@ -104,7 +104,7 @@ def ready_at(figup: Figup) -> tuple[str, str]:
     return note["url"], note["upload_url"]
 
 
-def test_ports_are_kept_over_a_restart_and_given_up_when_taken(bare_figup: Figup) -> None:
+def test_ports_are_reused_after_a_restart_if_free(bare_figup: Figup) -> None:
     url, upload = ready_at(bare_figup)
     assert ready_at(bare_figup) == (url, upload)
     with socket.create_server(("127.0.0.1", urlsplit(upload).port or 0)):
@@ -113,7 +113,7 @@ def test_ports_are_kept_over_a_restart_and_given_up_when_taken(bare_figup: Figup
     assert other != upload
 
 
-def test_a_port_that_is_taken_is_told(sandbox: Sandbox, bare_figup: Figup) -> None:
+def test_a_used_port_is_reported(sandbox: Sandbox, bare_figup: Figup) -> None:
     refused = bare_figup.run("sandbox", "--token", "x", "--port", str(urlsplit(sandbox.url).port)).expect(2)
     assert refused.stderr.count("\n") == 1
     assert "cannot listen on 127.0.0.1:" in refused.stderr
@@ -134,7 +134,7 @@ def test_a_port_that_is_taken_is_told(sandbox: Sandbox, bare_figup: Figup) -> No
         ("--faults", "nowhere.toml"),
     ],
 )
-def test_mistakes_are_one_line(bare_figup: Figup, args: tuple[str, ...]) -> None:
+def test_errors_are_one_line(bare_figup: Figup, args: tuple[str, ...]) -> None:
     refused = bare_figup.run("sandbox", "--token", "x", *args).expect(2)
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1
@@ -153,30 +153,30 @@ def test_faults_from_the_command_line_and_a_file(start_sandbox: Start, tmp_path:
     assert seen == [429, 503, 200]
 
 
-def test_a_file_of_faults_that_is_wrong_is_told_by_name(bare_figup: Figup, tmp_path: Path) -> None:
+def test_an_invalid_file_of_faults_is_named(bare_figup: Figup, tmp_path: Path) -> None:
     (tmp_path / "faults.toml").write_text("faults = 3")
     refused = bare_figup.run("sandbox", "--token", "x", "--faults", str(tmp_path / "faults.toml")).expect(2)
     assert "faults.toml: only a list" in refused.stderr
 
 
-def test_the_help_tells_the_grammar_of_faults(bare_figup: Figup) -> None:
+def test_help_shows_the_grammar_of_faults(bare_figup: Figup) -> None:
     shown = bare_figup.run("sandbox", "--help").expect(0).stdout
     for words in ("put-part:2=reset-mid-body", "lost-answer", "--lock-linger", "[[fault]]"):
         assert words in shown
 
 
-def test_a_database_that_is_none_is_told(bare_figup: Figup, tmp_path: Path) -> None:
+def test_an_invalid_database_is_reported(bare_figup: Figup, tmp_path: Path) -> None:
     (tmp_path / "sandbox.db").write_text("no database, but long enough to look like one" * 10)
     refused = bare_figup.run("sandbox", "--token", "x", "--dir", str(tmp_path)).expect(2)
     assert "sandbox.db cannot be used" in refused.stderr
 
 
-def test_all_it_keeps_is_private(sandbox: Sandbox) -> None:
+def test_all_files_are_private(sandbox: Sandbox) -> None:
     for path in sandbox.dir.rglob("*"):
         assert mode(path) & 0o077 == 0, path
 
 
-def test_ones_own_institution_can_be_imitated(figup: Figup, start_sandbox: Start) -> None:
+def test_custom_fields_of_another_institution(figup: Figup, start_sandbox: Start) -> None:
     (figup.cwd / "fields.json").write_text(
         '[{"name": "Grade", "field_type": "dropdown", "settings": {"options": ["A"]}}]'
     )

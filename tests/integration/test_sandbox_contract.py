@@ -113,7 +113,7 @@ async def test_account_and_lists(tmp_path: Path) -> None:
         await Checked(api)("GET", "/account", "/account", 401, strangers=True)
 
 
-def test_every_operation_is_one_of_figshares() -> None:
+def test_every_operation_is_documented() -> None:
     """No path and no method is made up, but for what is no part of the API."""
     served = {
         (route.method, re.sub(r"\{\w+(:[^{}]*(\{[^{}]*\})?[^{}]*)?\}", "{}", route.path.removeprefix("/v2")))

@@ -70,7 +70,7 @@ async def test_an_institution(tmp_path: Path) -> None:
         await call("PUT", ACCOUNT, f"{ACCOUNTS}/1", 404, {"group_id": 2102, "is_active": False})
 
 
-async def test_nobody_else_administers(tmp_path: Path) -> None:
+async def test_only_the_owner_administers(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)
         for path in ("", "/groups", "/embargo_options", "/custom_fields", "/accounts", "/articles"):

@@ -80,7 +80,7 @@ async def test_items_in_a_project(tmp_path: Path) -> None:
         await call("POST", f"{PROJECT}/articles", f"{PROJECTS}/1/articles", 404, {"title": "Nowhere"})
 
 
-async def test_a_deleted_project_lets_its_items_go(tmp_path: Path) -> None:
+async def test_items_survive_their_deleted_project(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)
         project = f"{PROJECTS}/{(await api.call('POST', PROJECTS, {'title': 'A project'}))[1]['entity_id']}"
@@ -139,7 +139,7 @@ async def test_items_in_a_collection(tmp_path: Path) -> None:
         await call("POST", template, f"{COLLECTIONS}/1/articles", 404, {"articles": items[:1]})
 
 
-async def test_what_hangs_on_a_collection(tmp_path: Path) -> None:
+async def test_authors_categories_and_links_of_a_collection(tmp_path: Path) -> None:
     """Additions are answered 201 here, and 205 for items."""
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)

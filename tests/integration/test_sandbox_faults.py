@@ -89,14 +89,14 @@ async def test_statuses(tmp_path: Path) -> None:
         ] * 2 + [None]
 
 
-async def test_a_refused_part_is_not_stored(tmp_path: Path) -> None:
+async def test_a_rejected_part_is_not_stored(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "put-part@2:..2=500,body=empty") as api:
         _, upload = await new_upload(api)
         assert [await api.put(upload, 2, b"4567") for _ in range(3)] == [500, 500, 200]
         assert await api.put(upload, 1, b"0123") == 200
 
 
-async def test_a_redirect_elsewhere(tmp_path: Path) -> None:
+async def test_redirect(tmp_path: Path) -> None:
     async with faulty(
         tmp_path / "s",
         "get-account=redirect,to=http://example.org/?a=b",
@@ -146,7 +146,7 @@ async def test_a_broken_part_keeps_its_lock(tmp_path: Path) -> None:
         assert (await api.get(f"{upload}/1"))["locked"] is True
 
 
-async def test_whatever_can_be_asked_for_can_go_wrong(tmp_path: Path) -> None:
+async def test_every_request_can_have_a_fault(tmp_path: Path) -> None:
     lines = ["publish-item=lost-answer", "create-item-link:2=503", "create-collection=cut-answer"]
     async with faulty(tmp_path / "s", *lines) as api:
         item = await api.item(description="d", categories=[24418], keywords=["k"])
@@ -195,7 +195,7 @@ async def test_hanging(tmp_path: Path) -> None:
         assert (await api.get(f"{upload}/1"))["status"] == "PENDING"
 
 
-async def test_what_is_done_after_the_client_has_gone(tmp_path: Path) -> None:
+async def test_late_requests_are_processed_after_a_disconnect(tmp_path: Path) -> None:
     impatient = aiohttp.ClientTimeout(total=0.2)
     async with faulty(tmp_path / "s", "create-item=late,seconds=0.6", "put-part=late,seconds=0.6") as api:
         with pytest.raises(TimeoutError):
@@ -219,7 +219,7 @@ async def test_what_is_done_after_the_client_has_gone(tmp_path: Path) -> None:
         assert late == [("create-item", 201, "aborted"), ("put-part", 200, "aborted")]
 
 
-async def test_what_is_late_for_a_client_that_waits(tmp_path: Path) -> None:
+async def test_late_requests_of_a_waiting_client(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "create-item=late,seconds=0.05") as api:
         began = time.monotonic()
         assert await api.item()
@@ -254,7 +254,7 @@ async def test_answers_cut_short(tmp_path: Path) -> None:
         assert [record["outcome"] for record in api.requests()] == ["cut", "cut", "answered"]
 
 
-async def test_json_that_is_none(tmp_path: Path) -> None:
+async def test_invalid_json(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "get-account:1=truncated-json", "get-account:2=invalid-json") as api:
         for _ in range(2):
             async with api.http.get(f"{api.at.url}/account", headers=AUTH) as answer:
@@ -282,7 +282,7 @@ async def test_a_lock_that_stays(tmp_path: Path) -> None:
                 await anyio.sleep(0.01)
 
 
-async def test_uploads_that_end(tmp_path: Path) -> None:
+async def test_aborted_and_lost_uploads(tmp_path: Path) -> None:
     async with faulty(
         tmp_path / "s", "put-part:2=abort-upload", "get-upload:3=lose-upload", "complete=abort-upload"
     ) as api:
@@ -300,7 +300,7 @@ async def test_uploads_that_end(tmp_path: Path) -> None:
         assert (record["status"], record["upload_url"]) == ("created", upload)
 
 
-async def test_files_and_md5s_that_do_not_come(tmp_path: Path) -> None:
+async def test_hidden_files_and_missing_md5s(tmp_path: Path) -> None:
     lines = ["initiate:1=hide,seconds=3600", "complete:1=wrong-md5", "complete:2=no-md5", "complete:3=no-md5"]
     async with faulty(tmp_path / "s", *lines) as api:
         item = await api.item()
@@ -316,7 +316,7 @@ async def test_files_and_md5s_that_do_not_come(tmp_path: Path) -> None:
         assert (await api.available(await api.send(item, DATA)))["computed_md5"] == right
 
 
-async def test_the_account_turns_against_its_owner(tmp_path: Path) -> None:
+async def test_full_quota_and_revoked_token(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "initiate:2=quota-full", "get-item:2=revoke-token", control=True) as api:
         item = await api.item()
         await api.initiate(item)
@@ -333,7 +333,7 @@ async def test_the_account_turns_against_its_owner(tmp_path: Path) -> None:
         await api.initiate(item)
 
 
-async def test_the_control_address(tmp_path: Path) -> None:
+async def test_the_control_endpoint(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "on", control=True) as api:
         control = api.at.url.removesuffix("/v2") + "/sandbox/faults"
         assert await api.get(control) == []
@@ -352,7 +352,7 @@ async def test_the_control_address(tmp_path: Path) -> None:
         assert (await api.call("GET", api.at.url.removesuffix("/v2") + "/sandbox/faults"))[0] == 404
 
 
-async def test_pages_are_spared(tmp_path: Path) -> None:
+async def test_pages_have_no_faults(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "any:every=reset") as api:
         async with api.http.get(api.at.url.removesuffix("v2")) as answer:
             assert answer.status == 200

@@ -22,7 +22,7 @@ def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-async def test_a_file_goes_all_the_way(tmp_path: Path) -> None:
+async def test_upload_of_a_file(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("Größe & <b>")
         file = await api.initiate(item, "a-b/ü.csv", len(DATA))
@@ -63,7 +63,7 @@ async def test_a_file_goes_all_the_way(tmp_path: Path) -> None:
         assert whole["size"] == 10
 
 
-async def test_an_initiate_says_where_and_nothing_else(tmp_path: Path) -> None:
+async def test_an_initiate_responds_with_the_location_only(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         body = json.dumps({"name": "a", "size": 1})
@@ -74,7 +74,7 @@ async def test_an_initiate_says_where_and_nothing_else(tmp_path: Path) -> None:
             assert answer.content_type == "application/json"
 
 
-async def test_a_complete_is_answered_in_html(tmp_path: Path) -> None:
+async def test_complete_responds_with_html(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         file = await api.send(await api.item(), DATA, complete=False)
         for _ in range(2):
@@ -86,7 +86,7 @@ async def test_a_complete_is_answered_in_html(tmp_path: Path) -> None:
         assert (await api.available(file))["computed_md5"] == md5(DATA)
 
 
-async def test_an_update_answers_205_with_a_body(tmp_path: Path) -> None:
+async def test_an_update_responds_205_with_a_body(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         assert (await api.get(item))["status"] == "draft"
@@ -104,7 +104,7 @@ async def test_the_owner_is_the_first_author(tmp_path: Path) -> None:
         assert names == ["Sandbox Owner", "Ann Bee", "C. Dee"]
 
 
-async def test_every_answer_carries_the_date(tmp_path: Path) -> None:
+async def test_every_response_has_a_date(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         for url in (f"{api.at.url}/account", f"{api.at.url}/nothing", f"{api.at.upload_url}/nothing"):
             async with api.http.get(url) as answer:
@@ -130,7 +130,7 @@ async def test_listings_are_paged(tmp_path: Path) -> None:
             assert (await api.call("GET", f"{item}/files?{query}"))[0] == 422, query
 
 
-async def test_the_token_is_asked_for(tmp_path: Path) -> None:
+async def test_the_token_is_required(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         good: list[dict[str, str]] = [AUTH, {"Authorization": f" token {TOKEN}"}, {"Authorization": f"TOKEN {TOKEN}"}]
         for headers in good:
@@ -146,7 +146,7 @@ async def test_the_token_is_asked_for(tmp_path: Path) -> None:
         assert (await api.get("/token"))["access_token"] == TOKEN
 
 
-async def test_what_is_not_there_is_404(tmp_path: Path) -> None:
+async def test_unknown_resources_are_404(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         other = await api.item()
@@ -200,7 +200,7 @@ async def test_bodies_are_checked(tmp_path: Path) -> None:
         assert await api.get(f"{item}/files") == []
 
 
-async def test_names_are_kept_as_they_are(tmp_path: Path) -> None:
+async def test_names_are_stored_unchanged(tmp_path: Path) -> None:
     names = ["../../etc/passwd", "a\nb", "日本語 – ü.txt", "x" * 3000, "C:\\x", "?#%2e", ".", "a/b/c"]
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
@@ -230,7 +230,7 @@ async def test_folders_and_links(tmp_path: Path) -> None:
         assert (await api.call("DELETE", body["location"]))[0] == 204
 
 
-async def test_bytes_come_back(tmp_path: Path) -> None:
+async def test_download(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         file = await api.send(item, DATA, 'a"\r\nb.txt')
@@ -248,7 +248,7 @@ async def test_bytes_come_back(tmp_path: Path) -> None:
             assert answer.status == 404
 
 
-async def test_deleting_takes_everything_along(tmp_path: Path) -> None:
+async def test_deleting_an_item_deletes_its_files(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         first, second = await api.send(item, DATA), await api.send(item, DATA, complete=False)
@@ -273,7 +273,7 @@ async def test_addresses_follow_the_host_header(tmp_path: Path) -> None:
         assert record["download_url"] == f"http://localhost:{port}/files/{record['id']}"
 
 
-async def test_public_addresses_win(tmp_path: Path) -> None:
+async def test_public_addresses_take_precedence(tmp_path: Path) -> None:
     public = {"public_url": "https://fig.example/v2/", "public_upload_url": "https://up.example/upload"}
     async with sandbox_api(tmp_path / "s", **public) as api:
         item = await api.item()
@@ -294,7 +294,7 @@ async def test_a_request_of_http_1_0_without_a_host(tmp_path: Path) -> None:
             assert (await stream.receive()).startswith(b"HTTP/1.0 200")
 
 
-async def test_the_request_log_tells_everything_but_the_token(tmp_path: Path) -> None:
+async def test_the_request_log_has_everything_but_the_token(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         file = await api.initiate(item)
@@ -321,7 +321,7 @@ async def test_the_request_log_tells_everything_but_the_token(tmp_path: Path) ->
         assert TOKEN not in api.log_file.read_text()
 
 
-async def test_fields_that_were_set_come_back(tmp_path: Path) -> None:
+async def test_fields_are_returned_as_set(tmp_path: Path) -> None:
     fields: dict[str, Any] = {
         "description": "<p>x</p>", "keywords": ["a", "b"], "references": ["https://example.org"], "license": 2,
         "categories_by_source_id": ["310907"], "defined_type": "software", "funding": "a grant",
@@ -339,7 +339,7 @@ async def test_fields_that_were_set_come_back(tmp_path: Path) -> None:
             assert whole[name] == fields[name]
 
 
-async def test_clients_may_come_and_go_at_once(tmp_path: Path) -> None:
+async def test_concurrent_clients(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         reader_gone = aiohttp.ClientTimeout(total=0.000001)

@@ -18,7 +18,7 @@ async def member_of(api: Api) -> int:
     return number
 
 
-async def test_acting_for_somebody(tmp_path: Path) -> None:
+async def test_impersonation(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", institution=True, quota=100) as api:
         member = await member_of(api)
         query = f"?impersonate={member}"
@@ -47,7 +47,7 @@ async def test_acting_for_somebody(tmp_path: Path) -> None:
         assert await api.get(f"/account/articles{query}") == []
 
 
-async def test_it_counts_only_where_it_is_documented(tmp_path: Path) -> None:
+async def test_impersonate_only_where_documented(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         member = await member_of(api)
         item = await api.item("Theirs", impersonate=member)
@@ -56,7 +56,7 @@ async def test_it_counts_only_where_it_is_documented(tmp_path: Path) -> None:
         assert [one["title"] for one in await api.get("/account/articles")] == ["Mine"]
 
 
-async def test_who_may_not(tmp_path: Path) -> None:
+async def test_impersonation_without_permission(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         for path in ("/account", "/account/articles"):
             status, answer = await api.call("GET", f"{path}?impersonate=2000002")
@@ -65,7 +65,7 @@ async def test_who_may_not(tmp_path: Path) -> None:
         assert await api.get("/account/articles") == []
 
 
-async def test_who_is_not_there(tmp_path: Path) -> None:
+async def test_impersonating_an_unknown_account(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         member = await member_of(api)
         assert (await api.call("GET", "/account/articles?impersonate=1"))[0] == 404

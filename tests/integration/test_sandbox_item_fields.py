@@ -54,7 +54,7 @@ REFUSED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", REFUSED, ids=lambda fields: json.dumps(fields)[:50])
-async def test_what_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+async def test_rejected_values(tmp_path: Path, fields: dict[str, Any]) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         status, answer = await api.call("POST", "/account/articles", {"title": "An item", **fields})
         assert (status, answer["code"]) == (422, "UnprocessableEntity")
@@ -65,7 +65,7 @@ async def test_what_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
         assert await api.get(item) == before
 
 
-async def test_a_name_that_nothing_has(tmp_path: Path) -> None:
+async def test_unknown_names(tmp_path: Path) -> None:
     unknown: list[tuple[int, dict[str, Any]]] = [
         (404, {"categories": [24418, 24397]}),
         (404, {"categories_by_source_id": ["310907", "3109"]}),
@@ -83,7 +83,7 @@ async def test_a_name_that_nothing_has(tmp_path: Path) -> None:
         assert answer == {"message": "Not allowed to set category 24397", "code": "EntityNotFound"}
 
 
-async def test_what_is_kept(tmp_path: Path) -> None:
+async def test_stored_fields(tmp_path: Path) -> None:
     fields = {
         "description": "<p>d</p>", "keywords": ["win"], "tags": ["lose"], "references": ["https://example.org/a?b"],
         "categories": [24421], "categories_by_source_id": ["310907"], "defined_type": "software", "license": 3,
@@ -118,7 +118,7 @@ async def test_related_materials_and_fundings_get_ids(tmp_path: Path) -> None:
         assert (again["related_materials"], again["funding_list"]) == ([stored], [funding])
 
 
-async def test_authors_are_people(tmp_path: Path) -> None:
+async def test_one_orcid_is_one_author(tmp_path: Path) -> None:
     """An ORCID is one person, an id wins over a name, and nobody is named twice."""
     named = {"name": "Ann Bee", "orcid_id": "https://orcid.org/0000-0002-1825-0097"}
     async with sandbox_api(tmp_path / "s") as api:

@@ -56,7 +56,7 @@ async def addresses(api: Api) -> dict[str, int]:
     }  # fmt: skip
 
 
-async def test_no_request_makes_it_fail(tmp_path: Path) -> None:
+async def test_no_request_causes_a_server_error(tmp_path: Path) -> None:
     chance = random.Random(20)
     failed: list[tuple[str, str, str, dict[str, Any] | None, int]] = []
     async with sandbox_api(tmp_path / "s", institution=True) as api:

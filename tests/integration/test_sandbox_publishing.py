@@ -34,7 +34,7 @@ async def published(api: Api, **fields: Any) -> tuple[str, str]:
     return item, item.removeprefix("/account")
 
 
-async def test_what_must_be_there(tmp_path: Path) -> None:
+async def test_fields_required_for_publication(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         await api.call("PUT", f"{item}/authors", {"authors": []})
@@ -53,7 +53,7 @@ async def test_what_must_be_there(tmp_path: Path) -> None:
         assert (status, answer) == (201, {"location": api.at.url + item.removeprefix("/account")})
 
 
-async def test_a_version_stays_as_it_was(tmp_path: Path) -> None:
+async def test_a_version_never_changes(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item, public = await published(api)
         before = (await seen(api, f"{public}/versions/1"))[1]
@@ -87,7 +87,7 @@ async def test_a_restart_keeps_the_bytes_of_old_versions(tmp_path: Path) -> None
         assert await fetched(api, f"{api.at.url.removesuffix('/v2')}/files/{file['id']}") == (200, b"0123")
 
 
-async def test_who_may_download(tmp_path: Path) -> None:
+async def test_download_permissions(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("An item", **READY)
         file = await api.available(await api.send(item, b"0123", "a.png"))
@@ -157,7 +157,7 @@ async def test_publication_frees_the_quota(tmp_path: Path) -> None:
         assert (await api.call("POST", f"{item}/files", {"name": "b", "size": 1}))[0] == 422
 
 
-async def test_the_public_may_have_to_wait(tmp_path: Path) -> None:
+async def test_public_delay(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", public_delay=60.0) as api:
         _, public = await published(api)
         assert (await seen(api, public))[0] == 404
@@ -175,7 +175,7 @@ async def test_a_private_link_shows_the_page(tmp_path: Path) -> None:
         assert (await fetched(api, link["html_location"]))[0] == 404
 
 
-async def test_a_group_wants_its_own_fields_before_it_publishes(tmp_path: Path) -> None:
+async def test_a_group_may_require_custom_fields_for_publication(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         library = (await api.call("POST", "/account/projects", {"title": "A project", "group_id": 2102}))[1][
             "entity_id"

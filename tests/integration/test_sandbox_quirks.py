@@ -93,7 +93,7 @@ async def test_a_lock_lingers_when_the_connection_breaks(tmp_path: Path) -> None
         assert 0 <= record["received"] <= 2
 
 
-async def test_a_lock_is_gone_after_its_time(tmp_path: Path) -> None:
+async def test_a_lock_expires(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", lock_linger=0.05) as api:
         _, upload = await new_upload(api)
         async with raw_put(f"{upload}/1", "Content-Length: 4", body=b"01"):
@@ -117,7 +117,7 @@ async def test_a_short_body_hangs_until_the_connection_is_closed(tmp_path: Path)
         assert [record["outcome"] for record in api.requests()[-5:-1]] == ["too-short"] * 4
 
 
-async def test_a_client_that_gives_up_a_short_body_is_noticed(tmp_path: Path) -> None:
+async def test_a_disconnect_during_a_short_body_is_logged(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", short_body_timeout=3600) as api:
         _, upload = await new_upload(api)
         async with raw_put(f"{upload}/1", "Content-Length: 3", body=b"012"):
@@ -141,7 +141,7 @@ async def test_a_long_body_closes_the_connection(tmp_path: Path) -> None:
         assert [record["outcome"] for record in api.requests()[-4:-1]] == ["too-long"] * 3
 
 
-async def test_chunks_are_taken(tmp_path: Path) -> None:
+async def test_chunked_transfer_coding(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         _, upload = await new_upload(api)
         async with raw_put(f"{upload}/1", "Transfer-Encoding: chunked", body=b"1\r\n0\r\n3\r\n123\r\n0\r\n\r\n") as s:
@@ -156,7 +156,7 @@ async def test_a_body_is_stored_as_it_was_sent(tmp_path: Path) -> None:
             assert b"200 OK" in await stream.receive()
 
 
-async def test_a_part_may_come_in_crumbs(tmp_path: Path) -> None:
+async def test_a_part_in_tiny_chunks(tmp_path: Path) -> None:
     size = 3000
     async with sandbox_api(tmp_path / "s", part_plan=Uniform(size)) as api:
         file, upload = await new_upload(api, size)
@@ -169,7 +169,7 @@ async def test_a_part_may_come_in_crumbs(tmp_path: Path) -> None:
         assert next((tmp_path / "s" / "files").iterdir()).read_bytes() == DATA * 300
 
 
-async def test_broken_framing_is_no_part(tmp_path: Path) -> None:
+async def test_broken_framing_is_rejected(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         _, upload = await new_upload(api)
         async with raw_put(f"{upload}/1", "Transfer-Encoding: chunked", body=b"2\r\n01\r\nzz\r\n") as stream:
@@ -187,7 +187,7 @@ async def test_expect_continue_is_answered(tmp_path: Path) -> None:
             assert b"200 OK" in await stream.receive()
 
 
-async def test_a_body_that_stands_still_is_given_up(tmp_path: Path) -> None:
+async def test_a_stalled_body_is_abandoned(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", idle_timeout=0.1) as api:
         _, upload = await new_upload(api)
         async with raw_put(f"{upload}/1", "Content-Length: 4", body=b"0") as stream:
@@ -218,7 +218,7 @@ async def test_a_part_sent_again_and_broken_off_is_pending(tmp_path: Path) -> No
         assert (await api.call("POST", file))[0] == 400
 
 
-async def test_a_complete_part_may_be_refused(tmp_path: Path) -> None:
+async def test_a_complete_part_may_be_rejected(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", reput="refuse") as api:
         file = await api.send(await api.item(), DATA, complete=False)
         upload = await api.upload_url(file)
@@ -228,7 +228,7 @@ async def test_a_complete_part_may_be_refused(tmp_path: Path) -> None:
         assert await api.put(upload, 1, b"0123") == 200
 
 
-async def test_a_completed_upload_takes_nothing_more(tmp_path: Path) -> None:
+async def test_a_completed_upload_rejects_parts(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         file = await api.send(await api.item(), DATA, complete=False)
         upload = await api.upload_url(file)
@@ -249,7 +249,7 @@ async def test_completing_with_parts_missing(tmp_path: Path) -> None:
         assert await api.put(upload, 1, b"0123") == 200
 
 
-async def test_new_files_hide_from_the_first_looks(tmp_path: Path) -> None:
+async def test_new_files_are_hidden_from_the_first_requests(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", hidden_gets=2) as api:
         item = await api.item()
         file = await api.initiate(item)
@@ -260,7 +260,7 @@ async def test_new_files_hide_from_the_first_looks(tmp_path: Path) -> None:
         assert len(await api.get(f"{item}/files")) == 1
 
 
-async def test_new_files_hide_for_a_time(tmp_path: Path) -> None:
+async def test_new_files_are_hidden_for_a_while(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", hidden_for=1000) as api:
         item = await api.item()
         file = await api.initiate(item)
@@ -270,7 +270,7 @@ async def test_new_files_hide_for_a_time(tmp_path: Path) -> None:
         assert (await api.call("GET", file))[0] == 200
 
 
-async def test_a_file_walks_through_its_states(tmp_path: Path) -> None:
+async def test_states_of_a_completed_file(tmp_path: Path) -> None:
     delays = Delays(created=100, checking=100, success=100, moving=100, md5=250)
     async with sandbox_api(tmp_path / "s", delays=delays) as api:
         file = await api.send(await api.item(), DATA)
@@ -291,7 +291,7 @@ async def test_a_file_walks_through_its_states(tmp_path: Path) -> None:
         assert (await api.get(upload))["status"] == "COMPLETED"
 
 
-async def test_an_md5_that_never_comes(tmp_path: Path) -> None:
+async def test_an_md5_that_never_appears(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", delays=Delays(checking=0, success=0, moving=0, md5=None)) as api:
         file = await api.send(await api.item(), DATA)
         record = await api.until(file, lambda record: record["status"] == "available")
@@ -330,7 +330,7 @@ async def test_quota_and_largest_file(tmp_path: Path) -> None:
         assert len(list((tmp_path / "s" / "files").iterdir())) == 2
 
 
-async def test_quota_may_count_completed_files_alone(tmp_path: Path) -> None:
+async def test_quota_may_count_completed_files_only(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", quota=10, quota_counts="completed") as api:
         item = await api.item()
         await api.initiate(item)
@@ -394,7 +394,7 @@ async def test_uneven_parts_in_any_order(tmp_path: Path) -> None:
         assert next((tmp_path / "s" / "files").iterdir()).read_bytes() == data
 
 
-async def test_zeros_replace_what_was_there(tmp_path: Path) -> None:
+async def test_zeros_replace_earlier_bytes(tmp_path: Path) -> None:
     size = 2**20
     async with sandbox_api(tmp_path / "s", part_plan=Uniform(size)) as api:
         file, upload = await new_upload(api, 2 * size)

@@ -71,7 +71,7 @@ def half_put(upload: str, number: int) -> socket.socket:
     return connection
 
 
-def test_a_kill_loses_no_part_and_no_lock_stays(start_sandbox: Start) -> None:
+def test_a_kill_loses_no_part_and_releases_locks(start_sandbox: Start) -> None:
     sandbox = start_sandbox(*PLAN, "--lock-linger", "3600")
     file, upload = new_file(sandbox)
     for number in (1, 2, 4):
@@ -114,7 +114,7 @@ def test_repeated_kills_lose_nothing(start_sandbox: Start) -> None:
     assert available(file)["size"] == len(DATA)
 
 
-def test_stray_bytes_are_swept_at_the_start(start_sandbox: Start) -> None:
+def test_stray_files_are_removed_at_the_start(start_sandbox: Start) -> None:
     sandbox = start_sandbox(*PLAN)
     new_file(sandbox)
     (sandbox.dir / "files" / "stray").write_bytes(b"x")
@@ -122,7 +122,7 @@ def test_stray_bytes_are_swept_at_the_start(start_sandbox: Start) -> None:
     assert len(list((sandbox.dir / "files").iterdir())) == 1
 
 
-def test_the_log_has_the_client_that_was_killed(start_sandbox: Start) -> None:
+def test_the_log_has_requests_of_a_killed_client(start_sandbox: Start) -> None:
     sandbox = start_sandbox(*PLAN, "--lock-linger", "0")
     _, upload = new_file(sandbox)
     half_put(upload, 1).close()

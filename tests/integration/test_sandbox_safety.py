@@ -38,7 +38,7 @@ def call(sandbox: Sandbox, method: str, path: str, header: str | None, body: obj
     return status, json.loads(text) if text.startswith((b"{", b"[")) else None
 
 
-def test_names_never_reach_the_file_system(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_names_are_never_used_as_paths(sandbox: Sandbox, tmp_path: Path) -> None:
     mine = f"token {sandbox.token}"
     item = ask(sandbox, "/account/articles", {"title": "../../escaped"})["entity_id"]
     for name in NAMES:
@@ -68,7 +68,7 @@ def test_names_never_reach_the_file_system(sandbox: Sandbox, tmp_path: Path) -> 
         ("GET", "/files/1"),
     ],
 )
-def test_nobody_without_the_token(shared: Sandbox, method: str, path: str, header: str | None) -> None:
+def test_every_operation_requires_the_token(shared: Sandbox, method: str, path: str, header: str | None) -> None:
     status, _ = call(shared, method, path, header, {"title": "abc"} if method == "POST" else None)
     assert status in (401, 403)
 
@@ -83,7 +83,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         made.stop()
 
 
-def test_it_listens_on_loopback_alone(tmp_path: Path) -> None:
+def test_listens_on_loopback_only(tmp_path: Path) -> None:
     with own_network():
         sandbox = Sandbox(tmp_path / "sandbox")
         try:

@@ -30,34 +30,34 @@ def used(blobs: Blobs, name: str) -> int:
     return blobs.path(name).stat().st_blocks * 512
 
 
-def test_a_new_place_is_all_hole(blobs: Blobs) -> None:
+def test_a_new_file_is_sparse(blobs: Blobs) -> None:
     name = blobs.create(2**34)
     assert blobs.path(name).stat().st_size == 2**34
     assert used(blobs, name) == 0
 
 
-def test_zeros_are_left_out_of_a_clean_region(blobs: Blobs) -> None:
+def test_zeros_are_not_written_to_a_clean_region(blobs: Blobs) -> None:
     name = blobs.create(20 * BLOCK)
     write(blobs, name, 0, [bytes(9 * BLOCK), b"x", bytes(BLOCK - 1), bytes(BLOCK)], clean=True)
     assert used(blobs, name) <= BLOCK
     assert blobs.path(name).read_bytes()[9 * BLOCK] == ord("x")
 
 
-def test_zeros_replace_what_was_there(blobs: Blobs) -> None:
+def test_zeros_replace_earlier_bytes(blobs: Blobs) -> None:
     name = blobs.create(2 * BLOCK)
     write(blobs, name, 0, [b"x" * (2 * BLOCK)], clean=True)
     write(blobs, name, 0, [bytes(BLOCK)], clean=False)
     assert blobs.path(name).read_bytes() == bytes(BLOCK) + b"x" * BLOCK
 
 
-def test_zeros_are_written_where_holes_cannot_be_made(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zeros_are_written_without_hole_punching(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_punch", lambda *_: False)
-    test_zeros_replace_what_was_there(blobs)
+    test_zeros_replace_earlier_bytes(blobs)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 3 * BLOCK), st.sampled_from([0, 1, 255])), max_size=12), st.integers(0, 9999))
-def test_any_pieces_arrive_as_sent(blobs: Blobs, pieces: list[tuple[int, int]], start: int) -> None:
+def test_chunks_of_any_size_are_stored_as_sent(blobs: Blobs, pieces: list[tuple[int, int]], start: int) -> None:
     chunks = [bytes([value]) * length for length, value in pieces]
     data = b"".join(chunks)
     name = blobs.create(start + len(data))
@@ -68,7 +68,7 @@ def test_any_pieces_arrive_as_sent(blobs: Blobs, pieces: list[tuple[int, int]], 
     blobs.remove([name])
 
 
-def test_a_short_write_goes_on(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_write_is_continued(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[[int, memoryview, int], int] = os.pwrite
     monkeypatch.setattr("os.pwrite", lambda descriptor, view, offset: real(descriptor, view[:3], offset))
     name = blobs.create(10)
@@ -107,7 +107,7 @@ def test_the_md5_of_a_file_with_holes(blobs: Blobs, stretches: list[tuple[int, b
     assert blobs.md5(name, lambda: False) == digest.hexdigest()
 
 
-def test_strays_are_swept(blobs: Blobs, tmp_path: Path) -> None:
+def test_stray_files_are_removed(blobs: Blobs, tmp_path: Path) -> None:
     kept, stray = blobs.create(1), blobs.create(1)
     blobs.sweep(frozenset({kept, "gone"}))
     assert [path.name for path in tmp_path.iterdir()] == [kept]
@@ -115,7 +115,7 @@ def test_strays_are_swept(blobs: Blobs, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_the_disk_refuses_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_failed_create_leaves_no_file(blobs: Blobs, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"too large|Invalid"):
         blobs.create(2**62)
     assert list(tmp_path.iterdir()) == []

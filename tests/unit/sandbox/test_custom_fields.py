@@ -21,7 +21,7 @@ from uploader.sandbox.custom_fields import DEFAULTS, check, given, of_group, rea
         {"Site": "", "Instrument": None, "Methods": []},
     ],
 )
-def test_what_is_taken(values: dict[str, Any]) -> None:
+def test_accepted_values(values: dict[str, Any]) -> None:
     check(values, DEFAULTS)
 
 
@@ -35,14 +35,14 @@ def test_what_is_taken(values: dict[str, Any]) -> None:
         ("Shelfmark", "s" * 251),
     ],
 )  # fmt: skip
-def test_what_is_refused(name: str, value: Any) -> None:
+def test_rejected_values(name: str, value: Any) -> None:
     with pytest.raises(ApiError) as caught:
         check({name: value}, DEFAULTS)
     assert (caught.value.status, caught.value.data) == (422, {"invalid_params": "custom_fields"})
     assert name in caught.value.message
 
 
-def test_a_group_has_its_own_beside_the_institutions() -> None:
+def test_a_group_has_its_own_fields_and_the_institutions() -> None:
     everywhere, library = of_group(DEFAULTS, 2101), of_group(DEFAULTS, 2102)
     assert [one.name for one in library if one not in everywhere] == ["Shelfmark"]
     assert unfilled({}, everywhere) == []
@@ -53,7 +53,7 @@ def test_a_group_has_its_own_beside_the_institutions() -> None:
     }  # fmt: skip
 
 
-def test_an_item_shows_all_and_a_project_what_it_says() -> None:
+def test_an_item_shows_all_fields_and_a_project_those_set() -> None:
     fields = of_group(DEFAULTS, None)
     told = shown({"Site": "North", "Gone": "x"}, fields)
     assert [one["value"] for one in told if one["value"]] == ["North", "x"]
@@ -65,7 +65,7 @@ def test_an_item_shows_all_and_a_project_what_it_says() -> None:
     ]
 
 
-def test_definitions_as_the_api_answers_them_are_read(tmp_path: Path) -> None:
+def test_definitions_are_read_as_in_the_api(tmp_path: Path) -> None:
     file = tmp_path / "fields.json"
     listed = [
         {"id": 7, "name": "Grade", "field_type": "dropdown", "settings": {"options": ["A", "B"]}, "order": 1},
@@ -88,7 +88,7 @@ def test_definitions_as_the_api_answers_them_are_read(tmp_path: Path) -> None:
         ('[{"name": "a", "settings": {"options": "A"}}]', "options"),
     ],
 )
-def test_definitions_that_are_none_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_definitions_are_rejected(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "fields.json"
     file.write_text(text)
     with pytest.raises(ValueError, match=said) as caught:

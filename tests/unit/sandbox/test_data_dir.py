@@ -27,7 +27,7 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
     second.close()
 
 
-def test_the_note_is_there_while_it_is_held(tmp_path: Path) -> None:
+def test_the_note_exists_while_the_directory_is_locked(tmp_path: Path) -> None:
     home = DataDir(tmp_path)
     home.open()
     home.announce({"url": "u"})
@@ -46,7 +46,7 @@ def test_the_token_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"api": "x", "upload": 1}', "\0"])
-def test_ports_that_cannot_be_read_are_not_known(tmp_path: Path, text: str) -> None:
+def test_unreadable_ports_are_unknown(tmp_path: Path, text: str) -> None:
     home = DataDir(tmp_path)
     assert home.ports() == (0, 0)
     (tmp_path / "ports").write_text(text)

@@ -18,7 +18,7 @@ from uploader.sandbox.schema import STEPS, VERSION
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_raises_leaves_nothing(tmp_path: Path) -> None:
+async def test_an_exception_rolls_back(tmp_path: Path) -> None:
     def fail(db: sqlite3.Connection) -> None:
         store.create(db, OWNER_ID, EMPTY, 1.0)
         raise KeyError
@@ -33,7 +33,7 @@ async def test_what_raises_leaves_nothing(tmp_path: Path) -> None:
     await db.close()
 
 
-async def test_ids_are_never_used_again(tmp_path: Path) -> None:
+async def test_ids_are_never_reused(tmp_path: Path) -> None:
     db = Database(tmp_path / "x.db")
     await db.open()
     first = await db.run(store.create, OWNER_ID, EMPTY, 1.0)
@@ -42,7 +42,7 @@ async def test_ids_are_never_used_again(tmp_path: Path) -> None:
     await db.close()
 
 
-async def test_an_older_database_is_brought_up_to_date(tmp_path: Path) -> None:
+async def test_an_older_database_is_migrated(tmp_path: Path) -> None:
     older = sqlite3.connect(tmp_path / "x.db")
     older.executescript(STEPS[0] + "PRAGMA user_version=1;")
     older.execute("INSERT INTO authors (full_name, first_name, last_name, orcid_id) VALUES ('A B', 'A', 'B', '')")
@@ -67,7 +67,7 @@ async def test_an_older_database_is_brought_up_to_date(tmp_path: Path) -> None:
     await db.close()
 
 
-async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+async def test_a_newer_database_is_rejected(tmp_path: Path) -> None:
     newer = sqlite3.connect(tmp_path / "x.db")
     newer.execute(f"PRAGMA user_version={VERSION + 1}")
     newer.close()

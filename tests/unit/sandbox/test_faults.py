@@ -15,11 +15,11 @@ def test_every_operation_has_a_name_for_faults() -> None:
     assert kinds - {"page"} == REQUESTS
 
 
-def test_every_fault_that_spoils_an_answer_is_carried_out() -> None:
+def test_every_answer_fault_has_an_action() -> None:
     assert {name for name, spec in SPECS.items() if spec.stage is Stage.ANSWER} == set(fault_actions.ACTIONS)
 
 
-def test_a_rule_in_full() -> None:
+def test_a_complete_rule() -> None:
     rule = read_rule("put-part@3:2..=503,retry-after=5,body=html")
     assert (rule.request, rule.part, rule.when) == ("put-part", 3, Window(2, None))
     assert (rule.fault.name, rule.fault.options) == ("status", {"code": 503, "retry-after": "5", "body": "html"})
@@ -36,11 +36,11 @@ def test_a_rule_in_full() -> None:
         ("initiate:every=reset", Window(1, None)),
     ],
 )
-def test_when(text: str, when: Window) -> None:
+def test_when_expressions(text: str, when: Window) -> None:
     assert read_rule(text).when == when
 
 
-def test_an_address_may_hold_equals_signs() -> None:
+def test_urls_may_contain_equals_signs() -> None:
     assert read_rule("get-file=redirect,to=http://x/?a=b").fault.options == {"to": "http://x/?a=b"}
 
 
@@ -72,7 +72,7 @@ def test_an_address_may_hold_equals_signs() -> None:
         ("get-file=redirect,to=elsewhere", "invalid to 'elsewhere'"),
     ],
 )
-def test_mistakes_are_told(text: str, words: str) -> None:
+def test_invalid_rules(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         read_rule(text)
     assert words in str(caught.value)
@@ -116,7 +116,7 @@ def names(book: FaultBook, request: str, part: int | None = None) -> list[str]:
     return [fault.name for fault in book.decide(request, part)]
 
 
-def test_each_rule_counts_what_fits_it() -> None:
+def test_each_rule_counts_matching_requests() -> None:
     book = FaultBook([read_rule("put-part@2:2=reset"), read_rule("put-part:3=html")])
     assert names(book, "put-part", 1) == []
     assert names(book, "put-part", 2) == []
@@ -126,19 +126,19 @@ def test_each_rule_counts_what_fits_it() -> None:
     assert [entry["seen"] for entry in book.listing()] == [3, 4]
 
 
-def test_states_add_up_and_one_answer_counts() -> None:
+def test_all_state_faults_and_the_first_answer_fault_apply() -> None:
     lines = ["put-part=html", "put-part=lock", "any=reset", "put-part=abort-upload"]
     book = FaultBook([read_rule(line) for line in lines])
     assert names(book, "put-part", 1) == ["lock", "abort-upload", "html"]
 
 
-def test_any_is_every_operation_and_no_page() -> None:
+def test_any_matches_every_operation_but_no_page() -> None:
     book = FaultBook([read_rule("any:every=reset")])
     assert names(book, "page") == names(book, "control") == names(book, "other") == []
     assert names(book, "get-item") == ["reset"]
 
 
-def test_rules_come_and_go() -> None:
+def test_rules_can_be_added_and_cleared() -> None:
     book = FaultBook([])
     assert names(book, "initiate") == []
     book.add([read_rule("initiate=reset")])

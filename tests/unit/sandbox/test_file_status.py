@@ -29,11 +29,11 @@ ORDER = ["created", "ic_checking", "ic_success", "moving_to_final", "available"]
         (10**9, "available", MD5),
     ],
 )
-def test_the_walk(now: float, state: str, md5: str) -> None:
+def test_status_after_completion(now: float, state: str, md5: str) -> None:
     assert (status(HASHED, now, DELAYS), computed_md5(HASHED, now, DELAYS)) == (state, md5)
 
 
-def test_the_walk_waits_for_the_hash() -> None:
+def test_status_waits_for_the_hash() -> None:
     unhashed = Progress(1000.0, None, None, "")
     assert status(unhashed, 5000, DELAYS) == "ic_checking"
     assert computed_md5(unhashed, 5000, DELAYS) == ""
@@ -53,7 +53,7 @@ def test_a_wrong_md5() -> None:
     assert status(Progress(1000.0, 1001.0, MD5, MD5), 10**9, DELAYS) == "available"
 
 
-def test_never() -> None:
+def test_md5_never_appears() -> None:
     never = Delays(md5=None)
     assert computed_md5(HASHED, 10**9, never) == ""
     assert settled(HASHED, 10**9, never)
@@ -66,7 +66,7 @@ def test_never() -> None:
     st.floats(0, 100),
     st.lists(st.floats(0, 600), min_size=2, max_size=20).map(sorted),
 )
-def test_no_file_ever_goes_back(delays: Delays, hashed: float, moments: list[float]) -> None:
+def test_status_never_goes_back(delays: Delays, hashed: float, moments: list[float]) -> None:
     progress = Progress(0.0, hashed, MD5, "")
     steps = [ORDER.index(status(progress, now, delays)) for now in moments]
     assert steps == sorted(steps)

@@ -34,7 +34,7 @@ def test_one_holder_at_a_time(locks: PartLocks) -> None:
     assert locks.acquire(("u", 1))
 
 
-def test_a_held_lock_has_no_end(locks: PartLocks, clock: Clock) -> None:
+def test_a_held_lock_does_not_expire(locks: PartLocks, clock: Clock) -> None:
     locks.acquire(("u", 1))
     clock.now = 10**12
     assert locks.locked(("u", 1))
@@ -51,7 +51,7 @@ def test_a_lock_lingers(locks: PartLocks, clock: Clock) -> None:
     assert locks.acquire(("u", 1))
 
 
-def test_what_is_deleted_is_forgotten(locks: PartLocks) -> None:
+def test_locks_of_a_deleted_upload_are_dropped(locks: PartLocks) -> None:
     locks.acquire(("u", 1))
     locks.acquire(("v", 1))
     locks.forget("u")

@@ -28,7 +28,7 @@ def test_offsets_are_inclusive() -> None:
     assert [(span.start, span.end) for span in cut(10, Uniform(4), most=9)] == [(0, 3), (4, 7), (8, 9)]
 
 
-def test_the_sizes_seen_in_the_wild() -> None:
+def test_observed_part_sizes() -> None:
     assert [span.length for span in cut(23_561_500, Uniform(10_485_760), most=9)] == [10_485_760, 10_485_760, 2_589_980]
 
 
@@ -38,7 +38,7 @@ def test_too_many_parts() -> None:
         cut(11, Uniform(1), most=10)
 
 
-def test_a_seed_gives_the_same_parts_again() -> None:
+def test_a_seed_is_reproducible() -> None:
     assert cut(10**9, Random("a"), most=10**6) == cut(10**9, Random("a"), most=10**6)
     assert cut(10**9, Random("a"), most=10**6) != cut(10**9, Random("b"), most=10**6)
 
@@ -47,7 +47,7 @@ def test_a_seed_gives_the_same_parts_again() -> None:
     ("text", "plan"),
     [("5", Uniform(5)), ("1,7,3", Cycle((1, 7, 3))), ("random:x", Random("x")), ("random:", Random(""))],
 )
-def test_plans_are_read(text: str, plan: PartPlan) -> None:
+def test_part_plans_are_parsed(text: str, plan: PartPlan) -> None:
     assert read_plan(text, int) == plan
 
 

@@ -50,11 +50,11 @@ DOCUMENT = document(Item(1, 2, 77, "draft", 0.0, 0.0, META, 0, None, 0, 0), AUTH
         ("beaver AND", True),
     ],
 )
-def test_what_is_found(text: str, found: bool) -> None:
+def test_search_matches(text: str, found: bool) -> None:
     assert query_of(text)(DOCUMENT) is found
 
 
-def test_a_search_without_end() -> None:
+def test_deeply_nested_searches_are_rejected() -> None:
     for text in ("(" * 5000, "NOT " * 5000):
         with pytest.raises(ApiError):
             query_of(text)
