@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from uploader.figshare.models import Account, File, Item, Part, Upload
-from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.outcomes import FileGone, UploadGone
 
 CONTENT = b"content"
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -43,6 +43,12 @@ class HeldFiles:
     async def files(self, item_id: int) -> AsyncIterator[File]:
         for file in self.held:
             yield file
+
+    async def file(self, item_id: int, file_id: int) -> File:
+        for file in self.held:
+            if file.id == file_id:
+                return file
+        raise FileGone("gone")
 
     async def upload(self, url: str) -> Upload:
         self.uploads.append(url)

@@ -31,6 +31,8 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.Mismatched: ev.Mismatched(file, MD5, MD5[::-1]),
         ev.UploadLost: ev.UploadLost(file),
         ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
+        ev.RemoteLost: ev.RemoteLost(file, exists=True),
+        ev.DuplicateFound: ev.DuplicateFound(file, 77),
         ev.RemnantRemoved: ev.RemnantRemoved(file, number),
         ev.LeftoversRemoved: ev.LeftoversRemoved(file),
         ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),

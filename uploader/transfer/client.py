@@ -26,6 +26,7 @@ from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings, check_endpoint
 from uploader.sources.models import Selection, Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers
@@ -298,19 +299,10 @@ class Client:
             if orders is not None:
                 with self._listening(on_event), stop.interruptible():
                     await job.renew(await apply_item_options(self._api, job.state, orders))
-            if job.state.finished:
-                try:
-                    with self._listening(on_event), stop.interruptible():
-                        await job.lock.held_while(
-                            lambda: recheck_finished_job(self._api, job.state, on_event or (lambda _: None))
-                        )
-                except SourceChanged:
-                    if not self._options.restart_changed:
-                        raise
-                else:
-                    await anyio.to_thread.run_sync(job.write_manifests)
-                    with self._listening(on_event):
-                        return await finish_item(job, self._new_run(job, on_event, stop))
+            if job.state.finished and await self._is_still_finished(job, on_event, stop):
+                await anyio.to_thread.run_sync(job.write_manifests)
+                with self._listening(on_event):
+                    return await finish_item(job, self._new_run(job, on_event, stop))
 
             async def run(tell: no.Listener) -> Report:
                 with self._listening(tell):
@@ -318,6 +310,21 @@ class Client:
 
             folder = self._states.folder(job.name)
             return await record_run(folder, self._states.disk, self._clock, run, on_event or (lambda _: None))
+
+    async def _is_still_finished(self, job: OpenJob, on_event: no.Listener | None, stop: Stop) -> bool:
+        """Recheck a finished job. False if something must be sent again: a changed source or a lost remote file."""
+        notify = on_event or (lambda _: None)
+        try:
+            with self._listening(on_event), stop.interruptible():
+                check = await job.lock.held_while(lambda: recheck_finished_job(self._api, job.state, notify))
+        except SourceChanged:
+            if not self._options.restart_changed:
+                raise
+            return False
+        await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
+        for transfer, text, _ in check.lost:
+            notify(no.Warned(f"{printable(transfer.path)}: {text}; sending it again"))
+        return not check.lost
 
     async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> None:
         """Have the job send what the command means now."""

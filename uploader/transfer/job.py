@@ -14,6 +14,7 @@ import anyio.to_thread
 from uploader.clock import Clock
 from uploader.disk import as_resumable
 from uploader.errors import (
+    Conflict,
     FigupError,
     JobNotFound,
     JournalDamaged,
@@ -23,16 +24,19 @@ from uploader.errors import (
     StateLost,
     StateUnusable,
 )
+from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_description
 from uploader.transfer.destination.finalize import finalize
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
+from uploader.transfer.files import steps
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.recovery import recover
 from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.recheck import check_item
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport, status_of
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
@@ -181,6 +185,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
             raise RuntimeError("the run ended, and not everything is verified")
+        await job.lock.held_while(lambda: _look_at_the_item(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: finalize(run))
     except FigupError as error:
@@ -206,6 +211,34 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
     except FigupError as error:
         raise RunFailed(error, report(error.exit_status)) from error
     return report(0)
+
+
+async def _look_at_the_item(run: JobRun) -> None:
+    """Compare every file with one listing made now: what was seen hours or runs ago may have changed.
+
+    Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
+    """
+    with run.stop.interruptible():
+        check = await check_item(run.api, run.state)
+    for transfer, _, exists in check.lost:
+        await run.commit(ev.RemoteLost(transfer.index, exists))
+    if check.lost:
+        transfer, text, _ = check.lost[0]
+        more = f" (and {len(check.lost) - 1} more)" if len(check.lost) > 1 else ""
+        raise Conflict(
+            f"{printable(transfer.path)}: was sent and verified, but {text} by now{more}",
+            hint="Run the same command again to send it again.",
+            path=transfer.path,
+        )
+    for transfer, twin in check.duplicates if run.options.on_conflict != "keep" else ():
+        own = transfer.file_id
+        if own is None or twin > own:
+            text = f"item {run.item_id} holds an identical file {twin} of the same name that was created later"
+            run.notify(no.Warned(f"{printable(transfer.path)}: {text}"))
+            continue
+        await run.commit(ev.DuplicateFound(transfer.index, twin))
+        await steps.remove(run, transfer, own)
+        await run.commit(ev.RemnantRemoved(transfer.index, own))
 
 
 def _begun(state: JobState) -> bool:

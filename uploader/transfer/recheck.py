@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
 
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
-from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import SourceFile
+from uploader.sources.models import SourceFile, remote_path
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
@@ -42,10 +44,26 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
 
 
-async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> None:
+@dataclass(frozen=True)
+class ItemCheck:
+    """What a listing of the item says about the verified files of a job.
+
+    `lost` must be sent again: each with what happened to the remote file, and whether it still exists. `duplicates`
+    gives the smallest id, and so the earliest, of the identical files that others created in the same place.
+    """
+
+    lost: tuple[tuple[Transfer, str, bool], ...] = ()
+    duplicates: tuple[tuple[Transfer, int], ...] = ()
+
+
+_TO_SEND_AGAIN = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
+"""The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
+
+
+async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
-    Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item_holds` raises.
+    Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item` raises.
     """
     changed = []
     for transfer in await anyio.to_thread.run_sync(_needs_rehash, state.active):
@@ -55,22 +73,29 @@ async def recheck_finished_job(api: Service, state: JobState, notify: Listener) 
             changed.append(error)
     if changed:
         raise _all_of(changed)
-    await check_item_holds(api, state)
+    return await check_item(api, state)
 
 
-async def check_item_holds(api: Service, state: JobState) -> None:
-    """List the item and check that it holds every verified file of the job, complete and verified.
+async def check_item(api: Service, state: JobState) -> ItemCheck:
+    """List the item and compare every verified file of the job with it: the last look before success is reported.
 
-    Raises Conflict if it does not, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
+    Raises Conflict if a file was changed there, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     held = {file.id: file async for file in api.files(state.item_id)}
     # The listing of files has no folders (official API description).
     folders = (await api.item(state.item_id)).folders
+    places = _places(held.values(), folders)
     error: FigupError | None = None
+    lost, duplicates = [], []
     for transfer in state.active:
         match, text = remote_match(transfer, held, folders)
+        if match is Match.MISSING and transfer.file_id is not None:
+            # A listing may lag behind: the file itself decides.
+            with suppress(FileGone):
+                one = await api.file(state.item_id, transfer.file_id)
+                match, text = remote_match(transfer, {one.id: one}, folders)
         if match is Match.UNKNOWN:
             error = error or Md5Pending(
                 f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
@@ -78,6 +103,8 @@ async def check_item_holds(api: Service, state: JobState) -> None:
                 hint=f"Later: figup verify {state.item_id} {printable(transfer.path)}",
                 path=transfer.path,
             )
+        elif match in _TO_SEND_AGAIN:
+            lost.append((transfer, text, match is not Match.MISSING))
         elif match is not Match.SAME:
             raise Conflict(
                 f"{printable(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it: "
@@ -85,8 +112,30 @@ async def check_item_holds(api: Service, state: JobState) -> None:
                 hint="Add --new-job to send it again.",
                 path=transfer.path,
             )
-    if error is not None:
+        elif (twin := _twin(transfer, places)) is not None:
+            duplicates.append((transfer, twin))
+    if error is not None and not lost:
         raise error
+    return ItemCheck(tuple(lost), tuple(duplicates))
+
+
+def _places(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
+    """Files by folder and name."""
+    places: dict[str, list[File]] = {}
+    for file in files:
+        places.setdefault(remote_path(folder_of(folders, file.id) or "", file.name), []).append(file)
+    return places
+
+
+def _twin(transfer: Transfer, places: Mapping[str, Sequence[File]]) -> int | None:
+    """The earliest identical file in the place of this job's own, other than those from before its upload began."""
+    if transfer.link or transfer.foreign or transfer.known is None:
+        return None
+    expected = dataclasses.replace(expected_of(transfer), file_id=None)
+    others = (
+        f for f in places.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
+    )
+    return min((f.id for f in others if classify(f, expected) is Match.SAME), default=None)
 
 
 def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:

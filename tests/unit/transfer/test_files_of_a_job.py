@@ -25,6 +25,7 @@ from uploader.errors import (
 from uploader.figshare.outcomes import FileGone, PartFailed, PartLocked, UploadGone
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
 
 pytestmark = pytest.mark.anyio
@@ -304,13 +305,45 @@ async def test_a_finished_command_run_again_checks_and_sends_nothing(world: Worl
     assert not {"create", "initiate", "send_part", "complete"} & set(world.figshare.log[before:])
 
 
-async def test_a_finished_job_whose_file_was_deleted_on_figshare_is_a_conflict(world: World) -> None:
+async def test_a_finished_job_whose_file_was_deleted_on_figshare_sends_it_again(world: World) -> None:
     source = world.source("a", CONTENT)
     assert await world.upload(source, title=TITLE) == 0
     (item,) = world.figshare.items_held.values()
     item.files.clear()
-    assert await world.upload(source, title=TITLE) == 1
+    assert await world.upload(source, title=TITLE) == 0
+    assert held(world) == [("a", md5(CONTENT))]
+    assert any("is gone; sending it again" in text for text in warnings(world))
+
+
+async def test_a_verified_file_that_is_deleted_while_others_are_sent_is_no_success(world: World) -> None:
+    sources = [world.source("a", b"a"), world.source("b", CONTENT)]
+    assert await world.upload([sources[0]], title=TITLE) == 0
+    (item,) = world.figshare.items_held.values()
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    assert await world.upload(sources, item=item.id) == KILLED
+    del item.files[min(item.files)]
+    assert await world.upload(sources, item=item.id, orders=ItemOptions(reserve_doi=True)) == 1, world.error
     assert isinstance(world.error, Conflict)
+    assert not item.doi, "no DOI without it"
+    assert await world.upload(sources, item=item.id) == 0
+    assert held(world) == [("a", md5(b"a")), ("b", md5(CONTENT))]
+
+
+async def test_two_commands_that_send_one_file_into_one_item_at_once_leave_one_copy(world: World) -> None:
+    source = world.source("a", CONTENT)
+    item = world.figshare.add_item()
+    statuses = []
+
+    async def upload(state: str) -> None:
+        statuses.append(await world.upload(source, item=item.id, state=state))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(upload, "one")
+        tasks.start_soon(upload, "two")
+    assert statuses == [0, 0]
+    assert held(world) == [("a", md5(CONTENT))]
+    assert await world.upload(source, item=item.id, state="one") == 0
+    assert await world.upload(source, item=item.id, state="two") == 0
 
 
 async def test_what_was_added_to_a_folder_is_sent_by_the_same_command(world: World) -> None:

@@ -97,17 +97,17 @@ def everything_appears_late(world: World) -> None:
 SCENARIOS = [
     Scenario(
         "a file to a new item",
-        "account create initiate file upload item send_part send_part send_part send_part complete file",
+        "account create initiate file upload item send_part send_part send_part send_part complete file files item",
     ),
     Scenario(
         "a Figshare on which everything appears late",
         "account create initiate file upload item send_part send_part send_part send_part complete "
-        "file file file file file file file file",
+        "file file file file file file file file files item",
         prepare=everything_appears_late,
     ),
     Scenario(
         "a file to an item in which somebody else is sending one of this name",
-        "account item files item initiate file upload send_part send_part send_part send_part complete file",
+        "account item files item initiate file upload send_part send_part send_part send_part complete file files item",
         prepare=item_of_somebody,
         options=Options(on_conflict="keep"),
         foreign=(("data.bin", "created"),),
@@ -115,15 +115,15 @@ SCENARIOS = [
     Scenario(
         "a file in place of an older version",
         "account item files item initiate file upload send_part send_part send_part send_part complete file "
-        "delete_file file",
+        "delete_file file files item",
         prepare=item_with_an_older_version,
         options=Options(on_conflict="replace"),
     ),
-    Scenario("a link to a new item", "account create item link file", link=True),
+    Scenario("a link to a new item", "account create item link file files item", link=True),
     Scenario(
         "a file to a new item that is described and published",
         "institution account create item authors set_authors initiate file upload "
-        "send_part send_part send_part send_part complete file "
+        "send_part send_part send_part send_part complete file files item "
         "detail reserve_doi private_links create_private_link files publish detail",
         target={"orders": ItemOptions(Metadata(), reserve_doi=True, private_link=True, publish=True)},
     ),

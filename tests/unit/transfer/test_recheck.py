@@ -15,7 +15,7 @@ from uploader.figshare.models import File
 from uploader.sources.source import stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.recheck import check_item_holds, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, check_item, recheck_finished_job
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +25,9 @@ def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Trans
     return Transfer(number, path, name, len(CONTENT), 1, 1, state=State.VERIFIED, file_id=number, md5=MD5, **fields)
 
 
-async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> None:
+async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
     api: Any = HeldFiles(held, folders)
-    await check_item_holds(api, JobState(item_id=7, transfers=list(transfers)))
+    return await check_item(api, JobState(item_id=7, transfers=list(transfers)))
 
 
 @pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])
@@ -38,21 +38,49 @@ async def test_the_item_holds_what_was_verified(status: str) -> None:
 @pytest.mark.parametrize(
     ("held", "text"),
     [
-        ([], "file 1 is gone"),
-        ([held_file(2)], "file 1 is gone"),
-        ([unfinished_file()], "file 1 is an unfinished upload"),
         ([held_file(size=0)], "file 1 has 0 bytes, not 7 bytes"),
         ([held_file(is_link_only=True)], "file 1 is a link"),
         ([held_file(name="other")], "file 1 is called other"),
-        ([held_file(status="ic_failure")], "file 1 failed Figshare's integrity check"),
         ([held_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
     ],
 )
-async def test_what_the_item_no_longer_holds_is_a_conflict(held: list[File], text: str) -> None:
+async def test_what_was_changed_in_the_item_is_a_conflict(held: list[File], text: str) -> None:
     with pytest.raises(Conflict) as raised:
         await check(held, verified())
     assert raised.value.message == f"data.bin: was sent and verified, but item 7 no longer holds it: {text}"
     assert raised.value.path == "/x/data.bin"
+
+
+@pytest.mark.parametrize(
+    ("held", "text", "exists"),
+    [
+        ([], "file 1 is gone", False),
+        ([held_file(2, name="other")], "file 1 is gone", False),
+        ([unfinished_file()], "file 1 is an unfinished upload", True),
+        ([held_file(status="ic_failure")], "file 1 failed Figshare's integrity check", True),
+    ],
+)
+async def test_what_is_gone_or_of_no_use_is_to_be_sent_again(held: list[File], text: str, exists: bool) -> None:
+    transfer = verified()
+    assert await check(held, transfer) == ItemCheck(lost=((transfer, text, exists),))
+
+
+async def test_a_file_that_a_late_listing_lacks_is_asked_for_by_itself() -> None:
+    api: Any = HeldFiles([])
+
+    async def file(item_id: int, file_id: int) -> File:
+        return held_file(file_id)
+
+    api.file = file
+    assert await check_item(api, JobState(item_id=7, transfers=[verified()])) == ItemCheck()
+
+
+async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_there_before() -> None:
+    held = [held_file(1), held_file(4), held_file(5, name="other"), held_file(6, size=0), held_file(3)]
+    transfer = verified()
+    assert await check(held, transfer) == ItemCheck(duplicates=((transfer, 3),))
+    assert await check(held, verified(known=(3, 4))) == ItemCheck()
+    assert await check(held, verified(foreign=True)) == ItemCheck()
 
 
 @pytest.mark.parametrize(
@@ -84,8 +112,8 @@ async def test_a_missing_md5_is_unknown_and_not_a_mismatch() -> None:
 
 
 async def test_a_lost_file_is_reported_before_one_without_md5() -> None:
-    with pytest.raises(Conflict, match=r"^b: "):
-        await check([held_file(1, computed_md5=None)], verified(1), verified(2, name="b"))
+    lost = (await check([held_file(1, computed_md5=None)], verified(1), verified(2, name="b"))).lost
+    assert [transfer.name for transfer, _, _ in lost] == ["b"]
 
 
 async def test_a_link_is_checked_by_its_address() -> None:

@@ -294,6 +294,21 @@ class SourceReplaced(FileEvent, frozen=True, tag="source+"):
     ctime_ns: int | None = None
 
 
+class RemoteLost(FileEvent, frozen=True, tag="gone"):
+    """The verified remote file is gone, or no longer complete: the source is sent again.
+
+    `exists`: the file is still shown and is removed after the new one is verified.
+    """
+
+    exists: bool = False
+
+
+class DuplicateFound(FileEvent, frozen=True, tag="twin"):
+    """The item holds an identical file in the same place that was created earlier: it replaces this job's own."""
+
+    id: int
+
+
 class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
     """A remote file of this transfer that is no longer needed was deleted (or was gone)."""
 
@@ -356,6 +371,8 @@ AnyEvent: TypeAlias = (
     | Mismatched
     | UploadLost
     | SourceReplaced
+    | RemoteLost
+    | DuplicateFound
     | RemnantRemoved
     | LeftoversRemoved
     | Failed

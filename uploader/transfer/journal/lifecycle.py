@@ -79,6 +79,8 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.COMPLETED, ev.Verified): S.VERIFIED,
     (S.COMPLETED, ev.Mismatched): S.PLANNED,
     (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
+    (S.VERIFIED, ev.RemoteLost): S.PLANNED,
+    (S.VERIFIED, ev.DuplicateFound): S.VERIFIED,
     (S.VERIFIED, ev.LeftoversRemoved): S.VERIFIED,
     (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
     **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
@@ -267,6 +269,13 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
             transfer.md5 = None
             transfer.error = None
+        case ev.RemoteLost():
+            lost = _let_go(transfer)
+            transfer.superseded += lost if event.exists else ()
+            transfer.md5 = None
+        case ev.DuplicateFound():
+            transfer.superseded += () if transfer.foreign or transfer.file_id is None else (transfer.file_id,)
+            transfer.file_id, transfer.foreign = event.id, True
         case ev.RemnantRemoved():
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
