@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 
 FAST = ("--api-rate", "1000")
@@ -24,7 +25,6 @@ def change_remote_file(sandbox: Sandbox, file_id: int, change: str) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "code", "reason"),
     [
-        ("completed = NULL, hashed = NULL", 1, "conflict", "is an unfinished upload"),
         ("size = 0", 1, "conflict", "has 0 bytes, not 7 bytes"),
         ("link = 'https://example.org/x'", 1, "conflict", "is a link"),
         ("name = 'other.bin'", 1, "conflict", "is called other.bin"),
@@ -35,7 +35,6 @@ def change_remote_file(sandbox: Sandbox, file_id: int, change: str) -> None:
             "conflict",
             "has the MD5 d41d8cd98f00b204e9800998ecf8427e, not",
         ),
-        ("supplied_md5 = 'd41d8cd98f00b204e9800998ecf8427e'", 1, "conflict", "failed Figshare's integrity check"),
         ("md5 = NULL", 7, "md5-pending", "no longer gives its MD5"),
     ],
 )
@@ -53,6 +52,23 @@ def test_what_is_no_longer_the_verified_file_is_reported_by_the_upload_and_by_it
     dry = figup.run(*words, "--dry-run", "--json").expect(status)
     (plan,) = dry.summary["files"]
     assert (plan["status"], plan["action"]) == ("unverified" if status == 7 else "lost", "refuse")
+
+
+@pytest.mark.parametrize(
+    "change", ["completed = NULL, hashed = NULL", "supplied_md5 = 'd41d8cd98f00b204e9800998ecf8427e'"]
+)
+def test_a_remote_file_that_is_of_no_use_is_sent_again(change: str, figup: Figup, sandbox: Sandbox) -> None:
+    path = figup.cwd / "data.bin"
+    path.write_bytes(b"content")
+    words = ("upload", "data.bin", "--title", "an item", *FAST)
+    (sent,) = figup.run(*words, "--json").expect(0).summary["files"]
+    change_remote_file(sandbox, sent["file_id"], change)
+    dry = figup.run(*words, "--dry-run", "--json").expect(0)
+    (plan,) = dry.summary["files"]
+    assert (plan["status"], plan["action"], plan["bytes_left"]) == ("lost", "send", 7)
+    (again,) = figup.run(*words, "--json").expect(0).summary["files"]
+    assert again["file_id"] != sent["file_id"]
+    check_exactly_once(sandbox, path)
 
 
 def test_a_remote_file_that_is_gone_is_reported_before_one_without_an_md5(figup: Figup, sandbox: Sandbox) -> None:

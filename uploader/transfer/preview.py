@@ -18,7 +18,7 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.recheck import has_changed, remote_match, source_md5
+from uploader.transfer.recheck import TO_SEND_AGAIN, has_changed, remote_match, source_md5
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -46,7 +46,8 @@ class FilePlan(msgspec.Struct, frozen=True):
 
     `status`: `new`; what the item holds in its place: `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
     `unseen` (Figshare was not asked); `begun` or `done` by the same job, `changed` since; of a finished job: `lost`
-    (the item no longer holds it as it was verified) or `unverified` (Figshare no longer gives its MD5).
+    (no longer held as it was verified: sent again if it is gone or of no use, else refused) or `unverified` (Figshare
+    no longer gives its MD5).
     `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused.
     `parts` is an estimate; `bytes_left` are still to be sent. `replaces` are the ids of all files that would be removed
     once this one is verified.
@@ -305,17 +306,18 @@ def _rechecked(
 ) -> list[FilePlan]:
     """The plans of a finished job, whose remote files the upload would check again."""
     by_id = {file.id: file for several in held.values() for file in several}
-    lost: dict[int | None, tuple[str, str]] = {}
-    for transfer in state.active:
-        match, reason = remote_match(transfer, by_id, folders)
-        if match is not Match.SAME:
-            lost[transfer.file_id] = ("unverified" if match is Match.UNKNOWN else "lost", reason)
-    return [
-        msgspec.structs.replace(file, status=lost[file.file_id][0], action="refuse", reason=lost[file.file_id][1])
-        if file.file_id in lost
-        else file
-        for file in files
-    ]
+    found = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
+    return [_finished(file, *found[file.file_id]) if file.file_id in found else file for file in files]
+
+
+def _finished(file: FilePlan, match: Match, reason: str) -> FilePlan:
+    """The plan of a file of a finished job whose remote file compares so."""
+    if match is Match.SAME:
+        return file
+    if match in TO_SEND_AGAIN:
+        return msgspec.structs.replace(file, status="lost", action="send", bytes_left=file.size)
+    status = "unverified" if match is Match.UNKNOWN else "lost"
+    return msgspec.structs.replace(file, status=status, action="refuse", reason=reason)
 
 
 def _plan(

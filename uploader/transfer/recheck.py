@@ -56,7 +56,7 @@ class ItemCheck:
     duplicates: tuple[tuple[Transfer, int], ...] = ()
 
 
-_TO_SEND_AGAIN = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
+TO_SEND_AGAIN = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
 
 
@@ -103,7 +103,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
                 hint=f"Later: figup verify {state.item_id} {printable(transfer.path)}",
                 path=transfer.path,
             )
-        elif match in _TO_SEND_AGAIN:
+        elif match in TO_SEND_AGAIN:
             lost.append((transfer, text, match is not Match.MISSING))
         elif match is not Match.SAME:
             raise Conflict(
