@@ -1,7 +1,7 @@
-"""How state reaches the disk: the few file operations that journals, locks and manifests are made of.
+"""Atomic and durable writes, private files and folders, locks: the file operations below journals and settings.
 
-Everything that must survive a crash goes through a `Disk`, so that a test can put another one in its place. All calls
-block; callers run them in a thread. OSErrors become errors that a user can act on.
+Everything that must survive a crash goes through a `Disk`, which tests replace. All calls block; callers run them in a
+thread. OSErrors become errors that a user can act on. No file is written through a symbolic link.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _translated(error: OSError, path: Path) -> FigupError:
 
 @contextmanager
 def as_resumable() -> Iterator[None]:
-    """Turn a StateUnusable inside into StateLost: what the run has done so far is kept, and can be gone on with."""
+    """Re-raise StateUnusable as StateLost: the run is resumable."""
     try:
         yield
     except StateUnusable as error:
@@ -50,9 +50,9 @@ def as_resumable() -> Iterator[None]:
 
 
 def open_lock_file(path: Path) -> int:
-    """A descriptor of the file, created if missing, for `try_flock`. Blocks. Raises as `map_os_errors` does."""
+    """Open a file, created if missing, for `try_flock`. Blocks. Raises as `map_os_errors` does."""
     with map_os_errors(path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
 
 def try_flock(fd: int) -> bool:
@@ -71,7 +71,7 @@ class Disk:
     """The real disk."""
 
     def make_folder(self, path: Path) -> None:
-        """Make `path` and its parents, private to the user; the folder that names it is synced."""
+        """Create `path` and its missing parents, private to the user, durably."""
         with map_os_errors(path):
             missing = [p for p in (path, *path.parents) if not p.exists()]
             for folder in reversed(missing):
@@ -91,9 +91,9 @@ class Disk:
                 os.close(fd)
 
     def open_append(self, path: Path) -> int:
-        """A file descriptor that appends to an existing file."""
+        """Open an existing file for appending, not through a link; return its descriptor."""
         with map_os_errors(path):
-            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def write(self, fd: int, data: bytes, path: Path) -> None:
         """Write all of `data`; after an error some of it may have been written."""
@@ -103,22 +103,25 @@ class Disk:
                 view = view[os.write(fd, view) :]
 
     def sync(self, fd: int, path: Path) -> None:
-        """Make what was written durable."""
+        """Make written data durable."""
         with map_os_errors(path):
             os.fsync(fd)
 
-    def replace(self, path: Path, data: bytes) -> None:
-        """Put a whole new file in place of `path`, durably: there is the old one or the new one, never half of one."""
-        with self._whole(path, data) as temporary, map_os_errors(path):
+    def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
+        """Write `path` atomically and durably: readers and a crash see the old file or the new one, never a part.
+
+        `mode` is the new file's mode, before the umask. A link at `path` is replaced, not followed.
+        """
+        with self._temporary(path, data, mode) as temporary, map_os_errors(path):
             temporary.replace(path)
         self.sync_folder(path.parent)
 
     def create(self, path: Path, data: bytes) -> bool:
-        """Put a whole new file at `path`, durably; False when there is one: of several that try, one succeeds.
+        """Create `path` atomically and durably; return False if it exists. Of several processes, one succeeds.
 
-        Also between machines that share the file system; some of those may show the file before it is whole.
+        Also between machines that share the file system; without hard links, another may see the file half written.
         """
-        with self._whole(path, data) as temporary, map_os_errors(path):
+        with self._temporary(path, data, FILE_MODE) as temporary, map_os_errors(path):
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -135,11 +138,11 @@ class Disk:
         return True
 
     @contextmanager
-    def _whole(self, path: Path, data: bytes) -> Iterator[Path]:
-        """A temporary file beside `path` with all of `data` on disk; gone afterwards, if it still has its name."""
+    def _temporary(self, path: Path, data: bytes, mode: int) -> Iterator[Path]:
+        """Write `data` durably to a temporary file beside `path`, which is removed afterwards unless renamed."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with map_os_errors(path):
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             self._fill(fd, data, path)
             yield temporary
@@ -156,7 +159,7 @@ class Disk:
         return True
 
     def _fill(self, fd: int, data: bytes, path: Path) -> None:
-        """Write a new file durably, and close it."""
+        """Write a new file durably and close it."""
         try:
             self.write(fd, data, path)
             self.sync(fd, path)
@@ -164,27 +167,32 @@ class Disk:
             os.close(fd)
 
     def append(self, path: Path, data: bytes) -> None:
-        """Add to the end of a file, which is made where there is none. Not durable; some of it may get there."""
+        """Append to a file, created if missing. Not durable; after an error or a crash, some of it may be there."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         with map_os_errors(path):
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+            fd = os.open(path, flags, FILE_MODE)
             try:
                 os.write(fd, data)
             finally:
                 os.close(fd)
 
     def put(self, path: Path, data: bytes) -> None:
-        """Put a whole new file in place of `path`, as `replace` does, but not durably. For one writer a path."""
+        """Write `path` atomically but not durably. For one writer per path.
+
+        The temporary file has a fixed name, so that killed writers leave one at most.
+        """
         temporary = path.with_name(f".{path.name}.new")
         with map_os_errors(path):
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            temporary.unlink(missing_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
-                os.write(fd, data)
+                self.write(fd, data, path)
             finally:
                 os.close(fd)
             temporary.replace(path)
 
     def lines(self, path: Path) -> Iterator[bytes]:
-        """The lines of a file, each with its end, read as they are asked for; none where there is no file."""
+        """Yield the lines of a file with their line ends, reading lazily; none if it does not exist."""
         with map_os_errors(path):
             try:
                 file = path.open("rb")
@@ -194,7 +202,7 @@ class Disk:
                 yield from file
 
     def read(self, path: Path) -> bytes | None:
-        """The whole file; None if there is none."""
+        """Return the content of a file, None if it does not exist."""
         with map_os_errors(path):
             try:
                 return path.read_bytes()

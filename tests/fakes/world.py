@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import FakeFigshare, Killed
-from uploader.disk import Disk
+from uploader.disk import FILE_MODE, Disk
 from uploader.errors import FigupError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Sources
@@ -42,9 +42,9 @@ class KillableDisk(Disk):
         if not self.dead:
             super().write(fd, data, path)
 
-    def replace(self, path: Path, data: bytes) -> None:
+    def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         if not self.dead:
-            super().replace(path, data)
+            super().replace(path, data, mode=mode)
 
     def create(self, path: Path, data: bytes) -> bool:
         return self.dead or super().create(path, data)

@@ -29,7 +29,7 @@ import msgspec
 from tests.support.bad_disk import ERRORS, BadDisk
 from tests.support.environment import clean_environment
 from tests.support.forking import fork_server
-from uploader.disk import Disk, map_os_errors
+from uploader.disk import FILE_MODE, Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
 from uploader.figshare import pipeline
@@ -168,10 +168,10 @@ class ForgetfulDisk(Disk):
             if written == path.resolve():
                 self._synced.pop(str(path), None)
 
-    def replace(self, path: Path, data: bytes) -> None:
+    def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         self._synced.setdefault(str(path), path.read_bytes() if path.exists() else None)
         with self._points.around(f"replace {path.name}"):
-            super().replace(path, data)
+            super().replace(path, data, mode=mode)
         self._synced.pop(str(path), None)
 
     def create(self, path: Path, data: bytes) -> bool:

@@ -11,7 +11,8 @@ from uploader.cli.options import GlobalOptions, Tuning
 from uploader.disk import Disk
 from uploader.errors import NoToken
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings, check_endpoint
+from uploader.figshare.settings import Settings
+from uploader.figshare.urls import check_endpoint
 from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
 from uploader.transfer.options import Options
 from uploader.transfer.store.jobs import JobStore

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import secrets
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +19,8 @@ from uploader.cli.context import job_store
 from uploader.cli.options import GlobalOptions, ParsedParam, Tuning
 from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
-from uploader.errors import FigupError, UsageError
+from uploader.disk import Disk
+from uploader.errors import FigupError, StateDiskFull, StateUnusable, UsageError
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import STDIN
 from uploader.text import printable
@@ -184,16 +184,16 @@ def _failed_lines(file: FileReport) -> bytes:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Put a file that the user asked for in its place, as a whole. Blocks. Raises UsageError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write a file that the user asked for, atomically unless it is a pipe or a terminal. Blocks. Raises UsageError."""
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or a terminal
-            return
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            path.write_bytes(data)
+        else:
+            Disk().replace(path, data, mode=0o666)
     except OSError as fault:
-        raise UsageError(f"cannot write {path}: {fault.strerror}", path=str(path)) from None
+        reason = fault.strerror
+    except (StateUnusable, StateDiskFull) as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.message
+    else:
+        return
+    raise UsageError(f"cannot write {path}: {reason}", path=str(path))

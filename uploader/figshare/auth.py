@@ -7,13 +7,13 @@ import json
 import os
 import shlex
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader.errors import NoToken, StateUnusable, TokenFileExposed, UsageError
+from uploader.disk import Disk
+from uploader.errors import NoToken, TokenFileExposed, UsageError
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -153,33 +153,10 @@ def _read_store(path: Path) -> dict[str, str]:
 
 
 def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
-    """A reader sees the old file or the new one, also after a power cut."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tokens-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump({"version": 1, "tokens": dict(tokens)}, stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as fault:
-        raise StateUnusable(f"cannot write {path}: {fault.strerror}", hint="", path=str(path)) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Raise StateUnusable or StateDiskFull if the file cannot be written; it is then unchanged."""
+    disk = Disk()
+    disk.make_folder(path.parent)
+    disk.replace(path, json.dumps({"version": 1, "tokens": dict(tokens)}, indent=1).encode())
 
 
 # --- the keyring ------------------------------------------------------------------------------------------------

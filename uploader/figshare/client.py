@@ -17,14 +17,16 @@ from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
 from uploader.figshare.item_api import Items
 from uploader.figshare.models import PAGE
+from uploader.figshare.network import Network
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff, RetryPolicy
-from uploader.figshare.settings import Network, Settings, check_endpoint
+from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
+from uploader.figshare.urls import check_endpoint
 
 MAX_ROWS = 500_000
 """Rows of one list; a server that goes on beyond them is broken."""

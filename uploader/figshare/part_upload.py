@@ -14,11 +14,12 @@ from uploader.clock import Clock
 from uploader.errors import FigupError, TlsFailure
 from uploader.figshare import urls
 from uploader.figshare.models import Part
+from uploader.figshare.network import Network
 from uploader.figshare.outcomes import Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunks, PartBody
 from uploader.figshare.responses import Peer, describe, is_firewall, transient_failure
 from uploader.figshare.retry import is_retryable
-from uploader.figshare.settings import Network, Settings
+from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import (
     ERROR_LIMIT,

@@ -22,9 +22,10 @@ from uploader.errors import (
 from uploader.figshare import models
 from uploader.figshare.auth import Token
 from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, traced
+from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, object_spec
-from uploader.figshare.settings import Network, Settings
+from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, exchange_over
 from uploader.figshare.urls import host_of
 

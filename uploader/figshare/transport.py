@@ -13,8 +13,8 @@ import anyio
 from yarl import URL
 
 from uploader.errors import TlsFailure
+from uploader.figshare.network import Network
 from uploader.figshare.retry import is_retryable
-from uploader.figshare.settings import Network
 from uploader.figshare.urls import host_of
 
 JSON_LIMIT = 32 * 1024 * 1024

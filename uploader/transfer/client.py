@@ -23,7 +23,8 @@ from uploader.errors import Interrupted, SourceChanged, UsageError
 from uploader.figshare.auth import Token, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
-from uploader.figshare.settings import Settings, check_endpoint
+from uploader.figshare.settings import Settings
+from uploader.figshare.urls import check_endpoint
 from uploader.sources.models import Selection, Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.text import printable

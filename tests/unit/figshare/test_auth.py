@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from uploader.errors import NoToken, StateUnusable, TokenFileExposed, UsageError
+from uploader.errors import NoToken, StateDiskFull, TokenFileExposed, UsageError
 from uploader.figshare import auth
 from uploader.figshare.auth import Token, find_token, forget_token, store_token
 
@@ -182,7 +182,7 @@ def test_the_store_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StateUnusable, match="No space left"):
+    with pytest.raises(StateDiskFull, match="No space left"):
         store_token(Token("two"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
     assert (tmp_path / "tokens.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.json"]

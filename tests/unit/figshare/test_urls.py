@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from uploader.errors import FigupError, InsecureEndpoint, ProtocolViolation, UsageError
 from uploader.figshare import urls
-from uploader.figshare.settings import check_endpoint
+from uploader.figshare.urls import check_endpoint
 
 PUBLIC = "https://api.figshare.com/v2"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.disk import Disk
+from uploader.disk import FILE_MODE, Disk
 from uploader.errors import StateDiskFull
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.tuning import remember_connections, remembered_connections
@@ -35,7 +35,7 @@ def test_what_cannot_be_read_is_not_known(tmp_path: Path, content: bytes) -> Non
 
 def test_a_full_disk_does_no_harm(tmp_path: Path) -> None:
     class Full(Disk):
-        def replace(self, path: Path, data: bytes) -> None:
+        def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
             raise StateDiskFull("full")
 
     remember_connections(JobStore(tmp_path, Full()), "https://a", 7)

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import SECRET, TOKEN, FakeClock, Service, listening, read_request, reply
 from uploader.errors import TlsFailure, Unreachable, UsageError
-from uploader.figshare import settings
+from uploader.figshare import network
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed
 from uploader.figshare.retry import RetryPolicy
@@ -160,12 +160,12 @@ async def test_a_proxy_that_is_down_is_named(refusing: str, connect: Connect, mo
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
 def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
-    assert settings._proxy_for("http", host) is None
+    assert network._proxy_for("http", host) is None
 
 
 def test_which_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "proxy.example.org:3128")
     monkeypatch.setenv("no_proxy", "figshare.org")
-    assert settings._proxy_for("https", "figshare.com") == "http://proxy.example.org:3128"
-    assert settings._proxy_for("https", "api.figshare.org") is None
-    assert settings._proxy_for("http", "figshare.com") is None
+    assert network._proxy_for("https", "figshare.com") == "http://proxy.example.org:3128"
+    assert network._proxy_for("https", "api.figshare.org") is None
+    assert network._proxy_for("http", "figshare.com") is None

@@ -1,0 +1,102 @@
+"""The aiohttp sessions of one connection to Figshare, their TLS context and their proxies."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio.to_thread
+
+from uploader._version import __version__
+from uploader.errors import UsageError
+from uploader.figshare import urls
+from uploader.figshare.settings import Settings
+
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class Network:
+    """aiohttp sessions that share TLS and proxy settings: `api` for the API, `upload` for the upload service, and
+    `upload_fresh`, which opens a new connection for each request.
+
+    None keeps cookies, reads netrc or limits connections: the request budget and the layer above do that.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls: ssl.SSLContext | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
+        self.api = _session(settings)
+        self.upload = _session(settings)
+        self.upload_fresh = _session(settings, anew=True)
+
+    async def tls(self, url: str) -> ssl.SSLContext | bool:
+        """Return the `ssl` argument of aiohttp for this address; load the certificates on first use, in a thread."""
+        if not url.startswith("https:"):
+            return True
+        if self._tls is None:
+            self._tls = await anyio.to_thread.run_sync(_tls_context, self._settings.ca_file)
+        return self._tls
+
+    async def proxy(self, url: str) -> str | None:
+        """Return the environment's proxy for this address, None for a direct connection (always for loopback)."""
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.hostname or "")
+        if key not in self._proxies:
+            self._proxies[key] = await anyio.to_thread.run_sync(_proxy_for, *key)
+        return self._proxies[key]
+
+    async def close(self) -> None:
+        await self.api.close()
+        await self.upload.close()
+        await self.upload_fresh.close()
+
+
+def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, force_close=anew),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": "identity", "User-Agent": f"figup/{__version__}"},
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(
+            total=None, connect=settings.connect_timeout, sock_connect=settings.connect_timeout
+        ),
+    )
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a verifying context; `ca_file`, else the first variable that is set, replaces the system's authorities."""
+    named = [(str(ca_file), "--ca-file")] if ca_file is not None else []
+    named += [(value, name) for name in _CA_VARIABLES if (value := os.environ.get(name))]
+    if not named:
+        return ssl.create_default_context()
+    place, origin = named[0]
+    path = Path(place)
+    try:
+        if path.is_dir():
+            return ssl.create_default_context(capath=place)
+        return ssl.create_default_context(cafile=place)
+    except (OSError, ssl.SSLError) as fault:
+        reason = fault.strerror or "no certificates in it"
+        raise UsageError(f"{origin}: cannot use the certificates of {place}: {reason}", path=place) from None
+
+
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """Return the proxy's address, None for none. Raises UsageError for an unsupported one (socks5://, …)."""
+    if urls.is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxy = urllib.request.getproxies().get(scheme)
+    if not proxy:
+        return None
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    if not urls.is_address(address):
+        # It may contain a password, so it is not shown.
+        raise UsageError(
+            f"the environment's proxy for {scheme} is not an http(s) address",
+            hint=f"Set {scheme.upper()}_PROXY to http://host:port, or name {host} in NO_PROXY.",
+        )
+    return address
