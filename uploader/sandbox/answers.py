@@ -15,6 +15,12 @@ ACCEPTED_HTML = (
 )
 """The 157 bytes of a real response to a completion."""
 
+NOT_FOUND_HTML = (
+    "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
+    "  The resource could not be found.<br/><br/>\n\n\n\n </body>\n</html>"
+)
+"""The page for an unknown path and for a method that a path does not have."""
+
 
 class ApiError(Exception):
     """An error response: `{"message", "code"}`, and `data` for details.
@@ -61,6 +67,11 @@ def invalid_is_bad_request() -> Iterator[None]:
         if error.status != 422:
             raise
         raise ApiError(400, "BadRequest", error.message, error.data) from error
+
+
+def compact(body: object) -> bytes:
+    """Encode JSON without blanks, as the upload service does: the official bash sample relies on it."""
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def encoded(body: object) -> bytes:

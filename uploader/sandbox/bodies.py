@@ -1,4 +1,4 @@
-"""The JSON in the body of a request to the API."""
+"""The parameters of a request to the API: the JSON in its body, and its query string."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox.answers import ApiError
+
+_NUMBERS = frozenset({"page", "page_size", "limit", "offset", "institution", "group", "item_type", "project_id"})
+_BOOLEANS = frozenset({"is_active"})
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
@@ -27,6 +30,22 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 async def optional_body_of(request: web.Request) -> dict[str, Any]:
     """Return the same where there need be no body: nothing at all is an empty object."""
     return await body_of(request) if await request.read() else {}
+
+
+async def search_of(request: web.Request) -> dict[str, Any]:
+    """Return the parameters of a POST search: those in the query string, as observed, and those in the body."""
+    return query_of(request) | await optional_body_of(request)
+
+
+def query_of(request: web.Request) -> dict[str, Any]:
+    """Return the query string with the types that a body would have; invalid values stay text."""
+    query: dict[str, Any] = dict(request.query)
+    for name, text in request.query.items():
+        if name in _NUMBERS and text.isascii() and text.isdigit() and len(text) < 19:
+            query[name] = int(text)
+        elif name in _BOOLEANS:
+            query[name] = {"true": True, "false": False}.get(text.lower(), text)
+    return query
 
 
 def _refuse(constant: str) -> None:

@@ -136,8 +136,9 @@ def funding_list(name: str, value: Any) -> list[dict[str, Any]]:
     entries = objects(name, value)
     for one in entries:
         by_id = one.get("id") is not None and integer(f"{name}.id", one["id"]) is not None
-        by_title = isinstance(one.get("title"), str) and bool(one["title"].strip())
-        if by_id == by_title:
+        title = one.get("title")
+        by_title = isinstance(title, str) and bool(title.strip())
+        if by_id == by_title or not (title is None or isinstance(title, str)):
             raise invalid(f"{name} must be a list of objects with either id or title", name)
     return [{key: one[key] for key in ("id", "title") if one.get(key) is not None} for one in entries]
 

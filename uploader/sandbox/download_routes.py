@@ -24,7 +24,6 @@ def routes() -> list[Route]:
     """Return this module's routes."""
     return [
         Route("download", "GET", _FILE, download, open_to_all=True),
-        Route("download", "HEAD", _FILE, download, open_to_all=True),
         Route("download", "GET", "/v2/file/download" + _FILE.removeprefix("/files"), redirect, open_to_all=True),
         Route("page", "GET", _THUMB, thumbnail, open_to_all=True),
     ]

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import invalid_is_bad_request, json_answer
-from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import relations
 from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
@@ -57,7 +57,7 @@ async def item_types(_: web.Request) -> web.Response:
 
 async def search_funding(request: web.Request) -> web.Response:
     context = context_of(request)
-    body = await optional_body_of(request)
+    body = await search_of(request)
     with invalid_is_bad_request():
         sought = checks.checked(body, {"search_for": checks.text(0, 1000)})
     return json_answer(await context.db.run(relations.search_fundings, sought.get("search_for", "")))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import time
 
 import anyio
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from uploader.sandbox.answers import ApiError, empty, json_answer
+from uploader.sandbox.answers import NOT_FOUND_HTML, ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import under_faults
@@ -26,6 +27,8 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "//" in request.path:
+            request, handler = await _merge_slashes(request)
         context = context_of(request)
         route = table.match(request)
         record = entry_of(request, service, route.kind if route else "other", context.now())
@@ -56,6 +59,17 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
     return middleware
 
 
+async def _merge_slashes(request: web.Request) -> tuple[web.Request, Handler]:
+    """Route the request again with doubled slashes merged, as the real service does."""
+    path = re.sub("//+", "/", request.rel_url.raw_path)
+    merged = request.clone(rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True))
+    match = await request.app.router.resolve(merged)
+    match.add_app(request.app)
+    # There is no public way to set it; aiohttp's own normalize_path_middleware does the same.
+    merged._match_info = match
+    return merged, match.handler
+
+
 async def _serve(
     request: web.Request, context: Context, route: Route | None, handler: Handler, service: str
 ) -> web.StreamResponse:
@@ -83,9 +97,9 @@ def _authorize(request: web.Request, context: Context, route: Route) -> None:
 
 
 def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
-    """Return whether the request carries the token, as `Authorization: token …` or as access_token in the query."""
+    """Return whether the request carries the token: in the header, as `token …` or `Bearer …`, or as access_token."""
     header = request.headers.get("Authorization")
-    if header is not None and header.strip().partition(" ")[0].lower() != "token":
+    if header is not None and header.strip().partition(" ")[0].lower() not in {"token", "bearer"}:
         return False
     return matches(credential(request), context, revoked=revoked)
 
@@ -101,6 +115,8 @@ def _failed(error: Exception, service: str) -> web.Response:
     """Return the answer to a request that a handler did not answer; errors of the upload service have no body."""
     if isinstance(error, ApiError):
         return json_answer(error.body(), error.status) if service == "api" else empty(error.status)
+    if isinstance(error, web.HTTPNotFound | web.HTTPMethodNotAllowed) and service == "api":
+        return web.Response(status=404, text=NOT_FOUND_HTML, content_type="text/html", charset="UTF-8")
     if isinstance(error, web.HTTPException):
         status, code, message = error.status, _CODES.get(error.status, "BadRequest"), error.reason
     else:
@@ -108,8 +124,7 @@ def _failed(error: Exception, service: str) -> web.Response:
         status, code, message = 500, "InternalServerError", "Internal server error"
     if service == "upload":
         return empty(status)
-    headers = {"Allow": error.headers["Allow"]} if isinstance(error, web.HTTPMethodNotAllowed) else None
-    return json_answer({"message": message, "code": code}, status, headers)
+    return json_answer({"message": message, "code": code}, status)
 
 
-_CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}
+_CODES = {413: "RequestEntityTooLarge"}

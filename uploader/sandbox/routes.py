@@ -36,9 +36,10 @@ class RouteTable:
         self._found: dict[web.AbstractRoute, Route] = {}
 
     def add_to(self, app: web.Application) -> None:
-        """Register all of them."""
+        """Register all of them; GET includes HEAD."""
         for route in self._routes:
-            self._found[app.router.add_route(route.method, route.path, route.handler)] = route
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                self._found[app.router.add_route(method, route.path, route.handler)] = route
 
     def match(self, request: web.Request) -> Route | None:
         """Return the route of a request, or None."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from uploader.sandbox import file_view, files_db, receive
-from uploader.sandbox.answers import empty
+from uploader.sandbox.answers import compact, empty
 from uploader.sandbox.blobs import PartFile
 from uploader.sandbox.connection import close, disconnected, wait
 from uploader.sandbox.context import Context, context_of
@@ -52,7 +51,7 @@ async def get_upload(request: web.Request) -> web.Response:
             return None
         parts = files_db.parts(db, file.id)
         shown = file_view.upload_object(file, parts, locked, now, context.settings.delays)
-        return file, json.dumps(shown).encode()
+        return file, compact(shown)
 
     found = await context.db.run(answer)
     if found is None:
@@ -67,7 +66,7 @@ async def get_part(request: web.Request) -> web.Response:
     if target is None:
         return empty(404)
     shown = file_view.part_object(target.part, locked=context.locks.locked(_key(request)))
-    return web.Response(text=json.dumps(shown), content_type="application/json")
+    return web.Response(body=compact(shown), content_type="application/json")
 
 
 async def delete_part(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, forbidden, invalid_is_bad_request, json_answer
-from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.bodies import query_of, search_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import public_view, search, store, versions, view
 from uploader.sandbox.items.store import Item
@@ -47,7 +47,7 @@ def routes() -> list[Route]:
 
 async def search_own(request: web.Request) -> web.Response:
     context = context_of(request)
-    body = await optional_body_of(request)
+    body = await search_of(request)
     with invalid_is_bad_request():
         sought, rows, order = _asked(request, body)
     found = await context.db.run(_private, account_of(request))
@@ -62,7 +62,7 @@ async def list_institution(request: web.Request) -> web.Response:
     if not context.settings.institution:
         raise forbidden()
     with invalid_is_bad_request():
-        sought, rows = _filters(_given(request)), slice_of(request.query)
+        sought, rows = _listing_filters(request), slice_of(request.query)
         order = order_of(request.query, ("published_date", "modified_date"))
     page = _page(await context.db.run(_private, None), sought, rows, order)
     at, now = context.addresses(request), context.now()
@@ -70,12 +70,12 @@ async def list_institution(request: web.Request) -> web.Response:
 
 
 async def search_public(request: web.Request) -> web.Response:
-    found = await _published(request, *_asked(request, await optional_body_of(request)))
+    found = await _published(request, *_asked(request, await search_of(request)))
     return json_answer(found)
 
 
 async def list_public(request: web.Request) -> web.Response:
-    sought = _filters(_given(request))
+    sought = _listing_filters(request)
     found = await _published(request, sought, slice_of(request.query), order_of(request.query, _ORDERS))
     return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
 
@@ -92,14 +92,9 @@ async def _published(request: web.Request, sought: dict[str, Any], rows: Slice, 
     ]
 
 
-def _given(request: web.Request) -> dict[str, Any]:
-    """Return the filters in a query string; invalid numbers stay text and are rejected later."""
-    given: dict[str, Any] = {name: value for name, value in request.query.items() if name in _TEXTS}
-    for name in _NUMBERS:
-        text = request.query.get(name)
-        if text is not None:
-            given[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
-    return given
+def _listing_filters(request: web.Request) -> dict[str, Any]:
+    """Return the filters of a listing, which has no `search_for`."""
+    return _filters({name: value for name, value in query_of(request).items() if name != "search_for"})
 
 
 def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Slice, Order]:

@@ -18,7 +18,7 @@ from uploader.sandbox.answers import (
     not_found,
     reset_content,
 )
-from uploader.sandbox.bodies import body_of, optional_body_of
+from uploader.sandbox.bodies import body_of, search_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import definition, shown
 from uploader.sandbox.listing import Slice, slice_in, slice_of
@@ -113,7 +113,7 @@ async def list_accounts(request: web.Request) -> web.Response:
 
 async def search_accounts(request: web.Request) -> web.Response:
     context = _administrator(request)
-    body = await optional_body_of(request)
+    body = await search_of(request)
     with invalid_is_bad_request():
         rows = slice_in(body)
         given = checks.checked(body, {"search_for": checks.text(0, 1000), "email": checks.text(0, 150),

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer, not_found
-from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items.view import moment
 from uploader.sandbox.listing import slice_in
@@ -74,7 +74,7 @@ async def token(request: web.Request) -> web.Response:
 
 async def search_authors(request: web.Request) -> web.Response:
     context = context_of(request)
-    body = await optional_body_of(request)
+    body = await search_of(request)
     with invalid_is_bad_request():
         rows = slice_in(body)
         sought = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
