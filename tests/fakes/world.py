@@ -102,6 +102,10 @@ class World:
             lambda client: client.upload(what, on_event=self.notices.append, **target), state, options
         )
 
+    async def resume(self, *, state: str = "state", options: Options | None = None) -> int:
+        """Run `figup resume` for the unfinished job."""
+        return await self._run(lambda client: client.resume(on_event=self.notices.append), state, options)
+
     async def cancel(self, *, state: str = "state") -> int:
         """Run `figup cancel` for the unfinished job."""
         (job,) = {path.name for path in (self.folder / state / "jobs").iterdir()}

@@ -45,6 +45,7 @@ _WORDS = {
     "begun": "begun by this job",
     "done": "verified by this job",
     "changed": "changed since this job began with it",
+    "missing": "begun by this job, but no longer there",
     "lost": "verified by this job, but the item no longer holds it",
     "unverified": "verified by this job, but Figshare no longer gives its MD5",
 }

@@ -35,7 +35,7 @@ from uploader.transfer.job import OpenJob, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import recheck_finished_job
+from uploader.transfer.recheck import lost_sources, recheck_finished_job
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Report
 from uploader.transfer.run.context import JobRun
@@ -330,7 +330,9 @@ class Client:
     async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> None:
         """Have the job send what the command means now."""
         raise_problems(selection, {transfer.path for transfer in job.state.transfers})
-        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection)
+        forget = self._options.forget_missing
+        lost = set() if forget else await anyio.to_thread.run_sync(lost_sources, job.state)
+        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection, lost)
         if not changes:
             return
         await job.renew(changes)

@@ -61,6 +61,7 @@ class Options:
     `limit_rate`: one rate, or a timetable such as "08:00,20M 19:00,off"; None or "off" for no limit.
     `hash_first`: compute the MD5 before sending, and send it to Figshare.
     `restart_changed`: send files whose source changed again, from the start.
+    `forget_missing`: drop sources that no longer exist before they are verified; otherwise they are errors.
     `on_conflict`: see `OnConflict`.
     `max_errors`: files that may fail before the run is aborted; None for any number.
     `verify_timeout`: how long to wait for Figshare's MD5 after the last byte.
@@ -72,6 +73,7 @@ class Options:
     limit_rate: Limit | None
     hash_first: bool
     restart_changed: bool
+    forget_missing: bool
     on_conflict: OnConflict
     max_errors: int | None
     verify_timeout: float
@@ -85,6 +87,7 @@ class Options:
         limit_rate: float | str | Timetable | None = None,
         hash_first: bool = False,
         restart_changed: bool = False,
+        forget_missing: bool = False,
         on_conflict: OnConflict = "skip",
         max_errors: int | None = None,
         verify_timeout: float | str = 900.0,
@@ -98,6 +101,7 @@ class Options:
             limit_rate=_limit_rate(limit_rate),
             hash_first=_flag("hash_first", hash_first),
             restart_changed=_flag("restart_changed", restart_changed),
+            forget_missing=_flag("forget_missing", forget_missing),
             on_conflict=_on_conflict(on_conflict),
             max_errors=_max_errors(max_errors),
             verify_timeout=_seconds("verify_timeout", verify_timeout),

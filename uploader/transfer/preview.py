@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio.to_thread
 import msgspec
@@ -18,7 +18,7 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.recheck import TO_SEND_AGAIN, has_changed, remote_match, source_md5
+from uploader.transfer.recheck import TO_SEND_AGAIN, has_changed, lost_sources, remote_match, source_md5
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -45,7 +45,8 @@ class FilePlan(msgspec.Struct, frozen=True):
     """One source.
 
     `status`: `new`; what the item holds in its place: `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
-    `unseen` (Figshare was not asked); `begun` or `done` by the same job, `changed` since; of a finished job: `lost`
+    `unseen` (Figshare was not asked); `begun` or `done` by the same job, `changed` since, `missing` by now; of a
+    finished job: `lost`
     (no longer held as it was verified: sent again if it is gone or of no use, else refused) or `unverified` (Figshare
     no longer gives its MD5).
     `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused.
@@ -137,6 +138,8 @@ async def preview(
     unseen = api is None and item_id is not None
     planner = _Planner(api, states, job, state, held, options, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
+    if state is not None and not options.forget_missing:
+        files += _missing(state, await anyio.to_thread.run_sync(lost_sources, state), files)
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, held, item.folders)
@@ -167,6 +170,8 @@ def _exit_status(files: Sequence[FilePlan], room: Space | None, *, finished: boo
     refused = {file.status for file in files if file.action == "refuse"}
     if not refused:
         return ExitStatus.OK
+    if refused == {"missing"} and len(files) == 1:
+        return ExitStatus.NOT_FOUND
     if "changed" in refused and (finished or len(files) == 1):
         return ExitStatus.INTEGRITY
     return ExitStatus.PENDING if refused == {"unverified"} else ExitStatus.SOME_FAILED
@@ -308,6 +313,16 @@ def _rechecked(
     by_id = {file.id: file for several in held.values() for file in several}
     found = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
     return [_finished(file, *found[file.file_id]) if file.file_id in found else file for file in files]
+
+
+def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) -> list[FilePlan]:
+    """The plans of sources that the job knows and that no longer exist."""
+    planned = {(file.path, file.folder, file.name) for file in files}
+    return [
+        FilePlan(t.path, t.folder, t.name, t.size, "missing", "refuse", 0, 0, t.file_id, reason="no longer exists")
+        for t in state.transfers
+        if t.path in lost and (t.path, t.folder, t.name) not in planned
+    ]
 
 
 def _finished(file: FilePlan, match: Match, reason: str) -> FilePlan:

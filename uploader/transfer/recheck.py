@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     """The parts of an upload whose content was recorded when it was sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
     return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
+
+
+def lost_sources(state: JobState) -> set[str]:
+    """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks."""
+    wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
+    return {transfer.path for transfer in wanted if not os.path.exists(transfer.path)}  # noqa: PTH110 - plain strings
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import anyio
@@ -344,6 +345,48 @@ async def test_two_commands_that_send_one_file_into_one_item_at_once_leave_one_c
     assert held(world) == [("a", md5(CONTENT))]
     assert await world.upload(source, item=item.id, state="one") == 0
     assert await world.upload(source, item=item.id, state="two") == 0
+
+
+async def interrupted_tree(world: World) -> str:
+    """A folder whose second file was begun and then disappeared with its subfolder."""
+    world.source("tree/a", b"a")
+    world.source("tree/sub/b", CONTENT)
+    tree = str(world.folder / "tree")
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=3)
+    assert await world.upload(tree, title=TITLE) == KILLED
+    shutil.rmtree(world.folder / "tree" / "sub")
+    return tree
+
+
+async def test_a_source_that_was_begun_and_is_gone_is_no_success(world: World) -> None:
+    tree = await interrupted_tree(world)
+    assert await world.upload(tree, title=TITLE, orders=ItemOptions(reserve_doi=True)) == 1
+    (item,) = world.figshare.items_held.values()
+    assert not item.doi
+    assert len(held(world)) == 2, "what was begun is kept"
+    assert world.report is not None
+    assert [(f.name, f.error.code) for f in world.report.files if f.error] == [("b", "source-missing")]
+    assert await world.upload(tree, title=TITLE) == 1
+    assert await world.resume() == 1
+    world.source("tree/sub/b", CONTENT)
+    assert await world.upload(tree, title=TITLE, options=Options(restart_changed=True)) == 0
+    assert held(world) == [("tree/a", md5(b"a")), ("tree/sub/b", md5(CONTENT))]
+
+
+async def test_a_missing_source_is_forgotten_when_asked_for(world: World) -> None:
+    tree = await interrupted_tree(world)
+    options = Options(forget_missing=True)
+    assert await world.upload(tree, title=TITLE, options=options, orders=ItemOptions(reserve_doi=True)) == 0
+    assert held(world) == [("tree/a", md5(b"a"))]
+
+
+async def test_the_dry_run_refuses_a_missing_source_too(world: World) -> None:
+    tree = await interrupted_tree(world)
+    async with world.client() as client:
+        plan = await client.preview(tree, title=TITLE)
+    refused = [(file.name, file.status, file.action) for file in plan.files if file.action == "refuse"]
+    assert refused == [("b", "missing", "refuse")]
+    assert plan.exit_status == 1
 
 
 async def test_what_was_added_to_a_folder_is_sent_by_the_same_command(world: World) -> None:

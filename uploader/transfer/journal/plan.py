@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -79,9 +80,12 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
     return [plan, *sources, *_changes({}, _reasons(selection))]
 
 
-def renewal_events(state: JobState, selection: Selection) -> list[ev.AnyEvent]:
-    """What the same command, run again, changes in a job: sources that it names for the first time, or does not name
-    any more. Sources that changed, and those that it names and that are missing, are found out where they are sent."""
+def renewal_events(state: JobState, selection: Selection, lost: Collection[str] = frozenset()) -> list[ev.AnyEvent]:
+    """The changes that the repeated command makes to a job: sources that it names for the first time, or no longer.
+
+    `lost` are paths of sources that no longer exist: they stay in the job and fail where they would be sent, because
+    absence is not intent. Changed sources are found where they are sent, too.
+    """
     known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
     root = state.plan.root if state.plan is not None else ""
     events: list[ev.AnyEvent] = []
@@ -92,7 +96,7 @@ def renewal_events(state: JobState, selection: Selection) -> list[ev.AnyEvent]:
             new.append(_source(len(state.transfers) + len(new), chosen, root))
         elif transfer.dropped or transfer.expected != chosen.md5:
             events.append(ev.SourceChosen(transfer.index, chosen.md5))
-    missing = {problem.path for problem in selection.problems}
+    missing = {problem.path for problem in selection.problems} | set(lost)
     known = {key: transfer for key, transfer in known.items() if transfer.path not in missing}
     events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
     # What says how many there are comes last: a journal that is torn in between is one of a smaller job.
