@@ -386,7 +386,7 @@ def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandb
     assert told == {"same": [], "differs": [old]}
     assert {f["name"]: f["replaced"] for f in json.loads((figup.cwd / "r.json").read_text())["files"]} == told
     page = (figup.cwd / "r.html").read_text()
-    assert "that were replaced, and removed from it" in page
+    assert "Replaced files" in page
     assert f">{old}<" in page
 
 
