@@ -86,7 +86,7 @@ class Smoke:
         status, events = self.run(*self.upload)
         summary = events[-1]
         total = sum(SIZES.values())
-        check("the second run ends with 0", status == 0 and summary["exit_code"] == 0)
+        check("the second run ends with 0", status == 0 and summary["exit_status"] == 0)
         check("every file is verified", [file["status"] for file in summary["files"]] == ["verified"] * len(SIZES))
         check(
             f"less than everything was sent again ({summary['bytes_sent']} of {total})", summary["bytes_sent"] < total

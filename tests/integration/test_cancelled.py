@@ -158,7 +158,7 @@ async def test_an_upload_that_is_cancelled_anywhere_goes_on_when_it_is_called_ag
                 break
         assert cancelled > 5
         report = await client.upload(source, title="Title")
-    assert report.exit_code == 0
+    assert report.exit_status == 0
     await asyncio.to_thread(check_exactly_once, sandbox, source)
 
 
@@ -195,5 +195,5 @@ async def test_a_client_that_was_stopped_is_good_for_the_next_call(sandbox: Sand
             await client.upload(source, title="Title", on_event=stop_at_once)
         report = await client.upload(source, title="Title")
     assert isinstance(stopped.value.error, Interrupted)
-    assert report.exit_code == 0
+    assert report.exit_status == 0
     await asyncio.to_thread(check_exactly_once, sandbox, source)

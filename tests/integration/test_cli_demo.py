@@ -43,7 +43,7 @@ def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> N
 def test_it_leaves_the_evidence_when_asked_to(bare_figup: Figup, place: Path) -> None:
     done = bare_figup.run("demo", "--size", "5MiB", "--dir", place, "--keep", "--json").expect(0)
     assert all(event["holds"] for event in done.events if event["event"] == "claim")
-    assert (done.summary["exit_code"], done.summary["bytes_total"]) == (0, 5 << 20)
+    assert (done.summary["exit_status"], done.summary["bytes_total"]) == (0, 5 << 20)
     (kept,) = place.iterdir()
     assert done.summary["files"][0]["md5"] == md5_of(kept / "demo.bin")
     assert (kept / "requests.jsonl").exists()

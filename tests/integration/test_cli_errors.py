@@ -97,7 +97,7 @@ def test_a_program_gets_its_summary_for_a_mistake_too(bare_figup: Figup, words: 
     assert [event["event"] for event in done.events] == ["error", "summary"]
     assert done.events[0]["code"] == "usage"
     summary = done.summary
-    assert (summary["job"], summary["item_id"], summary["files"], summary["exit_code"]) == (None, None, [], 2)
+    assert (summary["job"], summary["item_id"], summary["files"], summary["exit_status"]) == (None, None, [], 2)
 
 
 def test_no_command_shows_the_help(bare_figup: Figup) -> None:
@@ -155,7 +155,7 @@ def test_a_failure_before_the_job_exists_has_its_summary(figup: Figup) -> None:
     done = figup.run("upload", "nope.bin", "--json").expect(4)
     error, summary = done.events
     assert (error["event"], error["code"], error["path"]) == ("error", "source-missing", f"{figup.cwd}/nope.bin")
-    assert (summary["job"], summary["files"], summary["exit_code"]) == (None, [], 4)
+    assert (summary["job"], summary["files"], summary["exit_status"]) == (None, [], 4)
 
 
 # --- token ----------------------------------------------------------------------------------------------------------

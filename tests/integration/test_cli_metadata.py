@@ -52,7 +52,7 @@ def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
         ("error", "metadata", "authors[1].orcid", 4, "dataset.yaml"),
         ("error", "metadata", "", None, "dataset.yaml"),
     ]
-    assert told.summary["exit_code"] == 2
+    assert told.summary["exit_status"] == 2
 
 
 def test_files_that_cannot_be_read(bare_figup: Figup) -> None:

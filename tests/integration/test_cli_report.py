@@ -162,7 +162,7 @@ def test_a_report_that_cannot_be_written_does_not_make_an_upload_fail(faulty: Sa
     done = bare_figup.run("upload", "a.bin", "--report", "/proc/r.html", "--json").expect(0)
     assert "cannot write" in done.stderr
     assert "figup status " in done.stderr
-    assert done.summary["exit_code"] == 0
+    assert done.summary["exit_status"] == 0
     job = done.summary["job"]
     bare_figup.run("status", job, "--report", "/proc/r.html").expect(2)
 

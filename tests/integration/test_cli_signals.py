@@ -86,7 +86,7 @@ def test_parts_that_do_not_finish_get_the_grace_period(stalled: Running, signum:
     done = ended(stalled, signum).expect(status)
     assert time.monotonic() - began > GRACE * 0.9
     error, summary = done.events[-2:]
-    assert (error["code"], summary["exit_code"]) == ("interrupted", status)
+    assert (error["code"], summary["exit_status"]) == ("interrupted", status)
     assert error["hint"].startswith("Run the same command again to go on, or `figup resume ")
     assert summary["files"][0]["status"] == "unfinished"
     stopping, last = done.stderr.splitlines()
@@ -193,7 +193,7 @@ def test_a_disk_that_is_dead(bare_figup: Figup, start_sandbox: Start, signals: l
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
     run.wait_for_event("progress")
     done = ended(run, *signals).expect(75)
-    assert (done.summary["exit_code"], done.summary["item_id"] is None) == (75, False)
+    assert (done.summary["exit_status"], done.summary["item_id"] is None) == (75, False)
     assert done.events[-2]["code"] == "interrupted"
     assert f"figup resume {done.summary['job']}" in done.stderr.splitlines()[-1]
 

@@ -18,7 +18,7 @@ from tests.support.sandbox import Sandbox
 Start = Callable[..., Sandbox]
 SUMMARY = {
     "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "bytes_sent",
-    "bytes_total", "seconds", "exit_code", "totals", "manifest",
+    "bytes_total", "seconds", "exit_status", "totals", "manifest",
     "manifest_remote",
 }  # fmt: skip
 
@@ -70,7 +70,7 @@ def test_a_program_gets_json_lines_and_nothing_else(figup: Figup, sandbox: Sandb
     assert names == ["job", "file", "sent", "verified", "summary"]
     (item,) = items(sandbox)
     summary = done.summary
-    assert (summary["item_id"], summary["exit_code"]) == (item["id"], 0)
+    assert (summary["item_id"], summary["exit_status"]) == (item["id"], 0)
     assert (summary["bytes_sent"], summary["bytes_total"]) == (10_000, 10_000)
     (file,) = summary["files"]
     assert (file["path"], file["name"], file["size"]) == (str(path), "data.bin", 10_000)
@@ -163,7 +163,7 @@ def test_one_bad_file_does_not_keep_the_others_back(figup: Figup, sandbox: Sandb
     ]
     statuses = {file["name"]: file["status"] for file in done.summary["files"]}
     assert statuses == {"empty.bin": "failed", "data.bin": "verified"}
-    assert done.summary["exit_code"] == 1
+    assert done.summary["exit_status"] == 1
     assert [line.startswith("figup: ") for line in done.stderr.splitlines()] == [True, True]
     (item,) = items(sandbox)
     assert [f["name"] for f in files(sandbox, item["id"]) if f["status"] != "created"] == ["data.bin"]
@@ -309,5 +309,5 @@ def test_python_m_uploader_is_the_same_command_from_any_folder(figup: Figup, san
         (trap / name).write_text("raise SystemExit('imported what lay around')\n")
     path = source(figup, "trap/data.bin")
     figup.cwd = trap
-    assert json.loads(figup.run("upload", "data.bin", "--json").expect(0).stdout.splitlines()[-1])["exit_code"] == 0
+    assert json.loads(figup.run("upload", "data.bin", "--json").expect(0).stdout.splitlines()[-1])["exit_status"] == 0
     check_exactly_once(sandbox, path)

@@ -44,7 +44,7 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
     assert [(e["name"], e["status"]) for e in done.events[:-1]] == [("a", "same"), ("b", "different"), ("c", "missing")]
     assert all(e["event"] == "compared" for e in done.events[:-1])
     assert [file["status"] for file in done.summary["files"]] == ["same", "different", "missing"]
-    assert (done.summary["item_id"], done.summary["exit_code"]) == (int(item), 5)
+    assert (done.summary["item_id"], done.summary["exit_status"]) == (int(item), 5)
     found = {status: (total["files"], total["bytes"]) for status, total in done.summary["totals"].items()}
     assert found == {
         "same": (1, 7),

@@ -59,7 +59,7 @@ async def test_whatever_ends_a_request_after_it_was_done(
             fault = ended.value.error if isinstance(ended.value, RunFailed) else ended.value
             assert type(fault) is (asyncio.CancelledError if error is None else type(error))
         report = await session.upload(source, title="Title")
-    assert report.exit_code == 0
+    assert report.exit_status == 0
     check_exactly_once(sandbox, source)
 
 
@@ -70,7 +70,7 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
     source.write_bytes(b"some bytes")
     async with client(sandbox, tmp_path / "state") as session:
         if refusals == "1":
-            assert (await session.upload(source, title="Title")).exit_code == 0
+            assert (await session.upload(source, title="Title")).exit_status == 0
             check_exactly_once(sandbox, source)
         else:
             with pytest.raises(RunFailed) as failed:
@@ -127,7 +127,7 @@ async def test_a_silent_answer_uses_up_none_of_the_time_for_looking(
     options = Options(settle_timeout=3)
     async with Client(sandbox.token, settings=settings, options=options, state_dir=tmp_path / "state") as session:
         report = await session.upload(chosen, title="Title")
-    assert report.exit_code == 0
+    assert report.exit_status == 0
     assert len(sandbox.requests(kind="initiate")) == 1
     assert report.item_id is not None
     assert len(files(sandbox, report.item_id)) == 1

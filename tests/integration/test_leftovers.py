@@ -50,7 +50,7 @@ class Story:
         except FigupError as error:
             return error.exit_status
         self.item = report.item_id
-        return report.exit_code
+        return report.exit_status
 
     async def held(self) -> list[str]:
         """The statuses of the item's files, once all is settled."""

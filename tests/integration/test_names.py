@@ -52,7 +52,7 @@ async def test_for_a_while_it_is_waited_out(sandbox: Sandbox, tmp_path: Path, mo
     names = Names(monkeypatch, lambda n: n <= 3)
     async with client(sandbox, tmp_path / "state") as session:
         report = await session.upload(source, title="Title")
-    assert (report.exit_code, names.asked > 3) == (0, True)
+    assert (report.exit_status, names.asked > 3) == (0, True)
     await asyncio.to_thread(check_exactly_once, sandbox, source)
 
 

@@ -80,7 +80,7 @@ def test_the_disk_fills_up(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
     assert error["code"] == "state-full"
     assert str(disk.place) in error["message"]
     assert "Make room" in error["hint"]
-    assert done.summary["exit_code"] == 75
+    assert done.summary["exit_status"] == 75
     assert "Traceback" not in done.stderr
     disk.empty()
     figup.run("upload", "data.bin", "--state-dir", disk.place).expect(0)

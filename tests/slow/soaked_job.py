@@ -127,7 +127,7 @@ class SoakedJob:
         by_python = result.returncode == -signal.SIGINT and "uploader/cli" not in result.stderr
         assert "Traceback" not in result.stderr or by_python, result
         if result.returncode >= 0:
-            assert result.summary["exit_code"] == result.returncode, result
+            assert result.summary["exit_status"] == result.returncode, result
 
     # --- sources --------------------------------------------------------------------------------------------------
 

@@ -243,7 +243,7 @@ async def _upload(order: Order) -> int:
             return 0
         return (
             await session.upload(Sources(links=(order.source,)) if order.link else order.source, **target)
-        ).exit_code
+        ).exit_status
 
 
 class Fixed:

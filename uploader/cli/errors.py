@@ -8,11 +8,9 @@ from typing import Any
 
 import click
 
-from uploader.errors import FigupError, MetadataInvalid, NoToken, TransientError
+from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken, TransientError
 from uploader.text import printable
 
-INTERRUPTED = 75
-CTRL_C = 130
 _RESUMED_BY_ITSELF = (TransientError.default_hint, None)
 
 
@@ -48,13 +46,13 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, click.ClickException):
         return _of_click(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return Failure("interrupted", "stopped by Ctrl-C", None, None, CTRL_C)
+        return Failure("interrupted", "stopped by Ctrl-C", None, None, ExitStatus.INTERRUPTED)
     return Failure(
         "internal",
         f"internal error ({type(error).__name__})",
         "Please report it, with what --log-file FILE writes when you run the same command again.",
         None,
-        1,
+        ExitStatus.SOME_FAILED,
     )
 
 
@@ -66,7 +64,7 @@ def _of_click(error: click.ClickException) -> Failure:
             "a token is never given on the command line, where everybody on this machine can read it",
             NoToken.default_hint,
             None,
-            2,
+            ExitStatus.USAGE,
         )
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
@@ -77,7 +75,12 @@ def _of_click(error: click.ClickException) -> Failure:
         hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
     message = printable(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
-    return Failure("usage", message[:1].lower() + message[1:], hint, None, 2)
+    return Failure("usage", message[:1].lower() + message[1:], hint, None, ExitStatus.USAGE)
+
+
+def exit_status_table() -> str:
+    """Every exit status and its meaning, a line each, for help texts and the manual."""
+    return "\n".join(f"{status:>5}  {status.meaning}" for status in ExitStatus)
 
 
 def _takes_paths(command: click.Command) -> bool:

@@ -12,7 +12,7 @@ from uploader.cli.item_views import card, fields, file_fields, file_line
 from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
-from uploader.errors import RequestRejected, UsageError
+from uploader.errors import ExitStatus, RequestRejected, UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import File, ItemDetail
 from uploader.items import lists
@@ -141,7 +141,7 @@ def delete(item: int, yes: bool, common: GlobalOptions) -> int:
             f"with {units.format_count(len(files), 'file')} ({size})?"
         )
         if not await confirm(session, question, yes=yes):
-            return 1
+            return ExitStatus.SOME_FAILED
         await api.delete_item(found.id)
         session.console.event("deleted", item_id=found.id, title=found.title, files=len(files))
         session.console.result(f"Item {found.id} is deleted.")

@@ -11,6 +11,7 @@ from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
+from uploader.errors import ExitStatus
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
@@ -144,7 +145,7 @@ def publish(item: int, yes: bool, common: GlobalOptions) -> int:
         await release.check_publishable(api, found)
         question = f'Publish item {found.id}, "{printable(found.title)}", for everybody? It cannot be taken back.'
         if not await confirm(session, question, yes=yes):
-            return 1
+            return ExitStatus.SOME_FAILED
         now = await release.publish(api, found)
         session.console.event("published", **fields(now))
         page = now.public_url or now.url

@@ -100,7 +100,7 @@ def _tell(error: BaseException, *, as_json: bool) -> int:
     failure = failure_of(error)
     console = Console(json=as_json, quiet=False)
     console.failure(failure)
-    console.summary(Summary(exit_code=failure.exit_status))
+    console.summary(Summary(exit_status=failure.exit_status))
     console.outlet.drain()
     return failure.exit_status
 

@@ -91,7 +91,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
         hint = None if summary.job is not None else ""
         failure = failure_of(Interrupted("stopped; something that hangs was not waited for", hint=hint))
         console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
-        summary.exit_code, summary.seconds = status, round(time.monotonic() - started, 3)
+        summary.exit_status, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
         console.outlet.drain(FINAL_OUTPUT)
 
@@ -100,7 +100,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         session = Session(common, console, signals, summary, scope)
         status = await _ended(session, work)
-        summary.exit_code = status
+        summary.exit_status = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.outlet.drain)

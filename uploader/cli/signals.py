@@ -14,7 +14,7 @@ from typing import Self
 
 import anyio
 
-from uploader.cli.errors import CTRL_C, INTERRUPTED
+from uploader.errors import ExitStatus
 from uploader.units import format_duration
 
 _CANCEL_AFTER = 0.5
@@ -43,9 +43,9 @@ class Signals:
         self._installed: list[signal.Signals] = []
 
     @property
-    def exit_status(self) -> int:
+    def exit_status(self) -> ExitStatus:
         """Of a command that a signal ended."""
-        return CTRL_C if self.received is signal.SIGINT else INTERRUPTED
+        return ExitStatus.INTERRUPTED if self.received is signal.SIGINT else ExitStatus.RESUMABLE
 
     def in_good_order(self, stop: Callable[[], None] | None, grace: float = 0.0) -> None:
         """From now on the first signal calls `stop`, which needs up to `grace` seconds, and the second one too, which

@@ -16,6 +16,7 @@ from uploader.cli.output.progress import display_for
 from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.summary import FEW, doi_line, manifest_line, published_line
 from uploader.cli.runner import Session
+from uploader.errors import ExitStatus
 from uploader.sources.models import remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -27,7 +28,12 @@ from uploader.transfer.store.overview import FileSummary, JobSummary, summarize
 _EVERY = 1.0
 _OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
 """What the summary line says of a job as its event does."""
-_ENDED = {"finished": 0, "failed": 1, "cancelled": 1, "damaged": 1}
+_ENDED = {
+    "finished": ExitStatus.OK,
+    "failed": ExitStatus.SOME_FAILED,
+    "cancelled": ExitStatus.SOME_FAILED,
+    "damaged": ExitStatus.SOME_FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,13 @@ class JobView:
         summary = session.summary
         for name in _OF_A_JOB:
             setattr(summary, name, fields[name])
-        summary.files = [{**file, "status": file["state"]} for file in fields["files"]]
+        summary.files = fields["files"]
         session.console.event("job", **fields, holder=self.holder)
 
     @property
-    def exit_status(self) -> int | None:
+    def exit_status(self) -> ExitStatus | None:
         """Of watching it to its end; None while somebody works on it."""
-        return None if self.holder is not None else _ENDED.get(self.job.state, 75)
+        return None if self.holder is not None else _ENDED.get(self.job.state, ExitStatus.RESUMABLE)
 
 
 async def look(states: JobStore, name: str) -> JobView:
@@ -75,7 +81,7 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
         display.close()
     seen.tell(session)
     session.console.result(text(seen))
-    return seen.exit_status or 0
+    return seen.exit_status or ExitStatus.OK
 
 
 class _Follower:
@@ -122,7 +128,7 @@ def text(seen: JobView) -> str:
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
-    if seen.exit_status == 75:
+    if seen.exit_status == ExitStatus.RESUMABLE:
         lines.append(f"To go on: figup resume {job.job}")
     return "\n".join(lines)
 
@@ -131,7 +137,7 @@ def _file_lines(job: JobSummary) -> list[str]:
     """Each file; of many those that failed, and how many there are of each kind."""
     if len(job.files) <= FEW:
         return [_file_line(file) for file in job.files]
-    counts = ", ".join(f"{count} {state}" for state, count in Counter(file.state for file in job.files).items())
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(file.status for file in job.files).items())
     failed = [file for file in job.files if file.problem is not None]
     lines = [f"{len(job.files)} files: {counts}"]
     lines += [f"  {printable(file.problem or '')}" for file in failed[:FEW]]
@@ -148,6 +154,5 @@ def _amount(job: JobSummary) -> str:
 def _file_line(file: FileSummary) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
-    return (
-        f"  {printable(remote_path(file.folder, file.name))}: {file.state}, {units.format_bytes(file.size)}{parts}{md5}"
-    )
+    where = printable(remote_path(file.folder, file.name))
+    return f"  {where}: {file.status}, {units.format_bytes(file.size)}{parts}{md5}"

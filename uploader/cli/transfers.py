@@ -76,7 +76,7 @@ async def send(
         if report is not None:
             session.take(report)
             # Of one file that failed, the error says it all.
-            if not session.console.quiet and (report.exit_code == 0 or len(report.files) > 1):
+            if not session.console.quiet and (report.exit_status == 0 or len(report.files) > 1):
                 session.console.result(summary_text(report, sent_before=not narrator.begun))
             await write_outputs(session, accounting, report)
     return 0

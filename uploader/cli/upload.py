@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from uploader.cli.context import open_context, recorded_job
+from uploader.cli.errors import exit_status_table
 from uploader.cli.metadata_options import Item, item_options, take_item
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, Tuning, common_options, tuning_options
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options
@@ -16,7 +17,7 @@ from uploader.cli.source_options import LINK, read_stdin, source_options
 from uploader.cli.transfers import send
 from uploader.sources.models import Sources
 
-UPLOAD_HELP = """\b
+UPLOAD_HELP = f"""\b
 Examples:
   figup upload survey.tar                      a new item called "survey.tar"
   figup upload survey                          a folder: its files become survey/...
@@ -29,12 +30,7 @@ Examples:
 
 \b
 Exit status:
-  0 everything is there and verified     5 the source changed, or MD5s differ
-  1 some files failed                    6 over quota or maximum file size
-  2 the command line is wrong            7 sent; Figshare's MD5 is still out
-  3 no token, or not allowed             8 another process works on this job
-  4 no such file, item or project       75 interrupted: run it again to go on
-                                       130 Ctrl-C: run it again to go on
+{exit_status_table()}
 
 """
 

@@ -16,13 +16,14 @@ from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_words, skipped_lines
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
+from uploader.errors import ExitStatus
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import STDIN
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
 
-HELP = """\b
+HELP = f"""\b
 Examples:
   figup verify 1234567 survey.tar
   figup verify 1234567 survey                   a whole folder, both ways
@@ -31,11 +32,11 @@ Examples:
 
 \b
 Exit status:
-  0 all are the same
-  1 one is missing, unfinished, or there more than once
-  4 no such local file or item
-  5 one differs
-  7 Figshare has not computed an MD5 yet
+  {ExitStatus.OK} all are the same
+  {ExitStatus.SOME_FAILED} one is missing, unfinished, or there more than once
+  {ExitStatus.NOT_FOUND} no such local file or item
+  {ExitStatus.INTEGRITY} one differs
+  {ExitStatus.PENDING} Figshare has not computed an MD5 yet
 
 """
 _WORDS = {

@@ -15,6 +15,7 @@ from uploader.clock import Clock
 from uploader.disk import as_resumable
 from uploader.errors import (
     Conflict,
+    ExitStatus,
     FigupError,
     JobNotFound,
     JournalDamaged,
@@ -176,9 +177,9 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
     started, requests = run.clock.monotonic(), run.api.requests
     engine = Engine(run, job.lock)
 
-    def report(exit_code: int) -> Report:
+    def report(exit_status: int) -> Report:
         seconds = run.clock.monotonic() - started
-        return make_report(job, meter, engine.problems, seconds, exit_code, run.api.requests - requests)
+        return make_report(job, meter, engine.problems, seconds, exit_status, run.api.requests - requests)
 
     try:
         await engine.run()
@@ -192,15 +193,15 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
         raise RunFailed(error, report(error.exit_status)) from error
-    return report(0)
+    return report(ExitStatus.OK)
 
 
 async def finish_item(job: OpenJob, run: JobRun) -> Report:
     """Do what is left for the item of a job whose files are all verified. Raises RunFailed."""
     requests = run.api.requests
 
-    def report(exit_code: int) -> Report:
-        return make_report(job, run.progress, {}, 0.0, exit_code, run.api.requests - requests)
+    def report(exit_status: int) -> Report:
+        return make_report(job, run.progress, {}, 0.0, exit_status, run.api.requests - requests)
 
     async def finish() -> None:
         await ensure_description(run)
@@ -210,7 +211,7 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
         await job.lock.held_while(finish)
     except FigupError as error:
         raise RunFailed(error, report(error.exit_status)) from error
-    return report(0)
+    return report(ExitStatus.OK)
 
 
 async def _look_at_the_item(run: JobRun) -> None:
@@ -265,7 +266,7 @@ def make_report(
     meter: ProgressTracker,
     problems: dict[int, FigupError],
     seconds: float,
-    exit_code: int,
+    exit_status: int,
     api_requests: int,
 ) -> Report:
     """What became of the job so far."""
@@ -281,7 +282,7 @@ def make_report(
         bytes_sent=meter.bytes_sent,
         bytes_total=meter.bytes_total,
         seconds=round(seconds, 3),
-        exit_code=exit_code,
+        exit_status=exit_status,
         api_requests=api_requests,
         doi=state.done_steps.get("reserve_doi"),
         private_link=state.done_steps.get("private_link"),

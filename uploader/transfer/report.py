@@ -63,7 +63,7 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_code` is the command's.
+    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_status` is the command's.
 
     `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for, the
     last where it is all these files that were published.
@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True):
     bytes_sent: int
     bytes_total: int
     seconds: float
-    exit_code: int
+    exit_status: int
     api_requests: int = 0
     doi: str | None = None
     private_link: str | None = None

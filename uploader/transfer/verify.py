@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import anyio.to_thread
 import msgspec
 
+from uploader.errors import ExitStatus
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
 from uploader.sources.lists import ChecksumEntry
@@ -45,13 +46,20 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 EXIT_STATUS = {
-    "same": 0, "left-out": 0, "unknown": 7,
-    "missing": 1, "missing-here": 1, "extra-copy": 1, "unfinished": 1, "failed": 5, "different": 5,
-}  # fmt: skip
+    "same": ExitStatus.OK,
+    "left-out": ExitStatus.OK,
+    "unknown": ExitStatus.PENDING,
+    "missing": ExitStatus.SOME_FAILED,
+    "missing-here": ExitStatus.SOME_FAILED,
+    "extra-copy": ExitStatus.SOME_FAILED,
+    "unfinished": ExitStatus.SOME_FAILED,
+    "failed": ExitStatus.INTEGRITY,
+    "different": ExitStatus.INTEGRITY,
+}
 """The exit status of each status, the worst last."""
 
 
-def exit_status(comparisons: Sequence[Comparison]) -> int:
+def exit_status(comparisons: Sequence[Comparison]) -> ExitStatus:
     """The exit status of the whole verification: that of the worst status."""
     order = list(EXIT_STATUS)
     worst = max((c.status for c in comparisons), key=order.index, default="same")

@@ -11,6 +11,7 @@ from typing import Any
 
 from uploader.cli.errors import Failure
 from uploader.cli.output.writer import OutputThread
+from uploader.errors import ExitStatus
 
 MOST_TOLD = 30
 """Of several failures at once, how many a person is told one by one; a program is told all."""
@@ -35,7 +36,7 @@ class Summary:
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0
-    exit_code: int = 0
+    exit_status: int = ExitStatus.OK
 
 
 def json_line(event: str, fields: dict[str, Any]) -> str:

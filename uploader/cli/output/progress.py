@@ -14,6 +14,7 @@ from uploader.cli.errors import Failure
 from uploader.cli.output.console import Console
 from uploader.cli.output.progress_lines import Lines, progress_line
 from uploader.cli.output.summary import FEW, LIST_THEM
+from uploader.errors import ExitStatus
 from uploader.text import printable
 from uploader.transfer import notices as no
 
@@ -91,7 +92,7 @@ class Display:
     def _take_failure(self, notice: no.FileFailed) -> None:
         """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
         hint = printable(notice.hint) if notice.hint else None
-        failure = Failure(notice.code, printable(notice.message), hint, notice.path, 1)
+        failure = Failure(notice.code, printable(notice.message), hint, notice.path, ExitStatus.SOME_FAILED)
         self._failures += 1
         if self._failures <= FEW:
             self._console.failure(failure)

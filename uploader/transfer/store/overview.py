@@ -16,6 +16,7 @@ import msgspec
 from uploader.errors import FigupError, JobNotFound, UsageError
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.report import status_of
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
 
@@ -25,12 +26,15 @@ WORTH_KEEPING = 1_000_000
 
 
 class FileSummary(msgspec.Struct, frozen=True):
-    """One transfer, from the journal alone. Parts are None before the server was asked for them."""
+    """One file, from the journal alone. `status` as in a `FileReport`.
+
+    Parts are None before the server was asked for them.
+    """
 
     path: str
     name: str
     size: int
-    state: str
+    status: str
     file_id: int | None
     parts_total: int | None
     parts_done: int
@@ -252,7 +256,7 @@ def _file(transfer: Transfer) -> FileSummary:
         path=transfer.path,
         name=transfer.name,
         size=transfer.size,
-        state=transfer.state.value,
+        status=status_of(transfer.state, link=transfer.link),
         file_id=transfer.file_id,
         parts_total=transfer.parts_total,
         parts_done=transfer.parts_done,

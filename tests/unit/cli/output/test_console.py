@@ -35,7 +35,7 @@ def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     console.result("the result")
     console.event("x", path="ä\udcff\n")
     console.failure(FAILURE)
-    console.summary(Summary(job="j", exit_code=1))
+    console.summary(Summary(job="j", exit_status=1))
     console.event("late")
     out, err = said(console, capsys)
     events = [json.loads(line) for line in out]
@@ -45,7 +45,7 @@ def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(event["time"].endswith("Z") for event in events)
     assert set(events[2]) == {
         "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "totals",
-        "bytes_sent", "bytes_total", "seconds", "exit_code", "manifest", "manifest_remote",
+        "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest", "manifest_remote",
     }  # fmt: skip
     assert err == ["figup: it is taken"]
 
