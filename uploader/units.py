@@ -43,7 +43,7 @@ def parse_size(text: str) -> int:
     """Bytes of "50M" (decimal), "50Mi" (binary), either with a B behind, or a plain number. Raises ValueError."""
     value = _scaled(text, _BYTES)
     if value is None:
-        raise ValueError(f"{text!r} is no size; write 1048576, 50M (decimal) or 50Mi (binary)")
+        raise ValueError(f"invalid size {text!r}; use e.g. 1048576, 50M (decimal) or 50Mi (binary)")
     return round(value)
 
 
@@ -54,7 +54,7 @@ def parse_rate(text: str) -> float:
     """
     value = _scaled(text.strip().removesuffix("/s"), _BYTES, _BITS)
     if not value:
-        raise ValueError(f"{text!r} is no rate; write 50M (bytes a second), 50Mi or 400mbit")
+        raise ValueError(f"invalid rate {text!r}; use e.g. 50M (bytes per second), 50Mi or 400mbit")
     return value
 
 
@@ -68,7 +68,7 @@ def parse_duration(text: str) -> float:
         end = found.end()
     plain = len(pieces) == 1 and not pieces[0][1]
     if not pieces or text[end:].strip() or not (plain or all(unit in _SECONDS for _, unit in pieces)):
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 15min or 2h")
+        raise ValueError(f"invalid duration {text!r}; use e.g. 90, 90s, 15min or 2h")
     return sum(number * _SECONDS.get(unit, 1) for number, unit in pieces)
 
 
