@@ -1,28 +1,46 @@
-"""The library's front door: what a user imports, and nothing else.
+"""Upload large files to Figshare reliably.
 
-Names are loaded when first asked for, so that importing the package does no work.
+Rerun the same call until it returns: it continues where it was interrupted, and sends every byte exactly once.
+
+    import uploader
+
+    report = uploader.upload("survey.tar", title="Survey 2024")
+    print(report.item_url, report.files[0].md5)
+
+`upload`, `resume`, `verify` and `preview` block. In a program with a running event loop use `Client`:
+
+    async with uploader.Client() as client:
+        report = await client.upload("survey.tar", item=1234567, on_event=print)
+
+The token comes from FIGSHARE_TOKEN, the keyring or the file of `figup auth login`. Errors are `FigupError`s with a
+stable `code`, a `message`, a `hint` and an `exit_status`; their classes are in `uploader.errors`. Once a job was
+started, the error is a `RunFailed`, with the `error` that ended the run and the `report` of what was done. The classes
+of events are in `uploader.events`. A wrong type raises TypeError, an invalid value `errors.UsageError`.
 """
+
+# Names are imported when first used: importing the package does no work.
 
 from __future__ import annotations
 
 from uploader._version import __version__
 
-TYPE_CHECKING = False  # as type checkers take it; the module that has it takes longer to load than all of this
+TYPE_CHECKING = False  # as type checkers read it; importing typing takes longer than everything else here
 
 if TYPE_CHECKING:
+    from uploader import errors, events
     from uploader.errors import FigupError
     from uploader.figshare.retry import RetryPolicy
     from uploader.figshare.settings import Settings
     from uploader.metadata.description import describe
     from uploader.sources.models import Sources
-    from uploader.transfer.blocking import upload
+    from uploader.transfer.blocking import jobs, preview, resume, upload, verify
     from uploader.transfer.client import Cancellation, Client
     from uploader.transfer.destination.options import ItemOptions
     from uploader.transfer.notices import Notice
-    from uploader.transfer.options import Options
+    from uploader.transfer.options import Options, Timetable
     from uploader.transfer.preview import Preview
     from uploader.transfer.report import FileReport, Report, RunFailed
-    from uploader.transfer.store.overview import JobSummary
+    from uploader.transfer.store.overview import JobOverview
     from uploader.transfer.verify import Comparison
 
 __all__ = [
@@ -32,7 +50,7 @@ __all__ = [
     "FigupError",
     "FileReport",
     "ItemOptions",
-    "JobSummary",
+    "JobOverview",
     "Notice",
     "Options",
     "Preview",
@@ -41,36 +59,58 @@ __all__ = [
     "RunFailed",
     "Settings",
     "Sources",
+    "Timetable",
     "__version__",
     "describe",
+    "errors",
+    "events",
+    "jobs",
+    "preview",
+    "resume",
     "upload",
+    "verify",
 ]
 
-_HOMES = {
+_MODULES = {
     "Cancellation": "uploader.transfer.client",
     "Client": "uploader.transfer.client",
     "Comparison": "uploader.transfer.verify",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
-    "JobSummary": "uploader.transfer.store.overview",
+    "ItemOptions": "uploader.transfer.destination.options",
+    "JobOverview": "uploader.transfer.store.overview",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
-    "ItemOptions": "uploader.transfer.destination.options",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.retry",
     "RunFailed": "uploader.transfer.report",
     "Settings": "uploader.figshare.settings",
     "Sources": "uploader.sources.models",
+    "Timetable": "uploader.transfer.options",
     "describe": "uploader.metadata.description",
+    "jobs": "uploader.transfer.blocking",
+    "preview": "uploader.transfer.blocking",
+    "resume": "uploader.transfer.blocking",
     "upload": "uploader.transfer.blocking",
+    "verify": "uploader.transfer.blocking",
 }
+"""Where each public name is defined."""
 
 
 def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
     import importlib
 
-    home = _HOMES.get(name)
-    if home is None:
+    if name in ("errors", "events"):
+        return importlib.import_module(f"uploader.{name}")
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,8 @@
-"""`python -m uploader` is the command `figup`; so is the script of that name."""
+"""Entry point of the command `figup` and of `python -m uploader`."""
 
 import signal
 
-# Ctrl-C while everything is still being loaded just ends it: there is nothing to stop in good order yet, and a
-# traceback would tell nobody anything.
+# Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
 _handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from uploader.cli.main import main  # noqa: E402

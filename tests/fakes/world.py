@@ -17,7 +17,8 @@ from uploader.errors import FigupError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Sources
 from uploader.transfer import client as client_module
-from uploader.transfer.client import Client, Paths
+from uploader.transfer.arguments import Paths
+from uploader.transfer.client import Client
 from uploader.transfer.notices import AnyNotice
 from uploader.transfer.options import Options
 from uploader.transfer.report import Report, RunFailed

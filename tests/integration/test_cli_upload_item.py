@@ -389,8 +389,8 @@ def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -
     program = figup.cwd / "program.py"
     program.write_text(
         "import uploader\n"
-        'orders = uploader.ItemOptions(uploader.describe("dataset.yaml"), publish=True)\n'
-        'print(uploader.upload("data.bin", title="From a program", orders=orders).published)\n'
+        'wanted = uploader.ItemOptions(metadata=uploader.describe("dataset.yaml"), publish=True)\n'
+        'print(uploader.upload("data.bin", title="From a program", item_options=wanted).published)\n'
     )
     env = {**figup.env, "PYTHONPATH": str(Path(__file__).parents[2])}
     run = [sys.executable, "-W", "error", str(program)]

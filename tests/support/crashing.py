@@ -236,7 +236,7 @@ async def _upload(order: Order) -> int:
         target = {"item": order.item}
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     if order.ordered:
-        target["orders"] = ItemOptions(Fixed(), reserve_doi=True, private_link=True, publish=True)
+        target["item_options"] = ItemOptions(metadata=Fixed(), reserve_doi=True, private_link=True, publish=True)
     async with session:
         if order.cancel:
             await session.cancel(next(Path(order.state_dir, "jobs").iterdir()).name)

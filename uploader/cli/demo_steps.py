@@ -246,4 +246,12 @@ def _parts_total(events: list[dict[str, Any]]) -> int:
 
 
 def _progress(done: int, size: int, rate: float | None) -> no.Progress:
-    return no.Progress(done, size, int(done == size), 1, rate, 0, ())
+    return no.Progress(
+        bytes_done=done,
+        bytes_total=size,
+        files_done=int(done == size),
+        files_total=1,
+        rate=rate,
+        connections=0,
+        active=(),
+    )

@@ -266,7 +266,7 @@ class FinalSteps:
 
 def final_steps(orders: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
     """What would be done of what was ordered. `spec` None: nobody could be asked what the description means."""
-    known = orders.describe is None or orders.describe.fingerprint == found.described
+    known = orders.metadata is None or orders.metadata.fingerprint == found.described
     told = ItemPayload() if known else spec
     body = told.embargo if told is not None else None
     return FinalSteps(

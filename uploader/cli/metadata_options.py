@@ -175,11 +175,13 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(beside)))
     if about.metadata is None and not lies_there and (title is None or title == about.title):
         # Nothing to be read: what reads it takes a while to load.
-        return title, ItemOptions(None, about.reserve_doi, about.private_link, about.publish)
+        return title, ItemOptions(reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish)
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
     title = description.metadata.title
     kept = title if about.item is not None else None
     says = bool(set(description.metadata.named()) - {"title"} or description.rejected())
     describe = _Told(session, description, kept) if kept or says else None
-    orders = ItemOptions(describe, about.reserve_doi, about.private_link, about.publish)
+    orders = ItemOptions(
+        metadata=describe, reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish
+    )
     return (title if about.item is None else None), orders

@@ -94,7 +94,7 @@ def upload(
                     item=about.item,
                     title=title,
                     project=about.project,
-                    orders=orders,
+                    item_options=orders,
                     new_job=new_job,
                     on_event=tell,
                 ),

@@ -1,15 +1,15 @@
-"""The client: the engine for programs. What the command line does, it does through this and nothing else."""
+"""The client for programs. The command line uses it for all transfers."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.to_thread
@@ -29,6 +29,18 @@ from uploader.sources.models import Selection, Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.arguments import (
+    AnyPath,
+    Paths,
+    as_id,
+    as_optional_id,
+    as_path,
+    as_sources,
+    check_callback,
+    check_flag,
+    check_instance,
+    check_text,
+)
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers
 from uploader.transfer.job import OpenJob, finish_item, run_job
@@ -49,11 +61,10 @@ if TYPE_CHECKING:
     from uploader.transfer.verify import Comparison
 
 PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
-Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 
-class Cancellation(msgspec.Struct, frozen=True):
-    """What giving a job up did: ids of the remote files removed, and of the complete ones that were kept."""
+class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `Client.cancel`: ids of the remote files that were removed, and of complete ones that were kept."""
 
     job: str
     item_id: int | None
@@ -62,28 +73,26 @@ class Cancellation(msgspec.Struct, frozen=True):
     kept: tuple[int, ...]
 
 
-def as_sources(paths: Paths | Sources) -> Sources:
-    """What is to be sent, however it was named."""
-    if isinstance(paths, Sources):
-        return paths
-    return Sources(paths=(str(paths),) if isinstance(paths, str | Path) else tuple(str(path) for path in paths))
-
-
 def default_state_dir() -> Path:
-    """FIGUP_STATE_DIR, or the platform's state directory for figup."""
+    """Return FIGUP_STATE_DIR, or the platform's state directory for figup."""
     return Path(os.environ.get("FIGUP_STATE_DIR") or platformdirs.user_state_dir("figup"))
 
 
 def default_config_dir() -> Path:
-    """Where `figup auth login` keeps tokens when there is no keyring."""
+    """Return the folder for tokens when there is no keyring."""
     return Path(platformdirs.user_config_dir("figup"))
 
 
 class Client:
-    """A session with one Figshare as one account. An async context manager, inside a running asyncio loop.
+    """A session with one Figshare endpoint as one account. An async context manager; needs a running asyncio loop.
 
-    It prints nothing and changes no signal handler, no logging and no loop. Every method may raise a
-    `uploader.FigupError`. Cancelling a call is safe: what was sent is in the job's journal, and the same call goes on.
+    It prints nothing and changes no signal handler, no logging configuration and no event loop. Every method may raise
+    a `uploader.FigupError`. Cancelling a call is safe: what was sent is in the job's journal, and the same call
+    continues. A wrong type raises TypeError, an invalid value UsageError. Ids are ints or strings of digits.
+
+    `on_event` is a plain function, called on the event loop with each event (see `uploader.events`) as it happens; it
+    must return quickly. If it raises, the call is stopped at once as by `stop`, no further events are delivered, and
+    that exception is raised; the job can be continued like any interrupted one.
     """
 
     def __init__(
@@ -91,34 +100,39 @@ class Client:
         token: str | None = None,
         *,
         endpoint: str | None = None,
-        token_file: str | Path | None = None,
-        state_dir: str | Path | None = None,
+        token_file: AnyPath | None = None,
+        state_dir: AnyPath | None = None,
         options: Options | None = None,
         settings: Settings | None = None,
     ) -> None:
-        """What is None comes from the environment (FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR) or its default.
+        """Read what is None from the environment (FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR), or use defaults.
 
-        `settings` says how Figshare is spoken to; its endpoint counts where `endpoint` is None. Blocks shortly where a
-        token has to be looked for. Raises NoToken, TokenFileExposed, UsageError, InsecureEndpoint.
+        `options` control transfers. `settings` control requests; their endpoint is used if `endpoint` is None. Blocks
+        briefly to find a token. Raises NoToken, TokenFileExposed, UsageError, InsecureEndpoint, TypeError.
         """
+        check_text("token", token)
+        check_text("endpoint", endpoint)
+        check_instance("options", options, Options)
+        check_instance("settings", settings, Settings)
+        folder = as_path("state_dir", state_dir)
         chosen = endpoint or (settings.endpoint if settings else None) or os.environ.get("FIGSHARE_ENDPOINT")
         self.endpoint = check_endpoint(
             chosen or PUBLIC_ENDPOINT, insecure_http=settings.insecure_http if settings else False
         )
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()
-        self._token = Token(token) if token is not None else self._find_token(token_file)
-        self._states = JobStore(Path(state_dir) if state_dir is not None else default_state_dir(), Disk())
+        self._token = Token(token) if token is not None else self._find_token(as_path("token_file", token_file))
+        self._states = JobStore(folder if folder is not None else default_state_dir(), Disk())
         self._clock = Clock()
         self._stops: set[Stop] = set()
-        """Of the runs that are under way."""
+        """Of the calls in progress."""
         self._listeners: list[no.Listener] = []
         self._open_api: Figshare | None = None
         self._throttle = Throttle(self._options.limit_rate, self._clock)
 
-    def _find_token(self, token_file: str | Path | None) -> Token:
+    def _find_token(self, token_file: Path | None) -> Token:
         return find_token(
-            token_file=Path(token_file) if token_file is not None else None,
+            token_file=token_file,
             endpoint=self.endpoint,
             environ=os.environ,
             config_dir=default_config_dir(),
@@ -138,19 +152,19 @@ class Client:
     @property
     def _api(self) -> Figshare:
         if self._open_api is None:
-            raise RuntimeError("a Client is used inside `async with`")
+            raise RuntimeError("a Client must be used inside `async with`")
         return self._open_api
 
     @contextmanager
     def figshare(self, on_event: no.Listener | None = None) -> Iterator[Figshare]:
-        """The session itself, for what is no job: items' descriptions, lists, collections."""
+        """Give access to the API session, for everything that is not a job: items' metadata, lists, collections."""
         with self._listening(on_event):
             yield self._api
 
     # --- what it does ---------------------------------------------------------------------------------------------
 
     async def account(self, *, on_event: no.Listener | None = None) -> Account:
-        """Whose token this is, and how much room there is. Raises TokenRejected."""
+        """Return the account of the token, with its quota. Raises TokenRejected."""
         with self._listening(on_event):
             return await self._api.account()
 
@@ -158,31 +172,36 @@ class Client:
         self,
         paths: Paths | Sources,
         *,
-        item: int | None = None,
+        item: int | str | None = None,
         title: str | None = None,
-        project: int | None = None,
-        orders: ItemOptions | None = None,
+        project: int | str | None = None,
+        item_options: ItemOptions | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Report:
-        """Send files and folders to an item, and return when every byte is there and verified.
+        """Send files and folders to an item, and return once every byte is there and verified.
 
-        `item` is the id of an existing item; without it one called `title` is created (None: the name of what is named
-        first), in the project with the id `project`. `orders` say how it is described, and what is done with it when
-        everything is verified; they do not name the job. The same call is the same job: it goes on where an earlier
-        one was interrupted, takes in what was added to its folders since, and does nothing when all is done. `new_job`
-        starts afresh. `on_event` is called on the loop with each `uploader.Notice`.
-        Raises RunFailed once the job has begun: its `error` ended the run, its `report` tells what was done. What is
-        wrong before that is raised as it is.
+        `item` is the id of an existing item; without it a new item called `title` is created (None: the name of the
+        first path), in the project with the id `project`. `item_options` describe the item and say what to do with it
+        once everything is verified; they do not identify the job. The same call is the same job: it continues an
+        interrupted one, adds files that are new in its folders, and sends nothing if everything is done. `new_job`
+        starts over.
+
+        Raises RunFailed once the job was started: its `error` ended the run, its `report` has the files' results. An
+        error before that is raised as it is.
         """
-        selection = await anyio.to_thread.run_sync(collect, as_sources(paths))
+        sources = as_sources(paths)
+        item, project = as_optional_id("item", item), as_optional_id("project", project)
+        check_text("title", title)
+        check_instance("item_options", item_options, ItemOptions)
+        check_flag("new_job", new_job)
+        selection = await anyio.to_thread.run_sync(collect, sources)
         account = self._settings.impersonate
         try:
             target = target_of(self.endpoint, item, title, selection, project=project, account=account)
         except UsageError:
-            raise_problems(
-                selection
-            )  # what is wrong with the sources comes before a title that was taken from their name
+            # Problems of the sources are reported before those of a title that was taken from their name.
+            raise_problems(selection)
             raise
         name = job_name(target, selection.job_key)
         job, new = await anyio.to_thread.run_sync(lambda: self._states.generation(name, new=new_job))
@@ -190,20 +209,24 @@ class Client:
             raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
         opened = OpenJob(self._states, job, self._clock, plan, new=new)
-        return await self._run(opened, on_event, selection, orders or ItemOptions())
+        return await self._run(opened, on_event, selection, item_options or ItemOptions())
 
     async def preview(
         self,
         paths: Paths | Sources,
         *,
-        item: int | None = None,
+        item: int | str | None = None,
         title: str | None = None,
-        project: int | None = None,
+        project: int | str | None = None,
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Preview:
-        """What `upload` with these arguments would do; nothing is written anywhere. Raises what it would raise."""
-        selection = await anyio.to_thread.run_sync(select, as_sources(paths))
+        """Return what `upload` with these arguments would do. Writes nothing anywhere. Raises what it would raise."""
+        sources = as_sources(paths)
+        item, project = as_optional_id("item", item), as_optional_id("project", project)
+        check_text("title", title)
+        check_flag("new_job", new_job)
+        selection = await anyio.to_thread.run_sync(select, sources)
         target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         with self._listening(on_event):
             from uploader.transfer.preview import preview
@@ -211,48 +234,52 @@ class Client:
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
-        """Go on with a job, named by its id or the beginning of it; None: the one that is unfinished.
+        """Continue a job, given by its id or the beginning of it; None: the only unfinished one.
 
         Raises JobNotFound, UsageError (several are unfinished, or the job belongs to another endpoint), and what
         `upload` raises.
         """
+        check_text("job", job)
         name = await anyio.to_thread.run_sync(self._find_job, job)
         return await self._run(OpenJob(self._states, name, self._clock), on_event)
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
-        """Give a job up: its unfinished remote files are removed, and only those. Raises JobNotFound, JobBusy."""
+        """Abandon a job: remove its unfinished remote files, and nothing else. Raises JobNotFound, JobBusy."""
+        check_text("job", job)
         name = await anyio.to_thread.run_sync(self._find_job, job)
-        with self._stoppable() as stop:
-            return await run_isolated(lambda: self._cancel(name, on_event, stop))
+        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+            return await run_isolated(lambda: self._cancel(name, notify, stop))
 
     async def verify(
         self,
-        item: int,
+        item: int | str,
         paths: Paths | Sources = (),
         *,
-        checksums: str | Path | None = None,
+        checksums: AnyPath | None = None,
         on_result: Callable[[Comparison], None] | None = None,
         on_event: no.Listener | None = None,
     ) -> list[Comparison]:
-        """Compare local files with what an item holds; nothing is sent. Raises ItemNotFound, SourceNotFound.
+        """Compare local files with the files of an item; send nothing. Raises ItemNotFound, SourceNotFound.
 
-        `checksums` is a file in the format of `md5sum`, for files that are elsewhere; "-": its content is the sources'
-        `stdin`.
+        `checksums` is a file in the format of `md5sum`, for files that are stored elsewhere; "-" reads it from the
+        sources' `stdin`. `on_result` is called with each result as it is known.
         """
-        sources = as_sources(paths)
-        listed = await anyio.to_thread.run_sync(read_checksums, str(checksums), sources) if checksums else []
+        sources, item_id = as_sources(paths), as_id("item", item)
+        check_callback("on_result", on_result)
+        listed = as_path("checksums", checksums)
+        expected = await anyio.to_thread.run_sync(read_checksums, str(listed), sources) if listed is not None else []
         with self._listening(on_event):
             from uploader.transfer.verify import verify
 
             return await verify(
-                self._api, item, sources, listed, on_result or (lambda _: None), on_event or (lambda _: None)
+                self._api, item_id, sources, expected, on_result or (lambda _: None), on_event or (lambda _: None)
             )
 
     def stop(self) -> None:
-        """Stop what is running in good order: parts under way may finish within the grace period, then it raises
-        Interrupted. A second call stops it at once. Later calls of this client are not concerned.
+        """Stop the running calls: parts in flight may finish within the grace period, then the calls raise Interrupted.
 
-        To be called on the loop, for example by a signal handler.
+        A second call stops them at once. Later calls of this client are not affected. Call it on the event loop, for
+        example from a signal handler.
         """
         for stop in self._stops:
             if stop.requested:
@@ -261,10 +288,7 @@ class Client:
                 stop.request()
 
     def toggle_limit(self) -> bool:
-        """Lift the rate limit that the options set, or put it in force again; False when they set none.
-
-        To be called on the loop.
-        """
+        """Lift or restore the rate limit of the options; return False if there is none. Call it on the event loop."""
         if self._options.limit_rate is None:
             return False
         self._throttle.toggle()
@@ -277,46 +301,45 @@ class Client:
         job: OpenJob,
         on_event: no.Listener | None,
         selection: Selection | None = None,
-        orders: ItemOptions | None = None,
+        item_options: ItemOptions | None = None,
     ) -> Report:
-        with self._stoppable() as stop:
-            return await run_isolated(lambda: self._run_open(job, on_event, stop, selection, orders))
+        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+            return await run_isolated(lambda: self._run_open(job, notify, stop, selection, item_options))
 
     async def _run_open(
         self,
         job: OpenJob,
-        on_event: no.Listener | None,
+        notify: no.Listener,
         stop: Stop,
         selection: Selection | None,
-        orders: ItemOptions | None,
+        item_options: ItemOptions | None,
     ) -> Report:
         async with job:
             self._check_endpoint(job)
             if selection is not None and job.resumed:
-                await self._renew(job, selection, on_event)
+                await self._renew(job, selection, notify)
             if selection is not None:
-                # There may be a hundred thousand of them, and the job has them now.
+                # There may be a hundred thousand files; the job has them now.
                 selection.files.clear()
-            if orders is not None:
-                with self._listening(on_event), stop.interruptible():
-                    await job.renew(await apply_item_options(self._api, job.state, orders))
-            if job.state.finished and await self._is_still_finished(job, on_event, stop):
+            if item_options is not None:
+                with self._listening(notify), stop.interruptible():
+                    await job.renew(await apply_item_options(self._api, job.state, item_options))
+            if job.state.finished and await self._is_still_finished(job, notify, stop):
                 await anyio.to_thread.run_sync(job.write_manifests)
-                with self._listening(on_event):
-                    return await finish_item(job, self._new_run(job, on_event, stop))
+                with self._listening(notify):
+                    return await finish_item(job, self._new_run(job, notify, stop))
 
             async def run(tell: no.Listener) -> Report:
                 with self._listening(tell):
                     return await run_job(job, self._new_run(job, tell, stop))
 
             folder = self._states.folder(job.name)
-            return await record_run(folder, self._states.disk, self._clock, run, on_event or (lambda _: None))
+            return await record_run(folder, self._states.disk, self._clock, run, notify)
 
-    async def _is_still_finished(self, job: OpenJob, on_event: no.Listener | None, stop: Stop) -> bool:
+    async def _is_still_finished(self, job: OpenJob, notify: no.Listener, stop: Stop) -> bool:
         """Recheck a finished job. False if something must be sent again: a changed source or a lost remote file."""
-        notify = on_event or (lambda _: None)
         try:
-            with self._listening(on_event), stop.interruptible():
+            with self._listening(notify), stop.interruptible():
                 check = await job.lock.held_while(lambda: recheck_finished_job(self._api, job.state, notify))
         except SourceChanged:
             if not self._options.restart_changed:
@@ -327,8 +350,8 @@ class Client:
             notify(no.Warned(f"{printable(transfer.path)}: {text}; sending it again"))
         return not check.lost
 
-    async def _renew(self, job: OpenJob, selection: Selection, on_event: no.Listener | None) -> None:
-        """Have the job send what the command means now."""
+    async def _renew(self, job: OpenJob, selection: Selection, notify: no.Listener) -> None:
+        """Update the job to the files that the call selects now."""
         raise_problems(selection, {transfer.path for transfer in job.state.transfers})
         forget = self._options.forget_missing
         lost = set() if forget else await anyio.to_thread.run_sync(lost_sources, job.state)
@@ -338,23 +361,25 @@ class Client:
         await job.renew(changes)
         added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
-        if on_event is not None and (added or dropped):
-            on_event(no.JobUpdated(job.name, added, dropped))
+        if added or dropped:
+            notify(no.JobUpdated(job.name, added, dropped))
 
-    async def _cancel(self, name: str, on_event: no.Listener | None, stop: Stop) -> Cancellation:
+    async def _cancel(self, name: str, notify: no.Listener, stop: Stop) -> Cancellation:
         async with OpenJob(self._states, name, self._clock) as opened:
             if opened.state.finished:
                 raise UsageError(f"job {name} is finished: there is nothing to give up")
             self._check_endpoint(opened)
-            with self._listening(on_event):
-                run = self._new_run(opened, on_event, stop)
+            with self._listening(notify):
+                run = self._new_run(opened, notify, stop)
                 removed, kept = await opened.lock.held_while(lambda: cancel_transfers(run))
             state = opened.state
-            return Cancellation(name, state.item_id, state.item_url, tuple(removed), tuple(kept))
+            return Cancellation(
+                job=name, item_id=state.item_id, item_url=state.item_url, removed=tuple(removed), kept=tuple(kept)
+            )
 
     @contextmanager
     def _stoppable(self) -> Iterator[Stop]:
-        """What `stop` ends for the time being. Raises Interrupted where that ended a wait."""
+        """Register a call that `stop` ends. Raises Interrupted if that ended a wait."""
         stop = Stop()
         self._stops.add(stop)
         try:
@@ -363,6 +388,20 @@ class Client:
             raise Interrupted("stopped before everything was done") from None
         finally:
             self._stops.discard(stop)
+
+    @contextmanager
+    def _delivery(self, on_event: no.Listener | None, stop: Stop) -> Iterator[no.Listener]:
+        """Deliver notices to `on_event`; if it raises, stop the call and raise that error in the end."""
+        check_callback("on_event", on_event)
+        delivery = no.Delivery(on_event, stop.force)
+        try:
+            yield delivery
+        except Exception as error:
+            if delivery.error is None:
+                raise
+            raise delivery.error from error
+        if delivery.error is not None:
+            raise delivery.error
 
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan
@@ -378,7 +417,7 @@ class Client:
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
 
-    def _new_run(self, job: OpenJob, on_event: no.Listener | None, stop: Stop) -> JobRun:
+    def _new_run(self, job: OpenJob, notify: no.Listener, stop: Stop) -> JobRun:
         return JobRun(
             job=job.name,
             state=job.state,
@@ -389,14 +428,15 @@ class Client:
             options=self._options,
             retry=self._settings.retry,
             clock=self._clock,
-            notify=on_event or (lambda _: None),
+            notify=notify,
             stop=stop,
             throttle=self._throttle,
         )
 
     @contextmanager
     def _listening(self, on_event: no.Listener | None) -> Iterator[None]:
-        """Whoever listens is told of API requests that are tried again."""
+        """Deliver retries of API requests to `on_event` as well."""
+        check_callback("on_event", on_event)
         if on_event is None:
             yield
             return

@@ -285,7 +285,7 @@ class Engine:
             stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
-        self._run.notify(no.FileFailed(error.code, error.message, error.hint, error.path))
+        self._run.notify(no.FileFailed(code=error.code, message=error.message, hint=error.hint, path=error.path))
 
     def _too_many_failed(self) -> str:
         """Why the run was aborted, and the state of the other files."""

@@ -171,7 +171,13 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
     title = job.state.plan.title if job.state.plan is not None else None
     run.notify(
         no.JobStarted(
-            job.name, job.resumed, meter.files_total, meter.bytes_total, title, meter.files_done, meter.bytes_done
+            job=job.name,
+            resumed=job.resumed,
+            files=meter.files_total,
+            bytes_total=meter.bytes_total,
+            title=title,
+            files_done=meter.files_done,
+            bytes_done=meter.bytes_done,
         )
     )
     started, requests = run.clock.monotonic(), run.api.requests

@@ -1,6 +1,6 @@
-"""What a running job tells whoever watches it: progress bars, JSON Lines, a host program. Values only.
+"""The events that a running job reports to progress bars, JSON Lines or a host program. Values only.
 
-Each notice encodes to one JSON object with its name under `event`. Sizes are bytes, durations seconds.
+Each encodes to one JSON object with its name under `event`. Sizes are bytes, durations seconds.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ _WHERE = re.compile(r"^/(?:.*, part \d+|.*?): (?=\S)")
 
 
 class Notice(msgspec.Struct, frozen=True, tag_field="event"):
-    """Base of all notices."""
+    """Base of all events."""
 
 
-class JobStarted(Notice, frozen=True, tag="job"):
-    """The job is open. `resumed`: an earlier run of it is being continued. `title` is of the item to be created.
+class JobStarted(Notice, frozen=True, kw_only=True, tag="job"):
+    """The job was opened.
 
-    `files_done` of the files, with `bytes_done`, were verified by earlier runs.
+    `resumed`: it continues an earlier run. `title` is that of the item to create, None for an existing item.
+    `files_done` of the files, with `bytes_done` bytes, were verified by earlier runs.
     """
 
     job: str
@@ -34,7 +35,7 @@ class JobStarted(Notice, frozen=True, tag="job"):
 
 
 class JobUpdated(Notice, frozen=True, tag="renewed"):
-    """The same command, run again, names so many files for the first time, and does not name so many any more."""
+    """The repeated command added or dropped files; the numbers of both."""
 
     job: str
     added: int
@@ -42,7 +43,7 @@ class JobUpdated(Notice, frozen=True, tag="renewed"):
 
 
 class ItemKnown(Notice, frozen=True, tag="item"):
-    """The item that the files go to."""
+    """The item that receives the files. `created`: by this run."""
 
     item_id: int
     item_url: str
@@ -50,29 +51,32 @@ class ItemKnown(Notice, frozen=True, tag="item"):
 
 
 class Skipped(Notice, frozen=True, tag="skipped"):
-    """Something that was named, or is in a folder that was, is not compared: see `SkipReport`."""
+    """A path that was selected, directly or in a folder, is not compared: see `SkipReport`."""
 
     path: str
     reason: str
 
 
 class Described(Notice, frozen=True, tag="item-described"):
-    """The item says what it is to say. `fields` are those of the API that were set."""
+    """The item's metadata was set. `fields` are those of the API."""
 
     item_id: int
     fields: tuple[str, ...]
 
 
 class FinalStepCompleted(Notice, frozen=True, tag="concluded"):
-    """What was wished for the end is done. `step`: `reserve_doi`, `private_link` or `publish`; `value` is the DOI, the
-    link, or `public`, `embargoed` or `review`."""
+    """A requested final step completed.
+
+    `step`: `reserve_doi`, `private_link` or `publish`; `value` is the DOI, the link, or `public`, `embargoed` or
+    `review`.
+    """
 
     step: str
     value: str
 
 
-class FileStarted(Notice, frozen=True, tag="file"):
-    """The server was asked about a file: so much of it was already there."""
+class FileStarted(Notice, frozen=True, kw_only=True, tag="file"):
+    """The upload of a file started, or continues: `parts_found` parts with `bytes_found` bytes are on the server."""
 
     path: str
     name: str
@@ -83,21 +87,22 @@ class FileStarted(Notice, frozen=True, tag="file"):
     bytes_found: int
 
 
-class ActiveFile(msgspec.Struct, frozen=True):
-    """A file on its way: `bytes_done` of `size` are with Figshare or under way there."""
+class ActiveFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in progress: `bytes_done` of `size` bytes are on the server or in flight."""
 
     path: str
     name: str
     size: int
     bytes_done: int
     waiting: bool
-    """True when all is sent and Figshare's checksum is awaited."""
+    """True when everything is sent and Figshare's checksum is pending."""
 
 
-class Progress(Notice, frozen=True, tag="progress"):
-    """Now and then: how far the whole job is. `rate` is bytes a second, lately; None before anything was sent.
+class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
+    """The progress of the whole job, several times a second.
 
-    `bytes_sent` were handed to the network in this run, those that had to be sent again included.
+    `rate` is the recent rate in bytes per second, None before anything was sent. `bytes_sent` were handed to the
+    network in this run, repeated ones included.
     """
 
     bytes_done: int
@@ -111,7 +116,7 @@ class Progress(Notice, frozen=True, tag="progress"):
 
 
 class Reading(Notice, frozen=True, tag="reading"):
-    """Now and then, while a file is read for its MD5 alone and that takes some time: how far it is."""
+    """The progress of reading a file to compute its MD5 only, every now and then if it takes long."""
 
     path: str
     bytes_done: int
@@ -119,7 +124,7 @@ class Reading(Notice, frozen=True, tag="reading"):
 
 
 class FileSent(Notice, frozen=True, tag="sent"):
-    """Figshare has every byte of the file; now it computes its checksum."""
+    """Figshare has every byte of the file and is computing its checksum."""
 
     path: str
     file_id: int
@@ -134,40 +139,40 @@ class FileVerified(Notice, frozen=True, tag="verified"):
 
 
 class LinkConfirmed(Notice, frozen=True, tag="linked"):
-    """The item shows the address as it was given."""
+    """The item has the link as it was given."""
 
     path: str
     file_id: int
 
 
 class FileRestarted(Notice, frozen=True, tag="restarted"):
-    """The file is sent again from its beginning, for this reason."""
+    """The file is sent again from the start, for this reason."""
 
     path: str
     reason: str
 
 
 class Retrying(Notice, frozen=True, tag="retry"):
-    """Something passing went wrong; it is tried again in `delay` seconds."""
+    """A transient failure; the next attempt is in `delay` seconds."""
 
     reason: str
     delay: float
 
 
 class Warned(Notice, frozen=True, tag="warning"):
-    """Something that the user should know of, and that does not stop the job."""
+    """A warning for the user; the job continues."""
 
     message: str
 
 
 class LimitChanged(Notice, frozen=True, tag="limit"):
-    """From now on so many bytes a second may go out; None for as many as can."""
+    """The rate limit is now `rate` bytes per second; None for no limit."""
 
     rate: float | None
 
 
-class FileFailed(Notice, frozen=True, tag="error"):
-    """A file could not be sent; the others go on."""
+class FileFailed(Notice, frozen=True, kw_only=True, tag="error"):
+    """A file failed; the others continue. `code` is that of the error: see `uploader.FigupError`."""
 
     code: str
     message: str
@@ -175,8 +180,26 @@ class FileFailed(Notice, frozen=True, tag="error"):
     path: str | None
 
 
+class Delivery:
+    """Deliver notices to a listener until it raises; then keep the error, call `on_error` and deliver nothing more."""
+
+    def __init__(self, listener: Listener | None, on_error: Callable[[], None]) -> None:
+        self.error: Exception | None = None
+        self._listener = listener
+        self._on_error = on_error
+
+    def __call__(self, notice: AnyNotice) -> None:
+        if self._listener is None or self.error is not None:
+            return
+        try:
+            self._listener(notice)
+        except Exception as error:  # noqa: BLE001 - a foreign error must not end the run between two steps
+            self.error = error
+            self._on_error()
+
+
 def retry_cause(reason: str) -> str:
-    """The reason of a retry without the file, and the part of it, that it begins with: many meet the same one."""
+    """Return the reason of a retry without the file and part that it begins with: many share one cause."""
     return _WHERE.sub("", reason)
 
 
@@ -200,9 +223,9 @@ AnyNotice: TypeAlias = (
     | FileFailed
 )
 Listener: TypeAlias = Callable[[AnyNotice], None]
-"""Called on the event loop with each notice as it happens; it must be quick and must not raise."""
+"""Called on the event loop with each notice as it happens; must return quickly. See `uploader.Client` if it raises."""
 
 
 def reading(tell: Listener, path: str) -> Callable[[int, int], None]:
-    """Has whoever listens told how far the reading of a file is."""
+    """Return a callback that reports the reading of a file."""
     return lambda done, total: tell(Reading(path, done, total))

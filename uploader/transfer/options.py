@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
+from uploader.transfer.arguments import check_flag, wrong_type
 from uploader.units import parse_duration, parse_rate
 
 if TYPE_CHECKING:
@@ -95,13 +96,16 @@ class Options:
         settle_timeout: float | str = 30.0,
     ) -> None:
         """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
+        check_flag("hash_first", hash_first)
+        check_flag("restart_changed", restart_changed)
+        check_flag("forget_missing", forget_missing)
         _set(
             self,
             connections=_connections(connections),
             limit_rate=_limit_rate(limit_rate),
-            hash_first=_flag("hash_first", hash_first),
-            restart_changed=_flag("restart_changed", restart_changed),
-            forget_missing=_flag("forget_missing", forget_missing),
+            hash_first=hash_first,
+            restart_changed=restart_changed,
+            forget_missing=forget_missing,
             on_conflict=_on_conflict(on_conflict),
             max_errors=_max_errors(max_errors),
             verify_timeout=_seconds("verify_timeout", verify_timeout),
@@ -225,12 +229,6 @@ def _max_errors(value: int | None) -> int | None:
     return value
 
 
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong_type(name, value, "True or False")
-    return value
-
-
 def _seconds(name: str, value: object) -> float:
     expected = "seconds, or a string such as '90s' or '15min'"
     seconds = _parsed(name, value, parse_duration) if isinstance(value, str) else _number(name, value, expected)
@@ -255,16 +253,11 @@ def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
 
 def _integer(name: str, value: object, expected: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong_type(name, value, expected)
+        raise wrong_type(name, value, expected)
     return value
 
 
 def _number(name: str, value: object, expected: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(name, value, expected)
+        raise wrong_type(name, value, expected)
     return value
-
-
-def _wrong_type(name: str, value: object, expected: str) -> TypeError:
-    given = "None" if value is None else type(value).__name__
-    return TypeError(f"{name} must be {expected}, not {given}")

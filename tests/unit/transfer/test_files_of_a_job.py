@@ -323,7 +323,7 @@ async def test_a_verified_file_that_is_deleted_while_others_are_sent_is_no_succe
     world.figshare.fail("send_part", Fault.KILLED_BEFORE)
     assert await world.upload(sources, item=item.id) == KILLED
     del item.files[min(item.files)]
-    assert await world.upload(sources, item=item.id, orders=ItemOptions(reserve_doi=True)) == 1, world.error
+    assert await world.upload(sources, item=item.id, item_options=ItemOptions(reserve_doi=True)) == 1, world.error
     assert isinstance(world.error, Conflict)
     assert not item.doi, "no DOI without it"
     assert await world.upload(sources, item=item.id) == 0
@@ -360,7 +360,7 @@ async def interrupted_tree(world: World) -> str:
 
 async def test_a_source_that_was_begun_and_is_gone_is_no_success(world: World) -> None:
     tree = await interrupted_tree(world)
-    assert await world.upload(tree, title=TITLE, orders=ItemOptions(reserve_doi=True)) == 1
+    assert await world.upload(tree, title=TITLE, item_options=ItemOptions(reserve_doi=True)) == 1
     (item,) = world.figshare.items_held.values()
     assert not item.doi
     assert len(held(world)) == 2, "what was begun is kept"
@@ -376,7 +376,7 @@ async def test_a_source_that_was_begun_and_is_gone_is_no_success(world: World) -
 async def test_a_missing_source_is_forgotten_when_asked_for(world: World) -> None:
     tree = await interrupted_tree(world)
     options = Options(forget_missing=True)
-    assert await world.upload(tree, title=TITLE, options=options, orders=ItemOptions(reserve_doi=True)) == 0
+    assert await world.upload(tree, title=TITLE, options=options, item_options=ItemOptions(reserve_doi=True)) == 0
     assert held(world) == [("tree/a", md5(b"a"))]
 
 

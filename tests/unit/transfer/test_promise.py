@@ -125,7 +125,7 @@ SCENARIOS = [
         "institution account create item authors set_authors initiate file upload "
         "send_part send_part send_part send_part complete file files item "
         "detail reserve_doi private_links create_private_link files publish detail",
-        target={"orders": ItemOptions(Metadata(), reserve_doi=True, private_link=True, publish=True)},
+        target={"item_options": ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)},
     ),
 ]
 

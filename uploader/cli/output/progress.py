@@ -69,7 +69,13 @@ class Display:
         self._event(notice)
         if isinstance(notice, no.JobStarted):
             self._latest = no.Progress(
-                notice.bytes_done, notice.bytes_total, notice.files_done, notice.files, None, 0, ()
+                bytes_done=notice.bytes_done,
+                bytes_total=notice.bytes_total,
+                files_done=notice.files_done,
+                files_total=notice.files,
+                rate=None,
+                connections=0,
+                active=(),
             )
         elif isinstance(notice, no.FileVerified):
             self._count_verified(notice)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from uploader.errors import UsageError
 from uploader.items.checks import check_project, missing_required_fields
 from uploader.items.payload import ItemPayload
 from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.items.service import Lookup
+from uploader.transfer.arguments import check_flag, wrong_type
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.run.service import Service
@@ -23,6 +24,7 @@ _SET_BY_FIGSHARE = frozenset({"title", "authors", "type", "license"})
 """What a new item has anyway: its title, its owner as author, the type dataset and CC BY 4.0 (observed)."""
 
 
+@runtime_checkable
 class MetadataSource(Protocol):
     """A description of the item that is not looked up yet."""
 
@@ -40,18 +42,28 @@ class MetadataSource(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ItemOptions:
-    """`describe` None leaves the description as it was ordered before. The next three are done when all is verified.
+    """What to do with the item. Raises TypeError for wrong types.
 
-    `options` are kept with the job, for whoever runs it again without saying them; None leaves those that it has.
+    `metadata`: see `uploader.describe`; None keeps what an earlier run of the job set. `reserve_doi`, `private_link`,
+    `publish`: final steps, done once everything is verified. `options` are stored with the job, for a later run that
+    does not give them; None keeps those that it has.
     """
 
-    describe: MetadataSource | None = None
+    metadata: MetadataSource | None = None
     reserve_doi: bool = False
     private_link: bool = False
     publish: bool = False
     options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metadata is not None and not isinstance(self.metadata, MetadataSource):
+            raise wrong_type("metadata", self.metadata, "what uploader.describe(file) returns, or None")
+        for name in ("reserve_doi", "private_link", "publish"):
+            check_flag(name, getattr(self, name))
+        if self.options is not None and not isinstance(self.options, Mapping):
+            raise wrong_type("options", self.options, "a mapping of names to values, or None")
 
 
 async def apply_item_options(api: Service, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
@@ -68,10 +80,10 @@ async def apply_item_options(api: Service, state: JobState, orders: ItemOptions)
         await check_project(api.items, project)
     given = state.description
     spec = given.spec if given is not None else ItemPayload()
-    if orders.describe is not None and (_is_new(given, orders.describe) or _is_first_to_publish(state, orders)):
-        spec = await orders.describe.resolve(api.items, publish=orders.publish, item=item_id, project=project)
-        if given is None or (given.mark, given.spec) != (orders.describe.fingerprint, spec):
-            changes.append(ev.MetadataRequested(orders.describe.fingerprint, spec))
+    if orders.metadata is not None and (_is_new(given, orders.metadata) or _is_first_to_publish(state, orders)):
+        spec = await orders.metadata.resolve(api.items, publish=orders.publish, item=item_id, project=project)
+        if given is None or (given.mark, given.spec) != (orders.metadata.fingerprint, spec):
+            changes.append(ev.MetadataRequested(orders.metadata.fingerprint, spec))
     wishes = ev.FinalStepsRequested(orders.reserve_doi, orders.private_link, orders.publish)
     if wishes != (state.final_steps or ev.FinalStepsRequested()):
         changes.append(wishes)
@@ -100,8 +112,8 @@ async def check_item_options(
     Raises what `take_orders` would raise for a new job.
     """
     spec = ItemPayload()
-    if orders.describe is not None:
-        spec = await orders.describe.resolve(api.items, publish=orders.publish, item=item_id, project=project)
+    if orders.metadata is not None:
+        spec = await orders.metadata.resolve(api.items, publish=orders.publish, item=item_id, project=project)
     if orders.publish:
         await _check_publishable(api, spec, item_id, project)
     return spec

@@ -179,7 +179,15 @@ class FileDriver:
         self._meter.inspected = True
         self._meter.parts_found = parts
         self._run.notify(
-            no.FileStarted(transfer.path, transfer.name, self._file_id, transfer.size, total, parts, found)
+            no.FileStarted(
+                path=transfer.path,
+                name=transfer.name,
+                file_id=self._file_id,
+                size=transfer.size,
+                parts_total=total,
+                parts_found=parts,
+                bytes_found=found,
+            )
         )
 
     async def _send(self) -> None:

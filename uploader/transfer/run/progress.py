@@ -74,7 +74,9 @@ class FileProgress:
     def snapshot(self) -> ActiveFile:
         """The file's progress."""
         transfer = self._transfer
-        return ActiveFile(transfer.path, transfer.name, transfer.size, self._done, self.waiting)
+        return ActiveFile(
+            path=transfer.path, name=transfer.name, size=transfer.size, bytes_done=self._done, waiting=self.waiting
+        )
 
     def _update(self) -> None:
         done = min(self._transfer.size, self.present + self.in_flight)

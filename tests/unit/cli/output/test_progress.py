@@ -125,7 +125,9 @@ def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None
 def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
     for json in (True, False):
         console = Heard(json=json)
-        Display(console, None, Clock()).take(no.FileFailed("conflict", "a: other\nfile", "Rename it.", "/a"))
+        Display(console, None, Clock()).take(
+            no.FileFailed(code="conflict", message="a: other\nfile", hint="Rename it.", path="/a")
+        )
         assert [f.fields() for f in console.failures] == [
             {"code": "conflict", "message": "a: other\\nfile", "hint": "Rename it.", "path": "/a"}
         ]
@@ -136,7 +138,9 @@ def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() ->
     console = Heard()
     display = Display(console, None, Clock())
     for number in range(500):
-        display.take(no.FileFailed("conflict", f"{number}: other file", "Rename it.", f"/{number}"))
+        display.take(
+            no.FileFailed(code="conflict", message=f"{number}: other file", hint="Rename it.", path=f"/{number}")
+        )
     assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(FEW)]
     assert console.notes == [f"more files fail, and are not named here; {LIST_THEM}"]
     assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(FEW, 500)]
@@ -152,7 +156,7 @@ def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
 
 def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
     display = Display(Heard(), None, Clock())
-    display.take(no.JobStarted("k3", True, 4, 1000, files_done=2, bytes_done=600))
+    display.take(no.JobStarted(job="k3", resumed=True, files=4, bytes_total=1000, files_done=2, bytes_done=600))
     display.take(no.FileVerified("/a", 1, "0" * 32))
     assert display.in_one_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
 
@@ -160,7 +164,7 @@ def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
 def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
-    display.take(no.JobStarted("k3", False, 1, 1000))
+    display.take(no.JobStarted(job="k3", resumed=False, files=1, bytes_total=1000))
     assert bars.seen == []
     display.take(no.FileVerified("/a", 1, "0" * 32))
     assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"

@@ -20,8 +20,10 @@ class Clock:
 
 
 def progress(done: int = 250, *, rate: float | None = 50.0, waiting: bool = False, verified: int = 0) -> no.Progress:
-    active = (no.ActiveFile("/a", "a", 1000, done, waiting),) if verified == 0 else ()
-    return no.Progress(done, 1000, verified, 1, rate, 3, active)
+    active = (no.ActiveFile(path="/a", name="a", size=1000, bytes_done=done, waiting=waiting),) if verified == 0 else ()
+    return no.Progress(
+        bytes_done=done, bytes_total=1000, files_done=verified, files_total=1, rate=rate, connections=3, active=active
+    )
 
 
 def test_a_line_tells_bytes_percent_files_rate_time_left_and_connections() -> None:
@@ -39,7 +41,9 @@ def test_many_small_files_are_forecast_by_their_number() -> None:
     forecast = Forecast()
 
     def told(files: int) -> no.Progress:
-        return no.Progress(990, 1000, files, 1000, 10.0, 3, ())
+        return no.Progress(
+            bytes_done=990, bytes_total=1000, files_done=files, files_total=1000, rate=10.0, connections=3, active=()
+        )
 
     assert forecast(0.0, told(0)) == 1.0
     assert forecast(10.0, told(20)) == 490.0
@@ -82,7 +86,7 @@ def test_the_first_line_names_the_job(resumed: bool, words: str) -> None:
     said: list[str] = []
     clock = Clock()
     lines = Lines(said.append, clock)
-    lines.begun(no.JobStarted("k3", resumed, 2, 1000))
+    lines.begun(no.JobStarted(job="k3", resumed=resumed, files=2, bytes_total=1000))
     lines.take(progress())
     assert said == [words]
     clock.now += EVERY

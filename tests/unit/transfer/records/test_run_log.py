@@ -49,7 +49,16 @@ class FullDisk(Disk):
 
 
 def progress(sent: int, done: int = 0) -> no.Progress:
-    return no.Progress(done or sent, 10**9, 0, 2, 1.0, 4, (), bytes_sent=sent)
+    return no.Progress(
+        bytes_done=done or sent,
+        bytes_total=10**9,
+        files_done=0,
+        files_total=2,
+        rate=1.0,
+        connections=4,
+        active=(),
+        bytes_sent=sent,
+    )
 
 
 def entries(folder: Path) -> list[run_log.AnyEntry]:
@@ -70,7 +79,7 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     historian.take(no.Retrying("h: reset", 1.0))
     historian.take(no.FileVerified("/data/a", 7, "0" * 32))
     historian.take(no.FileRestarted("/data/b", "Figshare aborted the upload"))
-    historian.take(no.FileFailed("conflict", "c: other file", "Rename it.", "/data/c"))
+    historian.take(no.FileFailed(code="conflict", message="c: other file", hint="Rename it.", path="/data/c"))
     historian.take(no.Warned("look out"))
     historian.write_due()
     told = progress_file.read(tmp_path, Disk())

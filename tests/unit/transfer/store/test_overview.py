@@ -85,7 +85,7 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
 
 def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> None:
     folder = states.folder("k3")
-    told = no.Progress(77, 90, 0, 1, 5.0, 2, ())
+    told = no.Progress(bytes_done=77, bytes_total=90, files_done=0, files_total=1, rate=5.0, connections=2, active=())
     progress_file.write(folder, progress_file.Live("h", os.getpid(), "s", "a", told), states.disk)
     assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
     lease = Lease("n", machine_id(states.folder("k3")), "h", os.getpid(), "now")

@@ -1,0 +1,100 @@
+"""Check and convert the arguments of the public API: what a program passes, before anything is done with it.
+
+A wrong type is a TypeError, an invalid value a UsageError; both name the argument and say what is expected.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from uploader.errors import UsageError
+from uploader.sources.models import Sources
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+Paths: TypeAlias = AnyPath | Iterable[AnyPath]
+"""A file, a folder or a glob, or several of them."""
+
+_PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
+
+
+def as_sources(paths: Paths | Sources) -> Sources:
+    """Return the sources that `paths` stand for. Raises TypeError, UsageError."""
+    if isinstance(paths, Sources):
+        return paths
+    if isinstance(paths, str | os.PathLike):
+        return Sources(paths=(_path(paths),))
+    if isinstance(paths, bytes | bytearray | memoryview | Mapping) or not isinstance(paths, Iterable):
+        raise wrong_type("paths", paths, _PATHS)
+    return Sources(paths=tuple(_path(path) for path in paths))
+
+
+def as_path(name: str, value: AnyPath | None) -> Path | None:
+    """Return a path, None for None. Raises TypeError."""
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike):
+        raise wrong_type(name, value, "a path (str or os.PathLike) or None")
+    return Path(value)
+
+
+def as_id(name: str, value: int | str) -> int:
+    """Return the id that `value` is, as an int or in digits. Raises TypeError, UsageError."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise wrong_type(name, value, "an id (a number)")
+    text = str(value).strip()
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise UsageError(f"invalid {name} {value!r}; expected a numeric id such as 1234567")
+    return int(text)
+
+
+def as_optional_id(name: str, value: int | str | None) -> int | None:
+    """Do as `as_id`; None for None."""
+    return None if value is None else as_id(name, value)
+
+
+def check_text(name: str, value: object) -> None:
+    """Raise TypeError unless `value` is a string or None."""
+    if value is not None and not isinstance(value, str):
+        raise wrong_type(name, value, "a string or None")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise TypeError unless `value` is a bool."""
+    if not isinstance(value, bool):
+        raise wrong_type(name, value, "True or False")
+
+
+def check_instance(name: str, value: object, kind: type) -> None:
+    """Raise TypeError unless `value` is None or of this class."""
+    if value is not None and not isinstance(value, kind):
+        raise wrong_type(name, value, f"an uploader.{kind.__name__} or None")
+
+
+def check_callback(name: str, value: object) -> None:
+    """Raise TypeError unless `value` is None or a plain function: nothing would await a coroutine."""
+    if value is None:
+        return
+    if not callable(value):
+        raise wrong_type(name, value, "a function or None")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name} must be a plain function, not a coroutine function")
+
+
+def wrong_type(name: str, value: object, expected: str) -> TypeError:
+    """Return the error for a value of a wrong type."""
+    return TypeError(f"{name} must be {expected}, not {_type(value)}")
+
+
+def _path(value: object) -> str:
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(path, str):
+        raise TypeError(f"paths must contain only str or os.PathLike, not {_type(value)}")
+    return path
+
+
+def _type(value: object) -> str:
+    return "None" if value is None else type(value).__name__
