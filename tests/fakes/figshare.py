@@ -37,6 +37,7 @@ from uploader.figshare.models import (
     Upload,
 )
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
+from uploader.figshare.ratelimit import OnTurn
 
 T = TypeVar("T")
 
@@ -169,9 +170,11 @@ class FakeFigshare:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    async def request(self, name: str, effect: Callable[[], T]) -> T:
-        """One request: its fault, its effect, its answer."""
+    async def request(self, name: str, effect: Callable[[], T], on_turn: OnTurn | None = None) -> T:
+        """One request: its turn, its fault, its effect, its answer."""
         await anyio.lowlevel.checkpoint()
+        if on_turn is not None:
+            await on_turn()
         self.requests += 1
         self._counts[name] += 1
         self.log.append(name)
@@ -257,9 +260,6 @@ class FakeFigshare:
 
     # --- the session ----------------------------------------------------------------------------------------------
 
-    async def reserve(self) -> None:
-        await anyio.lowlevel.checkpoint()
-
     def server_now(self) -> datetime:
         return self.clock.now()
 
@@ -314,17 +314,24 @@ class FakeFigshare:
         return file.id
 
     async def initiate(
-        self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
+        self,
+        item_id: int,
+        *,
+        name: str,
+        size: int,
+        md5: str | None = None,
+        folder: str | None = None,
+        on_turn: OnTurn | None = None,
     ) -> int:
         def create() -> int:
             place = (folder or "").strip("/")
             return self._new_file(item_id, StoredFile(next(self._ids), name, size, place, supplied_md5=md5))
 
-        return await self.request("initiate", create)
+        return await self.request("initiate", create, on_turn)
 
-    async def link(self, item_id: int, link: str) -> int:
+    async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:
         return await self.request(
-            "link", lambda: self._new_file(item_id, StoredFile(next(self._ids), "link", 0, link=link))
+            "link", lambda: self._new_file(item_id, StoredFile(next(self._ids), "link", 0, link=link)), on_turn
         )
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
@@ -332,7 +339,7 @@ class FakeFigshare:
             await self.clock.sleep(self.files_lag)
         return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
 
-    async def complete(self, item_id: int, file_id: int) -> None:
+    async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         def complete() -> None:
             file = self._file(item_id, file_id)
             if file.status != "created" or len(file.parts) != len(self._parts(file)):
@@ -340,7 +347,7 @@ class FakeFigshare:
             file.status, file.upload_status = "available", "completed"
             file.md5_at = self.clock.monotonic() + self.md5_delay
 
-        await self.request("complete", complete)
+        await self.request("complete", complete, on_turn)
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         await self.request("delete_file", lambda: self.stored(item_id).files.pop(file_id, None))

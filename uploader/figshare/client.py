@@ -21,6 +21,7 @@ from uploader.figshare.network import Network
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.settings import Settings
@@ -100,13 +101,6 @@ class Figshare:
         """When the API last answered as it should (seconds of the clock's clock)."""
         return self._calls.answered
 
-    async def reserve(self) -> None:
-        """Wait for the request budget now, so that the next API request of this task goes out at once.
-
-        To be called before what is about to be asked for is put on record.
-        """
-        await self._calls.reserve()
-
     def server_now(self) -> datetime:
         """The local clock corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()
@@ -150,10 +144,18 @@ class Figshare:
         return self._pages(f"/account/articles/{item_id}/files", list_spec(models.File, **about_item(item_id)))
 
     async def initiate(
-        self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
+        self,
+        item_id: int,
+        *,
+        name: str,
+        size: int,
+        md5: str | None = None,
+        folder: str | None = None,
+        on_turn: OnTurn | None = None,
     ) -> int:
-        """The new file's id; `size` is bytes. Raises AmbiguousAnswer, ItemNotFound, RequestRejected (also over quota).
+        """Create a file of `size` bytes; return its id. `on_turn` is called when the budget lets the request go out.
 
+        Raises AmbiguousAnswer, ItemNotFound, RequestRejected (also over quota), and what `on_turn` raises.
         Observed: name and size suffice; the answer is 201 with only a location.
         """
         body: dict[str, str | int] = {"name": name, "size": size}
@@ -161,15 +163,19 @@ class Figshare:
             body["md5"] = md5
         if folder is not None:
             body["folder_path"] = folder
-        return await self._new_file(item_id, body)
+        return await self._new_file(item_id, body, on_turn)
 
-    async def link(self, item_id: int, link: str) -> int:
-        """The id of a new file that is only referenced. Raises AmbiguousAnswer, ItemNotFound, RequestRejected."""
-        return await self._new_file(item_id, {"link": link})
+    async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:
+        """Create a file that only refers to an address; return its id. `on_turn` as for `initiate`.
 
-    async def _new_file(self, item_id: int, body: dict[str, str | int]) -> int:
+        Raises AmbiguousAnswer, ItemNotFound, RequestRejected.
+        """
+        return await self._new_file(item_id, {"link": link}, on_turn)
+
+    async def _new_file(self, item_id: int, body: dict[str, str | int], on_turn: OnTurn | None) -> int:
         reader = ResponseSpec(parse=_created("files", self._endpoint), accepts="anything", **about_item(item_id))
-        return await self._calls.api("POST", f"/account/articles/{item_id}/files", reader, body=body, creating=True)
+        path = f"/account/articles/{item_id}/files"
+        return await self._calls.api("POST", path, reader, body=body, creating=True, on_turn=on_turn)
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> models.File:
         """Raises FileGone. `fresh`: the file was made just now, so a 404 is waited out for a while.
@@ -189,14 +195,14 @@ class Figshare:
                     raise
             await self._calls.wait("the new file is not visible yet", delay)
 
-    async def complete(self, item_id: int, file_id: int) -> None:
-        """Says that all parts are there. Raises AmbiguousAnswer, FileGone, RequestRejected.
+    async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Declare all parts sent. `on_turn` as for `initiate`. Raises AmbiguousAnswer, FileGone, RequestRejected.
 
         Observed: 202 with an HTML body; the integrity check follows and shows only in later reads of the file.
         """
         reader = ResponseSpec("the file", _accepted, on_not_found=_file_gone(item_id, file_id), accepts="anything")
         path = f"/account/articles/{item_id}/files/{file_id}"
-        await self._calls.api("POST", path, reader, creating=True)
+        await self._calls.api("POST", path, reader, creating=True, on_turn=on_turn)
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Deletes a file or an unfinished placeholder; one that is gone already is fine."""

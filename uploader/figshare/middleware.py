@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
-from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -54,24 +53,17 @@ def _without(secret: str, answer: Response) -> Response:
 
 
 class RateLimited:
-    """Holds every request back until the bucket allows it, and counts them."""
+    """Hold every request back until the bucket allows it, and count them."""
 
     def __init__(self, send: Send, bucket: TokenBucket) -> None:
         self._send = send
         self._bucket = bucket
-        self._reserved: ContextVar[bool] = ContextVar("reserved", default=False)
         self.requests = 0
 
-    async def reserve(self) -> None:
-        """Wait for the bucket now; the next request of this task then does not."""
-        await self._bucket.acquire()
-        self._reserved.set(True)
-
     async def __call__(self, request: Request) -> Response:
-        if self._reserved.get():
-            self._reserved.set(False)
-        else:
-            await self._bucket.acquire()
+        await self._bucket.acquire()
+        if request.on_turn is not None and request.attempt == 1:
+            await request.on_turn()
         self.requests += 1
         return await self._send(request)
 

@@ -23,7 +23,7 @@ from uploader.figshare import models
 from uploader.figshare.auth import Token
 from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, traced
 from uploader.figshare.network import Network
-from uploader.figshare.ratelimit import TokenBucket
+from uploader.figshare.ratelimit import OnTurn, TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, object_spec
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, exchange_over
@@ -96,10 +96,6 @@ class Pipeline:
         """When the API last answered as it should (monotonic seconds)."""
         return self._api.answered
 
-    async def reserve(self) -> None:
-        """Wait for the budget now, for the next API request of this task."""
-        await self._budget.reserve()
-
     def server_now(self) -> datetime:
         return self._server_clock.now()
 
@@ -111,8 +107,11 @@ class Pipeline:
         *,
         body: Mapping[str, object] | None = None,
         creating: bool = False,
+        on_turn: OnTurn | None = None,
     ) -> T:
-        """One API call; `path` starts after the endpoint, `body` is sent as JSON.
+        """Make one API call; `path` starts after the endpoint, `body` is sent as JSON.
+
+        `on_turn` is called once, when the budget lets the first attempt go out; what it raises ends the call.
 
         An account to act for is named in the query of GET and DELETE, in the body of all others (documented).
         """
@@ -121,7 +120,7 @@ class Pipeline:
         elif self._account is not None:
             body = {**(body or {}), "impersonate": self._account}
         try:
-            return await self._ask(method, path, reader, body=body, creating=creating)
+            return await self._ask(method, path, reader, body=body, creating=creating, on_turn=on_turn)
         except _PERHAPS_THE_ACCOUNT as refusal:
             if isinstance(refusal, PermissionDenied) and not self._identified:
                 await self._verify_token()
@@ -174,6 +173,7 @@ class Pipeline:
         *,
         body: Mapping[str, object] | None = None,
         creating: bool = False,
+        on_turn: OnTurn | None = None,
     ) -> T:
         request = Request(
             method,
@@ -181,6 +181,7 @@ class Pipeline:
             shown=urlsplit(self._endpoint).path + path,
             body=None if body is None else msgspec.json.encode(body),
             headers={} if body is None else {"Content-Type": "application/json"},
+            on_turn=on_turn,
         )
         value = await self._api.call(request, reader, self._api_peer, creating=creating)
         self._identified = True

@@ -1,12 +1,16 @@
-"""A token bucket: the API's request budget, and bytes a second for the layer above. Knows no HTTP."""
+"""A token bucket: the API's request budget, and bytes per second for the layer above. Knows no HTTP."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 
 import anyio
 
 from uploader.clock import Clock
+
+OnTurn = Callable[[], Awaitable[None]]
+"""Called when the budget lets a request go out, before it is sent. What it raises keeps the request from being sent."""
 
 _LONGEST_NAP = 1.0
 _SHORTEST_NAP = 0.001

@@ -14,6 +14,7 @@ from yarl import URL
 
 from uploader.errors import TlsFailure
 from uploader.figshare.network import Network
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import is_retryable
 from uploader.figshare.urls import host_of
 
@@ -35,6 +36,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     attempt: int = 1
+    on_turn: OnTurn | None = field(default=None, repr=False)
 
     @property
     def host(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import HANG, FakeClock, GatedClock, Service, listening, read_request, reply
-from uploader.errors import ProtocolViolation, ServerFailing, Unreachable
+from uploader.errors import ProtocolViolation, ServerFailing, StateDiskFull, Unreachable
 from uploader.figshare import transport
 from uploader.figshare.auth import Token
 from uploader.figshare.client import Figshare
@@ -255,3 +255,36 @@ async def test_a_cancelled_call_leaves_no_connection_behind(service: Service, co
         await service.lost.wait()
     await figshare.account()
     assert [asked.connection for asked in service.asked] == [1, 2]
+
+
+async def test_the_turn_of_a_request_comes_once_after_the_budget_and_before_the_request(
+    service: Service, connect: Connect, clock: FakeClock
+) -> None:
+    figshare = connect(api_rate=0.1, api_burst=1)
+    service.answers = [ACCOUNT, reply(429), reply(201, {"location": "/files/7"})]
+    await figshare.account()
+    turns: list[tuple[float, int]] = []
+    before = clock.monotonic()
+
+    async def on_turn() -> None:
+        turns.append((clock.monotonic() - before, len(service.asked)))
+
+    assert await figshare.initiate(5, name="a", size=1, on_turn=on_turn) == 7
+    assert [asked for _, asked in turns] == [1]
+    assert turns[0][0] == pytest.approx(10, abs=0.5)
+    assert len(service.asked) == 3
+
+
+async def test_what_goes_wrong_at_its_turn_keeps_a_request_from_being_sent(service: Service, connect: Connect) -> None:
+    async def on_turn() -> None:
+        raise StateDiskFull("full")
+
+    figshare = connect()
+    for call in (
+        figshare.initiate(5, name="a", size=1, on_turn=on_turn),
+        figshare.link(5, "https://a.b", on_turn=on_turn),
+        figshare.complete(5, 6, on_turn=on_turn),
+    ):
+        with pytest.raises(StateDiskFull):
+            await call
+    assert service.asked == []

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from uploader.errors import Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -100,7 +101,7 @@ class FileDriver:
         if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
             self._unseen, self._initiating = True, self._run.new_backoff()
 
-    async def _ask_for_upload(self) -> int:
+    async def _ask_for_upload(self, on_turn: OnTurn) -> int:
         transfer = self._transfer
         return await self._run.api.initiate(
             self._run.item_id,
@@ -108,6 +109,7 @@ class FileDriver:
             size=transfer.size,
             md5=self._content.known_md5,
             folder=f"/{transfer.folder}" if transfer.folder else None,
+            on_turn=on_turn,
         )
 
     # --- inspect and send -----------------------------------------------------------------------------------------
@@ -247,10 +249,11 @@ class FileDriver:
         await self._content.md5()
         self._content.release()
         self._on_sent(transfer)
-        await self._run.reserve()
-        await self._run.commit(ev.CompleteIntended(transfer.index))
         try:
-            await self._run.api.complete(self._run.item_id, self._file_id)
+            await self._run.send_intended(
+                lambda: ev.CompleteIntended(transfer.index),
+                lambda turn: self._run.api.complete(self._run.item_id, self._file_id, on_turn=turn),
+            )
         except AmbiguousAnswer as outcome:
             reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
             await self._run.wait_to_try_again(self._completing, reason)

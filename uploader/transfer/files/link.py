@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 
 from uploader.errors import Conflict, ProtocolViolation, UploadFailing
 from uploader.figshare.outcomes import FileGone
+from uploader.figshare.ratelimit import OnTurn
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected
 from uploader.transfer.files import steps
@@ -57,7 +59,11 @@ class LinkDriver:
             await run.commit(ev.FoundIdentical(transfer.index, decision.file.id, ""))
             self._verified(decision.file.id)
             return
-        await steps.initiate(run, transfer, (), lambda: run.api.link(run.item_id, transfer.path), self._initiating)
+
+        def link(turn: OnTurn) -> Awaitable[int]:
+            return run.api.link(run.item_id, transfer.path, on_turn=turn)
+
+        await steps.initiate(run, transfer, (), link, self._initiating)
 
     async def _inspect(self) -> None:
         transfer = self._transfer

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uploader.concurrency import Stopped
 from uploader.errors import ItemNotFound, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -31,18 +32,19 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 
 
 async def initiate(
-    run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[], Awaitable[int]], backoff: Backoff
+    run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[OnTurn], Awaitable[int]], backoff: Backoff
 ) -> bool:
     """Put the intent on record and `ask` for the remote file; False when there may be none, and it takes another step.
 
     `known` are remote files that it cannot be. Raises what `ask` raises, and what `JobRun.wait_to_try_again` does.
     """
-    await run.reserve()
     item_seen = run.state.item_state is ItemState.READY
-    at = run.api.server_now().isoformat()
-    await run.commit(ev.UploadIntended(transfer.index, at, tuple(sorted(known))))
+
+    def intent() -> ev.UploadIntended:
+        return ev.UploadIntended(transfer.index, run.api.server_now().isoformat(), tuple(sorted(known)))
+
     try:
-        file_id = await ask()
+        file_id = await run.send_intended(intent, ask)
     except AmbiguousAnswer as outcome:
         reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio
 
 from uploader.clock import Clock
 from uploader.errors import ServerFailing
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.transfer.journal.events import AnyEvent
 from uploader.transfer.journal.log import Journal
@@ -21,6 +24,8 @@ from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
+
+T = TypeVar("T")
 
 REREADING = 4
 """Sources that are read again at the same time."""
@@ -77,13 +82,19 @@ class JobRun:
         # An intent is followed by its request: the process may have been stopped since it was recorded.
         await self.lock.check()
 
-    async def reserve(self) -> None:
-        """Wait for the request budget, for the next API request of this task. Raises Stopped when the run is to stop.
+    async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
+        """Send a request and commit its intent when the request budget lets it go out; return what `send` does.
 
-        An intent that is recorded after this is followed by its request at once, so it says when the request was made.
+        So the intent is on disk before the request, and says when it was made. A stop interrupts the wait for the
+        budget, and nothing after it. Raises Stopped, and what `commit` and `send` raise.
         """
-        with self.stop.interruptible():
-            await self.api.reserve()
+        with self.stop.interruptible() as proceed:
+
+            async def on_turn() -> None:
+                proceed()
+                await self.commit(intent())
+
+            return await send(on_turn)
 
     def new_backoff(self) -> Backoff:
         """The pauses of one operation, capped by the retry timeout."""

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from uploader.figshare.models import Account, File, Item, ItemRow, Part, Upload
+from uploader.figshare.ratelimit import OnTurn
 from uploader.items.service import Body, ItemRequests, ItemService
 
 
@@ -50,9 +51,6 @@ class Service(ItemService, Protocol):
     def answered(self) -> float:
         """When the API last answered properly (monotonic seconds)."""
 
-    async def reserve(self) -> None:
-        """Wait for the request budget now, so that this task's next API request goes out at once."""
-
     def server_now(self) -> datetime:
         """The server's time, as far as known; aware, UTC."""
 
@@ -73,17 +71,28 @@ class Service(ItemService, Protocol):
     # --- files ----------------------------------------------------------------------------------------------------
 
     async def initiate(
-        self, item_id: int, *, name: str, size: int, md5: str | None = None, folder: str | None = None
+        self,
+        item_id: int,
+        *,
+        name: str,
+        size: int,
+        md5: str | None = None,
+        folder: str | None = None,
+        on_turn: OnTurn | None = None,
     ) -> int:
-        """The new file's id; `size` is bytes. Raises AmbiguousAnswer, ItemNotFound."""
+        """Create a file of `size` bytes; return its id.
 
-    async def link(self, item_id: int, link: str) -> int:
+        `on_turn` is called once, when the request budget lets the request go out, before it does. Raises
+        AmbiguousAnswer, ItemNotFound, and what `on_turn` raises.
+        """
+
+    async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:
         """The id of a new file that only refers to an address. Raises AmbiguousAnswer, ItemNotFound."""
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
         """Raises FileGone. `fresh`: the file was just created; wait for it to become visible."""
 
-    async def complete(self, item_id: int, file_id: int) -> None:
+    async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         """Complete the upload. Raises AmbiguousAnswer, FileGone."""
 
     async def delete_file(self, item_id: int, file_id: int) -> None:

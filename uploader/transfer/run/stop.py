@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -38,14 +38,23 @@ class Stop:
         await clock.wait_for(self._forced, grace)
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Run a wait that a stop interrupts. Raises Stopped, also if the stop was requested before."""
+    def interruptible(self) -> Iterator[Callable[[], None]]:
+        """Run a wait that a stop interrupts. Raises Stopped, also if the stop was requested before.
+
+        Yields a function that ends the wait early: what follows it inside is not interrupted. It raises Stopped, too.
+        """
         with anyio.CancelScope() as wait:
             self._waits.add(wait)
             if self.requested:
                 wait.cancel()
+
+            def proceed() -> None:
+                if self.requested:
+                    raise Stopped
+                self._waits.discard(wait)
+
             try:
-                yield
+                yield proceed
             finally:
                 self._waits.discard(wait)
         if wait.cancelled_caught:
