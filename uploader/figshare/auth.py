@@ -1,4 +1,4 @@
-"""The token: where it is found, kept and forgotten, and an object that does not show it."""
+"""Find, store and delete the token, and wrap it so that it is never shown."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LONGEST = 4096
 
 
 class Token:
-    """A secret. It shows as Token(…), is not pickled or copied, and is revealed only where a header is made.
+    """A secret: its repr is Token(…), it cannot be pickled or copied, and only `reveal` returns it.
 
-    `origin` names in human words where the text came from, for the UsageError that a garbled one raises.
+    `origin` says where the text came from, for error messages. Raises NoToken if empty, UsageError if malformed.
     """
 
     __slots__ = ("_value",)
@@ -38,7 +38,7 @@ class Token:
         self._value = text
 
     def reveal(self) -> str:
-        """The secret itself, for the header."""
+        """Return the secret, for the Authorization header."""
         return self._value
 
     def __repr__(self) -> str:
@@ -55,16 +55,16 @@ class Token:
 
 @dataclass(frozen=True)
 class FoundToken:
-    """`origin`: where it was found, in human words."""
+    """A token, and where it was found, for messages."""
 
     token: Token
     origin: str
 
 
 def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, str], config_dir: Path) -> FoundToken:
-    """The first of: the token file, FIGSHARE_TOKEN, the keyring, the file that `store_token` writes.
+    """Return the first of: the token file, FIGSHARE_TOKEN, the keyring, the file that `store_token` writes.
 
-    Raises NoToken, TokenFileExposed, UsageError (garbled). Blocks on disk and keyring: not for the event loop.
+    Raises NoToken, TokenFileExposed, UsageError (malformed). Blocks on disk and keyring.
     """
     if token_file is not None:
         text = _read_private(token_file)
@@ -85,9 +85,9 @@ def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, 
 
 
 def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mapping[str, str]) -> str:
-    """Keeps the token for this endpoint; returns where, in human words, and what outranks that place in `environ`.
+    """Store the token for this endpoint; return the place, and what in `environ` takes precedence, for a message.
 
-    The keyring if there is a usable one, else a 0600 file in a 0700 folder. Raises StateUnusable.
+    The place is the keyring if usable, else a 0600 file in a 0700 folder. Raises StateUnusable, StateDiskFull.
     """
     note = f" (but {VARIABLE} is set and comes first)" if VARIABLE in environ else ""
     ring = _keyring()
@@ -99,7 +99,7 @@ def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mappi
 
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
-    """Removes the stored token of this endpoint everywhere; returns the places, in human words, it was removed from."""
+    """Delete the stored token of this endpoint everywhere; return the places it was in, for a message."""
     places = []
     ring = _keyring()
     if ring is not None and ring.delete(endpoint):
@@ -120,7 +120,7 @@ def _found(text: str, origin: str) -> FoundToken:
 
 
 def _read_private(path: Path) -> str | None:
-    """The text of a file that nobody else can read, None if there is no such file. A pipe is read as it is."""
+    """Return the text of a private file, None if it does not exist. Pipes are accepted. Raises TokenFileExposed."""
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
@@ -163,7 +163,7 @@ def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
 
 
 class _Keyring:
-    """The optional keyring package; a backend that fails is no backend."""
+    """The optional keyring package; a failing backend counts as none."""
 
     def __init__(self, package: Any) -> None:
         self._package = package
@@ -193,7 +193,7 @@ class _Keyring:
 
 
 def _keyring() -> _Keyring | None:
-    """None without the package, or where its backend is one that keeps nothing (priority 0 or less)."""
+    """Return None without the package, or if its backend stores nothing (priority 0 or less)."""
     try:
         import keyring
         import keyring.errors

@@ -1,6 +1,6 @@
-"""Figshare as calls: one method a request (or listing), typed values out, errors of `uploader.errors` or outcomes.
+"""The Figshare client: one method per request or listing, typed results, errors of `uploader.errors` or outcomes.
 
-What a call sends and what its statuses mean is here; how requests are sent, paced and repeated is in `calls`.
+What a request contains and what its statuses mean is here; how requests are sent, paced and retried is in `pipeline`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from uploader.figshare.transport import Response
 from uploader.figshare.urls import check_endpoint
 
 MAX_ROWS = 500_000
-"""Rows of one list; a server that goes on beyond them is broken."""
+"""Rows of one list; a server that sends more is broken."""
 
 
 class _HasId(Protocol):
@@ -43,12 +43,12 @@ Row = TypeVar("Row", bound=_HasId)
 
 
 class Figshare:
-    """A session with one Figshare as one account. An async context manager; make it inside a running event loop.
+    """A session with one Figshare as one account. An async context manager; create it inside a running event loop.
 
-    GET and DELETE are repeated inside until the retry time is used up, then raise Unreachable or ServerFailing.
-    Creating requests are repeated inside only where they certainly had no effect, else raise AmbiguousAnswer.
-    Any API call may raise TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or
-    TlsFailure. `on_retry` is told a human reason and the delay in seconds before each wait.
+    GET and DELETE are retried until the retry time is used up, then raise Unreachable or ServerFailing. Creating
+    requests are retried only if they certainly had no effect, else raise AmbiguousAnswer. Any API call may raise
+    TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or TlsFailure. `on_retry` gets the
+    reason and the delay in seconds before each wait.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Figshare:
         self._network = Network(settings)
         self._calls = Pipeline(self._endpoint, settings, token, self._network, self._clock, on_retry)
         self.items = Items(self._calls, _created("articles", self._endpoint))
-        """The calls about items' descriptions, and about collections."""
+        """Requests about items' metadata, and about collections."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)
 
@@ -83,12 +83,12 @@ class Figshare:
 
     @property
     def requests(self) -> int:
-        """API requests made so far, repeated ones included; parts do not count."""
+        """API requests made so far, including retries, excluding parts."""
         return self._calls.requests
 
     @property
     def idle(self) -> bool:
-        """True when the request budget would let an API request go out at once, and none waits to."""
+        """True if an API request could go out at once and none is waiting."""
         return self._calls.idle
 
     @property
@@ -98,11 +98,11 @@ class Figshare:
 
     @property
     def answered(self) -> float:
-        """When the API last answered as it should (seconds of the clock's clock)."""
+        """When the API last answered properly (monotonic seconds)."""
         return self._calls.answered
 
     def server_now(self) -> datetime:
-        """The local clock corrected by the API's last Date header; aware, UTC."""
+        """Return the local time corrected by the API's last Date header; aware, UTC."""
         return self._calls.server_now()
 
     @property
@@ -111,36 +111,38 @@ class Figshare:
         return self._clock
 
     async def wait(self, reason: str, delay: float) -> None:
-        """Says why and how long, then waits: for whoever has to ask again later."""
+        """Report the reason and the delay (seconds), then wait."""
         await self._calls.wait(reason, delay)
 
     # --- the account and its items ------------------------------------------------------------------------------
 
     async def account(self) -> models.Account:
-        """Who the token belongs to. A refused token is always TokenRejected here."""
+        """Return the token's account. Raises TokenRejected for any refusal of the token."""
         reader = object_spec(models.Account, "the account", checks_token=True)
         return await self._calls.api("GET", "/account", reader)
 
     async def item(self, item_id: int) -> models.Item:
-        """Raises ItemNotFound (documented: also where the account may not read it)."""
+        """Return an item. Raises ItemNotFound (documented: also if the account may not read it)."""
         return await self._calls.api(
             "GET", f"/account/articles/{item_id}", object_spec(models.Item, **about_item(item_id))
         )
 
     def own_items(self) -> AsyncIterator[models.ItemRow]:
-        """Every item of the account, in Figshare's order, fetched page by page."""
+        """Yield every item of the account, in Figshare's order, fetched page by page."""
         return self._pages("/account/articles", list_spec(models.ItemRow, "the list of items"))
 
     async def delete_item(self, item_id: int) -> None:
-        """Deletes an unpublished item; one that is gone already is fine. A published one: PermissionDenied or
-        RequestRejected."""
+        """Delete an unpublished item; succeeds if it does not exist.
+
+        Raises PermissionDenied or RequestRejected for a published one.
+        """
         reader = ResponseSpec("the item", _nothing, on_not_found=_already_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
 
     # --- files --------------------------------------------------------------------------------------------------
 
     def files(self, item_id: int) -> AsyncIterator[models.File]:
-        """Every file of the item, unfinished ones included. Raises ItemNotFound."""
+        """Yield every file of the item, including unfinished ones. Raises ItemNotFound."""
         return self._pages(f"/account/articles/{item_id}/files", list_spec(models.File, **about_item(item_id)))
 
     async def initiate(
@@ -178,7 +180,7 @@ class Figshare:
         return await self._calls.api("POST", path, reader, body=body, creating=True, on_turn=on_turn)
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> models.File:
-        """Raises FileGone. `fresh`: the file was made just now, so a 404 is waited out for a while.
+        """Return a file. Raises FileGone. `fresh`: it was just created, so a 404 is retried for a while.
 
         Observed: a file was not found right after the 201 that announced it.
         """
@@ -205,20 +207,20 @@ class Figshare:
         await self._calls.api("POST", path, reader, creating=True, on_turn=on_turn)
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
-        """Deletes a file or an unfinished placeholder; one that is gone already is fine."""
+        """Delete a file or an unfinished placeholder; succeeds if it does not exist."""
         reader = ResponseSpec("the file", _nothing, on_not_found=_already_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
 
     # --- the upload service -------------------------------------------------------------------------------------
 
     async def upload(self, upload_url: str) -> models.Upload:
-        """The upload and all its parts, checked. Raises UploadGone, ProtocolViolation."""
+        """Return the upload and all its parts, validated. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
         reader = ResponseSpec("the upload", lambda answer: parts.parse_upload(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", url, urls.redacted(url), reader)
 
     async def part(self, upload_url: str, no: int) -> models.Part:
-        """One part as the upload service sees it. Raises UploadGone, ProtocolViolation."""
+        """Return one part as the upload service has it. Raises UploadGone, ProtocolViolation."""
         url = self._usable(upload_url)
         reader = ResponseSpec("the part", lambda answer: parts.parse_part(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", urls.part_url(url, no), urls.redacted(url, no), reader)
@@ -232,14 +234,14 @@ class Figshare:
         on_accepted: Callable[[int], None] | None = None,
         fresh_connection: bool = False,
     ) -> None:
-        """One attempt to send a part; returns once the upload service has answered 200 to all of it.
+        """Make one attempt to send a part; return once the upload service has answered 200 to all of it.
 
-        `anew`: on a connection of its own, where one that lay idle may be what failed: some proxies (tinyproxy, seen)
-        close theirs after each answer without saying so.
+        `fresh_connection`: do not reuse an idle connection; some proxies (observed: tinyproxy) close theirs after each
+        answer without announcing it.
 
-        `chunks()` gives exactly `part.size` bytes; a chunk must stay as it is until the call returns, since the
-        transport may still hold it. `on_accepted` gets the bytes newly taken over by the other side, on success
-        `part.size` in all. Raises PartLocked, UploadGone, PartFailed, TlsFailure, and whatever `chunks` raised.
+        `chunks()` yields exactly `part.size` bytes; a chunk must not change until the call returns, since the transport
+        may still hold it. `on_accepted` gets the bytes newly accepted by the other side, on success `part.size` in
+        all. Raises PartLocked, UploadGone, PartFailed, TlsFailure, and what `chunks` raises.
         """
         await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, fresh_connection=fresh_connection)
 
@@ -247,7 +249,7 @@ class Figshare:
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
     async def _pages(self, path: str, reader: ResponseSpec[list[Row]]) -> AsyncIterator[Row]:
-        """All rows until a short page; a row that a shifting list shows twice is given once."""
+        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once."""
         seen: set[int] = set()
         page = 1
         while True:
@@ -266,7 +268,7 @@ class Figshare:
 
 
 def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Response], int]:
-    """Reads the id out of a 201: entity_id, else the location of the body, else the Location header."""
+    """Return a function that reads the id from a 201: entity_id, else the body's location, else the Location header."""
 
     def read(answer: Response) -> int:
         created = models.parse_created(answer.body)
@@ -275,24 +277,24 @@ def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Res
             if found is None and place:
                 found = urls.id_in_location(place, base=endpoint, kind=kind)
         if found is None:
-            raise AmbiguousAnswer(f"Figshare answered {answer.status} but told no id")
+            raise AmbiguousAnswer(f"Figshare answered {answer.status} without an id")
         return found
 
     return read
 
 
 def _nothing(_: Response) -> None:
-    """The status says it all."""
+    """Ignore the body: the status is the answer."""
 
 
 def _accepted(answer: Response) -> None:
-    """A completion: 202 with whatever body (observed: HTML); a page with 200 is some gateway's."""
+    """Accept 202 with any body (observed: HTML); a page with 200 is a gateway's."""
     if answer.status == 200 and answer.is_html:
         raise NotJson("a web page")
 
 
 def _already_gone() -> None:
-    """What was to be deleted is not there."""
+    """Accept that what should be deleted does not exist."""
 
 
 def _file_gone(item_id: int, file_id: int) -> Callable[[], NoReturn]:

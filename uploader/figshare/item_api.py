@@ -1,7 +1,7 @@
-"""Items' descriptions as calls, and what is done to an item as a whole: published, embargoed, linked, collected.
+"""Requests about items' metadata, and about items as a whole: publish, embargo, private links, collections.
 
-As in `api`, one method a request (or listing). Setting is repeated inside until it is known to have worked, since it
-comes to the same however often it is done; what creates raises AmbiguousAnswer where it may have had its effect.
+As in `client`, one method per request or listing. Requests that set something are idempotent and retried; those that
+create something raise AmbiguousAnswer if they may have had their effect.
 """
 
 from __future__ import annotations
@@ -23,55 +23,57 @@ S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 
 MAX_BATCH = 10
-"""Items added to a collection in one request (observed: more fail for some)."""
+"""Items added to a collection in one request (observed: more can fail)."""
 
 
 class Items:
-    """The calls about items' descriptions. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what
-    all calls raise."""
+    """Requests about items' metadata. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what all
+    requests raise."""
 
     def __init__(self, calls: Pipeline, created: Callable[[Response], int]) -> None:
-        """`created` reads the id of a new item out of an answer."""
+        """Take a function `created` that reads the id of a new item from an answer."""
         self._calls = calls
         self._created = created
 
-    # --- what may stand in a description -------------------------------------------------------------------------
+    # --- what metadata may refer to -------------------------------------------------------------------------
 
     async def categories(self) -> list[models.Category]:
-        """Those of the account's institution, with their parents; not all may be chosen."""
+        """Return the institution's categories, including parents; not all are selectable."""
         return await self._list("/account/categories", "the list of categories", models.Category)
 
     async def licenses(self) -> list[models.License]:
-        """Figshare's own and those of the account's institution."""
+        """Return Figshare's licences and those of the institution."""
         return await self._list("/account/licenses", "the list of licences", models.License)
 
     async def groups(self) -> list[models.Group]:
-        """The institution's groups that the account administrates. PermissionDenied where it administrates none."""
+        """Return the groups that the account administrates. Raises PermissionDenied if there are none."""
         return await self._list("/account/institution/groups", "the list of groups", models.Group)
 
     async def institution(self) -> int | None:
-        """The institution that the account belongs to, None for none. A refused token is always TokenRejected here."""
+        """Return the id of the account's institution, None for none. Raises TokenRejected if the token is refused."""
         reader = object_spec(models.Account, "the account", checks_token=True)
         return (await self._calls.api("GET", "/account", reader)).institution_id
 
     async def custom_fields(self, group: int | None = None) -> list[models.CustomField]:
-        """Those of the account's own group, or of this one. PermissionDenied where the account has none, or no
-        access."""
+        """Return the custom fields of the account's own group, or of `group`.
+
+        Raises PermissionDenied if the account has no group or no access.
+        """
         path = "/account/institution/custom_fields" + ("" if group is None else f"?group_id={group}")
         return await self._list(path, "the list of custom fields", models.CustomField)
 
     async def has_author(self, author_id: int) -> bool:
-        """Whether Figshare knows an author of this id."""
+        """Return whether an author of this id exists."""
         reader = ResponseSpec("the author", lambda answer: bool(parse_json(answer.body)), on_not_found=lambda: False)
         return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
 
     async def grants(self, words: str) -> list[models.Grant]:
-        """Grants that Figshare's search finds for these words, those that users made up included."""
+        """Search grants, including user-defined ones."""
         reader = list_spec(models.Grant, "the search for grants")
         return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
 
     async def project(self, project_id: int) -> models.Project:
-        """Raises ProjectNotFound (also where the account may not see it)."""
+        """Return a project. Raises ProjectNotFound (also if the account may not see it)."""
 
         def missing() -> NoReturn:
             raise ProjectNotFound(f"Figshare has no project {project_id}, or this account may not see it")
@@ -85,11 +87,11 @@ class Items:
     # --- the item ------------------------------------------------------------------------------------------------
 
     async def detail(self, item_id: int) -> models.ItemDetail:
-        """The item with its whole description."""
+        """Return the item with all its metadata."""
         return await self._of_item("GET", item_id, "", object_spec(models.ItemDetail, **about_item(item_id)))
 
     async def exists(self, item_id: int) -> bool:
-        """True for an item of this account, and for one that is public."""
+        """Return whether the item is one of this account's or public."""
         for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
             reader = ResponseSpec(f"item {item_id}", lambda _: True, on_not_found=lambda: False)
             if await self._calls.api("GET", path, reader):
@@ -97,102 +99,101 @@ class Items:
         return False
 
     async def create(self, fields: Body, *, project: int | None = None) -> int:
-        """The new draft's id; `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
+        """Create a draft; return its id. `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
         reader = ResponseSpec("the new item", self._created, accepts="anything")
         return await self._calls.api("POST", path, reader, body=fields, creating=True)
 
     async def update(self, item_id: int, fields: Body) -> None:
-        """Set these fields of the description, as documented for ArticleUpdate; others stay as they are.
+        """Set these fields, as documented for ArticleUpdate; others keep their values.
 
-        PATCH, which is documented to set part of an item. PUT is documented to take all of it, and whether it clears
-        what it does not name is not known.
+        Uses PATCH, which is documented to set part of an item. PUT is documented to take all of it; whether it clears
+        fields that are not named is unknown.
         """
         await self._set("PATCH", item_id, "", fields)
 
     async def authors(self, item_id: int) -> list[models.Author]:
-        """The item's authors, in their order."""
+        """Return the item's authors, in order."""
         return await self._of_item("GET", item_id, "/authors", list_spec(models.Author, **about_item(item_id)))
 
     async def authors_with(self, orcid: str) -> list[models.Author]:
-        """Whom Figshare knows by this ORCID iD, on whatever items."""
+        """Return Figshare's authors with this ORCID iD."""
         reader = list_spec(models.Author, "the search for authors")
         return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
 
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
-        """Make these the authors, and nobody else."""
+        """Replace the item's authors."""
         await self._set("PUT", item_id, "/authors", {"authors": authors})
 
     async def remove_author(self, item_id: int, author_id: int) -> None:
-        """One that is gone already is fine."""
+        """Remove it; succeeds if it does not exist."""
         await self._remove(item_id, f"/authors/{author_id}")
 
     async def remove_category(self, item_id: int, category_id: int) -> None:
-        """One that is gone already is fine."""
+        """Remove it; succeeds if it does not exist."""
         await self._remove(item_id, f"/categories/{category_id}")
 
     async def set_embargo(self, item_id: int, embargo: Body) -> None:
-        """`embargo` as documented for ArticleEmbargoUpdater."""
+        """Set the embargo, as documented for ArticleEmbargoUpdater."""
         await self._set("PUT", item_id, "/embargo", embargo)
 
     async def lift_embargo(self, item_id: int) -> None:
-        """An item without one is fine."""
+        """Remove the embargo; succeeds if there is none."""
         await self._remove(item_id, "/embargo")
 
     async def set_thumbnail(self, item_id: int, version: int, file_id: int) -> None:
-        """Choose the file whose preview stands for this version of the item."""
+        """Use the preview of a file as the thumbnail of this version."""
         await self._set("PUT", item_id, f"/versions/{version}/update_thumb", {"file_id": file_id})
 
     async def publish(self, item_id: int) -> None:
-        """Make the item as it is now a public version. Raises AmbiguousAnswer; RequestRejected where a field is
-        missing."""
+        """Publish the current state as a version. Raises AmbiguousAnswer, RequestRejected if a field is missing."""
         await self._set("POST", item_id, "/publish", {})
 
     async def reserve_doi(self, item_id: int) -> str:
-        """The DOI that the item will have; the same however often it is asked for."""
+        """Reserve and return the item's DOI. Idempotent."""
         reader = object_spec(models.ReservedDoi, **about_item(item_id))
         return (await self._of_item("POST", item_id, "/reserve_doi", reader)).doi
 
     async def private_links(self, item_id: int) -> list[models.PrivateLink]:
-        """All, expired ones included."""
+        """Return all private links, including expired ones."""
         reader = list_spec(models.PrivateLink, **about_item(item_id))
         return await self._of_item("GET", item_id, "/private_links", reader)
 
     async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
-        """The address of a new link; `expires` as 2018-02-22 22:22:22, by default in a year. Raises AmbiguousAnswer.
+        """Create a private link; return its address. `expires` as 2018-02-22 22:22:22, by default in a year.
 
-        Observed: an item has one link, and a new one takes its place.
+        Raises AmbiguousAnswer. Observed: an item has one link, which a new one replaces.
         """
         body = {} if expires is None else {"expires_date": expires}
         reader = object_spec(models.NewPrivateLink, **about_item(item_id))
         return (await self._of_item("POST", item_id, "/private_links", reader, body=body, creating=True)).url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
-        """One that is gone already is fine."""
+        """Remove it; succeeds if it does not exist."""
         await self._remove(item_id, f"/private_links/{link_id}")
 
     # --- collections ---------------------------------------------------------------------------------------------
 
     async def add_to_collection(self, collection_id: int, item_ids: Sequence[int]) -> None:
-        """Add at most MOST_AT_ONCE items to a collection. Raises AmbiguousAnswer."""
+        """Add at most MAX_BATCH items to a collection. Raises AmbiguousAnswer."""
         missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
         reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=missing, accepts="no html")
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
     async def list_collection(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
-        """Ids of a collection's items, one page of them."""
+        """List the ids of one page of a collection's items."""
         missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
         reader = list_spec(models.ItemRow, f"collection {collection_id}", on_not_found=missing)
         path = f"/account/collections/{collection_id}/articles?page={page}&page_size={page_size}"
         return [row.id for row in await self._calls.api("GET", path, reader)]
 
     async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
-        """Take an item out of a collection; one that is not in it is fine."""
+        """Remove an item from a collection; succeeds if it is not in it."""
         reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=_gone, accepts="no html")
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
-    # --- how -----------------------------------------------------------------------------------------------------
+    # --- helpers -----------------------------------------------------------------------------------------------------
 
     async def _of_item(
         self,
@@ -207,7 +208,7 @@ class Items:
         return await self._calls.api(method, f"/account/articles/{item_id}{rest}", reader, body=body, creating=creating)
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
-        # A 404 may be about what is set (observed: a category that the account may not use), so its words are shown.
+        # A 404 may be about the value (observed: a category that the account may not use), so its message is shown.
         reader = ResponseSpec(f"item {item_id}", _nothing, accepts="no html")
         path = f"/account/articles/{item_id}{rest}"
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
@@ -218,11 +219,11 @@ class Items:
 
 
 def _nothing(_: Response) -> None:
-    """The status says it all."""
+    """Ignore the body: the status is the answer."""
 
 
 def _gone() -> None:
-    """What was to be removed is not there."""
+    """Accept that what should be removed does not exist."""
 
 
 def _missing(message: str) -> Callable[[], NoReturn]:

@@ -1,4 +1,4 @@
-"""What is wrapped around the raw exchange, one thing each: the token, the budget, the trace, the clock, repeating."""
+"""Wrappers around the raw exchange: authorization, rate limit, tracing, server clock, retries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHORTEST_SECRET = 12
 
 
 def authorized(send: Send, token: Token, endpoint: str) -> Send:
-    """Adds the token, for the endpoint's own addresses only, and takes it out of what the answer says."""
+    """Add the token, for the endpoint's own addresses only, and redact it in answers."""
 
     async def authorized_send(request: Request) -> Response:
         if not request.url.startswith(endpoint + "/"):
@@ -42,7 +42,7 @@ def authorized(send: Send, token: Token, endpoint: str) -> Send:
 
 
 def _without(secret: str, answer: Response) -> Response:
-    """The answer; one that says the token back has it blotted out, since its words are shown, logged and journaled."""
+    """Redact a secret in an answer, whose text may be shown, logged and journaled."""
     if len(secret) < _SHORTEST_SECRET:
         return answer
     body = answer.body.replace(secret.encode("latin-1"), b"...")
@@ -69,7 +69,7 @@ class RateLimited:
 
 
 def traced(send: Send, clock: Clock) -> Send:
-    """One DEBUG line an exchange: method, address as it may be shown, outcome, seconds, attempt."""
+    """Log one DEBUG line per exchange: method, redacted address, outcome, seconds, attempt."""
 
     async def traced_send(request: Request) -> Response:
         started = clock.monotonic()
@@ -90,7 +90,7 @@ def traced(send: Send, clock: Clock) -> Send:
 
 
 class ServerClock:
-    """The server's clock, from the Date headers of its answers; the local clock until the first."""
+    """The server's clock, from the Date headers of its answers; the local clock before the first."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -107,14 +107,14 @@ class ServerClock:
         return noting_send
 
     def now(self) -> datetime:
-        """Aware, UTC; good to about a second."""
+        """Return the aware UTC time, accurate to about a second."""
         return self._clock.now() + self._ahead
 
 
 class Retrier:
-    """Sends until there is a value, an error for good, or the retry time is used up.
+    """Send until there is a value, a permanent error, or the retry time is used up.
 
-    `slow_down` is told how many seconds all requests should wait when the server asks for less.
+    `slow_down` gets the seconds that all requests should wait when the server throttles.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Retrier:
     async def call(
         self, request: Request, reader: ResponseSpec[T], peer: Callable[[], Peer], *, creating: bool = False
     ) -> T:
-        """Raises AmbiguousAnswer for a creating request that may have had its effect."""
+        """Return the value. Raises AmbiguousAnswer for a creating request that may have had its effect."""
         backoff = Backoff(self._policy, self._clock.random)
         while True:
             outcome = await self._once(request, reader, peer(), creating=creating)
@@ -161,7 +161,7 @@ class Retrier:
             request = dataclasses.replace(request, attempt=request.attempt + 1)
 
     async def wait(self, reason: str, delay: float) -> None:
-        """Says why and how long, then waits."""
+        """Report the reason and the delay (seconds), then wait."""
         log.info("%s; next attempt in %.1f s", reason, delay)
         if self._on_retry is not None:
             self._on_retry(reason, delay)

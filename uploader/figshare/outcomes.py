@@ -1,7 +1,4 @@
-"""Outcomes of single requests that the layer above decides on.
-
-They are for code, not for people: whoever talks to Figshare through this package catches every one of them.
-"""
+"""Outcomes of single requests that the caller must handle; they are never shown to the user."""
 
 from __future__ import annotations
 
@@ -21,14 +18,14 @@ NO_EFFECT = (
     *(RequestRejected, PermissionDenied, TokenRejected, ItemNotFound, AccountNotFound),
     *(ServerFailing, Unreachable, TlsFailure, UsageError),
 )
-"""What a creating request raises when it certainly did nothing: refused, never sent, or turned away unread each time.
+"""What a creating request raises if it certainly had no effect: refused, never sent, or rejected unread each time.
 
-Whatever else ends it (a success that cannot be read, a redirect, a cancellation, a mistake of ours) proves nothing.
+Any other error (an unreadable success, a redirect, a cancellation, a bug) leaves the effect unknown.
 """
 
 
 class Outcome(Exception):
-    """Base of the outcomes; `reason` is one line without secrets, fit for a log or a progress line."""
+    """Base of the outcomes; `reason` is one line without secrets."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -36,26 +33,26 @@ class Outcome(Exception):
 
 
 class AmbiguousAnswer(Outcome):
-    """A creating request may have had its effect: look for it before asking again."""
+    """A creating request may have had its effect: look it up before repeating."""
 
 
 class FileGone(Outcome):
-    """The API knows no such file in this item (404)."""
+    """The file does not exist in this item (404)."""
 
 
 class UploadGone(Outcome):
-    """The upload service knows no such upload or part (404)."""
+    """The upload or part does not exist (404)."""
 
 
 class PartLocked(Outcome):
-    """409: somebody, often our own broken connection, holds the part's lock, or the upload is completed."""
+    """409: the part is locked, often by our own broken connection, or the upload is completed."""
 
 
 class PartFailed(Outcome):
     """One attempt to send a part failed.
 
-    `retry_after` is what the server asked for, in seconds, None where it asked for nothing. `passing` is True where
-    another attempt is likely to fare better. `crowded`: fewer parts at the same time might (429, 503, a standstill).
+    `retry_after` is the delay the server asked for, in seconds, or None. `passing`: another attempt may succeed.
+    `crowded`: fewer parts at a time may help (429, 503, a stall).
     """
 
     def __init__(

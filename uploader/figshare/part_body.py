@@ -58,7 +58,7 @@ class PartBody(aiohttp.Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Runs in aiohttp's writer task. Ends normally only when every byte was handed over."""
+        """Write the body, in aiohttp's writer task. Returns normally only once every byte was handed over."""
         self._started = True
         self._transport = writer.transport
         source = self._chunks()
@@ -81,7 +81,7 @@ class PartBody(aiohttp.Payload):
                 self._finished.set()
 
     async def _next(self, source: AsyncIterator[Chunk]) -> Chunk | None:
-        """The next chunk, None at the end; what goes wrong here is the caller's own and is kept for it."""
+        """Return the next chunk, None at the end; an error here is the caller's own and is kept for it."""
         try:
             chunk = await anext(source, None)
             self._check_length(chunk)
@@ -147,7 +147,7 @@ class PartBody(aiohttp.Payload):
         return -1 if handle is None else int(handle.fileno())
 
     def mark_complete(self) -> None:
-        """The server says it has all of it."""
+        """Note that the server has confirmed all of it."""
         self._handed = self._total
         self._transport = None
         if self._reported < self._total and self._on_accepted is not None:
@@ -155,12 +155,12 @@ class PartBody(aiohttp.Payload):
         self._reported = self._total
 
     def abort(self, reason: str) -> None:
-        """Breaks the connection now, with whatever is still in its buffers; an orderly close would wait for them."""
+        """Break the connection now and discard its buffers; an orderly close would wait for them."""
         self.abort_reason = reason
         self._drop_connection()
 
     def _drop_connection(self) -> None:
-        """Drops the connection with a reset, so that the server lets go of the part's lock at once.
+        """Reset the connection, so that the server releases the part's lock at once.
 
         Without it the kernel would go on sending what it holds, to whoever has stopped reading.
         """
@@ -174,7 +174,7 @@ class PartBody(aiohttp.Payload):
         transport.abort()
 
     async def closed(self) -> None:
-        """Waits until `chunks` is done with; the writer task must have been cancelled or ended."""
+        """Wait until `chunks` is closed; the writer task must have been cancelled or ended."""
         if self._started:
             await self._finished.wait()
 

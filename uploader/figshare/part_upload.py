@@ -122,7 +122,7 @@ class PartUploader:
 
 
 def raise_for_response(answer: Response, body: PartBody, peer: Peer, now: datetime) -> None:
-    """Returns for a part that was taken (observed: 200, body "OK"), else raises what the answer means."""
+    """Return for an accepted part (observed: 200, body "OK"), else raise what the answer means."""
     if is_firewall(answer):
         raise PartFailed(f"a firewall in front of Figshare ({peer.host}) turned the part away")
     if answer.status in (200, 201, 204) and not answer.is_html:
@@ -139,7 +139,7 @@ def raise_for_response(answer: Response, body: PartBody, peer: Peer, now: dateti
 
 
 def translate(fault: Exception, body: PartBody, host: str) -> Exception:
-    """What a broken exchange is to the caller: its own error, or the part not taken."""
+    """Translate a broken exchange: the caller's own error, or PartFailed."""
     if body.failure is not None:
         return body.failure
     if body.abort_reason is not None:

@@ -1,4 +1,4 @@
-"""The upload service's own JSON: an upload and its parts, held to the rules that make them usable."""
+"""Parse and validate the upload service's JSON: an upload and its parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uploader.figshare.decode import MAX_ID, parse_json
 from uploader.figshare.models import Part, Upload
 
 MAX_PARTS = 200_000
-"""Of one upload. Figshare hands parts on to S3, which takes 10,000; each costs memory, and a server may be broken."""
+"""Limit per upload. Figshare stores parts in S3, which accepts 10,000; each costs memory."""
 MAX_PART_NO = 1_000_000
 
 T = TypeVar("T")
@@ -39,14 +39,14 @@ _UPLOAD = msgspec.json.Decoder(_RawUpload)
 
 
 def parse_upload(body: bytes) -> Upload:
-    """GET upload_url. Raises NotJson, or ProtocolViolation where the parts do not make up the file exactly."""
+    """Parse GET upload_url. Raises NotJson, or ProtocolViolation if the parts do not cover the file exactly."""
     raw = _decoded(_UPLOAD, body, "an upload")
     if len(raw.parts or ()) > MAX_PARTS:
         raise ProtocolViolation(f"the upload service lists more than {MAX_PARTS} parts")
     parts = sorted((_part(part) for part in raw.parts or ()), key=lambda part: part.start)
     size = raw.size if raw.size is not None else (parts[-1].end + 1 if parts else 0)
     if not 0 <= size <= MAX_ID:
-        raise ProtocolViolation("the upload service tells a size that no file can have")
+        raise ProtocolViolation("the upload service sent an invalid size")
     status = _status(raw.status)
     if parts or status == "pending":
         _check_cover(parts, size)
@@ -54,16 +54,16 @@ def parse_upload(body: bytes) -> Upload:
 
 
 def parse_part(body: bytes) -> Part:
-    """GET upload_url/{partNo}. Raises NotJson or ProtocolViolation."""
+    """Parse GET upload_url/{partNo}. Raises NotJson or ProtocolViolation."""
     return _part(_decoded(_PART, body, "a part"))
 
 
 def _part(raw: _RawPart) -> Part:
     if not 0 <= raw.partNo <= MAX_PART_NO or raw.startOffset < 0 or max(raw.startOffset, raw.endOffset) > MAX_ID:
-        raise ProtocolViolation("the upload service tells a part that no file can have")
+        raise ProtocolViolation("the upload service sent an invalid part")
     if raw.endOffset < raw.startOffset - 1:
         raise ProtocolViolation(f"part {raw.partNo} ends before it starts")
-    # The documentation says COMPLETE for a part and COMPLETED for an upload; either is taken for both.
+    # Documented: COMPLETE for a part, COMPLETED for an upload; both are accepted for either.
     return Part(
         no=raw.partNo,
         start=raw.startOffset,
@@ -85,11 +85,11 @@ def _check_cover(parts: list[Part], size: int) -> None:
             raise ProtocolViolation(f"the parts have {fault} before part {part.no}")
         expected = part.end + 1
     if expected != size:
-        raise ProtocolViolation(f"the parts make up {expected} bytes, the upload says {size}")
+        raise ProtocolViolation(f"the parts cover {expected} bytes of an upload of {size}")
 
 
 def _status(word: str | None) -> Literal["pending", "completed", "aborted"]:
-    """An unknown word is a pending upload: what its parts say decides, and nothing is skipped."""
+    """Return the status; an unknown word means pending, so that the parts decide and nothing is skipped."""
     match (word or "").upper():
         case "COMPLETED" | "COMPLETE":
             return "completed"
@@ -100,7 +100,7 @@ def _status(word: str | None) -> Literal["pending", "completed", "aborted"]:
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
-    """Raises from outside the handlers, so that no context keeps the body alive or shows it."""
+    """Decode a body. Raises from outside the handlers, so that no context keeps the body alive or shows it."""
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -31,16 +31,16 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 _LASTING = (413, 422)
-"""Too large, and invalid: statuses that speak of what was asked for (RFC 9110). A 400 of Figshare's may be anything."""
+"""Too large, and invalid: statuses about the request itself (RFC 9110). A 400 of Figshare's may mean anything."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
 
 
 @dataclass(frozen=True)
 class ResponseSpec(Generic[T]):
-    """How one request's answer is read.
+    """How to read the answer to one request.
 
-    `what` names the thing asked for. `read` makes the value of a success. `missing` makes the value or raises on a
-    404. `takes`: "json" where only JSON is an answer, "no html" where the body hardly matters, "anything".
+    `resource` names what was requested, for messages. `parse` returns the value of a success, `on_not_found` that of a
+    404, or raises. `accepts`: "json" if only JSON is valid, "no html" if the body hardly matters, "anything".
     `checks_token`: a 403 is about the token.
     """
 
@@ -72,7 +72,7 @@ def about_item(item_id: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Peer:
-    """Who answered: the API or the upload service at `host`; `met` once it has given a proper answer."""
+    """Who answered: the API or the upload service at `host`; `identified` once it has answered properly."""
 
     host: str
     name: str
@@ -82,10 +82,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class TransientFailure:
-    """A failure that may pass. `reason` is one line with the server's own words.
+    """A failure that a retry may overcome. `reason` is one line with the server's message.
 
-    `no_effect` is True where the request certainly changed nothing. `network`: there was no answer at all.
-    `retry_after` is seconds; `slow_down` asks all requests to wait with this one.
+    `no_effect` is True if the request certainly changed nothing. `network`: there was no answer. `retry_after` is
+    seconds; `throttled` asks all requests to wait as long.
     """
 
     reason: str
@@ -96,10 +96,10 @@ class TransientFailure:
 
 
 def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, now: datetime) -> T | TransientFailure:
-    """The value of a success, or a Problem; raises the error that any other answer means.
+    """Return the value of a success or a TransientFailure; raise the error for any other answer.
 
-    `now` is the server's clock. Judgement on effects: 408 and 425 by definition, 429, and a 503 that names a time
-    were turned away before anything was done; any other 5xx may have had its effect.
+    `now` is the server's time. 408, 425, 429 and a 503 with Retry-After are taken as rejected before anything was
+    done; any other 5xx may have had its effect.
     """
     if is_firewall(answer):
         return _permission_error(answer, peer, now)
@@ -117,7 +117,7 @@ def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, no
 
 
 def _missing(answer: Response, missing: Callable[[], T]) -> T:
-    """What a 404 comes to; where that is an error, it ends with the server's own words."""
+    """Return or raise what a 404 means; an error ends with the server's message."""
     words = server_message(answer.body)
     try:
         return missing()
@@ -128,12 +128,12 @@ def _missing(answer: Response, missing: Callable[[], T]) -> T:
 
 
 def is_firewall(answer: Response) -> bool:
-    """Observed: an empty 202 with x-amzn-waf-action, or a 403 page, from a firewall that Figshare stands behind."""
+    """Detect Figshare's firewall. Observed: an empty 202 with x-amzn-waf-action, or a 403 with a page."""
     return "x-amzn-waf-action" in answer.headers or (answer.status == 403 and answer.is_html)
 
 
 def transient_failure(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
-    """A passing status as a problem; `now` is the server's clock."""
+    """Return a retryable answer as TransientFailure; `now` is the server's time."""
     wait = _requested_delay(answer, now)
     refused_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
     return TransientFailure(
@@ -145,16 +145,16 @@ def transient_failure(answer: Response, peer: Peer, now: datetime) -> TransientF
 
 
 def _requested_delay(answer: Response, now: datetime) -> float | None:
-    """Seconds that Retry-After asks for; a date in it is seen from the Date of the same answer, else from `now`.
+    """Return the seconds that Retry-After asks for; a date is relative to the Date of the same answer, else to `now`.
 
-    Both of them count whole seconds of one clock, which that of the API need not be.
+    Both headers are whole seconds of one clock, which need not be that of the API.
     """
     headers = answer.headers
     return parse_retry_after(headers.get("Retry-After"), parse_http_date(headers.get("Date")) or now)
 
 
 def describe(answer: Response, peer: Peer) -> str:
-    """ "api.figshare.com answered 422: its own words"."""
+    """Return e.g. "api.figshare.com answered 422: the server's message"."""
     words = server_message(answer.body)
     return f"{peer.host} answered {answer.status}" + (f": {words}" if words else "")
 
@@ -184,9 +184,9 @@ def _without_secrets(words: str) -> str:
 
 
 def no_response(failure: ExchangeFailed, peer: Peer, *, creating: bool) -> TransientFailure:
-    """A failed exchange as a problem; raises the error where asking again would end the same.
+    """Return a failed exchange as TransientFailure; raise the error if a retry would fail the same way.
 
-    A creating request that was sent never raises here: what came back is unusable, but it may have had its effect.
+    A creating request that was sent never raises here: its answer is unusable, but it may have had its effect.
     """
     if failure.permanent and not failure.sent:
         raise UsageError(f"{peer.host}: {failure.reason}", hint="Check the proxy settings (HTTPS_PROXY).")
@@ -217,7 +217,7 @@ def _permission_error(answer: Response, peer: Peer, now: datetime) -> TransientF
 
 
 def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
-    """An answer that Figshare itself does not give: a gateway's page, or another server altogether."""
+    """Handle an answer that is not Figshare's: a gateway's page, or another server."""
     kind = "a web page" if answer.is_html else "no JSON"
     words = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
     if not peer.identified:

@@ -20,7 +20,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def is_retryable(status: int) -> bool:
-    """True for the statuses that another attempt may not meet again."""
+    """Return whether a retry may succeed after this status."""
     return status in _PASSING
 
 
@@ -106,7 +106,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def parse_http_date(value: str | None) -> datetime | None:
-    """The aware moment an HTTP date names, None for anything else."""
+    """Return an HTTP date as an aware time, None if it is none."""
     if not value:
         return None
     # With the first answer, not at the start: what it brings along takes a while to load.

@@ -48,7 +48,7 @@ class StallDetector:
             self.close()
 
     def close(self) -> None:
-        """Stops the timer; parts still watched are left alone."""
+        """Stop the timer; parts still watched are left alone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""One raw exchange: a request out, a small answer in. No repeating, no pacing, no judging of statuses."""
+"""One raw exchange: a request and its small answer. No retries, no rate limit, no interpretation of statuses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from uploader.figshare.urls import host_of
 
 JSON_LIMIT = 32 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
-"""Bytes of an answer's body that are read: of a success, where more is a failure; of an error, where more is cut."""
+"""Bytes read of an answer's body: of a success, where more is a failure; of an error, where more is cut."""
 
 _ANSWERS_AT_MOST = 5
-"""A whole answer may take so many times the time allowed without any byte of it."""
+"""Limit for a whole answer, as a multiple of the time allowed without any byte of it."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """`shown` is how the address may be shown; address, headers and body stay out of the repr."""
+    """`shown` is the redacted address; address, headers and body stay out of the repr."""
 
     method: str
     url: str = field(repr=False)
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """Headers are found in any case; `body` is whole for a success, cut to ERROR_LIMIT for anything else."""
+    """Header names are case-insensitive; `body` is complete for a success, else cut to ERROR_LIMIT."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,14 +53,14 @@ class Response:
 
     @property
     def is_html(self) -> bool:
-        """By its body: observed content types lie in both directions."""
+        """True if the body is HTML; observed content types are wrong in both directions."""
         return re.match(rb"\s*<", self.body) is not None
 
 
 class ExchangeFailed(Exception):
-    """No usable answer. `sent` is False where the request certainly did not reach the server.
+    """No usable answer. `sent` is False if the request certainly did not reach the server.
 
-    `reason` is one line without secrets. `lasting` is True where asking again would end the same.
+    `reason` is one line without secrets. `lasting`: a retry would fail the same way.
     """
 
     def __init__(self, reason: str, *, sent: bool, lasting: bool = False) -> None:
@@ -76,9 +76,9 @@ Send = Callable[[Request], Awaitable[Response]]
 def exchange_over(
     network: Network, session: aiohttp.ClientSession, *, connect_timeout: float, answer_timeout: float
 ) -> Send:
-    """The raw exchange on one session. Raises ExchangeFailed and TlsFailure.
+    """Return the raw exchange on one session, which raises ExchangeFailed and TlsFailure.
 
-    They are raised outside of handlers: the library's own errors show addresses and headers, even as a context.
+    They are raised outside of handlers: the library's errors show addresses and headers, even as a context.
     """
     timeout = aiohttp.ClientTimeout(
         total=None, connect=connect_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
@@ -116,7 +116,7 @@ class LostConnection(Exception):
 async def without_connection_reuse(
     request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 ) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from repeating a request by itself: repeats are counted, paced and decided on elsewhere."""
+    """Keep aiohttp from repeating a request by itself: retries are counted, paced and decided elsewhere."""
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
@@ -129,7 +129,7 @@ async def without_connection_reuse(
 async def read_response(
     response: aiohttp.ClientResponse, answer_timeout: float, *, longest: int | None = None
 ) -> Response:
-    """Reads a body within its limits; on return the connection is either reusable or closed.
+    """Read a body within its limits; on return the connection is either reusable or closed.
 
     `longest` is the limit in bytes for a success, None for JSON_LIMIT.
     Raises ExchangeFailed for a success that is too long or compressed; an error answer is cut instead.
@@ -159,16 +159,16 @@ async def read_response(
 
 
 def yarl_url(url: str) -> URL:
-    """The address exactly as given: whoever signed it decides how it is quoted."""
+    """Return the address exactly as given: a signature depends on its quoting."""
     return URL(url, encoded=url.isascii())
 
 
 def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
-    """What a fault of the network means, in words that show no address beyond the host."""
+    """Translate a network error, in words that show no address beyond the host."""
     if isinstance(fault, aiohttp.ClientConnectorError):
         return _no_connection(fault, host)
     if isinstance(fault, aiohttp.ClientHttpProxyError):
-        # 407 is the proxy that wants to know who we are, but some say 401; 403 is one that may not connect there.
+        # 407 is a proxy that requires authentication, but some answer 401; 403 is one that may not connect there.
         lasting = 400 <= fault.status < 500 and not is_retryable(fault.status)
         return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=lasting)
     if isinstance(fault, aiohttp.ConnectionTimeoutError):
@@ -201,7 +201,7 @@ def _no_connection(fault: aiohttp.ClientConnectorError, host: str) -> ExchangeFa
 
 
 def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
-    """A connection that ends during the handshake may pass; anything that TLS itself objects to does not."""
+    """Translate a TLS error: a connection cut during the handshake is transient, anything else is permanent."""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return TlsFailure(f"{host}: its certificate cannot be trusted: {fault.verify_message}")
     if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
@@ -211,14 +211,14 @@ def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure
 
 
 def _told(fault: OSError) -> str | None:
-    """What the system said. aiohttp puts the whole address into some texts ("Can not write request body for ...")."""
+    """Return the system's message. aiohttp puts the whole address into some ("Can not write request body for ...")."""
     if fault.strerror and "://" in fault.strerror:
         return os.strerror(fault.errno) if fault.errno else None
     return fault.strerror
 
 
 def _words(fault: BaseException) -> str:
-    """The system's own words for a fault; type names rather than texts that may hold addresses."""
+    """Return the system's message, else the type's name: other texts may hold addresses."""
     words = (_told(fault) if isinstance(fault, OSError) else None) or type(fault).__name__
     # asyncio puts the socket's address in front: "Connect call failed ('127.0.0.1', 1)".
     return "refused" if "Connect call failed" in words else re.sub(r"[^\x20-\x7e]+", " ", words)

@@ -13,7 +13,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 
 def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
-    """The API address, normalised: scheme and host in lower case, path as given without a trailing slash.
+    """Return the API address normalised: scheme and host in lower case, path without trailing slash.
 
     Raises UsageError, or InsecureEndpoint for plain http to anything but loopback unless `insecure_http`.
     """
@@ -32,7 +32,7 @@ def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
 
 
 def check_upload_url(url: str, *, endpoint: str, insecure_http: bool = False) -> str:
-    """An upload address as Figshare gave it, if it may be talked to; raises ProtocolViolation, never showing it.
+    """Return an upload address as given if it may be used. Raises ProtocolViolation, which never shows it.
 
     Another host than the API's is normal. An answer must not point a client into its own network, so literal
     private addresses are refused unless the API itself is there.
@@ -50,23 +50,23 @@ def check_upload_url(url: str, *, endpoint: str, insecure_http: bool = False) ->
 
 
 def is_address(url: str) -> bool:
-    """True for an absolute http(s) address with a host that can be looked up."""
+    """Return whether this is an absolute http(s) address with a host that can be looked up."""
     return _split(url) is not None
 
 
 def part_url(upload_url: str, no: int) -> str:
-    """The address of one part; a query of the upload address is kept."""
+    """Return the address of one part; a query of the upload address is kept."""
     parts = urlsplit(upload_url)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{no}").geturl()
 
 
 def redacted(upload_url: str, no: int | None = None) -> str:
-    """An upload address as it may be shown: its host, never its secret."""
+    """Return an upload address as it may be shown: its host, never its secret."""
     return f"{urlsplit(upload_url).hostname}/upload/…" + ("" if no is None else f" part {no}")
 
 
 def host_of(url: str) -> str:
-    """The host of an absolute address, "?" where it has none."""
+    """Return the host of an absolute address, "?" if it has none."""
     try:
         return urlsplit(url).hostname or "?"
     except ValueError:
@@ -74,7 +74,7 @@ def host_of(url: str) -> str:
 
 
 def host_of_location(location: str, *, base: str) -> str:
-    """The host that a Location, perhaps a relative one, points to; "?" where it is garbled."""
+    """Return the host that a Location, perhaps a relative one, points to; "?" if malformed."""
     try:
         return host_of(urljoin(base, location))
     except ValueError:
@@ -82,7 +82,7 @@ def host_of_location(location: str, *, base: str) -> str:
 
 
 def id_in_location(location: str, *, base: str, kind: str) -> int | None:
-    """The number after `kind` ("articles", "files") at the end of a Location, None where there is none.
+    """Return the number after `kind` ("articles", "files") at the end of a Location, None if there is none.
 
     Only the number counts: the location may be relative (documented) and its host is never visited.
     """
@@ -96,7 +96,7 @@ def id_in_location(location: str, *, base: str, kind: str) -> int | None:
 
 
 def is_loopback(host: str) -> bool:
-    """True for localhost, 127.0.0.0/8 and ::1, and nothing that has to be looked up otherwise."""
+    """Return whether this is localhost, 127.0.0.0/8 or ::1; nothing else is looked up."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
