@@ -13,7 +13,7 @@ class Clock:
     """The real thing; a test gives its own object with these methods."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set back; only differences mean something."""
+        """Return seconds on a clock that never goes back; only differences are meaningful."""
         return time.monotonic()
 
     def uptime(self) -> float:
@@ -21,7 +21,7 @@ class Clock:
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
     def now(self) -> datetime:
-        """The wall clock, aware, UTC."""
+        """Return the wall-clock time, aware, UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
@@ -40,5 +40,5 @@ class Clock:
             tasks.cancel_scope.cancel()
 
     def random(self) -> float:
-        """Evenly from [0, 1)."""
+        """Return a random number from [0, 1)."""
         return random.random()  # noqa: S311 - spreads retries, hides nothing

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @contextmanager
 def unwrap_group() -> Iterator[None]:
-    """Raise the first FigupError out of what a task group gathered, or what it is where there is none."""
+    """Raise one error instead of a task group's exception group: a bug first, then a FigupError, then Stopped."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -35,13 +35,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
                 leaves.append(error)
 
     gather(group)
-    # A mistake in figup is never hidden behind an error of the outside world.
+    # A bug in figup is never hidden behind an external error.
     return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
 
 
 async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:
-    """Do it, and return or raise what it does. When the caller is cancelled, it is cancelled as anyio does, that is,
-    in good order, and waited for before the cancellation goes on."""
+    """Run work in its own task; native cancellation of the caller becomes cooperative.
+
+    When the caller is cancelled, the work is cancelled through an anyio scope and awaited before the cancellation
+    continues.
+    """
     scope = anyio.CancelScope()
 
     async def within() -> T:
@@ -59,11 +62,11 @@ async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([task])
         if not task.cancelled():
-            # The caller's wish counts for more than how it ended; the journal knows.
+            # The cancellation takes precedence over the result, which the journal has.
             task.exception()
         raise
     return task.result()
 
 
 class Stopped(Exception):
-    """A wait was ended because the run is to stop. Never leaves the engine."""
+    """A wait was interrupted because the run stops. Never leaves the engine."""

@@ -11,12 +11,12 @@ _MOST = 3
 
 
 def plain(name: str) -> str:
-    """A name without what people write differently: case, blanks, dots, dashes; "CC-BY-4.0" is "CC BY 4.0"."""
+    """Remove what people write differently: case, blanks, dots, dashes; "CC-BY-4.0" is "CC BY 4.0"."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def suggest(name: str, names: Iterable[str]) -> list[str]:
-    """Up to three of `names`, the most similar first; none where nothing is near."""
+    """Return up to three similar `names`, the most similar first."""
     by_plain: dict[str, str] = {}
     for one in names:
         by_plain.setdefault(plain(one), one)
@@ -32,7 +32,7 @@ def suggest(name: str, names: Iterable[str]) -> list[str]:
 
 
 def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
-    """Names with the same long words in them, those with most of them first."""
+    """Return names that share long words, those with most of them first."""
     wanted = _long_words(name)
     shared = {one: len(wanted & _long_words(one)) for one in names}
     found = sorted((one for one, count in shared.items() if count), key=lambda one: -shared[one])
@@ -44,28 +44,28 @@ def _long_words(name: str) -> set[str]:
 
 
 def plausibly_same(name: str, other: str) -> bool:
-    """False where two names are plainly those of two people: no word of one is in the other, and they look unlike."""
+    """Return False if two names clearly belong to two people: they share no word and look unlike."""
     return bool(_words(name) & _words(other) or suggest(name, [other]))
 
 
 def _words(name: str) -> set[str]:
-    """The words of a name, without accents and initials."""
+    """Return the words of a name, without accents and initials."""
     letters = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
     return {word.casefold() for word in re.findall(r"[^\W_]{2,}", letters)}
 
 
 def or_list(names: Iterable[str]) -> str:
-    """Names as a choice: `"a", "b" or "c"`."""
+    """Return names as a choice: `"a", "b" or "c"`."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
-    """A hint with the nearest names, or `otherwise` where none is near."""
+    """Return a hint with the nearest names, `otherwise` if none is near."""
     found = suggest(name, names)
     return f"Did you mean {or_list(found)}?" if found else otherwise
 
 
 def printable(path: str) -> str:
-    """A path as it can stand in one line of a message: control characters and broken encodings are escaped."""
+    """Escape control characters and invalid encodings, so that a path fits in one line of a message."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

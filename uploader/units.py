@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def format_bytes(count: float) -> str:
-    """A size in decimal units, as Figshare shows them: "999 bytes", "1.50 GB"."""
+    """Format a size in decimal units, as Figshare does: "999 bytes", "1.50 GB"."""
     value, unit = float(count), 0
     while value >= 999.5 and unit < len(_SHOWN) - 1:
         value, unit = value / 1000, unit + 1
@@ -30,7 +30,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_exact_bytes(count: int) -> str:
-    """The same with all its digits: "1.50 GB (1500000000 bytes)"."""
+    """Format a size with the exact number of bytes: "1.50 GB (1500000000 bytes)"."""
     return f"{format_bytes(count)} ({count} bytes)" if count >= 1000 else format_bytes(count)
 
 
@@ -40,7 +40,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of "50M" (decimal), "50Mi" (binary), either with a B behind, or a plain number. Raises ValueError."""
+    """Parse bytes: "50M" (decimal), "50Mi" (binary), either with a trailing B, or a plain number. Raises ValueError."""
     value = _scaled(text, _BYTES)
     if value is None:
         raise ValueError(f"invalid size {text!r}; use e.g. 1048576, 50M (decimal) or 50Mi (binary)")
@@ -48,7 +48,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_rate(text: str) -> float:
-    """Bytes a second, more than 0, of what `parse_size` takes or of bits such as "400mbit"; "/s" may follow.
+    """Parse bytes per second, more than 0: what `parse_size` accepts, or bits such as "400mbit"; "/s" may follow.
 
     Raises ValueError.
     """
@@ -59,7 +59,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of "90", "90s", "15min", "2h" or "1h30min". Raises ValueError."""
+    """Parse seconds: "90", "90s", "15min", "2h" or "1h30min". Raises ValueError."""
     pieces, end = [], 0
     for found in _TIME_PIECE.finditer(text):
         if found.start() != end:
@@ -84,12 +84,12 @@ def _scaled(text: str, sizes: dict[str, int], bits: dict[str, int] | None = None
 
 
 def format_rate(rate: float) -> str:
-    """Bytes a second."""
+    """Format bytes per second."""
     return f"{format_bytes(rate)}/s"
 
 
 def format_duration(seconds: float) -> str:
-    """A time with two units at most: "0.4 s", "45 s", "3 min 20 s", "5 h 02 min", "3 d 04 h"."""
+    """Format a duration with two units at most: "0.4 s", "45 s", "3 min 20 s", "5 h 02 min", "3 d 04 h"."""
     if not math.isfinite(seconds):
         return "?"
     if seconds < 9.95:
@@ -105,5 +105,5 @@ def format_duration(seconds: float) -> str:
 
 
 def format_percent(part: int, whole: int) -> str:
-    """Whole percent, rounded down so that 100 % means all of it."""
+    """Format a whole percentage, rounded down so that 100 % means all."""
     return f"{100 * part // whole if whole else 100} %"

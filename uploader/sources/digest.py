@@ -63,7 +63,7 @@ class Digest:
         paced: bool = True,
         on_read: Callable[[int, int], None] | None = None,
     ) -> None:
-        """`recorded` must be in the order of `start`. Not `paced`: as fast as it goes, without waiting for senders.
+        """Take `recorded` in the order of `start`. Unless `paced`, read at full speed, without waiting for senders.
 
         `on_read` is told now and then, on the loop, how many bytes of how many are read.
         """
@@ -106,7 +106,7 @@ class Digest:
         self._timer = self._loop.call_later(pause, self._report_read, on_read, pause)
 
     def advance(self, offset: int) -> None:
-        """A sender has come to `offset`."""
+        """Note that a sender has reached `offset`."""
         if offset > self._front:
             self._front = offset
             # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.

@@ -39,7 +39,7 @@ class Ignores:
         self._specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
 
     def with_file(self, folder: str, spec: GitIgnoreSpec | None) -> Self:
-        """These and the ignore file of `folder` ("" or "a/b")."""
+        """Return these rules and the ignore file of `folder` ("" or "a/b")."""
         if spec is None:
             return self
         nearer = type(self)()
@@ -47,8 +47,7 @@ class Ignores:
         return nearer
 
     def decision(self, path: str) -> bool | None:
-        """True when the path (of a folder: with a slash behind) is to be ignored, False when it is not to be, None when
-        nothing is said."""
+        """Return whether the path (of a folder: with a trailing slash) is ignored; None if no rule matches."""
         for prefix, spec in self._specs:
             said = spec.check_file(path[len(prefix) :]).include
             if said is not None:
@@ -60,7 +59,7 @@ class Filters:
     """What the command line includes and excludes; that comes before what ignore files say."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
-        """Raises UsageError for a malformed pattern."""
+        """Compile patterns. Raises UsageError for a malformed one."""
         self._include = compile_patterns(include, "--include")
         self._exclude = compile_patterns(exclude, "--exclude")
 
@@ -89,7 +88,7 @@ class Glob:
 
     @classmethod
     def split(cls, path: str) -> tuple[str, Self] | None:
-        """An absolute path as the folder before its first wildcard, and the pattern; None where it has none."""
+        """Split an absolute path into the folder before its first wildcard and the pattern; None without wildcard."""
         pieces = path.split("/")
         for at, piece in enumerate(pieces):
             if re.search(r"[*?[]", piece):
@@ -97,9 +96,9 @@ class Glob:
         return None
 
     def matches(self, path: str, *, folder: bool) -> bool:
-        """True for what the pattern matches, and for all that is in a folder that it matches."""
+        """Return whether the pattern matches the path or a folder above it."""
         return self._spec is not None and bool(self._spec.check_file(f"{path}/" if folder else path).include)
 
     def may_match_below(self, folder: str) -> bool:
-        """True when something in this folder may match."""
+        """Return whether something in this folder may match."""
         return self._depth is None or folder.count("/") < self._depth

@@ -21,7 +21,7 @@ _MEANT = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
 
 
 def parse_list(data: bytes, origin: str, *, nul: bool = False) -> list[tuple[int, str]]:
-    """The paths in a list with their lines (with `nul`: entries), from 1, in its order. `origin` names it in messages.
+    """Return the paths in a list with their line (with `nul`: entry) numbers from 1. `origin` names it in messages.
 
     Lines end with a newline, also with a carriage return before it; empty lines and those that begin with "#" say
     nothing (a file of such a name is written "./#name"). With `nul`, paths are whatever stands between NULs.
@@ -49,7 +49,7 @@ class ChecksumEntry:
 
 
 def parse_checksums(data: bytes, base: str, origin: str) -> list[ChecksumEntry]:
-    """The files of a list, which keep the folders that they have below `base` (absolute), as listed paths do.
+    """Return the files of a list, which keep their folders below `base` (absolute), as listed paths do.
 
     Raises UsageError naming `origin` and the line that is none of `md5sum`.
     """
@@ -79,7 +79,7 @@ def _fields(line: bytes, where: str) -> tuple[bool, bytes, bytes]:
 
 
 def remote_location(path: str, base: str) -> tuple[str, str]:
-    """The remote folder and name of a path that was listed: it keeps its folders below `base`, and no others."""
+    """Return the remote folder and name of a listed path, which keeps only its folders below `base`."""
     whole = os.path.normpath(os.path.join(base, path))
     inner = whole.removeprefix(base.rstrip("/") + "/")
     return (os.path.dirname(inner) if inner != whole else ""), os.path.basename(whole)

@@ -129,7 +129,7 @@ class _Reading:
     mistakes: list[UsageError] = field(default_factory=list)
 
     def found(self, entry: Mapping[Any, Any]) -> Sequence[Row | UsageError]:
-        """The file, or what is wrong with it."""
+        """Return the file, or its problem."""
         self.mistakes += [_no_field(name, self.where) for name in entry if name not in FIELDS]
         before = len(self.mistakes)
         path = self._text(entry, "path")

@@ -46,7 +46,7 @@ _SCHEMES = ("http", "https", "ftp")
 
 
 def select(sources: Sources, purpose: str = "send") -> Selection:
-    """What is meant by `sources`. Raises as `check` does, and UsageError for rules that are none."""
+    """Return the files selected by `sources`. Raises as `raise_problems` does, and UsageError for invalid rules."""
     selection = collect(sources)
     raise_problems(selection, purpose=purpose)
     return selection
@@ -111,7 +111,7 @@ def collect(sources: Sources) -> Selection:
 
 
 def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
-    """The files of a list of checksums; "-": it is in `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
+    """Return the files of a checksum list; "-" means `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
     data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), printable(file))
     return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
 
@@ -181,7 +181,7 @@ class _Collector:
             )
 
     def _entry(self, absolute: str, folder: str) -> Iterator[Found]:
-        """A file or folder that was named itself: neither its name nor that it is a link speaks against it."""
+        """Add a file or folder that was named itself: it may be hidden or a link."""
         name = os.path.basename(absolute)
         if problem := _encodable(absolute):
             yield from problem
@@ -246,14 +246,14 @@ def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = N
 
 
 def _located(found: Found, where: str) -> Found:
-    """What was found; a problem says where it was named."""
+    """Return what was found; problems state where the path was named."""
     if isinstance(found, FigupError):
         return found.with_context(prefix=where)
     return found
 
 
 def _encodable(path: str) -> list[Found]:
-    """The problem that a path is not UTF-8, and the journal could not hold it; or that no file can have that name."""
+    """Return the problem of a path that is not UTF-8, which the journal cannot store, or otherwise invalid."""
     if "\0" in path:
         return [UsageError(f"{printable(path)}: no path has a NUL in it", path=path)]
     try:
@@ -264,7 +264,7 @@ def _encodable(path: str) -> list[Found]:
 
 
 def _content(file: str) -> bytes:
-    """What a list or a manifest holds. Raises SourceNotFound, SourceUnreadable."""
+    """Read a list or a manifest. Raises SourceNotFound, SourceUnreadable."""
     try:
         return Path(file).read_bytes()
     except OSError as error:
@@ -277,13 +277,13 @@ def _real_folder(folder: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    """The path with links in its folders resolved; a link that is itself meant keeps its own name."""
+    """Resolve links in the folders of a path; a link that is named itself keeps its name."""
     folder, name = os.path.split(os.path.abspath(path))  # a hundred thousand of them
     return os.path.join(_real_folder(folder), name)
 
 
 def checked_link(link: str) -> str:
-    """What to call what the address leads to. Raises UsageError for what is no address, or gives a password away."""
+    """Return the name for a linked address. Raises UsageError if it is invalid or contains a password."""
     try:
         parts = urlsplit(link)
         host, secret = parts.hostname, parts.password

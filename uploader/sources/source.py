@@ -35,7 +35,7 @@ def _snapshot(status: os.stat_result) -> FileStamp:
 
 
 def source_error(error: OSError, path: str) -> FigupError:
-    """What the system says of a source, as SourceNotFound, SourceUnreadable or UsageError."""
+    """Translate an OSError about a source into SourceNotFound, SourceUnreadable or UsageError."""
     why = error.strerror or str(error)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return SourceNotFound(f"{printable(path)}: no such file", path=path)
@@ -117,7 +117,7 @@ class Source:
             raise source_error(error, self.path) from error
 
     def changed_since_open(self) -> bool:
-        """True when the file may hold other bytes than when it was opened: its content has to be compared again.
+        """Return whether the file may have changed since it was opened, so that its content must be compared again.
 
         The ctime tells of changes that hide behind a restored mtime; it also moves when only rights or names change.
         Raises SourceChanged where there is no doubt: the file is of another size; SourceNotFound when it is gone.
@@ -153,7 +153,7 @@ def stat_source(path: str) -> FileStamp:
 
 
 def remote_name(path: str) -> str:
-    """The name that a source gets on Figshare: its file name, unchanged. Raises UsageError when it is not UTF-8."""
+    """Return the name of a source on Figshare: its file name. Raises UsageError if it is not UTF-8."""
     name = Path(path).name
     try:
         name.encode("utf-8")

@@ -45,7 +45,7 @@ class _Folder:
 
 
 def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> SourceFile:
-    """A file as it is now. Raises SourceNotFound, SourceUnreadable, and UsageError for what cannot be sent."""
+    """Return a file's current state. Raises SourceNotFound, SourceUnreadable, and UsageError if it cannot be sent."""
     own = remote_name(path)
     try:
         folder.encode("utf-8")
@@ -89,7 +89,7 @@ class _Empty(Exception):
 
 
 def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) -> Found | _Folder | None:
-    """What an entry of a folder turns out to be: a folder to go into, or None where nothing is to be said of it."""
+    """Classify a directory entry: return a folder to enter; None: ignore it silently."""
     inner = remote_path(folder.inner, entry.name)
     asked_for = rules.glob is None or rules.glob.matches(inner, folder=_is_folder(entry))
     if not asked_for and not _leads_on(entry, inner, rules):
@@ -113,7 +113,7 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
 
 
 def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
-    """The folder to go into, the reason to skip what this is, or None for a file to be sent.
+    """Return the folder to enter, the reason to skip the entry, or None for a file to send.
 
     Raises what makes it impossible to send it, OSError for what cannot be looked at.
     """
@@ -139,7 +139,7 @@ def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules)
 def _entered(
     path: str, inner: str, ignores: Ignores, above: frozenset[tuple[int, int]], status: os.stat_result
 ) -> _Folder:
-    """The folder, with what is in it and its own ignore file. Raises OSError, UsageError, _Empty."""
+    """List a folder and read its ignore file. Raises OSError, UsageError, _Empty."""
     with os.scandir(path) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     if not found:
