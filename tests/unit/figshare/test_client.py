@@ -147,7 +147,7 @@ async def test_where_the_id_of_a_new_file_is_told(service: Service, connect: Con
 @pytest.mark.parametrize("answer", [reply(201, b""), reply(201, {"location": "/files/0"}), reply(200, PAGE)])
 async def test_a_create_that_tells_no_id_is_ambiguous(service: Service, connect: Connect, answer: bytes) -> None:
     service.answers = [answer]
-    with pytest.raises(AmbiguousAnswer, match="no id"):
+    with pytest.raises(AmbiguousAnswer, match="without an id"):
         await connect().initiate(5, name="a", size=1)
 
 
