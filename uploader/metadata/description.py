@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -112,7 +113,7 @@ class Resolution:
 def load_description(
     *,
     given: dict[str, Any] | None = None,
-    file: str | Path | None = None,
+    file: str | os.PathLike[str] | None = None,
     beside: Sequence[str | Path] = (),
     today: date,
 ) -> Description:
@@ -129,12 +130,17 @@ def load_description(
     return Description((*parts, *lying), frozenset(one.source for one in lying))
 
 
-def _is(one: Loaded, file: str | Path | None) -> bool:
+def _is(one: Loaded, file: str | os.PathLike[str] | None) -> bool:
     return file is not None and Path(one.source).resolve() == Path(file).resolve()
 
 
-def describe(file: str | Path) -> Description:
-    """What a metadata file says, for `uploader.ItemOptions`. Reads the disk. Raises as `gather` does."""
+def describe(file: str | os.PathLike[str]) -> Description:
+    """Read a metadata file (YAML, JSON or TOML), for `uploader.ItemOptions`.
+
+    Raises MetadataInvalid, SourceNotFound, SourceUnreadable, TypeError.
+    """
+    if not isinstance(file, str | os.PathLike):
+        raise TypeError(f"file must be a path (str or os.PathLike), not {type(file).__name__}")
     return load_description(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
 
 

@@ -6,6 +6,7 @@ A file that the user named has to be right; one that merely lies there is used a
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -94,10 +95,10 @@ def _place_of(value: object, inside: object, place: Location) -> Location | None
     return place if " ".join(str(inside).split()) == " ".join(str(value).split()) else None
 
 
-def load(path: str | Path, today: date) -> Loaded:
+def load(path: str | os.PathLike[str], today: date) -> Loaded:
     """A metadata file that the user named. Raises SourceNotFound, SourceUnreadable, and MetadataInvalid with all
     problems, or where it says nothing: nobody names a file for that."""
-    source = str(path)
+    source = os.fspath(path)
     loaded = interpret(parse(source, _content(Path(path))), today)
     if not loaded.fields and not loaded.rejected:
         left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"

@@ -195,6 +195,7 @@ class Client:
         check_text("title", title)
         check_instance("item_options", item_options, ItemOptions)
         check_flag("new_job", new_job)
+        check_callback("on_event", on_event)
         selection = await anyio.to_thread.run_sync(collect, sources)
         account = self._settings.impersonate
         try:
@@ -226,6 +227,7 @@ class Client:
         item, project = as_optional_id("item", item), as_optional_id("project", project)
         check_text("title", title)
         check_flag("new_job", new_job)
+        check_callback("on_event", on_event)
         selection = await anyio.to_thread.run_sync(select, sources)
         target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         with self._listening(on_event):

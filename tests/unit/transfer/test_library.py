@@ -1,0 +1,325 @@
+"""figup as a library: what can be imported, what arguments are accepted, and how events and errors are delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pydoc
+import re
+import subprocess
+import sys
+import textwrap
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import uploader
+from tests.fakes.figshare import Fault
+from tests.fakes.world import ENDPOINT, World
+from uploader import errors, events
+from uploader.transfer import notices
+
+pytestmark = pytest.mark.anyio
+
+ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+BLOCKING = ["upload", "resume", "verify", "preview"]
+
+
+# --- what can be imported -----------------------------------------------------------------------------------------
+
+
+def test_importing_the_package_imports_nothing_else_of_it() -> None:
+    program = "import sys, uploader; print(sorted(m for m in sys.modules if m.startswith('uploader')))"
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert found.stdout == "['uploader', 'uploader._version']\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(uploader.__all__) <= set(dir(uploader))
+    for name in uploader.__all__:
+        assert getattr(uploader, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        uploader.nothing  # noqa: B018
+
+
+def test_help_shows_every_class_and_function_with_its_docstring() -> None:
+    page = pydoc.plain(pydoc.render_doc(uploader))
+    assert "Upload large files to Figshare reliably" in page
+    for name in uploader.__all__:
+        value = getattr(uploader, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value), name
+            assert f"    {value.__name__}(" in page or f"class {value.__name__}" in page, name
+            assert (inspect.getdoc(value) or "").splitlines()[0] in page, name
+
+
+def public_docstrings() -> list[str]:
+    found = [uploader.__doc__ or ""]
+    for name in uploader.__all__:
+        value = getattr(uploader, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            members = [m for n, m in inspect.getmembers(value, inspect.isfunction) if not n.startswith("_")]
+            found += [inspect.getdoc(one) or "" for one in (value, getattr(value, "__init__", value), *members)]
+    return found
+
+
+def test_every_error_that_a_docstring_names_is_public() -> None:
+    raised = {
+        word
+        for text in public_docstrings()
+        for sentence in re.findall(r"[Rr]aises? ([^.]*)", text)
+        for word in re.findall(r"\b[A-Z][A-Za-z0-9]+[a-z][A-Z][A-Za-z0-9]+\b", sentence)
+    }
+    assert {"JobNotFound", "TokenRejected", "RunFailed", "UsageError", "TypeError"} <= raised
+    assert raised - ERRORS - {"RunFailed", "TypeError"} == set()
+    assert issubclass(uploader.RunFailed, uploader.FigupError)
+
+
+def test_every_event_class_is_public() -> None:
+    for kind in typing.get_args(notices.AnyNotice):
+        assert getattr(events, kind.__name__) is kind
+        assert kind.__name__ in events.__all__
+        assert issubclass(kind, uploader.Notice)
+
+
+# --- arguments ----------------------------------------------------------------------------------------------------
+
+WRONG_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"paths": None}, TypeError, r"paths must be a path .* not None"),
+    ({"paths": b"x"}, TypeError, r"paths must be a path .* not bytes"),
+    ({"paths": 1}, TypeError, r"paths must be a path .* not int"),
+    ({"paths": {"a": "b"}}, TypeError, r"paths must be a path .* not dict"),
+    ({"paths": [1]}, TypeError, "paths must contain only str or os.PathLike, not int"),
+    ({"paths": ["a", None]}, TypeError, "paths must contain only str or os.PathLike, not None"),
+    ({"paths": [b"a"]}, TypeError, "paths must contain only str or os.PathLike, not bytes"),
+    ({"item": "abc"}, errors.UsageError, "invalid item 'abc'; expected a numeric id"),
+    ({"item": ""}, errors.UsageError, "invalid item ''"),
+    ({"item": -1}, errors.UsageError, "invalid item -1"),
+    ({"item": 0}, errors.UsageError, "invalid item 0"),
+    ({"item": 1.0}, TypeError, "item must be an id .* not float"),
+    ({"item": True}, TypeError, "item must be an id .* not bool"),
+    ({"project": "abc"}, errors.UsageError, "invalid project 'abc'"),
+    ({"project": [1]}, TypeError, "project must be an id .* not list"),
+    ({"title": 5}, TypeError, "title must be a string or None, not int"),
+    ({"new_job": "yes"}, TypeError, "new_job must be True or False, not str"),
+    ({"on_event": "print"}, TypeError, "on_event must be a function or None, not str"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind", "message"), WRONG_ARGUMENTS)
+@pytest.mark.parametrize("call", ["upload", "preview"])
+async def test_wrong_arguments_are_rejected_before_anything_is_done(
+    call: str, wrong: dict[str, Any], kind: type[Exception], message: str, world: World
+) -> None:
+    arguments = {"paths": world.source("a", b"a"), "title": "title", **wrong}
+    async with world.client() as client:
+        with pytest.raises(kind, match=message):
+            await getattr(client, call)(**arguments)
+    assert world.figshare.items_held == {}
+    assert not (world.folder / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda client: client.upload("a", item_options={"publish": True}), "item_options must be .*ItemOptions"),
+        (lambda client: client.resume(5), "job must be a string or None, not int"),
+        (lambda client: client.cancel(5), "job must be a string or None, not int"),
+        (lambda client: client.verify(None, "a"), "item must be an id .* not None"),
+        (lambda client: client.verify(5, None), "paths must be a path"),
+        (lambda client: client.verify(5, "a", checksums=5), "checksums must be a path"),
+        (lambda client: client.verify(5, "a", on_result=5), "on_result must be a function"),
+        (lambda client: client.account(on_event=5), "on_event must be a function"),
+    ],
+)
+async def test_wrong_types_of_other_calls(call: Callable[[Any], Any], message: str, world: World) -> None:
+    async with world.client() as client:
+        with pytest.raises(TypeError, match=message):
+            await call(client)
+
+
+async def test_a_coroutine_function_is_no_callback(world: World) -> None:
+    async def on_event(_: events.AnyNotice) -> None:
+        raise AssertionError
+
+    async with world.client() as client:
+        with pytest.raises(TypeError, match="on_event must be a plain function, not a coroutine function"):
+            await client.upload(world.source("a", b"a"), title="title", on_event=on_event)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"token": 5}, "token must be a string or None, not int"),
+        ({"endpoint": 5}, "endpoint must be a string or None, not int"),
+        ({"state_dir": 5}, "state_dir must be a path"),
+        ({"token": None, "token_file": 5}, "token_file must be a path"),
+        ({"options": {"grace": 5}}, "options must be an uploader.Options or None, not dict"),
+        ({"settings": ENDPOINT}, "settings must be an uploader.Settings or None, not str"),
+    ],
+)
+def test_wrong_types_of_the_client(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        uploader.Client(**{"token": "t0ken", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"metadata": "dataset.yaml"}, r"metadata must be what uploader.describe\(file\) returns, or None, not str"),
+        ({"metadata": {"title": "title"}}, "metadata must be what .* not dict"),
+        ({"publish": "yes"}, "publish must be True or False, not str"),
+        ({"reserve_doi": 1}, "reserve_doi must be True or False, not int"),
+        ({"options": [1]}, "options must be a mapping"),
+    ],
+)
+def test_wrong_types_of_item_options(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        uploader.ItemOptions(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"dataset.yaml", {"title": "title"}])
+def test_a_metadata_file_is_a_path(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="file must be a path"):
+        uploader.describe(wrong)
+
+
+async def test_ids_may_be_strings_and_paths_any_iterable(world: World) -> None:
+    item = world.figshare.add_item()
+    paths = (Path(world.source(name, name.encode())) for name in "ab")
+    async with world.client() as client:
+        report = await client.upload(paths, item=str(item.id))
+        assert report.item_id == item.id
+        compared = await client.verify(f" {item.id} ", [world.folder / "a"])
+    assert [file.status for file in compared][:1] == ["same"]
+    assert [path for path, _ in world.contents(item.id)] == ["a", "b"]
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+class ListenerBroke(Exception):
+    """Raised by a listener."""
+
+
+KINDS = [events.JobStarted, events.ItemKnown, events.FileStarted, events.FileSent, events.FileVerified]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_error_of_on_event_stops_the_call_and_is_raised(kind: type[events.Notice], world: World) -> None:
+    source = world.source("a", bytes(200))
+    after: list[events.AnyNotice] = []
+    raised = False
+
+    def on_event(event: events.AnyNotice) -> None:
+        nonlocal raised
+        if raised:
+            after.append(event)
+        elif isinstance(event, kind):
+            raised = True
+            raise ListenerBroke
+
+    async with world.client() as client:
+        with pytest.raises(ListenerBroke):
+            await client.upload(source, title="title", on_event=on_event)
+        assert after == []
+        report = await client.upload(source, title="title")
+    assert report.exit_status == 0
+    (item,) = world.figshare.items_held.values()
+    assert [file.status for file in item.files.values()] == ["available"]
+
+
+async def test_an_error_of_on_event_outranks_that_of_the_run(world: World) -> None:
+    def on_event(event: events.AnyNotice) -> None:
+        if isinstance(event, events.FileFailed):
+            raise ListenerBroke
+
+    world.figshare.fail("initiate", errors.RequestRejected("no"), times=9)
+    async with world.client() as client:
+        with pytest.raises(ListenerBroke) as caught:
+            await client.upload(world.source("a", b"a"), title="title", on_event=on_event)
+    assert isinstance(caught.value.__cause__, uploader.RunFailed)
+
+
+# --- without asyncio ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+async def test_blocking_calls_refuse_to_run_inside_a_loop(name: str) -> None:
+    call: Any = getattr(uploader, name)
+    arguments = {"resume": (), "verify": (5, "a")}.get(name, ("a",))
+    with pytest.raises(errors.UsageError, match=f"uploader.{name} blocks and cannot be called inside") as caught:
+        call(*arguments, token="t0ken")
+    assert caught.value.hint is not None
+    assert f"await client.{name}(" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_blocking_calls_take_the_arguments_of_the_client(name: str) -> None:
+    blocking = inspect.signature(getattr(uploader, name)).parameters
+    method = dict(inspect.signature(getattr(uploader.Client, name)).parameters)
+    del method["self"]
+    assert method.items() <= blocking.items()
+    session = inspect.signature(uploader.Client).parameters
+    assert {p: blocking[p].annotation for p in blocking.keys() - method.keys()} == {
+        p: session[p].annotation for p in blocking.keys() - method.keys()
+    }
+
+
+def test_an_upload_without_asyncio_from_the_preview_to_the_list_of_jobs(world: World) -> None:
+    source = world.source("a", bytes(200))
+    where: dict[str, Any] = {"token": "t0ken", "endpoint": ENDPOINT, "state_dir": world.folder / "state"}
+    assert uploader.jobs(state_dir=where["state_dir"]) == []
+    assert uploader.preview(source, title="title", **where).item_id is None
+    world.figshare.fail("complete", Fault.REJECTED, times=99)
+    with pytest.raises(uploader.RunFailed):
+        uploader.upload(source, title="title", options=uploader.Options(settle_timeout=1), **where)
+    world.figshare.mend()
+    (job,) = uploader.jobs(state_dir=where["state_dir"])
+    report = uploader.resume(job.job[:6], **where)
+    assert (report.job, report.exit_status) == (job.job, 0)
+    assert report.item_id is not None
+    assert [file.status for file in uploader.verify(report.item_id, source, **where)] == ["same"]
+
+
+# --- the examples -------------------------------------------------------------------------------------------------
+
+
+def examples() -> tuple[str, str]:
+    """The blocking example of the package's docstring and the asynchronous one."""
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", uploader.__doc__ or "", re.MULTILINE)
+    first, second = (textwrap.dedent(block).strip("\n") for block in blocks)
+    return first, second
+
+
+@pytest.fixture
+def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world that the environment leads to, with `survey.tar` in the current folder."""
+    world.source("survey.tar", bytes(200))
+    monkeypatch.chdir(world.folder)
+    monkeypatch.setenv("FIGSHARE_TOKEN", "t0ken")
+    monkeypatch.setenv("FIGSHARE_ENDPOINT", ENDPOINT)
+    monkeypatch.setenv("FIGUP_STATE_DIR", str(world.folder / "state"))
+    return world
+
+
+def test_the_blocking_example_works(shell: World, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(examples()[0], {})  # noqa: S102 - the example itself
+    (item,) = shell.figshare.items_held
+    ((_, md5),) = shell.contents(item)
+    assert capsys.readouterr().out.endswith(f" {md5}\n")
+
+
+def test_the_asynchronous_example_works(shell: World, capsys: pytest.CaptureFixture[str]) -> None:
+    item = shell.figshare.add_item()
+    code = "import uploader\nasync def main():\n" + textwrap.indent(
+        examples()[1].replace("1234567", str(item.id)), "    "
+    )
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the example itself
+    asyncio.run(names["main"]())
+    assert [path for path, _ in shell.contents(item.id)] == ["survey.tar"]
+    assert "FileVerified(" in capsys.readouterr().out
