@@ -1,0 +1,276 @@
+"""README.md and the manual are true: every command and snippet in them is run, as it is written, against the sandbox.
+
+Each test takes all blocks of its page apart, so that a new block needs a test. Commands inside sentences and tables are
+checked against the command line's own definitions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once, files, items, md5_of
+from tests.support.sandbox import Sandbox
+from uploader.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+MANUAL = ROOT / "uploader" / "manual"
+PAGES = [ROOT / "README.md", *sorted(MANUAL.glob("*.md"))]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of one language on a page: `README`, or the name of a page of the manual."""
+    path = ROOT / "README.md" if page == "README" else MANUAL / f"{page}.md"
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(text) for _, text in found]
+
+
+def shell(command: str, env: dict[str, str], cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a block as a person's shell would."""
+    return subprocess.run(
+        ["bash", "-c", command], env=env, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def item_in(text: str, item: int) -> str:
+    """A block with the id of a real item."""
+    return text.replace("1234567", str(item))
+
+
+@pytest.fixture
+def here(figup: Figup, tmp_path: Path) -> tuple[dict[str, str], Path]:
+    """A shell's environment with `figup` on its path, and a folder with the files that the pages name."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("survey.tar", "results.h5"):
+        (folder / name).write_bytes(os.urandom(30_000))
+    for name in ("survey/raw/a.csv", "survey/raw/b.tmp", "survey/scratch/c", "out/run-07.nc", "last-time", "new.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    os.utime(folder / "last-time", (1e9, 1e9))
+    (description,) = blocks("metadata", "yaml")
+    (folder / "dataset.yaml").write_text(description)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    programs = {
+        "figup": f'exec {shlex.quote(sys.executable)} -m uploader "$@"',
+        "scontrol": 'echo scontrol "$@"',
+        "sbatch": 'echo sbatch "$@"',
+        "srun": 'shift; exec "$@"',
+        "sleep": "exit 0",
+    }
+    for name, script in programs.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    env = {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "SLURM_JOB_ID": "1"}
+    return env, folder
+
+
+def run(block: str, env: dict[str, str], folder: Path, *, status: int = 0, stdin: str = "") -> str:
+    """Run a block, and return what it wrote to stdout; fails the test when the exit status differs."""
+    done = shell(f"set -e\n{block}", env, folder, stdin)
+    assert done.returncode == status, f"{block}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_readme(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    first, demo, tests, everyday = blocks("README", "sh")
+    assert (demo, tests) == ("./scripts/demo\n", "./scripts/test\n")
+    for script in ("demo", "test", "check", "bench", "live-smoke"):
+        assert os.access(ROOT / "scripts" / script, os.X_OK)
+    install, login, upload, verify = first.splitlines()
+    assert install == "pip install ."
+    token = env.pop("FIGSHARE_TOKEN")
+    run(login, env, folder, stdin=f"{token}\n")
+    printed = run(upload, env, folder)
+    check_exactly_once(sandbox, folder / "survey.tar")
+    (item,) = items(sandbox)
+    assert item["title"] == "survey.tar"
+    assert md5_of(folder / "survey.tar") in run(item_in(verify, item["id"]), env, folder)
+    (shown,) = blocks("README", "text")
+    assert [pattern_of(line) for line in shown.splitlines()] == [
+        pattern_of(line) for line in printed.splitlines() if not line.startswith("MD5s")
+    ]
+    dry_run, sent, described, jobs, resume = everyday.splitlines()
+    for command in (dry_run, sent, described, jobs):
+        run(item_in(command, item["id"]), env, folder)
+    assert (folder / "survey.html").exists()
+    run(resume, env, folder, status=4)
+
+
+def pattern_of(line: str) -> str:
+    """The words of an output line, without names, sizes, numbers and addresses."""
+    return re.sub(r"\S*\d\S*|\b(?:kB|MB|GB|bytes|min|s)\b|[().,]", "", line).split(":")[0].strip()
+
+
+def test_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    upload, lists, verify, limit = blocks("datasets", "sh")
+    (table,) = blocks("datasets", "csv")
+    (folder / "files.csv").write_text(table.replace("0123456789abcdef" * 2, md5_of(folder / "out" / "run-07.nc")))
+    assert "Nothing was sent" in run(upload, env, folder)
+    (item,) = items(sandbox)
+    assert [f["name"] for f in files(sandbox, item["id"])] == ["a.csv"]
+    shutil.rmtree(folder / "survey" / "scratch")
+    (folder / "survey" / "raw" / "b.tmp").unlink()
+    run(item_in(lists, item["id"]), env, folder)
+    assert sorted(f["name"] for f in files(sandbox, item["id"])) == ["a.csv", "files.csv", "new.csv"]
+    other = next(i for i in items(sandbox) if i["title"] == "Survey 2024")
+    assert [f["name"] for f in files(sandbox, other["id"])] == ["run.nc"]
+    sent = ("survey/raw/a.csv", "files.csv", "new.csv")
+    (folder / "survey.md5").write_text("".join(f"{md5_of(folder / name)}  {name}\n" for name in sent))
+    run(item_in(verify, item["id"]), env, folder)
+    run(limit, env, folder)
+    limited = next(i for i in items(sandbox) if i["title"] == "survey.tar")
+    assert [f["computed_md5"] for f in files(sandbox, limited["id"])] == [md5_of(folder / "survey.tar")]
+
+
+def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    first, publish = blocks("metadata", "sh")
+    run(first, env, folder)
+    assert "It is published." in run(publish, env, folder)
+    (item,) = items(sandbox)
+    assert item["title"] == "Beavers of the north"
+
+
+def test_items(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = blocks("items", "sh")
+    made = run("figup item create --metadata dataset.yaml", env, folder)
+    assert "is under embargo until 2090-01-01" in run(item_in(block, int(made.split()[0])), env, folder)
+
+
+def test_reports(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = blocks("reports", "sh")
+    printed = run(block, env, folder)
+    assert md5_of(folder / "survey.tar") in (folder / "survey.html").read_text("utf-8")
+    assert md5_of(folder / "survey.tar") in (folder / "survey.json").read_text("utf-8")
+    assert (folder / "failed.txt").read_bytes() == b""
+    assert "survey.tar" in printed
+
+
+def test_clusters(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    chain, script, requeue = blocks("clusters", "sh")
+    run("figup upload survey.tar", env, folder)
+    (item,) = items(sandbox)
+    assert run(chain, env, folder).count("sbatch --job-name=upload-results --dependency=singleton") == 5
+    run(item_in(script, item["id"]), env, folder)
+    again = item_in(requeue, item["id"])
+    assert "scontrol" not in shell(again, env, folder).stdout
+    env["SLURM_ARRAY_JOB_ID"], env["SLURM_ARRAY_TASK_ID"] = "7", "3"
+    sandbox.kill()
+    done = shell(again.replace("--json", "--json --retry-timeout 0"), env, folder)
+    assert done.returncode == 75
+    assert done.stdout.endswith("scontrol requeue 7_3\n")
+    env["SLURM_RESTART_COUNT"] = "20"
+    assert "scontrol" not in shell(again.replace("--json", "--json --retry-timeout 0"), env, folder).stdout
+    sandbox.start()
+
+
+def test_python(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
+    env, folder = here
+    plain, inside_a_loop = blocks("python", "python")
+    script = folder / "snippet.py"
+    script.write_text(plain)
+    printed = run(f"{shlex.quote(sys.executable)} -W error snippet.py", env, folder)
+    (item,) = items(sandbox)
+    assert printed.split() == [item["url_private_html"], md5_of(folder / "survey.tar")]
+    body = textwrap.indent(item_in(inside_a_loop, item["id"]).replace("survey.tar", "results.h5"), "    ")
+    script.write_text(
+        f"import asyncio, uploader\nasync def main():\n{body}    return report\nprint(asyncio.run(main()))"
+    )
+    run(f"{shlex.quote(sys.executable)} -W error snippet.py", env, folder)
+    check_exactly_once(sandbox, folder / "survey.tar", folder / "results.h5")
+
+
+def test_troubleshooting(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = blocks("troubleshooting", "sh")
+    run(block, env, folder)
+
+
+def test_every_block_of_every_page_has_a_test() -> None:
+    tested = {"README", "datasets", "metadata", "items", "reports", "clusters", "python", "troubleshooting"}
+    for page in PAGES:
+        if page.stem not in tested:
+            assert not re.search(r"^ *```(sh|python)$", page.read_text("utf-8"), re.MULTILINE), page
+
+
+def spans() -> list[str]:
+    """Commands inside sentences and tables: code spans that begin with `figup `."""
+    text = "\n".join(
+        re.sub(r"^ *```.*?^ *```$", "", p.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE) for p in PAGES
+    )
+    return sorted({" ".join(span.split()) for span in re.findall(r"`(figup [^`]+)`", text)})
+
+
+@pytest.mark.parametrize("span", spans())
+def test_commands_in_sentences_exist(span: str) -> None:
+    command: click.Command = main
+    words = span.split()[1:]
+    if words[0] == "COMMAND":
+        return
+    while words and isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, span
+        command, words = found, words[1:]
+    known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
+    for word in words:
+        if word.startswith("-") and word != "-":
+            assert word.split("=")[0] in known, span
+
+
+def test_the_wheel_has_everything(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "-q",
+            "-w",
+            str(tmp_path),
+            str(ROOT),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("figup-*.whl")
+    listed = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "uploader/py.typed" in listed
+    assert "entry_points.txt" in listed
+    for name in ("manual/datasets.md", "manual/reference.md", "metadata/template.yaml"):
+        assert f"uploader/{name}" in listed
+    assert "uploader/manual/images" not in listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)|src=\"([^\"]+)\"", text):
+        assert (page.parent / (target[0] or target[1])).exists(), target
+
+
+def test_the_front_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
