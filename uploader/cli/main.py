@@ -1,6 +1,6 @@
-"""The command `figup`: finds the command asked for and imports that one alone, so that `--version` is instant.
+"""The command `figup`: find the command and import only that one, so that `--version` is instant.
 
-What goes wrong before a command runs (a mistake in the command line, above all) is told here.
+Errors before a command runs, mistakes in the command line above all, are reported here.
 """
 
 from __future__ import annotations
@@ -19,33 +19,74 @@ from uploader.errors import FigupError, OutputLost
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
-    "resume": ("uploader.cli.upload:resume", "Go on with an interrupted job."),
+    "resume": ("uploader.cli.upload:resume", "Continue an interrupted job."),
     "jobs": ("uploader.cli.jobs:jobs", "List the jobs on this machine."),
     "status": ("uploader.cli.jobs:status", "Show one job."),
-    "cancel": ("uploader.cli.jobs:cancel", "Give a job up, and remove its unfinished remote files."),
+    "cancel": ("uploader.cli.jobs:cancel", "Give up a job and remove its unfinished remote files."),
     "verify": ("uploader.cli.verify:verify", "Compare local files with what Figshare holds."),
     "item": ("uploader.cli.item:item", "Show, create, describe, publish and delete items."),
     "metadata": ("uploader.cli.metadata:metadata", "Write and check files that describe items."),
     "collection": ("uploader.cli.collection:collection", "Add items to collections."),
+    "auth": ("uploader.cli.auth:auth", "Log in and out; show whose token is used."),
     "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
-    "demo": ("uploader.cli.demo:demo", "See an upload survive a kill, without an account."),
-    "auth": ("uploader.cli.auth:auth", "Log in and out: where the token is, whether it works, as whom."),
+    "demo": ("uploader.cli.demo:demo", "Watch an upload survive a kill, without an account."),
+    "help": ("uploader.cli.help:help_", "Show a page of the manual, or the help of a command."),
+    "completion": ("uploader.cli.help:completion", "Print the completion script of a shell."),
+    "version": ("uploader.cli.help:version", "Print the version."),
 }
-"""Command name → module:attribute and what `figup --help` says of it, in its order."""
+"""Command name → module:attribute and its line in `figup --help`, in order."""
+POINTERS = {
+    "login": "auth login",
+    "logout": "auth logout",
+    "whoami": "auth status",
+    "ls": "jobs",
+    "list": "jobs",
+    "put": "upload",
+    "send": "upload",
+    "sync": "upload",
+    "cp": "upload",
+    "check": "verify",
+    "compare": "verify",
+    "create": "item create",
+    "publish": "item publish",
+    "delete": "item delete",
+    "rm": "item delete",
+    "man": "help",
+}
+"""Words that people try → the command to use."""
+_FLAGS = frozenset(
+    {"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--sandbox", "--insecure-http"}
+)
+_WITH_VALUE = frozenset({"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--log-file"})
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 EPILOG = """\b
 Start here:
-  figup auth login                  store your token (figshare.com/account/applications)
-  figup upload data.tar             send a file; run the same again if anything goes wrong
-  figup demo                        see it survive a kill, without an account
+  figup auth login          store your token
+  figup upload data.tar     send a file; rerun the same command if interrupted
+  figup demo                watch an upload survive a kill, without an account
+  figup help                list the pages of the manual
 
 \b
 Environment:
   FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR
 
-`figup COMMAND --help` tells more of each.
+`figup COMMAND --help` lists the options of a command. Options of all commands may also stand before the command.
 """
+
+
+def with_global_options_last(words: Sequence[str]) -> list[str]:
+    """Move options of all commands that stand before the command behind its own words, where click expects them."""
+    front, rest = [], list(words)
+    while rest and rest[0].partition("=")[0] in _FLAGS | _WITH_VALUE:
+        word = rest.pop(0)
+        front.append(word)
+        if word in _WITH_VALUE and rest:
+            front.append(rest.pop(0))
+    if not rest or rest[0].startswith("-"):
+        return list(words)
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *front, *rest[end:]]
 
 
 class LazyGroup(click.Group):
@@ -55,12 +96,14 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in POINTERS:
+            ctx.fail(f"unknown command {cmd_name!r}; use 'figup {POINTERS[cmd_name]}'")
         if cmd_name not in COMMANDS:
             import difflib
 
             meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             if meant:
-                ctx.fail(f"no such command {cmd_name!r}; did you mean {meant[0]}?")
+                ctx.fail(f"unknown command {cmd_name!r}; did you mean {meant[0]}?")
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -72,7 +115,7 @@ class LazyGroup(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> NoReturn:
         """Run, and exit with the documented status."""
-        words = list(sys.argv[1:] if args is None else args)
+        words = with_global_options_last(sys.argv[1:] if args is None else args)
         as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
         settings.setdefault("prog_name", "figup")
         settings["standalone_mode"] = False
@@ -125,9 +168,9 @@ def _forget_stdout() -> None:
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="figup")
+@click.version_option(__version__, "-V", "--version", prog_name="figup")
 def main() -> None:
-    """Put large files on Figshare, and do not lose them on the way.
+    """Upload large files to Figshare, reliably.
 
-    Run the same command again until it says 0, and every byte is on Figshare exactly once, verified.
+    Rerun the same command until it exits with 0, and every byte is on Figshare exactly once, verified.
     """

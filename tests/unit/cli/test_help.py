@@ -1,0 +1,115 @@
+"""`figup help`, `completion`, `version`, words that point elsewhere, and options before the command."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from uploader import __version__
+from uploader.cli.help import SHELLS, page, topics
+from uploader.cli.main import COMMANDS, POINTERS, main, with_global_options_last
+
+
+def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run figup in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_help_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(["help"], capsys)
+    assert status == 0
+    for name, title in topics().items():
+        assert re.search(rf"^  {name} +{re.escape(title)}$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_help_shows_a_page_without_comments_and_pictures(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(["help", topic], capsys)
+    assert status == 0
+    assert out == page(topic)
+    assert out.startswith("# ")
+    assert "<!--" not in out
+    assert "![" not in out
+
+
+def test_help_shows_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["help", "item", "show"], capsys)[1] == run(["item", "show", "--help"], capsys)[1]
+
+
+def test_help_about_something_unknown_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(["help", "nope"], capsys)
+    assert status == 2
+    assert "unknown topic or command 'nope'" in err
+    assert "datasets" in err
+
+
+@pytest.mark.parametrize("words", [["-V"], ["--version"], ["version"]])
+def test_the_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words, capsys)[:2] == (0, f"figup, version {__version__}\n")
+
+
+@pytest.mark.parametrize("word", POINTERS)
+def test_words_that_people_try_point_to_the_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run([word], capsys)
+    assert status == 2
+    assert f"unknown command '{word}'; use 'figup {POINTERS[word]}'" in err
+    assert POINTERS[word].split()[0] in COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("words", "moved"),
+    [
+        (["--json", "jobs"], ["jobs", "--json"]),
+        (["-v", "--state-dir", "x", "status", "JOB"], ["status", "JOB", "-v", "--state-dir", "x"]),
+        (["--state-dir=x", "jobs"], ["jobs", "--state-dir=x"]),
+        (["--quiet", "upload", "--", "--json"], ["upload", "--quiet", "--", "--json"]),
+        (["jobs", "--json"], ["jobs", "--json"]),
+        (["--version"], ["--version"]),
+        (["--json", "--help"], ["--json", "--help"]),
+        (["--state-dir"], ["--state-dir"]),
+        ([], []),
+    ],
+)
+def test_global_options_work_before_the_command(words: list[str], moved: list[str]) -> None:
+    assert with_global_options_last(words) == moved
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(["completion", shell], capsys)
+    assert status == 0
+    assert "_FIGUP_COMPLETE" in out
+
+
+def complete(*words: str, tmp_path: Path) -> list[str]:
+    """What a shell is offered for the last word."""
+    env = {
+        **os.environ,
+        "COMP_WORDS": " ".join(("figup", *words)),
+        "COMP_CWORD": str(len(words)),
+        "_FIGUP_COMPLETE": "bash_complete",
+        "FIGUP_STATE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "uploader"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_commands_and_topics_are_completed(tmp_path: Path) -> None:
+    assert complete("up", tmp_path=tmp_path) == ["upload"]
+    assert complete("help", "data", tmp_path=tmp_path) == ["datasets"]
+
+
+def test_every_line_of_the_help_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(["--help"], capsys)
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for name, (_, summary) in COMMANDS.items():
+        assert f"  {name:10}  {summary}" in out

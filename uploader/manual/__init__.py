@@ -1,0 +1,1 @@
+"""The manual: Markdown pages, rendered where the code is hosted and shown by `figup help TOPIC`."""
