@@ -1,7 +1,8 @@
-"""Draw the animated picture of a terminal in the README: a real upload, interrupted with Ctrl-C and resumed.
+"""Draw the README's pictures from a real session: an interrupted and resumed upload in a terminal, and its report.
 
-`python scripts/terminal_picture.py [SVG]` starts a sandbox, runs a shell on a pseudo-terminal, types the commands,
-presses Ctrl-C in the middle, and writes five screens as one SVG; without animation the last one is seen.
+`python scripts/pictures.py` starts a sandbox, runs a shell on a pseudo-terminal, types the commands, presses Ctrl-C in
+the middle, and writes five screens as one animated SVG; without animation the last one is seen. The picture of the
+report is made with chromium.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pyte
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PICTURE = CHECKOUT / "uploader" / "manual" / "images" / "resume.svg"
+IMAGES = CHECKOUT / "uploader" / "manual" / "images"
 COLUMNS, ROWS = 92, 26
 CELL, LINE, MARGIN = 8.4, 19, 14
 SIZE = 120_000_000
@@ -135,87 +138,90 @@ def svg(frames: list[tuple[float, Frame]]) -> str:
     )
 
 
-def record(folder: Path) -> str:
-    """Play the session in `folder` and return its picture."""
-    tools, home = folder / "bin", folder / "home"
-    tools.mkdir()
-    home.mkdir()
-    figup = tools / "figup"
-    figup.write_text(
-        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.quote(sys.executable)} -m uploader "$@"\n'
-    )
+@contextmanager
+def sandbox(folder: Path, env: dict[str, str]) -> Iterator[str]:
+    """A running sandbox; yields the address of its API."""
+    options = ["--token", "t", "--port", "0", "--upload-port", "0", "--part-size", "2M"]
+    command: list[str | Path] = [folder / "bin" / "figup", "sandbox", "--dir", folder / "sandbox", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield process.stdout.readline().removeprefix("ready ").strip() if process.stdout is not None else ""
+        finally:
+            process.terminate()
+
+
+def prepare(folder: Path) -> dict[str, str]:
+    """Put `figup` and a file to send into the folder, and return the environment of the session."""
+    for name in ("bin", "home", "data"):
+        (folder / name).mkdir()
+    figup = folder / "bin" / "figup"
+    run = f"PYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.quote(sys.executable)} -m uploader"
+    figup.write_text(f'#!/bin/sh\n{run} "$@"\n')
     figup.chmod(0o755)
-    data = folder / "data"
-    data.mkdir()
-    with (data / "survey.tar").open("wb") as file:
+    with (folder / "data" / "survey.tar").open("wb") as file:
         file.write(os.urandom(1 << 20) * (SIZE >> 20))
-    env = {
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "HOME": str(home),
-        "TERM": "xterm-256color",
-        "PS1": "$ ",
-        "LANG": "C.UTF-8",
-    }
-    sandbox = subprocess.Popen(
-        [
-            figup,
-            "sandbox",
-            "--dir",
-            folder / "sandbox",
-            "--token",
-            "t",
-            "--port",
-            "0",
-            "--upload-port",
-            "0",
-            "--part-size",
-            "2M",
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
+    path = f"{figup.parent}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(folder / "home"), "TERM": "xterm-256color", "PS1": "$ ", "LANG": "C.UTF-8"}
+
+
+def record(folder: Path, env: dict[str, str]) -> str:
+    """Play the session in `folder` and return its picture."""
+    terminal = Terminal(folder / "data", env)
+    terminal.wait_for(PROMPT)
+    frames = []
+
+    def look(wanted: str | re.Pattern[str], seconds: float) -> None:
+        terminal.wait_for(wanted)
+        frames.append((seconds, frame(terminal.screen)))
+
+    terminal.type(COMMAND)
+    look(re.compile(r"\b3\d ?%"), 1.5)
+    look(re.compile(r"\b[5-6]\d ?%"), 1.5)
+    terminal.type("\x03")
+    look(PROMPT, 3)
+    terminal.type(COMMAND)
+    look(re.compile(r"\b[89]\d ?%"), 1.5)
+    terminal.wait_for(re.compile("verified$", re.MULTILINE))
+    terminal.wait_for(PROMPT)
+    terminal.type("echo $?\n")
+    terminal.wait_for(END)
+    look(PROMPT, 6)
+    terminal.close()
+    return svg(frames)
+
+
+def photograph(folder: Path, env: dict[str, str]) -> None:
+    """Write the HTML report of the session's job, and a picture of it made by Chromium."""
+    page = folder / "survey.html"
+    subprocess.run(
+        [folder / "bin" / "figup", "status", "--report", page], env=env, check=True, stdout=subprocess.DEVNULL
     )
-    try:
-        ready = sandbox.stdout.readline() if sandbox.stdout is not None else ""
-        env |= {"FIGSHARE_ENDPOINT": ready.removeprefix("ready ").strip(), "FIGSHARE_TOKEN": "t"}
-        terminal = Terminal(data, env)
-        terminal.wait_for(PROMPT)
-        frames = []
-
-        def look(wanted: str | re.Pattern[str], seconds: float) -> None:
-            terminal.wait_for(wanted)
-            frames.append((seconds, frame(terminal.screen)))
-
-        terminal.type(COMMAND)
-        look(re.compile(r"\b3\d ?%"), 1.5)
-        look(re.compile(r"\b[5-6]\d ?%"), 1.5)
-        terminal.type("\x03")
-        look(PROMPT, 3)
-        terminal.type(COMMAND)
-        look(re.compile(r"\b[89]\d ?%"), 1.5)
-        terminal.wait_for(re.compile("verified$", re.MULTILINE))
-        terminal.wait_for(PROMPT)
-        terminal.type("echo $?\n")
-        terminal.wait_for(END)
-        look(PROMPT, 6)
-        terminal.close()
-        return svg(frames)
-    finally:
-        sandbox.terminate()
-        sandbox.wait(10)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--hide-scrollbars",
+    ]
+    place = [f"--user-data-dir={folder / 'browser'}", f"--screenshot={IMAGES / 'report.png'}", "--window-size=900,1080"]
+    subprocess.run(["chromium", *options, *place, page.as_uri()], check=True, capture_output=True)
 
 
-def main(path: Path) -> None:
-    """Write the picture."""
+def main() -> None:
+    """Write both pictures."""
     folder = Path(tempfile.gettempdir()) / "jane"
     folder.mkdir()
+    IMAGES.mkdir(exist_ok=True)
     try:
-        picture = record(folder)
+        env = prepare(folder)
+        with sandbox(folder, env) as url:
+            env |= {"FIGSHARE_ENDPOINT": url, "FIGSHARE_TOKEN": "t"}
+            (IMAGES / "resume.svg").write_text(record(folder, env), "utf-8")
+        photograph(folder, env)
     finally:
         shutil.rmtree(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(picture, "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE)
+    main()
