@@ -216,7 +216,7 @@ def test_resume_goes_on_with_the_options_of_the_command(parts: Sandbox, bare_fig
     run.wait_for_event("file")
     run.kill()
     done = bare_figup.run("resume", "--limit-rate", "10M").expect(0)
-    assert "with what the job's command said of --on-conflict, --report" in done.stderr
+    assert "using the job's --on-conflict, --report" in done.stderr
     assert json.loads((bare_figup.cwd / "lab.json").read_text())["files"]
     sums = sorted(file["computed_md5"] for file in files(parts, item))
     assert set(map(md5_of, paths)) <= set(sums)
@@ -230,6 +230,6 @@ def test_what_gives_something_up_has_to_be_said_again(parts: Sandbox, bare_figup
     run.kill()
     path.write_bytes(os.urandom(900_000))
     done = bare_figup.run("resume").expect(5)
-    assert "with what the job's command said of --limit-rate\n" in done.stderr
+    assert "using the job's --limit-rate\n" in done.stderr
     bare_figup.run("resume", "--restart-changed", "--limit-rate", "50M").expect(0)
     check_exactly_once(parts, path)

@@ -166,7 +166,10 @@ def test_plain_http_to_another_machine_needs_the_word_for_it(bare_figup: Figup) 
     source(bare_figup)
     refused(bare_figup.run("upload", "data.bin"), 2, NOWHERE, "would send the token in the clear", "https://")
     help_text = " ".join(bare_figup.run("upload", "--help").expect(0).stdout.split())
-    assert "--insecure-http Allow plain http to other machines: everybody on the way can read the token." in help_text
+    assert (
+        "--insecure-http Allow plain http to other machines: anyone on the network path can read the token."
+        in help_text
+    )
 
 
 # --- proxies --------------------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from uploader.errors import NoToken, UsageError
 from uploader.figshare import auth as tokens
 from uploader.figshare.models import Account
 from uploader.text import printable
-from uploader.transfer.client import default_config_dir
 
 LOGIN_HELP = """\b
 Examples:
@@ -84,12 +83,12 @@ def _read_token(common: GlobalOptions, at: Context) -> tokens.Token:
 
 
 def _store(token: tokens.Token, endpoint: str) -> str:
-    return tokens.store_token(token, endpoint=endpoint, config_dir=default_config_dir(), environ=os.environ)
+    return tokens.store_token(token, endpoint=endpoint, config_dir=tokens.default_config_dir(), environ=os.environ)
 
 
 def _find(common: GlobalOptions, at: Context) -> tokens.FoundToken:
     return tokens.find_token(
-        token_file=common.token_file, endpoint=at.endpoint, environ=os.environ, config_dir=default_config_dir()
+        token_file=common.token_file, endpoint=at.endpoint, environ=os.environ, config_dir=tokens.default_config_dir()
     )
 
 
@@ -158,4 +157,4 @@ def logout(common: GlobalOptions) -> int:
 
 
 def _forget(endpoint: str) -> list[str]:
-    return tokens.forget_token(endpoint=endpoint, config_dir=default_config_dir())
+    return tokens.forget_token(endpoint=endpoint, config_dir=tokens.default_config_dir())

@@ -1,39 +1,55 @@
-"""The place: which Figshare a command talks to, with which token, and where its jobs are kept."""
+"""The context of a command: which Figshare it uses, with which token, and where its jobs are stored.
+
+What talks to Figshare takes long to import, so it is imported when a client is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from uploader.cli.options import GlobalOptions, Tuning
+from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import NoToken
 from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
-from uploader.figshare.urls import check_endpoint
-from uploader.transfer.client import PUBLIC_ENDPOINT, Client, default_state_dir
-from uploader.transfer.options import Options
-from uploader.transfer.store.jobs import JobStore
+from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
+from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
 
+if TYPE_CHECKING:
+    from uploader.transfer.client import Client
+    from uploader.transfer.options import Options, RequestOptions
+
 INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
-"""For commands that a person waits for."""
+"""For commands that a person waits for; seconds."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """`endpoint` is normalised. `token` is known only for a sandbox; else it is looked for when a client is made."""
+    """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one."""
 
     endpoint: str
     token: str | None
     common: GlobalOptions
 
     def client(
-        self, tuning: Tuning | None = None, *, retry: RetryPolicy | None = None, token: str | None = None
+        self,
+        options: Options | None = None,
+        requests: RequestOptions | None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        token: str | None = None,
     ) -> Client:
-        """A client for this place, as `token` or as whom is found. Blocks shortly; raises what `Client` raises."""
+        """Return a client for this endpoint; without `token` it uses the one that is configured.
+
+        Blocks briefly. Raises what `Client` raises.
+        """
+        from uploader.figshare.settings import Settings
+        from uploader.transfer.client import Client
+
         common = self.common
         settings = Settings(
             self.endpoint,
@@ -42,9 +58,8 @@ class Context:
             insecure_http=common.insecure_http,
             impersonate=common.impersonate,
         )
-        options = Options()
-        if tuning is not None:
-            settings, options = tuned(settings, tuning)
+        if requests is not None:
+            settings = requests.applied_to(settings)
         try:
             return Client(
                 token or self.token,
@@ -61,43 +76,20 @@ class Context:
             raise
 
 
-def tuned(settings: Settings, tuning: Tuning) -> tuple[Settings, Options]:
-    """What the options of sending say."""
-    settings = replace(
-        settings,
-        api_rate=tuning.api_rate,
-        retry=RetryPolicy(elapsed_cap=tuning.retry_timeout),
-        stall_timeout=tuning.stall_timeout,
-        visibility_timeout=tuning.settle_timeout,
-    )
-    options = Options(
-        connections=tuning.connections,
-        limit_rate=tuning.limit_rate,
-        hash_first=tuning.hash_first,
-        restart_changed=tuning.restart_changed,
-        max_errors=tuning.max_errors,
-        on_conflict=tuning.on_conflict,
-        verify_timeout=tuning.verify_timeout,
-        grace=tuning.grace,
-        settle_timeout=tuning.settle_timeout,
-    )
-    return settings, options
-
-
 def job_store(common: GlobalOptions) -> JobStore:
-    """The jobs on this machine."""
+    """Return the store of the jobs on this machine."""
     return JobStore(state_dir(common), Disk())
 
 
 def state_dir(common: GlobalOptions) -> Path:
-    """Where jobs are kept."""
+    """Return the folder where jobs are stored."""
     return common.state_dir if common.state_dir is not None else default_state_dir()
 
 
 @contextmanager
 def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Iterator[Context]:
-    """Where the command line points to. `recorded` is the endpoint of the job concerned, which counts where
-    `--endpoint` is not given. With `--sandbox` the sandbox runs for as long as the block lasts.
+    """Yield the context that the command line describes. `recorded` is the endpoint of the job concerned, used unless
+    `--endpoint` is given. With `--sandbox` the sandbox runs until the block ends.
 
     Raises UsageError, InsecureEndpoint, and what starting a sandbox raises.
     """
@@ -113,9 +105,9 @@ def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Itera
 
 
 def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:
-    """What the journal says of a job; its endpoint is None where it is too damaged to tell.
+    """Return an overview of a job from its journal; its endpoint is None if the journal is too damaged to tell.
 
-    `job` may be the beginning of a name; None is the one job that is unfinished. Raises JobNotFound, UsageError.
+    `job` may be a prefix of an id; None means the only unfinished job. Raises JobNotFound, UsageError.
     """
     states = job_store(common)
     name = unfinished_job(states) if job is None else states.find(job)

@@ -14,14 +14,12 @@ import anyio.to_thread
 import msgspec
 
 from uploader import units
-from uploader.cli.context import Context, job_store, tuned
-from uploader.cli.options import Tuning
+from uploader.cli.context import Context, job_store
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import FEW, skipped_lines
 from uploader.cli.runner import Session
 from uploader.clock import Clock
 from uploader.errors import NoToken
-from uploader.figshare.settings import Settings
 from uploader.items.payload import ItemPayload
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import select
@@ -29,6 +27,7 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, check_item_options
 from uploader.transfer.journal.plan import target_of
+from uploader.transfer.options import Options, RequestOptions
 from uploader.transfer.preview import FilePlan, Preview, Space, adds_file, preview
 from uploader.transfer.run.limits import file_count_warning, too_large
 from uploader.transfer.run.throttle import Throttle
@@ -51,7 +50,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What the command line asks for."""
 
@@ -61,17 +60,19 @@ class Request:
     project: int | None
     orders: ItemOptions
     new_job: bool
+    options: Options
+    requests: RequestOptions
 
 
-async def show_plan(session: Session, at: Context, wanted: Request, tuning: Tuning) -> int:
+async def show_plan(session: Session, at: Context, wanted: Request) -> int:
     """Say what `figup upload` with these arguments would do.
 
     The exit status is that of the upload as far as it is decided already: see `Preview.exit_status`. Raises what the
     upload would raise before its first byte.
     """
     display = Display(session.console, None)
-    found, spec = await _found(display, at, wanted, tuning)
-    estimate = _estimate(found, tuning)
+    found, spec = await _found(display, at, wanted)
+    estimate = _estimate(found, wanted)
     ends = final_steps(wanted.orders, spec, wanted.project, found)
     _tell_program(session, found, estimate, ends)
     session.console.result(_text(found, estimate, ends))
@@ -80,17 +81,18 @@ async def show_plan(session: Session, at: Context, wanted: Request, tuning: Tuni
     return found.exit_status
 
 
-async def _found(display: Display, at: Context, wanted: Request, tuning: Tuning) -> tuple[Preview, ItemPayload | None]:
+async def _found(display: Display, at: Context, wanted: Request) -> tuple[Preview, ItemPayload | None]:
     """What was found out, and the description as Figshare takes it; None without a token."""
     try:
-        client = at.client(tuning)
+        client = at.client(wanted.options, wanted.requests)
     except NoToken:
         selection = await anyio.to_thread.run_sync(select, wanted.sources)
         target = target_of(
             at.endpoint, wanted.item, wanted.title, selection, project=wanted.project, account=at.common.impersonate
         )
-        _, options = tuned(Settings(at.endpoint), tuning)
-        return await preview(None, job_store(at.common), target, selection, options, new_job=wanted.new_job), None
+        return await preview(
+            None, job_store(at.common), target, selection, wanted.options, new_job=wanted.new_job
+        ), None
     async with client:
         found = await client.preview(
             wanted.sources,
@@ -104,10 +106,10 @@ async def _found(display: Display, at: Context, wanted: Request, tuning: Tuning)
             return found, await check_item_options(api, wanted.orders, found.item_id, wanted.project)
 
 
-def _estimate(found: Preview, tuning: Tuning) -> dict[str, Any]:
+def _estimate(found: Preview, wanted: Request) -> dict[str, Any]:
     """How long it would take at least: the bytes over a line, beside requests that are counted by the second."""
-    requests = found.requests / tuning.api_rate
-    limit = Throttle(tuning.limit_rate, Clock()).rate
+    requests = found.requests / wanted.requests.api_rate
+    limit = Throttle(wanted.options.limit_rate, Clock()).rate
     lines = LINES if limit is None else {"limit": limit}
     return {
         "api_requests": found.requests,

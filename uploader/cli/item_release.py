@@ -9,7 +9,7 @@ import click
 from uploader.cli.confirm import confirm
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus
 from uploader.figshare.client import Figshare
@@ -67,8 +67,8 @@ def reserve_doi(item: int, common: GlobalOptions) -> int:
 @common_options
 def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
     """Show the item's private link, with which whoever has it sees the unpublished item; made where there is none."""
-    if remove and (renew or expires):
-        raise click.UsageError("--remove goes with neither --renew nor --expires")
+    check_exclusive({"--remove": remove, "--renew": renew})
+    check_exclusive({"--remove": remove, "--expires": expires})
     until = f"{expires:%Y-%m-%d} 00:00:00" if expires is not None else None
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:

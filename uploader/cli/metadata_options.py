@@ -13,7 +13,7 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.options import with_options
+from uploader.cli.options import check_exclusive, grouped, with_options
 from uploader.cli.runner import Session
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
@@ -94,20 +94,21 @@ class Item:
     publish: bool
 
 
+_item = grouped("Item and description")
 _ITEM = [
-    click.option("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
-    click.option("--title", metavar="T",
+    _item("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
+    _item("--title", metavar="T",
                  help="Title of the new item.  [default: that of the metadata, or the name of what is named first]"),
-    click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
-    click.option("--metadata", metavar="FILE", type=click.Path(readable=False),
+    _item("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
+    _item("--metadata", metavar="FILE", type=click.Path(readable=False),
                  help="What the new item is to say of itself (YAML, JSON, TOML); see `figup metadata template`."),
-    click.option("--update-metadata", is_flag=True, help="With --item, too: have it say what --metadata says."),
-    click.option("--found-metadata/--no-found-metadata", default=True,
+    _item("--update-metadata", is_flag=True, help="With --item, too: have it say what --metadata says."),
+    _item("--found-metadata/--no-found-metadata", default=True,
                  help="For a new item, read CITATION.cff, datacite.json and codemeta.json that lie with the data.  "
                       "[default: do]"),
-    click.option("--reserve-doi", is_flag=True, help="When all is verified, reserve the item's DOI."),
-    click.option("--private-link", is_flag=True, help="When all is verified, make a private link to the item."),
-    click.option("--publish", is_flag=True,
+    _item("--reserve-doi", is_flag=True, help="When all is verified, reserve the item's DOI."),
+    _item("--private-link", is_flag=True, help="When all is verified, make a private link to the item."),
+    _item("--publish", is_flag=True,
                  help="When all is verified, publish the item. What is public cannot be deleted any more."),
 ]  # fmt: skip
 
@@ -126,10 +127,9 @@ def item_options(command: Callable[..., int]) -> Any:
 
 def _check(about: Item) -> None:
     """Raise UsageError where the options contradict each other, or would do what was hardly meant."""
-    if about.item is not None and about.title is not None:
-        raise click.UsageError("--item and --title exclude each other: an item is either given or created")
-    if about.item is not None and about.project is not None:
-        raise click.UsageError("--item and --project exclude each other: an item is either given or created")
+    reason = "an item is either given or created"
+    check_exclusive({"--item": about.item, "--title": about.title}, reason)
+    check_exclusive({"--item": about.item, "--project": about.project}, reason)
     if about.item is not None and about.metadata is not None and not about.update_metadata:
         raise click.UsageError(
             f"item {about.item} has a description already: add --update-metadata to have it changed, or leave "

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-import click
 import msgspec
 
 from uploader.cli.context import job_store
-from uploader.cli.options import GlobalOptions, ParsedParam, Tuning
+from uploader.cli.options import GlobalOptions, ParsedParam, grouped
 from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
 from uploader.disk import Disk
@@ -24,6 +23,7 @@ from uploader.errors import FigupError, StateDiskFull, StateUnusable, UsageError
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import STDIN
 from uploader.text import printable
+from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Report
 from uploader.transfer.store.jobs import JobStore
 
@@ -54,11 +54,12 @@ def _file_path(text: str) -> Path:
     return path
 
 
-report_option = click.option(
+_reports = grouped("Reports")
+report_option = _reports(
     "--report", "reports", metavar="FILE", multiple=True, type=ParsedParam("file", _report_path),
     help="Write what was sent where, when and how to FILE.html, an HTML report, or to FILE.json.",
 )  # fmt: skip
-_failed_to_option = click.option(
+_failed_to_option = _reports(
     "--failed-to", metavar="FILE", type=ParsedParam("file", _file_path),
     help="Write the paths of the files that failed, and why, to FILE; it is empty when none did.",
 )  # fmt: skip
@@ -124,11 +125,11 @@ def _encoded(known: JobReport, path: Path) -> bytes:
     return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
 
 
-def repeated(tuning: Tuning, common: GlobalOptions) -> tuple[str, ...]:
+def repeated(options: Options, common: GlobalOptions) -> tuple[str, ...]:
     """What a command that sends some of the files again has to say as this one does."""
     words: list[str] = []
-    if tuning.on_conflict != "skip":
-        words += ["--on-conflict", tuning.on_conflict]
+    if options.on_conflict != "skip":
+        words += ["--on-conflict", options.on_conflict]
     if common.endpoint_given and common.endpoint is not None:
         words += ["--endpoint", common.endpoint]
     if common.sandbox:

@@ -14,7 +14,8 @@ import anyio
 import click
 import platformdirs
 
-from uploader.cli.sandbox_options import SandboxCommand, sandbox_options
+from uploader.cli.options import FigupCommand
+from uploader.cli.sandbox_options import fault_help, sandbox_options
 from uploader.errors import UsageError
 from uploader.sandbox.custom_fields import DEFAULTS, CustomField
 from uploader.sandbox.data_dir import kept_token
@@ -24,7 +25,7 @@ from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings
 
 
-@click.command("sandbox", cls=SandboxCommand)
+@click.command("sandbox", cls=FigupCommand, epilog=fault_help(), context_settings={"max_content_width": 110})
 @sandbox_options
 def sandbox(
     directory: Path | None,

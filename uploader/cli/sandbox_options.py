@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from uploader import units
-from uploader.cli.options import ParsedParam
+from uploader.cli.options import ParsedParam, grouped, with_options
 from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
@@ -37,95 +37,87 @@ _PORT = click.IntRange(0, 65535)
 _CUSTOM = ParsedParam("file", read_definitions)
 _EITHER = click.Choice(["refuse", "accept"])
 
-GROUPS: dict[str, list[Callable[[Any], Any]]] = {
-    "Where": [
-        click.option("--port", metavar="N", type=_PORT, default=0,
-                     help="Port of the API.  [default: the last one used on this directory if it is free, else any]"),
-        click.option("--upload-port", metavar="N", type=_PORT, default=0,
-                     help="Port of the upload service.  [default: likewise]"),
-        click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
-                     help="Address to listen on. The pages ask for no token: mind who can see them."),
-        click.option("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-                     help="Where everything is kept; one sandbox at a time.  [default: STATE-DIR/sandbox]"),
-        click.option("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
-                     help="The token that clients must use; it is no secret.  [default: one is made, kept and shown]"),
-        click.option("--public-url", metavar="URL", help="What clients call the API behind a proxy (https://host/v2)."),
-        click.option("--public-upload-url", metavar="URL",
-                     help="What clients call the upload service (https://up.host/upload)."),
-        click.option("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-                     help="Append a line of JSON for each request."),
-    ],
-    "Limits": [
-        click.option("--quota", metavar="SIZE", type=_SIZE, default="1TB", show_default=True, help="Of the account."),
-        click.option("--max-file-size", metavar="SIZE", type=_SIZE, default="0", show_default=True,
-                     help="Largest file; 0 is not stated, and no limit."),
-        click.option("--quota-counts", type=click.Choice(["initiated", "completed"]), default="initiated",
-                     show_default=True, help="Which files use quota."),
-        click.option("--quota-status", type=click.Choice(["422", "403"]), default="422", show_default=True,
-                     help="Answer to an initiate over quota or size."),
-    ],
-    "Behaviour": [
-        click.option("--part-size", metavar="SIZE", type=_SIZE, default="10MiB", show_default=True,
-                     help="Size of all parts."),
-        click.option("--part-plan", metavar="PLAN", type=_PLAN,
-                     help="Uneven parts: sizes over and over (1MiB,7MiB,3) or random:SEED."),
-        click.option("--hidden-gets", metavar="N", type=click.IntRange(0), default=0, show_default=True,
-                     help="So many GETs of a new file answer 404; it is in no listing until then."),
-        click.option("--reput", type=_EITHER, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
-        click.option("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
-                     help="What a PUT of an item does with the fields that it does not name."),
-        click.option("--incomplete", type=_EITHER, default="refuse", show_default=True,
-                     help="Completing with parts missing: 400, or a 202 that changes nothing."),
-        click.option("--empty-files", type=_EITHER, default="refuse", show_default=True, help="Files of zero bytes."),
-        click.option("--mixed-links", type=_EITHER, default="refuse", show_default=True,
-                     help="Linked and uploaded files in one item."),
-        click.option("--item-files", metavar="N", type=click.IntRange(0), default=1000, show_default=True,
-                     help="Files that an item's object shows."),
-        click.option("--institution", is_flag=True,
-                     help="The account is an institution's, and administers it: it may impersonate others."),
-        click.option("--custom-fields", metavar="FILE", type=_CUSTOM,
-                     help="The institution's custom fields: a JSON list as the API's.  [default: some of each type]"),
-        click.option("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
-                     help="Answer to a bad token."),
-    ],
-    "Times": [
-        click.option("--hidden-for", metavar="TIME", type=_TIME, default="0", show_default=True,
-                     help="A new file is invisible for so long."),
-        click.option("--lock-linger", metavar="TIME", type=_TIME, default="1", show_default=True,
-                     help="A part stays locked for so long after its connection broke."),
-        click.option("--short-body-timeout", metavar="TIME", type=_TIME, default="5", show_default=True,
-                     help="Until a connection is closed whose body was shorter than its part."),
-        click.option("--idle-timeout", metavar="TIME", type=_TIME, default="60", show_default=True,
-                     help="Until a connection is closed whose body stands still."),
-        click.option("--created-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
-                     help="A completed file still shows created for so long,"),
-        click.option("--checking-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
-                     help="then ic_checking at least so long,"),
-        click.option("--success-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
-                     help="then ic_success,"),
-        click.option("--moving-delay", metavar="TIME", type=_TIME, default="0.2", show_default=True,
-                     help="then moving_to_final, and then it is available."),
-        click.option("--md5-delay", metavar="TIME|never", type=_MD5_TIME, default="0.2", show_default=True,
-                     help="From completion to computed_md5."),
-        click.option("--latency", metavar="TIME", type=_TIME, default="0", show_default=True,
-                     help="Before every answer of the API."),
-        click.option("--public-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
-                     help="Until a published item can be seen by all."),
-        click.option("--connection-rate", metavar="SIZE", type=_SIZE, default="0", show_default=True,
-                     help="Bytes a second that are read of one PUT; 0 is no limit."),
-    ],
-    "Faults": [
-        click.option("--fault", "fault_rules", metavar="RULE", type=_FAULT, multiple=True,
-                     help="Something that goes wrong, see below; may be given many times."),
-        click.option("--faults", "fault_files", metavar="FILE", type=_FAULTS, multiple=True,
-                     help="The same from a TOML file."),
-        click.option("--control", is_flag=True,
-                     help="Let faults be set while it runs: GET, POST, DELETE /sandbox/faults, with the token."),
-    ],
-}  # fmt: skip
+_where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Behaviour")
+_times, _faults = grouped("Times"), grouped("Faults")
+OPTIONS: list[Callable[[Any], Any]] = [
+    _where("--port", metavar="N", type=_PORT, default=0,
+                 help="Port of the API.  [default: the last one used on this directory if it is free, else any]"),
+    _where("--upload-port", metavar="N", type=_PORT, default=0,
+                 help="Port of the upload service.  [default: likewise]"),
+    _where("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
+                 help="Address to listen on. The pages ask for no token: mind who can see them."),
+    _where("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+                 help="Where everything is kept; one sandbox at a time.  [default: STATE-DIR/sandbox]"),
+    _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
+                 help="The token that clients must use; it is no secret.  [default: one is made, kept and shown]"),
+    _where("--public-url", metavar="URL", help="What clients call the API behind a proxy (https://host/v2)."),
+    _where("--public-upload-url", metavar="URL",
+                 help="What clients call the upload service (https://up.host/upload)."),
+    _where("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+                 help="Append a line of JSON for each request."),
+    _limits("--quota", metavar="SIZE", type=_SIZE, default="1TB", show_default=True, help="Of the account."),
+    _limits("--max-file-size", metavar="SIZE", type=_SIZE, default="0", show_default=True,
+                 help="Largest file; 0 is not stated, and no limit."),
+    _limits("--quota-counts", type=click.Choice(["initiated", "completed"]), default="initiated",
+                 show_default=True, help="Which files use quota."),
+    _limits("--quota-status", type=click.Choice(["422", "403"]), default="422", show_default=True,
+                 help="Answer to an initiate over quota or size."),
+    _behaviour("--part-size", metavar="SIZE", type=_SIZE, default="10MiB", show_default=True,
+                 help="Size of all parts."),
+    _behaviour("--part-plan", metavar="PLAN", type=_PLAN,
+                 help="Uneven parts: sizes over and over (1MiB,7MiB,3) or random:SEED."),
+    _behaviour("--hidden-gets", metavar="N", type=click.IntRange(0), default=0, show_default=True,
+                 help="So many GETs of a new file answer 404; it is in no listing until then."),
+    _behaviour("--reput", type=_EITHER, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
+    _behaviour("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
+                 help="What a PUT of an item does with the fields that it does not name."),
+    _behaviour("--incomplete", type=_EITHER, default="refuse", show_default=True,
+                 help="Completing with parts missing: 400, or a 202 that changes nothing."),
+    _behaviour("--empty-files", type=_EITHER, default="refuse", show_default=True, help="Files of zero bytes."),
+    _behaviour("--mixed-links", type=_EITHER, default="refuse", show_default=True,
+                 help="Linked and uploaded files in one item."),
+    _behaviour("--item-files", metavar="N", type=click.IntRange(0), default=1000, show_default=True,
+                 help="Files that an item's object shows."),
+    _behaviour("--institution", is_flag=True,
+                 help="The account is an institution's, and administers it: it may impersonate others."),
+    _behaviour("--custom-fields", metavar="FILE", type=_CUSTOM,
+                 help="The institution's custom fields: a JSON list as the API's.  [default: some of each type]"),
+    _behaviour("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
+                 help="Answer to a bad token."),
+    _times("--hidden-for", metavar="TIME", type=_TIME, default="0", show_default=True,
+                 help="A new file is invisible for so long."),
+    _times("--lock-linger", metavar="TIME", type=_TIME, default="1", show_default=True,
+                 help="A part stays locked for so long after its connection broke."),
+    _times("--short-body-timeout", metavar="TIME", type=_TIME, default="5", show_default=True,
+                 help="Until a connection is closed whose body was shorter than its part."),
+    _times("--idle-timeout", metavar="TIME", type=_TIME, default="60", show_default=True,
+                 help="Until a connection is closed whose body stands still."),
+    _times("--created-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
+                 help="A completed file still shows created for so long,"),
+    _times("--checking-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
+                 help="then ic_checking at least so long,"),
+    _times("--success-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
+                 help="then ic_success,"),
+    _times("--moving-delay", metavar="TIME", type=_TIME, default="0.2", show_default=True,
+                 help="then moving_to_final, and then it is available."),
+    _times("--md5-delay", metavar="TIME|never", type=_MD5_TIME, default="0.2", show_default=True,
+                 help="From completion to computed_md5."),
+    _times("--latency", metavar="TIME", type=_TIME, default="0", show_default=True,
+                 help="Before every answer of the API."),
+    _times("--public-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
+                 help="Until a published item can be seen by all."),
+    _times("--connection-rate", metavar="SIZE", type=_SIZE, default="0", show_default=True,
+                 help="Bytes a second that are read of one PUT; 0 is no limit."),
+    _faults("--fault", "fault_rules", metavar="RULE", type=_FAULT, multiple=True,
+                 help="Something that goes wrong, see below; may be given many times."),
+    _faults("--faults", "fault_files", metavar="FILE", type=_FAULTS, multiple=True,
+                 help="The same from a TOML file."),
+    _faults("--control", is_flag=True,
+                 help="Let faults be set while it runs: GET, POST, DELETE /sandbox/faults, with the token."),
+]  # fmt: skip
 
 
-def _fault_help() -> str:
+def fault_help() -> str:
     def lines(stage: Stage) -> str:
         names = {name: spec for name, spec in SPECS.items() if spec.stage is stage}
         shown = [(" ".join([name, *(f"{one}=" for one in spec.options)]), spec.words) for name, spec in names.items()]
@@ -164,27 +156,6 @@ In a TOML file: faults = ["put-part:2=reset", ...], or tables such as
 """
 
 
-class SandboxCommand(click.Command):
-    """Shows its options in their groups."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        settings.setdefault("epilog", _fault_help())
-        settings.setdefault("context_settings", {"max_content_width": 110})
-        super().__init__(*args, **settings)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        records = [param.get_help_record(ctx) for param in self.get_params(ctx)]
-        left = [record for record in records if record is not None]
-        for title, options in GROUPS.items():
-            with formatter.section(title):
-                formatter.write_dl(left[: len(options)])
-            del left[: len(options)]
-        with formatter.section("Other"):
-            formatter.write_dl(left)
-
-
-def sandbox_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """All options of the command, in the order of the groups."""
-    for option in reversed([option for options in GROUPS.values() for option in options]):
-        function = option(function)
-    return function
+def sandbox_options(function: Callable[..., Any]) -> Any:
+    """Add all options of the command."""
+    return with_options(function, OPTIONS)

@@ -10,28 +10,29 @@ from typing import Any
 
 import click
 
-from uploader.cli.options import with_options
+from uploader.cli.options import grouped, with_options
 from uploader.sources.models import Sources
 from uploader.sources.select import STDIN
 
+_what = grouped("What to send")
 _FILE = click.Path(readable=False, dir_okay=False)
 _CHOOSING = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
-    click.option("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
+    _what("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
                  help="Also the paths in this file, one a line; - reads them from stdin."),
-    click.option("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
-    click.option("--base", metavar="DIR", type=click.Path(readable=False),
+    _what("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
+    _what("--base", metavar="DIR", type=click.Path(readable=False),
                  help="Listed paths are relative to DIR, and keep their folders below it.  [default: the current one]"),
-    click.option("--manifest", metavar="FILE", type=_FILE,
+    _what("--manifest", metavar="FILE", type=_FILE,
                  help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
-    click.option("--include", metavar="PATTERN", multiple=True,
+    _what("--include", metavar="PATTERN", multiple=True,
                  help="Take only what matches, written as in .gitignore; may be repeated."),
-    click.option("--exclude", metavar="PATTERN", multiple=True,
+    _what("--exclude", metavar="PATTERN", multiple=True,
                  help="Leave out what matches, as a line in .figupignore would; may be repeated."),
-    click.option("--hidden", is_flag=True, help="Also files and folders whose names begin with a dot."),
-    click.option("--follow-symlinks", is_flag=True, help="Also what symbolic links in folders lead to."),
+    _what("--hidden", is_flag=True, help="Also files and folders whose names begin with a dot."),
+    _what("--follow-symlinks", is_flag=True, help="Also what symbolic links in folders lead to."),
 ]  # fmt: skip
-LINK = click.option(
+LINK = _what(
     "--link", "links", metavar="URL", multiple=True,
     help="Also a file that stays where it is, and is only referenced; may be repeated.",
 )  # fmt: skip

@@ -9,13 +9,14 @@ import click
 from uploader.cli.context import open_context, recorded_job
 from uploader.cli.errors import exit_status_table
 from uploader.cli.metadata_options import Item, item_options, take_item
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, Tuning, common_options, tuning_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options
 from uploader.cli.runner import Session, run
-from uploader.cli.saved_options import given, with_recorded
 from uploader.cli.source_options import LINK, read_stdin, source_options
+from uploader.cli.transfer_options import given, transfer_options, with_recorded
 from uploader.cli.transfers import send
 from uploader.sources.models import Sources
+from uploader.transfer.options import Options, RequestOptions
 
 UPLOAD_HELP = f"""\b
 Examples:
@@ -46,10 +47,10 @@ Examples:
 @source_options()
 @LINK
 @item_options
-@click.option("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
+@grouped("What to send")("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
+@grouped("What to send")("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
+@transfer_options
 @report_options
-@tuning_options
 @common_options
 def upload(
     sources: Sources,
@@ -57,7 +58,8 @@ def upload(
     new_job: bool,
     dry_run: bool,
     accounting: ReportOptions,
-    tuning: Tuning,
+    options: Options,
+    requests: RequestOptions,
     common: GlobalOptions,
 ) -> int:
     """Send files and folders to Figshare: to a new item, or to the one given with --item.
@@ -72,23 +74,32 @@ def upload(
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)
-    accounting = replace(accounting, nul=sources.nul, repeated=repeated(tuning, common))
-    said = given(tuning, accounting)
+    accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
+    recorded = given(options, requests, accounting)
     with open_context(common) as at:
-        client = at.client(tuning) if not dry_run else None
+        client = at.client(options, requests) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, orders = await take_item(session, about, sources)
-            orders = replace(orders, options=said)
+            orders = replace(orders, options=recorded)
             if client is None:
                 from uploader.cli.dry_run import Request, show_plan
 
-                wanted = Request(sources, about.item, title, about.project, orders, new_job)
-                return await show_plan(session, at, wanted, tuning)
+                wanted = Request(
+                    sources=sources,
+                    item=about.item,
+                    title=title,
+                    project=about.project,
+                    orders=orders,
+                    new_job=new_job,
+                    options=options,
+                    requests=requests,
+                )
+                return await show_plan(session, at, wanted)
             return await send(
                 session,
                 client,
-                tuning.grace,
+                options.grace,
                 lambda tell: client.upload(
                     sources,
                     item=about.item,
@@ -107,10 +118,16 @@ def upload(
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
 @click.argument("job", required=False)
+@transfer_options
 @report_options
-@tuning_options
 @common_options
-def resume(job: str | None, accounting: ReportOptions, tuning: Tuning, common: GlobalOptions) -> int:
+def resume(
+    job: str | None,
+    accounting: ReportOptions,
+    options: Options,
+    requests: RequestOptions,
+    common: GlobalOptions,
+) -> int:
     """Go on with an interrupted job; without JOB, with the one that is unfinished.
 
     It talks to the endpoint that the job was begun with, unless --endpoint is given, and takes the options that its
@@ -118,15 +135,19 @@ def resume(job: str | None, accounting: ReportOptions, tuning: Tuning, common: G
     same.
     """
     recorded = recorded_job(common, job)
-    tuning, accounting, taken = with_recorded(tuning, accounting, recorded.options)
+    restored = with_recorded(options, requests, accounting, recorded.options)
     with open_context(common, recorded=recorded.endpoint) as at:
-        client = at.client(tuning)
+        client = at.client(restored.options, restored.requests)
 
         async def work(session: Session) -> int:
-            if taken:
-                session.console.note(f"with what the job's command said of {', '.join(taken)}")
+            if restored.names:
+                session.console.note(f"using the job's {', '.join(restored.names)}")
             return await send(
-                session, client, tuning.grace, lambda tell: client.resume(recorded.job, on_event=tell), accounting
+                session,
+                client,
+                restored.options.grace,
+                lambda tell: client.resume(recorded.job, on_event=tell),
+                restored.accounting,
             )
 
         return run(common, work)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import platformdirs
+
 from uploader.disk import Disk
 from uploader.errors import NoToken, TokenFileExposed, UsageError
 
@@ -19,6 +21,11 @@ SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
 _FILE_NAME = "tokens.json"
 _LONGEST = 4096
+
+
+def default_config_dir() -> Path:
+    """Return the folder where `store_token` puts tokens if there is no keyring."""
+    return Path(platformdirs.user_config_dir("figup"))
 
 
 class Token:

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from uploader.errors import InsecureEndpoint, ProtocolViolation, UsageError
 from uploader.figshare.decode import MAX_ID
 
+PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 

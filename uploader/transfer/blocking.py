@@ -14,11 +14,11 @@ from uploader.figshare.settings import Settings
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import AnyPath, Paths, as_path
-from uploader.transfer.client import Client, default_state_dir
+from uploader.transfer.client import Client
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
 from uploader.transfer.report import Report
-from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, list_jobs
 
 if TYPE_CHECKING:

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.to_thread
 import msgspec
-import platformdirs
 
 from uploader.clock import Clock
 from uploader.concurrency import Stopped, run_isolated
 from uploader.disk import Disk
 from uploader.errors import Interrupted, SourceChanged, UsageError
-from uploader.figshare.auth import Token, find_token
+from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
-from uploader.figshare.urls import check_endpoint
+from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.sources.models import Selection, Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.text import printable
@@ -53,14 +52,12 @@ from uploader.transfer.report import Report
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
-from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import unfinished_job
 
 if TYPE_CHECKING:
     from uploader.transfer.preview import Preview
     from uploader.transfer.verify import Comparison
-
-PUBLIC_ENDPOINT = "https://api.figshare.com/v2"
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,16 +68,6 @@ class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
     item_url: str | None
     removed: tuple[int, ...]
     kept: tuple[int, ...]
-
-
-def default_state_dir() -> Path:
-    """Return FIGUP_STATE_DIR, or the platform's state directory for figup."""
-    return Path(os.environ.get("FIGUP_STATE_DIR") or platformdirs.user_state_dir("figup"))
-
-
-def default_config_dir() -> Path:
-    """Return the folder for tokens when there is no keyring."""
-    return Path(platformdirs.user_config_dir("figup"))
 
 
 class Client:

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from uploader import __version__
 from uploader.cli.main import COMMANDS, main
+from uploader.cli.options import check_exclusive
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "msgspec", "tqdm"}
 
@@ -29,9 +31,7 @@ def test_help_and_version_import_nothing_heavy(word: str) -> None:
 
 
 def test_every_command_is_what_the_table_says() -> None:
-    from click import Context
-
-    context = Context(main)
+    context = click.Context(main)
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None
@@ -49,3 +49,42 @@ def test_json_is_asked_for_before_the_dashes_alone(
     assert len(out.splitlines()) == lines
     assert all(json.loads(line) for line in out.splitlines())
     assert len(err.splitlines()) == 1
+
+
+def _help(command: click.Command) -> str:
+    return command.get_help(click.Context(command, info_name=command.name, terminal_width=80))
+
+
+def test_the_help_lists_options_in_groups() -> None:
+    from uploader.cli.upload import upload
+
+    text = _help(upload)
+    titles = ["What to send", "Item and description", "Conflicts", "Speed", "Reports", "Common options", "Advanced"]
+    places = [text.index(f"\n{title}") for title in titles]
+    assert places == sorted(places)
+    advanced = text[places[-1] :]
+    for option in ("--retry-timeout", "--stall-timeout", "--verify-timeout", "--grace", "--settle-timeout"):
+        assert f"  {option}" in advanced
+    assert "\nOptions:" not in text
+
+
+def test_the_help_of_the_sandbox_has_the_same_kind_of_groups() -> None:
+    from uploader.cli.sandbox import sandbox
+
+    text = _help(sandbox)
+    assert [
+        text.index(f"\n{title}:") for title in ("Where", "Limits", "Behaviour", "Times", "Faults", "Common options")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"--item": 1, "--title": "abc"}, "--item and --title are mutually exclusive"),
+        ({"--remove": True, "--renew": False, "--expires": "x"}, "--remove and --expires are mutually exclusive"),
+    ],
+)
+def test_exclusive_options_are_named(options: dict[str, object], words: str) -> None:
+    with pytest.raises(click.UsageError, match=words):
+        check_exclusive(options)
+    check_exclusive(dict.fromkeys(options) | {"--item": 1})

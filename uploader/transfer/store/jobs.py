@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import platformdirs
 
 from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, UsageError
@@ -26,6 +29,11 @@ class Manifests:
 
     local: Path
     remote: Path
+
+
+def default_state_dir() -> Path:
+    """Return FIGUP_STATE_DIR, or the platform's state directory for figup."""
+    return Path(os.environ.get("FIGUP_STATE_DIR") or platformdirs.user_state_dir("figup"))
 
 
 class JobStore:

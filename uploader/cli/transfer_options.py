@@ -1,0 +1,140 @@
+"""Options of commands that send files: declared, recorded with the job, and restored by `figup resume`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from uploader import units
+from uploader.cli.options import ADVANCED, ParsedParam, grouped, with_options
+from uploader.cli.report_files import ReportOptions
+from uploader.transfer.options import (
+    OnConflict,
+    Options,
+    RequestOptions,
+    parse_api_rate,
+    parse_connections,
+    parse_limit,
+)
+
+_NOT_RECORDED = {"restart_changed", "forget_missing"}
+"""Discarding what was sent or planned is meant for one run."""
+_SECONDS = ParsedParam("time", units.parse_duration)
+_conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
+_OPTIONS = [
+    _conflicts("--on-conflict", type=click.Choice(get_args(OnConflict)), default="skip", show_default=True,
+               help="If the item has a file of that name: skip an identical one and refuse a different one; replace it "
+                    "once the new one is verified; keep both; or fail."),
+    _conflicts("--restart-changed", is_flag=True,
+               help="Send files that changed after their upload began again, from the start."),
+    _conflicts("--forget-missing", is_flag=True,
+               help="Drop files of the job that no longer exist and are not verified yet, instead of failing on them."),
+    _conflicts("--max-errors", metavar="N", type=click.IntRange(min=0),
+               help="Stop after more than N failed files; files in progress can be resumed.  [default: no limit]"),
+    _speed("--connections", metavar="auto|N", type=ParsedParam("connections", parse_connections), default="auto",
+           show_default=True, help="Parts sent at the same time."),
+    _speed("--limit-rate", metavar="RATE", type=ParsedParam("rate", parse_limit),
+           help="Maximum bytes per second: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
+                "SIGUSR2 lifts the limit and restores it.  [default: no limit]"),
+    _speed("--hash-first", is_flag=True,
+           help="Compute the MD5 before sending and send it to Figshare; reads the file twice."),
+    _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate), default="1", show_default=True,
+              help="API requests per second, with a burst of 20; parts do not count."),
+    _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
+              help="How long to retry a request that keeps failing."),
+    _advanced("--stall-timeout", metavar="TIME", type=_SECONDS, default="60s", show_default=True,
+              help="Retry a part after its connection accepted nothing for this long."),
+    _advanced("--verify-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
+              help="How long to wait for Figshare's checksum after the last byte."),
+    _advanced("--grace", metavar="TIME", type=_SECONDS, default="10s", show_default=True,
+              help="How long parts in flight may continue after Ctrl-C or SIGTERM."),
+    _advanced("--settle-timeout", metavar="TIME", type=_SECONDS, default="30s", show_default=True,
+              help="How long to look for the effect of a request whose response was lost, and for a file that was just "
+                   "created."),
+]  # fmt: skip
+
+
+def transfer_options(command: Callable[..., int]) -> Any:
+    """Add the options of sending, as the arguments `options` and `requests`."""
+
+    @functools.wraps(command)
+    def collected(**values: Any) -> int:
+        of_job, of_requests = (
+            {field.name: values[field.name] for field in dataclasses.fields(kind)} for kind in (Options, RequestOptions)
+        )
+        rest = {name: value for name, value in values.items() if name not in of_job | of_requests}
+        return command(options=Options(**of_job), requests=RequestOptions(**of_requests), **rest)
+
+    return with_options(collected, _OPTIONS)
+
+
+def given(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:
+    """Return the options that the command line gives, in a form for the job's journal."""
+    sending = {name: getattr(kind, name) for kind in (options, requests) for name in _names(kind) if _is_given(name)}
+    writing = {name: value for name in _names(accounting) if (value := getattr(accounting, name))}
+    return {name: _plain(value) for name, value in (sending | writing).items() if name not in _NOT_RECORDED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """Options of a resumed job; `names` are those taken from its journal, as on the command line."""
+
+    options: Options
+    requests: RequestOptions
+    accounting: ReportOptions
+    names: list[str]
+
+
+def with_recorded(
+    options: Options, requests: RequestOptions, accounting: ReportOptions, recorded: Mapping[str, Any]
+) -> Restored:
+    """Take the options that the command line does not give from the journal.
+
+    A recorded value that this version cannot read is ignored.
+    """
+    taken: set[str] = set()
+    restored = [_with(container, recorded, taken) for container in (options, requests, accounting)]
+    params = {param.name: param.opts[0] for param in click.get_current_context().command.params}
+    return Restored(
+        options=restored[0],
+        requests=restored[1],
+        accounting=restored[2],
+        names=sorted(params[name] for name in taken if name in params),
+    )
+
+
+def _with(options: Any, recorded: Mapping[str, Any], taken: set[str]) -> Any:
+    types, values = get_type_hints(type(options)), {}
+    for name in _names(options) & recorded.keys():
+        if not _is_given(name):
+            with suppress(msgspec.ValidationError):
+                values[name] = msgspec.convert(recorded[name], types[name], dec_hook=_path)
+    taken.update(values)
+    return dataclasses.replace(options, **values)
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise msgspec.ValidationError("not a path")
+    return Path(value)
+
+
+def _names(options: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(options)}
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
