@@ -53,7 +53,7 @@ def refused(result: Result, status: int, *words: str) -> str:
     [
         (["nonsense"], "no such command 'nonsense'"),
         (["upload"], "no file was named"),
-        (["uplaod", "x"], "no such command 'uplaod'; did you mean upload?"),
+        (["uplaod", "x"], "unknown command 'uplaod'; did you mean upload?"),
         (
             ["upload", "x", "--what"],
             "no such option '--what'. A file whose name begins with a dash stands behind `--`.",

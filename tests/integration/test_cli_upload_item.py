@@ -252,7 +252,8 @@ def test_what_is_dropped_or_unfinished_makes_no_version(figup: Figup, sandbox: S
     (folder / "empty.txt").write_text("")
     assert publish(figup, "--publish", status=1)["published"] is None, "not with all its files"
     (folder / "empty.txt").unlink()
-    assert publish(figup, "--publish")["published"] == "public"
+    assert publish(figup, "--publish", status=1)["published"] is None, "it was never sent, and is gone"
+    assert publish(figup, "--publish", "--forget-missing")["published"] == "public"
     assert the_item(sandbox)["version"] == 1
 
 
