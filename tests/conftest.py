@@ -22,6 +22,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+TESTS = Path(__file__).parent
 BLOCKING_TOO = (
     (builtins, ("open",)),
     (fcntl, ("flock", "lockf")),
@@ -32,7 +33,12 @@ BLOCKING_TOO = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those first that are given the most time: others can be done beside them, but not they beside others."""
+    """Mark unit and property tests as fast, and put those first that are given the most time: others can be done beside
+    them, but not they beside others.
+    """
+    for item in items:
+        if item.path.is_relative_to(TESTS / "unit") or item.path.is_relative_to(TESTS / "property"):
+            item.add_marker(pytest.mark.fast)
     given = {item: item.get_closest_marker("timeout") for item in items}
     items.sort(key=lambda item: -float(mark.args[0]) if (mark := given[item]) else 0.0)
 

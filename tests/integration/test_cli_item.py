@@ -56,6 +56,7 @@ def names(event: dict[str, Any]) -> list[str]:
     return [author["full_name"] for author in event["authors"]]
 
 
+@pytest.mark.fast
 def test_an_item_says_what_the_file_says(figup: Figup, item: str) -> None:
     said = shown(figup, item)
     assert said["title"] == "Beavers of the north"

@@ -116,6 +116,7 @@ def test_watching_is_ended_by_ctrl_c(parts: Sandbox, bare_figup: Figup) -> None:
 # --- resume ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fast
 def test_resume_goes_on_with_the_one_unfinished_job(parts: Sandbox, bare_figup: Figup) -> None:
     run, path, job = under_way(bare_figup)
     run.wait_for_event("progress")

@@ -103,6 +103,7 @@ def test_a_second_signal_ends_it_at_once(bare_figup: Figup, start_sandbox: Start
     ended(run, signal.SIGINT, signal.SIGINT, within=2.0).expect(130)
 
 
+@pytest.mark.fast
 def test_parts_that_finish_in_time_are_kept(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "200KiB", "--connection-rate", "200k")
     point(bare_figup, sandbox)

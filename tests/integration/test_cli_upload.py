@@ -41,6 +41,7 @@ def check_events(events: list[dict[str, Any]]) -> None:
     assert set(events[-1]) == SUMMARY
 
 
+@pytest.mark.fast
 def test_a_person_is_told_what_came_of_it(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     done = figup.run("upload", "data.bin").expect(0)

@@ -1,13 +1,14 @@
-"""Crashes at every point of a job: each journal write, sync, rename and request, before, after and in the middle.
+"""Crashes at points of a job: journal writes, syncs, renames and requests, before, after and in the middle.
 
 The points are counted in an undisturbed run, then an upload ends at each of them and is run again; whatever happened,
-one item and one file with equal MD5s remain, and no part is sent that Figshare had.
+one item and one file with equal MD5s remain, and no part is sent that Figshare had. Without `exhaustive`, each kind of
+point meets each kind of crash; with it, each point does.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from tests.support.crashing import Crasher, Outcome
 from tests.support.invariants import ask, check_nothing_sent_twice, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN
-from tests.support.stories import Story, distinct, in_folders
+from tests.support.stories import Story, in_folders, one_turn
 
+HOWS = ("kill", "power", "full")
 SHARDS = 4
 BY_CHANCE = 2
 """Points that only the passing of time brings about, as a regular commit, may come once and not again."""
@@ -47,12 +49,26 @@ def count_points(crasher: Crasher, sandbox: Sandbox, folder: Path) -> list[str]:
     return outcome.points
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_a_crash_at_points_of_every_kind(how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
+    names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    crash_at(one_turn(names, HOWS.index(how), len(HOWS)), names, how, crasher, sandbox, tmp_path)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.parametrize("how", ["kill", "power", "full"])
+@pytest.mark.parametrize("how", HOWS)
 def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
     names = count_points(crasher, sandbox, tmp_path / "undisturbed")
+    crash_at(range(1 + shard, len(names) + 1, SHARDS), names, how, crasher, sandbox, tmp_path)
+
+
+def crash_at(
+    points: Iterable[int], names: list[str], how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """End an upload at each of these points, and see that the next run makes good what it left."""
     missed = 0
-    for point in range(1 + shard, len(names) + 1, SHARDS):
+    for point in points:
         story = Story(crasher, sandbox, tmp_path / str(point), f"{how} at {point}, {names[point - 1]}")
         first = story.run(point, how)
         if how == "full":
@@ -65,9 +81,10 @@ def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox:
     check_nothing_sent_twice(sandbox)
 
 
-def test_a_disk_that_becomes_read_only_at_any_point(crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.exhaustive) for turn in (1, 2))])
+def test_a_disk_that_becomes_read_only(turn: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
     names = count_points(crasher, sandbox, tmp_path / "undisturbed")
-    for point in distinct(names):
+    for point in one_turn(names, turn, 3):
         story = Story(crasher, sandbox, tmp_path / str(point), f"read-only at {point}, {names[point - 1]}")
         check_refusal(story, story.run(point, "read-only"))
         story.finish()
@@ -154,10 +171,11 @@ def test_crashes_while_adding_to_an_item_touch_nothing_else_in_it(
     check_nothing_sent_twice(sandbox)
 
 
+@pytest.mark.parametrize("numbers", [(0, 3, 6), pytest.param((1, 2, 4, 5, 7), marks=pytest.mark.exhaustive)])
 def test_crashes_while_a_file_is_replaced_leave_the_old_or_the_new_one_and_at_last_the_new_one_alone(
-    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+    numbers: tuple[int, ...], crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    for number in range(8):
+    for number in numbers:
         first = Story(crasher, sandbox, tmp_path / f"{number}", f"replaced {number}")
         first.source.write_bytes(b"old" * 1000)
         assert first.run().exit_status == 0
@@ -176,19 +194,19 @@ def test_crashes_while_a_file_is_replaced_leave_the_old_or_the_new_one_and_at_la
     check_nothing_sent_twice(sandbox)
 
 
+@pytest.mark.parametrize("first", [0, 3, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 2, 4, 5))])
 def test_crashes_while_a_folder_is_sent_leave_each_file_in_its_own_place_once(
-    crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+    first: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Files of one name and one size: only their folders tell them apart when an answer was lost."""
-    for number in range(6):
-        story = Story(crasher, sandbox, tmp_path / f"{number}", f"folder {number}")
-        top = story.make_folder([f"run{run}/data" for run in range(4)], 1000)
-        points = range(14 + number, 90, 12)
-        for point in points:
-            story.run(point)
-        assert story.crashes >= len(points) - AT_THE_END
-        story.finish()
-        assert story.in_folders() == {f"set/run{run}/data": [md5_of(top / f"run{run}" / "data")] for run in range(4)}
+    story = Story(crasher, sandbox, tmp_path / "folder", "a folder")
+    top = story.make_folder([f"run{run}/data" for run in range(4)], 1000)
+    points = range(14 + first, 90, 12)
+    for point in points:
+        story.run(point)
+    assert story.crashes >= len(points) - AT_THE_END
+    story.finish()
+    assert story.in_folders() == {f"set/run{run}/data": [md5_of(top / f"run{run}" / "data")] for run in range(4)}
     check_nothing_sent_twice(sandbox)
 
 

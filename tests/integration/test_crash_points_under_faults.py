@@ -1,4 +1,4 @@
-"""A crash at every point of a job that meets a fault, too, in an item that the user named; at some in one of its own.
+"""Crashes at points of a job that meets a fault, too: at some of them, and with `exhaustive` at every one.
 
 What the fault leads to (a look-up, a second copy, a removal) has points of its own, and a crash before the fault
 strikes leaves it for the run that goes on.
@@ -16,7 +16,7 @@ from tests.support.crashing import Crasher
 from tests.support.invariants import check_nothing_sent_twice
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN
-from tests.support.stories import Story, distinct
+from tests.support.stories import Story, distinct, one_turn
 
 SIZE = 30_000
 AT_ONCE = "--md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0.05 --part-size 20KB"
@@ -42,8 +42,9 @@ def crasher() -> Iterator[Crasher]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("named", [False, True], ids=["own", "named"])
-def test_a_crash_at_every_point_of_a_job_under_a_fault(
-    fault: str, named: bool, crasher: Crasher, start_sandbox: Callable[..., Sandbox], tmp_path: Path
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "every"])
+def test_a_crash_of_a_job_under_a_fault(
+    fault: str, named: bool, every: bool, crasher: Crasher, start_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     sandbox = start_sandbox(*AT_ONCE.split(), "--control", token=TOKEN)
 
@@ -61,9 +62,7 @@ def test_a_crash_at_every_point_of_a_job_under_a_fault(
     names = undisturbed.run().points
     undisturbed.check()
     missed = 0
-    # In an item of the job's own, where nobody else's files are, a third of them is enough: another for each fault.
-    points = distinct(names) if named else distinct(names)[list(FAULTS).index(fault) % 3 :: 3]
-    for point in points:
+    for point in chosen(names, fault, named=named, every=every):
         story = begin(f"at {point}, {names[point - 1].replace('/', '-')}")
         story.run(point)
         missed += not story.crashes
@@ -71,3 +70,11 @@ def test_a_crash_at_every_point_of_a_job_under_a_fault(
         story.check()
     assert missed <= BY_CHANCE
     check_nothing_sent_twice(sandbox)
+
+
+def chosen(names: list[str], fault: str, *, named: bool, every: bool) -> list[int]:
+    """The points of a test, which take turns with the faults. Most is at stake in an item with files of others."""
+    turn = list(FAULTS).index(fault) % 3
+    if every:
+        return distinct(names)
+    return one_turn(names, turn, 3) if named else distinct(names)[turn::3]

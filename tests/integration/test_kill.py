@@ -41,6 +41,7 @@ def test_killed_again_and_again_and_complete_in_the_end(
     assert bare_figup.run("jobs", "--json").expect(0).events[0]["state"] == "finished"
 
 
+@pytest.mark.fast
 def test_both_sides_killed_at_once(bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     sandbox = start_sandbox("--part-size", "64KiB")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}

@@ -1,4 +1,4 @@
-"""A short soak for everybody, a longer one where FIGUP_SOAK_MINUTES says so."""
+"""The soak, of FIGUP_SOAK_MINUTES."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.slow.soak import soak
 MINUTES = float(os.environ.get("FIGUP_SOAK_MINUTES", "0.5"))
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(MINUTES * 60 + 420)
 def test_nothing_is_lost_doubled_or_wrong_after_a_soak(tmp_path: Path) -> None:
     seed = os.environ.get("FIGUP_SOAK_SEED") or str(random.randrange(10**6))

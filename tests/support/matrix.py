@@ -251,7 +251,7 @@ def page(results: dict[Key, Result]) -> str:
         "",
         "Rows that are variations of others have one fault of a kind.",
         "",
-        "This page is made by `python -m tests.support.matrix`; the tests play every cell and compare.",
+        "This page is made by `python -m tests.support.matrix`; `./scripts/test --all` plays every cell and compares.",
     ]
     for request in REQUESTS:
         lines += ["", f"## {request.title}", "", "| fault | once | every time |", "|---|---|---|"]

@@ -180,6 +180,18 @@ ONLY = {
         "no MD5": "no-md5",
     },
 }
+KINDS = (
+    ("408", "425", "429", "429, Retry-After 1", "429, Retry-After a date", "429, Retry-After a day"),
+    ("500", "500, HTML", "502", "503", "503, Retry-After 1", "504"),
+    ("400", "409", "413", "422"),
+    ("403", "firewall 403, empty", "firewall 403, HTML", "token revoked"),
+    ("404",),
+    ("200 with HTML", "firewall 202, empty", "truncated JSON", "invalid JSON", "redirect"),
+    ("reset before reading", "reset in mid-body"),
+    ("done, answer lost", "done, answer cut"),
+    ("hang before the answer", "hang in the answer", "nothing is read", "trickle"),
+)
+"""The faults that can happen to any request, by kind."""
 NEVER = {("get-upload", "token revoked"), ("put-part", "token revoked"), ("get-part", "token revoked")}
 """The upload service asks for no token."""
 
@@ -234,6 +246,25 @@ class Cell:
 def cells() -> Iterator[Cell]:
     """All cells, in the order of the table."""
     for request in REQUESTS:
-        for fault, line in request.faults.items():
-            yield Cell(request, fault, line, often=False)
-            yield Cell(request, fault, line, often=True)
+        yield from cells_of(request)
+
+
+def cells_of(request: Request) -> Iterator[Cell]:
+    """The cells of a row."""
+    for fault, line in request.faults.items():
+        yield Cell(request, fault, line, often=False)
+        yield Cell(request, fault, line, often=True)
+
+
+def sample() -> Iterator[Cell]:
+    """Cells among which each row meets each kind of fault, and each fault strikes some row once and some every time.
+
+    The rows take turns with the faults of a kind, as in a Latin square. Faults that can happen only to some requests
+    are all there, but for rows that are variations of others.
+    """
+    general = {fault for kind in KINDS for fault in kind}
+    for number, request in enumerate(REQUESTS):
+        met = {kind: [cell for cell in cells_of(request) if cell.fault in kind] for kind in KINDS}
+        yield from (found[number % len(found)] for found in met.values() if found)
+        special = [cell for cell in cells_of(request) if cell.fault not in general]
+        yield from special if request.all_faults or not special else [special[number % len(special)]]

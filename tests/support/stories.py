@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,19 @@ def distinct(names: Sequence[str]) -> list[int]:
         for number, name in enumerate(names, start=1)
         if number == 1 or not (name.startswith("before ") and names[number - 2].startswith("after "))
     ]
+
+
+def one_turn(names: Sequence[str], turn: int, turns: int) -> list[int]:
+    """Some of the distinct points: of those of one name every so-manieth, of a name that is rare all.
+
+    Over all turns, each point comes once at least.
+    """
+    points = distinct(names)
+    totals, seen = Counter(names[point - 1] for point in points), Counter[str]()
+    chosen = []
+    for point in points:
+        name = names[point - 1]
+        if totals[name] < turns or seen[name] % turns == turn:
+            chosen.append(point)
+        seen[name] += 1
+    return chosen

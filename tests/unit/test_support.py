@@ -23,6 +23,7 @@ from tests.support.forking import can_fork
 from tests.support.processes import Process
 from tests.support.programs import require_program
 from tests.support.sandbox import Sandbox
+from tests.support.stories import distinct, one_turn
 
 
 def as_package_code(call: str) -> Callable[[], None]:
@@ -127,6 +128,15 @@ def test_a_sandbox_keeps_its_addresses_over_a_crash(sandbox: Sandbox) -> None:
     assert [entry["status"] for entry in sandbox.requests(method="GET", service="api")] == [200]
     sandbox.stop()
     assert sandbox.process.returncode == 0
+
+
+def test_points_take_turns_and_rare_ones_come_in_each() -> None:
+    names = ["before a", "after a", "before b", "after b"] * 3 + ["before c", "after c"]
+    turns = [one_turn(names, turn, 3) for turn in range(3)]
+    every = distinct(names)
+    assert sorted({point for turn in turns for point in turn}) == every
+    assert all({names[point - 1] for point in turn} == {names[point - 1] for point in every} for turn in turns)
+    assert all(len(turn) < len(every) for turn in turns)
 
 
 # --- forks instead of new interpreters ------------------------------------------------------------------------------
