@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -24,9 +24,11 @@ from uploader.cli.output.logging_setup import start_logging
 from uploader.cli.output.progress import Display
 from uploader.cli.signals import Signals
 from uploader.errors import FigupError, Interrupted, OutputLost
-from uploader.figshare.client import Figshare
-from uploader.figshare.models import ItemDetail
 from uploader.transfer.report import Report, RunFailed
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+    from uploader.figshare.models import ItemDetail
 
 log = logging.getLogger("uploader.cli")
 
@@ -149,8 +151,9 @@ def _log_stray_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
     log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
-OnFigshare = Callable[[Session, Figshare], Awaitable[int]]
-OnItem = Callable[[Session, Figshare, ItemDetail], Awaitable[int]]
+if TYPE_CHECKING:
+    OnFigshare = Callable[[Session, Figshare], Awaitable[int]]
+    OnItem = Callable[[Session, Figshare, ItemDetail], Awaitable[int]]
 
 
 def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:

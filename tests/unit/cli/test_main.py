@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -28,6 +30,21 @@ def test_help_and_version_import_nothing_heavy(word: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stderr.split()) & HEAVY
     assert done.stdout.startswith("Usage: figup" if word == "--help" else f"figup, version {__version__}")
+
+
+@pytest.mark.parametrize("words", [["jobs"], ["status"], ["help"], ["help", "datasets"], ["jobs", "--help"]])
+def test_commands_without_a_network_do_not_import_aiohttp(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('aiohttp' in sys.modules, file=sys.stderr))\n"
+        f"sys.argv = ['figup', *{words!r}]\n"
+        "from uploader.cli.main import main\n"
+        "main()\n"
+    )
+    env = {**os.environ, "FIGUP_STATE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == (4 if words == ["status"] else 0)
+    assert done.stderr.splitlines()[-1] == "False"
 
 
 def test_every_command_is_what_the_table_says() -> None:
