@@ -39,11 +39,10 @@ def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "figup: dataset.yaml: line 1, title: has 2 characters; Figshare takes 3 to 1000",
-        'figup: dataset.yaml: line 2, catgories: there is no such field. Did you mean "categories"?',
-        f"figup: dataset.yaml: line 4, authors[1].orcid: '{ORCID[:-1]}8' is mistyped: "
-        "the last digit of an ORCID iD does not fit the others",
-        "figup: dataset.yaml: 3 problems; nothing was done. `figup metadata template` shows what may stand there.",
+        "figup: dataset.yaml: line 1, title: has 2 characters; Figshare allows 3 to 1000",
+        'figup: dataset.yaml: line 2, catgories: unknown field. Did you mean "categories"?',
+        f"figup: dataset.yaml: line 4, authors[1].orcid: invalid ORCID iD '{ORCID[:-1]}8': wrong check digit",
+        "figup: dataset.yaml: 3 problems; nothing was done. `figup metadata template` documents every field.",
     ]
     told = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(2)
     assert [(e["event"], e["code"], e["field"], e["line"], e["path"]) for e in told.events[:-1]] == [
@@ -58,8 +57,8 @@ def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
 def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
     write(bare_figup, "title: A\n\tkeywords: b\n")
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
-    assert done.stderr == "figup: dataset.yaml: line 2: there is a tab; in YAML lines are indented with blanks\n"
-    assert "there is no such metadata file" in bare_figup.run("metadata", "check", "absent.yaml").expect(4).stderr
+    assert done.stderr == "figup: dataset.yaml: line 2: contains a tab; indent YAML with spaces\n"
+    assert "metadata file not found" in bare_figup.run("metadata", "check", "absent.yaml").expect(4).stderr
     assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
 
 
@@ -68,7 +67,7 @@ def test_the_description_is_held_against_its_limit_and_what_goes_of_it_is_told(b
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert "\nAs HTML, its description has 29 of at most 20000 characters.\n" in done.stdout
     assert done.stderr == (
-        "figup: dataset.yaml: line 2, description: left out is what a description does not hold: 1 image\n"
+        "figup: dataset.yaml: line 2, description: removed what a description cannot contain: 1 image\n"
     )
     checked = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(0).events[0]
     assert (checked["description_length"], checked["description_limit"]) == (29, 20000)
@@ -80,7 +79,7 @@ def test_a_file_that_says_nothing_is_not_right(bare_figup: Figup, text: str) -> 
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
     assert done.stdout == ""
     assert done.stderr == (
-        "figup: dataset.yaml: says nothing of the item. `figup metadata template` shows what may stand there.\n"
+        "figup: dataset.yaml: contains no metadata. `figup metadata template` documents every field.\n"
     )
 
 
@@ -95,11 +94,10 @@ def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sand
     figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert sandbox.requests() == []
     done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
-    assert [line for line in done.stderr.splitlines() if "there is no" in line] == [
-        "figup: dataset.yaml: line 2, licence: there is no licence 'Beerware'. There are: CC BY 4.0, CC0, MIT, GPL, "
+    assert [line for line in done.stderr.splitlines() if "unknown" in line] == [
+        "figup: dataset.yaml: line 2, licence: unknown licence 'Beerware'. Available: CC BY 4.0, CC0, MIT, GPL, "
         "GPL 2.0+, GPL 3.0+, Apache 2.0.",
-        "figup: dataset.yaml: line 5, categories[2]: there is no category 'Data qualty'. "
-        'Did you mean "Data quality"?',
+        "figup: dataset.yaml: line 5, categories[2]: unknown category 'Data qualty'. Did you mean \"Data quality\"?",
     ]
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
 
@@ -118,12 +116,10 @@ def test_custom_fields_authors_and_grants_are_looked_up(
     assert sandbox.requests() == []
     done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
     assert done.stderr.splitlines()[:-1] == [
-        "figup: dataset.yaml: line 5, authors[2].id: there is no author 99. "
-        "The number is in the address of the author's page.",
-        "figup: dataset.yaml: line 7, custom_fields.Sight: there is no custom field 'Sight'. Did you mean \"Site\"?",
-        "figup: dataset.yaml: line 8, custom_fields.Site[2]: 'Loch Nes' is none of its values. "
-        'Did you mean "Loch Ness"?',
-        "figup: dataset.yaml: line 9, custom_fields.Recorded on: '17.5.2024' is no date; one looks like 2024-05-17",
+        "figup: dataset.yaml: line 5, authors[2].id: unknown author 99. The id is in the address of the author's page.",
+        "figup: dataset.yaml: line 7, custom_fields.Sight: unknown custom field 'Sight'. Did you mean \"Site\"?",
+        "figup: dataset.yaml: line 8, custom_fields.Site[2]: unknown value 'Loch Nes'. Did you mean \"Loch Ness\"?",
+        "figup: dataset.yaml: line 9, custom_fields.Recorded on: invalid date '17.5.2024'; use e.g. 2024-05-17",
     ]
     write(figup, text.replace("  - id: 99\n", "").replace("Sight: x", "shelf mark: ''").replace("Nes]", "Ness]")
           .replace("17.5.2024", "2024-05-17"))  # fmt: skip
@@ -132,9 +128,9 @@ def test_custom_fields_authors_and_grants_are_looked_up(
         "To publish the item, Figshare also wants: description, categories, keywords, Shelfmark.\n"
     )
     assert right.stderr.splitlines() == [
-        "figup: dataset.yaml: line 10, funding[1]: 'Open data in the humanities' is grant 3000003 to Figshare",
-        "figup: dataset.yaml: line 11, funding[2].id: the search for grants does not find 7; Figshare will say whether "
-        "it knows it",
+        "figup: dataset.yaml: line 10, funding[1]: 'Open data in the humanities' is matched to grant 3000003",
+        "figup: dataset.yaml: line 11, funding[2].id: grant 7 is not found by search; "
+        "Figshare checks it when it is sent",
     ]
     assert "create-item" not in {request["kind"] for request in sandbox.requests()}
 
@@ -143,8 +139,8 @@ def test_an_account_of_no_institution_has_no_custom_fields(figup: Figup, sandbox
     write(figup, "title: Abc\ncustom_fields:\n  Site: North\n")
     done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
     assert done.stderr == (
-        "figup: dataset.yaml: line 3, custom_fields.Site: there is no custom field 'Site'; "
-        "there are none for this account and group\n"
+        "figup: dataset.yaml: line 3, custom_fields.Site: unknown custom field 'Site'; "
+        "this account and group have none\n"
     )
     assert [request["kind"] for request in sandbox.requests()] == ["get-account"]
 

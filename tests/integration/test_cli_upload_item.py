@@ -87,7 +87,7 @@ def test_the_options_title_wins(figup: Figup, sandbox: Sandbox, data: Path) -> N
 def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml").expect(2)
-    assert "there is no category 'animal behavior'. Did you mean \"Animal behaviour\"?" in done.stderr
+    assert "unknown category 'animal behavior'. Did you mean \"Animal behaviour\"?" in done.stderr
     figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--dry-run").expect(2)
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []
@@ -430,10 +430,10 @@ def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: San
     mine = figup.run("item", "create", "--title", "Mine").expect(0).stdout.split()[0]
     done = figup.run("collection", "add", collection, mine, "9999").expect(4)
     assert done.stderr.startswith(
-        f"figup: Figshare has no item 9999 for collection {collection}, or this account may not see it. "
+        f"figup: item 9999 for collection {collection} not found, or not visible to this account. "
     )
     done = figup.run("collection", "add", collection, "9998", mine, "9999").expect(4)
-    assert f"no items 9998, 9999 for collection {collection}, or this account may not see them" in done.stderr
+    assert f"items 9998, 9999 for collection {collection} not found, or not visible to this account" in done.stderr
     figup.run("collection", "add", collection, mine).expect(0)
 
 
@@ -487,9 +487,9 @@ def test_what_lies_in_the_folder_is_taken_and_said(figup: Figup, sandbox: Sandbo
     (folder / "CITATION.cff").write_text(CFF)
     done = figup.run("upload", "repo").expect(0)
     assert "figup: taken from repo/CITATION.cff: title, authors, keywords, type\n" in done.stderr
-    assert "figup: CITATION.cff: says no type, which in that format means software\n" in done.stderr
-    assert "figup: CITATION.cff: license: there is no licence 'Beerware'. There are: CC BY 4.0, " in done.stderr
-    assert ". It is left out: a new item has Figshare's default licence, CC BY 4.0\n" in done.stderr
+    assert "figup: CITATION.cff: has no type; the default of its format is software\n" in done.stderr
+    assert "figup: CITATION.cff: license: unknown licence 'Beerware'. Available: CC BY 4.0, " in done.stderr
+    assert ". Ignored: a new item gets Figshare's default licence, CC BY 4.0\n" in done.stderr
     item = the_item(sandbox)
     assert said(item)[0::2] == ("Beaver tools", ["A B"], "CC BY 4.0")
     figup.run("upload", "repo", "--no-found-metadata").expect(0)
@@ -512,7 +512,7 @@ def test_nothing_is_published_under_another_licence_than_the_data_has(
     command = ("upload", "repo", "--metadata", "mine.yaml", "--api-rate", "1000", "--settle-timeout", "1s")
     for more in ((), ("--dry-run",)):
         done = figup.run(*command, "--publish", *more).expect(2)
-        assert "CITATION.cff: license: there is no licence 'CC-BY-NC-4.0'; without it, a new item has" in done.stderr
+        assert "CITATION.cff: license: unknown licence 'CC-BY-NC-4.0'; without it, a new item gets" in done.stderr
         assert 'Did you mean "CC BY 4.0"' in done.stderr
     assert items(sandbox) == []
     drafted = figup.run(*command, "--json").expect(0).events

@@ -1,4 +1,4 @@
-"""The custom fields without which an institution publishes no item: which of them an item will lack."""
+"""Checks before an item is created or published: required custom fields, access to the project."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MAY_NOT_WRITE = "Viewer"
 async def missing_required_fields(
     items: ItemRequests, spec: ItemPayload, *, item: ItemDetail | None = None, project: int | None = None
 ) -> list[str]:
-    """The mandatory custom fields that will say nothing once the item is described so; none where that is not told.
+    """Return the required custom fields that the item would lack; none if that cannot be found out.
 
-    `item` is one that exists already; else it is created, in the project if one is given.
+    `item` is the existing item; None: it is created, in `project` if given.
     """
     said = {one["name"] for one in spec.fields.get("custom_fields_list", ()) if one["value"]}
     group = spec.fields.get("group_id")
@@ -38,10 +38,10 @@ async def _required_fields(items: ItemRequests, group: int | None, project: int 
 
 
 async def check_project(items: ItemRequests, project_id: int) -> None:
-    """Return where this account may create items in the project. Raises ProjectNotFound, PermissionDenied."""
+    """Raise ProjectNotFound or PermissionDenied unless this account may create items in the project."""
     project = await items.project(project_id)
     if project.role == _MAY_NOT_WRITE:
         raise PermissionDenied(
-            f"this account may look at project {project_id} ({project.title!r}), and add nothing to it",
-            hint="Ask its owner to make you a collaborator, or take another account's token.",
+            f"this account can only view project {project_id} ({project.title!r})",
+            hint="Ask its owner to make you a collaborator, or use another account's token.",
         )

@@ -1,4 +1,4 @@
-"""Having an item say what it is to say. Each step may be done again and comes to the same."""
+"""Apply metadata to an item. Every step is idempotent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uploader.items.service import ItemService
 
 
 async def describe(api: ItemService, item_id: int, spec: ItemPayload, *, title: str | None = None) -> None:
-    """Have the item say this; what is not spoken of stays as it is."""
+    """Set the item's metadata; fields that are not given keep their values."""
     fields = ({"title": title} if title is not None else {}) | spec.fields
     if fields:
         await api.items.update(item_id, fields)
@@ -22,8 +22,11 @@ async def describe(api: ItemService, item_id: int, spec: ItemPayload, *, title: 
 
 
 async def set_authors(api: ItemService, item_id: int, authors: Sequence[dict[str, Any]]) -> None:
-    """Make these the item's authors. Who is one already (the account's owner is, of a new item) stays that person,
-    and does not become another of the same name."""
+    """Replace the item's authors.
+
+    An author whom the item has already, such as the owner of a new one, keeps their id, so that no second author of the
+    same name is created.
+    """
     have = await api.items.authors(item_id)
     known = [next(({"id": one.id} for one in have if is_same(body, one)), body) for body in authors]
     if known != [{"id": one.id} for one in have]:
@@ -31,7 +34,7 @@ async def set_authors(api: ItemService, item_id: int, authors: Sequence[dict[str
 
 
 def is_same(body: dict[str, Any], author: Author) -> bool:
-    """True when this describes the author; one who is known without an ORCID iD is not the one who has it."""
+    """Return True if `body` describes `author`. An author without an ORCID iD is not one who has an iD."""
     if body.get("id") is not None:
         return bool(body["id"] == author.id)
     if body.get("orcid_id"):

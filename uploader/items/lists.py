@@ -1,5 +1,7 @@
-"""What is done to an item and its description outside a job: created, updated, given authors, keywords, categories,
-collected. Each comes to the same when it is done twice, and after a lost answer Figshare is asked first."""
+"""Change an item outside a job: create it, change its authors, keywords, categories and collections.
+
+Every operation is idempotent; after a lost response Figshare is asked for its effect first.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _PAGE = 1000
 async def create(
     api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None
 ) -> tuple[int, ItemPayload]:
-    """A new draft; its id, and what of its description is still to be said with `describe`."""
+    """Create a draft. Returns its id and the metadata that `describe` still has to set."""
     since = api.server_now() - _CLOCK_SLACK
     known = {row.id async for row in api.own_items() if row.title == title}
 
@@ -46,7 +48,7 @@ async def create(
 
 
 class MatchedAuthor(msgspec.Struct, frozen=True):
-    """Somebody who was `given` by one name and an ORCID iD, and whom Figshare knows by another name."""
+    """An author `given` with an ORCID iD whom Figshare knows by another name."""
 
     given: str
     id: int
@@ -56,9 +58,10 @@ class MatchedAuthor(msgspec.Struct, frozen=True):
 async def add_authors(
     api: Figshare, item: ItemDetail, authors: Sequence[dict[str, Any]]
 ) -> tuple[list[Author], list[MatchedAuthor]]:
-    """The item's authors after these were put behind those that it has, and who of these has another name there.
+    """Add authors to the item; return all of its authors, and those of the given ones with another name on Figshare.
 
-    Who is there already is not added again. Raises UsageError where an ORCID iD is plainly somebody else's.
+    Authors that the item has already are not added again. Raises UsageError if an ORCID iD clearly belongs to somebody
+    else.
     """
     have = await api.items.authors(item.id)
     known = {one.orcid: one for one in have if one.orcid}
@@ -74,7 +77,7 @@ async def add_authors(
     try:
         return now, _match_author(authors, {one.orcid: one for one in now if one.orcid}, item.id)
     except UsageError:
-        # The search had not told of them.
+        # The search had not found them.
         for one in now:
             if one.id not in {author.id for author in have}:
                 await api.items.remove_author(item.id, one.id)
@@ -82,7 +85,7 @@ async def add_authors(
 
 
 async def _known_by(api: Figshare, orcid: str) -> list[Author]:
-    """Whom Figshare takes the iD for; nobody where this account may not ask."""
+    """Return the authors that Figshare finds for an ORCID iD; none if this account may not search."""
     try:
         return await api.items.authors_with(orcid)
     except (PermissionDenied, RequestRejected):
@@ -90,7 +93,7 @@ async def _known_by(api: Figshare, orcid: str) -> list[Author]:
 
 
 def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author], item_id: int) -> list[MatchedAuthor]:
-    """Those who have another name there. Raises UsageError where that is plainly the name of somebody else."""
+    """Return the authors with another name on Figshare. Raises UsageError for clearly different names."""
     found = []
     for body in authors:
         orcid, given = _orcid_of(body), _name_of(body)
@@ -99,16 +102,15 @@ def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author]
             continue
         if not plausibly_same(given, author.full_name):
             raise UsageError(
-                f"{given}: the ORCID iD {orcid} is that of {author.full_name}, author {author.id} on Figshare",
-                hint="Check the iD. If it is the same person all the same: "
-                f"figup item authors add {item_id} {author.id}",
+                f"{given}: the ORCID iD {orcid} belongs to {author.full_name}, author {author.id} on Figshare",
+                hint=f"Check the iD. If it is the same person: figup item authors add {item_id} {author.id}",
             )
         found.append(MatchedAuthor(given, author.id, author.full_name))
     return found
 
 
 def _orcid_of(body: Mapping[str, Any]) -> str:
-    """ "" for one who was given by id, or without an iD."""
+    """Return the ORCID iD, "" for an author given by id or without one."""
     return "" if body.get("id") is not None else str(body.get("orcid_id") or "")
 
 
@@ -117,7 +119,7 @@ def _name_of(body: Mapping[str, Any]) -> str:
 
 
 async def remove_authors(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> list[Author]:
-    """The item's authors after those with these ids, ORCID iDs or names were removed. Raises UsageError."""
+    """Remove authors by id, ORCID iD or name; return the remaining ones. Raises UsageError for unknown ones."""
     have = await api.items.authors(item.id)
     gone = [_author_of(one, have, item.id) for one in wanted]
     for author in gone:
@@ -132,17 +134,19 @@ def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
     names = [one.full_name for one in authors]
     raise UsageError(
         f"item {item_id} has no author {wanted!r}",
-        hint=did_you_mean(wanted, names, f"It has: {', '.join(names)}." if names else None),
+        hint=did_you_mean(wanted, names, f"Authors: {', '.join(names)}." if names else None),
     )
 
 
 async def change_keywords(
     api: Figshare, item: ItemDetail, *, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> list[str]:
-    """The item's keywords after this. Raises UsageError for one to be removed that it does not have."""
+    """Add and remove keywords; return the item's keywords. Raises UsageError if one to remove is not there."""
     for word in remove:
         if word not in item.keywords:
-            hint = did_you_mean(word, item.keywords, f"It has: {', '.join(item.keywords)}." if item.keywords else None)
+            hint = did_you_mean(
+                word, item.keywords, f"Keywords: {', '.join(item.keywords)}." if item.keywords else None
+            )
             raise UsageError(f"item {item.id} has no keyword {word!r}", hint=hint)
     words = [word for word in dict.fromkeys((*item.keywords, *add)) if word not in remove]
     if words != list(item.keywords):
@@ -151,7 +155,7 @@ async def change_keywords(
 
 
 async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:
-    """Put categories behind those that the item has."""
+    """Add categories to the item."""
     have = [one.id for one in item.categories]
     wanted = list(dict.fromkeys((*have, *ids)))
     if wanted != have:
@@ -165,7 +169,7 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
         found = [c.id for c in item.categories if one == str(c.id) or plain(one) == plain(c.title)]
         if not found:
             titles = [c.title for c in item.categories]
-            hint = did_you_mean(one, titles, f"It has: {', '.join(titles)}." if titles else None)
+            hint = did_you_mean(one, titles, f"Categories: {', '.join(titles)}." if titles else None)
             raise UsageError(f"item {item.id} has no category {one!r}", hint=hint)
         gone += found
     for category in gone:
@@ -176,7 +180,7 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
 
 
 async def list_collection(api: Figshare, collection: int) -> set[int]:
-    """Ids of all items in a collection. Raises ItemNotFound."""
+    """Return the ids of all items in a collection. Raises ItemNotFound."""
     ids: set[int] = set()
     page = 1
     while True:
@@ -188,7 +192,7 @@ async def list_collection(api: Figshare, collection: int) -> set[int]:
 
 
 async def add_to_collection(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
-    """Add items to a collection; returns those that were not in it. Raises ItemNotFound, naming what there is not."""
+    """Add items to a collection; return those that were added. Raises ItemNotFound naming the missing ones."""
     have = await list_collection(api, collection)
     new = [one for one in dict.fromkeys(items) if one not in have]
     for start in range(0, len(new), MAX_BATCH):
@@ -209,14 +213,15 @@ async def add_to_collection(api: Figshare, collection: int, items: Sequence[int]
 
 
 async def _missing_of(api: Figshare, collection: int, items: Sequence[int]) -> ItemNotFound | None:
-    """Which of these items there are not, after Figshare has said no more than that something is missing; None where
-    all are there. Raises ItemNotFound where the collection is not there (any more)."""
+    """Return the error that names the items that do not exist, None if all do.
+
+    Figshare only reports that something is missing. Raises ItemNotFound if the collection is missing.
+    """
     await api.items.list_collection(collection, page=1, page_size=1)
     missing = [str(one) for one in items if not await api.items.exists(one)]
     if not missing:
         return None
     many = "s" if len(missing) > 1 else ""
     return ItemNotFound(
-        f"Figshare has no item{many} {', '.join(missing)} for collection {collection}, or this account may not see "
-        f"{'them' if many else 'it'}"
+        f"item{many} {', '.join(missing)} for collection {collection} not found, or not visible to this account"
     )

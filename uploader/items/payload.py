@@ -1,4 +1,4 @@
-"""How an item is to be described, in what Figshare's API takes. Values only; they are kept in the job's journal."""
+"""An item's metadata as the API takes it. Values only; they are stored in the job's journal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ _NOT_IN_PROJECTS = frozenset({"group_id", "is_metadata_record", "metadata_reason
 class ItemPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """`fields` are those of ArticleCreate and ArticleUpdate, without title and authors.
 
-    `authors` are to be the authors, and nobody else; None leaves them as they are. `embargo` likewise, as in
-    ArticleEmbargoUpdater.
+    `authors` replace the item's authors; None leaves them unchanged. `embargo` likewise, as in ArticleEmbargoUpdater.
     """
 
     fields: dict[str, Any] = {}
@@ -22,10 +21,10 @@ class ItemPayload(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def named(self) -> tuple[str, ...]:
-        """What it says something of, as the API calls it."""
+        """The API's names of the fields that are set."""
         more = {"authors": self.authors, "embargo": self.embargo}
         return (*self.fields, *(name for name, value in more.items() if value is not None))
 
     def creation_fields(self, *, in_project: bool) -> dict[str, Any]:
-        """The fields that may be said when the item is created: fewer in a project (see ArticleProjectCreate)."""
+        """Return the fields allowed when creating the item; fewer in a project (ArticleProjectCreate)."""
         return {name: value for name, value in self.fields.items() if not (in_project and name in _NOT_IN_PROJECTS)}

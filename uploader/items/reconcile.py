@@ -1,4 +1,4 @@
-"""Settling: what became of a creating request whose answer was lost, for requests that no journal is needed for."""
+"""Creating requests outside a job: find out whether one had its effect after its response was lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uploader.items.service import ItemService
 T = TypeVar("T")
 
 PATIENCE = 15.0
-"""Seconds for which the effect of a request is looked for."""
+"""How long to look for the effect of a request, in seconds."""
 _ATTEMPTS = 3
 
 
@@ -26,17 +26,18 @@ async def confirm(
     *,
     patience: float = PATIENCE,
 ) -> T:
-    """What a creating request made. After a lost answer `look` finds it or, for a while, None; then it is asked again.
+    """Make a creating request and return its result.
 
-    Raises ServerFailing when that does not help.
+    After a lost response `look` searches for the effect, None while there is none; then the request is repeated. Raises
+    ServerFailing if no attempt succeeds.
     """
     for _ in range(_ATTEMPTS):
         try:
             return await ask()
         except AmbiguousAnswer as lost:
             reason = lost.reason
-        wait = functools.partial(api.wait, f"{what}: {reason}; looking whether it arrived")
+        wait = functools.partial(api.wait, f"{what}: {reason}; checking whether it took effect")
         found = await poll(look, patience, api.clock, wait=wait)
         if found is not None:
             return found
-    raise ServerFailing(f"{what}: {reason}; nothing came of it")
+    raise ServerFailing(f"{what}: {reason}; it took no effect")

@@ -29,31 +29,31 @@ class Lookup(Protocol):
     """Requests that read what metadata may refer to. Each may raise PermissionDenied and RequestRejected."""
 
     async def categories(self) -> list[Category]:
-        """Categories of the account's institution; not all are selectable."""
+        """Return the categories of the account's institution; not all are selectable."""
 
     async def licenses(self) -> list[License]:
-        """Figshare's licences and those of the account's institution."""
+        """Return Figshare's licences and those of the account's institution."""
 
     async def groups(self) -> list[Group]:
-        """The institution's groups. Raises PermissionDenied for an account that administers none."""
+        """Return the institution's groups. Raises PermissionDenied for an account that administers none."""
 
     async def institution(self) -> int | None:
-        """Id of the account's institution, None without one."""
+        """Return the id of the account's institution, None without one."""
 
     async def custom_fields(self, group: int | None = None) -> list[CustomField]:
-        """Custom fields of a group, None for the account's own."""
+        """Return the custom fields of a group, None for the account's own."""
 
     async def has_author(self, author_id: int) -> bool:
-        """True if there is an author with this id."""
+        """Return True if there is an author with this id."""
 
     async def grants(self, words: str) -> list[Grant]:
-        """Grants found by a search."""
+        """Return the grants found by a search."""
 
     async def project(self, project_id: int) -> Project:
-        """Raises ProjectNotFound."""
+        """Return the project. Raises ProjectNotFound."""
 
     async def detail(self, item_id: int) -> ItemDetail:
-        """The item with its metadata. Raises ItemNotFound."""
+        """Return the item with its metadata. Raises ItemNotFound."""
 
 
 class ItemRequests(Lookup, Protocol):
@@ -67,7 +67,7 @@ class ItemRequests(Lookup, Protocol):
         """Set these fields; others keep their values."""
 
     async def authors(self, item_id: int) -> list[Author]:
-        """The item's authors, in order."""
+        """Return the item's authors, in order."""
 
     async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
         """Replace the item's authors."""
@@ -79,13 +79,13 @@ class ItemRequests(Lookup, Protocol):
         """Publish the item as a new version. Raises AmbiguousAnswer."""
 
     async def reserve_doi(self, item_id: int) -> str:
-        """The item's DOI; repeated requests return the same one."""
+        """Return the item's DOI; repeated requests return the same one."""
 
     async def private_links(self, item_id: int) -> list[PrivateLink]:
-        """All private links, expired ones included."""
+        """Return all private links, expired ones included."""
 
     async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
-        """The address of a new link, which replaces an older one. Raises AmbiguousAnswer."""
+        """Return the address of a new link, which replaces an older one. Raises AmbiguousAnswer."""
 
 
 class ItemService(Protocol):
@@ -100,7 +100,7 @@ class ItemService(Protocol):
         """The clock that `wait` goes by."""
 
     def files(self, item_id: int) -> AsyncIterator[File]:
-        """Every file of the item, unfinished ones included. Raises ItemNotFound."""
+        """Return every file of the item, unfinished ones included. Raises ItemNotFound."""
 
     async def wait(self, reason: str, delay: float) -> None:
         """Report `reason`, then wait `delay` seconds."""

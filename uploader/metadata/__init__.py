@@ -1,2 +1,4 @@
-"""What an item says of itself: read from files, checked, and turned into what Figshare's API takes. Sends nothing but
-the questions of `names`."""
+"""Metadata of items: read from files, validated, resolved into what the API takes.
+
+Sends only the requests of `resolve`.
+"""

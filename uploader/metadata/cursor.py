@@ -1,4 +1,4 @@
-"""A document while it is read: a value, where it stands, and the problems found so far. Knows no field by name."""
+"""A position in a document while it is validated, with the problems found so far. Knows no field."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ T = TypeVar("T")
 
 @dataclass
 class Context:
-    """What was found in one document. `problems` make it unusable. `remarks` are good to know; `doubts` are, too,
-    as long as nobody has asked Figshare."""
+    """The findings of one document.
+
+    `problems` make it unusable. `remarks` are for information. `unverified` are, too, until Figshare was asked.
+    """
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
@@ -24,28 +26,28 @@ class Context:
     unverified: list[Problem] = field(default_factory=list)
 
     def top(self) -> Cursor:
-        """The whole document."""
+        """Return the cursor of the whole document."""
         return Cursor(self.document.value, (), self)
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """One value of the document; None and "" are as if it were not there."""
+    """One value of the document; None and "" count as absent."""
 
     value: Any
     location: Location
     context: Context
 
     def problem(self, message: str, hint: str | None = None) -> None:
-        """Something is wrong here."""
+        """Record a problem here."""
         self.context.problems.append(self._told(message, hint))
 
     def remark(self, message: str, hint: str | None = None) -> None:
-        """Something is odd here."""
+        """Record a remark here."""
         self.context.remarks.append(self._told(message, hint))
 
     def unverified(self, message: str, hint: str | None = None) -> None:
-        """Something cannot be checked here."""
+        """Record something that cannot be checked here."""
         self.context.unverified.append(self._told(message, hint))
 
     def _told(self, message: str, hint: str | None) -> Problem:
@@ -53,13 +55,13 @@ class Cursor:
 
     @property
     def blank(self) -> bool:
-        """True where nothing is said."""
+        """True if there is no value."""
         return self.value is None or (isinstance(self.value, str) and not self.value.strip())
 
     def entries(self, known: Iterable[str], aliases: dict[str, str], what: str) -> dict[str, Cursor]:
-        """The values of a mapping by the names in `known`, blank ones left out. Others are problems."""
+        """Return the values of a mapping by the names in `known`, without blank ones. Others are problems."""
         if not isinstance(self.value, dict):
-            self.problem(f"{_kind(self.value)} where {what} is expected")
+            self.problem(f"expected {what}, found {_kind(self.value)}")
             return {}
         names = {plain(name): name for name in known} | {plain(name): meant for name, meant in aliases.items()}
         found: dict[str, Cursor] = {}
@@ -67,55 +69,58 @@ class Cursor:
             node = Cursor(value, (*self.location, key), self.context)
             name = names.get(plain(key))
             if name is None:
-                node.problem("there is no such field", did_you_mean(key, known, f"There are: {', '.join(known)}."))
+                node.problem("unknown field", did_you_mean(key, known, f"Known fields: {', '.join(known)}."))
             elif name in found:
-                node.problem(f"says again what {field_name(found[name].location)} says")
+                node.problem(f"duplicates {field_name(found[name].location)}")
             elif not node.blank:
                 found[name] = node
         return found
 
     def each(self, *, at_most: int = 100) -> list[Cursor]:
-        """The elements of a list, blank ones left out; a single value is a list of one."""
+        """Return the elements of a list, without blank ones; a single value is a list of one."""
         if not isinstance(self.value, list):
             return [] if self.blank else [self]
         nodes = [Cursor(one, (*self.location, index), self.context) for index, one in enumerate(self.value)]
         nodes = [node for node in nodes if not node.blank]
         if len(nodes) > at_most:
-            self.problem(f"has {len(nodes)} entries; Figshare takes {at_most}")
+            self.problem(f"has {len(nodes)} entries; Figshare allows {at_most}")
         return nodes
 
     def text(self, *, least: int = 1, most: int, lines: bool = False) -> str | None:
-        """A text of so many characters, on one line unless `lines`; a number is its digits. None after a problem."""
+        """Return a text of `least` to `most` characters, on one line unless `lines`; None after a problem.
+
+        A number is accepted as its digits.
+        """
         if isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
-            self.problem(f"{_kind(self.value)} where a text is expected")
+            self.problem(f"expected a text, found {_kind(self.value)}")
             return None
         text = str(self.value).strip()
         if not lines:
             text = " ".join(text.split())
         if not least <= len(text) <= most:
             characters = "1 character" if len(text) == 1 else f"{len(text)} characters"
-            self.problem(f"has {characters}; Figshare takes {least} to {most}")
+            self.problem(f"has {characters}; Figshare allows {least} to {most}")
             return None
         return text
 
     def number(self) -> int | None:
-        """A whole number from 1 on. None after a problem."""
+        """Return a whole number, 1 or more; None after a problem."""
         value = self.value
         if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
-            self.problem(f"{self.value!r} is no id; one is a whole number")
+            self.problem(f"invalid id {self.value!r}; use a whole number")
             return None
         return value
 
     def boolean(self) -> bool:
-        """true or false. False after a problem."""
+        """Return true or false; False after a problem."""
         if not isinstance(self.value, bool):
-            self.problem(f"{self.value!r} is neither true nor false")
+            self.problem(f"expected true or false, found {self.value!r}")
         return self.value is True
 
     def read(self, make: Callable[[str], T], *, most: int = 2000) -> T | None:
-        """What `make` makes of the text; its ValueError is a problem. None after one."""
+        """Return the result of `make` for the text; its ValueError is a problem. None after a problem."""
         text = self.text(most=most)
         if text is None:
             return None
@@ -126,7 +131,7 @@ class Cursor:
             return None
 
     def one_of(self, names: Iterable[str], aliases: dict[str, str] | None = None) -> str | None:
-        """One of these names, however it is written. None after a problem."""
+        """Return the one of `names` that is meant, in any spelling; None after a problem."""
         text = self.text(most=200)
         if text is None:
             return None
@@ -136,13 +141,13 @@ class Cursor:
         if found is None:
             all_names = list(dict.fromkeys(known.values()))
             self.problem(
-                f"{text!r} is not known", did_you_mean(text, all_names, f"It is one of: {', '.join(all_names)}.")
+                f"unknown value {text!r}", did_you_mean(text, all_names, f"Known values: {', '.join(all_names)}.")
             )
         return found
 
 
 def _kind(value: object) -> str:
-    """What a value is, for a person."""
+    """Describe a value for a person."""
     if isinstance(value, dict):
         return "fields"
     if isinstance(value, list):

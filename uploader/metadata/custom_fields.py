@@ -1,7 +1,7 @@
-"""Values for an institution's custom fields: names and values brought to what the fields take, or what is wrong. Pure.
+"""Validate values of an institution's custom fields. Pure.
 
-Types and validations are those of the official API description; the lengths of a text and a text area without a
-validation of their own are those of Figshare's help page on custom metadata. What it tells nothing of is not checked.
+Types and validations are those of the official API description; the length limits of text and text area fields without
+a validation of their own are those of Figshare's help page on custom metadata. Anything else is not checked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_SHOWN = 20
 
 @dataclass(frozen=True)
 class FieldError:
-    """Something wrong: with a name where `value` is None, else with a value of it."""
+    """A problem with a field's name (`value` None) or with one of its values."""
 
     name: str
     value: str | None
@@ -35,14 +35,14 @@ class FieldError:
 
 
 def find_field(name: str, known: Sequence[CustomField]) -> CustomField | None:
-    """The field of this name, however it is written."""
+    """Return the field of this name, in any spelling."""
     exact = (one for one in known if one.name == name)
     alike = (one for one in known if plain(one.name) == plain(name))
     return next(exact, None) or next(alike, None)
 
 
 def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[dict[str, Value], list[FieldError]]:
-    """The values under the fields' own names, as Figshare takes them, and all that is wrong."""
+    """Return the values by the fields' own names, as Figshare takes them, and all problems."""
     fitting: dict[str, Value] = {}
     faults: list[FieldError] = []
     for name, value in given.items():
@@ -50,7 +50,7 @@ def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[
         if field is None:
             faults.append(_no_field(name, known))
         elif field.name in fitting:
-            faults.append(FieldError(name, None, f"says again what {field.name} says"))
+            faults.append(FieldError(name, None, f"duplicates {field.name}"))
         else:
             fitting[field.name] = _value(name, value, field, faults)
     return fitting, faults
@@ -59,9 +59,9 @@ def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[
 def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
     names = [one.name for one in known]
     if not names:
-        return FieldError(name, None, f"there is no custom field {name!r}; there are none for this account and group")
-    listed = f"There are: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
-    return FieldError(name, None, f"there is no custom field {name!r}", did_you_mean(name, names, listed))
+        return FieldError(name, None, f"unknown custom field {name!r}; this account and group have none")
+    listed = f"Known fields: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
+    return FieldError(name, None, f"unknown custom field {name!r}", did_you_mean(name, names, listed))
 
 
 def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]) -> Value:
@@ -74,7 +74,7 @@ def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]
 
 
 def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) -> str:
-    """The value as the field takes it; where it takes it not, a fault is noted."""
+    """Return the value as the field takes it; record a problem if it does not."""
     make = _FORMS.get(field.kind, str)
     if field.kind in _LISTS and field.options:
         option = next((one for one in field.options if one == value), None)
@@ -90,10 +90,10 @@ def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) ->
     least, most = field.min_length or 0, field.max_length or _LONGEST.get(field.kind)
     if len(made) < least or (most is not None and len(made) > most):
         takes = f"{least} to {most}" if most is not None else f"{least} or more"
-        faults.append(FieldError(name, value, f"has {len(made)} characters; this field takes {takes}"))
+        faults.append(FieldError(name, value, f"has {len(made)} characters; this field allows {takes}"))
     return made
 
 
 def _no_option(name: str, value: str, options: Sequence[str]) -> FieldError:
-    listed = f"It is one of: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
-    return FieldError(name, value, f"{value!r} is none of its values", did_you_mean(value, options, listed))
+    listed = f"Known values: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
+    return FieldError(name, value, f"unknown value {value!r}", did_you_mean(value, options, listed))

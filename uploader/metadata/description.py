@@ -1,4 +1,4 @@
-"""A description put together from all that speaks of the item, and turned into what Figshare takes."""
+"""Merge the metadata of an item from all its sources, and convert it into what the API takes."""
 
 from __future__ import annotations
 
@@ -30,39 +30,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Description:
-    """What is to be said of an item. `parts` are its sources, the first of which that speaks of a field is heard."""
+    """An item's metadata from several sources. `parts` are in order of precedence, field by field."""
 
     parts: tuple[Loaded, ...] = ()
     found: frozenset[str] = frozenset()
-    """Sources that merely lay there: what is unknown in them is left out with a remark."""
+    """Sidecar files: unknown names in them are ignored with a remark."""
 
     @property
     def metadata(self) -> Metadata:
-        """All of it."""
+        """The merged metadata."""
         return load.merged(part.metadata for part in self.parts)
 
     @property
     def fingerprint(self) -> str:
-        """Tells one description from another; the title is no part of it."""
+        """A hash that identifies the description; the title is not part of it."""
         said = msgspec.structs.replace(self.metadata, title=None)
         return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
 
     def part_of(self, field: str) -> Loaded:
-        """Which source decides a field. Raises LookupError where none does."""
+        """Return the source that provides a field. Raises LookupError if none does."""
         return next(part for part in self.parts if field in part.fields)
 
     async def resolve(
         self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
-        """The description in Figshare's terms, for an item that exists or one that is created, in a project if given.
+        """Convert the description into a payload for an existing item, or for a new one, in a project if given.
 
-        Asks for lists where there are names. Raises MetadataInvalid, with `publish` also for what is left out.
+        Requests lists for names. Raises MetadataInvalid, with `publish` also if a safety field had to be ignored.
         """
         return (await resolve(self, Resolver(lookup, item, project), publish=publish)).spec
 
     def provenance(self) -> list[str]:
-        """Remarks on the sources, and a line for each file that lay there: what was taken from it. A licence that is
-        still to be looked up is taken once it is: see `resolve`."""
+        """Return remarks on the sources, and for each sidecar file which fields were used.
+
+        A licence that must be looked up is reported by `resolve`.
+        """
         lines = [remark for part in self.parts for remark in part.remarks]
         lines += [left_out.told for left_out in self.rejected()]
         before: set[str] = set()
@@ -70,7 +72,7 @@ class Description:
             fields = [name for name in part.fields if name not in before]
             before.update(fields)
             lines += [
-                f"{part.name}: says no {name}, which in that format means {getattr(part.metadata, name)}"
+                f"{part.name}: has no {name}; the default of its format is {getattr(part.metadata, name)}"
                 for name in fields
                 if name in part.implied
             ]
@@ -80,29 +82,31 @@ class Description:
         return lines
 
     def rejected(self) -> list[Rejected]:
-        """What the sources say of licence and embargo and cannot be taken, where nothing else decides that."""
+        """Return the safety fields that were ignored and that no other source provides."""
         said = self.metadata.named()
         return [Rejected(part, one) for part in self.parts for one in part.rejected if root_field(one) not in said]
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """What a source says and the item will not, of a field that protects it."""
+    """A value of a safety field that had to be ignored."""
 
     part: Loaded
     problem: Problem
 
     @property
     def told(self) -> str:
-        """In one line, for a person."""
-        hint = f". {self.problem.hint} It" if self.problem.hint else "; it"
-        return f"{self.part.name}: {self.problem.told}{hint} is left out: {SAFETY_FIELDS[root_field(self.problem)]}"
+        """The problem in one line."""
+        hint = f". {self.problem.hint} Ignored" if self.problem.hint else "; ignored"
+        return f"{self.part.name}: {self.problem.told}{hint}: {SAFETY_FIELDS[root_field(self.problem)]}"
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """A description in Figshare's terms. `remarks` are lines for a person. `taken` are fields that a file which lay
-    there was found to be right about, with the file's name."""
+    """A description as the API takes it. `remarks` are lines for a person.
+
+    `provenance` has the fields of sidecar files that were verified, with the file's name.
+    """
 
     spec: ItemPayload
     remarks: tuple[str, ...]
@@ -117,9 +121,9 @@ def load_description(
     beside: Sequence[str | Path] = (),
     today: date,
 ) -> Description:
-    """Options win over the file, which wins over what lies beside the sources. Reads disks.
+    """Merge command-line fields (`given`) over the file over the sidecar files of `beside`. Reads disks.
 
-    `given` are fields from the command line. Raises MetadataInvalid, SourceNotFound, SourceUnreadable.
+    Raises MetadataInvalid, SourceNotFound, SourceUnreadable.
     """
     parts: list[Loaded] = []
     if given:
@@ -141,13 +145,13 @@ def describe(file: str | os.PathLike[str]) -> Description:
     """
     if not isinstance(file, str | os.PathLike):
         raise TypeError(f"file must be a path (str or os.PathLike), not {type(file).__name__}")
-    return load_description(file=file, today=date.today())  # noqa: DTZ011 - the calendar of whoever wrote an embargo's end
+    return load_description(file=file, today=date.today())  # noqa: DTZ011 - an embargo ends by the local calendar
 
 
 async def resolve(description: Description, names: Resolver, *, publish: bool) -> Resolution:
-    """The description in Figshare's terms. Asks for lists.
+    """Convert the description into a payload. Requests lists.
 
-    Raises MetadataInvalid, with `publish` also for what is left out: published, an item is given away for good.
+    Raises MetadataInvalid, with `publish` also for ignored safety fields: publishing cannot be undone.
     """
     resolving = _Resolving(description)
     metadata = description.metadata
@@ -179,7 +183,7 @@ async def resolve(description: Description, names: Resolver, *, publish: bool) -
 
 
 class _Resolving:
-    """Collects what is unknown, source by source."""
+    """Collects problems by source."""
 
     def __init__(self, description: Description) -> None:
         self._description = description
@@ -190,7 +194,7 @@ class _Resolving:
         self.remarks: list[str] = []
 
     async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
-        """What a name stands for; None after a problem, and where nobody can tell."""
+        """Resolve a name; None after a problem, or if it cannot be checked."""
         part = self._description.part_of(field)
         try:
             found = await ask(name)
@@ -205,16 +209,16 @@ class _Resolving:
         return None
 
     async def grant(self, wanted: Funding, names: Resolver) -> dict[str, Any]:
-        """A grant as the API takes it: by its id where it is known, else in words."""
+        """Return a grant as the API takes it: by id if known, else as text."""
         said = wanted.id if wanted.id is not None else wanted.title or ""
         found = await self.one("funding", said, names.grant)
         if isinstance(said, str) and isinstance(found, int):
-            self._remark("funding", said, f"{said!r} is grant {found} to Figshare")
+            self._remark("funding", said, f"{said!r} is matched to grant {found}")
         body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
         return body
 
     async def custom_fields(self, names: Resolver, given: dict[str, Value], group: int | None) -> dict[str, Value]:
-        """The values as the fields of the group take them; as they were given where nobody can tell."""
+        """Return the values as the group's fields take them; unchanged if they cannot be checked."""
         try:
             known = await names.custom_fields(group, given)
         except Unresolvable as unclear:
@@ -240,21 +244,21 @@ class _Resolving:
         self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
 
     def refuse(self, left_out: Sequence[Rejected]) -> None:
-        """What was left out is a problem."""
+        """Turn ignored fields into problems."""
         for one in left_out:
             without = f"{one.problem.message}; without it, {SAFETY_FIELDS[root_field(one.problem)]}"
-            lies_there = one.part.source in self._description.found
+            is_sidecar = one.part.source in self._description.found
             way_out = (
-                "Say what holds in a file given with --metadata; --no-found-metadata leaves this one alone."
-                if lies_there
-                else "Say there what holds, or in another file."
+                "Give the right value in a metadata file of your own, or have this one ignored."
+                if is_sidecar
+                else "Correct it there, or give the right value in another file."
             )
             hint = " ".join(filter(None, (one.problem.hint, way_out)))
             problem = msgspec.structs.replace(one.problem, message=without, hint=hint)
             self._problems.setdefault(one.part.source, []).append(problem)
 
     def raise_problems(self) -> None:
-        """Raise MetadataInvalid with all problems of all sources, where there are any."""
+        """Raise MetadataInvalid with all problems of all sources, if there are any."""
         errors = [invalid(source, problems) for source, problems in self._problems.items()]
         if len(errors) == 1:
             raise errors[0]
@@ -264,19 +268,19 @@ class _Resolving:
 
 
 def _is_to_be_looked_up(part: Loaded, field: str) -> bool:
-    """True for a licence that not every account has. The formats of others name neither categories nor groups."""
+    """Return True for a licence that not every account has. Foreign formats name no categories or groups."""
     return field == "license" and part.metadata.license not in LICENSES
 
 
 def _shown(part: Loaded, field: str) -> str:
-    """A field that was taken, for a person."""
+    """Return a used field for a person."""
     if field == "embargo" and part.metadata.embargo is not None:
         return f"embargo (until {part.metadata.embargo.until})"
     return field.replace("_", " ")
 
 
 def plain_fields(metadata: Metadata) -> dict[str, Any]:
-    """The fields that need no name looked up, as the API calls them."""
+    """Return the fields that need no lookup, by the API's names."""
     fields: dict[str, Any] = {
         "description": metadata.description,
         "keywords": list(metadata.keywords),
@@ -293,9 +297,9 @@ def plain_fields(metadata: Metadata) -> dict[str, Any]:
 
 
 def author_body(author: Author) -> dict[str, Any]:
-    """An author as the API takes one: where there is an id, nothing else counts.
+    """Return an author as the API takes one; with an id nothing else counts.
 
-    The address is left out: it is documented, but authors that had one were refused (observed).
+    The email address is dropped: it is documented, but authors with one were rejected (observed).
     """
     if author.id is not None:
         return {"id": author.id}
@@ -314,7 +318,7 @@ def _material(material: Material) -> dict[str, Any]:
 
 
 def embargo_body(embargo: Embargo) -> dict[str, Any]:
-    """An embargo as the API takes one; a day begins at its midnight."""
+    """Return an embargo as the API takes one; a day begins at its midnight."""
     body: dict[str, Any] = {
         "is_embargoed": True,
         "embargo_date": embargo.until if embargo.until == "0" else f"{embargo.until}T00:00:00",

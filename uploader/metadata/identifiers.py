@@ -1,4 +1,4 @@
-"""Identifiers and dates as they have to be written: ORCID, DOI, addresses, days. Pure; each raises ValueError."""
+"""Normalize identifiers, addresses, dates and names. Pure; each function raises ValueError."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ _WITH_ORCID = re.compile(r"(.+?)[\s,(<]+((?:https?://orcid\.org/)?\d{4}-\d{4}-\d
 
 
 def orcid(text: str) -> str:
-    """An ORCID iD as 0000-0002-1825-0097, from that form or an address of it; its check digit is checked."""
+    """Return an ORCID iD as 0000-0002-1825-0097, given so or as an address; the check digit is verified."""
     found = _ORCID.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no ORCID iD; one looks like 0000-0002-1825-0097")
+        raise ValueError(f"invalid ORCID iD {text!r}; use e.g. 0000-0002-1825-0097")
     digits = found[1].replace("-", "").upper()
     total = 0
     for digit in digits[:-1]:
         total = (total + int(digit)) * 2
     check = (12 - total % 11) % 11
     if digits[-1] != ("X" if check == 10 else str(check)):
-        raise ValueError(f"{text!r} is mistyped: the last digit of an ORCID iD does not fit the others")
+        raise ValueError(f"invalid ORCID iD {text!r}: wrong check digit")
     return "-".join(digits[i : i + 4] for i in range(0, 16, 4))
 
 
 def doi(text: str) -> str:
-    """A DOI as 10.1234/abc, from that form, doi:… or an address of it."""
+    """Return a DOI as 10.1234/abc, given so, as doi:10.1234/abc or as an address."""
     found = _DOI.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no DOI; one looks like 10.6084/m9.figshare.1407024")
+        raise ValueError(f"invalid DOI {text!r}; use e.g. 10.6084/m9.figshare.1407024")
     return found[1]
 
 
 def is_doi(text: str) -> bool:
-    """True for what `doi` takes."""
+    """Return True if `doi` accepts the text."""
     return _DOI.fullmatch(text.strip()) is not None
 
 
 def address(text: str) -> str:
-    """A web address; a DOI becomes https://doi.org/…"""
+    """Return a web address; a DOI becomes https://doi.org/..."""
     text = text.strip()
     if not text.lower().startswith(("http://", "https://")) and is_doi(text):
         return f"https://doi.org/{doi(text)}"
@@ -54,21 +54,21 @@ def address(text: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise ValueError(f"{text!r} is no web address; one begins with https://")
+        raise ValueError(f"invalid web address {text!r}; use e.g. https://example.org")
     if re.search(r"\s", text):
-        raise ValueError(f"{text!r} is no web address: there is a blank in it, which is written %20")
+        raise ValueError(f"invalid web address {text!r}; write a space as %20")
     return text
 
 
 def email(text: str) -> str:
-    """An e-mail address, as far as its form tells."""
+    """Return an email address, of which only the form is checked."""
     if not re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@]+", text.strip()):
-        raise ValueError(f"{text!r} is no e-mail address")
+        raise ValueError(f"invalid email address {text!r}")
     return text.strip()
 
 
 def day(text: str) -> str:
-    """A day as 2024-05-17; a time after it is left out."""
+    """Return a date as 2024-05-17; a time is dropped."""
     try:
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError:
@@ -76,11 +76,11 @@ def day(text: str) -> str:
     try:
         return datetime.fromisoformat(text.strip()).date().isoformat()
     except ValueError:
-        raise ValueError(f"{text!r} is no date; one looks like 2024-05-17") from None
+        raise ValueError(f"invalid date {text!r}; use e.g. 2024-05-17") from None
 
 
 def person(text: str) -> Author:
-    """An author of one line: `Jane Doe`, `Doe, Jane`, or either with an ORCID iD behind it. Raises ValueError."""
+    """Parse an author on one line: `Jane Doe`, `Doe, Jane`, either followed by an ORCID iD."""
     words = " ".join(text.split())
     found = _WITH_ORCID.fullmatch(words)
     name, iri = (found[1], found[2]) if found else (words, None)
@@ -90,6 +90,6 @@ def person(text: str) -> Author:
 
 
 def first_and_last(name: str) -> tuple[str, str]:
-    """The two parts of `Doe, Jane`; the first is "" for a name that is not written so."""
+    """Split `Doe, Jane` into first and last name; the first is "" for other names."""
     last, _, first = (part.strip() for part in name.partition(","))
     return (first, last) if first and last else ("", name)

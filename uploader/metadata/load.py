@@ -1,6 +1,6 @@
-"""Descriptions from files: which format a file has, what is in it, what lies beside the sources. Reads disks.
+"""Load metadata files: detect the format, import foreign formats, find sidecar files. Reads disks.
 
-A file that the user named has to be right; one that merely lies there is used as far as it is.
+A file that the user named must be valid; of a sidecar file that was merely found, the valid fields are used.
 """
 
 from __future__ import annotations
@@ -31,24 +31,23 @@ _FOREIGN: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
 }
 
 SAFETY_FIELDS = {
-    "license": f"a new item has Figshare's default licence, {DEFAULT_LICENSE}",
-    "embargo": "the files are open to everybody once the item is published",
+    "license": f"a new item gets Figshare's default licence, {DEFAULT_LICENSE}",
+    "embargo": "the files are open to everyone once the item is published",
 }
-"""Fields without which an item would allow more than was meant, and what becomes of it without them."""
+"""Fields without which an item is more open than intended, and what it is like without them."""
 
 
 FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
-"""Files that describe the folder they lie in; earlier ones win, field by field."""
+"""Files that describe the folder they are in; earlier ones win, field by field."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one file says. `kind` is whose format it has. `remarks` are lines for a person: what is left out, and why;
-    `doubts` what only the account's lists can tell.
+    """The content of one file. `kind` is its format.
 
-    `withheld` are problems of PROTECTING fields, which are left out as well. `implied` are fields that the file does
-    not name, but means in its format. `document` is there for a file in figup's own format, to say on which line a
-    value stands.
+    `remarks` are lines for a person: what is ignored, and why. `unverified` depends on the account's lists. `rejected`
+    are problems of SAFETY_FIELDS, whose fields are also ignored. `implied` are fields that the file does not have, but
+    that its format gives a default. `document` is set for figup's own format, to find the line of a value.
     """
 
     source: str
@@ -62,18 +61,18 @@ class Loaded:
 
     @property
     def name(self) -> str:
-        """The file's name, for a person."""
+        """The file's name."""
         return Path(self.source).name
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What it says something of."""
+        """The names of the fields that are set."""
         return self.metadata.named()
 
     def problem(
         self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
     ) -> Problem:
-        """A problem of a value that this file gave, under the `key` of the field where there is one."""
+        """Return a problem of a value of this file, under the `key` of the field if given."""
         place: Location = (field,) if key is None else (field, key)
         if self.document is None:
             return Problem(message, field_name(place), None, hint)
@@ -87,7 +86,7 @@ class Loaded:
 
 
 def _place_of(value: object, inside: object, place: Location) -> Location | None:
-    """Where a value stands, as it was read, in what stands at a place; None where it is not there."""
+    """Return the location of a value inside another; None if it is not there."""
     if isinstance(inside, dict | list):
         steps: Iterable[tuple[str | int, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
         found = (_place_of(value, one, (*place, step)) for step, one in steps)
@@ -96,19 +95,23 @@ def _place_of(value: object, inside: object, place: Location) -> Location | None
 
 
 def load(path: str | os.PathLike[str], today: date) -> Loaded:
-    """A metadata file that the user named. Raises SourceNotFound, SourceUnreadable, and MetadataInvalid with all
-    problems, or where it says nothing: nobody names a file for that."""
+    """Load a metadata file that the user named.
+
+    Raises SourceNotFound, SourceUnreadable, and MetadataInvalid with all problems, or if the file has no metadata.
+    """
     source = os.fspath(path)
     loaded = interpret(parse(source, _content(Path(path))), today)
     if not loaded.fields and not loaded.rejected:
-        left_out = f" that can be used: {'; '.join(loaded.remarks)}" if loaded.remarks else " of the item"
-        wrong(source, f"says nothing{left_out}", hint="`figup metadata template` shows what may stand there.")
+        ignored = f"usable metadata: {'; '.join(loaded.remarks)}" if loaded.remarks else "metadata"
+        wrong(source, f"contains no {ignored}", hint="`figup metadata template` documents every field.")
     return loaded
 
 
 def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loaded:
-    """What a document says; `of_folder`, of the whole folder that it lies in. Raises MetadataInvalid with all problems
-    of one in figup's own format."""
+    """Interpret a document; `of_folder`: it describes the whole folder that it is in.
+
+    Raises MetadataInvalid with all problems of a document in figup's own format.
+    """
     kind = kind_of(document)
     if kind != "figup":
         return _from_importer(document, kind, today, of_folder=of_folder)
@@ -128,29 +131,29 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
 
 
 def _from_importer(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
-    plucked = _FOREIGN[kind](document.value, today)
-    implied = plucked.implied if of_folder else {}
-    sheet = Context(Document(document.source, {**implied, **plucked.fields}))
+    extracted = _FOREIGN[kind](document.value, today)
+    implied = extracted.implied if of_folder else {}
+    sheet = Context(Document(document.source, {**implied, **extracted.fields}))
     metadata = Validator(today, whole_names=True).metadata(sheet)
-    withheld = [one for one in sheet.problems if root_field(one) in SAFETY_FIELDS]
-    if plucked.access_restriction is not None:
-        withheld.append(Problem(plucked.access_restriction, "embargo"))
+    rejected = [one for one in sheet.problems if root_field(one) in SAFETY_FIELDS]
+    if extracted.access_restriction is not None:
+        rejected.append(Problem(extracted.access_restriction, "embargo"))
     name = Path(document.source).name
-    told = [f"{one.told}; it is left out" for one in sheet.problems if one not in withheld]
+    told = [f"{one.told}; ignored" for one in sheet.problems if one not in rejected]
     told += map(_told, sheet.remarks)
     return Loaded(
         document.source,
         kind,
         metadata,
-        remarks=tuple(f"{name}: {one}" for one in (*told, *plucked.remarks)),
+        remarks=tuple(f"{name}: {one}" for one in (*told, *extracted.remarks)),
         unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
-        rejected=tuple(withheld),
+        rejected=tuple(rejected),
         implied=tuple(implied),
     )
 
 
 def root_field(problem: Problem) -> str:
-    """The item's field that a problem lies in."""
+    """Return the top-level field that a problem is in."""
     return re.split(r"[.\[]", problem.field)[0]
 
 
@@ -159,7 +162,7 @@ def _told(problem: Problem) -> str:
 
 
 def kind_of(document: Document) -> str:
-    """Whose format a document has: "figup", or one of the others by its name."""
+    """Return the format of a document: "figup", or the name of a foreign one."""
     value = document.value
     if "cff-version" in value:
         return "CITATION.cff"
@@ -173,9 +176,9 @@ def kind_of(document: Document) -> str:
 
 
 def load_sidecars(sources: Iterable[str | Path], today: date) -> list[Loaded]:
-    """What lies in the folders given, or beside the files given, in order of precedence; what is unusable says so.
+    """Load the metadata files in the given folders, or beside the given files, in order of precedence.
 
-    Beside a single file the title is not taken: it is the folder's, and the file has a name of its own.
+    An unusable file has a remark. Beside a single file the title is ignored: it is that of the folder.
     """
     loaded: list[Loaded] = []
     for path, of_folder in find_sidecars(sources):
@@ -188,9 +191,9 @@ def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
     try:
         document = parse(str(path), _content(path))
     except FigupError as error:
-        return Loaded(str(path), "", Metadata(), (f"{error.message}; it is not used",))
+        return Loaded(str(path), "", Metadata(), (f"{error.message}; file not used",))
     if kind_of(document) == "figup":
-        return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; it is not used",))
+        return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; file not used",))
     return interpret(document, today, of_folder=of_folder)
 
 
@@ -200,7 +203,7 @@ def _without_title(loaded: Loaded) -> Loaded:
 
 
 def merged(parts: Iterable[Metadata]) -> Metadata:
-    """All that the parts say; of what several speak, the first is heard."""
+    """Merge metadata; the first part that has a field wins."""
     result = Metadata()
     for part in parts:
         result = result.overriding(part)
@@ -212,16 +215,13 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise SourceNotFound(f"{path}: there is no such metadata file", path=str(path)) from None
+        raise SourceNotFound(f"{path}: metadata file not found", path=str(path)) from None
     except OSError as error:
         raise SourceUnreadable(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
 
 
 def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
-    """Files of such names in the folders given, or beside the files given, and whether it is a folder that was given.
-
-    Blocks.
-    """
+    """Yield the metadata files in the given folders or beside the given files, and True for a folder. Blocks."""
     seen: set[Path] = set()
     for source in sources:
         path = Path(source)

@@ -1,4 +1,4 @@
-"""Descriptions: Markdown in, the plain HTML out that a description on Figshare may hold. Pure."""
+"""Convert descriptions from Markdown to the HTML that Figshare allows. Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _WHOLE = {
     "img": "image", "iframe": "frame", "script": "script", "style": "style sheet", "video": "video", "audio": "audio",
     "object": "object", "embed": "object", "svg": "drawing", "canvas": "drawing", "form": "form",
 }  # fmt: skip
-"""Elements that are something themselves; of others that go, what is in them stays."""
+"""Elements removed with their content; of other removed elements the content stays."""
 
 
 @dataclass(frozen=True)
 class Html:
-    """A description as Figshare is given it. `dropped` counts what was in the text and is not in it: "2 images"."""
+    """A description as Figshare takes it. `dropped` counts the removed elements: "2 images"."""
 
     text: str
     dropped: tuple[str, ...] = ()
 
 
 def to_html(text: str) -> Html:
-    """Markdown, or HTML, or both, as clean HTML: no scripts, styles, images, classes or strange links."""
-    # Not before there is a description: most uploads have none, and are to start at once.
+    """Convert Markdown, HTML or a mix into clean HTML without scripts, styles, images, classes and unusual links."""
+    # Imported here because most uploads have no description and should start fast.
     import nh3
     from markdown_it import MarkdownIt
 
@@ -43,7 +43,7 @@ def to_html(text: str) -> Html:
 
 
 def _dropped(html: str) -> tuple[str, ...]:
-    """What is in this HTML, which is well-formed, and may not be in a description."""
+    """Return what this well-formed HTML contains that is not allowed in a description."""
     outside = re.sub(r"(<(script|style)>).*?</\2>", r"\1", html, flags=re.DOTALL)
     found = Counter(_WHOLE[tag] for tag in re.findall(r"<([a-z]+)[ >]", outside) if tag in _WHOLE)
     return tuple(f"{count} {what}{'s' if count > 1 else ''}" for what, count in found.items())

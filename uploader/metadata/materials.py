@@ -1,7 +1,7 @@
-"""Identifiers of what an item is related to: of which kind one is, and whether it has the form of its kind. Pure.
+"""Identifiers of related materials: their kind and form. Pure.
 
-Figshare looks at them when an item is created, and refuses the whole item for one. Kinds whose form is not well known
-(bibcode, IGSN, ISTC) are only held to have no blanks in them.
+Figshare validates them when an item is created, and rejects the whole item for one. Kinds without a well-known form
+(bibcode, IGSN, ISTC) must only contain no spaces.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SHAPES: dict[str, tuple[str, str]] = {
     "IGSN": (r"(\S+)", "ICDP5054EX05001"),
     "ISTC": (r"(\S+)", "A02-2009-000004BE-A"),
 }
-"""Kind → its form, with what stands for it alone in a group, and an example."""
+"""Kind -> its form, with the identifier itself in a group, and an example."""
 _NUMBERS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "ISBN": (r"(?:isbn(?:-?1[03])?[:\s]\s*)?(97[89][\d\s-]{10,}|[\d\s-]{9,}[\dx])", (13, 10), "978-3-16-148410-0"),
     "ISSN": (r"(?:e?issn[:\s]\s*)?(\d{4}-?\d{3}[\dx])", (8,), "2049-3630"),
     "EAN13": (r"([\d\s-]+)", (13,), "4006381333931"),
     "UPC": (r"([\d\s-]+)", (12,), "036000291452"),
 }
-"""Kind → its form, how many digits it may have, and an example; the last digit checks the others."""
+"""Kind -> its form, the allowed numbers of digits, and an example; the last digit is a check digit."""
 _LIKE_ISSN = {"ISSN", "EISSN", "LISSN"}
 _ADDRESSES = {"URL", "PURL", "w3id"}
 _BY_PREFIX = (
@@ -43,14 +43,14 @@ _BY_PREFIX = (
 
 
 def kind_of(text: str) -> str | None:
-    """The kind that an identifier shows to be of by its form, None where it shows none."""
+    """Return the kind that the form of an identifier implies, None if it implies none."""
     if identifiers.is_doi(text):
         return "DOI"
     return next((kind for kind, prefix in _BY_PREFIX if re.match(prefix, text, re.IGNORECASE)), None)
 
 
 def checked(text: str, kind: str) -> str:
-    """An identifier of this kind as Figshare is given it, without a prefix that says the kind. Raises ValueError."""
+    """Return an identifier of this kind in Figshare's form, without a prefix for the kind. Raises ValueError."""
     if kind == "DOI":
         return identifiers.doi(text)
     if kind in _ADDRESSES:
@@ -62,7 +62,7 @@ def checked(text: str, kind: str) -> str:
     shape, example = _SHAPES[kind]
     found = re.fullmatch(shape, text.strip(), re.IGNORECASE | re.ASCII)
     if found is None:
-        raise ValueError(f"{text!r} is no {kind}; one looks like {example}")
+        raise ValueError(f"invalid {kind} {text!r}; use e.g. {example}")
     return found[1]
 
 
@@ -70,20 +70,20 @@ def _number(text: str, kind: str, shape: str, lengths: tuple[int, ...], example:
     found = re.fullmatch(shape, text.strip(), re.IGNORECASE | re.ASCII)
     digits = re.sub(r"[\s-]", "", found[1]).upper() if found is not None else ""
     if found is None or len(digits) not in lengths:
-        raise ValueError(f"{text!r} is no {kind}; one looks like {example}")
+        raise ValueError(f"invalid {kind} {text!r}; use e.g. {example}")
     if not _CHECKS[len(digits)](digits):
-        raise ValueError(f"{text!r} is mistyped: the {kind}'s last digit does not fit the others")
+        raise ValueError(f"invalid {kind} {text!r}: wrong check digit")
     return found[1].strip()
 
 
 def _modulo_11(digits: str) -> bool:
-    """ISBN-10 and ISSN: the digits weighted by their place from the right; X is ten."""
+    """Check ISBN-10 and ISSN: digits weighted by their position from the right; X is ten."""
     values = [10 if digit == "X" else int(digit) for digit in digits]
     return sum(weight * value for weight, value in enumerate(reversed(values), start=1)) % 11 == 0
 
 
 def _modulo_10(digits: str) -> bool:
-    """ISBN-13, EAN and UPC: every other digit, from the last but one, counts three times."""
+    """Check ISBN-13, EAN and UPC: every other digit, from the last but one, counts three times."""
     if not digits.isdecimal():
         return False
     return sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(reversed(digits))) % 10 == 0

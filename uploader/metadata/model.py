@@ -1,6 +1,6 @@
-"""The description of an item, checked and in Figshare's terms, but with names where Figshare wants ids. Values only.
+"""Validated metadata in Figshare's terms, but with names where the API wants ids. Values only.
 
-None, or an empty tuple, says nothing about a field: it is neither set nor cleared.
+None or an empty tuple means not given: the field is neither set nor cleared.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Author(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def display_name(self) -> str:
-        """For a person."""
+        """The name to show to a person."""
         return self.name or f"{self.first_name or ''} {self.last_name or ''}".strip() or f"author {self.id}"
 
 
 class Material(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that the item is related to."""
+    """A related material."""
 
     identifier: str | None = None
     identifier_type: str = "URL"
@@ -38,7 +38,7 @@ class Material(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Funding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A grant: by its `id`, as Figshare's search of grants knows it, or by any `title`."""
+    """A grant: by its `id` in Figshare's search of grants, or by a free `title`."""
 
     id: int | None = None
     title: str | None = None
@@ -53,14 +53,14 @@ class Timeline(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class EmbargoOption(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who may see an embargoed item: an option of the institution, narrowed to some of its groups."""
+    """Who may access an embargoed item: an option of the institution, restricted to some of its groups."""
 
     id: int
     group_ids: tuple[int, ...] = ()
 
 
 class Embargo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`until` is a day, or "0" for good. `scope`: "file" hides the files, "article" the whole item."""
+    """`until` is a day, or "0" for a permanent one. `scope`: "file" hides the files, "article" the whole item."""
 
     until: str
     scope: str = "file"
@@ -74,7 +74,7 @@ Value = str | list[str]
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an item says of itself. `description` is HTML; `categories`, `license` and `group` are names or ids."""
+    """The metadata of an item. `description` is HTML; `categories`, `license` and `group` are names or ids."""
 
     title: str | None = None
     description: str | None = None
@@ -96,10 +96,10 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the item has no files, for one that is to have none."""
 
     def named(self) -> tuple[str, ...]:
-        """The fields that say something, in their order."""
+        """Return the names of the fields that are set, in their order."""
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in (None, (), {}))
 
     def overriding(self, other: Metadata) -> Metadata:
-        """This, and what `other` says of the fields that this says nothing of."""
+        """Return this, with the fields that are not set taken from `other`."""
         mine = {name: getattr(self, name) for name in self.named()}
         return msgspec.structs.replace(other, **mine)

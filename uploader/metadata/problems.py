@@ -1,4 +1,4 @@
-"""Problems of a metadata file: each names its place, and all of them are told, not only the first."""
+"""Problems of a metadata file. Each has its location, and all are reported together."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgspec
 from uploader.errors import MetadataInvalid
 
 Location = tuple[str | int, ...]
-"""Where a value stands: keys and indexes from the top; () is the file itself."""
-TWICE = "stands there twice"
-"""What is said of a field's name that its mapping has already."""
+"""Keys and indexes that lead to a value, from the top; () is the file itself."""
+DUPLICATE = "duplicate field"
+"""How the message about a repeated field name begins."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with one value. `line` counts from 1, None where it is not known; `field` is "" for the file."""
+    """A problem with one value. `line` counts from 1, None if unknown; `field` is "" for the whole file."""
 
     message: str
     field: str = ""
@@ -26,13 +26,13 @@ class Problem(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """The problem without the name of its file, in one line."""
+        """The problem in one line, without the name of its file."""
         where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
         return f"{where}: {self.message}" if where else self.message
 
 
 def field_name(place: Location) -> str:
-    """A place as a person would write it, lists counted from 1: `authors[2].orcid`."""
+    """Return a location as a person would write it, lists counted from 1: `authors[2].orcid`."""
     name = ""
     for step in place:
         name += f"[{step + 1}]" if isinstance(step, int) else f".{step}" if name else step
@@ -40,7 +40,7 @@ def field_name(place: Location) -> str:
 
 
 def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
-    """The error that tells of these problems; `source` is the file as the user named it, "" for the command line."""
+    """Return the error for these problems; `source` is the file as the user named it, "" for the command line."""
     shown = f"{Path(source).name}: " if source else ""
     errors: list[MetadataInvalid] = []
     for problem in sorted(problems, key=lambda one: one.line or 0):
@@ -50,11 +50,11 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
         )
     if len(errors) == 1:
         return errors[0]
-    hint = "`figup metadata template` shows what may stand there."
+    hint = "`figup metadata template` documents every field."
     told = f"{shown}{len(errors)} problems; nothing was done"
     return MetadataInvalid(told, hint=hint, path=source or None, causes=errors)
 
 
 def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
-    """Raise MetadataInvalid for one problem, of the file as a whole or of a line of it."""
+    """Raise MetadataInvalid for one problem of the whole file or of one of its lines."""
     raise invalid(source, [Problem(message, line=line, hint=hint)]) from None

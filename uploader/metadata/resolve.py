@@ -1,6 +1,7 @@
-"""Names into Figshare's ids, and whether there is what a description names: categories, licences, groups, authors,
-grants, custom fields. Each is asked for once, and only where a description names it. Unknown ones are answered with the
-nearest that exist."""
+"""Resolve names into Figshare's ids: categories, licences, groups, authors, grants, custom fields.
+
+Each list is requested once, and only if a description refers to it. Errors suggest the closest known names.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +12,12 @@ from uploader.errors import PermissionDenied, RequestRejected
 from uploader.figshare.models import Category, CustomField, Group, License
 from uploader.items.service import Lookup
 from uploader.metadata.custom_fields import find_field
-from uploader.metadata.schema import own_license
-from uploader.metadata.vocabulary import LICENSES
+from uploader.metadata.vocabulary import LICENSES, own_license
 from uploader.text import did_you_mean, or_list, plain
 
 
 class UnknownName(Exception):
-    """A name that there is not, with a hint."""
+    """Unknown name, with a hint."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class UnknownName(Exception):
 
 
 class Unresolvable(Exception):
-    """It cannot be found out whether there is what was named."""
+    """The name cannot be checked with this account."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -35,10 +35,9 @@ class Unresolvable(Exception):
 
 @dataclass
 class Resolver:
-    """The lists of one account, each asked for when it is first needed. Its methods raise Unknown and Unclear.
+    """The lists of one account, each requested when first needed. Methods raise UnknownName and Unresolvable.
 
-    `item` is the one that exists already, and `project` the one that it is created in, where there are such: custom
-    fields are those of their groups.
+    `item` is the existing item, `project` the project of a new one: custom fields are those of their groups.
     """
 
     asked: Lookup
@@ -51,13 +50,13 @@ class Resolver:
     _groups: list[Group] | None = field(default=None)
 
     async def category(self, wanted: str | int) -> int:
-        """The id of a category: by its id, its title, `parent > title`, or its number in its own taxonomy."""
+        """Return the id of a category, given by id, title, `parent > title` or number in its taxonomy."""
         if self._categories is None:
             self._categories = await self.asked.categories()
         return _category(wanted, self._categories)
 
     async def license(self, wanted: str | int) -> int:
-        """The id of a licence, by its name (in any spelling, SPDX's too), its address or its id."""
+        """Return the id of a licence, given by name (in any spelling, also SPDX), address or id."""
         if isinstance(wanted, str) and (known := own_license(wanted)):
             return LICENSES[known]
         if self._licenses is None:
@@ -65,11 +64,11 @@ class Resolver:
         found = [one for one in self._licenses if wanted == one.id or _same(wanted, one.name, one.url)]
         if not found:
             names = [one.name for one in self._licenses]
-            raise UnknownName(f"there is no licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
+            raise UnknownName(f"unknown licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
         return found[0].id
 
     async def group(self, wanted: str | int) -> int:
-        """The id of a group of the institution; an id is taken as it is, since not everybody may list them."""
+        """Return the id of a group. An id is not checked: not every account may list groups."""
         if isinstance(wanted, int):
             return wanted
         if self._groups is None:
@@ -77,56 +76,52 @@ class Resolver:
                 self._groups = await self.asked.groups()
             except PermissionDenied as error:
                 raise UnknownName(
-                    f"this account may not list groups ({error.message})", "Give the group's id."
+                    f"this account cannot list groups ({error.message})", "Give the group's id."
                 ) from None
         found = [one for one in self._groups if _same(wanted, one.name)]
         if not found:
             names = [one.name for one in self._groups]
-            raise UnknownName(f"there is no group {wanted!r}", did_you_mean(wanted, names, _available(names)))
+            raise UnknownName(f"unknown group {wanted!r}", did_you_mean(wanted, names, _available(names)))
         if len(found) > 1:
             raise UnknownName(
-                f"{wanted!r} may be several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}."
+                f"{wanted!r} matches several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}."
             )
         return found[0].id
 
     async def author(self, wanted: int) -> int:
-        """The id of an author, if there is one of that id."""
+        """Return the id of an author if it exists."""
         try:
             known = await self.asked.has_author(wanted)
         except PermissionDenied as error:
-            raise Unresolvable(f"author {wanted} is not looked up: {error.message}") from None
+            raise Unresolvable(f"author {wanted} cannot be checked: {error.message}") from None
         if not known:
-            raise UnknownName(f"there is no author {wanted}", "The number is in the address of the author's page.")
+            raise UnknownName(f"unknown author {wanted}", "The id is in the address of the author's page.")
         return wanted
 
     async def grant(self, wanted: str | int) -> str | int:
-        """The id of the grant that has this title or code, else the words themselves, which Figshare takes as they are.
+        """Return the id of the grant with this title or code, else the text, which Figshare also accepts.
 
-        Of an id nobody can say that there is no such grant: the search, which is all there is, is for words.
+        Whether an id exists cannot be decided: Figshare only offers a text search.
         """
         try:
             found = await self.asked.grants(str(wanted))
         except (PermissionDenied, RequestRejected) as error:
-            raise Unresolvable(f"{wanted!r} is not looked up: {error.message}") from None
+            raise Unresolvable(f"{wanted!r} cannot be checked: {error.message}") from None
         if isinstance(wanted, int):
             if all(one.id != wanted for one in found):
-                raise Unresolvable(
-                    f"the search for grants does not find {wanted}; Figshare will say whether it knows it"
-                )
+                raise Unresolvable(f"grant {wanted} is not found by search; Figshare checks it when it is sent")
             return wanted
         fitting = [one for one in found if not one.is_user_defined and _same(wanted, one.title, one.code)]
         if len(fitting) > 1:
             choices = _ids((one.id, f"{one.title}, {one.funder}") for one in fitting)
-            raise Unresolvable(
-                f"{wanted!r} may be several grants, and is left in words; as an id it is one of {choices}"
-            )
+            raise Unresolvable(f"{wanted!r} matches several grants and is sent as text; ids: {choices}")
         return fitting[0].id if fitting else wanted
 
     async def custom_fields(self, group: int | None, wanted: Iterable[str]) -> list[CustomField]:
-        """The custom fields of a group's items; None: of the group that the item is in, or will be in.
+        """Return the custom fields of a group's items; None: of the group that the item is, or will be, in.
 
-        Where one that is wanted is none of the group's, those of the account, too: nothing says whether a group's list
-        has in it what all groups have.
+        If a wanted field is not among the group's, those of the account are added: it is undocumented whether a group's
+        list contains the fields that all groups have.
         """
         if await self._institution() is None:
             return []
@@ -136,7 +131,7 @@ class Resolver:
             if chosen is not None and not all(find_field(name, known) for name in wanted):
                 known += [one for one in await self.asked.custom_fields() if not find_field(one.name, known)]
         except (PermissionDenied, RequestRejected) as error:
-            raise Unresolvable(f"custom fields are not looked up: {error.message}") from None
+            raise Unresolvable(f"custom fields cannot be checked: {error.message}") from None
         return known
 
     async def _own_group(self) -> int | None:
@@ -159,19 +154,17 @@ def _category(wanted: str | int, categories: list[Category]) -> int:
     if not found:
         chosen = [one for one in categories if one.is_selectable]
         hint = did_you_mean(str(wanted), [one.title for one in chosen] if isinstance(wanted, str) else [])
-        raise UnknownName(
-            f"there is no category {wanted!r}", hint or "`figup metadata categories WORD` looks for some."
-        )
+        raise UnknownName(f"unknown category {wanted!r}", hint or "`figup metadata categories WORD` searches them.")
     selectable = [one for one in found if one.is_selectable]
     if not selectable:
         below = [one.title for one in categories if one.parent_id == found[0].id][:5]
         raise UnknownName(
-            f"the category {found[0].title!r} only holds others, and cannot be chosen",
-            f"Below it are {or_list(below)}." if below else None,
+            f"the category {found[0].title!r} only groups others and cannot be selected",
+            f"Select one of its subcategories: {or_list(below)}." if below else None,
         )
     if len(selectable) > 1:
         choices = _ids((one.id, category_path(one, by_id)) for one in selectable)
-        raise UnknownName(f"{wanted!r} may be several categories", f"Give an id: {choices}.")
+        raise UnknownName(f"{wanted!r} matches several categories", f"Give an id: {choices}.")
     return selectable[0].id
 
 
@@ -186,7 +179,7 @@ def _candidates(wanted: str, categories: list[Category], by_id: dict[int, Catego
 
 
 def category_path(category: Category, by_id: dict[int, Category]) -> str:
-    """A category with what it belongs to: `Biological sciences > Zoology`."""
+    """Return a category with its parents: `Biological sciences > Zoology`."""
     titles = [category.title]
     above = by_id.get(category.parent_id or 0)
     while above is not None and len(titles) < 10:
@@ -201,7 +194,7 @@ def _same(wanted: str | int, *names: str) -> bool:
 
 
 def _available(names: list[str]) -> str | None:
-    return f"There are: {', '.join(names)}." if 0 < len(names) <= 20 else None
+    return f"Available: {', '.join(names)}." if 0 < len(names) <= 20 else None
 
 
 def _ids(found: Iterable[tuple[int, str]]) -> str:

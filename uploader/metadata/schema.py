@@ -1,4 +1,4 @@
-"""What figup's own metadata files say: each field read and checked, every problem noted. Pure.
+"""Validate the fields of figup's own metadata files. Pure.
 
 Limits are Figshare's: the official API description, and the overview of its metadata schema (lists of at most 100).
 """
@@ -26,24 +26,23 @@ from uploader.metadata.model import (
     Timeline,
     Value,
 )
-from uploader.text import did_you_mean, plain
+from uploader.text import did_you_mean
 
 TITLE = (3, 1000)
 """Characters of a title."""
 PERMANENT = "0"
-"""An embargo's date, where it is for good (official API description, ArticleEmbargoUpdater)."""
+"""The date of a permanent embargo (official API description, ArticleEmbargoUpdater)."""
 
 
 @dataclass(frozen=True)
 class Validator:
-    """How fields are read. `today` is what an embargo's end is compared with; with `whole_names`, an author's name is
-    one, whether there is a comma in it or not."""
+    """Validates fields. `today` decides whether an embargo is over. `whole_names`: do not split names at a comma."""
 
     today: date
     whole_names: bool = False
 
     def metadata(self, sheet: Context) -> Metadata:
-        """What the document says; what has a problem is left out."""
+        """Return the valid fields of the document; problems are recorded in `sheet`."""
         values: dict[str, Any] = {}
         for name, node in sheet.top().entries(FIELDS, ALIASES, "the item's fields").items():
             value = FIELDS[name](self, node)
@@ -58,7 +57,7 @@ def _title(_: Validator, node: Cursor) -> str | None:
 
 def _description(_: Validator, node: Cursor) -> str | None:
     if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
-        node.problem(f"has {len(node.value)} characters; Figshare takes {LONGEST}")
+        node.problem(f"has {len(node.value)} characters; Figshare allows {LONGEST}")
         return None
     text = node.text(most=10 * LONGEST, lines=True)
     if text is None:
@@ -66,12 +65,12 @@ def _description(_: Validator, node: Cursor) -> str | None:
     html = to_html(text)
     if len(html.text) > LONGEST:
         node.problem(
-            f"has {len(html.text)} characters as HTML; Figshare takes {LONGEST}",
+            f"has {len(html.text)} characters as HTML; Figshare allows {LONGEST}",
             "Keep it short here, and upload the long text as a file.",
         )
         return None
     if html.dropped:
-        node.remark(f"left out is what a description does not hold: {', '.join(html.dropped)}")
+        node.remark(f"removed what a description cannot contain: {', '.join(html.dropped)}")
     return html.text
 
 
@@ -90,7 +89,7 @@ def _authors(reading: Validator, node: Cursor) -> tuple[Author, ...]:
         if author is None:
             continue
         if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
-            one.problem(f"{author.display_name} stands there twice")
+            one.problem(f"duplicate author {author.display_name}")
         authors.append(author)
     return tuple(authors)
 
@@ -105,7 +104,7 @@ def _author(reading: Validator, node: Cursor) -> Author | None:
     parts = node.entries(known, _AUTHOR_ALIASES, "an author (a name, or fields such as name and orcid)")
     if not parts:
         if node.value == {}:
-            node.problem("an author without a name")
+            node.problem("an author needs a name")
         return None
     before = len(node.context.problems)
     author = Author(
@@ -118,12 +117,12 @@ def _author(reading: Validator, node: Cursor) -> Author | None:
     if "name" in parts:
         author = _named(author, parts["name"], whole=reading.whole_names)
     if len(node.context.problems) == before and not (author.id or author.name or author.last_name):
-        node.problem("an author needs a name, or a last_name, or the id of one that Figshare knows")
+        node.problem("an author needs a name, a last_name or an id")
     return author
 
 
 def _named(author: Author, node: Cursor, *, whole: bool) -> Author:
-    """The author with the name that stands here: its parts, where it is written as `Doe, Jane`."""
+    """Return the author with the name given here, split if written as `Doe, Jane`."""
     if whole or author.first_name or author.last_name:
         return msgspec.structs.replace(author, name=node.text(most=255))
     found = node.read(identifiers.person, most=255) or Author()
@@ -149,7 +148,7 @@ def _categories(_: Validator, node: Cursor) -> tuple[str | int, ...]:
 
 
 def name_or_id(node: Cursor) -> str | int | None:
-    """A name, or the id that digits are. None after a problem."""
+    """Return a name, or an id if it is digits; None after a problem."""
     if isinstance(node.value, int) or (isinstance(node.value, str) and node.value.strip().isdecimal()):
         return node.number()
     return node.text(most=500)
@@ -163,7 +162,7 @@ def _keywords(_: Validator, node: Cursor) -> tuple[str, ...]:
 
 
 def split_keywords(text: str) -> list[str]:
-    """The keywords of one text, which commas, semicolons or lines separate."""
+    """Split a text at commas, semicolons and line breaks."""
     return [word for part in re.split(r"[,;\n]", text) if (word := part.strip())]
 
 
@@ -171,35 +170,14 @@ def _license(_: Validator, node: Cursor) -> str | int | None:
     value = name_or_id(node)
     if not isinstance(value, str):
         return value
-    known = own_license(value)
+    known = vocabulary.own_license(value)
     if known is not None:
         return known
     node.unverified(
-        f"{value!r} is none of the licences that every account has; your institution's are looked at when it is used",
+        f"{value!r} is not a standard licence; your institution's are checked when it is used",
         did_you_mean(value, vocabulary.LICENSES),
     )
     return value
-
-
-def own_license(name: str) -> str | None:
-    """Figshare's name of a licence that every account has, however it is written; None for any other."""
-    known = {plain(one): one for one in vocabulary.LICENSES}
-    known |= {plain(one): meant for one, meant in vocabulary.LICENSE_ALIASES.items()}
-    key = plain(name.rpartition("spdx.org/licenses/")[2].removesuffix(".html"))
-    return known.get(key) or _license_of_address(name)
-
-
-def _license_of_address(text: str) -> str | None:
-    """The licence that a well-known address stands for."""
-    at = re.sub(r"^https?://(www\.)?|(/legalcode)?(\.[a-z]{2})?/?$", "", text.strip().lower())
-    return {
-        "creativecommons.org/licenses/by/4.0": "CC BY 4.0",
-        "creativecommons.org/publicdomain/zero/1.0": "CC0",
-        "opensource.org/licenses/mit": "MIT",
-        "opensource.org/license/mit": "MIT",
-        "www.apache.org/licenses/license-2.0": "Apache 2.0",
-        "apache.org/licenses/license-2.0": "Apache 2.0",
-    }.get(at)
 
 
 def _type(_: Validator, node: Cursor) -> str | None:
@@ -242,14 +220,14 @@ def _material(node: Cursor) -> Material | None:
 
 
 def _identified(node: Cursor, material: Material, kind: str | None = None) -> Material | None:
-    """The material with the identifier that stands here; which kind that is, its form tells where `kind` does not."""
+    """Return the material with this identifier; `kind` None: infer the kind from its form."""
     text = node.text(most=2000)
     if text is None:
         return None
     kind = kind or materials.kind_of(text)
     if kind is None:
-        what = "is neither a DOI nor a web address, and does not show what else it is"
-        node.problem(f"{text!r} {what}", "An address begins with https://; of others give the identifier_type, too.")
+        hint = "A web address begins with https://; for other identifiers give the identifier_type."
+        node.problem(f"unknown kind of identifier {text!r}", hint)
         return None
     try:
         identifier = materials.checked(text, kind)
@@ -282,7 +260,7 @@ def _grant(node: Cursor) -> Funding | None:
 
 def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
     if not isinstance(node.value, dict):
-        node.problem("custom fields are names with values")
+        node.problem("expected custom fields as names with values")
         return None
     values: dict[str, Value] = {}
     for name, value in node.value.items():
@@ -348,7 +326,7 @@ def _until(reading: Validator, node: Cursor) -> str | None:
         return PERMANENT
     day = node.read(identifiers.day)
     if day is not None and date.fromisoformat(day) <= reading.today:
-        node.problem(f"an embargo until {day} would be over already")
+        node.problem(f"the embargo date {day} is not in the future")
         return None
     return day
 
@@ -360,7 +338,7 @@ def _option(node: Cursor) -> EmbargoOption | None:
     parts = node.entries(("id", "group_ids"), {"groups": "group_ids"}, "an option of the institution (its id)")
     number = parts["id"].number() if "id" in parts else None
     if number is None:
-        node.problem("an option has an id; `GET /account/institution/embargo_options` lists them")
+        node.problem("an option needs an id; `GET /account/institution/embargo_options` lists them")
         return None
     groups = [one.number() for one in parts["group_ids"].each()] if "group_ids" in parts else []
     return EmbargoOption(number, tuple(group for group in groups if group))
@@ -393,7 +371,7 @@ FIELDS: dict[str, Callable[[Validator, Cursor], Any]] = {
     "handle": _line,
     "metadata_only": _line,
 }
-"""Every field of a metadata file, and how it is read."""
+"""The fields of a metadata file and their validators."""
 
 ALIASES = {
     "licence": "license", "tags": "keywords", "tag": "keywords", "item_type": "type", "defined_type": "type",
@@ -401,4 +379,4 @@ ALIASES = {
     "funding_list": "funding", "grants": "funding", "group_id": "group",
     "metadata_reason": "metadata_only",
 }  # fmt: skip
-"""What else a field may be called: the API's names, and what people write."""
+"""Other names of fields: the API's, and common ones."""

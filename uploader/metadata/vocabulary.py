@@ -1,12 +1,15 @@
-"""Figshare's fixed words: item types, its own licences, relations and identifier types, and what else they are called.
+"""Figshare's fixed vocabulary: item types, standard licences, relations, identifier types, and their aliases.
 
-Categories, groups and an institution's licences are asked for instead (`names`). Sources: the official API description
-(ArticleCreate, RelatedMaterial, item_type) and the public list of licences.
+Categories, groups and an institution's licences are requested instead (`resolve`). Sources: the official API
+description (ArticleCreate, RelatedMaterial, item_type) and the public list of licences.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from uploader.text import plain
 
 ITEM_TYPES: Final = (
     "figure", "media", "dataset", "poster", "journal contribution", "presentation", "thesis", "software",
@@ -14,7 +17,7 @@ ITEM_TYPES: Final = (
     "report", "standard", "composition", "funding", "physical object", "data management plan", "workflow", "monograph",
     "performance", "event", "service", "model",
 )  # fmt: skip
-"""What `defined_type` may be; an institution may allow fewer."""
+"""Values of `defined_type`; an institution may allow fewer."""
 
 ITEM_TYPE_ALIASES: Final = {
     "paper": "journal contribution", "article": "journal contribution", "journal article": "journal contribution",
@@ -25,10 +28,10 @@ ITEM_TYPE_ALIASES: Final = {
 LICENSES: Final = {
     "CC BY 4.0": 1, "CC0": 2, "MIT": 3, "GPL": 4, "GPL 2.0+": 5, "GPL 3.0+": 6, "Apache 2.0": 7,
 }  # fmt: skip
-"""The licences that every account has, with their ids; `/account/licenses` has those of an institution too."""
+"""Licences of every account, with their ids; `/account/licenses` also has those of an institution."""
 
 DEFAULT_LICENSE: Final = "CC BY 4.0"
-"""The licence of a new item of which nobody says one (observed)."""
+"""The licence of a new item (observed)."""
 
 LICENSE_ALIASES: Final = {
     "CC-BY-4.0": "CC BY 4.0", "CC BY": "CC BY 4.0", "Creative Commons Attribution 4.0 International": "CC BY 4.0",
@@ -36,7 +39,13 @@ LICENSE_ALIASES: Final = {
     "GPL-2.0-or-later": "GPL 2.0+", "GPL-3.0-or-later": "GPL 3.0+",
     "Apache-2.0": "Apache 2.0", "Apache License 2.0": "Apache 2.0",
 }  # fmt: skip
-"""What others call them, SPDX above all, where it is the same licence."""
+"""Other names of the same licences, mainly SPDX."""
+
+_LICENSE_ADDRESSES: Final = {
+    "creativecommons.org/licenses/by/4.0": "CC BY 4.0", "creativecommons.org/publicdomain/zero/1.0": "CC0",
+    "opensource.org/licenses/mit": "MIT", "opensource.org/license/mit": "MIT",
+    "www.apache.org/licenses/license-2.0": "Apache 2.0", "apache.org/licenses/license-2.0": "Apache 2.0",
+}  # fmt: skip
 
 RELATIONS: Final = (
     "IsCitedBy", "Cites", "IsSupplementTo", "IsSupplementedBy", "IsContinuedBy", "Continues", "Describes",
@@ -47,9 +56,18 @@ RELATIONS: Final = (
 )  # fmt: skip
 
 DEFAULT_RELATION: Final = "References"
-"""What a related material is to the item where nobody says it."""
+"""The relation of a related material, unless given."""
 
 IDENTIFIER_TYPES: Final = (
     "ARK", "arXiv", "bibcode", "DOI", "EAN13", "EISSN", "Handle", "IGSN", "ISBN", "ISSN", "ISTC", "LISSN", "LSID",
     "PMID", "PURL", "UPC", "URL", "URN", "w3id",
 )  # fmt: skip
+
+
+def own_license(name: str) -> str | None:
+    """Return Figshare's name of a standard licence given by name, in any spelling, or address; None for any other."""
+    known = {plain(one): one for one in LICENSES}
+    known |= {plain(one): meant for one, meant in LICENSE_ALIASES.items()}
+    key = plain(name.rpartition("spdx.org/licenses/")[2].removesuffix(".html"))
+    address = re.sub(r"^https?://(www\.)?|(/legalcode)?(\.[a-z]{2})?/?$", "", name.strip().lower())
+    return known.get(key) or _LICENSE_ADDRESSES.get(address)

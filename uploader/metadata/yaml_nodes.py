@@ -1,4 +1,4 @@
-"""YAML (and JSON, which is nearly YAML) as plain values with their lines, held to YAML 1.2's idea of a plain value."""
+"""Read YAML, and JSON as a subset of it, as plain values with their lines, by the rules of YAML 1.2."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import yaml
 
-from uploader.metadata.problems import TWICE, Location, wrong
+from uploader.metadata.problems import DUPLICATE, Location, wrong
 
 _MOST_VALUES = 50_000
-"""Values in one file; YAML's aliases can make a few lines into billions."""
+"""Values in one file; YAML's aliases can expand a few lines into billions."""
 _DEEPEST = 60
 
 
 def read(source: str, text: str) -> tuple[Any, dict[Location, int]]:
-    """The value of a document, and on which lines (from 1) its places begin. Raises MetadataInvalid."""
+    """Return the value of a document, and the line (from 1) of each location. Raises MetadataInvalid."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
@@ -27,25 +27,25 @@ def read(source: str, text: str) -> tuple[Any, dict[Location, int]]:
         line = mark.line + 1 if mark is not None else None
         wrong(source, _words(error), line)
     except yaml.YAMLError:
-        wrong(source, "holds a character that YAML does not allow")
+        wrong(source, "contains a character that YAML does not allow")
     except RecursionError:
         wrong(source, "is nested too deeply")
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML found, in words for people who do not write YAML every day."""
-    said = error.problem or error.context or "is no YAML"
+    """Explain an error of PyYAML to people who rarely write YAML."""
+    said = error.problem or error.context or "unknown error"
     if "'\\t'" in said:
-        return "there is a tab; in YAML lines are indented with blanks"
+        return "contains a tab; indent YAML with spaces"
     if "mapping values are not allowed" in said:
-        return 'a value with a colon in it belongs in quotes: title: "A: B"'
+        return 'quote a value that contains a colon: title: "A: B"'
     if "expected <block end>" in said:
-        return "the indentation does not fit the lines above"
+        return "the indentation does not match the lines above"
     if "could not find expected ':'" in said:
-        return "there is no colon after the field's name, or a line is not indented"
+        return "missing colon after a field name, or missing indentation"
     if "undefined alias" in said:
-        return "a value that begins with * belongs in quotes"
-    return f"is no valid YAML: {said}"
+        return "quote a value that begins with *"
+    return f"invalid YAML: {said}"
 
 
 _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
@@ -55,11 +55,11 @@ _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
     (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), float),
 )
-"""YAML 1.2's plain values, without those that surprise people: `no` is a word, and so are 1e3, 0x1f and a date."""
+"""YAML 1.2's plain values, without surprising ones: `no`, 1e3, 0x1f and dates are texts."""
 
 
 class _Walk:
-    """Makes values of YAML nodes, and notes their lines."""
+    """Converts YAML nodes to values and records their lines."""
 
     def __init__(self, source: str) -> None:
         self.lines: dict[Location, int] = {}
@@ -70,7 +70,7 @@ class _Walk:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > _MOST_VALUES or len(place) > _DEEPEST:
-            wrong(self._source, "has too many values, or too deeply nested ones", line)
+            wrong(self._source, "has too many or too deeply nested values", line)
         self.lines.setdefault(place, line)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
@@ -83,10 +83,10 @@ class _Walk:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                wrong(self._source, "the name of a field is a list or another mapping", line)
+                wrong(self._source, "a field name must be a text", line)
             key = str(key_node.value)
             if key in values:
-                wrong(self._source, f"{key!r} {TWICE}", line)
+                wrong(self._source, f"{DUPLICATE} {key!r}", line)
             self.lines[*place, key] = line
             values[key] = self.value(value_node, (*place, key))
         return values

@@ -43,7 +43,7 @@ def spec(group: int | None = None, **values: str) -> ItemPayload:
     return ItemPayload(fields if group is None else {**fields, "group_id": group})
 
 
-async def test_a_new_item_lacks_what_its_group_wants() -> None:
+async def test_a_new_item_needs_its_groups_required_fields() -> None:
     assert await missing_required_fields(Account(), spec()) == ["Grade"]
     assert await missing_required_fields(Account(), spec(Grade="A")) == []
     assert await missing_required_fields(Account(), spec(Grade="")) == ["Grade"]
@@ -52,13 +52,13 @@ async def test_a_new_item_lacks_what_its_group_wants() -> None:
     assert await missing_required_fields(Account(open_to_ask=False), spec()) == []
 
 
-async def test_an_account_of_no_institution_is_asked_nothing_more() -> None:
+async def test_without_an_institution_no_fields_are_requested() -> None:
     account = Account(institution=None)
     assert await missing_required_fields(account, spec(), project=3) == []
     assert account.asked == ["institution"]
 
 
-async def test_an_item_that_exists_says_what_it_lacks() -> None:
+async def test_an_existing_item_reports_its_missing_fields() -> None:
     account = Account()
     item = ItemDetail(id=5, group_id=7, custom_fields={"Grade": "A"}, lacking_fields=("Shelf",))
     assert await missing_required_fields(account, spec(), item=item) == ["Shelf"]
@@ -68,10 +68,10 @@ async def test_an_item_that_exists_says_what_it_lacks() -> None:
     assert await missing_required_fields(account, spec(8), item=ItemDetail(id=5)) == ["Grade"]
 
 
-async def test_a_project_is_looked_at() -> None:
+async def test_a_project_must_be_writable() -> None:
     for role in ("Owner", "Collaborator", ""):
         await check_project(Account(role=role), 3)
-    with pytest.raises(PermissionDenied, match="may look at project 3"):
+    with pytest.raises(PermissionDenied, match="can only view project 3"):
         await check_project(Account(role="Viewer"), 3)
     account = Account()
     with pytest.raises(ProjectNotFound):

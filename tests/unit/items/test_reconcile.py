@@ -20,7 +20,7 @@ class Waits:
         self.clock = FakeClock()
 
     async def wait(self, reason: str, delay: float) -> None:
-        assert reason == "doing it: lost; looking whether it arrived"
+        assert reason == "doing it: lost; checking whether it took effect"
         self.waited.append(delay)
         await self.clock.sleep(delay)
 
@@ -44,23 +44,23 @@ async def outcome(asks: list[object], looks: list[str | None], patience: float =
 LOST = AmbiguousAnswer("lost")
 
 
-async def test_an_answer_is_an_answer() -> None:
+async def test_a_response_is_returned() -> None:
     value, session = await outcome(["made"], [])
     assert (value, session.waited) == ("made", [])
 
 
-async def test_what_is_found_is_not_asked_for_again() -> None:
+async def test_a_found_effect_is_not_requested_again() -> None:
     value, session = await outcome([LOST], [None, None, "found"])
     assert (value, session.waited) == ("found", [0.5, 1.0])
 
 
-async def test_what_is_not_found_in_time_is_asked_for_again() -> None:
+async def test_a_missing_effect_is_requested_again() -> None:
     value, session = await outcome([LOST, "made"], [])
     assert (value, session.waited) == ("made", [0.5, 1.0, 2.0, 0.5])
     value, session = await outcome([LOST, "made"], [], patience=0)
     assert (value, session.waited) == ("made", [])
 
 
-async def test_it_ends() -> None:
-    with pytest.raises(ServerFailing, match="doing it: lost; nothing came of it"):
+async def test_attempts_are_limited() -> None:
+    with pytest.raises(ServerFailing, match="doing it: lost; it took no effect"):
         await outcome([LOST, LOST, LOST], [])

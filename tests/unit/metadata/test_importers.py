@@ -140,7 +140,7 @@ def test_codemeta_json() -> None:
     assert said.funding == (Funding(title="DFG"),)
 
 
-def test_a_name_with_a_comma_in_it_is_a_persons_unless_it_is_said_otherwise() -> None:
+def test_a_name_with_a_comma_is_split_unless_it_is_an_organisations() -> None:
     person, group = Author(first_name="Elizabeth", last_name="Miller"), Author(name="Beavers, Inc")
     creators = [{"name": "Miller, Elizabeth"}, {"name": "Beavers, Inc", "nameType": "Organizational"}]
     assert read("datacite.json", {**DATACITE, "creators": creators}).metadata.authors == (person, group)
@@ -154,15 +154,15 @@ def test_a_name_with_a_comma_in_it_is_a_persons_unless_it_is_said_otherwise() ->
     assert read("CITATION.cff", nicknamed).metadata.authors[2] == Author(name="Miller")
 
 
-def test_what_is_wrong_in_them_is_left_out_and_said() -> None:
+def test_invalid_values_are_ignored_with_a_remark() -> None:
     loaded = read("CITATION.cff", CFF.replace(ORCID, ORCID[:-1] + "8").replace("title: Beaver tools", "title: ab"))
     assert loaded.metadata.authors[0] == Author(first_name="Maria", last_name="de Rossi")
     assert loaded.metadata.title is None
     assert [remark.split(":")[1] for remark in loaded.remarks] == [" title", " authors[1].orcid"]
-    assert all(remark.endswith("; it is left out") for remark in loaded.remarks)
+    assert all(remark.endswith("; ignored") for remark in loaded.remarks)
 
 
-def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
+def test_invalid_related_materials_are_ignored_with_a_remark() -> None:
     found = "identifiers:\n  - {type: swh, value: 'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505'}\n"
     loaded = read("CITATION.cff", CFF + found)
     assert [one.identifier for one in loaded.metadata.related_materials] == [
@@ -171,14 +171,14 @@ def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
         "10.1234/paper",
     ]
     (remark,) = loaded.remarks
-    assert "'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505' is neither a DOI nor a web address" in remark
+    assert "unknown kind of identifier 'swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505'" in remark
     wrong = {"relatedIdentifier": "not a url", "relatedIdentifierType": "URL", "relationType": "Cites"}
     loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [wrong]})
     assert loaded.metadata.related_materials == ()
-    assert "'not a url' is no web address" in loaded.remarks[0]
+    assert "invalid web address 'not a url'" in loaded.remarks[0]
     loaded = read("codemeta.json", {**CODEMETA, "identifier": "beavers"})
     assert loaded.metadata.related_materials == (Material("https://example.org/beavers"),)
-    assert "'beavers' is neither a DOI" in loaded.remarks[0]
+    assert "unknown kind of identifier 'beavers'" in loaded.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_what_figshare_would_refuse_as_related_is_left_out_and_said() -> None:
         ("2020", None),
     ],
 )
-def test_what_opens_later_is_under_embargo_until_then(opening: str, until: str | None) -> None:
+def test_a_future_availability_date_becomes_an_embargo(opening: str, until: str | None) -> None:
     dates = [{"date": "2029-01-01", "dateType": "Accepted"}, {"date": opening, "dateType": "Available"}]
     for loaded in (
         read("datacite.json", {**DATACITE, "dates": dates}),
@@ -203,7 +203,7 @@ def test_what_opens_later_is_under_embargo_until_then(opening: str, until: str |
         assert (loaded.rejected, loaded.remarks) == ((), ())
 
 
-def test_an_embargo_that_was_taken_is_told(tmp_path: Path) -> None:
+def test_an_imported_embargo_is_reported(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "embargoEndDate": "2030-01-01"}))
     (line,) = load_description(beside=[tmp_path], today=TODAY).provenance()
     assert line.endswith("funding, embargo (until 2030-01-01)")
@@ -216,8 +216,8 @@ def access(name: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ({"dates": [{"date": "2030", "dateType": "Available"}]}, "embargo.until: '2030' is no date; one looks like"),
-        ({"dates": [{"date": "2026-05", "dateType": "Available"}]}, "embargo.until: '2026-05' is no date"),
+        ({"dates": [{"date": "2030", "dateType": "Available"}]}, "embargo.until: invalid date '2030'; use e.g."),
+        ({"dates": [{"date": "2026-05", "dateType": "Available"}]}, "embargo.until: invalid date '2026-05'"),
         ({"rightsList": [access("embargoedAccess")]}, "embargo: its rights say that access is embargoed"),
         ({"rightsList": [access("closedAccess")]}, "embargo: its rights say that access is closed"),
         (
@@ -230,21 +230,21 @@ def access(name: str) -> dict[str, str]:
         ),
     ],
 )
-async def test_what_is_not_open_and_cannot_be_under_embargo_is_not_published(
+async def test_restricted_access_without_an_embargo_is_not_published(
     said: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
     description = await anyio.to_thread.run_sync(lambda: load_description(beside=[tmp_path], today=TODAY))
-    (line,) = (line for line in description.provenance() if "left out" in line)
+    (line,) = (line for line in description.provenance() if "ignored" in line)
     assert line.startswith(f"datacite.json: {told}")
-    assert line.endswith("; it is left out: the files are open to everybody once the item is published")
+    assert line.endswith("; ignored: the files are open to everyone once the item is published")
     with pytest.raises(MetadataInvalid, match=re.escape(told)):
         await description.resolve(NO_LOOKUP, publish=True)
     await description.resolve(NO_LOOKUP, publish=False)
     mine = tmp_path / "mine.yaml"
     await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
     decided = await anyio.to_thread.run_sync(lambda: load_description(file=mine, beside=[tmp_path], today=TODAY))
-    assert not any("left out" in line for line in decided.provenance())
+    assert not any("ignored" in line for line in decided.provenance())
     assert (await decided.resolve(NO_LOOKUP, publish=True)).embargo is not None
 
 
@@ -252,20 +252,20 @@ NO_LOOKUP = cast(Lookup, None)
 """These descriptions refer to nothing that has to be looked up."""
 
 
-def test_rights_that_say_who_may_see_it_are_no_licence() -> None:
+def test_access_rights_are_not_licences() -> None:
     rights = [access("openAccess"), {"rights": "Embargoed Access"}, {"rightsIdentifier": "cc0-1.0"}]
     dates = [{"date": "2020-01-01", "dateType": "Available"}]
     loaded = read("datacite.json", {**DATACITE, "rightsList": rights, "dates": dates})
     assert (loaded.metadata.license, loaded.rejected) == ("CC0", ())
 
 
-def test_a_citation_without_a_type_is_of_software_and_that_is_told(tmp_path: Path) -> None:
+def test_the_default_type_of_a_citation_is_reported(tmp_path: Path) -> None:
     untyped = CFF.replace("type: software\n", "", 1)
     (tmp_path / "CITATION.cff").write_text(untyped)
     (tmp_path / "data.csv").write_text("x")
     description = load_description(beside=[tmp_path], today=TODAY)
     assert description.metadata.type == "software"
-    told = "CITATION.cff: says no type, which in that format means software"
+    told = "CITATION.cff: has no type; the default of its format is software"
     assert told in description.provenance()
     assert told in load_description(file=tmp_path / "CITATION.cff", today=TODAY).provenance()
     assert told not in load_description(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).provenance()
@@ -274,16 +274,16 @@ def test_a_citation_without_a_type_is_of_software_and_that_is_told(tmp_path: Pat
     assert told not in beside.provenance()
 
 
-def test_a_relation_that_figshare_does_not_know_is_told() -> None:
+def test_an_unknown_relation_is_reported() -> None:
     one = {"relatedIdentifier": "10.1234/paper", "relatedIdentifierType": "DOI", "relationType": "IsTranslationOf"}
     loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [one]})
     assert loaded.metadata.related_materials == (Material("10.1234/paper", "DOI", "References"),)
     assert loaded.remarks == (
-        "datacite.json: Figshare has no relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
+        "datacite.json: unknown relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
     )
 
 
-def test_a_licence_that_cannot_be_read_is_not_published_as_another(tmp_path: Path) -> None:
+def test_an_invalid_licence_is_not_published_as_another(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "license": "x" * 501}))
     (left_out,) = load_description(beside=[tmp_path], today=TODAY).rejected()
     assert left_out.told.startswith("codemeta.json: license: has 501 characters")
@@ -319,13 +319,13 @@ KEYS = st.sampled_from(
     st.sampled_from([{"cff-version": "1"}, {"@context": "schema.org"}, {"titles": []}]),
     st.dictionaries(KEYS, JUNK, max_size=6),
 )
-def test_whatever_is_in_them_they_are_in_nobodys_way(mark: dict[str, Any], junk: dict[str, Any]) -> None:
+def test_any_content_of_foreign_files_is_tolerated(mark: dict[str, Any], junk: dict[str, Any]) -> None:
     document = Document("x.json", {**junk, **mark})
     hypothesis.assume(kind_of(document) != "figup")
     assert isinstance(interpret(document, TODAY), Loaded)
 
 
-def test_options_win_over_the_file_which_wins_over_what_lies_there(tmp_path: Path) -> None:
+def test_options_override_the_file_which_overrides_sidecars(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
     (tmp_path / "codemeta.json").write_text(json.dumps(CODEMETA))
     mine = tmp_path / "mine.yaml"
@@ -339,7 +339,7 @@ def test_options_win_over_the_file_which_wins_over_what_lies_there(tmp_path: Pat
     ]
 
 
-def test_beside_a_file_the_title_is_not_taken(tmp_path: Path) -> None:
+def test_beside_a_single_file_the_title_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
     (tmp_path / "data.csv").write_text("x")
     (loaded,) = load_sidecars([tmp_path / "data.csv", tmp_path / "other.csv"], TODAY)
@@ -349,17 +349,17 @@ def test_beside_a_file_the_title_is_not_taken(tmp_path: Path) -> None:
     assert "title" in loaded.fields
 
 
-def test_what_lies_there_and_is_unusable_says_so(tmp_path: Path) -> None:
+def test_an_unusable_sidecar_has_a_remark(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text("title: [")
     (tmp_path / "codemeta.json").write_text('{"name": "no context"}')
     broken, other = load_sidecars([tmp_path], TODAY)
-    assert other.remarks == ("codemeta.json: is not in the format of that name; it is not used",)
+    assert other.remarks == ("codemeta.json: is not in the format of that name; file not used",)
     assert broken.fields == ()
-    assert broken.remarks[0].startswith("CITATION.cff: line 1: is no valid YAML")
-    assert broken.remarks[0].endswith("; it is not used")
+    assert broken.remarks[0].startswith("CITATION.cff: line 1: invalid YAML")
+    assert broken.remarks[0].endswith("; file not used")
 
 
-def test_a_file_that_is_named_is_not_found_once_more(tmp_path: Path) -> None:
+def test_a_given_file_is_not_also_a_sidecar(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
     description = load_description(file=tmp_path / "CITATION.cff", beside=[tmp_path], today=TODAY)
     assert len(description.parts) == 1

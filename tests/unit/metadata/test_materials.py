@@ -26,7 +26,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("text", "kind", "identifier"), GOOD)
-def test_what_shows_its_kind(text: str, kind: str, identifier: str) -> None:
+def test_the_kind_follows_from_the_form(text: str, kind: str, identifier: str) -> None:
     assert kind_of(text) == kind
     assert checked(text, kind) == identifier
 
@@ -46,18 +46,18 @@ def test_what_shows_its_kind(text: str, kind: str, identifier: str) -> None:
         ("10.1234/a", "URL", "https://doi.org/10.1234/a"),
     ],
 )
-def test_what_is_of_the_kind_that_is_said(text: str, kind: str, identifier: str) -> None:
+def test_identifiers_of_a_given_kind(text: str, kind: str, identifier: str) -> None:
     assert checked(text, kind) == identifier
 
 
 @pytest.mark.parametrize("text", ["foo", "swh:1:dir:d198bc9d7a6bcf6db04f476d29314f157507d505", "ftp://a.b/c", "10.1/x"])
-def test_what_shows_no_kind(text: str) -> None:
+def test_no_kind_follows_from_the_form(text: str) -> None:
     assert kind_of(text) is None
 
 
 @pytest.mark.parametrize("kind", IDENTIFIER_TYPES)
-def test_every_kind_refuses_what_it_cannot_be(kind: str) -> None:
-    with pytest.raises(ValueError, match=r"^'not one' is no "):
+def test_every_kind_rejects_other_text(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"^invalid .+ 'not one'; use e.g. "):
         checked("not one", kind)
 
 
@@ -65,8 +65,8 @@ def test_every_kind_refuses_what_it_cannot_be(kind: str) -> None:
     ("text", "kind"),
     [("978-3-16-148410-1", "ISBN"), ("0-8044-2957-1", "ISBN"), ("2049-3631", "ISSN"), ("4006381333932", "EAN13")],
 )
-def test_a_last_digit_that_does_not_fit(text: str, kind: str) -> None:
-    with pytest.raises(ValueError, match=f"'{text}' is mistyped: the {kind}'s last digit does not fit the others"):
+def test_a_wrong_check_digit(text: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"invalid {kind} '{text}': wrong check digit"):
         checked(text, kind)
 
 
@@ -81,6 +81,6 @@ def test_a_last_digit_that_does_not_fit(text: str, kind: str) -> None:
         ("doi", "DOI"),
     ],
 )
-def test_what_is_not_of_the_kind_that_is_said(text: str, kind: str) -> None:
-    with pytest.raises(ValueError, match=f"'{text}' is no {kind}; one looks like "):
+def test_invalid_identifiers_of_a_given_kind(text: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"invalid {kind} '{text}'; use e.g. "):
         checked(text, kind)

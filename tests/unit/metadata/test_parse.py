@@ -21,24 +21,20 @@ def wrong(name: str, data: bytes) -> str:
     return caught.value.message
 
 
-def test_the_three_formats_say_the_same_and_know_their_lines() -> None:
+def test_the_formats_give_the_same_values_and_all_but_toml_their_lines() -> None:
     yaml = parse("a.yml", b"title: x\nauthors:\n  - name: Jane\n  - name: John\n    id: 7\n")
     toml = parse("a.toml", b'title = "x"\n\n[[authors]]\nname = "Jane"\n[[authors]]\nname = "John"\nid = 7\n')
-    plain = parse(
+    json = parse(
         "a.json", b'{"title": "x",\n\t"authors": [\n\t\t{"name": "Jane"},\n\t\t{"name": "John",\n\t\t"id": 7}]}'
     )
-    assert yaml.value == toml.value == plain.value
-    assert (yaml.line(("authors", 1, "id")), toml.line(("authors", 1, "id")), plain.line(("authors", 1, "id"))) == (
-        5,
-        7,
-        5,
-    )
-    assert (yaml.line(("authors", 0)), toml.line(("authors", 0)), plain.line(("authors", 0))) == (3, 3, 3)
+    assert yaml.value == toml.value == json.value
+    assert [one.line(("authors", 1, "id")) for one in (yaml, json, toml)] == [5, 5, None]
+    assert [one.line(("authors", 0)) for one in (yaml, json, toml)] == [3, 3, None]
     assert yaml.line(("authors", 1, "unheard of")) == 4
     assert yaml.line(()) is None
 
 
-def test_what_yaml_makes_of_words_surprises_nobody() -> None:
+def test_plain_yaml_values_follow_yaml_1_2() -> None:
     value = parse(
         "a.yaml", b"a: no\nb: 2024-01-02\nc: 0123\nd: 1e3\ne: 12\nf: 1.50\ng: ~\nh: true\ni: '5'\nj: 0x1f\n"
     ).value
@@ -48,65 +44,58 @@ def test_what_yaml_makes_of_words_surprises_nobody() -> None:
     }  # fmt: skip
 
 
-def test_toml_dates_are_what_was_written() -> None:
+def test_toml_dates_stay_text() -> None:
     assert parse("a.toml", b"d = 2024-01-02\n").value == {"d": "2024-01-02"}
 
 
-def test_toml_keys_inside_long_texts_are_no_keys() -> None:
-    document = parse("a.toml", b'a = """\nb = 1\n"""\nc = 2\n[timeline]\nd.e = 3\n')
-    assert [document.line((key,)) for key in ("a", "c", "timeline")] == [1, 4, 5]
-    assert ("b",) not in document.lines
-    assert document.line(("timeline", "d", "e")) == 6
-
-
-def test_content_tells_the_format_where_the_name_does_not() -> None:
+def test_the_format_is_detected_from_the_content() -> None:
     assert parse("description", b' {"title": "x"}').value == parse("-", b"title: x").value == {"title": "x"}
 
 
-def test_an_empty_file_says_nothing() -> None:
+def test_an_empty_file_has_no_fields() -> None:
     assert parse("a.yaml", b"# only a note\n").value == parse("a.toml", b"").value == {}
 
 
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.yaml", b"a: 1\n\tb: 2\n", "a.yaml: line 2: there is a tab; in YAML lines are indented with blanks"),
+        ("a.yaml", b"a: 1\n\tb: 2\n", "a.yaml: line 2: contains a tab; indent YAML with spaces"),
         (
             "a.yaml",
             b"a: 1\nauthors:\n\t- b\n",
-            "a.yaml: line 3: there is a tab; in YAML lines are indented with blanks",
+            "a.yaml: line 3: contains a tab; indent YAML with spaces",
         ),
-        ("a.yaml", b"title: A: B\n", 'a.yaml: line 1: a value with a colon in it belongs in quotes: title: "A: B"'),
+        ("a.yaml", b"title: A: B\n", 'a.yaml: line 1: quote a value that contains a colon: title: "A: B"'),
         ("a.yaml", b"a: 1\n b: 2\n", "a.yaml: line 2: "),
-        ("a.yaml", b"a: 1\nb: 2\na: 3", "a.yaml: line 3: 'a' stands there twice"),
-        ("a.yaml", b"a: 1\nkeywords: *star\n", "a.yaml: line 2: a value that begins with * belongs in quotes"),
-        ("a.yaml", b"? [a]\n: 1\n", "a.yaml: line 1: the name of a field is a list or another mapping"),
-        ("a.yaml", b"a: \x07\n", "a.yaml: holds a character that YAML does not allow"),
-        ("a.yaml", b"title: caf\xe9\n", "a.yaml: line 1: is not in UTF-8"),
-        ("a.yaml", b"- a\n- b\n", "a.yaml: line 1: has no fields in it; `title: ...` would be one"),
-        ("a.json", b'{"a": 1,\n"a": 2}', "a.json: line 2: 'a' stands there twice"),
-        ("a.json", b'{"a": 1,\n\t"b": {"c": 1,\n\t"c": 2}}', "a.json: line 3: 'c' stands there twice"),
-        ("a.json", b'{"a": 1,\n"a": {"c": 1,\n"c": 2}}', "a.json: line 2: 'a' stands there twice"),
+        ("a.yaml", b"a: 1\nb: 2\na: 3", "a.yaml: line 3: duplicate field 'a'"),
+        ("a.yaml", b"a: 1\nkeywords: *star\n", "a.yaml: line 2: quote a value that begins with *"),
+        ("a.yaml", b"? [a]\n: 1\n", "a.yaml: line 1: a field name must be a text"),
+        ("a.yaml", b"a: \x07\n", "a.yaml: contains a character that YAML does not allow"),
+        ("a.yaml", b"title: caf\xe9\n", "a.yaml: line 1: is not UTF-8"),
+        ("a.yaml", b"- a\n- b\n", "a.yaml: line 1: contains no fields; write e.g. `title: ...`"),
+        ("a.json", b'{"a": 1,\n"a": 2}', "a.json: line 2: duplicate field 'a'"),
+        ("a.json", b'{"a": 1,\n\t"b": {"c": 1,\n\t"c": 2}}', "a.json: line 3: duplicate field 'c'"),
+        ("a.json", b'{"a": 1,\n"a": {"c": 1,\n"c": 2}}', "a.json: line 2: duplicate field 'a'"),
         ("a.json", b'{"\\ud83d\\ude00": 1,\n"\\ud83d\\ude00": 2}', "a.json: "),
-        ("a.json", b'{"a": 1,\n}', "a.json: line 2: is no valid JSON: "),
-        ("a.json", b'{"a": NaN}', "a.json: NaN is no number that JSON knows"),
+        ("a.json", b'{"a": 1,\n}', "a.json: line 2: invalid JSON: "),
+        ("a.json", b'{"a": NaN}', "a.json: invalid number NaN in JSON"),
         ("a.json", b"[" * 100_000, "a.json: is nested too deeply"),
-        ("a.toml", b"a = 1\nb = \n", "a.toml: line 2: is no valid TOML: invalid value"),
+        ("a.toml", b"a = 1\nb = \n", "a.toml: line 2: invalid TOML: invalid value"),
         (
             "a.yaml",
             b"x" * (LARGEST + 1),
-            "a.yaml: has 1048577 bytes; a description of more than 1048576 is most likely",
+            "a.yaml: has 1048577 bytes; a metadata file has at most 1048576",
         ),
     ],
 )
-def test_what_is_broken_is_said_with_its_line(name: str, data: bytes, message: str) -> None:
+def test_syntax_errors_are_reported_with_their_lines(name: str, data: bytes, message: str) -> None:
     assert wrong(name, data).startswith(message)
 
 
-def test_a_few_lines_do_not_become_billions() -> None:
+def test_yaml_aliases_cannot_expand_without_bound() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
-    assert "too many values" in wrong("a.yaml", "\n".join(lines).encode())
+    assert "too many" in wrong("a.yaml", "\n".join(lines).encode())
     assert "too deeply" in wrong("a.yaml", b"a: &a [*a]")
     assert "too deeply" in wrong("a.yaml", b"[" * 3000)
 
@@ -119,12 +108,12 @@ JSON = st.recursive(
 
 
 @hypothesis.given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
-def test_any_json_is_read_as_it_is(value: dict[str, Any]) -> None:
+def test_any_json_is_read_unchanged(value: dict[str, Any]) -> None:
     document = parse("a.json", json.dumps(value, indent=1).encode())
     assert document.value == value
 
 
 @hypothesis.given(st.binary(max_size=200), st.sampled_from(["a.yaml", "a.json", "a.toml", "a"]))
-def test_whatever_is_in_a_file_it_is_read_or_refused(data: bytes, name: str) -> None:
+def test_any_bytes_are_parsed_or_rejected(data: bytes, name: str) -> None:
     with contextlib.suppress(MetadataInvalid):
         assert isinstance(parse(name, data).value, dict)

@@ -123,31 +123,31 @@ async def test_a_name(kind: str, wanted: str | int, number: int) -> None:
     assert await getattr(Resolver(Lists()), kind)(wanted) == number
 
 
-async def test_names_that_there_are_not() -> None:
+async def test_unknown_names() -> None:
     found = await unknown("category", "Zoologie")
-    assert found.message == "there is no category 'Zoologie'"
+    assert found.message == "unknown category 'Zoologie'"
     found = await unknown("category", "Animal behavior")
     assert found.hint == 'Did you mean "Animal behaviour"?'
     found = await unknown("category", "The behaviour of beavers")
     assert found.hint == 'Did you mean "Animal behaviour"?'
     found = await unknown("category", 77)
-    assert found.hint == "`figup metadata categories WORD` looks for some."
+    assert found.hint == "`figup metadata categories WORD` searches them."
     found = await unknown("category", "Animal behaviour")
-    assert found.message == "'Animal behaviour' may be several categories"
+    assert found.message == "'Animal behaviour' matches several categories"
     assert found.hint == (
         "Give an id: 3 (Biological sciences > Zoology > Animal behaviour), 6 (Health > Animal behaviour)."
     )
     found = await unknown("category", "Zoology")
-    assert found.message == "the category 'Zoology' only holds others, and cannot be chosen"
-    assert found.hint == 'Below it are "Animal behaviour" or "Zoology not elsewhere classified".'
+    assert found.message == "the category 'Zoology' only groups others and cannot be selected"
+    assert found.hint == 'Select one of its subcategories: "Animal behaviour" or "Zoology not elsewhere classified".'
     found = await unknown("license", "CC BY-NC-DN 4.0")
     assert found.hint == 'Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"?'
     found = await unknown("license", "beerware")
-    assert found.hint == "There are: CC BY 4.0, CC BY-NC-ND 4.0."
+    assert found.hint == "Available: CC BY 4.0, CC BY-NC-ND 4.0."
     assert (await unknown("group", "Materiels")).hint == 'Did you mean "Materials"?'
     assert (await unknown("group", "MATH")).hint == "Give an id: 8 (Math), 9 (math)."
     found = await unknown("group", "Materials", groups=False)
-    assert found.message == "this account may not list groups (no administrator)"
+    assert found.message == "this account cannot list groups (no administrator)"
 
 
 @pytest.mark.parametrize(
@@ -229,13 +229,13 @@ async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-async def test_a_description_that_names_nothing_asks_for_nothing(tmp_path: Path) -> None:
+async def test_without_names_nothing_is_requested(tmp_path: Path) -> None:
     spec, lists = await described(tmp_path, "title: Some title\n")
     assert spec == ItemPayload()
     assert lists.asked == []
 
 
-async def test_unknown_names_are_told_with_their_lines(tmp_path: Path) -> None:
+async def test_unknown_names_are_reported_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(MetadataInvalid) as caught:
         await described(tmp_path, "title: abc\ntags: [x]\nCategories:\n  - 3\n  - Animal behavior\nlicence: 99\n")
     assert [(p.field, p.line) for p in caught.value.causes if isinstance(p, MetadataInvalid)] == [
@@ -245,7 +245,7 @@ async def test_unknown_names_are_told_with_their_lines(tmp_path: Path) -> None:
     assert caught.value.path == str(tmp_path / "a.yaml")
 
 
-async def test_what_there_is_not_is_told_with_its_line(tmp_path: Path) -> None:
+async def test_unknown_ids_and_fields_are_reported_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(MetadataInvalid) as caught:
         await described(
             tmp_path,
@@ -261,14 +261,14 @@ async def test_what_there_is_not_is_told_with_its_line(tmp_path: Path) -> None:
     ]
 
 
-async def test_grants_are_known_or_left_in_words() -> None:
+async def test_grants_are_matched_or_sent_as_text() -> None:
     names = Resolver(Lists())
     assert [await names.grant(one) for one in ("By hand", "DFG, grant 1")] == ["By hand", "DFG, grant 1"]
-    with pytest.raises(Unresolvable, match=r"may be several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
+    with pytest.raises(Unresolvable, match=r"matches several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
         await names.grant("Twice")
-    with pytest.raises(Unresolvable, match="does not find 77; Figshare will say"):
+    with pytest.raises(Unresolvable, match="grant 77 is not found by search; Figshare checks it"):
         await names.grant(77)
-    assert (await unknown("author", 5)).message == "there is no author 5"
+    assert (await unknown("author", 5)).message == "unknown author 5"
 
 
 async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
     assert lists.asked == ["institution"]
 
 
-async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: Path) -> None:
+async def test_what_cannot_be_checked_is_kept_with_a_remark(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("authors:\n  - 5\nfunding: Open data\ncustom_fields: {k: v}\n")
     found = await resolve(await gathered(file=file), Resolver(Lists(open_to_ask=False)), publish=True)
@@ -296,25 +296,25 @@ async def test_what_nobody_may_look_up_is_left_as_it_is_with_a_remark(tmp_path: 
         "custom_fields_list": [{"name": "k", "value": "v"}],
     }
     assert remarks == [
-        "a.yaml: line 2, authors[1]: author 5 is not looked up: not for you",
-        "a.yaml: line 3, funding: 'Open data' is not looked up: not for you",
-        "a.yaml: line 4, custom_fields: custom fields are not looked up: not for you",
+        "a.yaml: line 2, authors[1]: author 5 cannot be checked: not for you",
+        "a.yaml: line 3, funding: 'Open data' cannot be checked: not for you",
+        "a.yaml: line 4, custom_fields: custom fields cannot be checked: not for you",
     ]
     file.write_text("title: abc\nfunding:\n  - DFG\n  - Open data\n")
     found = await resolve(await gathered(file=file), Resolver(Lists()), publish=True)
     spec, remarks = found.spec, list(found.remarks)
     assert spec.fields["funding_list"] == [{"title": "DFG"}, {"id": 6}]
-    assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is grant 6 to Figshare"]
+    assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is matched to grant 6"]
 
 
 NC = "cff-version: 1.2.0\ntitle: Abc\nlicense: CC-BY-NC-4.0\n"
 TOLD = (
-    'CITATION.cff: license: there is no licence \'CC-BY-NC-4.0\'. Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? '
-    "It is left out: a new item has Figshare's default licence, CC BY 4.0"
+    'CITATION.cff: license: unknown licence \'CC-BY-NC-4.0\'. Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? '
+    "Ignored: a new item gets Figshare's default licence, CC BY 4.0"
 )
 
 
-async def test_an_unknown_licence_of_a_file_in_anothers_format_is_left_out(tmp_path: Path) -> None:
+async def test_an_unknown_licence_of_a_foreign_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         found = await resolve(description, Resolver(Lists()), publish=False)
@@ -323,23 +323,23 @@ async def test_an_unknown_licence_of_a_file_in_anothers_format_is_left_out(tmp_p
         assert "license" not in " ".join(description.provenance())
 
 
-async def test_nothing_is_published_under_another_licence_than_a_found_file_has(tmp_path: Path) -> None:
+async def test_nothing_is_published_under_another_licence_than_a_sidecars(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         with pytest.raises(MetadataInvalid) as caught:
             await resolve(description, Resolver(Lists()), publish=True)
         assert caught.value.message == (
-            "CITATION.cff: license: there is no licence 'CC-BY-NC-4.0'; without it, a new item has Figshare's default "
+            "CITATION.cff: license: unknown licence 'CC-BY-NC-4.0'; without it, a new item gets Figshare's default "
             "licence, CC BY 4.0"
         )
-        assert (caught.value.hint or "").startswith('Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? Say ')
+        assert (caught.value.hint or "").startswith('Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? ')
         assert caught.value.path == str(tmp_path / "CITATION.cff")
     (tmp_path / "mine.yaml").write_text("license: CC BY-NC-ND 4.0\n")
     description = await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path])
     assert (await resolve(description, Resolver(Lists()), publish=True)).spec.fields["license"] == 12
 
 
-async def test_a_licence_of_an_institution_is_taken_once_it_was_looked_up(tmp_path: Path) -> None:
+async def test_an_institutions_licence_is_reported_once_resolved(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC.replace("NC-", "NC-ND-"))
     description = await gathered(beside=[tmp_path])
     assert description.provenance()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
@@ -347,7 +347,7 @@ async def test_a_licence_of_an_institution_is_taken_once_it_was_looked_up(tmp_pa
     assert (found.spec.fields["license"], found.provenance) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
 
 
-async def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+async def test_problems_of_all_files_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
     with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:

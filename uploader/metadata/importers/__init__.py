@@ -1,2 +1,4 @@
-"""Descriptions in other people's formats: CITATION.cff, DataCite JSON, codemeta.json. What is taken from each, and what
-cannot be; nothing in them keeps an upload from going on."""
+"""Import metadata in foreign formats: CITATION.cff, DataCite JSON, codemeta.json.
+
+What cannot be used is ignored with a remark; it never prevents an upload.
+"""

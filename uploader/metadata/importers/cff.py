@@ -1,4 +1,4 @@
-"""CITATION.cff (Citation File Format 1.x), as figup's own fields. Pure."""
+"""Import CITATION.cff (Citation File Format 1.x). Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from uploader.metadata.importers.extract import Extracted, as_list, compact, full_name, text, unique
 
 _IMPLIED = {"type": "software"}
-"""The default of `type`, which may be left out (schema of CFF 1.2.0; earlier versions were for software alone)."""
+"""The default of `type` (schema of CFF 1.2.0; earlier versions were for software only)."""
 
 
 def extract(value: dict[str, Any], _: date) -> Extracted:
-    """What it says of what it lies beside."""
+    """Extract metadata about the accompanying dataset."""
     preferred = value.get("preferred-citation")
     materials = [
         _material(text(value, "doi")),
@@ -37,7 +37,7 @@ def _author(value: Any) -> dict[str, Any] | str | None:
         return text(value)
     parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
     last, first = " ".join(part for part in parts if part), text(value, "given-names")
-    # Whoever has a `name` here is no person.
+    # An entry with a `name` is an organisation.
     whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
     name = full_name(first, last, whole, organisation=True)
     return {**name, **compact(orcid=text(value, "orcid"))} if name else None

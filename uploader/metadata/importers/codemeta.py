@@ -1,4 +1,4 @@
-"""codemeta.json (CodeMeta 2 and 3, which is schema.org in JSON-LD), as figup's own fields. Pure."""
+"""Import codemeta.json (CodeMeta 2 and 3: schema.org as JSON-LD). Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TYPES = {"SoftwareSourceCode": "software", "SoftwareApplication": "software", "
 
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
-    """What it says of what it lies beside."""
+    """Extract metadata about the accompanying dataset."""
     people = as_list(value, "author") or as_list(value, "creator")
     related = ("identifier", "codeRepository", "referencePublication")
     materials = [_material(_id(one)) for key in related for one in as_list(value, key)]
@@ -26,14 +26,14 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         type=_TYPES.get(text(value, "@type", "type") or ""),
         related_materials=unique(materials, "identifier"),
         funding=[grant for grant in grants if grant],
-        # The name in CodeMeta 3, and that in CodeMeta 2.
+        # The names in CodeMeta 3 and CodeMeta 2.
         embargo=embargo(text(value, "embargoEndDate", "embargoDate"), today),
     )
     return Extracted(fields)
 
 
 def _id(value: Any) -> str | None:
-    """An identifier, however it is wrapped."""
+    """Return an identifier, whatever it is wrapped in."""
     return text(value) or text(value, "@id", "id", "value", "identifier", "url", "name")
 
 

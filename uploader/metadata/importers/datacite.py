@@ -1,4 +1,4 @@
-"""DataCite's metadata as JSON (schema 4, also as its API answers it), as figup's own fields. Pure."""
+"""Import DataCite JSON (schema 4, also as its API returns it). Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ACCESS = {
     "openaccess": "open", "embargoedaccess": "embargoed", "restrictedaccess": "restricted", "closedaccess": "closed",
     "cabf2": "open", "cf1cf": "embargoed", "c16ec": "restricted", "c14cb": "closed",
 }  # fmt: skip
-"""Rights that are no licence but say who may see it: ends of info:eu-repo/semantics/... and of COAR's addresses."""
+"""Access rights, which are not licences: ends of info:eu-repo/semantics/... and of COAR's addresses."""
 
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
-    """What it says of what it lies beside. The DOI in it is another publication's, and is not taken for the item's."""
+    """Extract metadata about the accompanying dataset. Its DOI is another publication's and not used for the item."""
     value = _attributes(value)
     titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
@@ -57,7 +57,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
 
 
 def _attributes(value: dict[str, Any]) -> dict[str, Any]:
-    """The metadata itself, without what the API wraps around it."""
+    """Return the metadata without the wrapper of DataCite's API."""
     data = value.get("data")
     inner = data.get("attributes") if isinstance(data, dict) else value.get("attributes")
     return inner if isinstance(inner, dict) else value
@@ -76,14 +76,14 @@ def _is_orcid(value: Any) -> bool:
 
 
 def _access(value: Any) -> str | None:
-    """Who may see it, where these rights say that: open, embargoed, restricted or closed."""
+    """Return the access right that this entry stands for: open, embargoed, restricted or closed; else None."""
     names = (text(value, key) for key in ("rightsIdentifier", "rightsUri", "rightsURI", "rights"))
     ends = (plain(name.rpartition("/")[2]) for name in (*names, text(value)) if name)
     return next((_ACCESS[end] for end in ends if end in _ACCESS), None)
 
 
 def _restriction(value: dict[str, Any], openings: list[str], is_embargoed: bool) -> str | None:
-    """Why it is not open to everybody, where no date has made that an embargo."""
+    """Return why access is restricted, unless a date makes it an embargo; else None."""
     access = {_access(one) for one in as_list(value, "rightsList")} - {None, "open"}
     if openings:
         access.discard("embargoed")
@@ -114,7 +114,7 @@ def _odd_relations(value: dict[str, Any]) -> Iterator[str]:
         relation = text(one, "relationType")
         if relation is not None and plain(relation) not in _RELATIONS:
             yield (
-                f"Figshare has no relation {relation!r}: {text(one, 'relatedIdentifier')!r} is related by "
+                f"unknown relation {relation!r}: {text(one, 'relatedIdentifier')!r} is related by "
                 f"{DEFAULT_RELATION} instead"
             )
 

@@ -1,4 +1,4 @@
-"""Plucking values from loosely structured data: what is not as expected counts as absent. Pure."""
+"""Extract values from loosely structured data: anything unexpected counts as absent. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from uploader.metadata.identifiers import first_and_last
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was found in a file, as figup's own `fields`.
+    """The content of a foreign file as figup's own `fields`.
 
-    `implied` are fields that it does not name, with what that means in its format; of the folder it lies in, not of a
-    single file beside it. `remarks` are lines for a person. `closed` says why what it describes is not open to
-    everybody, where that cannot be made an embargo; None where nothing says so.
+    `implied` are defaults of the format for fields that the file does not have; they apply to the folder, not to a
+    single file beside it. `remarks` are lines for a person. `access_restriction` says why access is restricted if that
+    cannot be expressed as an embargo, else None.
     """
 
     fields: dict[str, Any]
@@ -27,7 +27,7 @@ class Extracted:
 
 
 def text(value: object, *keys: str) -> str | None:
-    """A text on one line: the value itself, or of a mapping the first of `keys` that has one."""
+    """Return a text on one line: the value itself, or the first of `keys` of a mapping that has one."""
     if keys:
         found = (text(value.get(key)) for key in keys) if isinstance(value, dict) else ()
         return next((one for one in found if one), None)
@@ -37,7 +37,7 @@ def text(value: object, *keys: str) -> str | None:
 
 
 def as_list(value: object, key: str) -> list[Any]:
-    """The elements of a mapping's field; a single value is a list of one."""
+    """Return the elements of a mapping's field; a single value is a list of one."""
     found = value.get(key) if isinstance(value, dict) else None
     if found is None:
         return []
@@ -45,12 +45,12 @@ def as_list(value: object, key: str) -> list[Any]:
 
 
 def compact(**fields: Any) -> dict[str, Any]:
-    """The fields that say something."""
+    """Return the fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
 
 
 def unique(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, Any]]:
-    """Those that are there; of several with the same `key` the first."""
+    """Return the values that are not None; of several with the same `key`, the first."""
     found: dict[str, dict[str, Any]] = {}
     for value in values:
         if value:
@@ -59,8 +59,10 @@ def unique(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, 
 
 
 def full_name(first: str | None, last: str | None, name: str | None, *, organisation: bool = False) -> dict[str, str]:
-    """An author's names as figup has them: the two parts where both are there, or `name` is written as `Doe, Jane` and
-    is no organisation's; else one. Empty where there is none."""
+    """Return an author's name in figup's fields, empty if there is none.
+
+    First and last name if both are given, or if a person's `name` is written as `Doe, Jane`; else one name.
+    """
     if not (first and last) and name and not organisation:
         first, last = first_and_last(name)
     if first and last:
@@ -70,8 +72,10 @@ def full_name(first: str | None, last: str | None, name: str | None, *, organisa
 
 
 def embargo(opening: str | None, today: date) -> dict[str, str] | None:
-    """An embargo until the day on which something opens; None where it is open by now. A range counts from its
-    beginning. A month or a year that is not over is kept as it is: it names no day, and whoever reads it says so."""
+    """Return an embargo until the given opening, None if it is in the past.
+
+    A range counts from its start. A month or year that is not over is kept as it is; the validator reports it.
+    """
     begin = (opening or "").partition("/")[0].strip()
     try:
         over = identifiers.day(begin) <= today.isoformat()
