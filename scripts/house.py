@@ -21,6 +21,11 @@ TOP_LEVEL = frozenset(
 INDEX_ADDRESS = re.compile(
     r"p[y]pi\.|python[h]osted|n[p]mjs|d[e]b\.debian|--(?:extra-)?i[n]dex-url|--f[i]nd-links", re.IGNORECASE
 )
+COMMAND_LINE = re.compile(
+    r"--[a-z]|`figup |\bfigup (?:upload|resume|jobs|status|cancel|verify|item|collection|metadata|auth|help)\b"
+)
+KNOWS_OPTIONS = frozenset({"cli", "manual"})
+"""Packages of `uploader` whose strings may name options and commands."""
 PLACE = re.compile(r"(?<![\w.~}-])/(?:h[o]me|U[s]ers|r[o]ot|w[o]rk)/\w")
 
 
@@ -50,8 +55,21 @@ def breaches_of(checkout: Path, name: Path) -> Iterator[str]:
             yield f"{name}:{number}: names a package index"
         if PLACE.search(line):
             yield f"{name}:{number}: names a place on one particular machine"
-    if top == "uploader" and name.suffix == ".py" and ast.get_docstring(ast.parse(text)) is None:
+    if top == "uploader" and name.suffix == ".py":
+        yield from _breaches_of_module(name, ast.parse(text))
+
+
+def _breaches_of_module(name: Path, module: ast.Module) -> Iterator[str]:
+    if ast.get_docstring(module) is None:
         yield f"{name}:1: does not say what may live in it (no docstring)"
+    if name.parts[1] in KNOWS_OPTIONS:
+        return
+    docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docstrings:
+            continue
+        if COMMAND_LINE.search(node.value):
+            yield f"{name}:{node.lineno}: names an option or a command, which only the command line knows"
 
 
 def main(checkout: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -38,10 +39,28 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130, "interrupted by Ctrl-C; run the same command again to continue"
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a front end needs to give advice of its own, such as which option to use.
+
+    `situation` tells apart what a code does not; it is the code itself for an error that was raised without a hint, and
+    "" where the hint says all. The other facts are None where the situation does not need them.
+    """
+
+    situation: str = ""
+    job: str | None = None
+    item_id: int | None = None
+    account: int | None = None
+    author_id: int | None = None
+    reasons: tuple[str, ...] = ()
+    """Why everything was skipped: see `uploader.sources.models.Reason`."""
+
+
 class FigupError(Exception):
     """Base of all errors of figup.
 
-    `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add.
+    `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add;
+    `facts` let a front end say it in its own terms.
     `path` is the source concerned as the user gave it, None where no single file is concerned. `causes` are the errors
     that this one sums up.
     """
@@ -51,11 +70,18 @@ class FigupError(Exception):
     default_hint: ClassVar[str | None] = None
 
     def __init__(
-        self, message: str, *, hint: str | None = None, path: str | None = None, causes: Sequence[FigupError] = ()
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: str | None = None,
+        causes: Sequence[FigupError] = (),
+        facts: Facts | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint if hint is not None else self.default_hint
+        self.facts = facts or Facts(self.code if hint is None else "")
         self.path = path
         self.causes = tuple(causes)
 
@@ -63,16 +89,25 @@ class FigupError(Exception):
         return self.message
 
     def with_context(
-        self, *, prefix: str | None = None, suffix: str | None = None, path: str | None = None, hint: str | None = None
+        self,
+        *,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+        situation: str | None = None,
     ) -> Self:
         """Return this error as seen by a caller that knows more, for `raise error.with_context(...) from error`.
 
-        `prefix` and `suffix` are set off from the message by a colon; a `path` or `hint` replaces what was there.
+        `prefix` and `suffix` are set off from the message by a colon; a `path`, `hint` or
+        `situation` replaces what was there.
         """
         known = copy.copy(self)
         known.message = ": ".join(part for part in (prefix, self.message, suffix) if part)
         known.path = path if path is not None else self.path
         known.hint = hint if hint is not None else self.hint
+        if hint is not None or situation is not None:
+            known.facts = replace(self.facts, situation=situation or "")
         return known
 
 
@@ -88,7 +123,7 @@ class TransientError(FigupError):
     """It may pass: the same command, run again, goes on."""
 
     exit_status = ExitStatus.RESUMABLE
-    default_hint = "Run the same command again to go on; what was sent is kept."
+    default_hint = "Repeat the call to continue; what was sent is kept."
 
 
 # --- the user ---------------------------------------------------------------------------------------------------
@@ -118,10 +153,11 @@ class MetadataInvalid(UserError):
         hint: str | None = None,
         path: str | None = None,
         causes: Sequence[FigupError] = (),
+        facts: Facts | None = None,
         field: str = "",
         line: int | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, path=path, causes=causes)
+        super().__init__(message, hint=hint, path=path, causes=causes, facts=facts)
         self.field = field
         self.line = line
 
@@ -138,7 +174,7 @@ class TlsFailure(UserError):
 
     code = "tls"
     exit_status = ExitStatus.USAGE
-    default_hint = "If your network or server has its own certificate authority, give its file with --ca-file."
+    default_hint = "If the network or server has its own certificate authority, name its certificate file."
 
 
 class NoToken(UserError):
@@ -146,7 +182,7 @@ class NoToken(UserError):
 
     code = "no-token"
     exit_status = ExitStatus.NOT_PERMITTED
-    default_hint = "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`."
+    default_hint = "Set FIGSHARE_TOKEN, or name a token file."
 
 
 class TokenFileExposed(UserError):
@@ -161,7 +197,7 @@ class TokenRejected(UserError):
 
     code = "token-refused"
     exit_status = ExitStatus.NOT_PERMITTED
-    default_hint = "Make a new token at figshare.com/account/applications and run `figup auth login`."
+    default_hint = "Make a new token at figshare.com/account/applications."
 
 
 class PermissionDenied(UserError):
@@ -169,7 +205,7 @@ class PermissionDenied(UserError):
 
     code = "not-allowed"
     exit_status = ExitStatus.NOT_PERMITTED
-    default_hint = "`figup auth status` tells whose token this is; take one that may, then run the same command again."
+    default_hint = "Use the token of an account that may do this."
 
 
 class SourceNotFound(UserError):
@@ -177,7 +213,7 @@ class SourceNotFound(UserError):
 
     code = "source-missing"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = "Check the path, or put the file back; then run the same command again."
+    default_hint = "Check the path, or put the file back."
 
 
 class SourceUnreadable(UserError):
@@ -185,7 +221,7 @@ class SourceUnreadable(UserError):
 
     code = "source-unreadable"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = "Make it readable, then run the same command again."
+    default_hint = "Make it readable."
 
 
 class SourcesUnusable(UserError):
@@ -193,7 +229,7 @@ class SourcesUnusable(UserError):
 
     code = "sources-unusable"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = "Mend them, or leave them out with --exclude; nothing was sent."
+    default_hint = "Fix them, or leave them out; nothing was sent."
 
 
 class ItemNotFound(UserError):
@@ -201,9 +237,7 @@ class ItemNotFound(UserError):
 
     code = "item-missing"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = (
-        "Check the number; `figup auth status` tells whose token this is, and a draft is seen by its owner alone."
-    )
+    default_hint = "Check the number; a draft is visible only to its owner."
 
 
 class ProjectNotFound(UserError):
@@ -211,7 +245,7 @@ class ProjectNotFound(UserError):
 
     code = "project-missing"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = "Check the number; `figup auth status` tells whose token this is."
+    default_hint = "Check the number, and whose token this is."
 
 
 class AccountNotFound(UserError):
@@ -219,10 +253,7 @@ class AccountNotFound(UserError):
 
     code = "account-missing"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = (
-        "Check the number: it is the id of an account in your institution, not that of an author. "
-        "Without --impersonate you act for yourself."
-    )
+    default_hint = "Check the number: it is the id of an account in your institution, not that of an author."
 
 
 class JobNotFound(UserError):
@@ -230,7 +261,6 @@ class JobNotFound(UserError):
 
     code = "job-missing"
     exit_status = ExitStatus.NOT_FOUND
-    default_hint = "`figup jobs` lists the jobs on this machine."
 
 
 class SourceChanged(UserError):
@@ -238,7 +268,7 @@ class SourceChanged(UserError):
 
     code = "source-changed"
     exit_status = ExitStatus.INTEGRITY
-    default_hint = "Put the old file back and run the same command again, or add --restart-changed to send the new one."
+    default_hint = "Put the old file back, or allow the new one to be sent."
 
 
 class ChecksumWrong(UserError):
@@ -246,7 +276,7 @@ class ChecksumWrong(UserError):
 
     code = "checksum-wrong"
     exit_status = ExitStatus.INTEGRITY
-    default_hint = "Put the right file, or the right MD5, in its place; then run the same command again."
+    default_hint = "Put the right file, or the right MD5, in its place."
 
 
 class QuotaExceeded(UserError):
@@ -268,7 +298,7 @@ class SomeFilesFailed(UserError):
 
     code = "some-files-failed"
     exit_status = ExitStatus.SOME_FAILED
-    default_hint = "Mend what the messages say and run the same command again; the other files are not sent again."
+    default_hint = "Fix what the messages report; the other files are not sent again."
 
 
 class Conflict(UserError):
@@ -298,7 +328,7 @@ class StateUnusable(UserError):
 
     code = "state-unusable"
     exit_status = ExitStatus.USAGE
-    default_hint = "Give another place with --state-dir or FIGUP_STATE_DIR."
+    default_hint = "Use another state directory (FIGUP_STATE_DIR)."
 
 
 class JournalNewer(UserError):
@@ -306,7 +336,7 @@ class JournalNewer(UserError):
 
     code = "journal-newer"
     exit_status = ExitStatus.USAGE
-    default_hint = "Update figup, or start afresh with --new-job."
+    default_hint = "Update figup, or start a new job."
 
 
 class JournalDamaged(UserError):
@@ -314,7 +344,7 @@ class JournalDamaged(UserError):
 
     code = "journal-damaged"
     exit_status = ExitStatus.USAGE
-    default_hint = "Run the `figup upload` command of this job again: it asks Figshare for what is missing."
+    default_hint = "Upload the same sources again: Figshare is asked for what is missing."
 
 
 # --- the server -------------------------------------------------------------------------------------------------
@@ -325,7 +355,7 @@ class NotFigshare(ServerError):
 
     code = "not-figshare"
     exit_status = ExitStatus.USAGE
-    default_hint = "Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."
+    default_hint = "Check the endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."
 
 
 class ProtocolViolation(ServerError):
@@ -343,7 +373,7 @@ class RequestRejected(ServerError):
 
     code = "refused"
     exit_status = ExitStatus.SOME_FAILED
-    default_hint = "Mend what Figshare says; then run the same command again."
+    default_hint = "Fix what Figshare reports."
 
     def __init__(
         self, message: str, *, hint: str | None = None, path: str | None = None, permanent: bool = False
@@ -404,7 +434,7 @@ class StateDiskFull(TransientError):
     """The disk that holds the journal is full."""
 
     code = "state-full"
-    default_hint = "Make room where the state directory is, then run the same command again."
+    default_hint = "Make room where the state directory is."
 
 
 class OutputLost(TransientError):
@@ -417,7 +447,7 @@ class StateLost(TransientError):
     """The state directory could be used when the run began, and cannot be written any more."""
 
     code = "state-lost"
-    default_hint = "Make it writable again, then run the same command again; what was sent is kept."
+    default_hint = "Make it writable again; what was sent is kept."
 
 
 class Interrupted(TransientError):

@@ -114,7 +114,7 @@ def test_a_project_is_looked_at_before_an_item_is_created_in_it(figup: Figup, sa
     done = figup.run("item", "create", "--title", "Abc", "--project", "77").expect(4)
     assert done.stderr == (
         "figup: Figshare has no project 77, or this account may not see it: Project not found. Check the number; "
-        "`figup auth status` tells whose token this is.\n"
+        "`figup auth status` shows whose token this is.\n"
     )
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
 

@@ -45,7 +45,7 @@ def test_no_jobs(bare_figup: Figup) -> None:
     assert (done.stdout, done.stderr) == (f"No jobs in {bare_figup.state_dir}.\n", "")
     assert [event["event"] for event in bare_figup.run("jobs", "--json").expect(0).events] == ["summary"]
     bare_figup.run("status", "abc").expect(4)
-    assert "there are no jobs in" in bare_figup.run("status").expect(4).stderr
+    assert "no jobs in" in bare_figup.run("status").expect(4).stderr
     bare_figup.run("resume").expect(4)
     bare_figup.run("cancel", "abc").expect(4)
     assert not bare_figup.state_dir.exists()

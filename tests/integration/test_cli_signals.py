@@ -87,7 +87,7 @@ def test_parts_that_do_not_finish_get_the_grace_period(stalled: Running, signum:
     assert time.monotonic() - began > GRACE * 0.9
     error, summary = done.events[-2:]
     assert (error["code"], summary["exit_status"]) == ("interrupted", status)
-    assert error["hint"].startswith("Run the same command again to go on, or `figup resume ")
+    assert error["hint"].startswith("Run the same command again to continue, or `figup resume ")
     assert summary["files"][0]["status"] == "unfinished"
     stopping, last = done.stderr.splitlines()
     assert stopping.startswith("figup: stopping: letting 4 parts finish, up to 1 s; ")

@@ -104,7 +104,7 @@ def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start, m
     names = sources(bare_figup, 30)
     command = ("upload", *names, "--title", "many", "--max-errors", str(most), "--api-rate", rate)
     done = bare_figup.run(*command, "--json").expect(1)
-    assert f"failed, and at most {most} may (--max-errors); not begun: {29 - most}" in done.stderr
+    assert f"failed, more than the {most} allowed; not started: {29 - most}" in done.stderr
     assert Counter(f["status"] for f in done.summary["files"]) == {"failed": most + 1, "unfinished": 29 - most}
     assert sum(f["error"] is not None for f in done.summary["files"]) == most + 1
     assert len([e for e in done.events if e["event"] == "error" and e["code"] == "refused"]) == most + 1
@@ -124,7 +124,7 @@ def test_what_is_under_way_when_too_many_failed_is_ended_in_good_order(bare_figu
     manifest.write_text(f"path,md5\nbig.bin,\nsmall.bin,{'0' * 32}\n")
     command = ("upload", "--manifest", "set.csv", "--max-errors", "0", "--connections", "4", "--api-rate", "1000")
     done = bare_figup.run(*command, "--json").expect(1)
-    assert "may (--max-errors); under way, to be gone on with: 1" in done.stderr
+    assert "allowed; under way, to be continued: 1" in done.stderr
     told = {f["name"]: f for f in done.summary["files"]}
     assert told["small.bin"]["error"]["code"] == "checksum-wrong"
     assert (told["big.bin"]["status"], told["big.bin"]["error"]) == ("unfinished", None)

@@ -22,9 +22,14 @@ def house(checkout: Path) -> subprocess.CompletedProcess[str]:
 def checkout(tmp_path: Path) -> Path:
     """A checkout that keeps all the rules."""
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    for name, text in {"uploader/a.py": '"""Says what it is."""\n', "README.md": "See ~/work/x.\n", ".dot": ""}.items():
+    for name, text in {
+        "uploader/a.py": '"""Says what `figup upload --item` does."""\n',
+        "uploader/cli/b.py": '"""B."""\nHINT = "add --sandbox"\n',
+        "README.md": "See ~/work/x.\n",
+        ".dot": "",
+    }.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path
 
@@ -47,6 +52,9 @@ def test_a_checkout_that_keeps_the_rules_passes(checkout: Path) -> None:
         ("extra.txt", "", "extra.txt does not belong at the top level"),
         ("docs/page.md", "", "docs does not belong at the top level"),
         ("uploader/b.py", "x = 1\n", "no docstring"),
+        ("uploader/b.py", '"""B."""\nHINT = "add --sandbox"\n', "b.py:2: names an option or a command"),
+        ("uploader/b.py", '"""B."""\nHINT = f"run `figup {1}`"\n', "b.py:2: names an option or a command"),
+        ("uploader/b.py", '"""B."""\nHINT = "figup resume goes on"\n', "b.py:2: names an option or a command"),
         ("scripts/pins.txt", "--index" + "-url somewhere\n", "pins.txt:1: names a package index"),
         ("README.md", "\nfrom files.python" + "hosted.org\n", "README.md:2: names a package index"),
         ("tests/a.py", "P = '/" + "home/someone/x'\n", "a.py:1: names a place on one particular machine"),
@@ -55,7 +63,7 @@ def test_a_checkout_that_keeps_the_rules_passes(checkout: Path) -> None:
 )
 def test_each_rule_is_held(checkout: Path, name: str, text: str, words: str) -> None:
     path = checkout / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     found = house(checkout)
     assert found.returncode == 1

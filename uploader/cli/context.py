@@ -71,8 +71,7 @@ class Context:
             )
         except NoToken as error:
             if "//127.0.0.1:" in self.endpoint:
-                hint = f"{error.hint} For the local Figshare of this machine, add --sandbox."
-                raise error.with_context(hint=hint) from error
+                raise error.with_context(situation="no-token-for-loopback") from error
             raise
 
 

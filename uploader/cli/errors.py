@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken, TransientError
+from uploader.cli.hints import HINTS, hint_for
+from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
 from uploader.text import printable
-
-_RESUMED_BY_ITSELF = (TransientError.default_hint, None)
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,12 @@ class Failure:
         return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
 
 
-def failure_of(error: BaseException) -> Failure:
-    """The failure that an exception is, known or not."""
+def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True) -> Failure:
+    """The failure that an exception is, known or not. `job` and `kept` are for its hint: see `hint_for`."""
     if isinstance(error, FigupError):
-        hint = printable(error.hint) if error.hint else None
+        path = printable(error.path) if error.path is not None else None
+        hint = hint_for(error, path=path, job=job, kept=kept)
+        hint = printable(hint) if hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
         return Failure(error.code, printable(error.message), hint, error.path, error.exit_status, place)
     if isinstance(error, click.ClickException):
@@ -62,7 +63,7 @@ def _of_click(error: click.ClickException) -> Failure:
         return Failure(
             "usage",
             "a token is never given on the command line, where everybody on this machine can read it",
-            NoToken.default_hint,
+            HINTS[NoToken.code].text,
             None,
             ExitStatus.USAGE,
         )
@@ -85,19 +86,3 @@ def exit_status_table() -> str:
 
 def _takes_paths(command: click.Command) -> bool:
     return any(param.name == "paths" for param in command.params)
-
-
-def resumable(failure: Failure, job: str) -> Failure:
-    """The failure of a job that can go on: its hint says how, after what has to be mended first."""
-    if failure.hint in _RESUMED_BY_ITSELF:
-        hint = f"Run the same command again to go on, or `figup resume {job}`; what was sent is kept."
-    elif "again" in (failure.hint or "") or "figup " in (failure.hint or ""):
-        return failure
-    else:
-        hint = f"{failure.hint} Then run the same command again to go on, or `figup resume {job}`."
-    return replace(failure, hint=hint)
-
-
-def without_a_job(failure: Failure) -> Failure:
-    """The failure of a command that sends nothing: nothing of it is kept, and it begins anew."""
-    return replace(failure, hint="Try again later.") if failure.hint == TransientError.default_hint else failure

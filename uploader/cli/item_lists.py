@@ -11,7 +11,7 @@ import msgspec
 from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
-from uploader.errors import UsageError
+from uploader.errors import Facts, UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
@@ -150,7 +150,7 @@ def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> 
         try:
             ids = [await known.category(one) for one in names]
         except UnknownName as unknown:
-            raise UsageError(unknown.message, hint=unknown.hint) from None
+            raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
         await lists.add_categories(api, found, ids)
         return _tell_categories(session, await api.items.detail(found.id))
 

@@ -17,13 +17,15 @@ import anyio.to_thread
 import msgspec
 
 from uploader.cli.context import INTERACTIVE_RETRY, open_context
-from uploader.cli.errors import Failure, failure_of, resumable, without_a_job
+from uploader.cli.errors import Failure, failure_of
+from uploader.cli.hints import hint_for
 from uploader.cli.options import GlobalOptions
 from uploader.cli.output.console import Console, Summary
 from uploader.cli.output.logging_setup import start_logging
 from uploader.cli.output.progress import Display
 from uploader.cli.signals import Signals
 from uploader.errors import FigupError, Interrupted, OutputLost
+from uploader.text import printable
 from uploader.transfer.report import Report, RunFailed
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ class Session:
         """The summary says what the report says."""
         self.report_written = True
         fields: dict[str, Any] = msgspec.to_builtins(report)
+        for file, shown in zip(report.files, fields["files"], strict=True):
+            if file.error is not None:
+                shown["error"]["hint"] = hint_for(file.error, path=printable(file.path))
+                del shown["error"]["facts"]
         for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
 
@@ -91,8 +97,8 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
 
     def last_words(status: int) -> None:
         hint = None if summary.job is not None else ""
-        failure = failure_of(Interrupted("stopped; something that hangs was not waited for", hint=hint))
-        console.failure(resumable(failure, summary.job) if summary.job is not None else failure)
+        error = Interrupted("stopped; something that hangs was not waited for", hint=hint)
+        console.failure(failure_of(error, job=summary.job))
         summary.exit_status, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
         console.outlet.drain(FINAL_OUTPUT)
@@ -117,19 +123,17 @@ async def _ended(session: Session, work: Work) -> int:
     try:
         with session.scope:
             return await work(session)
-        failure = failure_of(_stopped(session))
+        ended: Exception = _stopped(session)
     except FigupError as error:
         if isinstance(error, RunFailed):
             session.take(error.report)
         session.console.at_once([failure_of(cause) for cause in error.causes])
-        failure = failure_of(error)
+        ended = error
     except Exception as error:
         log.debug("internal error", exc_info=error)
-        failure = failure_of(error)
-    if session.summary.job is not None and session.summary.item_id is not None:
-        failure = resumable(failure, session.summary.job)
-    elif session.summary.job is None:
-        failure = without_a_job(failure)
+        ended = error
+    job = session.summary.job
+    failure = failure_of(ended, job=job if session.summary.item_id is not None else None, kept=job is not None)
     session.console.failure(failure)
     return _status(session, failure)
 

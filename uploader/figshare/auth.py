@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import platformdirs
 
 from uploader.disk import Disk
-from uploader.errors import NoToken, TokenFileExposed, UsageError
+from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -154,7 +154,10 @@ def _read_store(path: Path) -> dict[str, str]:
         tokens = json.loads(text)["tokens"]
     if not isinstance(tokens, dict) or not all(isinstance(value, str) for value in tokens.values()):
         raise UsageError(
-            f"the token file {path} is damaged", hint="Remove it and run `figup auth login`.", path=str(path)
+            f"the token file {path} is damaged",
+            hint="Remove it, and store the token again.",
+            path=str(path),
+            facts=Facts("token-store-damaged"),
         )
     return tokens
 

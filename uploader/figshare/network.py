@@ -70,7 +70,7 @@ def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     """Return a verifying context; `ca_file`, else the first variable that is set, replaces the system's authorities."""
-    named = [(str(ca_file), "--ca-file")] if ca_file is not None else []
+    named = [(str(ca_file), "certificate file")] if ca_file is not None else []
     named += [(value, name) for name in _CA_VARIABLES if (value := os.environ.get(name))]
     if not named:
         return ssl.create_default_context()

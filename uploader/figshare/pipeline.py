@@ -12,6 +12,7 @@ import msgspec
 from uploader.clock import Clock
 from uploader.errors import (
     AccountNotFound,
+    Facts,
     FigupError,
     ItemNotFound,
     NotFigshare,
@@ -161,7 +162,8 @@ class Pipeline:
         except (PermissionDenied, TokenRejected, RequestRejected):
             raise PermissionDenied(
                 f"this token may not act for account {self._account}",
-                hint="An administrator of the account's institution may. Without --impersonate you act for yourself.",
+                hint="An administrator of the account's institution may.",
+                facts=Facts("may-not-impersonate"),
             ) from None
         self._impersonation_verified = True
 

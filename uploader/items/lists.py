@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.errors import ItemNotFound, PermissionDenied, RequestRejected, UsageError
+from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.client import Figshare
 from uploader.figshare.item_api import MAX_BATCH
 from uploader.figshare.models import Author, ItemDetail
@@ -103,7 +103,8 @@ def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author]
         if not plausibly_same(given, author.full_name):
             raise UsageError(
                 f"{given}: the ORCID iD {orcid} belongs to {author.full_name}, author {author.id} on Figshare",
-                hint=f"Check the iD. If it is the same person: figup item authors add {item_id} {author.id}",
+                hint=f"Check the iD. If it is the same person, add author {author.id} by that id.",
+                facts=Facts("another-author", item_id=item_id, author_id=author.id),
             )
         found.append(MatchedAuthor(given, author.id, author.full_name))
     return found

@@ -5,7 +5,7 @@ Nothing is published unless asked for, and only if the item is complete.
 
 from __future__ import annotations
 
-from uploader.errors import NotPublishable
+from uploader.errors import Facts, NotPublishable
 from uploader.figshare.models import ItemDetail, PrivateLink
 from uploader.items.reconcile import PATIENCE, confirm
 from uploader.items.service import ItemService
@@ -22,7 +22,8 @@ async def check_publishable(api: ItemService, item: ItemDetail) -> None:
     if lacking:
         raise NotPublishable(
             f"item {item.id} cannot be published; missing: {', '.join(lacking)}",
-            hint=f"`figup item update {item.id}` adds them.",
+            hint="Add them to its description.",
+            facts=Facts("lacks-fields", item_id=item.id),
         )
     unfinished = [file.name async for file in api.files(item.id) if file.status == "created" and not file.is_link_only]
     if unfinished:
@@ -30,7 +31,8 @@ async def check_publishable(api: ItemService, item: ItemDetail) -> None:
         count = format_count(len(unfinished), "unfinished file")
         raise NotPublishable(
             f"item {item.id} has {count} that would not be published: {names}",
-            hint="Finish their uploads (`figup resume`), or remove them.",
+            hint="Finish their uploads, or remove them.",
+            facts=Facts("unfinished-files"),
         )
 
 

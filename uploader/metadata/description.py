@@ -201,7 +201,7 @@ class _Resolving:
         except Unresolvable as unclear:
             self._remark(field, name, unclear.message)
         except UnknownName as unknown:
-            self._problem(field, name, unknown.message, unknown.hint)
+            self._problem(field, name, unknown.message, unknown.hint, situation=unknown.situation)
         else:
             if part.source in self._description.found and _is_to_be_looked_up(part, field):
                 self.taken.append((field, part.source))
@@ -230,10 +230,17 @@ class _Resolving:
         return fitting
 
     def _problem(
-        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+        self,
+        field: str,
+        value: object,
+        message: str,
+        hint: str | None = None,
+        *,
+        key: str | None = None,
+        situation: str = "",
     ) -> None:
         part = self._description.part_of(field)
-        problem = part.problem(field, value, message, hint, key=key)
+        problem = part.problem(field, value, message, hint, key=key, situation=situation)
         if part.kind == "figup":
             self._problems.setdefault(part.source, []).append(problem)
         else:
@@ -254,7 +261,9 @@ class _Resolving:
                 else "Correct it there, or give the right value in another file."
             )
             hint = " ".join(filter(None, (one.problem.hint, way_out)))
-            problem = msgspec.structs.replace(one.problem, message=without, hint=hint)
+            problem = msgspec.structs.replace(
+                one.problem, message=without, hint=hint, situation="found-metadata" if is_sidecar else ""
+            )
             self._problems.setdefault(one.part.source, []).append(problem)
 
     def raise_problems(self) -> None:

@@ -70,19 +70,26 @@ class Loaded:
         return self.metadata.named()
 
     def problem(
-        self, field: str, value: object, message: str, hint: str | None = None, *, key: str | None = None
+        self,
+        field: str,
+        value: object,
+        message: str,
+        hint: str | None = None,
+        *,
+        key: str | None = None,
+        situation: str = "",
     ) -> Problem:
         """Return a problem of a value of this file, under the `key` of the field if given."""
         place: Location = (field,) if key is None else (field, key)
         if self.document is None:
-            return Problem(message, field_name(place), None, hint)
+            return Problem(message, field_name(place), None, hint, situation)
         names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
         place = (*names[:1], *place[1:]) if names else place
         inside: Any = self.document.value.get(str(place[0]))
         if key is not None:
             inside = inside.get(key) if isinstance(inside, dict) else None
         place = _place_of(value, inside, place) or place
-        return Problem(message, field_name(place), self.document.line(place), hint)
+        return Problem(message, field_name(place), self.document.line(place), hint, situation)
 
 
 def _place_of(value: object, inside: object, place: Location) -> Location | None:
@@ -103,7 +110,7 @@ def load(path: str | os.PathLike[str], today: date) -> Loaded:
     loaded = interpret(parse(source, _content(Path(path))), today)
     if not loaded.fields and not loaded.rejected:
         ignored = f"usable metadata: {'; '.join(loaded.remarks)}" if loaded.remarks else "metadata"
-        wrong(source, f"contains no {ignored}", hint="`figup metadata template` documents every field.")
+        wrong(source, f"contains no {ignored}", situation="metadata-format")
     return loaded
 
 

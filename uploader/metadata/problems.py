@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import msgspec
 
-from uploader.errors import MetadataInvalid
+from uploader.errors import Facts, MetadataInvalid
 
 Location = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the top; () is the file itself."""
@@ -23,6 +23,8 @@ class Problem(msgspec.Struct, frozen=True):
     field: str = ""
     line: int | None = None
     hint: str | None = None
+    situation: str = ""
+    """See `uploader.errors.Facts`."""
 
     @property
     def told(self) -> str:
@@ -46,15 +48,21 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     for problem in sorted(problems, key=lambda one: one.line or 0):
         told = f"{shown}{problem.told}"
         errors.append(
-            MetadataInvalid(told, hint=problem.hint, path=source or None, field=problem.field, line=problem.line)
+            MetadataInvalid(
+                told,
+                hint=problem.hint,
+                path=source or None,
+                facts=Facts(problem.situation),
+                field=problem.field,
+                line=problem.line,
+            )
         )
     if len(errors) == 1:
         return errors[0]
-    hint = "`figup metadata template` documents every field."
     told = f"{shown}{len(errors)} problems; nothing was done"
-    return MetadataInvalid(told, hint=hint, path=source or None, causes=errors)
+    return MetadataInvalid(told, path=source or None, causes=errors, facts=Facts("metadata-format"))
 
 
-def wrong(source: str, message: str, line: int | None = None, hint: str | None = None) -> NoReturn:
+def wrong(source: str, message: str, line: int | None = None, hint: str | None = None, situation: str = "") -> NoReturn:
     """Raise MetadataInvalid for one problem of the whole file or of one of its lines."""
-    raise invalid(source, [Problem(message, line=line, hint=hint)]) from None
+    raise invalid(source, [Problem(message, line=line, hint=hint, situation=situation)]) from None

@@ -19,10 +19,11 @@ from uploader.text import did_you_mean, or_list, plain
 class UnknownName(Exception):
     """Unknown name, with a hint."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, situation: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.situation = situation
 
 
 class Unresolvable(Exception):
@@ -154,7 +155,11 @@ def _category(wanted: str | int, categories: list[Category]) -> int:
     if not found:
         chosen = [one for one in categories if one.is_selectable]
         hint = did_you_mean(str(wanted), [one.title for one in chosen] if isinstance(wanted, str) else [])
-        raise UnknownName(f"unknown category {wanted!r}", hint or "`figup metadata categories WORD` searches them.")
+        raise UnknownName(
+            f"unknown category {wanted!r}",
+            hint or "Look for its title among Figshare's categories.",
+            situation="" if hint else "unknown-category",
+        )
     selectable = [one for one in found if one.is_selectable]
     if not selectable:
         below = [one.title for one in categories if one.parent_id == found[0].id][:5]

@@ -30,7 +30,7 @@ class SandboxBusy(UserError):
 
     code = "sandbox-busy"
     exit_status = ExitStatus.BUSY
-    default_hint = "Stop it, or give another directory with --dir."
+    default_hint = "Stop it, or use another directory."
 
 
 class SandboxUnusable(UserError):

@@ -60,8 +60,8 @@ class Filters:
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         """Compile patterns. Raises UsageError for a malformed one."""
-        self._include = compile_patterns(include, "--include")
-        self._exclude = compile_patterns(exclude, "--exclude")
+        self._include = compile_patterns(include, "include pattern")
+        self._exclude = compile_patterns(exclude, "exclude pattern")
 
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
         """Why a path is left out; None when it is not. A folder that is left out is so with all that is in it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from uploader.errors import FigupError, SourceNotFound, SourcesUnusable, UsageError
+from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.filters import Filters, Glob, Ignores
 from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
 from uploader.sources.models import Reason, Selection, Skipped, SourceFile, Sources, remote_path
@@ -25,18 +25,11 @@ if TYPE_CHECKING:
     from uploader.sources.manifests import Row
 
 STDIN = "-"
-_WAY_OUT: dict[Reason, str] = {
-    "hidden": "--hidden takes what has a name that begins with a dot.",
-    "link": "--follow-symlinks takes what links lead to.",
-    "excluded": "Look at --exclude and .figupignore.",
-    "not-included": "Look at --include.",
-    "folder": "Name folders on the command line.",
-}
 _WHY: dict[Reason, str] = {
     "link": "a symbolic link",
     "link-loop": "a link that leads back to a folder that it is in",
-    "excluded": "excluded by --exclude or .figupignore",
-    "not-included": "not among what --include names",
+    "excluded": "excluded by a pattern",
+    "not-included": "not matched by an include pattern",
     "empty-folder": "an empty folder",
     "folder": "a folder in a list",
 }
@@ -80,13 +73,12 @@ def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
         return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
-    hints = [_WAY_OUT[reason] for reason in reasons if reason in _WAY_OUT]
     found = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
     why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
         f"there is nothing to {purpose}: all that was found is skipped ({found}{more}: {why})",
-        hint=" ".join(hints) or None,
+        facts=Facts("all-skipped", reasons=tuple(reasons)),
     )
 
 

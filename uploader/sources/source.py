@@ -8,10 +8,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader.errors import FigupError, SourceChanged, SourceNotFound, SourceUnreadable, UsageError
+from uploader.errors import Facts, FigupError, SourceChanged, SourceNotFound, SourceUnreadable, UsageError
 from uploader.text import printable
 
-PUT_BACK = "Put it back and run the same command again."
+PUT_BACK = "Put it back."
 """What to do about a source that is gone when a part of it was sent already."""
 
 
@@ -55,8 +55,9 @@ def refuse_special(status: os.stat_result, path: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
             f"{printable(path)}: is not a regular file (a pipe, socket or device)",
-            hint="Figshare must be told the size beforehand: write it to a file first, or leave it out with --exclude.",
+            hint="Figshare needs the size beforehand: write it to a file first, or leave it out.",
             path=path,
+            facts=Facts("not-regular"),
         )
 
 
@@ -126,7 +127,10 @@ class Source:
             now = _snapshot(os.stat(self.path))
         except FileNotFoundError:
             raise SourceNotFound(
-                f"{printable(self.path)}: was removed while it was being sent", hint=PUT_BACK, path=self.path
+                f"{printable(self.path)}: was removed while it was being sent",
+                hint=PUT_BACK,
+                path=self.path,
+                facts=Facts("put-back"),
             ) from None
         except OSError as error:
             raise source_error(error, self.path) from error

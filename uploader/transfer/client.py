@@ -18,7 +18,7 @@ import msgspec
 from uploader.clock import Clock
 from uploader.concurrency import Stopped, run_isolated
 from uploader.disk import Disk
-from uploader.errors import Interrupted, SourceChanged, UsageError
+from uploader.errors import Facts, Interrupted, SourceChanged, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
@@ -400,8 +400,8 @@ class Client:
             whose = (
                 f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"
             )
-            how = f"Add --impersonate {plan.account}." if plan.account is not None else "Leave --impersonate out."
-            raise UsageError(f"job {job.name} {whose}", hint=how)
+            situation = "other-account" if plan.account is not None else "own-account"
+            raise UsageError(f"job {job.name} {whose}", facts=Facts(situation, account=plan.account))
 
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)

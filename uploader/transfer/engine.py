@@ -39,7 +39,7 @@ from uploader.sources.source import stat_source
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_item, learn_address
-from uploader.transfer.files.decide import hint_for, is_retryable
+from uploader.transfer.files.decide import is_retryable, refusal_advice
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.link import LinkDriver
 from uploader.transfer.journal import events as ev
@@ -273,8 +273,9 @@ class Engine:
         if error.path is None:
             # What a server said of a request does not name the file that it was made for.
             error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
-        if isinstance(error, RequestRejected) and error.hint == RequestRejected.default_hint:
-            error = error.with_context(hint=hint_for(transfer, alone=len(self._run.state.transfers) == 1))
+        if isinstance(error, RequestRejected) and error.facts.situation == error.code:
+            hint, situation = refusal_advice(transfer, alone=len(self._run.state.transfers) == 1)
+            error = error.with_context(hint=hint, situation=situation)
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
@@ -285,16 +286,18 @@ class Engine:
             stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
-        self._run.notify(no.FileFailed(code=error.code, message=error.message, hint=error.hint, path=error.path))
+        self._run.notify(
+            no.FileFailed(code=error.code, message=error.message, hint=error.hint, path=error.path, facts=error.facts)
+        )
 
     def _too_many_failed(self) -> str:
         """Why the run was aborted, and the state of the other files."""
         rest = [t for t in self._run.state.active if not t.settled and t.index not in self.problems]
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
-        text = f"{failed} failed, and at most {self._run.options.max_errors} may (--max-errors)"
-        left = [f"under way, to be gone on with: {begun}"] if begun else []
-        left += [f"not begun: {len(rest) - begun}"] if len(rest) > begun else []
+        text = f"{failed} failed, more than the {self._run.options.max_errors} allowed"
+        left = [f"under way, to be continued: {begun}"] if begun else []
+        left += [f"not started: {len(rest) - begun}"] if len(rest) > begun else []
         return f"{text}; {'; '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:

@@ -16,6 +16,7 @@ from uploader.disk import as_resumable
 from uploader.errors import (
     Conflict,
     ExitStatus,
+    Facts,
     FigupError,
     JobNotFound,
     JournalDamaged,
@@ -234,7 +235,8 @@ async def _look_at_the_item(run: JobRun) -> None:
         more = f" (and {len(check.lost) - 1} more)" if len(check.lost) > 1 else ""
         raise Conflict(
             f"{printable(transfer.path)}: was sent and verified, but {text} by now{more}",
-            hint="Run the same command again to send it again.",
+            hint="The next run sends it again.",
+            facts=Facts("lost-in-item"),
             path=transfer.path,
         )
     for transfer, twin in check.duplicates if run.options.on_conflict != "keep" else ():

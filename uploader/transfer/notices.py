@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from uploader.errors import Facts
+
 _WHERE = re.compile(r"^/(?:.*, part \d+|.*?): (?=\S)")
 
 
@@ -178,6 +180,7 @@ class FileFailed(Notice, frozen=True, kw_only=True, tag="error"):
     message: str
     hint: str | None
     path: str | None
+    facts: Facts = Facts()
 
 
 class Delivery:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import anyio
 import anyio.to_thread
 
-from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
+from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.digest import Digest, Recorded
@@ -107,7 +107,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             error = error or Md5Pending(
                 f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
                 f"(file {transfer.file_id})",
-                hint=f"Later: figup verify {state.item_id} {printable(transfer.path)}",
+                hint="Verify it later.",
+                facts=Facts("verify-later", item_id=state.item_id),
                 path=transfer.path,
             )
         elif match in TO_SEND_AGAIN:
@@ -116,7 +117,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             raise Conflict(
                 f"{printable(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it: "
                 f"{text}",
-                hint="Add --new-job to send it again.",
+                hint="Send it again in a new job.",
+                facts=Facts("no-longer-held"),
                 path=transfer.path,
             )
         elif (twin := _twin(transfer, places)) is not None:
@@ -187,6 +189,7 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
     return SourceChanged(
         f"{len(changed)} files changed since they were sent and verified; the item holds the earlier versions",
         hint=changed[0].hint,
+        facts=changed[0].facts,
         causes=changed,
     )
 
@@ -229,7 +232,8 @@ async def check_source(
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
-            hint="Put it back and run the same command again to compare it; the item holds it.",
+            hint="Put it back to have it compared; the item holds it.",
+            facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error
     try:
@@ -243,7 +247,8 @@ async def check_source(
             return
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
-        hint="Add --restart-changed to send the new version in its place, or send it to another item to keep both.",
+        hint="Send the new version in its place, or to another item to keep both.",
+        facts=Facts("changed-since-verified"),
         path=transfer.path,
     )
 

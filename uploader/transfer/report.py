@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from uploader.errors import FigupError
+from uploader.errors import Facts, FigupError
 from uploader.transfer.journal.lifecycle import State
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
@@ -24,11 +24,12 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     hint: str | None
     exit_status: int
+    facts: Facts = Facts()
 
     @classmethod
     def of(cls, error: FigupError) -> Problem:
         """The problem that an error tells."""
-        return cls(error.code, error.message, error.hint, error.exit_status)
+        return cls(error.code, error.message, error.hint, error.exit_status, error.facts)
 
 
 class SkipReport(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ class RunFailed(FigupError):
     """
 
     def __init__(self, error: FigupError, report: Report) -> None:
-        super().__init__(error.message, hint=error.hint, path=error.path, causes=error.causes)
+        super().__init__(error.message, hint=error.hint, path=error.path, causes=error.causes, facts=error.facts)
         self.args = (error, report)
         self.code = error.code
         self.exit_status = error.exit_status

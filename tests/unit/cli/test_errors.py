@@ -8,7 +8,7 @@ import click
 import pytest
 
 from uploader import errors
-from uploader.cli.errors import Failure, failure_of, resumable, without_a_job
+from uploader.cli.errors import Failure, exit_status_table, failure_of
 
 
 def test_a_hint_follows_the_message_on_the_same_line() -> None:
@@ -37,9 +37,15 @@ def test_a_stranger_is_an_internal_error_that_shows_nothing_of_its_inside() -> N
 
 
 def test_a_command_that_sends_nothing_does_not_speak_of_what_was_sent() -> None:
-    assert without_a_job(failure_of(errors.Unreachable("no connection"))).hint == "Try again later."
-    other = failure_of(errors.NoToken("no token"))
-    assert without_a_job(other) == other
+    assert failure_of(errors.Unreachable("no connection"), kept=False).hint == "Try again later."
+    other = errors.NoToken("no token")
+    assert failure_of(other, kept=False) == failure_of(other)
+
+
+def test_the_table_of_exit_statuses_has_them_all() -> None:
+    lines = exit_status_table().splitlines()
+    assert [int(line.split()[0]) for line in lines] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 75, 130]
+    assert all(status.meaning in line for status, line in zip(errors.ExitStatus, lines, strict=True))
 
 
 def test_ctrl_c_before_the_command_runs() -> None:
@@ -52,20 +58,3 @@ def test_a_token_on_the_command_line_gets_a_hint() -> None:
     assert failure.exit_status == 2
     assert "never given on the command line" in failure.message
     assert "FIGSHARE_TOKEN" in (failure.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (errors.Interrupted("stopped"), "Run the same command again to go on, or `figup resume abc`; what was sent is"),
-        (errors.TokenRejected("no"), "run `figup auth login`."),
-        (errors.QuotaExceeded("full", hint="Make room."), "Make room. Then run the same command again to go on, or"),
-        (errors.ProtocolViolation("no"), "Run the same command again to go on, or `figup resume abc`"),
-        (errors.PermissionDenied("no"), "take one that may, then run the same command again"),
-        (errors.Md5Pending("wait", hint="Later: figup verify 1 a"), "Later: figup verify 1 a"),
-    ],
-)
-def test_how_a_job_goes_on_is_said_once(error: errors.FigupError, words: str) -> None:
-    hint = resumable(failure_of(error), "abc").hint or ""
-    assert words in hint
-    assert hint.count("again") <= 1

@@ -131,7 +131,7 @@ async def test_unknown_names() -> None:
     found = await unknown("category", "The behaviour of beavers")
     assert found.hint == 'Did you mean "Animal behaviour"?'
     found = await unknown("category", 77)
-    assert found.hint == "`figup metadata categories WORD` searches them."
+    assert (found.hint, found.situation) == ("Look for its title among Figshare's categories.", "unknown-category")
     found = await unknown("category", "Animal behaviour")
     assert found.message == "'Animal behaviour' matches several categories"
     assert found.hint == (

@@ -61,7 +61,7 @@ def test_include_names_files_and_all_that_is_in_folders() -> None:
 
 
 def test_a_malformed_pattern_is_named_with_its_place() -> None:
-    with pytest.raises(UsageError, match=r"--exclude: .*Invalid git pattern"):
+    with pytest.raises(UsageError, match=r"exclude pattern: .*Invalid git pattern"):
         Filters([], ["fine", "broken\\"])
 
 

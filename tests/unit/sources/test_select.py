@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uploader.errors import SourceNotFound, SourcesUnusable, UsageError
+from uploader.errors import Facts, SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.models import Selection, Sources, remote_path
 from uploader.sources.select import collect, raise_problems, select
 
@@ -143,11 +143,11 @@ def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_mis
         raise_problems(selection, {f"{here}/other"})
 
 
-def test_nothing_left_says_what_was_skipped_and_how_to_have_it(here: Path) -> None:
+def test_nothing_left_says_what_was_skipped(here: Path) -> None:
     make(here, "d/.a", "d/.b")
     with pytest.raises(UsageError, match=r"all that was found is skipped .*d/\.a.*hidden") as caught:
         select(Sources(paths=("d",)))
-    assert "--hidden" in (caught.value.hint or "")
+    assert caught.value.facts == Facts("all-skipped", reasons=("hidden",))
     make(here, "e/")
     with pytest.raises(UsageError, match="an empty folder"):
         select(Sources(paths=("e",)))

@@ -11,6 +11,7 @@ import msgspec
 
 from uploader import units
 from uploader.cli.errors import Failure
+from uploader.cli.hints import hint_for
 from uploader.cli.output.console import Console
 from uploader.cli.output.progress_lines import Lines, progress_line
 from uploader.cli.output.summary import FEW, LIST_THEM
@@ -97,7 +98,9 @@ class Display:
 
     def _take_failure(self, notice: no.FileFailed) -> None:
         """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
-        hint = printable(notice.hint) if notice.hint else None
+        path = printable(notice.path) if notice.path is not None else None
+        hint = hint_for(notice, path=path)
+        hint = printable(hint) if hint else None
         failure = Failure(notice.code, printable(notice.message), hint, notice.path, ExitStatus.SOME_FAILED)
         self._failures += 1
         if self._failures <= FEW:

@@ -59,5 +59,5 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
 def _warn_not_public(run: JobRun) -> None:
     """Warn of what the draft alone has, where this job published the item before and does not do so now."""
     if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
-        text = f"item {run.item_id} was published before; `figup item publish {run.item_id}` publishes what changed"
+        text = f"item {run.item_id} was published before; what changed is in its draft until it is published again"
         run.notify(no.Warned(text))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from uploader.errors import UsageError
+from uploader.errors import Facts, UsageError
 from uploader.items.checks import check_project, missing_required_fields
 from uploader.items.payload import ItemPayload
 from uploader.items.release import REQUIRED_TO_PUBLISH
@@ -131,6 +131,7 @@ async def _check_publishable(api: Service, spec: ItemPayload, item_id: int | Non
     lacking += await missing_required_fields(api.items, spec, item=item, project=project)
     if lacking:
         raise UsageError(
-            f"--publish: Figshare publishes no item without {', '.join(lacking)}",
-            hint="Say them in a file, with --metadata; `figup metadata template` writes one to start from.",
+            f"Figshare does not publish an item without {', '.join(lacking)}",
+            hint="Give them in a metadata file.",
+            facts=Facts("publish-lacks"),
         )

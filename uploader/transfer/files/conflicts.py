@@ -64,7 +64,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
     if decision.action == "refuse":
         name = printable(transfer.remote_path)
-        raise Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path)
+        raise Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
     if decision.replaces != transfer.replaces:
         # Also if an earlier run planned to remove what must stay now.
         await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))

@@ -27,7 +27,7 @@ def _missing_put_back() -> Iterator[None]:
     try:
         yield
     except SourceNotFound as error:
-        raise error.with_context(hint=PUT_BACK) from error
+        raise error.with_context(hint=PUT_BACK, situation="put-back") from error
 
 
 class SourceSession:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from uploader.errors import FigupError, RequestRejected, SourceUnreadable
+from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable
 from uploader.figshare.models import File, Upload
 from uploader.transfer.compare import Expected, Match, by_likeness, classify
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
 
+_Refusal: TypeAlias = tuple[str, str, Facts]
+"""Reason, hint and facts."""
 _NAMED = 10
 """Files named in one message."""
 _NOT_ASKED: Mapping[int, Upload | None] = MappingProxyType({})
@@ -30,7 +32,8 @@ class Decision:
 
     `match` is how similar the most similar file of the item is, and `file` that file; MISSING and None without one.
     `replaces` are the ids of the files to remove once this one is verified. `reason` says why it is refused, without
-    the file's name, and `hint` what to do about it. `remark` is to be told although nothing is wrong; "" for nothing.
+    the file's name, and `hint` and `facts` what to do about it. `remark` is to be told although
+    nothing is wrong; "" for nothing.
     """
 
     action: Action
@@ -39,6 +42,7 @@ class Decision:
     replaces: tuple[int, ...] = ()
     reason: str = ""
     hint: str | None = None
+    facts: Facts | None = None
     remark: str = ""
 
 
@@ -68,8 +72,8 @@ def decide(
         return Decision(action="send", match=match, file=file)
     refusal = _refusal(source, held, owners, on_conflict, uploads)
     if refusal is not None:
-        reason, hint = refusal
-        return Decision(action="refuse", match=match, file=file, reason=reason, hint=hint)
+        reason, hint, facts = refusal
+        return Decision(action="refuse", match=match, file=file, reason=reason, hint=hint, facts=facts)
     return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in held)))
 
 
@@ -79,7 +83,7 @@ def _refusal(
     owners: Mapping[int, str],
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None],
-) -> tuple[str, str] | None:
+) -> _Refusal | None:
     """Why files that are not the source may not be replaced, and what to do about it; None if they may."""
     unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
     whole = [file for file in held if file not in unfinished]
@@ -87,8 +91,8 @@ def _refusal(
         return (
             f"the item holds {len(whole)} different files of that name ({_named(whole)}): "
             "which of them to replace is not known",
-            "Remove all but that one on the item's page, then run the same command again with --on-conflict "
-            "replace; or add this file to them with --on-conflict keep.",
+            "Remove all but that one on the item's page and replace it, or add this file to them.",
+            Facts("several-of-that-name"),
         )
     if on_conflict == "skip":
         return _exists(source, whole[0]) if whole else _started(unfinished[0], owners, uploads)
@@ -100,51 +104,56 @@ def _refusal(
             return (
                 f"another process is sending a file of that name to the item right now (file {file.id}); "
                 "it is not replaced",
-                "Run the same command again when that has ended.",
+                "Wait until that has ended.",
+                Facts("being-sent"),
             )
     return None
 
 
-def _exists(source: Expected, other: File) -> tuple[str, str]:
+def _exists(source: Expected, other: File) -> _Refusal:
     """Refuse because of a file that is there."""
     match classify(other, source):
         case Match.LINK:
             return (
                 f"the item holds a link of that name (file {other.id})",
-                "Replace it with --on-conflict replace, or keep both with --on-conflict keep.",
+                "Replace it, or keep both.",
+                Facts("replace-or-keep"),
             )
         case Match.UNKNOWN:
             return (
                 f"the item holds a file of that name and size (file {other.id}), but Figshare has not computed its "
                 "MD5: it may be the same or not",
-                "Run the same command again later, or choose with --on-conflict.",
+                "Try again later, or replace it, or keep both.",
+                Facts("same-perhaps"),
             )
         case Match.FAILED:
             return (
                 f"the item holds a file of that name that failed Figshare's integrity check (file {other.id})",
-                "Replace it with --on-conflict replace, or keep both with --on-conflict keep.",
+                "Replace it, or keep both.",
+                Facts("replace-or-keep"),
             )
         case _:
             return (
                 f"the item holds a different file of that name (file {other.id}, {other.size} bytes)",
-                "Rename the source; or replace that file with --on-conflict replace, or keep both with "
-                "--on-conflict keep.",
+                "Rename the source, or replace that file, or keep both.",
+                Facts("different"),
             )
 
 
-def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload | None]) -> tuple[str, str]:
+def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload | None]) -> _Refusal:
     """Refuse because of an unfinished upload."""
     job = owners.get(file.id)
     if job is not None:
         return (
             f"the item holds an unfinished upload of that name (file {file.id}), started by job {job} on this machine",
-            f"Continue it: figup resume {job}. Or give it up: figup cancel {job}. Then run this command again.",
+            f"Continue job {job}, or cancel it.",
+            Facts("started-here", job=job),
         )
     return (
         f"the item holds an unfinished upload of that name (file {file.id}{_progress(file, uploads)}), "
         "not started by any job on this machine",
-        "Finish it where it was started, or delete it on Figshare; or choose --on-conflict replace, which removes "
-        "it once this file is verified, or --on-conflict keep.",
+        "Finish it where it was started, or delete it on Figshare, or replace it, or keep both.",
+        Facts("started-elsewhere"),
     )
 
 
@@ -184,15 +193,12 @@ def is_retryable(error: FigupError, transfer: Transfer) -> bool:
     return isinstance(error, SourceUnreadable)
 
 
-def hint_for(transfer: Transfer, *, alone: bool) -> str:
-    """The hint for a file that Figshare refused. `alone`: the job sends nothing else."""
-    leave_out = "" if alone or transfer.link else ", or leave the file out with --exclude"
-    fix = (
-        "Put something in it (Figshare seems to take no empty files)"
-        if _is_empty(transfer)
-        else "Fix what Figshare reports"
-    )
-    return f"{fix}{leave_out}; then run the same command again."
+def refusal_advice(transfer: Transfer, *, alone: bool) -> tuple[str, str]:
+    """Return the hint and the situation of a file that Figshare refused. `alone`: the job sends nothing else."""
+    several = "" if alone or transfer.link else "-of-many"
+    if _is_empty(transfer):
+        return "Put something in it (Figshare seems to take no empty files).", f"empty-file{several}"
+    return "Fix what Figshare reports.", f"refused{several}"
 
 
 def _is_empty(transfer: Transfer) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 
 from anyio.abc import TaskGroup
 
-from uploader.errors import Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
+from uploader.errors import Facts, Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
@@ -288,7 +288,8 @@ class FileDriver:
             raise Md5Mismatch(
                 f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} "
                 "here",
-                hint="Check this machine's disk and memory; run the same command again to try once more.",
+                hint="Check this machine's disk and memory.",
+                facts=Facts("md5-differs-twice"),
                 path=transfer.path,
             )
         self._tell_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
@@ -322,7 +323,8 @@ class FileDriver:
         if remote is None:
             raise Md5Pending(
                 f"{printable(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
-                hint=f"Later: figup verify {run.item_id} {printable(self._transfer.path)}",
+                hint="Verify it later.",
+                facts=Facts("verify-later", item_id=run.item_id),
                 path=self._transfer.path,
             )
         return remote

@@ -54,7 +54,9 @@ class LinkDriver:
         held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
         decision = decide(Expected(link=transfer.path), held, {}, run.options.on_conflict)
         if decision.action == "refuse":
-            raise Conflict(f"{transfer.path}: {decision.reason}", hint=decision.hint, path=transfer.path)
+            raise Conflict(
+                f"{transfer.path}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts
+            )
         if decision.action == "skip" and decision.file is not None:
             await run.commit(ev.FoundIdentical(transfer.index, decision.file.id, ""))
             self._verified(decision.file.id)

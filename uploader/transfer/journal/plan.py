@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from uploader._version import __version__
-from uploader.errors import UsageError
+from uploader.errors import Facts, UsageError
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
@@ -27,7 +27,7 @@ _ID_LENGTH = 10
 def default_title(selection: Selection) -> str:
     """The title of an item that was given none: the name of what was named first, on one line. Raises UsageError."""
     if selection.title is None:
-        raise UsageError("nothing that was named suggests a title for the item", hint="Give --title, or --item.")
+        raise UsageError("the sources suggest no title for the item", facts=Facts("no-title"))
     return "".join(c if c.isprintable() else " " for c in selection.title).strip()
 
 
@@ -37,7 +37,7 @@ def checked_title(title: str) -> str:
         raise UsageError(
             f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {printable(title)[:40]!r} has "
             f"{len(title)}",
-            hint="Give one with --title.",
+            facts=Facts("title-length"),
         )
     return title
 
@@ -53,8 +53,8 @@ def target_of(
 ) -> Target:
     """Where it goes: the item given, or a new one. Raises UsageError for both, or a title that will not do."""
     if item is not None and (title is not None or project is not None):
-        named = "--title" if title is not None else "--project"
-        raise UsageError(f"an item is either given or created: --item and {named} exclude each other")
+        named = "title" if title is not None else "project"
+        raise UsageError(f"an existing item and a {named} for a new one exclude each other")
     chosen = None if item is not None else checked_title(title or default_title(selection))
     return Target(endpoint, item, chosen, project, account)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
+from uploader.errors import Facts, FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
@@ -32,7 +32,8 @@ def check_quota(account: Account, new: Sequence[Transfer]) -> None:
         error = FileTooLarge(
             f"{too_large((t.path, t.size) for t in large)}; this account takes files of at most "
             f"{format_exact_bytes(most)}",
-            hint="Leave out larger files with --exclude, or split them.",
+            hint="Leave out larger files, or split them.",
+            facts=Facts("too-large"),
             path=large[0].path,
         )
     if account.quota is not None and account.used_quota is not None:
@@ -57,7 +58,12 @@ def too_large(files: Iterable[tuple[str, int]]) -> str:
 
 def _both(large: FigupError, full: FigupError) -> FileTooLarge:
     """One error for both, so that the user can fix both at once."""
-    return FileTooLarge(f"{large.message}; and {full.message}", hint=f"{large.hint} {full.hint}", path=large.path)
+    return FileTooLarge(
+        f"{large.message}; and {full.message}",
+        hint=f"{large.hint} {full.hint}",
+        path=large.path,
+        facts=Facts("too-large-and-full"),
+    )
 
 
 def file_count_warning(files: int) -> str | None:

@@ -24,7 +24,7 @@ import msgspec
 from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.disk import Disk, as_resumable, open_lock_file, try_flock
-from uploader.errors import FigupError, JobBusy
+from uploader.errors import Facts, FigupError, JobBusy
 from uploader.transfer.store.lease import (
     BEAT,
     NETWORK_STALE_BEATS,
@@ -173,9 +173,7 @@ class JobLock:
 
     def _busy(self, message: str) -> JobBusy:
         job = self._path.parent.name
-        return JobBusy(
-            message, hint=f"Let it finish (`figup status {job} --watch` follows it), or stop it where it runs."
-        )
+        return JobBusy(message, facts=Facts(JobBusy.code, job=job))
 
     @staticmethod
     def _is_held(found: LeaseRecord) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.errors import FigupError, JobNotFound, UsageError
+from uploader.errors import Facts, FigupError, JobNotFound, UsageError
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.report import status_of
@@ -142,7 +142,7 @@ def latest_job(states: JobStore) -> str:
         with suppress(JobNotFound):
             jobs.append((states.last_change(job), job))
     if not jobs:
-        raise JobNotFound(f"there are no jobs in {states.path}", hint="`figup upload` makes one.")
+        raise JobNotFound(f"no jobs in {states.path}", facts=Facts("no-jobs"))
     return max(jobs)[1]
 
 
@@ -154,12 +154,13 @@ def unfinished_job(states: JobStore) -> str:
     listed = list_jobs(states)
     jobs = [s for s in listed if s.state in ("planned", "unfinished")] or [s for s in listed if s.state == "failed"]
     if not jobs:
-        raise JobNotFound("there is no unfinished job", hint="`figup jobs` lists the finished ones.")
+        raise JobNotFound("no unfinished job", facts=Facts("no-unfinished-job"))
     if len(jobs) > 1:
         names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
         raise UsageError(
             f"{len(jobs)} jobs are unfinished: {names}",
-            hint="Name one of them: figup resume JOB. What is not wanted any more: figup cancel JOB.",
+            hint="Name one of them.",
+            facts=Facts("several-unfinished"),
         )
     return jobs[0].job
 

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from uploader.errors import Conflict, FigupError, RequestRejected, SourceUnreadable
+from uploader.cli.hints import HINTS
+from uploader.errors import Conflict, Facts, FigupError, RequestRejected, SourceUnreadable
 from uploader.figshare.models import File, Part, Upload
 from uploader.transfer.compare import Expected, Match
-from uploader.transfer.files.decide import decide, hint_for, is_retryable
+from uploader.transfer.files.decide import decide, is_retryable, refusal_advice
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
 
@@ -84,7 +85,8 @@ def test_what_each_choice_does(held: list[File], skip: str, replace: str, keep: 
 def test_a_refusal_says_what_is_there_and_how_to_choose(held: File, reason: str) -> None:
     decision = decide(SOURCE, [held], {}, "skip")
     assert decision.reason.startswith(reason)
-    assert "--on-conflict" in (decision.hint or "")
+    assert decision.facts is not None
+    assert "--on-conflict" in HINTS[decision.facts.situation].text
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_an_unfinished_upload_of_another_job_is_never_replaced(choice: OnConflic
     assert decision.action == "refuse"
     if choice == "replace":
         assert decision.reason.endswith("started by job abc on this machine")
-        assert "figup resume abc" in (decision.hint or "")
+        assert decision.facts == Facts("started-here", job="abc")
 
 
 def test_the_finished_file_of_another_job_may_be_replaced() -> None:
@@ -164,8 +166,9 @@ def test_which_failures_are_worth_another_try(error: FigupError, size: int, agai
     assert is_retryable(error, transfer(size)) is again
 
 
-def test_the_hint_for_a_refused_file() -> None:
-    assert hint_for(transfer(), alone=True) == "Fix what Figshare reports; then run the same command again."
-    assert "or leave the file out" in hint_for(transfer(), alone=False)
-    assert "leave the file out" not in hint_for(transfer(0, link=True), alone=False)
-    assert hint_for(transfer(0), alone=True).startswith("Put something in it")
+def test_the_advice_about_a_refused_file() -> None:
+    assert refusal_advice(transfer(), alone=True) == ("Fix what Figshare reports.", "refused")
+    assert refusal_advice(transfer(), alone=False)[1] == "refused-of-many"
+    assert refusal_advice(transfer(0, link=True), alone=False)[1] == "refused"
+    assert refusal_advice(transfer(0), alone=True)[0].startswith("Put something in it")
+    assert refusal_advice(transfer(0), alone=False)[1] == "empty-file-of-many"

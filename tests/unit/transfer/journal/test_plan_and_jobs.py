@@ -48,7 +48,7 @@ def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
 
 def test_titles() -> None:
     assert default_title(Selection(title="a\nb.nc")) == "a b.nc"
-    with pytest.raises(UsageError, match="suggests a title"):
+    with pytest.raises(UsageError, match="suggest no title"):
         default_title(Selection())
     assert checked_title("abc") == "abc"
     for title in ("", "ab", "x" * 1001):

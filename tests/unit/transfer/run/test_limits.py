@@ -46,7 +46,7 @@ def test_every_exceeded_limit_is_reported_at_once(told: Account, kind: type[Figu
     with pytest.raises(kind) as raised:
         check_quota(told, transfers(5, 1))
     assert all(word in raised.value.message for word in words)
-    assert ("--exclude" in (raised.value.hint or "")) == (kind is FileTooLarge)
+    assert raised.value.facts.situation.startswith("too-large") == (kind is FileTooLarge)
     assert ("Free some space" in (raised.value.hint or "")) == (told.quota is not None)
 
 

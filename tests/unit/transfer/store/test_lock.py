@@ -16,7 +16,7 @@ import pytest
 
 from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import JobBusy, StateUnusable
+from uploader.errors import Facts, JobBusy, StateUnusable
 from uploader.transfer.store import lease as leases
 from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder, is_network_folder, machine_id
 from uploader.transfer.store.lock import JobLock
@@ -44,7 +44,7 @@ async def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     await first.acquire()
     with pytest.raises(JobBusy, match=r"process \d+ on .*, since 20") as caught:
         await second.acquire()
-    assert f"`figup status {tmp_path.name} --watch` follows it" in (caught.value.hint or "")
+    assert caught.value.facts == Facts("job-busy", job=tmp_path.name)
     await first.release()
     assert await holder_of(tmp_path) is None
     await second.acquire()

@@ -1,0 +1,205 @@
+"""Hints in terms of the command line: which option or command helps in which situation.
+
+Code below the command line says what happened and, where it can, what to do about it in general; the option names are
+here. A hint is chosen by the error's situation (see `uploader.errors.Facts`), never by what its text contains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Protocol
+
+from uploader.errors import Facts
+
+
+class Fault(Protocol):
+    """What hints are for: an error, the notice of a file that failed, or a problem in a report."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def hint(self) -> str | None: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+
+@dataclass(frozen=True)
+class Hint:
+    """`text` may contain facts in braces, `{hint}` (that of the library) and `{path}`.
+
+    `complete` is True where the text says itself how to continue, or where it makes no sense to.
+    """
+
+    text: str
+    complete: bool = False
+
+
+_AGAIN = "run the same command again"
+_REPLACE_OR_KEEP = "replace that file with --on-conflict replace, or keep both with --on-conflict keep."
+_CONTINUE = Hint("Run the same command again to continue; what was sent is kept.")
+_TRANSIENT = frozenset(
+    {"unreachable", "server-failing", "upload-failing", "output-lost", "interrupted", "sandbox-failed"}
+)
+"""Situations about which there is nothing to do but to continue."""
+_METADATA_FORMAT = "`figup metadata template` documents every field."
+
+HINTS: dict[str, Hint] = {
+    **dict.fromkeys(_TRANSIENT, _CONTINUE),
+    # Codes: errors that were raised without a hint of their own.
+    "tls": Hint("If your network or server has its own certificate authority, give its file with --ca-file."),
+    "no-token": Hint("Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`.", complete=True),
+    "token-refused": Hint(
+        "Make a new token at figshare.com/account/applications and run `figup auth login`.", complete=True
+    ),
+    "not-allowed": Hint(
+        f"`figup auth status` shows whose token this is; use one that may do this, then {_AGAIN}.", complete=True
+    ),
+    "source-missing": Hint(f"Check the path, or put the file back; then {_AGAIN}.", complete=True),
+    "source-unreadable": Hint(f"Make it readable, then {_AGAIN}.", complete=True),
+    "sources-unusable": Hint("Fix them, or leave them out with --exclude; nothing was sent."),
+    "item-missing": Hint(
+        "Check the number; `figup auth status` shows whose token this is, and a draft is visible only to its owner.",
+        complete=True,
+    ),
+    "project-missing": Hint("Check the number; `figup auth status` shows whose token this is.", complete=True),
+    "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
+    "job-missing": Hint("`figup jobs` lists the jobs on this machine.", complete=True),
+    "source-changed": Hint(
+        "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
+        complete=True,
+    ),
+    "checksum-wrong": Hint(f"Put the right file, or the right MD5, in its place; then {_AGAIN}.", complete=True),
+    "some-files-failed": Hint(
+        "Fix what the messages report and run the same command again; the other files are not sent again.",
+        complete=True,
+    ),
+    "job-busy": Hint(
+        "Let it finish (`figup status {job} --watch` follows it), or stop it where it runs.", complete=True
+    ),
+    "state-unusable": Hint("Use another directory with --state-dir or FIGUP_STATE_DIR."),
+    "journal-newer": Hint("Update figup, or start a new job with --new-job."),
+    "journal-damaged": Hint(
+        "Run the `figup upload` command of this job again: it asks Figshare for what is missing.", complete=True
+    ),
+    "not-figshare": Hint("Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."),
+    "refused": Hint(f"Fix what Figshare reports; then {_AGAIN}.", complete=True),
+    "state-full": Hint(f"Make room where the state directory is, then {_AGAIN}.", complete=True),
+    "state-lost": Hint(f"Make it writable again, then {_AGAIN}; what was sent is kept.", complete=True),
+    "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
+    # Situations.
+    "refused-of-many": Hint(
+        f"Fix what Figshare reports, or leave the file out with --exclude; then {_AGAIN}.", complete=True
+    ),
+    "empty-file": Hint(f"Put something in it (Figshare seems to take no empty files); then {_AGAIN}.", complete=True),
+    "empty-file-of-many": Hint(
+        "Put something in it (Figshare seems to take no empty files), or leave the file out with --exclude; then "
+        f"{_AGAIN}.",
+        complete=True,
+    ),
+    "put-back": Hint(f"Put it back and {_AGAIN}.", complete=True),
+    "put-back-to-compare": Hint(f"Put it back and {_AGAIN} to compare it; the item holds it.", complete=True),
+    "changed-since-verified": Hint(
+        "Add --restart-changed to send the new version in its place, or send it to another item to keep both."
+    ),
+    "no-longer-held": Hint("Add --new-job to send it again."),
+    "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
+    "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_AGAIN} to try once more.", complete=True),
+    "verify-later": Hint("Later: figup verify {item_id} {path}", complete=True),
+    "several-of-that-name": Hint(
+        f"Remove all but that one on the item's page, then {_AGAIN} with --on-conflict replace; or add this file to "
+        "them with --on-conflict keep.",
+        complete=True,
+    ),
+    "being-sent": Hint(f"Wait until that has ended, then {_AGAIN}.", complete=True),
+    "replace-or-keep": Hint(f"{_REPLACE_OR_KEEP[0].upper()}{_REPLACE_OR_KEEP[1:]}"),
+    "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
+    "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
+    "started-here": Hint(
+        "Continue it: figup resume {job}. Or give it up: figup cancel {job}. Then run this command again.",
+        complete=True,
+    ),
+    "started-elsewhere": Hint(
+        "Finish it where it was started, or delete it on Figshare; or choose --on-conflict replace, which removes it "
+        "once this file is verified, or --on-conflict keep."
+    ),
+    "too-large": Hint("Leave out larger files with --exclude, or split them."),
+    "too-large-and-full": Hint(
+        "Leave out larger files with --exclude, or split them. Free some space, ask Figshare for more, or publish "
+        "items (published files do not count)."
+    ),
+    "not-regular": Hint(
+        "Figshare needs the size beforehand: write it to a file first, or leave it out with --exclude."
+    ),
+    "all-skipped": Hint("{skipped}"),
+    "no-title": Hint("Give --title, or --item."),
+    "title-length": Hint("Give one with --title."),
+    "publish-lacks": Hint("Give them in a file, with --metadata; `figup metadata template` writes one to start from."),
+    "lacks-fields": Hint("`figup item update {item_id}` adds them.", complete=True),
+    "unfinished-files": Hint("Finish their uploads (`figup resume`), or remove them.", complete=True),
+    "another-author": Hint(
+        "Check the iD. If it is the same person: figup item authors add {item_id} {author_id}",
+        complete=True,
+    ),
+    "metadata-format": Hint(_METADATA_FORMAT, complete=True),
+    "found-metadata": Hint("{hint} --metadata names your own, --no-found-metadata ignores what was found."),
+    "unknown-category": Hint("`figup metadata categories WORD` searches them.", complete=True),
+    "token-store-damaged": Hint("Remove it and run `figup auth login`.", complete=True),
+    "no-token-for-loopback": Hint(
+        "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`. For the local Figshare of this machine, add "
+        "--sandbox.",
+        complete=True,
+    ),
+    "may-not-impersonate": Hint("{hint} Without --impersonate you act for yourself."),
+    "other-account": Hint("Add --impersonate {account}."),
+    "own-account": Hint("Leave --impersonate out."),
+    "no-jobs": Hint("`figup upload` makes one.", complete=True),
+    "no-unfinished-job": Hint("`figup jobs` lists the finished ones.", complete=True),
+    "several-unfinished": Hint(
+        "Name one of them: figup resume JOB. Give up what is not wanted: figup cancel JOB.", complete=True
+    ),
+}
+
+_TAKES_SKIPPED = {
+    "hidden": "--hidden takes what has a name that begins with a dot.",
+    "link": "--follow-symlinks takes what links lead to.",
+    "excluded": "Look at --exclude and .figupignore.",
+    "not-included": "Look at --include.",
+    "folder": "Name folders on the command line.",
+}
+
+
+def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True) -> str | None:
+    """What to do about a fault, None for nothing. `path` is the file's, as it is shown.
+
+    `job` is the job that can be continued, if any: then the hint says how. `kept` is False for a command that sends
+    nothing, so that nothing of it is kept.
+    """
+    situation = fault.facts.situation
+    if situation in _TRANSIENT and not kept:
+        return "Try again later."
+    known = HINTS.get(situation)
+    text = _filled(known.text, fault, path) if known is not None else None
+    if text is None:
+        known, text = None, fault.hint
+    if job is None or (known is not None and known.complete):
+        return text or None
+    how = f"run the same command again to continue, or `figup resume {job}`"
+    if not text or situation in _TRANSIENT:
+        return f"{how[0].upper()}{how[1:]}; what was sent is kept."
+    return f"{text} Then {how}."
+
+
+def _filled(text: str, fault: Fault, path: str | None) -> str | None:
+    """The text with its facts; None where one of them is not known."""
+    facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
+    facts |= {
+        "hint": fault.hint or "",
+        "path": path,
+        "skipped": " ".join(_TAKES_SKIPPED[one] for one in fault.facts.reasons if one in _TAKES_SKIPPED),
+    }
+    if any(facts[name] is None for _, name, _, _ in Formatter().parse(text) if name):
+        return None
+    return text.format_map(facts).strip()
