@@ -120,6 +120,8 @@ class FakeFigshare:
         """Seconds until a new file shows in listings and can be read."""
         self.items_lag = 0.0
         """Seconds until a new item shows in the list of items."""
+        self.folders_in_names = False
+        """True: a file in a folder is called "set/a.bin", and the item has no folder structure."""
         self.md5_delay = 0.0
         """Seconds from completing a file until its MD5 is known."""
         self.quota: int | None = None
@@ -248,7 +250,7 @@ class FakeFigshare:
         md5_known = file.status != "created" and file.link is None and self.clock.monotonic() >= file.md5_at
         return File(
             id=file.id,
-            name=file.name,
+            name=f"{file.folder}/{file.name}" if file.folder and self.folders_in_names else file.name,
             size=file.size,
             status=file.status,
             upload_url=f"https://upload.example.org/{file.id}" if file.status == "created" and not file.link else None,
@@ -279,7 +281,8 @@ class FakeFigshare:
     async def item(self, item_id: int) -> Item:
         def read() -> Item:
             item = self.stored(item_id)
-            folders = {file.id: file.folder for file in item.files.values() if file.folder}
+            shown = {} if self.folders_in_names else item.files
+            folders = {file.id: file.folder for file in shown.values() if file.folder}
             return Item(id=item_id, title=item.title, url=f"https://example.org/{item_id}", folders=folders)
 
         return await self.request("item", read)

@@ -632,13 +632,16 @@ def test_a_dry_run_finds_a_changed_source_of_the_same_size(bare_figup: Figup, st
     bare_figup.run(*words).expect(5)
 
 
+@pytest.mark.parametrize("folders", ["structure", "names"])
 def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers_are_lost(
-    bare_figup: Figup, start_sandbox: Start
+    folders: str, bare_figup: Figup, start_sandbox: Start
 ) -> None:
-    sandbox = start_sandbox("--control")
+    sandbox = start_sandbox("--control", "--folders", folders)
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "set", **{f"run{n}__data": f"{n}" * 1000 for n in range(4)})
     add_faults(sandbox, "initiate:..4=lost-answer")
     done = upload(bare_figup, "set")
     assert held(sandbox, done.summary["item_id"]) == tree_md5(top, "set/")
+    assert len(sandbox.requests(kind="initiate")) == 4
+    upload(bare_figup, "set")
     assert len(sandbox.requests(kind="initiate")) == 4

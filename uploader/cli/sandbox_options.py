@@ -71,6 +71,8 @@ OPTIONS: list[Callable[[Any], Any]] = [
     _behaviour("--reput", type=_EITHER, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
     _behaviour("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
                  help="What a PUT of an item does with the fields that it does not name."),
+    _behaviour("--folders", type=click.Choice(["structure", "names"]), default="structure", show_default=True,
+                 help="Where a file's folder is shown: in its item, or before its name."),
     _behaviour("--incomplete", type=_EITHER, default="refuse", show_default=True,
                  help="Completing with parts missing: 400, or a 202 that changes nothing."),
     _behaviour("--empty-files", type=_EITHER, default="refuse", show_default=True, help="Files of zero bytes."),

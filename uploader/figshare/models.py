@@ -140,6 +140,14 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     is_link_only: bool = False
     download_url: str = ""
 
+    def path_in(self, folder: str) -> str:
+        """Return folder and name as one path: the one rule for "this file is in that place".
+
+        `folder` is what the item's folder structure gives for the file, "" for none. Servers differ (both observed):
+        one names it "a.bin" and has its folder in that structure; another names it "set/a.bin", with or without that.
+        """
+        return self.name if not folder or self.name.startswith(f"{folder}/") else f"{folder}/{self.name}"
+
     def __repr__(self) -> str:
         return f"File(id={self.id}, name={self.name!r}, size={self.size}, status={self.status!r})"
 

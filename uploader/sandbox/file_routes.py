@@ -68,12 +68,15 @@ async def initiate(request: web.Request) -> web.Response:
     wanted = read_initiate(await body_of(request), empty_accepted=context.settings.empty_files == "accept")
     spans, blob = await _prepare(context, wanted.size)
     now = context.now()
+    folder, name = wanted.folder_path, wanted.name
+    if folder.strip("/") and context.settings.folders == "names":
+        folder, name = "", f"{folder.strip('/')}/{name}"
     new = NewFile(
         item_id=item_id,
-        name=wanted.name,
+        name=name,
         size=wanted.size,
         supplied_md5=wanted.md5,
-        folder_path=wanted.folder_path,
+        folder_path=folder,
         link=wanted.link,
         token=str(uuid.uuid4()),
         blob=blob,

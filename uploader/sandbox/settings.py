@@ -78,6 +78,8 @@ class Settings:
     """Completing with parts missing: "refuse" (400) or "accept" (202, the file stays created)."""
     put: str = "keep"
     """What a PUT of an item does with the fields that it does not name: "keep" or "wipe" them."""
+    folders: str = "structure"
+    """Where a file's folder is shown: "structure" (folder_structure of its item) or "names" (before its name)."""
     faults: tuple[Rule, ...] = ()
     control: bool = False
     """Whether faults can be set over HTTP."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from uploader.figshare.models import File
+from uploader.sources.models import remote_path
 from uploader.transfer.journal.lifecycle import Transfer
 
 FAILED_STATUSES = frozenset({"ic_failure"})
@@ -111,5 +112,10 @@ def needs_md5(files: Iterable[File], size: int) -> bool:
 
 
 def _in_place(file: File, expected: Expected, folder: str | None) -> bool:
-    moved = folder is not None and expected.folder not in (None, folder)
-    return expected.name in (None, file.name) and not moved
+    if expected.name is None:
+        return True
+    if expected.folder is None:
+        return file.name == expected.name
+    place = remote_path(expected.folder, expected.name)
+    # Without the item's folders, a file that is known by its id may be in the right one.
+    return file.path_in(folder or "") == place or (folder is None and file.name == expected.name)

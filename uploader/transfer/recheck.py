@@ -132,7 +132,7 @@ def _places(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list
     """Files by folder and name."""
     places: dict[str, list[File]] = {}
     for file in files:
-        places.setdefault(remote_path(folder_of(folders, file.id) or "", file.name), []).append(file)
+        places.setdefault(file.path_in(folders.get(file.id, "")), []).append(file)
     return places
 
 
@@ -173,9 +173,12 @@ def _difference(match: Match, file: File | None, expected: Expected, folder: str
         return words[match]
     if expected.link is not None:
         return "does not link there"
-    if file.name != expected.name:
+    here = remote_path(expected.folder or "", expected.name or "")
+    there = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
+    if there.rpartition("/")[2] != expected.name:
         return f"is called {printable(file.name)}"
-    if folder not in (None, expected.folder):
+    if there != here:
+        folder = there.rpartition("/")[0]
         return f"is in folder {printable(folder)}" if folder else "is in no folder"
     if file.size != expected.size:
         return f"has {format_exact_bytes(file.size)}, not {format_exact_bytes(expected.size or 0)}"

@@ -49,6 +49,21 @@ def test_the_folder_counts_where_the_item_gives_it(folder: str | None, match: Ma
     assert classify(FILE, EXPECTED, folder) is match
 
 
+@pytest.mark.parametrize(
+    ("name", "folder", "match"),
+    [
+        ("d/data.bin", None, Match.SAME),
+        ("d/data.bin", "", Match.SAME),
+        ("d/data.bin", "d", Match.SAME),
+        ("e/data.bin", None, Match.DIFFERENT),
+        ("e/data.bin", "d", Match.DIFFERENT),
+        ("data.bin", "e", Match.DIFFERENT),
+    ],
+)
+def test_a_folder_in_the_name_is_that_folder(name: str, folder: str | None, match: Match) -> None:
+    assert classify(file(name=name), EXPECTED, folder) is match
+
+
 def test_no_file_is_missing() -> None:
     assert classify(None, EXPECTED) is Match.MISSING
 

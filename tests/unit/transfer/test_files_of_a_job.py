@@ -52,6 +52,35 @@ def warnings(world: World) -> list[str]:
     return [notice.message for notice in world.notices if isinstance(notice, no.Warned)]
 
 
+# --- folders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_names", [False, True], ids=["folder structure", "folders in names"])
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("named", [False, True], ids=["new item", "given item"])
+async def test_a_file_in_a_folder_is_found_after_a_lost_answer(
+    world: World, in_names: bool, fault: Fault, named: bool
+) -> None:
+    world.figshare.folders_in_names = in_names
+    world.source("set/a.bin", CONTENT)
+    world.source("set/b.bin", CONTENT)
+    target = {"item": world.figshare.add_item().id} if named else {"title": TITLE}
+    world.figshare.fail("initiate", fault)
+    assert await world.upload(str(world.folder / "set"), **target) in (0, KILLED)
+    assert await world.upload(str(world.folder / "set"), **target) == 0
+    assert held(world) == [("set/a.bin", md5(CONTENT)), ("set/b.bin", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("in_names", [False, True], ids=["folder structure", "folders in names"])
+async def test_a_file_in_a_folder_that_the_item_holds_is_not_sent_again(world: World, in_names: bool) -> None:
+    world.figshare.folders_in_names = in_names
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, "a.bin", CONTENT).folder = "set"
+    world.source("set/a.bin", CONTENT)
+    assert await world.upload(str(world.folder / "set"), item=item.id) == 0
+    assert "initiate" not in world.figshare.log
+
+
 # --- parts --------------------------------------------------------------------------------------------------------
 
 

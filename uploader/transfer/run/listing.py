@@ -36,7 +36,7 @@ async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
     """
     held: dict[str, list[File]] = defaultdict(list)
     async for file in api.files(item.id):
-        held[remote_path(item.folders.get(file.id, ""), file.name)].append(file)
+        held[file.path_in(item.folders.get(file.id, ""))].append(file)
     return held
 
 
@@ -51,6 +51,7 @@ class _Batch:
         self.listed = False
         self.files: dict[int, File] = {}
         self.named: dict[str, list[File]] = defaultdict(list)
+        """Files by the last component of their names, which may have folders in them."""
         self.placing = anyio.Lock()
         self.folders: Mapping[int, str] | None = None
         """The folders of the item's files, once they were needed; guarded by `placing`."""
@@ -59,8 +60,9 @@ class _Batch:
         """Keep a listed file if it was asked for."""
         if file.id in self.ids:
             self.files[file.id] = file
-        if file.name in self.names:
-            self.named[file.name].append(file)
+        name = file.name.rpartition("/")[2]
+        if name in self.names:
+            self.named[name].append(file)
 
     def is_due(self, requests: int, *, idle: bool) -> bool:
         """True if the batch is due. `requests`: what a listing costs; `idle`: no part waits to be sent."""
@@ -122,7 +124,7 @@ class RemoteListing:
         self.file_count = self._rows
         folders = await self.folders() if found else {}
         for file in found:
-            place = remote_path(folders.get(file.id, ""), file.name)
+            place = file.path_in(folders.get(file.id, ""))
             if place in places:
                 self.foreign_files.setdefault(place, []).append(file)
 
@@ -193,7 +195,8 @@ class RemoteListing:
         async with batch.placing:
             if batch.folders is None:
                 batch.folders = await self.folders()
-        return [file for file in found if batch.folders.get(file.id, "") == folder]
+        place = remote_path(folder, name)
+        return [file for file in found if file.path_in(batch.folders.get(file.id, "")) == place]
 
     async def _wait_for(self, batch: _Batch) -> None:
         self._wanted.set()
