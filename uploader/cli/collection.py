@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare
-from uploader.figshare.client import Figshare
 from uploader.items import lists
 from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 _COLLECTION = click.argument("collection", metavar="COLLECTION", type=click.IntRange(min=1))
 _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=click.IntRange(min=1))

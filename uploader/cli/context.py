@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import NoToken
@@ -101,6 +103,12 @@ def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Itera
     chosen = common.endpoint if common.endpoint_given or recorded is None else recorded
     endpoint = check_endpoint(chosen or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
     yield Context(endpoint, None, common)
+
+
+def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of jobs on this machine that begin with `incomplete`, for the completion of a shell."""
+    states = JobStore(ctx.params.get("state_dir") or default_state_dir(), Disk())
+    return [job for job in states.names() if job.startswith(incomplete)]
 
 
 def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:

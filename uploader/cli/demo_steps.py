@@ -21,11 +21,11 @@ import anyio.to_thread
 from uploader import units
 from uploader.cli.output.bars import Bars
 from uploader.cli.output.progress_lines import Speed
+from uploader.cli.output.writer import GREEN, RED, Mark
 from uploader.cli.runner import Session
 from uploader.cli.sandbox_process import LocalSandbox, package_home
 from uploader.errors import FigupError
 from uploader.figshare.auth import Token
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File
 from uploader.figshare.settings import Settings
 from uploader.transfer import notices as no
@@ -156,7 +156,7 @@ class Demo:
             (f"{units.format_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
         ]
         for claim, holds in claims:
-            self._say(f"  {'ok ' if holds else 'NOT'}  {claim}")
+            self._say(f"  {'ok ' if holds else 'NOT'}  {claim}", Mark("ok", GREEN) if holds else Mark("NOT", RED))
             self._console.event("claim", claim=claim, holds=holds)
         self._say(f"The item's page: {summary['item_url']}")
         if self._keep:
@@ -169,9 +169,9 @@ class Demo:
 
     # --- the tools ------------------------------------------------------------------------------------------------
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, mark: Mark | None = None) -> None:
         self._console.event("demo", text=text)
-        self._console.result(text)
+        self._console.result(text, mark)
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[int], None]]:
@@ -225,6 +225,8 @@ class Demo:
 
     async def _asked(self, item_id: int) -> tuple[list[int], list[File]]:
         """Ids of all items on the sandbox, and the files of ours, asked from its API."""
+        from uploader.figshare.client import Figshare
+
         async with Figshare(Settings(self._sandbox.url, api_rate=None), Token(self._sandbox.token)) as figshare:
             items = [item.id async for item in figshare.own_items()]
             return items, [file async for file in figshare.files(item_id)]

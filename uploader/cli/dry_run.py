@@ -17,6 +17,7 @@ from uploader import units
 from uploader.cli.context import Context, job_store
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import FEW, skipped_lines
+from uploader.cli.output.writer import RED, Mark
 from uploader.cli.runner import Session
 from uploader.clock import Clock
 from uploader.errors import NoToken
@@ -75,7 +76,7 @@ async def show_plan(session: Session, at: Context, wanted: Request) -> int:
     estimate = _estimate(found, wanted)
     ends = final_steps(wanted.orders, spec, wanted.project, found)
     _tell_program(session, found, estimate, ends)
-    session.console.result(_text(found, estimate, ends))
+    session.console.result(_text(found, estimate, ends), Mark("NOT ENOUGH", RED))
     if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
         display.take(no.Warned(warning))
     return found.exit_status

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from uploader import units
@@ -13,12 +15,14 @@ from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import File, ItemDetail
 from uploader.items import lists
 from uploader.items.checks import check_project
 from uploader.items.describe import describe
 from uploader.text import did_you_mean, printable
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 CREATE_HELP = """\b
 Examples:

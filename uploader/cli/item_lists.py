@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,13 +12,15 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import Facts, UsageError
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
 from uploader.metadata.resolve import Resolver, UnknownName
 from uploader.metadata.schema import split_keywords
 from uploader.text import printable
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 _ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +13,13 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus
-from uploader.figshare.client import Figshare
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.metadata.description import embargo_body
 from uploader.text import printable
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 EMBARGO_HELP = """\b
 Examples:

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from uploader import units
-from uploader.cli.context import job_store, open_context, recorded_job
+from uploader.cli.context import complete_jobs, job_store, open_context, recorded_job
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.report_files import report_option, write_reports
@@ -82,7 +82,7 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
 
 
 @click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
 @report_option
 @common_options
@@ -111,7 +111,7 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
 
 
 @click.command("cancel", cls=FigupCommand, epilog=CANCEL_HELP + ENVIRONMENT)
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @common_options
 def cancel(job: str, common: GlobalOptions) -> int:
     """Give a job up: removes its unfinished remote files, and only those.

@@ -10,12 +10,15 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from uploader._version import __version__
 from uploader.errors import FigupError, OutputLost
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
@@ -109,14 +112,24 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_global_options_last(args))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands from the table, so that none is imported."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> NoReturn:
         """Run, and exit with the documented status."""
-        words = with_global_options_last(sys.argv[1:] if args is None else args)
-        as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
+        words = list(sys.argv[1:] if args is None else args)
+        options = words[: words.index("--")] if "--" in words else words
         settings.setdefault("prog_name", "figup")
         settings["standalone_mode"] = False
         try:
@@ -125,23 +138,23 @@ class LazyGroup(click.Group):
             error.show()
             status = error.exit_code
         except (click.ClickException, click.Abort, FigupError, KeyboardInterrupt) as error:
-            status = _tell(error, as_json=as_json)
+            status = _report(error, options)
         except BrokenPipeError:
             _forget_stdout()
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _tell(_of_stdout(error) or error, as_json=as_json)
+            status = _report(_of_stdout(error) or error, options)
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _tell(error: BaseException, *, as_json: bool) -> int:
-    """Say what kept a command from running, and return the exit status."""
+def _report(error: BaseException, options: Sequence[str]) -> int:
+    """Report the error that kept a command from running, and return the exit status."""
     from uploader.cli.errors import failure_of
     from uploader.cli.output.console import Console, Summary
 
     failure = failure_of(error)
-    console = Console(json=as_json, quiet=False)
+    console = Console(json="--json" in options, quiet=False, color="--no-color" not in options)
     console.failure(failure)
     console.summary(Summary(exit_status=failure.exit_status))
     console.outlet.drain()

@@ -35,6 +35,7 @@ class GlobalOptions:
     verbose: int
     log_file: Path | None
     no_progress: bool
+    no_color: bool
     endpoint: str | None = None
     endpoint_given: bool = False
     token_file: Path | None = None
@@ -118,6 +119,7 @@ _OUTPUT = [
     _common("-v", "verbose", count=True, help="Log to stderr; -vv also logs every request."),
     _common("--log-file", metavar="PATH", type=_PATH, help="Append a full log, with times in UTC."),
     _common("--no-progress", is_flag=True, help="Show no progress."),
+    _common("--no-color", is_flag=True, help="Use no colour on a terminal; so does NO_COLOR in the environment."),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -70,7 +70,7 @@ def run(common: GlobalOptions, work: Work) -> int:
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
-    console = Console(json=common.json, quiet=common.quiet)
+    console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
     start_logging(common.verbose, common.log_file, console.outlet.err)
     with _mask_sigint():
         return anyio.run(_supervised, common, console, work)
@@ -155,9 +155,8 @@ def _log_stray_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
     log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
-if TYPE_CHECKING:
-    OnFigshare = Callable[[Session, Figshare], Awaitable[int]]
-    OnItem = Callable[[Session, Figshare, ItemDetail], Awaitable[int]]
+OnFigshare: TypeAlias = "Callable[[Session, Figshare], Awaitable[int]]"
+OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 
 def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:

@@ -7,8 +7,10 @@ import fcntl
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +106,7 @@ def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
         raise StateUnusable(f"the sandbox's folder {folder} cannot be used: {fault.strerror}") from None
     with contextlib.closing(os.fdopen(log, "wb")) as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "uploader.cli.sandbox_child", *arguments],
+            [sys.executable, "-m", "uploader.cli.sandbox_process", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -166,3 +168,21 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
             pipe.close()
+
+
+# --- in the child -------------------------------------------------------------------------------------------------
+
+
+def _end_with_parent() -> None:
+    """Stdin is a pipe that the parent never writes to: it closes when the parent ends, even by SIGKILL."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_STOP_TIMEOUT)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    from uploader.cli.main import main
+
+    threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
+    main(["sandbox", *sys.argv[1:]])

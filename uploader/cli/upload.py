@@ -1,22 +1,33 @@
-"""`figup upload` and `figup resume`."""
+"""`figup upload` and `figup resume`: from the command line to the summary of the job."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from uploader.cli.context import open_context, recorded_job
+from uploader.cli.context import complete_jobs, open_context, recorded_job
 from uploader.cli.errors import exit_status_table
 from uploader.cli.metadata_options import Item, item_options, take_item
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
-from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options
+from uploader.cli.output.progress import display_for
+from uploader.cli.output.summary import summary_text
+from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, read_stdin, source_options
 from uploader.cli.transfer_options import given, transfer_options, with_recorded
-from uploader.cli.transfers import send
 from uploader.sources.models import Sources
+from uploader.text import printable
+from uploader.transfer import notices as no
 from uploader.transfer.options import Options, RequestOptions
+from uploader.transfer.report import Report, RunFailed
+
+if TYPE_CHECKING:
+    from uploader.transfer.client import Client
+
+Act: TypeAlias = "Callable[[no.Listener], Awaitable[Report]]"
 
 UPLOAD_HELP = f"""\b
 Examples:
@@ -64,12 +75,11 @@ def upload(
 ) -> int:
     """Send files and folders to Figshare: to a new item, or to the one given with --item.
 
-    A folder keeps its name and its files their folders below it, as with cp -r; "." or "folder/." stands for what is
-    in it. Files whose names begin with a dot, and symbolic links, are skipped, and named in the summary.
+    A folder keeps its name and structure, as with cp -r; "." or "folder/." means its contents. Hidden files and
+    symbolic links are skipped and named in the summary.
 
-    The same command is the same job. Whatever interrupts it, run it again until its exit status is 0: it goes on
-    where it was, and then every byte is on Figshare exactly once, verified by its MD5. Run once more, it sends
-    nothing.
+    The same command is the same job. If it is interrupted, rerun it until it exits with 0: it continues where it
+    stopped, and then every byte is on Figshare exactly once, verified by its MD5. Rerun after that, it sends nothing.
     """
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
@@ -117,7 +127,7 @@ def upload(
 
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @transfer_options
 @report_options
 @common_options
@@ -128,11 +138,10 @@ def resume(
     requests: RequestOptions,
     common: GlobalOptions,
 ) -> int:
-    """Go on with an interrupted job; without JOB, with the one that is unfinished.
+    """Continue an interrupted job. Without JOB: the only unfinished one.
 
-    It talks to the endpoint that the job was begun with, unless --endpoint is given, and takes the options that its
-    command was given and this one is not (all but --restart-changed). Running the same `figup upload` again does the
-    same.
+    It uses the job's endpoint unless --endpoint is given, and the options of the original command unless they are
+    given here (except --restart-changed and --forget-missing). Rerunning the same `figup upload` does the same.
     """
     recorded = recorded_job(common, job)
     restored = with_recorded(options, requests, accounting, recorded.options)
@@ -151,3 +160,69 @@ def resume(
             )
 
         return run(common, work)
+
+
+class JobObserver:
+    """Passes events of a job to the display, and to the summary what it must name if the job is interrupted."""
+
+    def __init__(self, session: Session, client: Client, grace: float, *, say_title: bool) -> None:
+        self.begun = False
+        self._session = session
+        self._client = client
+        self._grace = grace
+        self._say_title = say_title
+        self._connections = 0
+        self._display = display_for(session.console, no_progress=session.common.no_progress)
+        session.signals.in_flight = lambda: self._connections
+        session.signals.toggle_limit = client.toggle_limit
+        session.signals.progress = self._display.in_one_line
+
+    def __call__(self, notice: no.AnyNotice) -> None:
+        summary = self._session.summary
+        if isinstance(notice, no.JobStarted):
+            self.begun = True
+            summary.job, summary.bytes_total = notice.job, notice.bytes_total
+            # Before this, a signal has nothing to stop gracefully.
+            self._session.signals.in_good_order(self._client.stop, self._grace)
+            if self._say_title and notice.title is not None and not notice.resumed:
+                text = f'the new item is called "{printable(notice.title)}"; --title changes that'
+                self._session.console.note(text)
+        elif isinstance(notice, no.ItemKnown):
+            summary.item_id, summary.item_url = notice.item_id, notice.item_url
+        elif isinstance(notice, no.Progress):
+            self._connections = notice.connections
+        self._display.take(notice)
+
+    def close(self) -> None:
+        """End the display. The job has ended, successfully or not."""
+        self._session.signals.in_good_order(None)
+        self._display.close()
+
+
+async def send(
+    session: Session,
+    client: Client,
+    grace: float,
+    act: Act,
+    accounting: ReportOptions,
+    *,
+    say_title: bool = False,
+) -> int:
+    """Run a job, show its progress and summary, and write the reports. Returns 0; a job that fails raises."""
+    observer = JobObserver(session, client, grace, say_title=say_title)
+    report: Report | None = None
+    try:
+        async with client:
+            report = await act(observer)
+    except RunFailed as failure:
+        report = failure.report
+        raise
+    finally:
+        observer.close()
+        if report is not None:
+            session.take(report)
+            # If the only file failed, the error is enough.
+            if not session.console.quiet and (report.exit_status == 0 or len(report.files) > 1):
+                session.console.result(summary_text(report, sent_before=not observer.begun))
+            await write_outputs(session, accounting, report)
+    return 0

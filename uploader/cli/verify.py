@@ -14,6 +14,7 @@ from uploader.cli.context import open_context
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_words, skipped_lines
+from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.errors import ExitStatus
@@ -50,6 +51,7 @@ _WORDS = {
     "left-out": "LEFT OUT: the item has it, and here it is not looked at",
     "unknown": "not known: of the same size, but Figshare has not computed its MD5",
 }
+_COLORS = {"same": GREEN, "different": RED, "missing": RED, "missing-here": RED}
 _TOTALS = {
     "same": "the same",
     "different": "different",
@@ -107,7 +109,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
                 summary.files.append(fields)
                 summary.bytes_total += result.size or 0
                 session.console.event("compared", **fields)
-                session.console.result(line(result))
+                session.console.result(line(result), mark(result))
 
             async with client:
                 results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=hear)
@@ -152,6 +154,11 @@ def line(result: Comparison) -> str:
     if result.elsewhere is not None:
         text += f", but {printable(result.elsewhere)}"
     return f"{text} ({here})" if here else text
+
+
+def mark(result: Comparison) -> Mark:
+    """Return the word that tells the status, with its colour."""
+    return Mark(_WORDS[result.status].partition(":")[0], _COLORS.get(result.status, YELLOW))
 
 
 def _content(size: int | None, md5: str | None) -> str:

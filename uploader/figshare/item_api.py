@@ -22,9 +22,6 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 
-MAX_BATCH = 10
-"""Items added to a collection in one request (observed: more can fail)."""
-
 
 class Items:
     """Requests about items' metadata. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what all
@@ -175,7 +172,7 @@ class Items:
     # --- collections ---------------------------------------------------------------------------------------------
 
     async def add_to_collection(self, collection_id: int, item_ids: Sequence[int]) -> None:
-        """Add at most MAX_BATCH items to a collection. Raises AmbiguousAnswer."""
+        """Add at most models.MAX_BATCH items to a collection. Raises AmbiguousAnswer."""
         missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
         reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=missing, accepts="no html")
         path = f"/account/collections/{collection_id}/articles"

@@ -17,6 +17,8 @@ from uploader.figshare.decode import MAX_ID, From, NotJson, as_datetime, as_md5,
 
 PAGE = 1000
 """Rows of one page of a list; the documented maximum."""
+MAX_BATCH = 10
+"""Items added to a collection in one request (observed: more can fail)."""
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]

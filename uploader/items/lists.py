@@ -8,18 +8,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
-from uploader.figshare.client import Figshare
-from uploader.figshare.item_api import MAX_BATCH
-from uploader.figshare.models import Author, ItemDetail
+from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
 from uploader.items.describe import is_same
 from uploader.items.payload import ItemPayload
 from uploader.items.reconcile import confirm
 from uploader.text import did_you_mean, plain, plausibly_same
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 _CLOCK_SLACK = timedelta(seconds=2)
 _PAGE = 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,39 +13,109 @@ import click
 import pytest
 
 from uploader import __version__
-from uploader.cli.main import COMMANDS, main
-from uploader.cli.options import check_exclusive
+from uploader.cli.main import _FLAGS, _WITH_VALUE, COMMANDS, main
+from uploader.cli.options import GroupedOption, check_exclusive
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "msgspec", "tqdm"}
+LIST_MODULES = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from uploader.cli.main import main
+main()
+"""
+
+
+def run_listing_modules(words: list[str], **env: str) -> tuple[str, set[str]]:
+    """Return what `figup WORDS` writes to stdout, and the packages that it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES, *words],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout, {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+def add_job(state_dir: Path, name: str) -> None:
+    (state_dir / "jobs" / name).mkdir(parents=True)
+    (state_dir / "jobs" / name / "journal").write_bytes(b"")
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
 def test_help_and_version_import_nothing_heavy(word: str) -> None:
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print(*{n.partition('.')[0] for n in sys.modules}, file=sys.stderr))\n"
-        f"sys.argv = ['figup', {word!r}]\n"
-        "from uploader.cli.main import main\n"
-        "main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(done.stderr.split()) & HEAVY
-    assert done.stdout.startswith("Usage: figup" if word == "--help" else f"figup, version {__version__}")
+    out, modules = run_listing_modules([word])
+    assert "uploader" in modules
+    assert not modules & HEAVY
+    assert out.startswith("Usage: figup" if word == "--help" else f"figup, version {__version__}")
 
 
-@pytest.mark.parametrize("words", [["jobs"], ["status"], ["help"], ["help", "datasets"], ["jobs", "--help"]])
-def test_commands_without_a_network_do_not_import_aiohttp(words: list[str], tmp_path: Path) -> None:
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print('aiohttp' in sys.modules, file=sys.stderr))\n"
-        f"sys.argv = ['figup', *{words!r}]\n"
-        "from uploader.cli.main import main\n"
-        "main()\n"
+@pytest.mark.parametrize(
+    "command", ["jobs", "jobs --json", "status", "help", "help datasets", "upload --help", "item show --help"]
+)
+def test_commands_without_a_network_import_no_http_client(command: str, tmp_path: Path) -> None:
+    _, modules = run_listing_modules(command.split(), FIGUP_STATE_DIR=str(tmp_path))
+    assert "uploader" in modules
+    assert "aiohttp" not in modules
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("figup res", {"resume"}),
+        ("figup status ab", {"abc", "abd"}),
+        ("figup --json resume abc", {"abc"}),
+        ("figup cancel x", {"xyz"}),
+        ("figup upload --on-", {"--on-conflict"}),
+        ("figup item sh", {"show"}),
+        ("figup help tro", {"troubleshooting"}),
+        ("figup completion z", {"zsh"}),
+    ],
+)
+def test_completion_offers_commands_jobs_and_topics(line: str, offered: set[str], tmp_path: Path) -> None:
+    for job in ("abc", "abd", "xyz"):
+        add_job(tmp_path, job)
+    out, modules = run_listing_modules(
+        [],
+        _FIGUP_COMPLETE="bash_complete",
+        COMP_WORDS=line,
+        COMP_CWORD=str(len(line.split()) - 1),
+        FIGUP_STATE_DIR=str(tmp_path),
     )
-    env = {**os.environ, "FIGUP_STATE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == (4 if words == ["status"] else 0)
-    assert done.stderr.splitlines()[-1] == "False"
+    assert {answer.partition(",")[2] for answer in out.splitlines()} == offered
+    assert "aiohttp" not in modules
+
+
+def test_jobs_are_completed_in_the_state_directory_of_the_command_line(tmp_path: Path) -> None:
+    add_job(tmp_path, "abc")
+    for line in (f"figup --state-dir {tmp_path} status a", f"figup status --state-dir {tmp_path} a"):
+        out, _ = run_listing_modules([], _FIGUP_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD="4")
+        assert out == "plain,abc\n"
+
+
+def test_bash_takes_the_completion_script(tmp_path: Path) -> None:
+    add_job(tmp_path, "abc")
+    figup = tmp_path / "figup"
+    figup.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
+    figup.chmod(0o755)
+    script = """
+        eval "$(figup completion bash)"
+        complete -p figup
+        COMP_WORDS=(figup status a); COMP_CWORD=2
+        _figup_completion figup
+        echo "offered: ${COMPREPLY[*]}"
+    """
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FIGUP_STATE_DIR": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert "-F _figup_completion figup" in done.stdout
+    assert done.stdout.endswith("offered: abc\n"), done.stderr
+
+
+def test_the_options_that_work_before_the_command_are_those_of_all_commands() -> None:
+    jobs = main.get_command(click.Context(main), "jobs")
+    assert jobs is not None
+    declared = {name for param in jobs.params for name in param.opts if isinstance(param, GroupedOption)}
+    assert declared | {"-vv"} == _FLAGS | _WITH_VALUE
 
 
 def test_every_command_is_what_the_table_says() -> None:

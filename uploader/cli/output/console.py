@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from uploader.cli.errors import Failure
-from uploader.cli.output.writer import OutputThread
+from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
 
+_ERROR = Mark("figup:", RED)
 MOST_TOLD = 30
 """Of several failures at once, how many a person is told one by one; a program is told all."""
 
@@ -48,10 +49,10 @@ def json_line(event: str, fields: dict[str, Any]) -> str:
 class Console:
     """Says things; never blocks its caller."""
 
-    def __init__(self, *, json: bool, quiet: bool) -> None:
+    def __init__(self, *, json: bool, quiet: bool, color: bool = True) -> None:
         self.json = json
         self.quiet = quiet
-        self.outlet = OutputThread()
+        self.outlet = OutputThread(color=color)
         self._told: set[tuple[str, str, str | None]] = set()
         self._ended = False
 
@@ -60,10 +61,10 @@ class Console:
         if self.json and not self._ended:
             self.outlet.out(json_line(event, fields))
 
-    def result(self, text: str) -> None:
-        """For a person, on stdout: what was asked for. Not with `--json`."""
+    def result(self, text: str, mark: Mark | None = None) -> None:
+        """Write requested output for a person to stdout, unless `--json` is given."""
         if not self.json:
-            self.outlet.out(text)
+            self.outlet.out(text, mark)
 
     def note(self, text: str) -> None:
         """For a person, on stderr: good to know. Not with `--quiet`."""
@@ -74,7 +75,7 @@ class Console:
         """For both, once: what went wrong."""
         if self._is_new(failure):
             self.event("error", **failure.fields())
-            self.outlet.err(failure.line())
+            self.outlet.err(failure.line(), _ERROR)
 
     def at_once(self, failures: Sequence[Failure]) -> None:
         """For both: all that went wrong at once, each as `failure` does; a person is told how many more there are."""
@@ -82,7 +83,7 @@ class Console:
         for failure in new:
             self.event("error", **failure.fields())
         for failure in new[:MOST_TOLD]:
-            self.outlet.err(failure.line())
+            self.outlet.err(failure.line(), _ERROR)
         if len(new) > MOST_TOLD:
             self.outlet.err(f"figup: and {len(new) - MOST_TOLD} more like these; --json tells all of them")
 

@@ -12,15 +12,26 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from uploader.text import printable
+
+RED, GREEN, YELLOW = "31", "32", "33"
+
+
+class Mark(NamedTuple):
+    """A word that is shown in a colour on a terminal where it first occurs in a text."""
+
+    word: str
+    color: str
 
 
 class OutputThread:
     """Does what it is given, one thing after the other, in a thread of its own that never keeps figup alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, color: bool = True) -> None:
+        """With `color`, marks are coloured on terminals that have colours, unless NO_COLOR is set."""
+        self._color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
         for stream in (sys.stdout, sys.stderr):
             # What a terminal or a file in another encoding cannot show must not end an upload.
             if isinstance(stream, io.TextIOWrapper):
@@ -42,13 +53,13 @@ class OutputThread:
         """Have it done in turn. What it raises for a stream that takes nothing more is the stream's end, no error."""
         self._todo.put(action)
 
-    def out(self, text: str) -> None:
-        """A line, or several, on stdout; what could control a terminal is escaped."""
-        self.do(lambda: self._write(sys.stdout, plain(text)))
+    def out(self, text: str, mark: Mark | None = None) -> None:
+        """Write one or more lines to stdout; control characters in them are escaped."""
+        self.do(lambda: self._write(sys.stdout, plain(text), mark))
 
-    def err(self, text: str) -> None:
-        """The same on stderr, above the progress bars if there are any."""
-        self.do(lambda: self._write(sys.stderr, plain(text)))
+    def err(self, text: str, mark: Mark | None = None) -> None:
+        """Write to stderr like `out`, above the progress bars if there are any."""
+        self.do(lambda: self._write(sys.stderr, plain(text), mark))
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything was written; False when that took longer than `timeout` seconds. Blocks."""
@@ -65,10 +76,12 @@ class OutputThread:
                 # Bars on a terminal that went away.
                 self.line_sink = None
 
-    def _write(self, stream: TextIO | None, line: str) -> None:
+    def _write(self, stream: TextIO | None, line: str, mark: Mark | None = None) -> None:
         if stream is None or id(stream) in self._lost:
             return
         try:
+            if mark is not None and self._color and stream.isatty():
+                line = line.replace(mark.word, f"\x1b[{mark.color}m{mark.word}\x1b[0m", 1)
             if self.line_sink is not None and stream.isatty():
                 self.line_sink(line)
             else:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
 import pytest
 
 from uploader.cli.output.logging_setup import start_logging
-from uploader.cli.output.writer import OutputThread, plain
+from uploader.cli.output.writer import RED, Mark, OutputThread, plain
 
 NASTY = "a\x1b[31m\x9b\u202e\rb\nc\tü\u2028\udc80"
+NASTY_WORD = "\\x1b[32m"
 PLAIN = "a\\x1b[31m\\x9b\\u202e\\rb\nc\\tü\\u2028\\udc80"
 
 
@@ -25,6 +27,40 @@ def test_both_streams_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     outlet.err(NASTY)
     outlet.drain()
     assert capsys.readouterr() == (f"{PLAIN}\n", f"{PLAIN}\n")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("env", "color", "terminal", "shown"),
+    [
+        ({"TERM": "xterm"}, True, True, f"a {NASTY_WORD}: \x1b[31mMISSING\x1b[0m: MISSING\n"),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True, f"a {NASTY_WORD}: \x1b[31mMISSING\x1b[0m: MISSING\n"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, True, f"a {NASTY_WORD}: MISSING: MISSING\n"),
+        ({"TERM": "dumb"}, True, True, f"a {NASTY_WORD}: MISSING: MISSING\n"),
+        ({}, True, True, f"a {NASTY_WORD}: MISSING: MISSING\n"),
+        ({"TERM": "xterm"}, False, True, f"a {NASTY_WORD}: MISSING: MISSING\n"),
+        ({"TERM": "xterm"}, True, False, f"a {NASTY_WORD}: MISSING: MISSING\n"),
+    ],
+)
+def test_marks_are_coloured_on_a_terminal_with_colours_alone(
+    env: dict[str, str], color: bool, terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    streams = [Terminal() if terminal else io.StringIO() for _ in range(2)]
+    monkeypatch.setattr("sys.stdout", streams[0])
+    monkeypatch.setattr("sys.stderr", streams[1])
+    outlet = OutputThread(color=color)
+    for write in (outlet.out, outlet.err):
+        write("a \x1b[32m: MISSING: MISSING", Mark("MISSING", RED))
+    assert outlet.drain(5)
+    assert [stream.getvalue() for stream in streams] == [shown, shown]
 
 
 def test_logs_are_plain(tmp_path: Path) -> None:
