@@ -76,6 +76,27 @@ def test_no_progress_and_quiet_draw_nothing_on_a_terminal(slow: Sandbox, bare_fi
     assert (quiet.returncode, quiet.output) == (0, "")
 
 
+def test_errors_and_differences_are_coloured_on_a_terminal_alone(bare_figup: Figup, sandbox: Sandbox) -> None:
+    point(bare_figup, sandbox)
+    path = source(bare_figup, 1_000)
+    item = str(bare_figup.run("upload", path.name, "--json", "--title", "Some data").expect(0).summary["item_id"])
+    same = bare_figup.run_on_terminal("verify", item, path.name)
+    assert ": \x1b[32mthe same\x1b[0m (" in same.output
+    path.write_bytes(b"x")
+    different = bare_figup.run_on_terminal("verify", item, path.name)
+    assert ": \x1b[31mDIFFERENT\x1b[0m (" in different.output
+    mistake = bare_figup.run_on_terminal("status", "nope")
+    assert mistake.output.startswith("\x1b[31mfigup:\x1b[0m ")
+    plain = [
+        bare_figup.run_on_terminal("verify", item, path.name, "--no-color").output,
+        bare_figup.run_on_terminal("status", "nope", "--no-color").output,
+        bare_figup.run_on_terminal("nope", "--no-color").output,
+        bare_figup.run("verify", item, path.name).expect(5).stdout,
+        bare_figup.run("status", "nope").expect(4).stderr,
+    ]
+    assert all(text and "\x1b" not in text for text in plain)
+
+
 def test_log_lines_and_retries_stay_clear_of_the_bars(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "1")
     point(bare_figup, sandbox)
