@@ -122,7 +122,7 @@ def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
     (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\n")
     for more in ((), ("--dry-run",)):
         done = bare_figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish", *more).expect(2)
-        assert "figup: --publish: Figshare publishes no item without Shelfmark." in done.stderr
+        assert "figup: Figshare does not publish an item without Shelfmark." in done.stderr
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
     (bare_figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "group: Library\ncustom_fields: {shelfmark: QL 737}\n")
     assert upload(bare_figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
@@ -201,7 +201,7 @@ def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path
     assert "\nIt is published.\n" in done.stdout
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
-    assert "was published before; `figup item publish" in done.stderr
+    assert "was published before; what changed is in its draft" in done.stderr
     assert the_item(sandbox)["version"] == 1
 
 
@@ -263,7 +263,7 @@ def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
-    assert "was published before; `figup item publish" in done.stderr
+    assert "was published before; what changed is in its draft" in done.stderr
     assert "It is published" not in done.stdout
     assert publish(figup)["published"] is None
     assert the_item(sandbox)["version"] == 1
@@ -327,10 +327,10 @@ def test_a_lost_answer_to_publishing_makes_no_second_version(figup: Figup, sandb
 
 def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--publish").expect(2)
-    assert "Figshare publishes no item without description, categories, keywords" in done.stderr
+    assert "Figshare does not publish an item without description, categories, keywords" in done.stderr
     item = figup.run("item", "create", "--title", "Bare").expect(0).stdout.split()[0]
     done = figup.run("upload", "data.bin", "--item", item, "--publish").expect(2)
-    assert "Figshare publishes no item without description, categories, keywords" in done.stderr
+    assert "Figshare does not publish an item without description, categories, keywords" in done.stderr
     figup.run("upload", "data.bin", "--item", item, "--metadata", "dataset.yaml").expect(2)
     figup.run("upload", "data.bin", "--item", item, "--update-metadata").expect(2)
     assert "initiate" not in kinds(sandbox)

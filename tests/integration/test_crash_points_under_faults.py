@@ -29,7 +29,7 @@ FAULTS = {
     "hidden-file": ("initiate=hide,seconds=0.3",),
 }
 BY_CHANCE = 0.25
-"""Share of the points that depend on the passing of time, such as polls and regular commits: they may not come again."""
+"""Share of the points that depend on the passing of time, such as polls and regular commits: some do not come again."""
 
 
 @pytest.fixture
