@@ -66,7 +66,7 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     assert [(f["path"], f["name"], f["size"], f["md5"], f["file_id"], f["status"]) for f in told["files"]] == [
         (str(path), path.name, path.stat().st_size, md5_of(path), held[path.name], "verified") for path in paths
     ]
-    assert all(f["verified"] for f in told["files"])
+    assert all(f["verified_at"] for f in told["files"])
     assert [run["outcome"] for run in told["runs"]] == ["killed", "verified"]
     assert told["runs"][0]["sent"] > 0
     assert told["runs"][1]["sent"] >= 1_000_000 - told["runs"][0]["sent"]

@@ -16,7 +16,8 @@ from uploader.cli.output.summary import reason_words
 from uploader.cli.report_plot import plot, px, run_rates
 from uploader.sources.models import remote_path
 from uploader.text import printable
-from uploader.transfer.records.build_report import Described, FileEntry, JobReport, RunEntry
+from uploader.transfer.records.build_report import Described, JobReport, RunEntry
+from uploader.transfer.report import FileReport
 
 _OUTCOMES = {
     "verified": "all verified",
@@ -67,7 +68,7 @@ def report_html(job: JobReport) -> str:
         job_runs=units.format_count(len(curve), "run"),
         events=_EVENTS,
         max_incidents=_MAX_INCIDENTS,
-        failed=[file for file in job.files if file.problem is not None],
+        failed=[file for file in job.files if file.error is not None],
         replaced=[file for file in job.files if file.replaced],
         folder=folder,
         files=(_file_row(file, folder) for file in job.files),
@@ -181,13 +182,13 @@ def _outcome(run: RunEntry) -> str:
     return _OUTCOMES.get(run.outcome) or f"{run.message or run.outcome} ({run.outcome})"
 
 
-def _file_row(file: FileEntry, folder: str) -> _FileRow:
+def _file_row(file: FileReport, folder: str) -> _FileRow:
     linked, remote = file.status == "linked", _remote(file)
     local = file.path if linked else os.path.relpath(file.path, folder or "/")
     good = file.status in ("verified", "linked")
     state = file.status
     if good:
-        state = _moment(file.verified) if file.verified else "yes"
+        state = _moment(file.verified_at) if file.verified_at else "yes"
         state += ", already on Figshare" if file.found else ""
     return _FileRow(
         name=remote,
@@ -201,7 +202,7 @@ def _file_row(file: FileEntry, folder: str) -> _FileRow:
     )
 
 
-def _remote(file: FileEntry) -> str:
+def _remote(file: FileReport) -> str:
     return remote_path(file.folder, file.name)
 
 

@@ -20,10 +20,11 @@ from uploader.errors import ExitStatus
 from uploader.sources.models import remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
-from uploader.transfer.store.overview import FileSummary, JobSummary, summarize
+from uploader.transfer.store.overview import JobSummary, summarize
 
 _EVERY = 1.0
 _OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
@@ -138,9 +139,9 @@ def _file_lines(job: JobSummary) -> list[str]:
     if len(job.files) <= FEW:
         return [_file_line(file) for file in job.files]
     counts = ", ".join(f"{count} {status}" for status, count in Counter(file.status for file in job.files).items())
-    failed = [file for file in job.files if file.problem is not None]
+    failed = [file.error.message for file in job.files if file.error is not None]
     lines = [f"{len(job.files)} files: {counts}"]
-    lines += [f"  {printable(file.problem or '')}" for file in failed[:FEW]]
+    lines += [f"  {printable(message)}" for message in failed[:FEW]]
     return lines + ([f"  and {len(failed) - FEW} more that failed; --json has all"] if len(failed) > FEW else [])
 
 
@@ -151,7 +152,7 @@ def _amount(job: JobSummary) -> str:
     return f", {done} of {total} ({units.format_percent(job.bytes_done, job.bytes_total)})"
 
 
-def _file_line(file: FileSummary) -> str:
+def _file_line(file: FileReport) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
     where = printable(remote_path(file.folder, file.name))

@@ -10,6 +10,7 @@ from typing import Self
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from uploader.clock import Clock
 from uploader.disk import as_resumable
@@ -39,7 +40,7 @@ from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.recovery import recover
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.recheck import check_item
-from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport, status_of
+from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
 from uploader.transfer.store.jobs import JobStore, Manifests
@@ -302,18 +303,9 @@ def make_report(
 
 
 def _file_report(transfer: Transfer, counted: FileProgress, problem: FigupError | None) -> FileReport:
-    return FileReport(
-        path=transfer.path,
-        name=transfer.name,
-        file_id=transfer.file_id,
-        size=transfer.size,
-        md5=transfer.md5,
-        status=status_of(transfer.state, link=transfer.link),
-        remote_md5=transfer.md5 if transfer.state is State.VERIFIED else None,
-        parts_total=transfer.parts_total,
+    return msgspec.structs.replace(
+        FileReport.of(transfer),
         parts_found=counted.parts_found,
         parts_sent=counted.parts_sent,
         error=Problem.of(problem) if problem is not None else None,
-        folder=transfer.folder,
-        replaced=transfer.replaced,
     )

@@ -1,75 +1,107 @@
-"""The report: what became of a job, file by file, for the caller, the human summary and the JSON one alike."""
+"""Reports of jobs, file by file, for programs, the summary and JSON alike. Values only."""
 
 from __future__ import annotations
 
 import msgspec
 
 from uploader.errors import Facts, FigupError
-from uploader.transfer.journal.lifecycle import State
+from uploader.transfer.journal.lifecycle import State, Transfer
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 
 
 def status_of(state: State, *, link: bool = False) -> str:
-    """What a user is told of a transfer in this state: see `FileReport`."""
+    """Return the status that a user sees for this state: see `FileReport`."""
     if link and state is State.VERIFIED:
         return "linked"
     return _STATUS.get(state, "unfinished")
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """An error as it is told: see `FigupError`."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as a value: see `FigupError`. From the journal alone, hint and exit status are not known (None)."""
 
     code: str
     message: str
-    hint: str | None
-    exit_status: int
+    hint: str | None = None
+    exit_status: int | None = None
     facts: Facts = Facts()
 
     @classmethod
     def of(cls, error: FigupError) -> Problem:
-        """The problem that an error tells."""
-        return cls(error.code, error.message, error.hint, error.exit_status, error.facts)
+        """Return an error as a value."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            exit_status=error.exit_status,
+            facts=error.facts,
+        )
 
 
 class SkipReport(msgspec.Struct, frozen=True):
-    """Something that was found and is not sent: see `uploader.sources.models.Reason`."""
+    """Something that was selected and is not sent: see `uploader.sources.models.Reason`."""
 
     path: str
     reason: str
 
 
-class FileReport(msgspec.Struct, frozen=True):
-    """One file. `md5` is the source's, None if it was not computed to the end; `folder` is the remote one.
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a job.
 
-    `status`: `verified`; `linked` (it stays where it is); `sent` (complete, Figshare's checksum still out);
+    `path` is the source's, or the address of a link; `folder` and `name` are the remote ones, `folder` "" for none.
+    `status`: `verified`; `linked` (the address is in the item); `sent` (complete, Figshare's checksum is pending);
     `unfinished`; `failed`; `cancelled`.
-    `parts_found` of `parts_total` were with Figshare when this run asked first; `parts_sent` were sent by this run.
-    `replaced`: ids of the item's files whose place this one took, removed by any run of the job.
+    `md5` is the source's, None until computed to the end; `remote_md5` is Figshare's, None until verified.
+    `parts_total` is None until the server was asked; `parts_done` of them are on the server. `parts_found` were there
+    when this run asked first, and `parts_sent` were sent by it; both are 0 in a report that is not about one run.
+    `found`: the item held this very file before, and nothing was sent. `verified_at`: when (ISO 8601, UTC), None where
+    that is not recorded. `error`: why it failed. `replaced`: ids of the item's files that it replaced.
     """
 
     path: str
+    folder: str = ""
     name: str
-    file_id: int | None
     size: int
-    md5: str | None
     status: str
+    file_id: int | None = None
+    md5: str | None = None
     remote_md5: str | None = None
     parts_total: int | None = None
+    parts_done: int = 0
     parts_found: int = 0
     parts_sent: int = 0
+    found: bool = False
+    verified_at: str | None = None
     error: Problem | None = None
-    folder: str = ""
     replaced: tuple[int, ...] = ()
 
+    @classmethod
+    def of(cls, transfer: Transfer) -> FileReport:
+        """Return what the journal says about a file."""
+        error = transfer.error
+        return cls(
+            path=transfer.path,
+            folder=transfer.folder,
+            name=transfer.name,
+            size=transfer.size,
+            status=status_of(transfer.state, link=transfer.link),
+            file_id=transfer.file_id,
+            md5=transfer.md5,
+            remote_md5=transfer.md5 if transfer.state is State.VERIFIED else None,
+            parts_total=transfer.parts_total,
+            parts_done=transfer.parts_done,
+            found=transfer.foreign,
+            error=Problem(code=error.code, message=error.message) if error is not None else None,
+            replaced=transfer.replaced,
+        )
 
-class Report(msgspec.Struct, frozen=True):
-    """One run of a job. `bytes_sent` counts what this run sent and Figshare took; `exit_status` is the command's.
 
-    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are there where they were asked for, the
-    last where it is all these files that were published.
-    `manifest` and `manifest_remote` are paths of lists of MD5s, None unless all is verified: by the sources' paths, for
-    `md5sum -c`, and by what the files are called in the item, for `figup verify ITEM --checksums`.
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a job. `bytes_sent` were sent by this run and accepted; `exit_status` is that of the command.
+
+    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are set if requested, the last only if it
+    was these files that were published. `manifest` and `manifest_remote` are paths of lists of MD5s, None unless
+    everything is verified: by the sources' paths, for `md5sum -c`, and by the files' names in the item.
     """
 
     job: str
@@ -90,10 +122,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class RunFailed(FigupError):
-    """A job's run ended before everything was done; `report` tells what was done all the same.
+    """A job's run ended before everything was done; `report` has the results so far.
 
-    `error` is what ended the run: one that concerns the whole job, or that of its only file, or SomeFilesFailed. Code,
-    exit status, message, hint, path and causes are those of `error`.
+    `error` ended the run: an error of the whole job, that of its only file, or SomeFilesFailed. Code, exit status,
+    message, hint, path and causes are those of `error`.
     """
 
     def __init__(self, error: FigupError, report: Report) -> None:

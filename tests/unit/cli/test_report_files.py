@@ -21,12 +21,21 @@ LISTED = ReportOptions(failed_to=Path("failed.txt"))
 
 def broken(number: int, status: str = "failed", path: str | None = None) -> FileReport:
     where = path or f"/data/{number}"
-    problem = Problem("conflict", f"{where}: there is another", "Rename it.", 5)
-    return FileReport(where, str(number), None, 10, None, status, error=problem)
+    problem = Problem(code="conflict", message=f"{where}: there is another", hint="Rename it.", exit_status=5)
+    return FileReport(path=where, name=str(number), file_id=None, size=10, md5=None, status=status, error=problem)
 
 
 def report(*files: FileReport) -> Report:
-    return Report("k3", 7, "https://x/7", files, 0, 0, 2.0, 1)
+    return Report(
+        job="k3",
+        item_id=7,
+        item_url="https://x/7",
+        files=files,
+        bytes_sent=0,
+        bytes_total=0,
+        seconds=2.0,
+        exit_status=1,
+    )
 
 
 def test_the_list_names_each_with_its_reason() -> None:

@@ -12,17 +12,18 @@ import pytest
 from tests.support.pages import Element, parse
 from uploader.cli.report_html import report_html
 from uploader.cli.report_plot import RunRates, plot, run_rates, sent_until
-from uploader.transfer.records.build_report import Described, FileEntry, Incident, JobReport, RetrySummary, RunEntry
-from uploader.transfer.report import SkipReport
+from uploader.transfer.records.build_report import Described, Incident, JobReport, RetrySummary, RunEntry
+from uploader.transfer.report import FileReport, Problem, SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"
 EVIL = "</title></style></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x1b[2J\n\udcff"
 
 
-def file(number: int, **fields: Any) -> FileEntry:
-    made = FileEntry(
-        f"/data/set/{number}.csv", "", f"{number}.csv", 1000, "verified", MD5, 7_000_000 + number, False,
-        "2026-03-01T12:00:02+00:00", None, None,
+def file(number: int, **fields: Any) -> FileReport:
+    made = FileReport(
+        path=f"/data/set/{number}.csv", name=f"{number}.csv", size=1000, status="verified", md5=MD5,
+        file_id=7_000_000 + number,
+        verified_at="2026-03-01T12:00:02+00:00",
     )  # fmt: skip
     return msgspec.structs.replace(made, **fields)
 
@@ -36,7 +37,7 @@ def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
     return msgspec.structs.replace(made, **fields)
 
 
-def job_report(*files: FileEntry, **fields: Any) -> JobReport:
+def job_report(*files: FileReport, **fields: Any) -> JobReport:
     made = JobReport(
         1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
         "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
@@ -81,7 +82,8 @@ def test_shows_files_runs_and_retried_errors() -> None:
 
 def test_failed_files_come_first_with_their_reason() -> None:
     job = job_report(
-        file(1), file(2, status="failed", md5=None, verified=None, code="conflict", problem="2.csv: other file"),
+        file(1), file(2, status="failed", md5=None, verified_at=None,
+            error=Problem(code="conflict", message="2.csv: other file")),
         counts={"verified": 1, "failed": 1}, state="failed",
         incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
     )  # fmt: skip
@@ -124,7 +126,7 @@ def test_lists_replaced_files_by_id() -> None:
 def test_folders_links_and_skipped_files() -> None:
     inside = file(1, path="/data/set/a/1.csv", folder="set/a")
     renamed = file(2, path="/data/set/2.csv", folder="tables", name="two.csv")
-    link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified=None)
+    link = file(3, path="https://example.org/3.csv", name="3.csv", size=0, status="linked", md5=None, verified_at=None)
     skipped = (SkipReport("/data/set/.git/", "hidden"), SkipReport("/data/set/x", "excluded"))
     page = parse(report_html(job_report(inside, renamed, link, skipped=skipped, counts={"verified": 2, "linked": 1})))
     assert "All 2 files are on Figshare and verified" in page.text
@@ -146,7 +148,7 @@ def test_folders_links_and_skipped_files() -> None:
 
 def test_external_text_is_escaped_everywhere() -> None:
     job = job_report(
-        file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, problem=EVIL, code=EVIL),
+        file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, error=Problem(code=EVIL, message=EVIL)),
         skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
         faults=(RetrySummary(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
         incidents=(Incident("2026-03-01T12:00:01+00:00", "warning", EVIL, EVIL),),

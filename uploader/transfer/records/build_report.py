@@ -15,7 +15,7 @@ from uploader.errors import JournalDamaged
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.records import run_log
-from uploader.transfer.report import SkipReport, status_of
+from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import left_manifests, state_name
@@ -24,28 +24,6 @@ FORMAT = 1
 """Of a dossier as JSON; a higher one means something else by the same names."""
 _LEFT = "killed"
 _AT_WORK = "running"
-
-
-class FileEntry(msgspec.Struct, frozen=True):
-    """One file. `status` as in a report; `md5` is the source's; `verified` is when, None where that is not known.
-
-    `folder` is the remote one, "" for none. A `linked` file stays where it is, and `path` is its address. `found`: the
-    item held this very file before, and nothing was sent. `code` and `problem`: why it failed. `replaced`: ids of the
-    item's files whose place it took, and which are removed.
-    """
-
-    path: str
-    folder: str
-    name: str
-    size: int
-    status: str
-    md5: str | None
-    file_id: int | None
-    found: bool
-    verified: str | None
-    code: str | None
-    problem: str | None
-    replaced: tuple[int, ...] = ()
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -118,7 +96,7 @@ class JobReport(msgspec.Struct, frozen=True):
     bytes_sent: int
     seconds: float
     counts: dict[str, int]
-    files: tuple[FileEntry, ...]
+    files: tuple[FileReport, ...]
     skipped: tuple[SkipReport, ...]
     runs: tuple[RunEntry, ...]
     faults: tuple[RetrySummary, ...]
@@ -181,22 +159,9 @@ def _description(state: JobState) -> Described | None:
     return Described(given.mark, given.spec.named, given.mark == state.described) if given is not None else None
 
 
-def _file(transfer: Transfer, verified: dict[int, str]) -> FileEntry:
-    status, error = status_of(transfer.state, link=transfer.link), transfer.error
-    return FileEntry(
-        path=transfer.path,
-        folder=transfer.folder,
-        name=transfer.name,
-        size=transfer.size,
-        status=status,
-        md5=transfer.md5,
-        file_id=transfer.file_id,
-        found=transfer.foreign,
-        verified=verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None,
-        code=error.code if error is not None else None,
-        problem=error.message if error is not None else None,
-        replaced=transfer.replaced,
-    )
+def _file(transfer: Transfer, verified: dict[int, str]) -> FileReport:
+    at = verified.get(transfer.file_id or 0) if transfer.state is State.VERIFIED else None
+    return msgspec.structs.replace(FileReport.of(transfer), verified_at=at)
 
 
 class _Past:

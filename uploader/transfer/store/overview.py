@@ -16,31 +16,13 @@ import msgspec
 from uploader.errors import Facts, FigupError, JobNotFound, UsageError
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.report import status_of
+from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
 
 _OVERVIEW = "overview.json"
 WORTH_KEEPING = 1_000_000
 """Bytes of a journal from which on reading it takes time worth saving."""
-
-
-class FileSummary(msgspec.Struct, frozen=True):
-    """One file, from the journal alone. `status` as in a `FileReport`.
-
-    Parts are None before the server was asked for them.
-    """
-
-    path: str
-    name: str
-    size: int
-    status: str
-    file_id: int | None
-    parts_total: int | None
-    parts_done: int
-    md5: str | None
-    problem: str | None
-    folder: str = ""
 
 
 class JobOverview(msgspec.Struct, frozen=True):
@@ -73,7 +55,7 @@ class JobOverview(msgspec.Struct, frozen=True):
 class JobSummary(JobOverview, frozen=True):
     """The same with every file, and of a finished job the manifests: see `Report`."""
 
-    files: tuple[FileSummary, ...] = ()
+    files: tuple[FileReport, ...] = ()
     manifest: str | None = None
     manifest_remote: str | None = None
 
@@ -89,7 +71,7 @@ def summarize(states: JobStore, job: str) -> JobSummary:
     """One job with its files. Raises JobNotFound; a journal that cannot be read is a job in state `damaged`."""
     seen, state = _read(states, job)
     seen = _with_live_progress(states, seen)
-    files = tuple(_file(t) for t in state.reported) if state is not None else ()
+    files = tuple(FileReport.of(t) for t in state.reported) if state is not None else ()
     manifest, remote = left_manifests(states, job, finished=seen.state == "finished")
     return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
 
@@ -250,18 +232,3 @@ def _bytes_done(transfer: Transfer) -> int:
     if not transfer.parts_total:
         return 0
     return transfer.size * transfer.parts_done // transfer.parts_total
-
-
-def _file(transfer: Transfer) -> FileSummary:
-    return FileSummary(
-        path=transfer.path,
-        name=transfer.name,
-        size=transfer.size,
-        status=status_of(transfer.state, link=transfer.link),
-        file_id=transfer.file_id,
-        parts_total=transfer.parts_total,
-        parts_done=transfer.parts_done,
-        md5=transfer.md5,
-        problem=transfer.error.message if transfer.error is not None else None,
-        folder=transfer.folder,
-    )

@@ -8,8 +8,17 @@ import pytest
 from uploader.cli.output.summary import FEW, skipped_lines, summary_text
 from uploader.transfer.report import FileReport, Report
 
-FILE = FileReport("/a\n", "a\n", 1, 2_500_000, "0" * 32, "verified", parts_total=5)
-REPORT = Report("k3", 7, "https://x/7", (FILE,), 1_000_000, 2_500_000, 2.0, 0)
+FILE = FileReport(path="/a\n", name="a\n", file_id=1, size=2_500_000, md5="0" * 32, status="verified", parts_total=5)
+REPORT = Report(
+    job="k3",
+    item_id=7,
+    item_url="https://x/7",
+    files=(FILE,),
+    bytes_sent=1_000_000,
+    bytes_total=2_500_000,
+    seconds=2.0,
+    exit_status=0,
+)
 
 
 @pytest.mark.parametrize(

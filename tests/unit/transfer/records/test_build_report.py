@@ -14,7 +14,8 @@ from uploader.errors import JobNotFound, JournalDamaged
 from uploader.items.payload import ItemPayload
 from uploader.transfer.journal import events as ev
 from uploader.transfer.records import run_log as hi
-from uploader.transfer.records.build_report import Described, FileEntry, Incident, RetrySummary, build_report
+from uploader.transfer.records.build_report import Described, Incident, RetrySummary, build_report
+from uploader.transfer.report import FileReport, Problem
 from uploader.transfer.store.jobs import JobStore
 
 MD5 = "0" * 32
@@ -63,7 +64,7 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> 
     )
     assert made.incidents == (Incident("2026-03-02T09:00:01+00:00", "restarted", "/a", "lost"),)
     (file,) = made.files
-    assert (file.status, file.md5, file.file_id, file.verified) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
+    assert (file.status, file.md5, file.file_id, file.verified_at) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
 
 
 def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
@@ -88,8 +89,10 @@ def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: JobStore) 
     made = build_report(states, "k3")
     assert (made.runs, made.faults, made.bytes_sent) == ((), (), 0)
     (file,) = made.files
-    assert isinstance(file, FileEntry)
-    assert (file.status, file.code, file.problem, file.verified) == ("failed", "conflict", "other file", None)
+    assert isinstance(file, FileReport)
+    assert (file.status, file.error, file.verified_at) == (
+        "failed", Problem(code="conflict", message="other file"), None,
+    )  # fmt: skip
 
 
 def test_jobs_of_which_too_little_is_known(states: JobStore) -> None:

@@ -66,7 +66,9 @@ def entries(folder: Path) -> list[run_log.AnyEntry]:
 
 
 def report(sent: int = 0) -> Report:
-    return Report("k3", 7, "u", (), sent, sent, 1.0, 0)
+    return Report(
+        job="k3", item_id=7, item_url="u", files=(), bytes_sent=sent, bytes_total=sent, seconds=1.0, exit_status=0
+    )
 
 
 def test_what_a_run_leaves(tmp_path: Path) -> None:
