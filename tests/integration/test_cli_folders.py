@@ -197,8 +197,8 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
     (figup.cwd / "table.csv").write_text("path,name,md5\nd/a,x/y,1\n,,\nd/a,,,\n")
     done = figup.run("upload", "--manifest", "table.csv").expect(2)
     assert done.stderr.splitlines() == [
-        "figup: table.csv: line 2: 'x/y' is no name for a file. A folder goes into the field `folder`.",
-        "figup: table.csv: line 2: '1' is no MD5 (32 hexadecimal digits)",
+        "figup: table.csv: line 2: invalid file name 'x/y'. A folder goes into the field `folder`.",
+        "figup: table.csv: line 2: invalid MD5 '1'; use 32 hexadecimal digits",
         "figup: table.csv: line 4: has 4 columns, and the first line names 3",
         "figup: 3 mistakes in the named sources; nothing was sent",
     ]

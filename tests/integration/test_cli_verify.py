@@ -150,7 +150,7 @@ def test_where_a_folder_is_named_otherwise_than_it_was_sent_that_is_said(figup: 
     (figup.cwd / "empty").mkdir()
     refused = figup.run("verify", item, "empty").expect(2).stderr
     path = figup.cwd / "empty"
-    assert refused == f"figup: there is nothing to compare: all that was found is skipped ({path}/: an empty folder)\n"
+    assert refused == f"figup: nothing to compare: everything found is skipped ({path}/: an empty folder)\n"
 
 
 def test_what_cannot_be_compared(figup: Figup) -> None:

@@ -139,7 +139,7 @@ def test_a_great_many_parts(victim: Figup, server: Hostile, count: int, status: 
 )
 def test_an_upload_address_that_is_none(victim: Figup, server: Hostile, url: str) -> None:
     lying(server, "file", lambda server: answer(200, server.file(upload_url=url)))
-    told(suffer(victim), 1, "Figshare gave an upload address")
+    told(suffer(victim), 1, "Figshare gave an invalid upload address")
     assert "upload" not in server.kinds()
 
 
@@ -191,8 +191,8 @@ def _job(victim: Figup) -> str:
         ("file", lambda s: answer(200, s.file(computed_md5=NASTY if s.complete else "")), 5, "MD5 differs"),
         ("account", lambda _: answer(200, '{"id":1,"quota":1e999}'), 2, "no JSON"),
         ("account", lambda _: answer(200, b"null"), 2, "does not answer as Figshare does"),
-        ("account", lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}", 75, "the answer is no HTTP"),
-        ("account", lambda _: b"SSH-2.0-OpenSSH\r\n\r\n", 75, "the answer is no HTTP"),
+        ("account", lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}", 75, "the answer is not HTTP"),
+        ("account", lambda _: b"SSH-2.0-OpenSSH\r\n\r\n", 75, "the answer is not HTTP"),
         ("item", lambda _: answer(200, "[" * 1_000_000), 75, "with no JSON"),
         ("item", lambda _: answer(200, '{"a":' * 1_000_000), 75, "with no JSON"),
         ("item", lambda _: answer(503, b"", Retry_After="9" * 400), 75, "answered 503"),
@@ -217,7 +217,7 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         ("upload", lambda _: endless(_PLAIN, b" " * 65536), 1, "its answer is longer than"),
         ("put", lambda _: endless(_PLAIN, b" " * 65536), 1, "its answer is longer than"),
         ("item", lambda _: endless(b"HTTP/1.1 500 No\r\n\r\n", b" " * 65536), 75, "answered 500"),
-        ("item", lambda _: endless(b"HTTP/1.1 200 OK\r\n", b"A: " + b"y" * 4000 + b"\r\n"), 75, "no HTTP"),
+        ("item", lambda _: endless(b"HTTP/1.1 200 OK\r\n", b"A: " + b"y" * 4000 + b"\r\n"), 75, "not HTTP"),
         ("item", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip"), 1, "a compressed answer"),
         ("put", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip"), 1, "a compressed answer"),
         ("item", lambda _: answer(500, GIGABYTE, Content_Encoding="gzip"), 75, "answered 500"),

@@ -14,10 +14,7 @@ from uploader.errors import Facts
 
 
 class Fault(Protocol):
-    """What hints are for: an error, the notice of a file that failed, or a problem in a report."""
-
-    @property
-    def code(self) -> str: ...
+    """What hints are for: an error, a warning, the notice of a file that failed, a problem in a report."""
 
     @property
     def hint(self) -> str | None: ...
@@ -134,10 +131,12 @@ HINTS: dict[str, Hint] = {
         "Figshare needs the size beforehand: write it to a file first, or leave it out with --exclude."
     ),
     "all-skipped": Hint("{skipped}"),
+    "nul-separated": Hint("If they separate the paths, add -0."),
     "no-title": Hint("Give --title, or --item."),
     "title-length": Hint("Give one with --title."),
     "publish-lacks": Hint("Give them in a file, with --metadata; `figup metadata template` writes one to start from."),
     "lacks-fields": Hint("`figup item update {item_id}` adds them.", complete=True),
+    "published-before": Hint("`figup item publish {item_id}` publishes it."),
     "unfinished-files": Hint("Finish their uploads (`figup resume`), or remove them.", complete=True),
     "another-author": Hint(
         "Check the iD. If it is the same person: figup item authors add {item_id} {author_id}",

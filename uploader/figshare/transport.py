@@ -184,7 +184,7 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "no answer in time"),
     (aiohttp.ClientPayloadError, "the answer was cut off"),
-    (aiohttp.ClientResponseError, "the answer is no HTTP"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
 )
 
 

@@ -20,7 +20,7 @@ def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
     """
     parts = _split(url.strip())
     if parts is None:
-        raise UsageError("the endpoint is no http(s) address", hint="It looks like https://api.figshare.com/v2.")
+        raise UsageError("the endpoint is not an http(s) address", hint="It looks like https://api.figshare.com/v2.")
     if parts.username is not None or parts.password is not None:
         raise UsageError("the endpoint must not hold a user name or password")
     if parts.query or parts.fragment:
@@ -40,7 +40,7 @@ def check_upload_url(url: str, *, endpoint: str, insecure_http: bool = False) ->
     """
     parts = _split(url)
     if parts is None or parts.username is not None or parts.password is not None or parts.fragment:
-        raise ProtocolViolation("Figshare gave an upload address that is none")
+        raise ProtocolViolation("Figshare gave an invalid upload address")
     host = parts.hostname or ""
     api_host = urlsplit(endpoint).hostname or ""
     if not is_loopback(api_host) and host != api_host and _is_inside(host):

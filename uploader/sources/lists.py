@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from uploader.errors import UsageError
+from uploader.errors import Facts, UsageError
 from uploader.text import printable
 
 COMMENT = b"#"
@@ -29,11 +29,13 @@ def parse_list(data: bytes, origin: str, *, nul: bool = False) -> list[tuple[int
     """
     if nul:
         if b"\0" not in data and data.count(b"\n") > 1:
-            raise UsageError(f"{origin}: -0 is for paths separated by NUL, and there is none")
+            raise UsageError(f"{origin}: expected paths separated by NUL, but found no NUL")
         pieces = enumerate(data.split(b"\0"), start=1)
         return [(number, os.fsdecode(piece)) for number, piece in pieces if piece.strip(b"\n")]
     if b"\0" in data:
-        raise UsageError(f"{origin}: has NUL characters in it", hint="If they separate the paths, add -0.")
+        raise UsageError(
+            f"{origin}: has NUL characters in it", hint="They may separate the paths.", facts=Facts("nul-separated")
+        )
     lines = enumerate((line.removesuffix(b"\r") for line in data.removeprefix(_BOM).split(b"\n")), start=1)
     return [(number, os.fsdecode(line)) for number, line in lines if line and not line.startswith(COMMENT)]
 
@@ -75,7 +77,7 @@ def _fields(line: bytes, where: str) -> tuple[bool, bytes, bytes]:
         return bool(match[1]), match[2], match[3]
     if _SHA.fullmatch(line):
         raise UsageError(f"{where}: is a SHA sum, and Figshare knows MD5s alone", hint="Make the list with md5sum.")
-    raise UsageError(f"{where}: is no line that md5sum writes", hint="Make the list with: md5sum FILE... > LIST")
+    raise UsageError(f"{where}: not a line that md5sum writes", hint="Make the list with: md5sum FILE... > LIST")
 
 
 def remote_location(path: str, base: str) -> tuple[str, str]:

@@ -104,7 +104,7 @@ def _loaded(text: str, kind: str, origin: str) -> Any:
 def _listed(value: Any, origin: str) -> Entries:
     entries = value.get("files") if isinstance(value, Mapping) else value
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise UsageError(f"{origin}: is no list of files, and has none under `files`")
+        raise UsageError(f"{origin}: not a list of files, and no list under `files`")
     for number, entry in enumerate(entries, start=1):
         where = f"{origin}: entry {number}"
         if isinstance(entry, str):
@@ -118,7 +118,7 @@ def _listed(value: Any, origin: str) -> Entries:
 def _no_field(name: object, where: str) -> UsageError:
     near = difflib.get_close_matches(str(name), FIELDS, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Fields are {', '.join(FIELDS)}."
-    return UsageError(f"{where}: there is no field {str(name)!r}", hint=hint)
+    return UsageError(f"{where}: unknown field {str(name)!r}", hint=hint)
 
 
 @dataclass
@@ -153,18 +153,18 @@ class _Reading:
     def _name(self, entry: Mapping[Any, Any]) -> str | None:
         name = self._text(entry, "name")
         if "/" in name or "\0" in name or name in (".", ".."):
-            self._wrong(f"{name!r} is no name for a file", "A folder goes into the field `folder`.")
+            self._wrong(f"invalid file name {name!r}", "A folder goes into the field `folder`.")
         return name or None
 
     def _folder(self, entry: Mapping[Any, Any]) -> str:
         text = self._text(entry, "folder")
         pieces = text.strip("/").split("/") if text.strip("/") else []
         if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:
-            self._wrong(f"{text!r} is no folder", 'Write it as "a/b".')
+            self._wrong(f"invalid folder {text!r}", 'Write it as "a/b".')
         return "/".join(pieces)
 
     def _md5(self, entry: Mapping[Any, Any]) -> str | None:
         md5 = self._text(entry, "md5").lower()
         if md5 and not _MD5.fullmatch(md5):
-            self._wrong(f"{md5!r} is no MD5 (32 hexadecimal digits)")
+            self._wrong(f"invalid MD5 {md5!r}; use 32 hexadecimal digits")
         return md5 or None

@@ -72,12 +72,12 @@ def _several(problems: list[FigupError]) -> FigupError:
 def _nothing_left(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
-        return UsageError(f"there is nothing to {purpose}: no file was found in what was named")
+        return UsageError(f"nothing to {purpose}: the named paths contain no file")
     found = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
     why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
-        f"there is nothing to {purpose}: all that was found is skipped ({found}{more}: {why})",
+        f"nothing to {purpose}: everything found is skipped ({found}{more}: {why})",
         facts=Facts("all-skipped", reasons=tuple(reasons)),
     )
 
@@ -282,7 +282,7 @@ def checked_link(link: str) -> str:
     except ValueError:
         host = secret = None
     if not host or parts.scheme not in _SCHEMES or not link.isprintable() or " " in link:
-        raise UsageError(f"{ascii(link)[1:-1]}: is no address that can be linked", hint="Write https://host/path.")
+        raise UsageError(f"{ascii(link)[1:-1]}: not an address that can be linked", hint="Write https://host/path.")
     if secret is not None:
         raise UsageError("the address of a linked file has a password in it, which everybody could read on Figshare")
     return unquote(parts.path.rstrip("/").rpartition("/")[2]) or host

@@ -356,7 +356,7 @@ class Client:
     async def _cancel(self, name: str, notify: no.Listener, stop: Stop) -> Cancellation:
         async with OpenJob(self._states, name, self._clock) as opened:
             if opened.state.finished:
-                raise UsageError(f"job {name} is finished: there is nothing to give up")
+                raise UsageError(f"job {name} is finished: nothing to give up")
             self._check_endpoint(opened)
             with self._listening(notify):
                 run = self._new_run(opened, notify, stop)

@@ -123,7 +123,7 @@ class OpenJob:
         if disk.read(path) is None:
             plan = self._plan() if self._plan is not None and not self.resumed else None
             if plan is None:
-                raise JobNotFound(f"there is no job {self.name!r} in {self._states.path}")
+                raise JobNotFound(f"job {self.name!r} not found in {self._states.path}")
             for event in plan:
                 self.state.apply(event)
             self._journal = Journal.create(path, plan, disk)

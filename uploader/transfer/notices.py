@@ -165,6 +165,8 @@ class Warned(Notice, frozen=True, tag="warning"):
     """A warning for the user; the job continues."""
 
     message: str
+    hint: str | None = None
+    facts: Facts = Facts()
 
 
 class LimitChanged(Notice, frozen=True, tag="limit"):

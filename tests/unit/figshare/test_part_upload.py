@@ -160,7 +160,7 @@ async def test_a_locked_part_and_a_lost_upload(
         (reply(202, b"", {"x-amzn-waf-action": "challenge"}), True, None, "firewall"),
         (reply(202), True, None, "answered 202"),
         (reply(200, "<html>Welcome to this network"), True, None, "answered 200"),
-        (b"garbage\r\n\r\n", True, None, "no HTTP"),
+        (b"garbage\r\n\r\n", True, None, "not HTTP"),
         (reply(200, "O", length=2), True, None, "cut off|broke|closed"),
         (None, True, None, "closed without an answer"),
     ],

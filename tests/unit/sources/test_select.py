@@ -145,7 +145,7 @@ def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_mis
 
 def test_nothing_left_says_what_was_skipped(here: Path) -> None:
     make(here, "d/.a", "d/.b")
-    with pytest.raises(UsageError, match=r"all that was found is skipped .*d/\.a.*hidden") as caught:
+    with pytest.raises(UsageError, match=r"everything found is skipped .*d/\.a.*hidden") as caught:
         select(Sources(paths=("d",)))
     assert caught.value.facts == Facts("all-skipped", reasons=("hidden",))
     make(here, "e/")
@@ -197,7 +197,7 @@ def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Pat
     with pytest.raises(SourcesUnusable, match="3 of the sources") as caught:
         select(Sources(manifest="m.csv"))
     said = [cause.message.partition(f"{here}/")[0] for cause in caught.value.causes]
-    assert said == ["m.csv: line 2: '1' is no MD5 (32 hexadecimal digits)", "m.csv: line 3: ", "m.csv: line 5: "]
+    assert said == ["m.csv: line 2: invalid MD5 '1'; use 32 hexadecimal digits", "m.csv: line 3: ", "m.csv: line 5: "]
     assert [str(cause) for cause in caught.value.causes] == [cause.message for cause in caught.value.causes]
     assert [cause.path for cause in caught.value.causes] == [None, f"{here}/nope", f"{here}/gone"]
     (here / "m.csv").write_text("path,md5\na,1\nb,2\n")

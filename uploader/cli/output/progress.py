@@ -136,11 +136,15 @@ class Display:
 
     def _event(self, notice: no.AnyNotice) -> None:
         fields: dict[str, Any] = msgspec.to_builtins(notice)
+        if isinstance(notice, no.Warned):
+            del fields["facts"]
+            fields["hint"] = hint_for(notice)
         self._console.event(fields.pop("event"), **fields)
 
     def _remark(self, notice: no.AnyNotice) -> None:
         if isinstance(notice, no.Warned):
-            self._console.note(printable(notice.message))
+            hint = hint_for(notice)
+            self._console.note(printable(f"{notice.message}. {hint}" if hint else notice.message))
         elif isinstance(notice, no.JobUpdated):
             self._console.note(_renewed(notice))
         elif isinstance(notice, no.Described):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from uploader.errors import FigupError
+from uploader.errors import Facts, FigupError
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
@@ -59,5 +59,5 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
 def _warn_not_public(run: JobRun) -> None:
     """Warn of what the draft alone has, where this job published the item before and does not do so now."""
     if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
-        text = f"item {run.item_id} was published before; what changed is in its draft until it is published again"
-        run.notify(no.Warned(text))
+        text = f"item {run.item_id} was published before; what changed is in its draft alone"
+        run.notify(no.Warned(text, facts=Facts("published-before", item_id=run.item_id)))

@@ -84,7 +84,7 @@ class JobStore:
         names = self.names()
         found = [n for n in names if n == text] or [n for n in names if text and n.startswith(text)]
         if not found:
-            raise JobNotFound(f"there is no job {text!r} in {self.path}")
+            raise JobNotFound(f"job {text!r} not found in {self.path}")
         if len(found) > 1:
             raise UsageError(f"{text!r} may be any of these jobs: {', '.join(found)}")
         return found[0]
@@ -115,7 +115,7 @@ class JobStore:
         """A job's journal as it stands. Raises JobNotFound, JournalNewer, JournalDamaged."""
         data = self.disk.read(self.folder(job) / "journal")
         if data is None:
-            raise JobNotFound(f"there is no job {job!r} in {self.path}")
+            raise JobNotFound(f"job {job!r} not found in {self.path}")
         return decode(data)
 
     def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
@@ -157,7 +157,7 @@ class JobStore:
         try:
             changed = (self.folder(job) / "journal").stat().st_mtime
         except OSError:
-            raise JobNotFound(f"there is no job {job!r} in {self.path}") from None
+            raise JobNotFound(f"job {job!r} not found in {self.path}") from None
         return datetime.fromtimestamp(changed, UTC)
 
     def manifests(self, job: str) -> Manifests:

@@ -222,7 +222,7 @@ def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:
     try:
         found = path.stat()
     except OSError:
-        raise JobNotFound(f"there is no job {job!r} in {states.path}") from None
+        raise JobNotFound(f"job {job!r} not found in {states.path}") from None
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
