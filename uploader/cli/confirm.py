@@ -13,7 +13,7 @@ from uploader.errors import UsageError
 
 
 async def confirm(session: Session, question: str, *, yes: bool) -> bool:
-    """True when the person says yes, or said so on the command line. Raises UsageError where nobody can be asked."""
+    """Ask for a confirmation; True for yes, also given on the command line. Raises UsageError without a terminal."""
     if yes:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
@@ -27,7 +27,7 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
 
 
 async def _line(terminal: int) -> bytes:
-    """What is typed there next. The thread that waits for it keeps nobody from leaving when a signal ends the wait."""
+    """Read the next line typed. The waiting thread does not keep the process alive when a signal ends the wait."""
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[bytes] = loop.create_future()
 

@@ -76,7 +76,7 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
 
 @contextlib.contextmanager
 def _folder(parent: Path | None, size: int, *, keep: bool) -> Iterator[Path]:
-    """A folder of its own, removed at the end unless it is kept. Raises UsageError when there is no room."""
+    """Make a folder and remove it at the end unless it is kept. Raises UsageError without enough space."""
     place = (parent or Path(tempfile.gettempdir())).absolute()
     need, room = 2 * size + (64 << 20), shutil.disk_usage(place).free
     if room < need:

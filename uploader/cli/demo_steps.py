@@ -118,7 +118,7 @@ class Demo:
         return total, taken
 
     async def _second_run(self, arguments: list[str], total: int) -> dict[str, Any]:
-        """The summary that it ended with."""
+        """Return the summary at its end."""
         out = self._folder / "second-run.jsonl"
         with self._bar() as show:
             async with self._started(arguments, out) as process:
@@ -215,7 +215,7 @@ class Demo:
             return (await file.read()).rstrip("\n")
 
     def _complaint(self, out: Path) -> str:
-        """What a run said last on stderr."""
+        """Return the last line that a run wrote to stderr."""
         lines = out.with_suffix(".err").read_text("utf-8", "replace").strip().splitlines()
         return lines[-1].removeprefix("figup: ") if lines else "it said nothing"
 

@@ -83,7 +83,7 @@ async def show_plan(session: Session, at: Context, wanted: Request) -> int:
 
 
 async def _found(display: Display, at: Context, wanted: Request) -> tuple[Preview, ItemPayload | None]:
-    """What was found out, and the description as Figshare takes it; None without a token."""
+    """Return the preview, and the description in Figshare's form; None without a token."""
     try:
         client = at.client(wanted.options, wanted.requests)
     except NoToken:
@@ -176,7 +176,7 @@ def _text(found: Preview, estimate: dict[str, Any], ends: FinalSteps) -> str:
 
 
 def _file_lines(files: Sequence[FilePlan]) -> list[str]:
-    """The first files of each kind, and how many more of it there are."""
+    """List the first files of each kind and count the others."""
     kinds: Counter[tuple[str, str]] = Counter()
     lines = []
     for file in files:
@@ -268,7 +268,7 @@ class FinalSteps:
 
 
 def final_steps(orders: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
-    """What would be done of what was ordered. `spec` None: nobody could be asked what the description means."""
+    """Collect the requested final steps. `spec` None: the description could not be looked up."""
     known = orders.metadata is None or orders.metadata.fingerprint == found.described
     told = ItemPayload() if known else spec
     body = told.embargo if told is not None else None

@@ -37,7 +37,7 @@ class Failure:
 
 
 def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True) -> Failure:
-    """The failure that an exception is, known or not. `job` and `kept` are for its hint: see `hint_for`."""
+    """Turn any exception into a failure. `job` and `kept` are for its hint: see `hint_for`."""
     if isinstance(error, FigupError):
         path = printable(error.path) if error.path is not None else None
         hint = hint_for(error, path=path, job=job, kept=kept)
@@ -58,7 +58,7 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
 
 
 def _of_click(error: click.ClickException) -> Failure:
-    """A mistake in the command line."""
+    """Turn a click error into a failure."""
     if isinstance(error, click.NoSuchOption) and error.option_name == "--token":
         return Failure(
             "usage",

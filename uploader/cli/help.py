@@ -17,14 +17,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def topics() -> dict[str, str]:
-    """The pages of the manual: name → title."""
+    """Return the pages of the manual: name → title."""
     pages = (page for page in resources.files("uploader.manual").iterdir() if page.name.endswith(".md"))
     titles = {page.name.removesuffix(".md"): page.read_text("utf-8").partition("\n")[0].lstrip("# ") for page in pages}
     return dict(sorted(titles.items()))
 
 
 def page(topic: str) -> str:
-    """A page of the manual as it is shown in a terminal: without comments and pictures."""
+    """Return a page of the manual without comments and pictures, for a terminal."""
     text = resources.files("uploader.manual").joinpath(f"{topic}.md").read_text("utf-8")
     return _PICTURE.sub("", _COMMENT.sub("", text))
 

@@ -171,7 +171,7 @@ _TAKES_SKIPPED = {
 
 
 def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True) -> str | None:
-    """What to do about a fault, None for nothing. `path` is the file's, as it is shown.
+    """Return what to do about an error, None for nothing. `path` is the file's, as it is shown.
 
     `job` is the job that can be continued, if any: then the hint says how. `kept` is False for a command that sends
     nothing, so that nothing of it is kept.
@@ -192,7 +192,7 @@ def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, k
 
 
 def _filled(text: str, fault: Fault, path: str | None) -> str | None:
-    """The text with its facts; None where one of them is not known."""
+    """Fill the text with its facts; None if one of them is not known."""
     facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
     facts |= {
         "hint": fault.hint or "",

@@ -188,7 +188,7 @@ def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
 
 
 async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
-    """Raises Refused, with a hint where the item was never published."""
+    """Set the thumbnail. Raises RequestRejected, with a hint if the item was never published."""
     try:
         await api.items.set_thumbnail(item.id, max(item.version, 1), file.id)
     except RequestRejected as error:

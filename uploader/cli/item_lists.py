@@ -122,7 +122,7 @@ def remove_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int
 
 
 def _tags_in(word: str) -> list[str]:
-    """The tags of one word of the command line. Raises UsageError where there is none."""
+    """Split one argument into tags. Raises UsageError if there is none."""
     found = split_keywords(word)
     if not found:
         raise UsageError("a tag is empty: there is no word in it")

@@ -27,7 +27,7 @@ def fields(item: ItemDetail) -> dict[str, Any]:
 
 
 def card(item: ItemDetail) -> str:
-    """The item, for a person: a line a field, those that say nothing left out."""
+    """Format an item, one line per field, without empty fields."""
     rows = [
         ("item", f"{item.id}  {state(item)}"),
         ("page", item.public_url if item.is_public and item.public_url else item.url),
@@ -69,7 +69,7 @@ def state(item: ItemDetail) -> str:
 
 
 def plain_text(description: str) -> str:
-    """A description without its markup, on one line."""
+    """Strip the markup of a description and put it on one line."""
     import nh3
 
     return " ".join(html.unescape(nh3.clean(description.replace("><", "> <"), tags=set())).split())

@@ -162,7 +162,7 @@ def _report(error: BaseException, options: Sequence[str]) -> int:
 
 
 def _of_stdout(error: Exception) -> OutputLost | None:
-    """What it means that click could not write what it shows: the only place where it names no file."""
+    """Map click's own write errors on stdout, which name no file, to OutputLost."""
     if not isinstance(error, OSError) or error.errno not in _FULL or error.filename is not None:
         return None
     _forget_stdout()

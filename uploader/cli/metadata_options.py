@@ -34,7 +34,7 @@ async def read_description(
     file: str | None = None,
     beside: Sequence[str] = (),
 ) -> Description:
-    """What is to be said of an item; files that lay there, and what is odd, are told. Raises as `gather` does."""
+    """Load the description, and report sidecar files and remarks. Raises what `load_description` raises."""
     from uploader.metadata.description import load_description
 
     fields = {name: value for name, value in (given or {}).items() if value is not None}
@@ -58,7 +58,7 @@ async def resolve_description(
     item: int | None = None,
     project: int | None = None,
 ) -> ItemPayload:
-    """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+    """Resolve the description for an existing item, or for a new one, in a project if given.
 
     Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
     left out.
@@ -114,7 +114,7 @@ _ITEM = [
 
 
 def item_options(command: Callable[..., int]) -> Any:
-    """Gives the command the options about the item, as one argument `about`."""
+    """Give the command the options about the item, as one argument `about`."""
 
     @functools.wraps(command)
     def collected(**values: Any) -> int:
@@ -168,8 +168,10 @@ class _Told:
 
 
 async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
-    """The new item's title, None where nothing speaks of one, and what is ordered for it. Tells what was taken from
-    files that lay with the sources. Raises as `gather` does."""
+    """Return the new item's title, None if nothing gives one, and the options of the item.
+
+    Reports what was taken from sidecar files. Raises what `load_description` raises.
+    """
     beside = sources.paths if about.item is None and about.found_metadata else ()
     title = " ".join(about.title.split()) if about.title is not None else None
     lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(beside)))

@@ -78,7 +78,7 @@ class ReportOptions:
 
 
 def report_options(command: Callable[..., int]) -> Any:
-    """Gives a command that runs a job these options, as one argument `accounting`."""
+    """Give a command that runs a job these options, as one argument `accounting`."""
 
     @functools.wraps(command)
     def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
@@ -126,7 +126,7 @@ def _encoded(known: JobReport, path: Path) -> bytes:
 
 
 def repeated(options: Options, common: GlobalOptions) -> tuple[str, ...]:
-    """What a command that sends some of the files again has to say as this one does."""
+    """Return the options that a command for some of the files must repeat."""
     words: list[str] = []
     if options.on_conflict != "skip":
         words += ["--on-conflict", options.on_conflict]
@@ -140,7 +140,7 @@ def repeated(options: Options, common: GlobalOptions) -> tuple[str, ...]:
 
 
 def failed_list(report: Report, accounting: ReportOptions) -> bytes:
-    """The files that failed, for `--from-file`: why, in a comment, and then the path, each in a line.
+    """Format the failed files for `--from-file`: a comment with the reason, then the path.
 
     The first line is the command that sends them, and no others, to where they were to go. With `nul` there are only
     the paths, each before a NUL.
@@ -153,7 +153,7 @@ def failed_list(report: Report, accounting: ReportOptions) -> bytes:
 
 
 def _how_to_send(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
-    """The command in a comment; where the list alone does not say where its files go, what to do instead."""
+    """Put the command into a comment, or what to do if the list does not say where its files go."""
     if not files:
         return b""
     bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}

@@ -51,7 +51,7 @@ class Session:
     """What the command was for is done on Figshare, whether it can be told here or not."""
 
     def take(self, report: Report) -> None:
-        """The summary says what the report says."""
+        """Copy the report into the summary."""
         self.report_written = True
         fields: dict[str, Any] = msgspec.to_builtins(report)
         for file, shown in zip(report.files, fields["files"], strict=True):
@@ -119,7 +119,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
 
 
 async def _ended(session: Session, work: Work) -> int:
-    """The work's exit status, after what went wrong was told."""
+    """Return the exit status of the work, after reporting its error."""
     try:
         with session.scope:
             return await work(session)

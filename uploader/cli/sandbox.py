@@ -77,7 +77,7 @@ def _default_directory() -> Path:
 
 
 def _delays(options: dict[str, Any]) -> Delays:
-    """Takes the delays out of the options."""
+    """Take the delays out of the options."""
     names = ("created", "checking", "success", "moving")
     md5 = options.pop("md5_delay")
     return Delays(**{name: options.pop(f"{name}_delay") for name in names}, md5=None if md5 < 0 else md5)

@@ -18,7 +18,7 @@ from uploader.sandbox.parts import read_plan
 
 
 def _rules_in(path: str) -> list[Rule]:
-    """The rules of a TOML file. ValueError when it cannot be read or is wrong."""
+    """Read the rules of a TOML file. Raises ValueError if it cannot be read or is invalid."""
     try:
         return read_toml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

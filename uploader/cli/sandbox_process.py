@@ -50,7 +50,7 @@ class LocalSandbox:
 
 @contextmanager
 def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
-    """The sandbox on this folder, for as long as the block lasts; one that runs already goes on afterwards.
+    """Run the sandbox of this folder during the block; one that runs already keeps running.
 
     `more` are further arguments for one that is started. It keeps its port from one start to the next, since a job is
     known by its endpoint. Raises PortTaken, SandboxFailed, StateUnusable. Blocks: not for the event loop.
@@ -80,7 +80,7 @@ def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
 
 
 def _running(folder: Path) -> LocalSandbox | None:
-    """The sandbox that holds this folder and has said where it listens. Its note alone may be left from a crash."""
+    """Find the sandbox that holds this folder. A note without a lock is left from a crash."""
     try:
         note = json.loads((folder / "sandbox.json").read_bytes())
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
@@ -130,7 +130,7 @@ def package_home() -> Path:
 
 
 def _first_line(child: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """What the child says first; empty when it says nothing in time."""
+    """Read the child's first line; empty if there is none in time."""
     line = b""
     if child.stdout is None:
         return line

@@ -39,7 +39,7 @@ LINK = _what(
 
 
 def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], Any]:
-    """Gives the command what says which files are meant, as one argument `sources`; `optional`: they may be none."""
+    """Give the command the options that choose files, as one argument `sources`; `optional`: none is allowed."""
 
     def decorate(command: Callable[..., int]) -> Any:
         @functools.wraps(command)
@@ -65,5 +65,5 @@ _NAMES = ("paths", "from_file", "nul", "base", "manifest", "include", "exclude",
 
 
 def read_stdin(sources: Sources, checksums: str | None = None) -> bytes:
-    """The list, of files or of their checksums, that comes over stdin; nothing where none does. Blocks."""
+    """Read the list of files or checksums from stdin if an option asks for it. Blocks."""
     return sys.stdin.buffer.read() if STDIN in (sources.from_file, checksums) else b""

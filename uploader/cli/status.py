@@ -45,7 +45,7 @@ class JobView:
     holder: str | None
 
     def tell(self, session: Session) -> None:
-        """The event, and the summary line."""
+        """Write the event and the summary."""
         fields: dict[str, Any] = msgspec.to_builtins(self.job)
         summary = session.summary
         for name in _OF_A_JOB:
@@ -60,7 +60,7 @@ class JobView:
 
 
 async def look(states: JobStore, name: str) -> JobView:
-    """The job as it is now. Raises JobNotFound."""
+    """Read the job as it is now. Raises JobNotFound."""
     worker = await anyio.to_thread.run_sync(current_holder, states.folder(name), states.disk)
     return JobView(await anyio.to_thread.run_sync(summarize, states, name), worker)
 
@@ -102,7 +102,7 @@ class _Follower:
         return told.progress if told is not None else self._journaled()
 
     def _journaled(self) -> no.Progress:
-        """What the journal says, as long as the one who works on it has told nothing."""
+        """Read progress from the journal until the working process has written its own."""
         job = summarize(self._states, self._name)
         return no.Progress(
             bytes_done=job.bytes_done,

@@ -65,7 +65,7 @@ class Expected:
 
 
 def expected_of(transfer: Transfer) -> Expected:
-    """What the remote file of a verified transfer must be."""
+    """Return what the remote file of a verified transfer must be."""
     if transfer.link:
         return Expected(file_id=transfer.file_id, link=transfer.path)
     return Expected(
@@ -78,7 +78,7 @@ def expected_of(transfer: Transfer) -> Expected:
 
 
 def folder_of(folders: Mapping[int, str], file_id: int) -> str | None:
-    """The file's folder, "" for none; None where the item does not say where its files are (observed)."""
+    """Return the file's folder, "" for none; None if the item does not say where its files are (observed)."""
     return folders.get(file_id, "") if folders else None
 
 
@@ -102,12 +102,12 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
 
 
 def by_likeness(files: Iterable[File], expected: Expected) -> list[tuple[Match, File]]:
-    """The files with their classification, the most similar first and otherwise in the given order."""
+    """Classify files, the most similar first and otherwise in the given order."""
     return sorted(((classify(file, expected), file) for file in files), key=lambda pair: _RANK[pair[0]])
 
 
 def needs_md5(files: Iterable[File], size: int) -> bool:
-    """True if only the source's MD5 can tell whether one of the files is that source of `size` bytes."""
+    """Return True if only the source's MD5 can tell whether one of the files is that source of `size` bytes."""
     return any(file.computed_md5 is not None and classify(file, Expected(size=size)) is Match.UNKNOWN for file in files)
 
 

@@ -165,7 +165,7 @@ class Engine:
             await learn_address(self._run)
 
     def _may_initiate(self) -> bool:
-        """True if the item must be listed, so that another's file is not taken for ours.
+        """Return True if the item must be listed, so that a foreign file is not taken for ours.
 
         In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
         """

@@ -146,7 +146,7 @@ class OpenJob:
             keep_overview(self._states, self.name, self.state)
 
     async def _is_ours(self) -> bool:
-        """True when the lease is held at this moment and the journal on disk says that nothing was begun.
+        """Confirm that the lease is held and that the journal on disk has nothing begun.
 
         Another machine may have taken the job over, and begun, while this process did not run.
         """
@@ -252,7 +252,7 @@ async def _look_at_the_item(run: JobRun) -> None:
 
 
 def _begun(state: JobState) -> bool:
-    """True when anything may exist on Figshare because of this job."""
+    """Return True if anything may exist on Figshare because of this job."""
     return state.item_state is not ItemState.UNKNOWN or any(t.state is not State.PLANNED for t in state.transfers)
 
 
@@ -278,7 +278,7 @@ def make_report(
     exit_status: int,
     api_requests: int,
 ) -> Report:
-    """What became of the job so far."""
+    """Report the job so far."""
     state, manifests = job.state, job.manifests
     files = tuple(
         _file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.reported

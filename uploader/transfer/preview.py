@@ -164,7 +164,7 @@ async def preview(
 
 
 def _exit_status(files: Sequence[FilePlan], room: Space | None, *, finished: bool) -> ExitStatus:
-    """The upload's exit status. `finished`: the job has sent everything, and its files are only checked again."""
+    """Predict the upload's exit status. `finished`: everything is sent, and files are only checked again."""
     if room is not None and not room.enough:
         return ExitStatus.LIMIT
     refused = {file.status for file in files if file.action == "refuse"}
@@ -188,18 +188,18 @@ def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple
 
 
 def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
-    """The final steps that the job has done; publishing is not one of them if files would be added."""
+    """Return the final steps that the job has done; without publishing if files would be added."""
     done = tuple(step for step in state.done_steps if state.is_done(step))
     return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
 
 
 def adds_file(file: FilePlan) -> bool:
-    """True if the plan adds a file to the item."""
+    """Return True if the plan adds a file to the item."""
     return file.action in ("send", "link") and file.status != "changed"
 
 
 def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
-    """The command's job, its summary and its state; None for a new job, the state None also for a damaged one."""
+    """Find the command's job, its summary and its state; None for a new job, the state None also if damaged."""
     job, new = states.generation(name, new=new_job)
     if new:
         return job, None, None
@@ -268,7 +268,7 @@ class _Planner:
         return msgspec.structs.replace(plan, replaces=decision.replaces)
 
     async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
-        """True if the upload would find what a request without an answer led to; as in `destination.lookup`."""
+        """Return True if the upload would find the effect of an unanswered request; as in `destination.lookup`."""
         created_by_us = self._state is not None and self._state.plan is not None and self._state.plan.item is None
         item_id = self._state.item_id if self._state is not None else None
         if transfer.intended_at is None or item_id is None:
@@ -309,14 +309,14 @@ def _of_job(chosen: SourceFile, transfer: Transfer, options: Options, *, changed
 def _rechecked(
     files: Sequence[FilePlan], state: JobState, held: Mapping[str, Sequence[File]], folders: Mapping[int, str]
 ) -> list[FilePlan]:
-    """The plans of a finished job, whose remote files the upload would check again."""
+    """Plan a finished job, whose remote files the upload would check again."""
     by_id = {file.id: file for several in held.values() for file in several}
     found = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
     return [_finished(file, *found[file.file_id]) if file.file_id in found else file for file in files]
 
 
 def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) -> list[FilePlan]:
-    """The plans of sources that the job knows and that no longer exist."""
+    """Plan the sources that the job knows and that no longer exist."""
     planned = {(file.path, file.folder, file.name) for file in files}
     return [
         FilePlan(t.path, t.folder, t.name, t.size, "missing", "refuse", 0, 0, t.file_id, reason="no longer exists")
@@ -326,7 +326,7 @@ def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) 
 
 
 def _finished(file: FilePlan, match: Match, reason: str) -> FilePlan:
-    """The plan of a file of a finished job whose remote file compares so."""
+    """Plan a file of a finished job by how its remote file compares."""
     if match is Match.SAME:
         return file
     if match in TO_SEND_AGAIN:

@@ -28,19 +28,19 @@ from uploader.units import format_exact_bytes
 
 
 def looks_as_recorded(transfer: Transfer, now: FileStamp) -> bool:
-    """True if size, times and inode are those of the version that was sent or started."""
+    """Return True if size, times and inode are those of the version that was sent or started."""
     return (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
         transfer.ctime_ns in (None, now.ctime_ns)
     )
 
 
 def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
-    """The event that starts a transfer again with this version of its source."""
+    """Make the event that restarts a transfer with this version of its source."""
     return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
 
 
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
-    """The parts of an upload whose content was recorded when it was sent."""
+    """Return the parts of an upload whose content was recorded when it was sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
     return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
 
@@ -137,7 +137,7 @@ def _places(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list
 
 
 def _twin(transfer: Transfer, places: Mapping[str, Sequence[File]]) -> int | None:
-    """The earliest identical file in the place of this job's own, other than those from before its upload began."""
+    """Find the earliest identical file in the place of this job's own that was not there before its upload."""
     if transfer.link or transfer.foreign or transfer.known is None:
         return None
     expected = dataclasses.replace(expected_of(transfer), file_id=None)
@@ -160,7 +160,7 @@ def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[
 
 
 def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
-    """What is wrong with a remote file, as a predicate."""
+    """Say what is wrong with a remote file, as a predicate."""
     if file is None or match is Match.MISSING:
         return "is gone"
     words = {
@@ -257,7 +257,7 @@ async def check_source(
 
 
 async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
-    """True if the source is not the version that its job sent, or began to send.
+    """Return True if the source is not the version that its job sent, or began to send.
 
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
     """
@@ -279,7 +279,7 @@ async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfe
 
 
 async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
-    """True if the source has these parts as they were sent."""
+    """Return True if the source has these parts as they were sent."""
     try:
         await source_md5(path, recorded=sent)
     except SourceChanged:

@@ -60,7 +60,7 @@ EXIT_STATUS = {
 
 
 def exit_status(comparisons: Sequence[Comparison]) -> ExitStatus:
-    """The exit status of the whole verification: that of the worst status."""
+    """Return the exit status of the whole verification: that of the worst status."""
     order = list(EXIT_STATUS)
     worst = max((c.status for c in comparisons), key=order.index, default="same")
     return EXIT_STATUS[worst]
@@ -74,7 +74,7 @@ class Total(msgspec.Struct, frozen=True):
 
 
 def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
-    """The total of each status, including those of no file."""
+    """Sum up each status, including those of no file."""
     sizes: dict[str, list[int | None]] = {status: [] for status in EXIT_STATUS}
     for one in comparisons:
         sizes[one.status].append(one.size if one.size is not None else one.remote_size)
@@ -85,7 +85,7 @@ def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
 
 
 def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
-    """The folder of the item that has most of the missing files at the same paths below it; None if none has."""
+    """Find the item's folder that has most of the missing files at the same paths below it; None if none has."""
     missing = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing"}
     beyond = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
     split = (path.partition("/") for path in beyond)
@@ -189,7 +189,7 @@ def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
 
 
 def _not_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
-    """The item's files in these folders that were compared with nothing; links have no local file."""
+    """List the item's files in these folders that have no local counterpart; links have none."""
     for path, files in held.items():
         if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in scopes):
             continue

@@ -79,12 +79,12 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
 
 def _fitted(style: str) -> str:
-    """What a style becomes on this terminal."""
+    """Apply a style if this terminal shows colours."""
     return _SHORT.get(style, style) if _terminal().columns < _WIDE else style
 
 
 def fitting(name: str, columns: int) -> str:
-    """A name in at most so many columns of a terminal; wide characters take two. The end, which tells more, stays."""
+    """Shorten a name to a number of terminal columns, keeping its end; wide characters take two columns."""
     name = printable(name)
     if disp_len(name) <= columns:
         return name
@@ -108,10 +108,10 @@ class Bars:
         self._waiting: dict[str, float] = {}
 
     def begun(self, notice: no.JobStarted) -> None:
-        """The first progress opens the bars."""
+        """Do nothing: the first progress opens the bars."""
 
     def started(self, notice: no.FileStarted) -> None:
-        """What was there already is no speed."""
+        """Leave what was there already out of the speed."""
         self._outlet.do(lambda: self._forget_speed(notice.path))
 
     def take(self, notice: no.Progress) -> None:
@@ -155,7 +155,7 @@ class Bars:
         bar.show(file.bytes_done, _WAITING if file.waiting else begun)
 
     def _bar_for(self, file: no.ActiveFile) -> Bar | None:
-        """A new bar on the first free line; None when the terminal is full."""
+        """Open a bar on the first free line; None if the terminal is full."""
         taken = {-bar.pos for bar in self._bars.values()}
         line = next(line for line in range(1, len(taken) + 2) if line not in taken)
         if line > _terminal().lines - _ROWS_KEPT:

@@ -70,7 +70,7 @@ def _add(logger: logging.Logger, handler: logging.Handler, level: int, times: st
 
 
 def _file_handler(path: Path, write: Callable[[str], None]) -> logging.Handler:
-    """Appends; a new file is readable by its owner alone."""
+    """Append to the log file; a new one is readable only by its owner."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
         return _File(path, write)

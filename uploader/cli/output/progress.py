@@ -31,16 +31,16 @@ class Progress(Protocol):
     """Shows how far a job is."""
 
     def begun(self, notice: no.JobStarted) -> None:
-        """The job begins, or goes on."""
+        """Note that the job started or resumed."""
 
     def take(self, notice: no.Progress) -> None:
         """So far it is now."""
 
     def started(self, notice: no.FileStarted) -> None:
-        """A file begins, with so much of it already there."""
+        """Note that a file started, with the bytes already present."""
 
     def close(self) -> None:
-        """The job is over."""
+        """End the display."""
 
 
 class Display:
@@ -92,7 +92,7 @@ class Display:
         return progress_line(self._latest) if self._latest is not None else "nothing was sent yet"
 
     def close(self) -> None:
-        """The job is over."""
+        """End the display."""
         if self._progress is not None:
             self._progress.close()
 
@@ -120,7 +120,7 @@ class Display:
             self._progress.take(notice)
 
     def _count_verified(self, notice: no.FileVerified) -> None:
-        """The run may end before it tells its progress again, and the last line is to be true."""
+        """Count a verified file, because the run may end before it reports progress again."""
         latest = self._latest
         if latest is None:
             return
@@ -175,14 +175,14 @@ class Display:
 
 
 def _renewed(notice: no.JobUpdated) -> str:
-    """What the same command found to be different this time."""
+    """Describe what the repeated command added or dropped."""
     added = f"{units.format_count(notice.added, 'file')} more than before" if notice.added else ""
     dropped = f"{units.format_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
     return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
 
 
 def display_for(console: Console, *, no_progress: bool) -> Display:
-    """The display that suits where stderr goes."""
+    """Choose the display for where stderr goes."""
     if console.json or console.quiet or no_progress or sys.stderr is None:
         return Display(console, None)
     if sys.stderr.isatty():

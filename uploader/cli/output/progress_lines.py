@@ -91,14 +91,14 @@ class Lines:
         self._left: float | None = None
 
     def begun(self, notice: no.JobStarted) -> None:
-        """The first line."""
+        """Write the first line."""
         self._due = self._clock() + EVERY
         goes_on = ", goes on where it was" if notice.resumed else ""
         amount = f"{units.format_count(notice.files, 'file')}, {units.format_bytes(notice.bytes_total)}"
         self._say(f"job {notice.job}{goes_on}: {amount}")
 
     def started(self, notice: no.FileStarted) -> None:
-        """The next progress tells of it."""
+        """Leave it to the next progress."""
 
     def take(self, notice: no.Progress) -> None:
         """So far it is now."""
@@ -110,7 +110,7 @@ class Lines:
             self._tell(notice)
 
     def close(self) -> None:
-        """The last line."""
+        """Write the last line."""
         if self._latest is not None and self._latest is not self._said:
             self._tell(self._latest)
 

@@ -37,7 +37,7 @@ LIST_THEM = "--failed-to FILE lists them all"
 
 
 def summary_text(report: Report, *, sent_before: bool = False) -> str:
-    """What became of a job. `sent_before`: this run found it finished."""
+    """Format the result of a job. `sent_before`: this run found it finished."""
     lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
     lines += _replaced([file for file in report.files if file.replaced])
     lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
@@ -67,19 +67,19 @@ _PUBLISHED = {
 
 
 def _concluded(report: Report) -> list[str]:
-    """What was done with the item in the end."""
+    """Describe the final steps of the item."""
     lines = doi_line(report.doi)
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
     return lines + published_line(report.published)
 
 
 def doi_line(doi: str | None) -> list[str]:
-    """The DOI, where there is one."""
+    """Return a line with the DOI, if there is one."""
     return [f"DOI: {printable(doi)}"] if doi else []
 
 
 def published_line(published: str | None) -> list[str]:
-    """What became of publishing, where that was wished: see `Report`."""
+    """Describe the result of publishing, if it was requested: see `Report`."""
     return [_PUBLISHED.get(published, published)] if published else []
 
 
@@ -89,7 +89,7 @@ def manifest_line(path: str) -> str:
 
 
 def failed(report: Report) -> list[FileReport]:
-    """The files that failed in this run. One whose checksum is merely not known yet has not."""
+    """Return the files that failed in this run, without those whose checksum is only pending."""
     return [file for file in report.files if file.error is not None and file.status != "sent"]
 
 
@@ -121,7 +121,7 @@ def _file_line(file: FileReport) -> str:
 
 
 def _ids(ids: Sequence[int]) -> str:
-    """The remote files that one took the place of."""
+    """List the remote files that were replaced."""
     return f"file{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
 
 
@@ -143,7 +143,7 @@ def reason_words(reason: str, count: int = 1) -> str:
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
-    """What was skipped, counted and named, by reason; `skipped` has paths with reasons."""
+    """Count and name skipped paths by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}
     for path, reason in skipped:
         by_reason.setdefault(reason, []).append(path)

@@ -97,7 +97,7 @@ class OutputThread:
 
 
 def plain(text: str) -> str:
-    """A text without control characters (but for line ends): wherever it came from, it only says something."""
+    """Remove control characters except line ends, so that text cannot control the terminal."""
     return text if text.isprintable() else "\n".join(printable(line) for line in text.split("\n"))
 
 

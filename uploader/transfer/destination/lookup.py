@@ -50,7 +50,7 @@ async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: 
 
 
 async def find_item(run: JobRun) -> int | None:
-    """The draft that an item intent led to, or None when it led to none.
+    """Find the draft that an item intent led to, or None.
 
     It has the title, was created since the intent by the server's clock, is unpublished, and no other job here owns it.
     """
@@ -76,12 +76,12 @@ async def find_item(run: JobRun) -> int | None:
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:
-    """The remote file that an initiation led to, or None when it led to none."""
+    """Find the remote file that an initiation led to, or None."""
     return await (find_link if transfer.link else find_upload)(run, transfer)
 
 
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
-    """The remote file that an initiation led to, or None when it led to none.
+    """Find the remote file that an initiation led to, or None.
 
     It has the folder, name and size, was not there before the intent, awaits parts, and no job here owns it. In an item
     that the user named it has no parts either: there, somebody else may be sending a file of the same name; and where
@@ -100,7 +100,7 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
-    """The remote file that a link's intent led to, or None when it led to none: the item refers to the address."""
+    """Find the remote file that a link's intent led to, or None: the item refers to the address."""
     if transfer.intended_at is None:
         return None
 
@@ -145,7 +145,7 @@ async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
 
 
 async def is_untouched(api: Service, item_id: int, file: File) -> bool:
-    """True if no part of an unfinished file is there or being sent, or its upload is gone."""
+    """Return True if no part of an unfinished file is stored or being sent, or its upload is gone."""
     try:
         url = file.upload_url or (await api.file(item_id, file.id)).upload_url
         if url is None:
@@ -159,5 +159,5 @@ async def is_untouched(api: Service, item_id: int, file: File) -> bool:
 
 
 async def _links(run: JobRun, transfer: Transfer) -> list[File]:
-    """The item's files that refer to the transfer's address."""
+    """Return the item's files that refer to the transfer's address."""
     return [f async for f in run.api.files(run.item_id) if f.is_link_only and f.download_url == transfer.path]

@@ -35,7 +35,7 @@ class MetadataSource(Protocol):
     async def resolve(
         self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
-        """The description as Figshare takes it, for an item that exists or one that is created, in a project if given.
+        """Resolve the description for an existing item, or for a new one, in a project if given.
 
         Raises MetadataInvalid, with `publish`, since the item is to be published in the end, also where something of
         it can only be left out; ItemNotFound, ProjectNotFound.
@@ -67,7 +67,7 @@ class ItemOptions:
 
 
 async def apply_item_options(api: Service, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
-    """What the orders change in a job. Asks Figshare's lists where there is a new description.
+    """Return the events that apply the options to a job. Looks names up if there is a new description.
 
     Raises MetadataInvalid, and UsageError where the item could not be published in the end; where it is to be created
     in a project, also what `check_project` raises: before anything is sent.
@@ -100,14 +100,14 @@ def _is_new(given: ev.MetadataRequested | None, describe: MetadataSource) -> boo
 
 
 def _is_first_to_publish(state: JobState, orders: ItemOptions) -> bool:
-    """True where what was good enough for a draft has to be good enough for everybody."""
+    """Return True if a draft must now satisfy what publishing requires."""
     return orders.publish and not (state.final_steps is not None and state.final_steps.publish)
 
 
 async def check_item_options(
     api: Service, orders: ItemOptions, item_id: int | None, project: int | None = None
 ) -> ItemPayload:
-    """The description that is ordered for this item, or for a new one, in a project if given.
+    """Resolve the description for this item, or for a new one, in a project if given.
 
     Raises what `take_orders` would raise for a new job.
     """

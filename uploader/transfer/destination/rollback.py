@@ -12,7 +12,7 @@ from uploader.transfer.run.context import JobRun
 
 
 def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, FigupError]) -> bool:
-    """True when a run ended so, its links were refused, and nothing of the job is in the item that the job created."""
+    """Return True if the links were refused and the item that the job created stayed empty."""
     if state.plan is None or state.plan.item is not None:
         return False
     if state.item_state not in (ItemState.CREATED, ItemState.READY):

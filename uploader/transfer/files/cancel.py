@@ -52,7 +52,7 @@ async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, f
 
 
 async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bool:
-    """False when Figshare holds the whole file, or has to compute its MD5 yet; True also when it is gone.
+    """Return False if Figshare has the complete file, with or without its MD5; True also if it is gone.
 
     `fresh`: nobody has seen it yet, and it may show only after a while.
     """
@@ -64,7 +64,7 @@ async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bo
 
 
 async def _is_complete(run: JobRun, upload_url: str) -> bool:
-    """True when the upload was completed, which the file's status may not show yet."""
+    """Return True if the upload was completed, which the file's status may not show yet."""
     try:
         upload = await run.api.upload(upload_url)
     except UploadGone:

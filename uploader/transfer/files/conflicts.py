@@ -76,7 +76,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
 
 
 async def _upload(api: Service, upload_url: str) -> Upload | None:
-    """The upload, None if it is gone."""
+    """Ask for the upload; None if it is gone."""
     try:
         return await api.upload(upload_url)
     except UploadGone:

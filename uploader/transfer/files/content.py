@@ -23,7 +23,7 @@ from uploader.transfer.run.context import JobRun
 
 @contextmanager
 def _missing_put_back() -> Iterator[None]:
-    """A source that is gone now was there when it was planned."""
+    """Report a missing source that existed when it was planned."""
     try:
         yield
     except SourceNotFound as error:
@@ -34,7 +34,7 @@ class SourceSession:
     """The source is opened when it is needed, and let go of with `rest`; `close` when no task uses it any more."""
 
     def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
-        """The digest runs as one of `tasks`."""
+        """Prepare a session; its digest runs as one of `tasks`."""
         self.parts: Sequence[Part] = ()
         """The upload's parts, once they are known: those with a recorded hash are compared with the source."""
         self.suspect = False
@@ -76,7 +76,7 @@ class SourceSession:
             await self._compare_with_plan(now)
 
     async def source(self) -> Source:
-        """The open source. Raises as `check` does, and Stopped."""
+        """Open the source, once. Raises what `check` raises, and Stopped."""
         if not self._holds:
             with self._run.stop.interruptible():
                 await self._run.open_sources.acquire()
@@ -94,7 +94,7 @@ class SourceSession:
         await check_source(self._transfer, self._run.notify, self._seen, self._run.rereading)
 
     async def digest(self, *, paced: bool) -> Digest:
-        """The digest, which is started if it was not yet; `paced`: beside the sending, not ahead of it."""
+        """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
             on_read = None if paced else reading(self._run.notify, source.path)
@@ -105,7 +105,7 @@ class SourceSession:
         return self._digest
 
     async def md5(self) -> str:
-        """The MD5 of the source as it was sent, sure that it is one version from its first byte to its last.
+        """Return the MD5 of the source as it was sent, after checking that it is one version throughout.
 
         Raises ChecksumWrong when it is not the one that the user expects.
         """

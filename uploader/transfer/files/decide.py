@@ -168,7 +168,7 @@ def _progress(file: File, uploads: Mapping[int, Upload | None]) -> str:
 
 
 def _others_stay(same: File, different: Sequence[File], on_conflict: OnConflict) -> str:
-    """The remark that nothing is replaced although that was asked for; "" where it was not."""
+    """Explain that nothing is replaced although that was requested; "" if it was not."""
     if on_conflict != "replace" or not different:
         return ""
     return f"the item holds this very file (file {same.id}); others of that name stay: {_named(different)}"
@@ -187,7 +187,7 @@ def _named(files: Sequence[File]) -> str:
 
 
 def is_retryable(error: FigupError, transfer: Transfer) -> bool:
-    """True if a file that failed with this error is worth another try in the same run."""
+    """Return True if a file that failed with this error may be tried again in the same run."""
     if isinstance(error, RequestRejected):
         return not error.permanent and not _is_empty(transfer)
     return isinstance(error, SourceUnreadable)

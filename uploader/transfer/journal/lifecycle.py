@@ -199,7 +199,7 @@ class Transfer:
 
 
 def _reentry(transfer: Transfer) -> State:
-    """The state in which a new run takes a transfer up: the server is asked before anything else."""
+    """Return the state in which a new run resumes a transfer: the server is asked first."""
     if transfer.state is State.VERIFIED:
         return State.VERIFIED
     if transfer.file_id is not None:
@@ -208,7 +208,7 @@ def _reentry(transfer: Transfer) -> State:
 
 
 def _let_go(transfer: Transfer) -> tuple[int, ...]:
-    """The transfer is to start again; the remote file that it made, if there is one, has to be removed some time."""
+    """Reset the transfer for a restart; return the remote file that it made, to be removed later."""
     mine = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
     transfer.file_id = None
     transfer.foreign = False
@@ -305,7 +305,7 @@ _STEPS: dict[State, Step] = {
 
 
 def next_step(transfer: Transfer) -> Step:
-    """What has to be done next for this transfer."""
+    """Return the next step of this transfer."""
     if transfer.remnants and transfer.state in (State.PLANNED, State.CANCELLED):
         return Step.REMOVE_REMNANTS
     if (transfer.superseded or transfer.replaces) and transfer.state is State.VERIFIED:
@@ -318,7 +318,7 @@ def next_step(transfer: Transfer) -> Step:
 
 
 def _last_step(transfer: Transfer) -> Step:
-    """What has to be done for a transfer that is not wanted any more."""
+    """Return the next step of a dropped transfer."""
     if transfer.intended_at is not None:
         return Step.LOOK_UP
     complete = transfer.state in (State.COMPLETED, State.VERIFIED)

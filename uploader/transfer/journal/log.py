@@ -46,7 +46,7 @@ def encode_line(value: AnyEvent | Header, seed: int) -> tuple[bytes, int]:
 
 
 def encode(events: Iterable[AnyEvent]) -> tuple[bytes, int]:
-    """A whole journal, and the seed for the line after it."""
+    """Encode a whole journal; return it with the seed for the next line."""
     line, seed = encode_line(Header(FORMAT), _SEED)
     lines = [line]
     for event in events:

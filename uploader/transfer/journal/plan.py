@@ -25,14 +25,14 @@ _ID_LENGTH = 10
 
 
 def default_title(selection: Selection) -> str:
-    """The title of an item that was given none: the name of what was named first, on one line. Raises UsageError."""
+    """Make a title from the name of the first source, on one line. Raises UsageError."""
     if selection.title is None:
         raise UsageError("the sources suggest no title for the item", facts=Facts("no-title"))
     return "".join(c if c.isprintable() else " " for c in selection.title).strip()
 
 
 def checked_title(title: str) -> str:
-    """The title, if Figshare will take it. Raises UsageError."""
+    """Check that Figshare accepts the title, and return it. Raises UsageError."""
     if not SHORTEST_TITLE <= len(title) <= LONGEST_TITLE:
         raise UsageError(
             f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {printable(title)[:40]!r} has "
@@ -60,7 +60,7 @@ def target_of(
 
 
 def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
-    """The first events of a job."""
+    """Make the first events of a job."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
     root = _root(selection.files)
     files = len(selection.files)
@@ -81,7 +81,7 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
 
 
 def renewal_events(state: JobState, selection: Selection, lost: Collection[str] = frozenset()) -> list[ev.AnyEvent]:
-    """The changes that the repeated command makes to a job: sources that it names for the first time, or no longer.
+    """Make the changes of a repeated command to its job: sources that it adds or no longer names.
 
     `lost` are paths of sources that no longer exist: they stay in the job and fail where they would be sent, because
     absence is not intent. Changed sources are found where they are sent, too.
@@ -108,7 +108,7 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
 
 
 def _root(chosen: list[SourceFile]) -> str:
-    """The folder that most sources have the same path below as on Figshare; "" where there is none."""
+    """Return the folder below which most sources have the same path as on Figshare; "" for none."""
     for source in chosen[:1]:
         there = f"/{remote_path(source.folder, source.name)}"
         if not source.link and source.path.endswith(there):
@@ -117,7 +117,7 @@ def _root(chosen: list[SourceFile]) -> str:
 
 
 def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
-    """The event, as short as it can be."""
+    """Make the event, as short as possible."""
     there = remote_path(chosen.folder, chosen.name)
     short = not chosen.link and chosen.path == f"{root}/{there}"
     return ev.SourcePlanned(
@@ -147,7 +147,7 @@ def _why_gone(path: str, skipped: dict[str, str]) -> str:
 
 
 def _changes(before: dict[str, str], now: dict[str, str]) -> list[ev.AnyEvent]:
-    """The events that lead from one account of what is skipped to another."""
+    """Make the events that lead from one set of skipped paths to another."""
     ended: list[ev.AnyEvent] = [ev.SourceSkipped(path, "") for path in before if path not in now]
     return ended + [ev.SourceSkipped(path, reason) for path, reason in now.items() if before.get(path) != reason]
 
@@ -167,8 +167,10 @@ class Target:
 
 
 def job_name(target: Target, named: list[str]) -> str:
-    """The name of the job that sends what is named so (a selection's `identity`) to this target: the same command is
-    the same job, whatever its folders hold by now."""
+    """Name the job that sends these names (a selection's `job_key`) to this target.
+
+    The same command is the same job, whatever its folders contain by now.
+    """
     identity: list[object] = [target.endpoint, target.item, target.title, sorted(set(named))]
     if target.project is not None or target.account is not None:
         identity += [target.project, target.account]

@@ -39,7 +39,7 @@ def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -
 
 
 def _agree(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> bool:
-    """True when every source that the journal still tells of is the same one in the plan, and none is missing there."""
+    """Return True if every source left in the journal is the same in the plan, and none is missing there."""
     sources = {e.file: (e.path, e.name, e.folder, e.link) for e in plan if isinstance(e, ev.SourcePlanned)}
     for event in left:
         match event:
@@ -51,7 +51,7 @@ def _agree(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> bool:
 
 
 def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState]:
-    """The state that events lead to, leaving out those that cannot have followed the others; and those taken in."""
+    """Apply events, leaving out those that cannot follow the others; return those applied and the state."""
     state = JobState()
     taken = []
     for event in events:

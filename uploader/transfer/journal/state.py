@@ -179,7 +179,7 @@ class JobState:
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
 
     def is_done(self, step: str) -> bool:
-        """True when what was wished for the end is done and need not be done again: see `FinalStepsRequested`.
+        """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.
 
         What was published is published again when the job's files are others by now.
         """

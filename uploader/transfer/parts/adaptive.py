@@ -49,7 +49,7 @@ class AdaptiveConcurrency:
         """Observations since the limit was halved."""
 
     def limit_for(self, waiting: int) -> int:
-        """Connections allowed now that so many parts wait for one: the limit, and some more for the last parts.
+        """Return the connections allowed while that many parts wait: the limit, and a few more for the last parts.
 
         One part that is left over for after the others would have the line for itself, and mostly cannot fill it.
         """
@@ -84,7 +84,7 @@ class AdaptiveConcurrency:
             self._judge(mean, *self._reference)
 
     def _is_plain(self, mean: float) -> bool:
-        """True when a glance is enough: at the beginning, as long as more connections bring much more."""
+        """Return True if a short probe is enough: at the beginning, while more connections bring much more."""
         if not self._beginning:
             return False
         if self._reference is None:
@@ -92,7 +92,7 @@ class AdaptiveConcurrency:
         return self.limit > self._reference[1] and mean > self._reference[0] * _LARGE_CHANGE
 
     def on_congestion(self) -> None:
-        """A part met with trouble: the server asked for less (429, 503), or its connection stood still."""
+        """React to congestion: the server asked for less (429, 503), or a connection stalled."""
         self._congestion.append(0)
         if len(self._congestion) < _MAX_CONGESTION and self.limit > _MAX_CONGESTION:
             return

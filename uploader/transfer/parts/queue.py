@@ -57,7 +57,7 @@ class FileSend:
         return self._runs[bisect_right(self._runs, offset) - 1]
 
     def take(self) -> Part | None:
-        """The next part, which is in flight until `done`; None if none can be sent now."""
+        """Take the next part, which is in flight until `done`; None if none can be sent now."""
         if not self.ready:
             return None
         self._under_way += 1
@@ -168,7 +168,7 @@ class PartQueue:
             self._waiters.popleft().set()
 
     def take(self) -> tuple[FileSend, Part] | None:
-        """The next part to send; None if there is none."""
+        """Take the next part to send; None if there is none."""
         self._small = [sending for sending in self._small if sending.left]
         self._big = [sending for sending in self._big if sending.left]
         for sending in (*self._small, *self._big):

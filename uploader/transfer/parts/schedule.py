@@ -30,7 +30,7 @@ class Schedule:
         self._begun: set[int] = set()
 
     def next(self) -> Transfer | None:
-        """The file to take up now, which is then begun; None while enough is under way, or nothing is left."""
+        """Choose the next file and mark it started; None while enough is in progress, or nothing is left."""
         if not self._waiting or len(self._begun) >= MAX_FILES:
             return None
         if self._ahead < AHEAD or len(self._unsent) < MIN_FILES:

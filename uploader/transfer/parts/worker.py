@@ -57,7 +57,7 @@ class PartReader:
         self.xxh3: int | None = None
 
     async def chunks(self) -> AsyncIterator[Chunk]:
-        """The part's bytes. Raises SourceChanged or SourceUnreadable."""
+        """Yield the part's bytes. Raises SourceChanged or SourceUnreadable."""
         offset, end = self._part.start, self._part.end + 1
         digest, since = self._sending.digest, self._sending.run_start(offset)
         while offset < end:
@@ -72,7 +72,7 @@ class PartReader:
         self.xxh3 = self._hasher.intdigest()
 
     async def _read(self, offset: int, length: int) -> Chunk:
-        """The digest has mostly been here before, and then the bytes are in memory still."""
+        """Read from the page cache if possible: the digest has usually read these bytes before."""
         source = self._sending.source
         room = self._memory.view(length)
         if count := source.read_into(offset, room):
@@ -198,7 +198,7 @@ class PartWorker:
             meter.add_in_flight(-accepted)
 
     async def _unlocked(self, sending: FileSend, part: Part, turn: Slot) -> Part:
-        """The part as the server has it, once it is not locked any more."""
+        """Return the part as the server has it, once it is no longer locked."""
         while True:
             with self._run.stop.interruptible():
                 part = await self._run.api.part(sending.upload_url, part.no)
@@ -213,7 +213,7 @@ class PartWorker:
             raise UploadGone("Figshare aborted the upload")
 
     async def _wait(self, sending: FileSend, part: Part, turn: Slot, outcome: PartFailed) -> None:
-        """Raises ServerFailing; UploadFailing where other parts were taken since this one was first refused."""
+        """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile."""
         reason = f"{self._label(sending, part)}: {outcome.reason}"
         try:
             with sending.retrying():

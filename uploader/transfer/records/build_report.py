@@ -113,7 +113,7 @@ class JobReport(msgspec.Struct, frozen=True):
 
 
 def build_report(states: JobStore, job: str) -> JobReport:
-    """The dossier of a job. Blocks. Raises JobNotFound, and JournalDamaged where the journal says too little."""
+    """Build the report of a job. Blocks. Raises JobNotFound, and JournalDamaged if the journal is incomplete."""
     worker = current_holder(states.folder(job), states.disk)
     _, state = states.read(job)
     if state.plan is None or not state.complete:
@@ -207,7 +207,7 @@ class _Past:
                 self._close(entry.code or "verified", entry.message)
 
     def _close(self, outcome: str, message: str | None) -> None:
-        """The run that was being read is over."""
+        """Close the run that was being read."""
         run, self._run = self._run, None
         if run is None:
             return

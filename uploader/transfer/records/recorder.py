@@ -82,7 +82,7 @@ class RunRecorder:
                 pass
 
     def end(self, report: Report | None, error: BaseException | None) -> None:
-        """The run is over; `report` is what it made, None where it did not come so far."""
+        """Record the end of the run; `report` is its report, None if it made none."""
         code, message = (None, None)
         if isinstance(error, FigupError):
             code, message = error.code, error.message

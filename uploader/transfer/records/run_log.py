@@ -117,7 +117,7 @@ def append(folder: Path, lines: bytes, disk: Disk) -> None:
 
 
 def read(folder: Path, disk: Disk) -> Iterator[AnyEntry]:
-    """What the history in a job's folder says, in order; nothing where there is none."""
+    """Read the run log in a job's folder, in order; nothing if there is none."""
     for line in (disk.read(folder / NAME) or b"").split(b"\n"):
         try:
             yield _decoder.decode(line)

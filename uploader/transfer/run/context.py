@@ -97,7 +97,7 @@ class JobRun:
             return await send(on_turn)
 
     def new_backoff(self) -> Backoff:
-        """The pauses of one operation, capped by the retry timeout."""
+        """Make the pauses of one operation, capped by the retry timeout."""
         return Backoff(self.retry, self.clock.random)
 
     async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:

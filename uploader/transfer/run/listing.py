@@ -30,7 +30,7 @@ _PATIENCE = 3
 
 
 async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
-    """The item's files by remote path, including unfinished ones and links. Raises ItemNotFound.
+    """List the item's files by remote path, including unfinished ones and links. Raises ItemNotFound.
 
     The folders are in the item, not in the listing of its files (official API description).
     """
@@ -65,7 +65,7 @@ class _Batch:
             self.named[name].append(file)
 
     def is_due(self, requests: int, *, idle: bool) -> bool:
-        """True if the batch is due. `requests`: what a listing costs; `idle`: no part waits to be sent."""
+        """Return True if the batch is due. `requests`: the cost of a listing; `idle`: no part waits to be sent."""
         return (
             bool(self.names)
             or len(self.ids) >= _BATCH_SIZE * requests
@@ -133,7 +133,7 @@ class RemoteListing:
         return (await self._api.item(self._item_id)).folders
 
     def may_hold(self, transfer: Transfer) -> bool:
-        """True if the item held a file of the transfer's remote path and size when it was loaded."""
+        """Return True if the item had a file of the transfer's remote path and size when it was loaded."""
         return any(file.size == transfer.size for file in self.foreign_files.get(transfer.remote_path, ()))
 
     async def run_batches(self, idle: Callable[[], bool]) -> None:
@@ -232,7 +232,7 @@ class RemoteListing:
 
 
 def is_listing_cheaper(state: JobState) -> bool:
-    """True if one listing is cheaper than looking up each unfinished file."""
+    """Return True if one listing is cheaper than looking up each unfinished file."""
     return sum(1 for _ in _begun(state)) > len(state.transfers) // PAGE + 2
 
 

@@ -72,7 +72,7 @@ class FileProgress:
         self._meter.active.pop(self._transfer.index, None)
 
     def snapshot(self) -> ActiveFile:
-        """The file's progress."""
+        """Return the file's progress."""
         transfer = self._transfer
         return ActiveFile(
             path=transfer.path, name=transfer.name, size=transfer.size, bytes_done=self._done, waiting=self.waiting
@@ -106,7 +106,7 @@ class ProgressTracker:
         """Connections that are sending a part."""
 
     def file(self, transfer: Transfer) -> FileProgress:
-        """The progress of one file."""
+        """Return the progress of one file."""
         found = self._files.get(transfer.index)
         if found is None:
             found = self._files[transfer.index] = FileProgress(self, transfer)
@@ -125,7 +125,7 @@ class ProgressTracker:
         return (accepted - before) / (now - then) if accepted and now > then else None
 
     def progress(self, now: float) -> Progress:
-        """The job's progress."""
+        """Return the job's progress."""
         return Progress(
             bytes_done=self.bytes_done,
             bytes_total=self.bytes_total,

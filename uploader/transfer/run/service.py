@@ -23,7 +23,7 @@ class JobItemRequests(ItemRequests, Protocol):
     """Requests about items, creating one included."""
 
     async def create(self, fields: Body, *, project: int | None = None) -> int:
-        """The new draft's id. Raises AmbiguousAnswer, ProjectNotFound."""
+        """Create a draft and return its id. Raises AmbiguousAnswer, ProjectNotFound."""
 
 
 class Service(ItemService, Protocol):
@@ -52,15 +52,15 @@ class Service(ItemService, Protocol):
         """When the API last answered properly (monotonic seconds)."""
 
     def server_now(self) -> datetime:
-        """The server's time, as far as known; aware, UTC."""
+        """Return the server's time, as far as known; aware, UTC."""
 
     # --- the account and its items --------------------------------------------------------------------------------
 
     async def account(self) -> Account:
-        """The token's account. Raises TokenRejected."""
+        """Read the token's account. Raises TokenRejected."""
 
     async def item(self, item_id: int) -> Item:
-        """Raises ItemNotFound, also if the account may not read it."""
+        """Read an item. Raises ItemNotFound, also if the account may not read it."""
 
     def own_items(self) -> AsyncIterator[ItemRow]:
         """Every item of the account."""
@@ -87,10 +87,10 @@ class Service(ItemService, Protocol):
         """
 
     async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:
-        """The id of a new file that only refers to an address. Raises AmbiguousAnswer, ItemNotFound."""
+        """Create a file that only refers to an address; return its id. Raises AmbiguousAnswer, ItemNotFound."""
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
-        """Raises FileGone. `fresh`: the file was just created; wait for it to become visible."""
+        """Read a file. Raises FileGone. `fresh`: it was just created; wait for it to become visible."""
 
     async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         """Complete the upload. Raises AmbiguousAnswer, FileGone."""
@@ -101,7 +101,7 @@ class Service(ItemService, Protocol):
     # --- the upload service ---------------------------------------------------------------------------------------
 
     async def upload(self, upload_url: str) -> Upload:
-        """The upload and its parts, which cover the file exactly. Raises UploadGone."""
+        """Read the upload and its parts, which cover the file exactly. Raises UploadGone."""
 
     async def part(self, upload_url: str, no: int) -> Part:
         """One part as the upload service has it. Raises UploadGone."""

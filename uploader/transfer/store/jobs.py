@@ -46,17 +46,17 @@ class JobStore:
         self._owned: dict[str, tuple[tuple[int, int, int], frozenset[int], frozenset[int]]] = {}
 
     def folder(self, job: str) -> Path:
-        """The folder of a job, whether there is one or not."""
+        """Return the folder of a job, whether it exists or not."""
         return self.jobs / job
 
     def latest(self, name: str) -> str | None:
-        """The newest job of this name (`--new-job` adds -2, -3 …); None if there is none."""
+        """Return the newest job of this name (later generations end with -2, -3 …); None if there is none."""
         generations = {self._generation(name, job): job for job in self.names()}
         generations.pop(0, None)
         return generations[max(generations)] if generations else None
 
     def generation(self, name: str, *, new: bool = False) -> tuple[str, bool]:
-        """The job that a command with this job name means, and whether it does not exist yet; looks once.
+        """Decide which job a command with this job name means, and whether it is new, by looking once.
 
         Without `new` that is the newest one, or the first: processes that look at the same moment mean the same job.
         """
@@ -80,7 +80,7 @@ class JobStore:
             return []
 
     def find(self, text: str) -> str:
-        """The one job whose name begins with `text`. Raises JobNotFound, or UsageError when there are several."""
+        """Find the one job whose name begins with `text`. Raises JobNotFound, or UsageError if there are several."""
         names = self.names()
         found = [n for n in names if n == text] or [n for n in names if text and n.startswith(text)]
         if not found:
@@ -90,7 +90,7 @@ class JobStore:
         return found[0]
 
     def read(self, job: str) -> tuple[Replay, JobState]:
-        """A job's journal, and the state that it leads to; the journal's events only where it is not clean.
+        """Read a job's journal and the state that it leads to; its events only if it is not clean.
 
         Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
         replay is then not empty. Raises JobNotFound, JournalNewer, JournalDamaged.
@@ -112,7 +112,7 @@ class JobStore:
         return log, state
 
     def log(self, job: str) -> Replay:
-        """A job's journal as it stands. Raises JobNotFound, JournalNewer, JournalDamaged."""
+        """Read a job's journal as it is. Raises JobNotFound, JournalNewer, JournalDamaged."""
         data = self.disk.read(self.folder(job) / "journal")
         if data is None:
             raise JobNotFound(f"job {job!r} not found in {self.path}")
@@ -185,7 +185,7 @@ def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def _remote(state: JobState) -> dict[str, str]:
-    """The MD5s of the item's files; what is not wanted any more is there all the same, unless it was sent again."""
+    """Return the MD5s of the item's files, including dropped ones that were not sent again."""
     in_order: list[Transfer] = sorted(state.reported, key=lambda t: not t.dropped)
     return {remote_path(t.folder, t.name): t.md5 for t in in_order if t.md5 is not None and not t.link}
 

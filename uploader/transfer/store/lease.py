@@ -67,7 +67,7 @@ class Leases:
         self._disk = disk
 
     def newest(self) -> LeaseRecord | None:
-        """The lease that counts; None where nobody has ever held the job."""
+        """Read the current lease; None if the job was never held."""
         for _ in range(_LOOKS):
             number = max(self._numbers(), default=0)
             if not number:
@@ -158,7 +158,7 @@ def _decoded(data: bytes) -> Lease | None:
 
 
 def machine_id(folder: Path) -> str:
-    """What processes have in common that share kernel locks on `folder`: boot id, host name and mounted file system.
+    """Identify the processes that share kernel locks on `folder`: boot id, host name and mounted file system.
 
     The boot id alone is shared by clones of a virtual machine, and by containers that mount the folder separately.
     """
@@ -174,7 +174,7 @@ def machine_id(folder: Path) -> str:
 
 
 def is_network_folder(folder: Path) -> bool:
-    """True when `folder` is on a network file system or a FUSE mount; False where the system does not tell (macOS)."""
+    """Return True if `folder` is on a network file system or a FUSE mount; False if unknown (macOS)."""
     try:
         device = folder.stat().st_dev
         lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
@@ -191,7 +191,7 @@ def is_network_folder(folder: Path) -> bool:
 
 
 def process_exists(pid: int) -> bool:
-    """True when there is a process of this id."""
+    """Return True if the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -124,7 +124,7 @@ class JobLock:
         self._beaten = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
-        """True when its holder let go, or is a process of this machine, of which the kernel knows that it has ended."""
+        """Return True if its holder released it, or was a process of this machine that has ended."""
         lease = found.lease
         return lease is not None and (lease.ended or (self._kernel_decides and lease.machine == self._lease.machine))
 

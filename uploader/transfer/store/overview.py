@@ -118,7 +118,7 @@ def list_jobs(states: JobStore) -> list[JobOverview]:
 
 
 def latest_job(states: JobStore) -> str:
-    """The job that changed last. Raises JobNotFound."""
+    """Find the job that changed last. Raises JobNotFound."""
     jobs: list[tuple[datetime, str]] = []
     for job in states.names():
         with suppress(JobNotFound):
@@ -129,7 +129,7 @@ def latest_job(states: JobStore) -> str:
 
 
 def unfinished_job(states: JobStore) -> str:
-    """The one job that was interrupted; where there is none, the one that failed, which waits for somebody to mend it.
+    """Find the one interrupted job, or else the one failed job.
 
     Raises JobNotFound, or UsageError naming several.
     """
@@ -161,7 +161,7 @@ def state_name(state: JobState) -> str:
 
 
 def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
-    """The journal's word; None where it says too little."""
+    """Read the journal's item and title; None if it is incomplete."""
     changed = states.last_change(job)
     try:
         _, state = states.read(job)
@@ -207,7 +207,7 @@ def _keep(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) ->
 
 
 def _kept(states: JobStore, job: str) -> JobOverview | None:
-    """The overview that was left, if the journal is what it was then."""
+    """Read the stored overview, if the journal has not changed since."""
     try:
         data = states.disk.read(states.folder(job) / _OVERVIEW)
         kept = msgspec.json.decode(data or b"", type=_Kept)
@@ -217,7 +217,7 @@ def _kept(states: JobStore, job: str) -> JobOverview | None:
 
 
 def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:
-    """What tells one state of a journal from another. Raises JobNotFound."""
+    """Return what identifies a state of a journal. Raises JobNotFound."""
     path: Path = states.folder(job) / "journal"
     try:
         found = path.stat()

@@ -35,7 +35,7 @@ def write(folder: Path, live: Live, disk: Disk) -> None:
 
 
 def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
-    """What the process that works on the job told last; None where nobody works on it, or told nothing yet."""
+    """Read the progress of the process that works on the job; None if there is none."""
     return read(folder, disk) if current_holder(folder, disk) is not None else None
 
 
@@ -46,7 +46,7 @@ def remove(folder: Path) -> None:
 
 
 def read(folder: Path, disk: Disk) -> Live | None:
-    """What was last written; None where nothing was, or nothing that can be read."""
+    """Read what was last written; None if it cannot be read."""
     try:
         data = disk.read(folder / NAME)
         return None if data is None else msgspec.json.decode(data, type=Live)

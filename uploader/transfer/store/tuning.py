@@ -16,7 +16,7 @@ _MOST = 100
 
 
 def remembered_connections(states: JobStore, endpoint: str) -> int | None:
-    """Connections that worked with this endpoint the last time; None where that is not known. Blocks."""
+    """Return the connections that worked with this endpoint before; None if unknown. Blocks."""
     return _read(states).get(endpoint)
 
 
