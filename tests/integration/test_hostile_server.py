@@ -139,7 +139,7 @@ def test_a_great_many_parts(victim: Figup, server: Hostile, count: int, status: 
 )
 def test_an_upload_address_that_is_none(victim: Figup, server: Hostile, url: str) -> None:
     lying(server, "file", lambda server: answer(200, server.file(upload_url=url)))
-    told(suffer(victim), 1, "Figshare gave an invalid upload address")
+    told(suffer(victim), 1, "Figshare gave an", "upload address")
     assert "upload" not in server.kinds()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import click
 import pytest
@@ -46,6 +47,13 @@ def test_the_table_of_exit_statuses_has_them_all() -> None:
     lines = exit_status_table().splitlines()
     assert [int(line.split()[0]) for line in lines] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 75, 130]
     assert all(status.meaning in line for status, line in zip(errors.ExitStatus, lines, strict=True))
+
+
+def test_the_manual_has_the_same_table() -> None:
+    page = (Path(errors.__file__).parent / "manual" / "reference.md").read_text()
+    table = page.partition("<!-- exit statuses -->")[2].partition("\n\n")[0]
+    rows = [f"| {int(status)} | {status.meaning} |" for status in errors.ExitStatus]
+    assert table.strip().splitlines()[2:] == rows
 
 
 def test_ctrl_c_before_the_command_runs() -> None:
