@@ -12,7 +12,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 import anyio.lowlevel
@@ -118,6 +118,8 @@ class FakeFigshare:
         self.log: list[str] = []
         self.files_lag = 0.0
         """Seconds until a new file shows in listings and can be read."""
+        self.created_skew = timedelta(0)
+        """How far the clock that stamps new items is ahead of the one of the answers."""
         self.items_lag = 0.0
         """Seconds until a new item shows in the list of items."""
         self.folders_in_names = False
@@ -445,13 +447,19 @@ class FakeItems:
             figshare = self._figshare
             item = figshare.add_item(str(fields["title"]), project=project)
             item.visible_at += figshare.items_lag
+            item.created += figshare.created_skew
             item.fields.update(fields)
             return item.id
 
         return await self._figshare.request("create", create)
 
     async def update(self, item_id: int, fields: Mapping[str, object]) -> None:
-        await self._figshare.request("update", lambda: self._figshare.stored(item_id).fields.update(fields))
+        def update() -> None:
+            item = self._figshare.stored(item_id)
+            item.fields.update(fields)
+            item.title = str(fields.get("title", item.title))
+
+        await self._figshare.request("update", update)
 
     async def authors(self, item_id: int) -> list[Author]:
         return await self._figshare.request("authors", lambda: list(self._figshare.stored(item_id).authors))

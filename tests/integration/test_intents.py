@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.invariants import check_exactly_once, files
+from tests.support.invariants import ask, check_exactly_once, files, items
 from tests.support.sandbox import Sandbox
 from uploader.errors import ItemNotFound, ProtocolViolation
 from uploader.figshare.client import Figshare
@@ -98,6 +98,24 @@ async def test_an_item_is_never_searched_for_once_its_id_is_known(
         await session.upload(source, title="Title")
     assert sandbox.requests(kind="list-items") == []
     check_exactly_once(sandbox, source)
+
+
+async def test_a_draft_of_the_same_title_that_somebody_else_creates_is_not_adopted(
+    start_sandbox: Start, tmp_path: Path
+) -> None:
+    sandbox = start_sandbox("--fault", "create-item:1=reset")
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+    async with client(sandbox, tmp_path / "state") as session:
+        upload = asyncio.create_task(session.upload(source, title="Title"))
+        while not sandbox.requests(kind="list-items"):
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(ask, sandbox, "/account/articles", {"title": "Title"})
+        (theirs,) = await asyncio.to_thread(items, sandbox)
+        report = await upload
+    assert report.item_id not in (None, theirs["id"])
+    assert files(sandbox, theirs["id"]) == []
+    assert [row["title"] for row in items(sandbox)] == ["Title", "Title"]
 
 
 async def test_a_task_that_vanishes_is_never_taken_for_success(

@@ -29,8 +29,9 @@ from uploader.errors import (
 )
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.destination.ensure import ensure_description
+from uploader.transfer.destination.ensure import ensure_description, learn_address
 from uploader.transfer.destination.finalize import finalize
+from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
 from uploader.transfer.files import steps
@@ -195,6 +196,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         if not job.state.finished:
             raise RuntimeError("the run ended, and not everything is verified")
         await job.lock.held_while(lambda: _look_at_the_item(run))
+        await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: finalize(run))
     except FigupError as error:
@@ -212,6 +214,9 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
         return make_report(job, run.progress, {}, 0.0, exit_status, run.api.requests - requests)
 
     async def finish() -> None:
+        if run.state.item_state is ItemState.CREATED:
+            await learn_address(run)
+        await remove_late_items(run)
         await ensure_description(run)
         await finalize(run)
 

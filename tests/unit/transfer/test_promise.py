@@ -97,11 +97,12 @@ def everything_appears_late(world: World) -> None:
 SCENARIOS = [
     Scenario(
         "a file to a new item",
-        "account create initiate file upload item send_part send_part send_part send_part complete file files item",
+        "account create initiate file upload item update send_part send_part send_part send_part "
+        "complete file files item",
     ),
     Scenario(
         "a Figshare on which everything appears late",
-        "account create initiate file upload item send_part send_part send_part send_part complete "
+        "account create initiate file upload item update send_part send_part send_part send_part complete "
         "file file file file file file file file files item",
         prepare=everything_appears_late,
     ),
@@ -119,10 +120,10 @@ SCENARIOS = [
         prepare=item_with_an_older_version,
         options=Options(on_conflict="replace"),
     ),
-    Scenario("a link to a new item", "account create item link file files item", link=True),
+    Scenario("a link to a new item", "account create item update link file files item", link=True),
     Scenario(
         "a file to a new item that is described and published",
-        "institution account create item authors set_authors initiate file upload "
+        "institution account create item update authors set_authors initiate file upload "
         "send_part send_part send_part send_part complete file files item "
         "detail reserve_doi private_links create_private_link files publish detail",
         target={"item_options": ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)},

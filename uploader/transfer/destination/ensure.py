@@ -16,6 +16,7 @@ from uploader.items.describe import describe
 from uploader.transfer import notices as no
 from uploader.transfer.destination.creation_lock import creation_lock
 from uploader.transfer.destination.lookup import find_item
+from uploader.transfer.destination.mark import marked_title, new_mark, remove_mark
 from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
@@ -47,6 +48,7 @@ async def learn_address(run: JobRun) -> None:
             raise RuntimeError("the item is not known yet")
         with run.stop.interruptible():
             item = await run.api.item(item_id)
+            await remove_mark(run, item)
         await run.commit(ev.ItemReady(item_id, item.url, found=not run.created_item))
     run.notify(no.ItemKnown(item_id, item.url, run.created_item))
 
@@ -82,7 +84,7 @@ async def _find_or_create(run: JobRun, title: str) -> None:
                 await remove_unwanted(run)
         elif run.state.item_state is ItemState.INTENDED:
             found = await find_item(run)
-            await run.commit(ev.ItemNotCreated() if found is None else ev.ItemCreated(found))
+            await run.commit(ev.ItemNotCreated(looked=True) if found is None else ev.ItemCreated(found))
         else:
             await _create(run, title, backoff)
 
@@ -91,11 +93,12 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     """Create the item; it stays intended when it is not known whether that happened."""
     if run.stop.requested:
         raise Stopped
-    await run.commit(ev.ItemIntended(run.api.server_now().isoformat()))
+    mark = new_mark()
+    await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     given = run.state.description
     said = given.spec.creation_fields(in_project=_project(run) is not None) if given is not None else {}
     try:
-        item_id = await run.api.items.create({"title": title, **said}, project=_project(run))
+        item_id = await run.api.items.create({"title": marked_title(title, mark), **said}, project=_project(run))
     except AmbiguousAnswer as outcome:
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio.to_thread
 
-from uploader.figshare.models import File
+from uploader.figshare.models import File, ItemRow
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.destination.mark import bears_mark
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 
 T = TypeVar("T")
 
-_CLOCK_SLACK = timedelta(seconds=2)
-"""The Date header counts whole seconds, and creation may be stamped on another server than the one that answered."""
+_CLOCK_SLACK = timedelta(hours=1)
+"""An item's creation may be stamped by another server than the one that answered, whose clock differs."""
 _LONG_AGO = timedelta(days=1)
 """After so long a request has had its effect, and shows it, or never will."""
 
@@ -52,27 +53,64 @@ async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: 
 async def find_item(run: JobRun) -> int | None:
     """Find the draft that an item intent led to, or None.
 
-    It has the title, was created since the intent by the server's clock, is unpublished, and no other job here owns it.
+    It has the mark of a request of this job. Where the record of the mark is lost, see `_find_alike`.
     """
-    plan, intent = run.state.plan, run.state.item_intent
-    if plan is None or intent is None:
+    intent = run.state.item_intent
+    if intent is None:
         return None
-    since = datetime.fromisoformat(intent.at) - _CLOCK_SLACK
     owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
 
     async def look() -> int | None:
-        found = [
-            row.id
-            async for row in run.api.own_items()
-            if row.title == plan.title
-            and not row.published
-            and row.id not in owned
-            and row.created is not None
-            and row.created >= since
-        ]
-        return min(found, default=None)
+        rows = [row async for row in run.api.own_items() if row.id not in owned]
+        marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks)]
+        if marked or intent.mark is not None:
+            return min(marked, default=None)
+        return await _find_alike(run, rows, datetime.fromisoformat(intent.at) - _CLOCK_SLACK)
 
     return await _poll(run, look, _patience(run, intent.at), "creating the item")
+
+
+async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> int | None:
+    """The unpublished draft of the job's title that holds its files and nothing else; an empty one if none does."""
+    plan = run.state.plan
+    if plan is None:
+        return None
+    best: tuple[int, int] | None = None
+    for row in rows:
+        if row.title != plan.title or row.published or (row.created is not None and row.created < since):
+            continue
+        files = [file async for file in run.api.files(row.id)]
+        if await (_are_ours(run, row.id, files) if files else _is_as_created(run, row.id)):
+            best = min(best or (0, row.id), (-len(files), row.id))
+    if best is None:
+        return None
+    run.notify(
+        no.Warned(
+            f"item {best[1]} is taken for the one that this job created: its title is the same, and it holds "
+            + ("files of this job only" if best[0] else "nothing")
+        )
+    )
+    return best[1]
+
+
+async def _are_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
+    """True if each of the item's files could be what this job made of one of its sources."""
+    folders = (await run.api.item(item_id)).folders
+    addresses = {t.path for t in run.state.transfers if t.link}
+    sizes = {t.remote_path: t.size for t in run.state.transfers if not t.link}
+    return all(
+        file.download_url in addresses
+        if file.is_link_only
+        else sizes.get(file.path_in(folders.get(file.id, ""))) == file.size
+        for file in files
+    )
+
+
+async def _is_as_created(run: JobRun, item_id: int) -> bool:
+    """True if an item without files has no description, keywords or categories but those of this job."""
+    item, given = await run.api.items.detail(item_id), run.state.description
+    fields = given.spec.fields if given is not None else {}
+    return all(name in fields or not getattr(item, name) for name in ("description", "keywords", "categories"))
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.transfer import notices as no
+from uploader.transfer.destination.mark import remove_mark
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
@@ -38,8 +39,9 @@ async def remove_unwanted(run: JobRun) -> None:
     item_id = run.item_id
     try:
         if [file async for file in run.api.files(item_id)]:
-            url = run.state.item_url or (await run.api.item(item_id)).url
-            await run.commit(ev.ItemReady(item_id, url, found=True))
+            item = await run.api.item(item_id)
+            await remove_mark(run, item)
+            await run.commit(ev.ItemReady(item_id, item.url, found=True))
             return
         await run.api.delete_item(item_id)
     except ItemNotFound:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from uploader.errors import ItemNotFound
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file
+from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.files.steps import remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
 
 
@@ -34,6 +40,10 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             else:
                 kept.append(file_id)
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+    if run.state.item_state is ItemState.CREATED:
+        with suppress(ItemNotFound):
+            await learn_address(run)
+    await remove_late_items(run)
     return removed, kept
 
 

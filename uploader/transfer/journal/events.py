@@ -92,14 +92,20 @@ class SourceChosen(FileEvent, frozen=True, tag="source="):
     md5: str | None = None
 
 
-class ItemIntended(JobEvent, frozen=True, tag="item?"):
-    """An item is about to be created."""
+class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
+    """An item is about to be created. `mark` is part of its title until the item is known to the job.
+
+    None in journals of earlier versions, and where the record of it is lost.
+    """
 
     at: str
+    mark: str | None = None
 
 
-class ItemNotCreated(JobEvent, frozen=True, tag="item-"):
-    """The intended creation is known not to have happened."""
+class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
+    """The intended creation did not happen. `looked`: nobody said so; it was looked for as long as is sensible."""
+
+    looked: bool = False
 
 
 class ItemCreated(JobEvent, frozen=True, tag="item+"):

@@ -67,8 +67,10 @@ def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
     """Intents for all that may have happened without a record of it being left."""
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
     questions: list[ev.AnyEvent] = []
-    if state.item_state is ItemState.UNKNOWN and plan.item is None:
-        questions.append(ev.ItemIntended(at))
+    if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
+        # The mark of an intent that is left may have been taken off since: it is no longer the only evidence.
+        left = state.item_state is ItemState.INTENDED
+        questions += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
     questions += [
         ev.UploadIntended(t.index, at, known=None)
         for t in state.transfers

@@ -35,6 +35,8 @@ class JobState:
     item_id: int | None = None
     item_url: str | None = None
     item_intent: ev.ItemIntended | None = None
+    unanswered_items: list[ev.ItemIntended] = field(default_factory=list)
+    """Creations that were looked for in vain: the items that they led to may still appear."""
     description: ev.MetadataRequested | None = None
     described: str | None = None
     """The mark of the description that the item is known to have."""
@@ -154,6 +156,8 @@ class JobState:
                 self._forget_item()
                 self.item_state, self.item_intent = ItemState.INTENDED, event
             case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
+                if event.looked and self.item_intent is not None:
+                    self.unanswered_items.append(self.item_intent)
                 self.item_state, self.item_intent = ItemState.UNKNOWN, None
             case ev.ItemCreated() if self.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
                 self.item_state, self.item_id = ItemState.CREATED, event.id
@@ -166,6 +170,12 @@ class JobState:
                 self._forget_item()
             case _:
                 raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    @property
+    def item_marks(self) -> list[str]:
+        """The marks that items which this job created may have in their titles."""
+        intents = [*self.unanswered_items, *([self.item_intent] if self.item_intent is not None else [])]
+        return [intent.mark for intent in intents if intent.mark is not None]
 
     def _forget_item(self) -> None:
         self.item_state, self.item_intent = ItemState.UNKNOWN, None
