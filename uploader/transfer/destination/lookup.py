@@ -71,7 +71,7 @@ async def find_item(run: JobRun) -> int | None:
 
 
 async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> int | None:
-    """The unpublished draft of the job's title that holds its files and nothing else; an empty one if none does."""
+    """Find the unpublished draft of the job's title that holds its files and nothing else, or an empty one."""
     plan = run.state.plan
     if plan is None:
         return None
@@ -94,7 +94,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
 
 
 async def _are_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
-    """True if each of the item's files could be what this job made of one of its sources."""
+    """Return whether each of the item's files could be what this job made of one of its sources."""
     folders = (await run.api.item(item_id)).folders
     addresses = {t.path for t in run.state.transfers if t.link}
     sizes = {t.remote_path: t.size for t in run.state.transfers if not t.link}
@@ -107,7 +107,7 @@ async def _are_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
 
 
 async def _is_as_created(run: JobRun, item_id: int) -> bool:
-    """True if an item without files has no description, keywords or categories but those of this job."""
+    """Return whether an item without files has no description, keywords or categories but those of this job."""
     item, given = await run.api.items.detail(item_id), run.state.description
     fields = given.spec.fields if given is not None else {}
     return all(name in fields or not getattr(item, name) for name in ("description", "keywords", "categories"))

@@ -19,18 +19,18 @@ from uploader.transfer.run.context import JobRun
 
 
 def new_mark() -> str:
-    """A mark that no other item has."""
+    """Make a mark that no other item has."""
     return f"figup-{secrets.token_hex(6)}"
 
 
 def marked_title(title: str, mark: str) -> str:
-    """The title with the mark, shortened if it would be too long for Figshare."""
+    """Add the mark to the title, shortened if it would be too long for Figshare."""
     end = f" [{mark}]"
     return title[: LONGEST_TITLE - len(end)] + end
 
 
 def bears_mark(title: str, marks: Iterable[str]) -> bool:
-    """True if the title has one of the marks."""
+    """Return whether the title has one of the marks."""
     return any(mark in title for mark in marks)
 
 
