@@ -272,7 +272,7 @@ def test_an_item_is_not_left_empty_where_its_link_is_refused(
     refused = upload(bare_figup, *links, status=status)
     assert items(sandbox) == []
     assert refused.summary["item_id"] is None
-    assert "which was created for this and is empty, is removed again" in warnings(refused)
+    assert "created by this job, was removed" in warnings(refused)
     add_faults(sandbox, "delete-item:1=403")
     assert "could not be removed" in warnings(upload(bare_figup, *links, status=status))
     assert len(items(sandbox)) == 1

@@ -59,7 +59,7 @@ class Request:
     item: int | None
     title: str | None
     project: int | None
-    orders: ItemOptions
+    item_options: ItemOptions
     new_job: bool
     options: Options
     requests: RequestOptions
@@ -74,7 +74,7 @@ async def show_plan(session: Session, at: Context, wanted: Request) -> int:
     display = Display(session.console, None)
     found, spec = await _found(display, at, wanted)
     estimate = _estimate(found, wanted)
-    ends = final_steps(wanted.orders, spec, wanted.project, found)
+    ends = final_steps(wanted.item_options, spec, wanted.project, found)
     _tell_program(session, found, estimate, ends)
     session.console.result(_text(found, estimate, ends), Mark("NOT ENOUGH", RED))
     if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
@@ -104,7 +104,7 @@ async def _found(display: Display, at: Context, wanted: Request) -> tuple[Previe
             on_event=display.take,
         )
         with client.figshare(display.take) as api:
-            return found, await check_item_options(api, wanted.orders, found.item_id, wanted.project)
+            return found, await check_item_options(api, wanted.item_options, found.item_id, wanted.project)
 
 
 def _estimate(found: Preview, wanted: Request) -> dict[str, Any]:
@@ -267,19 +267,19 @@ class FinalSteps:
         return ["When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more."]
 
 
-def final_steps(orders: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
+def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
     """Collect the requested final steps. `spec` None: the description could not be looked up."""
-    known = orders.metadata is None or orders.metadata.fingerprint == found.described
+    known = item_options.metadata is None or item_options.metadata.fingerprint == found.described
     told = ItemPayload() if known else spec
     body = told.embargo if told is not None else None
     return FinalSteps(
         project=project if found.item_id is None else None,
         says=told.named if told is not None else None,
         embargo=_embargo(body) if body else None,
-        reserve_doi=orders.reserve_doi and "reserve_doi" not in found.granted,
-        private_link=orders.private_link and "private_link" not in found.granted,
-        publish=orders.publish and "publish" not in found.granted,
-        published_before=orders.publish and "publish" in found.granted,
+        reserve_doi=item_options.reserve_doi and "reserve_doi" not in found.granted,
+        private_link=item_options.private_link and "private_link" not in found.granted,
+        publish=item_options.publish and "publish" not in found.granted,
+        published_before=item_options.publish and "publish" in found.granted,
     )
 
 

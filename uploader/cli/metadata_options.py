@@ -183,7 +183,7 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     kept = title if about.item is not None else None
     says = bool(set(description.metadata.named()) - {"title"} or description.rejected())
     describe = _Told(session, description, kept) if kept or says else None
-    orders = ItemOptions(
+    item_options = ItemOptions(
         metadata=describe, reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish
     )
-    return (title if about.item is None else None), orders
+    return (title if about.item is None else None), item_options

@@ -90,8 +90,8 @@ def upload(
         client = at.client(options, requests) if not dry_run else None
 
         async def work(session: Session) -> int:
-            title, orders = await take_item(session, about, sources)
-            orders = replace(orders, options=recorded)
+            title, item_options = await take_item(session, about, sources)
+            item_options = replace(item_options, options=recorded)
             if client is None:
                 from uploader.cli.dry_run import Request, show_plan
 
@@ -100,7 +100,7 @@ def upload(
                     item=about.item,
                     title=title,
                     project=about.project,
-                    orders=orders,
+                    item_options=item_options,
                     new_job=new_job,
                     options=options,
                     requests=requests,
@@ -115,7 +115,7 @@ def upload(
                     item=about.item,
                     title=title,
                     project=about.project,
-                    item_options=orders,
+                    item_options=item_options,
                     new_job=new_job,
                     on_event=tell,
                 ),

@@ -1,4 +1,4 @@
-"""A job on disk while somebody works on it: opened under its lock, run, reported, closed."""
+"""A job on disk while a process works on it: opened under its lock, run, reported, closed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from uploader.transfer.store.overview import keep_overview
 
 
 class OpenJob:
-    """A job under its lock, with its journal open. An async context manager; raises JobBusy and what reading raises."""
+    """A locked job with its journal open. An async context manager; raises JobBusy and what reading raises."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class OpenJob:
         *,
         new: bool = False,
     ) -> None:
-        """Open a job that exists, or a `new` one. `plan` makes its first events, and blocks; None when nobody knows."""
+        """Open an existing job, or a `new` one. `plan` makes its first events, and blocks; None if they are unknown."""
         self.name = name
         self.state = JobState()
         self.resumed = not new
@@ -93,7 +93,7 @@ class OpenJob:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.journal.close()
-        # Also when the call was cancelled: a lock that is kept would refuse every later call of this process.
+        # Also if the call was cancelled: a lock left held would make every later call of this process fail.
         with anyio.CancelScope(shield=True):
             if not self.resumed and not _begun(self.state) and await self._is_ours():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
@@ -109,14 +109,14 @@ class OpenJob:
         return self._journal
 
     async def renew(self, events: Sequence[ev.AnyEvent]) -> None:
-        """Take in what the command, run again, changes in what is to be sent."""
+        """Apply and journal the changes of a repeated command."""
         for event in events:
             self.state.apply(event)
             self.journal.record(event)
         await self.journal.commit()
 
     def write_manifests(self) -> None:
-        """Leave the lists of MD5s of a job that is finished. Blocks. Raises StateDiskFull, StateUnusable."""
+        """Write the MD5 lists of a finished job. Blocks. Raises StateDiskFull, StateUnusable."""
         self.manifests = self._states.write_manifests(self.name, self.state)
 
     def _open_journal(self) -> None:
@@ -130,26 +130,26 @@ class OpenJob:
             self._journal = Journal.create(path, plan, disk)
             return
         if self.lock.took_over and (data := disk.read(path)) is not None:
-            # The previous holder may wake up: what it still writes goes to a file without a name.
+            # The previous holder may wake up: what it still writes then goes to an unlinked file.
             disk.replace(path, data)
-        # Also when the job was to be new: another process may have made it since we looked.
+        # Also for a new job: another process may have created it since the check.
         self.resumed = True
         log, self.state = self._states.read(self.name)
         if log.damaged:
             self.damaged = True
             log.events, self.state = recover(self._states.log(self.name).events, self._plan() if self._plan else None)
         if not self.state.complete:
-            raise JournalDamaged(f"the journal of job {self.name} is damaged and does not say what was to be sent")
+            raise JournalDamaged(f"the journal of job {self.name} is damaged and its plan is lost")
         self._journal = Journal.reopen(path, log, disk)
 
     def _leave_overview(self) -> None:
-        with suppress(FigupError):  # nothing but time is lost without it
+        with suppress(FigupError):  # optional: without it, reading only takes longer
             keep_overview(self._states, self.name, self.state)
 
     async def _is_ours(self) -> bool:
         """Confirm that the lease is held and that the journal on disk has nothing begun.
 
-        Another machine may have taken the job over, and begun, while this process did not run.
+        Another machine may have taken the job over and begun while this process was suspended.
         """
         if self.lock.lost:
             return False
@@ -164,13 +164,11 @@ class OpenJob:
 async def run_job(job: OpenJob, run: JobRun) -> Report:
     """Transfer all files of an open job and finish its item.
 
-    Raises RunFailed, with the error that ended the run and the report of what was done all the same.
+    Raises RunFailed, with the error that ended the run and the report of what was done.
     """
     meter = run.progress
     if job.damaged:
-        run.notify(
-            no.Warned(f"the journal of job {job.name} was damaged; Figshare is asked for what it no longer says")
-        )
+        run.notify(no.Warned(f"the journal of job {job.name} was damaged; what it lost is looked up on Figshare"))
     title = job.state.plan.title if job.state.plan is not None else None
     run.notify(
         no.JobStarted(
@@ -194,7 +192,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         await engine.run()
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
-            raise RuntimeError("the run ended, and not everything is verified")
+            raise RuntimeError("the run ended before everything was verified")
         await job.lock.held_while(lambda: _look_at_the_item(run))
         await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
@@ -207,7 +205,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
 
 
 async def finish_item(job: OpenJob, run: JobRun) -> Report:
-    """Do what is left for the item of a job whose files are all verified. Raises RunFailed."""
+    """Run the remaining steps for the item of a job whose files are all verified. Raises RunFailed."""
     requests = run.api.requests
 
     def report(exit_status: int) -> Report:
@@ -228,7 +226,7 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
 
 
 async def _look_at_the_item(run: JobRun) -> None:
-    """Compare every file with one listing made now: what was seen hours or runs ago may have changed.
+    """Compare every file with a new listing: observations from hours or runs ago may be out of date.
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
     """

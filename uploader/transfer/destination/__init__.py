@@ -1,1 +1,1 @@
-"""The job's item: created once, described, listed, searched for lost answers, and concluded."""
+"""The job's item: create it once, describe it, find the effects of lost requests, run the final steps."""

@@ -1,7 +1,7 @@
-"""Turns: jobs on this machine that create an item of the same title do so one after the other.
+"""Serialize the creation of items with the same title by jobs on this machine.
 
-A job whose request to create an item had no answer looks for a new draft of its title that no journal owns. Between
-another job's creation and the line in its journal, that job's draft would look just so.
+A job whose create request got no answer searches for a new draft of its title that no journal owns. Another job's draft
+looks the same until that job has journaled its id.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAUSE = 0.2
 
 @asynccontextmanager
 async def creation_lock(run: JobRun, endpoint: str, title: str) -> AsyncIterator[None]:
-    """Wait until no other job is creating an item of this title, and keep others waiting. Raises Stopped."""
+    """Hold the lock on creating items of this title; wait for other jobs. Raises Stopped."""
     name = hashlib.sha256(f"{endpoint}\n{title}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = run.states.path / "creating"
     await anyio.to_thread.run_sync(run.states.disk.make_folder, folder)
@@ -33,7 +33,7 @@ async def creation_lock(run: JobRun, endpoint: str, title: str) -> AsyncIterator
         with run.stop.interruptible():
             while not await anyio.to_thread.run_sync(_take, fd):
                 if not waited:
-                    run.notify(no.Retrying("another job is just creating an item of this title", _PAUSE))
+                    run.notify(no.Retrying("another job is creating an item of this title", _PAUSE))
                 waited = True
                 await run.clock.sleep(_PAUSE)
         yield
@@ -45,5 +45,5 @@ def _take(fd: int) -> bool:
     try:
         return try_flock(fd)
     except OSError:
-        # Without locks, jobs that create an item of the same title at the same time may take each other's.
+        # Without file locks, jobs that create an item of the same title at the same time may adopt each other's.
         return True

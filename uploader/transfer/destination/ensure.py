@@ -1,8 +1,7 @@
-"""The job's item: given or created, never created twice, and described. Its files are the engine's and the drivers'
-business.
+"""Make sure that the job's item exists and is described: given or created, never created twice.
 
-Of an item that was created only the id is known. Its address has to be asked for, and is only to be shown: that may
-wait until the API has nothing more urgent to answer (`learn_address`).
+A create request returns only the id. The address is only displayed, so it is requested when the API has nothing more
+urgent to answer (`learn_address`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from uploader.transfer.run.context import JobRun
 
 
 async def ensure_item(run: JobRun) -> None:
-    """Have the job's item, creating it if the plan says so, and have it described. Raises ItemNotFound, Stopped."""
+    """Find or create the job's item and apply its metadata. Raises ItemNotFound, Stopped."""
     state, plan = run.state, run.state.plan
     if plan is None:
         raise RuntimeError("a job without a plan")
@@ -33,19 +32,19 @@ async def ensure_item(run: JobRun) -> None:
             await _find_or_create(run, plan.title or "")
     if state.item_state is ItemState.READY:
         run.notify(no.ItemKnown(run.item_id, state.item_url or "", created=False))
-    elif not run.created_item or _is_to_be_described(run) or all(transfer.link for transfer in state.active):
+    elif not run.created_item or _needs_description(run) or all(transfer.link for transfer in state.active):
         await learn_address(run)
     await ensure_description(run)
 
 
 async def learn_address(run: JobRun) -> None:
-    """Ask for the item, and so for its address, unless it is known already. Raises ItemNotFound, Stopped."""
+    """Request the item, and so its address, unless it is known. Raises ItemNotFound, Stopped."""
     async with run.learning_address:
         if run.state.item_state is ItemState.READY:
             return
         item_id = run.state.item_id or (run.state.plan.item if run.state.plan is not None else None)
         if item_id is None:
-            raise RuntimeError("the item is not known yet")
+            raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
             item = await run.api.item(item_id)
             await remove_mark(run, item)
@@ -54,22 +53,22 @@ async def learn_address(run: JobRun) -> None:
 
 
 async def ensure_description(run: JobRun) -> None:
-    """Have the item say what was ordered last. One that this run made says already what can be said at once."""
-    given = run.state.description
-    if given is None or not _is_to_be_described(run):
+    """Apply the requested metadata. An item created in this run already has the fields that a create request takes."""
+    requested = run.state.description
+    if requested is None or not _needs_description(run):
         return
     with run.stop.interruptible():
-        said = given.spec.creation_fields(in_project=_project(run) is not None) if run.created_item else {}
-        rest = {name: value for name, value in given.spec.fields.items() if name not in said}
-        await describe(run.api, run.item_id, msgspec.structs.replace(given.spec, fields=rest))
-        await run.commit(ev.MetadataApplied(given.mark))
+        sent = requested.payload.creation_fields(in_project=_project(run) is not None) if run.created_item else {}
+        rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
+        await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
+        await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
-    run.notify(no.Described(run.item_id, given.spec.named))
+    run.notify(no.Described(run.item_id, requested.payload.named))
 
 
-def _is_to_be_described(run: JobRun) -> bool:
-    given = run.state.description
-    return given is not None and run.state.described != given.mark
+def _needs_description(run: JobRun) -> bool:
+    requested = run.state.description
+    return requested is not None and run.state.described != requested.mark
 
 
 def _project(run: JobRun) -> int | None:
@@ -90,21 +89,21 @@ async def _find_or_create(run: JobRun, title: str) -> None:
 
 
 async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
-    """Create the item; it stays intended when it is not known whether that happened."""
+    """Create the item. Its state stays INTENDED while the outcome of the request is unknown."""
     if run.stop.requested:
         raise Stopped
     mark = new_mark()
     await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
-    given = run.state.description
-    said = given.spec.creation_fields(in_project=_project(run) is not None) if given is not None else {}
+    requested = run.state.description
+    sent = requested.payload.creation_fields(in_project=_project(run) is not None) if requested is not None else {}
     try:
-        item_id = await run.api.items.create({"title": marked_title(title, mark), **said}, project=_project(run))
+        item_id = await run.api.items.create({"title": marked_title(title, mark), **sent}, project=_project(run))
     except AmbiguousAnswer as outcome:
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return
     except NO_EFFECT:
         await run.commit(ev.ItemNotCreated())
         raise
-    # Its id before anything else is asked: as long as it is not on disk, the item could only be searched for.
+    # Journal the id before any other request: until it is on disk, the item can only be found by a search.
     await run.commit(ev.ItemCreated(item_id))
     run.created_item = True

@@ -1,5 +1,7 @@
-"""The conclusion: what was wished for the item once every file is verified. Each wish is granted once in a job; an
-item is published again when the job's files are others by now."""
+"""The final steps, which run once every file is verified: reserve a DOI, make a private link, publish.
+
+Each step is done once per job. Publishing is repeated if the job's files have changed since.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,9 @@ _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private li
 
 
 async def finalize(run: JobRun) -> None:
-    """Reserve the DOI, make the private link and publish, where that was wished and is not done yet.
-
-    Raises NotPublishable, what Figshare says, and Stopped.
-    """
-    wishes = run.state.final_steps
-    due = [step for step in wishes.steps if not run.state.is_done(step)] if wishes is not None else []
+    """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors."""
+    requested = run.state.final_steps
+    due = [step for step in requested.steps if not run.state.is_done(step)] if requested is not None else []
     if due:
         patience = run.options.settle_timeout
         with run.stop.interruptible():
@@ -37,7 +36,7 @@ async def finalize(run: JobRun) -> None:
 
 
 async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
-    """Do it, and write that down."""
+    """Run one step and journal the result."""
     try:
         value = await do()
     except FigupError as error:
@@ -47,7 +46,7 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) ->
 
 
 async def _publish(run: JobRun, item: ItemDetail) -> str:
-    """Publish the item, but for what an earlier run published without living to write that down."""
+    """Publish the item, unless an earlier run did and was killed before it could journal that."""
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
@@ -57,7 +56,7 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
 
 
 def _warn_not_public(run: JobRun) -> None:
-    """Warn of what the draft alone has, where this job published the item before and does not do so now."""
+    """Warn that changes are only in the draft, if this job published the item earlier and does not do so now."""
     if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
         text = f"item {run.item_id} was published before; what changed is in its draft alone"
         run.notify(no.Warned(text, facts=Facts("published-before", item_id=run.item_id)))

@@ -1,4 +1,4 @@
-"""Looking for the effect of a request whose answer was lost, so that nothing is created twice."""
+"""Search for the effect of a request whose answer was lost, so that nothing is created twice."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ T = TypeVar("T")
 _CLOCK_SLACK = timedelta(hours=1)
 """An item's creation may be stamped by another server than the one that answered, whose clock differs."""
 _LONG_AGO = timedelta(days=1)
-"""After so long a request has had its effect, and shows it, or never will."""
+"""Time after which the effect of a request is visible, if it has one."""
 
 
 def _patience(run: JobRun, at: str) -> float:
-    """Seconds to go on looking for the effect of what was intended then, by the server's clock.
+    """Seconds to keep searching for the effect of an intent with this time (server's clock).
 
-    When the request went out last is not known: it may have been tried again for long after the intent.
+    The time of the last request is unknown: it may have been retried long after the intent.
     """
     age = run.api.server_now() - datetime.fromisoformat(at)
     return run.options.settle_timeout if age < _LONG_AGO else 0.0
 
 
 async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
-    """Look for the effect of a request for `patience` seconds; `what` names the request. Raises Stopped."""
+    """Search for the effect of a request for `patience` seconds; `what` names the request. Raises Stopped."""
     reported = False
 
     async def wait(pause: float) -> None:
         nonlocal reported
         if not reported:
-            run.notify(no.Retrying(f"{what}: what came of it is not on record; looking for {patience:.0f} s", pause))
+            run.notify(
+                no.Retrying(f"{what}: the outcome was not recorded; searching for up to {patience:.0f} s", pause)
+            )
             reported = True
         await run.clock.sleep(pause)
 
@@ -121,9 +123,9 @@ async def find_file(run: JobRun, transfer: Transfer) -> int | None:
 async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     """Find the remote file that an initiation led to, or None.
 
-    It has the folder, name and size, was not there before the intent, awaits parts, and no job here owns it. In an item
-    that the user named it has no parts either: there, somebody else may be sending a file of the same name; and where
-    it is not known any more what was there before, nothing is taken for ours.
+    It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. In an item
+    that the user named it must also have no parts, since another process may be sending a file of the same name there;
+    and if the record of the earlier files is lost, no file is adopted.
     """
     if transfer.intended_at is None or (transfer.known is None and not _created_by_us(run)):
         return None
@@ -149,10 +151,10 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
-    """Remote files that earlier requests for a verified transfer led to after they were given up.
+    """Remote files that appeared late: created by requests for a verified transfer that were given up.
 
-    First those that are this job's without any doubt, then those that may be somebody else's. What was announced and
-    never seen is looked for as long as the effect of a lost answer is.
+    Returns those that are certainly this job's, then those that may be another's. A file that was announced and never
+    seen is searched for as long as the effect of a lost answer.
     """
 
     async def look() -> list[File] | None:
@@ -175,7 +177,7 @@ def _created_by_us(run: JobRun) -> bool:
 
 
 async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
-    """Files in the transfer's place that await parts, were not there before its intent, and that no job here owns."""
+    """Files in the transfer's place that await parts, did not exist before its intent, and that no job here owns."""
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
     found = await run.listing.at(transfer.folder, transfer.name)

@@ -1,6 +1,6 @@
-"""ItemOptions: what a command wants of the item beside its files, and how they get into the job's journal.
+"""ItemOptions: metadata and final steps that a command requests for the item, and their way into the journal.
 
-They do not name the job: the same command with another description, or another wish for the end, is the same job.
+They are not part of the job's identity: the same command with other metadata or final steps is the same job.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from uploader.transfer.run.service import Service
 
 _FIELD_OF = {"type": "defined_type"}
 _SET_BY_FIGSHARE = frozenset({"title", "authors", "type", "license"})
-"""What a new item has anyway: its title, its owner as author, the type dataset and CC BY 4.0 (observed)."""
+"""Fields that a new item has by default: title, its owner as author, the type dataset and CC BY 4.0 (observed)."""
 
 
 @runtime_checkable
 class MetadataSource(Protocol):
-    """A description of the item that is not looked up yet."""
+    """Metadata for the item whose names are not resolved yet."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells one description from another."""
+        """Identifies the metadata: equal for equal metadata."""
 
     async def resolve(
         self, lookup: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         """Resolve the description for an existing item, or for a new one, in a project if given.
 
-        Raises MetadataInvalid, with `publish`, since the item is to be published in the end, also where something of
-        it can only be left out; ItemNotFound, ProjectNotFound.
+        Raises ItemNotFound, ProjectNotFound and MetadataInvalid; with `publish` also if a field cannot be applied,
+        since it would be missing from the published item.
         """
 
 
@@ -66,11 +66,11 @@ class ItemOptions:
             raise wrong_type("options", self.options, "a mapping of names to values, or None")
 
 
-async def apply_item_options(api: Service, state: JobState, orders: ItemOptions) -> list[ev.AnyEvent]:
+async def apply_item_options(api: Service, state: JobState, item_options: ItemOptions) -> list[ev.AnyEvent]:
     """Return the events that apply the options to a job. Looks names up if there is a new description.
 
-    Raises MetadataInvalid, and UsageError where the item could not be published in the end; where it is to be created
-    in a project, also what `check_project` raises: before anything is sent.
+    Raises MetadataInvalid, UsageError if the item could not be published in the end, and, for a new item in a project,
+    what `check_project` raises: all before the first byte is sent.
     """
     changes: list[ev.AnyEvent] = []
     plan = state.plan
@@ -79,19 +79,23 @@ async def apply_item_options(api: Service, state: JobState, orders: ItemOptions)
     if project is not None:
         await check_project(api.items, project)
     given = state.description
-    spec = given.spec if given is not None else ItemPayload()
-    if orders.metadata is not None and (_is_new(given, orders.metadata) or _is_first_to_publish(state, orders)):
-        spec = await orders.metadata.resolve(api.items, publish=orders.publish, item=item_id, project=project)
-        if given is None or (given.mark, given.spec) != (orders.metadata.fingerprint, spec):
-            changes.append(ev.MetadataRequested(orders.metadata.fingerprint, spec))
-    wishes = ev.FinalStepsRequested(orders.reserve_doi, orders.private_link, orders.publish)
-    if wishes != (state.final_steps or ev.FinalStepsRequested()):
-        changes.append(wishes)
-    if orders.options is not None and orders.options != state.options:
-        changes.append(ev.OptionsGiven(dict(orders.options)))
-    if orders.publish and "publish" not in state.done_steps:
+    payload = given.payload if given is not None else ItemPayload()
+    if item_options.metadata is not None and (
+        _is_new(given, item_options.metadata) or _is_first_to_publish(state, item_options)
+    ):
+        payload = await item_options.metadata.resolve(
+            api.items, publish=item_options.publish, item=item_id, project=project
+        )
+        if given is None or (given.mark, given.payload) != (item_options.metadata.fingerprint, payload):
+            changes.append(ev.MetadataRequested(item_options.metadata.fingerprint, payload))
+    final_steps = ev.FinalStepsRequested(item_options.reserve_doi, item_options.private_link, item_options.publish)
+    if final_steps != (state.final_steps or ev.FinalStepsRequested()):
+        changes.append(final_steps)
+    if item_options.options is not None and item_options.options != state.options:
+        changes.append(ev.OptionsGiven(dict(item_options.options)))
+    if item_options.publish and "publish" not in state.done_steps:
         given_item = plan.item if plan is not None else None
-        await _check_publishable(api, spec, given_item, plan.project if plan is not None else None)
+        await _check_publishable(api, payload, given_item, plan.project if plan is not None else None)
     return changes
 
 
@@ -99,39 +103,43 @@ def _is_new(given: ev.MetadataRequested | None, describe: MetadataSource) -> boo
     return given is None or given.mark != describe.fingerprint
 
 
-def _is_first_to_publish(state: JobState, orders: ItemOptions) -> bool:
+def _is_first_to_publish(state: JobState, item_options: ItemOptions) -> bool:
     """Return True if a draft must now satisfy what publishing requires."""
-    return orders.publish and not (state.final_steps is not None and state.final_steps.publish)
+    return item_options.publish and not (state.final_steps is not None and state.final_steps.publish)
 
 
 async def check_item_options(
-    api: Service, orders: ItemOptions, item_id: int | None, project: int | None = None
+    api: Service, item_options: ItemOptions, item_id: int | None, project: int | None = None
 ) -> ItemPayload:
     """Resolve the description for this item, or for a new one, in a project if given.
 
-    Raises what `take_orders` would raise for a new job.
+    Raises what `apply_item_options` would raise for a new job.
     """
-    spec = ItemPayload()
-    if orders.metadata is not None:
-        spec = await orders.metadata.resolve(api.items, publish=orders.publish, item=item_id, project=project)
-    if orders.publish:
-        await _check_publishable(api, spec, item_id, project)
-    return spec
+    payload = ItemPayload()
+    if item_options.metadata is not None:
+        payload = await item_options.metadata.resolve(
+            api.items, publish=item_options.publish, item=item_id, project=project
+        )
+    if item_options.publish:
+        await _check_publishable(api, payload, item_id, project)
+    return payload
 
 
-async def _check_publishable(api: Service, spec: ItemPayload, item_id: int | None, project: int | None) -> None:
-    """Raise UsageError where a field will be missing in the end; `item_id` is of an item that exists already."""
+async def _check_publishable(api: Service, payload: ItemPayload, item_id: int | None, project: int | None) -> None:
+    """Raise UsageError if a field required for publication will be missing; `item_id` is None for a new item."""
     item = await api.items.detail(item_id) if item_id is not None else None
-    has = {name for name in REQUIRED_TO_PUBLISH if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE
-    lacking = [
-        name for name in REQUIRED_TO_PUBLISH if name not in has and not spec.fields.get(_FIELD_OF.get(name, name))
+    present = {name for name in REQUIRED_TO_PUBLISH if getattr(item, name)} if item is not None else _SET_BY_FIGSHARE
+    missing = [
+        name
+        for name in REQUIRED_TO_PUBLISH
+        if name not in present and not payload.fields.get(_FIELD_OF.get(name, name))
     ]
-    if spec.authors and "authors" in lacking:
-        lacking.remove("authors")
-    lacking += await missing_required_fields(api.items, spec, item=item, project=project)
-    if lacking:
+    if payload.authors and "authors" in missing:
+        missing.remove("authors")
+    missing += await missing_required_fields(api.items, payload, item=item, project=project)
+    if missing:
         raise UsageError(
-            f"Figshare does not publish an item without {', '.join(lacking)}",
+            f"Figshare does not publish an item without {', '.join(missing)}",
             hint="Give them in a metadata file.",
             facts=Facts("publish-lacks"),
         )

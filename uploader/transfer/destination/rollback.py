@@ -1,4 +1,4 @@
-"""An item that a job created and that nothing came into, because Figshare refused a link: it is removed again."""
+"""Remove an item that the job created and that stayed empty because Figshare refused its links."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, 
 
 
 async def give_up_item(run: JobRun) -> None:
-    """Remove the item, unless somebody put something into it. What cannot be removed now is by the job's next run."""
+    """Remove the item if it is empty. If that fails now, the job's next run tries again."""
     await run.commit(ev.ItemUnwanted(run.item_id))
     try:
         await remove_unwanted(run)
     except FigupError as error:
-        run.notify(no.Warned(f"item {run.item_id}, which is empty, could not be removed: {error.message}"))
+        run.notify(no.Warned(f"the empty item {run.item_id} could not be removed: {error.message}"))
 
 
 async def remove_unwanted(run: JobRun) -> None:
-    """Remove the item that is not wanted any more; it is the job's again where it is not empty."""
+    """Remove the unwanted item; keep it as the job's item if it is not empty."""
     item_id = run.item_id
     try:
         if [file async for file in run.api.files(item_id)]:
@@ -45,6 +45,6 @@ async def remove_unwanted(run: JobRun) -> None:
             return
         await run.api.delete_item(item_id)
     except ItemNotFound:
-        pass  # a run that was killed here had removed it
+        pass  # removed by a run that was killed before it could journal that
     await run.commit(ev.ItemRemoved(item_id))
-    run.notify(no.Warned(f"item {item_id}, which was created for this and is empty, is removed again"))
+    run.notify(no.Warned(f"the empty item {item_id}, created by this job, was removed"))

@@ -1,4 +1,4 @@
-"""Giving a job up: its unfinished remote files are removed, and those only."""
+"""Cancel a job: remove its unfinished remote files, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from uploader.transfer.run.context import JobRun
 
 
 async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
-    """Give up every transfer that is not verified. Returns the ids of the remote files removed, and of those kept.
+    """Cancel every transfer that is not verified. Returns the ids of the remote files removed, and of those kept.
 
-    Kept are files that Figshare holds completely, verified or not: removing them is the user's business.
+    Complete files are kept, verified or not: only the user may remove them.
     """
     removed: list[int] = []
     kept: list[int] = []
@@ -54,7 +54,7 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
 
 
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:
-    """Delete the file unless it is complete; True when it is gone."""
+    """Delete the file unless it is complete; True if it is gone."""
     if not await is_unfinished(run, file_id, fresh=fresh):
         return False
     await remove(run, transfer, file_id)
@@ -64,7 +64,7 @@ async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, f
 async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bool:
     """Return False if Figshare has the complete file, with or without its MD5; True also if it is gone.
 
-    `fresh`: nobody has seen it yet, and it may show only after a while.
+    `fresh`: the file was never seen yet, and may appear with a delay.
     """
     try:
         file = await run.api.file(run.item_id, file_id, fresh=fresh)

@@ -1,4 +1,4 @@
-"""Looks up what a decision about a file depends on: the source's MD5, other jobs' files, unfinished uploads."""
+"""Look up what a decision about a file depends on: the source's MD5, other jobs' files, unfinished uploads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     mine = transfer.owned_ids() | run.listing.removed
     others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
     if not others:
-        # Nothing is there; or the item was not listed because an earlier run has decided: its plan stands.
+        # No such file; or the item was not listed because an earlier run decided: keep its decision.
         return None
     md5: str | None = None
     if run.options.on_conflict != "fail" and needs_md5(others, transfer.size):
@@ -66,7 +66,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         name = printable(transfer.remote_path)
         raise Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
     if decision.replaces != transfer.replaces:
-        # Also if an earlier run planned to remove what must stay now.
+        # Also if an earlier run planned to remove files that are kept now.
         await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))
     if decision.remark:
         run.notify(no.Warned(f"{printable(transfer.remote_path)}: {decision.remark}"))

@@ -1,4 +1,4 @@
-"""The content of one transfer in one run: its source, its MD5, and the certainty that both are of one version."""
+"""The content of one transfer in one run: its source and MD5, checked to be of one version."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def _missing_put_back() -> Iterator[None]:
 
 
 class SourceSession:
-    """The source is opened when it is needed, and let go of with `rest`; `close` when no task uses it any more."""
+    """Opens the source when needed; `rest` releases it for a while, `close` for good, once no task uses it."""
 
     def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
         """Prepare a session; its digest runs as one of `tasks`."""
         self.parts: Sequence[Part] = ()
-        """The upload's parts, once they are known: those with a recorded hash are compared with the source."""
+        """The upload's parts once known; those with a recorded hash are compared with the source."""
         self.suspect = False
-        """True when the source may be another version than the one that parts were sent of."""
+        """True if the source may differ from the version that parts were sent from."""
         self.known_md5: str | None = None
-        """The MD5, once it has been computed in this run."""
+        """The MD5 once computed in this run."""
         self._run = run
         self._transfer = transfer
         self._tasks = tasks
@@ -52,11 +52,11 @@ class SourceSession:
         self._hashed = anyio.Event()
 
     def close(self) -> None:
-        """Let go of the source for good."""
+        """Release the source for good."""
         self.release()
 
     def release(self) -> None:
-        """Let go of the source until it is needed again; no digest may be under way."""
+        """Release the source until it is needed again; no digest may be running."""
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -65,11 +65,11 @@ class SourceSession:
             self._run.open_sources.release()
 
     def forget_md5(self) -> None:
-        """Compute it anew when it is next asked for."""
+        """Forget the MD5, so that the next request computes it again."""
         self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
 
     async def check(self) -> None:
-        """See that the source is there and what it was. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
+        """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
             with _missing_put_back():
                 now = await anyio.to_thread.run_sync(stat_source, self._transfer.path)
@@ -85,12 +85,12 @@ class SourceSession:
             with _missing_put_back():
                 self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
             await self._compare_with_plan(self._source.snapshot)
-            # Whatever happened to it while it was at rest is to be seen as a change.
+            # A change made while the source was released must be noticed.
             self._seen = self._source.snapshot = self._seen or self._source.snapshot
         return self._source
 
     async def check_at_end(self) -> None:
-        """Raise SourceChanged when the source is no longer what was verified."""
+        """Raise SourceChanged if the source differs from what was verified."""
         await check_source(self._transfer, self._run.notify, self._seen, self._run.rereading)
 
     async def digest(self, *, paced: bool) -> Digest:
@@ -107,7 +107,7 @@ class SourceSession:
     async def md5(self) -> str:
         """Return the MD5 of the source as it was sent, after checking that it is one version throughout.
 
-        Raises ChecksumWrong when it is not the one that the user expects.
+        Raises ChecksumWrong if it is not the MD5 that the user expects.
         """
         if self.known_md5 is not None and self._source is None:
             return as_expected(self._transfer, self.known_md5)
@@ -117,7 +117,7 @@ class SourceSession:
             await self._hashed.wait()
         source = await self.source()
         while await anyio.to_thread.run_sync(source.changed_since_open):
-            # Touched, or changed and dated back: only its content tells. Compare all of it with what was sent.
+            # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
             source.close()
             self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
             self._seen = source.snapshot
@@ -133,7 +133,7 @@ class SourceSession:
         return as_expected(self._transfer, self.known_md5)
 
     async def _compare_with_plan(self, now: FileStamp) -> None:
-        """Never mix two versions of a source. Raises SourceChanged; a source that nothing was sent of may change."""
+        """Never mix two versions of a source. Raises SourceChanged; a source may change until a part of it was sent."""
         transfer = self._transfer
         if looks_as_recorded(transfer, now):
             return
@@ -148,7 +148,7 @@ class SourceSession:
                 "send",
                 path=transfer.path,
             )
-        # Of the same size, but touched or copied: the digest compares the parts already sent with what is there now.
+        # Same size, but touched or copied: the digest compares the parts already sent with the present content.
 
     async def _hash(self, digest: Digest) -> None:
         self.known_md5 = await digest.run()

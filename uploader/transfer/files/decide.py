@@ -32,8 +32,8 @@ class Decision:
 
     `match` is how similar the most similar file of the item is, and `file` that file; MISSING and None without one.
     `replaces` are the ids of the files to remove once this one is verified. `reason` says why it is refused, without
-    the file's name, and `hint` and `facts` what to do about it. `remark` is to be told although
-    nothing is wrong; "" for nothing.
+    the file's name, and `hint` and `facts` what to do about it. `remark` is a note to show without an error; "" for
+    none.
     """
 
     action: Action
@@ -111,7 +111,7 @@ def _refusal(
 
 
 def _exists(source: Expected, other: File) -> _Refusal:
-    """Refuse because of a file that is there."""
+    """Refuse because of an existing file."""
     match classify(other, source):
         case Match.LINK:
             return (
@@ -158,7 +158,7 @@ def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload
 
 
 def _progress(file: File, uploads: Mapping[int, Upload | None]) -> str:
-    """How far an upload is, for a message; "" where it was not asked for."""
+    """The progress of an upload, for a message; "" if it was not looked up."""
     if file.id not in uploads:
         return ""
     upload = uploads[file.id]
@@ -175,7 +175,7 @@ def _others_stay(same: File, different: Sequence[File], on_conflict: OnConflict)
 
 
 def _named(files: Sequence[File]) -> str:
-    """Their ids and sizes, for a message."""
+    """Ids and sizes of files, for a message."""
     sizes = (
         "a link" if f.is_link_only else "unfinished" if f.status == "created" else f"{f.size} bytes" for f in files
     )

@@ -24,9 +24,9 @@ from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
 _TRIES = 3
-"""How often, in one run, a file is started again because the server lost its upload or refused to complete it."""
+"""How often per run a file is restarted because the server lost its upload or refused to complete it."""
 _FIRST_POLL, _POLL_FACTOR, _LAST_POLL = 0.2, 1.5, 10.0
-"""Seconds between two looks at a file whose MD5 is awaited: the first, its growth, the longest."""
+"""Seconds between two polls of a file whose MD5 is awaited: the first pause, its growth factor, the longest."""
 
 
 class FileDriver:
@@ -48,7 +48,7 @@ class FileDriver:
         self._initiating = run.new_backoff()
         self._completing = run.new_backoff()
         self._unseen = False
-        """True from the answer that announced the remote file until it was first seen."""
+        """True from the answer that announced the remote file until the file was first seen."""
         self._lost = 0
         self._refusals = 0
         self._mismatches = 0
@@ -119,7 +119,7 @@ class FileDriver:
         try:
             with self._run.stop.interruptible():
                 fresh = self._file_id != self._seen
-                file = await self._run.listing.file(self._file_id, fresh=fresh, cargo=transfer.size)
+                file = await self._run.listing.file(self._file_id, fresh=fresh, pending_bytes=transfer.size)
                 self._seen, self._unseen = file.id, False
                 if file.status != "created" or file.upload_url is None:
                     await self._take_as_completed()
@@ -127,9 +127,9 @@ class FileDriver:
                 upload = await self._run.api.upload(file.upload_url)
         except (FileGone, UploadGone) as outcome:
             if self._unseen:
-                # It may come yet: another one now would be one too many.
+                # It may still appear: initiating again now would create a duplicate.
                 raise UploadFailing(
-                    f"{printable(transfer.path)}: Figshare announced its file and does not show it: {outcome.reason}",
+                    f"{printable(transfer.path)}: Figshare announced its file but does not list it: {outcome.reason}",
                     path=transfer.path,
                 ) from None
             await self._lose(outcome.reason)
@@ -140,17 +140,17 @@ class FileDriver:
             await self._take_as_completed()
         elif upload.size != transfer.size:
             raise SourceChanged(
-                f"{printable(transfer.path)}: its upload is one of {upload.size} bytes, the source has {transfer.size}",
+                f"{printable(transfer.path)}: the upload has {upload.size} bytes, the source {transfer.size}",
                 path=transfer.path,
             )
         else:
-            # Before the server is believed: a changed source must not be mixed with what is there.
+            # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
             if transfer.state in (State.INITIATED, State.COMPLETING):
                 self._take_parts(upload, file.upload_url)
 
     async def _discard(self) -> None:
-        """Give up a dropped source: its remote file is removed unless Figshare has all of it."""
+        """Give up a dropped source: remove its remote file unless it is complete."""
         if await is_unfinished(self._run, self._file_id):
             await self._run.commit(ev.UploadLost(self._transfer.index))
         else:
@@ -194,14 +194,14 @@ class FileDriver:
 
     async def _send(self) -> None:
         if self._upload is None:
-            raise RuntimeError("parts are sent only after the server was asked for them")
+            raise RuntimeError("parts must be inspected before they are sent")
         digest = await self._content.digest(paced=True)
         source = await self._content.source()
         if self._content.suspect:
-            # Before anything is added to what an earlier run sent of what may have been another version.
+            # An earlier run may have sent parts of another version: compare before sending more.
             with self._run.stop.interruptible():
                 await digest.wait_recorded()
-        # Parts with a lock on them come last: it may be gone by then.
+        # Locked parts come last: the lock may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
         sending = FileSend(self._transfer, self._meter, self._upload_url, source, digest, missing)
         try:
@@ -234,10 +234,10 @@ class FileDriver:
                 f"{printable(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
                 path=self._transfer.path,
             )
-        self._tell_restart(reason)
+        self._notify_restart(reason)
         await self._run.commit(ev.UploadLost(self._transfer.index))
 
-    def _tell_restart(self, reason: str) -> None:
+    def _notify_restart(self, reason: str) -> None:
         self._upload, self._content.parts = None, ()
         self._meter.restart()
         self._run.notify(no.FileRestarted(self._transfer.path, reason))
@@ -260,7 +260,7 @@ class FileDriver:
         except FileGone as outcome:
             await self._lose(outcome.reason)
         except RequestRejected:
-            # Perhaps parts are missing after all, perhaps it was completed already: the server is asked what it has.
+            # Parts may be missing, or the upload may be complete already: ask the server.
             self._refusals += 1
             if self._refusals >= _TRIES:
                 raise
@@ -292,14 +292,14 @@ class FileDriver:
                 facts=Facts("md5-differs-twice"),
                 path=transfer.path,
             )
-        self._tell_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
+        self._notify_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
         self._content.forget_md5()
         await run.commit(ev.Mismatched(transfer.index, local, remote))
 
     async def _remote_md5(self, local: str) -> str:
-        """Figshare's MD5; "" when its integrity check fails without one that differs. Raises Md5Pending, FileGone.
+        """Figshare's MD5; "" if its integrity check failed without an MD5 that differs. Raises Md5Pending, FileGone.
 
-        It fails also where an earlier run announced another MD5 (`hash_first`), of a source that has changed since.
+        The check also fails if an earlier run announced the MD5 (`hash_first`) of a source that has changed since.
         """
         run = self._run
 
@@ -338,5 +338,5 @@ class FileDriver:
     @property
     def _file_id(self) -> int:
         if self._transfer.file_id is None:
-            raise RuntimeError("the remote file is not known yet")
+            raise RuntimeError("the remote file is unknown")
         return self._transfer.file_id

@@ -1,4 +1,4 @@
-"""Links: the driver of a transfer that sends nothing, but has the item refer to an address."""
+"""The driver of a link: a transfer that sends no bytes, but makes the item refer to an address."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from uploader.transfer.journal.lifecycle import Step, Transfer
 from uploader.transfer.run.context import JobRun
 
 _TRIES = 3
-"""How often, in one run, the link is made again because Figshare does not know it any more."""
+"""How often per run a link that Figshare lost is made again."""
 
 
 class LinkDriver:
-    """One link in one run. It is verified as far as a link can be: the item shows it as it was given."""
+    """One link in one run. It is verified if the item shows the address as given; there is no content to compare."""
 
     def __init__(self, run: JobRun, transfer: Transfer) -> None:
         self._run = run
@@ -39,7 +39,7 @@ class LinkDriver:
         }
 
     async def drive(self) -> None:
-        """Do what is to be done until nothing is. Raises Stopped, or a FigupError that concerns this link."""
+        """Run steps until none is left. Raises Stopped, or a FigupError that concerns this link."""
         self._meter.begin()
         try:
             await steps.run_steps(self._run, self._transfer, self._steps)
@@ -47,7 +47,7 @@ class LinkDriver:
             self._meter.end()
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: a link holds no source open."""
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer

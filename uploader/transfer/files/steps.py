@@ -1,4 +1,4 @@
-"""Steps that files and links take alike: a remote file is asked for once and never twice; leftovers are removed."""
+"""Steps shared by files and links: create a remote file exactly once; remove leftovers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from uploader.transfer.run.context import JobRun
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
 _TRIES = 3
-"""How often a remote file is deleted that is still shown afterwards."""
+"""How often a remote file that is still shown after its deletion is deleted again."""
 
 
 async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
@@ -34,9 +34,9 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 async def initiate(
     run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[OnTurn], Awaitable[int]], backoff: Backoff
 ) -> bool:
-    """Put the intent on record and `ask` for the remote file; False when there may be none, and it takes another step.
+    """Journal the intent and `ask` for the remote file; False if the outcome is unknown and needs another step.
 
-    `known` are remote files that it cannot be. Raises what `ask` raises, and what `JobRun.wait_to_try_again` does.
+    `known` are ids that the new file cannot have. Raises what `ask` and `JobRun.wait_to_try_again` raise.
     """
     item_seen = run.state.item_state is ItemState.READY
 
@@ -53,7 +53,7 @@ async def initiate(
         await run.commit(ev.NotInitiated(transfer.index))
         if not isinstance(error, ItemNotFound) or item_seen:
             raise
-        # It was created just now, and may not be found everywhere yet.
+        # Just created: it may not be visible everywhere yet.
         await learn_address(run)
         return False
     await run.commit(ev.UploadInitiated(transfer.index, file_id))
@@ -78,7 +78,7 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
 
 
 async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
-    """Look once more for what earlier requests led to unseen: remove it, or name it where it may be another's."""
+    """Search once more for late effects of earlier requests: remove them, or warn if they may be another's."""
     with run.stop.interruptible():
         ours, doubtful = await find_leftovers(run, transfer)
     for file_id in ours:
@@ -86,8 +86,8 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
     for file_id in doubtful:
         run.notify(
             no.Warned(
-                f"{printable(transfer.path)}: item {run.item_id} holds an unfinished file {file_id} of this name, too: "
-                "a request of this job whose answer was lost may have made it, or somebody else. It is left alone"
+                f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of this name: "
+                "it may come from a request of this job whose answer was lost, or from another user, and was kept"
             )
         )
     await run.commit(ev.LeftoversRemoved(transfer.index))

@@ -31,11 +31,11 @@ class FileEvent(Event, frozen=True):
 
 
 class JobPlanned(JobEvent, frozen=True, tag="job"):
-    """The job was laid out, to send so many `files`. One of `item` (an id) and `title` (of the item to create) is None.
+    """The job was planned with `files` transfers. One of `item` (an id) and `title` (of the item to create) is None.
 
-    `created` is by this machine's clock, since no server was asked yet; `version` is figup's. `root` is the folder that
-    the paths of sources are relative to, without a slash at its end; absolute ones stand for themselves.
-    `project` is where the item is created, `account` for whom the job acts; None for none, and for oneself.
+    `created` is by this machine's clock, before any request; `version` is figup's. `root` is the folder that relative
+    source paths start from, without a trailing slash. `project` is the project to create the item in, None for none;
+    `account` the account to act for, None for the token's own.
     """
 
     job: str
@@ -51,13 +51,13 @@ class JobPlanned(JobEvent, frozen=True, tag="job"):
 
 
 class JobGrown(JobEvent, frozen=True, tag="grown"):
-    """The same command found more: the job has so many `files` now, and the journal has told of all of them."""
+    """The repeated command added sources: the job now has `files` transfers, all of them journaled before this."""
 
     files: int
 
 
 class SourceSkipped(JobEvent, frozen=True, tag="skip"):
-    """Something that was found is not sent, for this reason; an empty one: it is not there to be skipped any more."""
+    """A path is skipped for this reason; "" if it is no longer skipped, since it no longer exists."""
 
     path: str
     reason: str
@@ -66,8 +66,8 @@ class SourceSkipped(JobEvent, frozen=True, tag="skip"):
 class SourcePlanned(FileEvent, frozen=True, tag="source", omit_defaults=True):
     """A transfer belongs to the job: the source and its state when planned (sizes in bytes).
 
-    `folder` is the remote one. Of a path relative to the root, `name` "" is its last piece, and `folder` None what
-    stands before it. `md5` is what the user says the source has. `link`: the path is an address, to be referenced.
+    `folder` is the remote one. For a path relative to the root, `name` "" means its last component, and `folder` None
+    the components before it. `md5` is the MD5 that the user expects. `link`: the path is an address to refer to.
     `ctime_ns` is None in journals of earlier versions.
     """
 
@@ -83,11 +83,11 @@ class SourcePlanned(FileEvent, frozen=True, tag="source", omit_defaults=True):
 
 
 class SourceDropped(FileEvent, frozen=True, tag="source-"):
-    """The repeated command no longer names this source: no more of it is sent."""
+    """The repeated command no longer names this source: nothing more is sent of it."""
 
 
 class SourceChosen(FileEvent, frozen=True, tag="source="):
-    """The same command names this source (again), and says that it has this MD5; None: it does not say."""
+    """The repeated command names this source (again) with this expected MD5; None for none."""
 
     md5: str | None = None
 
@@ -103,19 +103,19 @@ class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
 
 
 class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
-    """The intended creation did not happen. `looked`: nobody said so; it was looked for as long as is sensible."""
+    """The intended creation did not happen. `looked`: assumed after a search, without an answer that confirms it."""
 
     looked: bool = False
 
 
 class ItemCreated(JobEvent, frozen=True, tag="item+"):
-    """The item exists, created or found to have been; nothing more is known of it yet."""
+    """The item was created, or found to have been; only its id is known."""
 
     id: int
 
 
 class ItemReady(JobEvent, frozen=True, tag="item"):
-    """The item is known. `found`: it was looked up after a lost answer, or was given."""
+    """The item and its address are known. `found`: it was found after a lost answer, or was given."""
 
     id: int
     url: str
@@ -123,13 +123,13 @@ class ItemReady(JobEvent, frozen=True, tag="item"):
 
 
 class ItemUnwanted(JobEvent, frozen=True, tag="item-?"):
-    """The item, which the job created and which is empty, is about to be removed."""
+    """The empty item that the job created is about to be removed."""
 
     id: int
 
 
 class ItemRemoved(JobEvent, frozen=True, tag="item--"):
-    """The item is removed: if the job goes on, it creates another one."""
+    """The item was removed; if the job continues, it creates another one."""
 
     id: int
 
@@ -138,7 +138,7 @@ class MetadataRequested(JobEvent, frozen=True, tag="say"):
     """New metadata was requested for the item. `mark` is its fingerprint."""
 
     mark: str
-    spec: ItemPayload
+    payload: ItemPayload = msgspec.field(name="spec")
 
 
 class MetadataApplied(JobEvent, frozen=True, tag="said"):
@@ -148,13 +148,13 @@ class MetadataApplied(JobEvent, frozen=True, tag="said"):
 
 
 class OptionsGiven(JobEvent, frozen=True, tag="how"):
-    """From now on the job is to be run with these options, by their names, unless others are said."""
+    """Later runs use these options, by their names, unless the command gives others."""
 
     options: dict[str, Any]
 
 
 class FinalStepsRequested(JobEvent, frozen=True, tag="end?"):
-    """From now on this, and nothing else, is to be done once every file is verified."""
+    """Exactly these steps are to follow once every file is verified; replaces earlier requests."""
 
     reserve_doi: bool = False
     private_link: bool = False
@@ -167,9 +167,9 @@ class FinalStepsRequested(JobEvent, frozen=True, tag="end?"):
 
 
 class PublishIntended(JobEvent, frozen=True, tag="public?"):
-    """The item, so far at this version (0: never published), is about to be published.
+    """The item, currently at `version` (0: never published), is about to be published.
 
-    `files` is the mark of what this job has in it: see `JobState.mark`; "" in journals of earlier versions.
+    `files` is `JobState.files_fingerprint` at that time; "" in journals of earlier versions.
     """
 
     version: int
@@ -188,7 +188,7 @@ class FinalStepDone(JobEvent, frozen=True, tag="end"):
 
 
 class Resumed(JobEvent, frozen=True, tag="run"):
-    """A new run began: what was known of the server has to be asked again."""
+    """A new run began: the server's state must be requested again."""
 
     at: str
 
@@ -197,7 +197,7 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 
 
 class UploadIntended(FileEvent, frozen=True, tag="init?"):
-    """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None where the
+    """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None if the
     record of them is lost."""
 
     at: str
@@ -205,34 +205,34 @@ class UploadIntended(FileEvent, frozen=True, tag="init?"):
 
 
 class NotInitiated(FileEvent, frozen=True, tag="init-"):
-    """The intended initiation did not happen. `looked`: nobody said so; it was looked for as long as is sensible."""
+    """The intended initiation did not happen. `looked`: assumed after a search, without an answer that confirms it."""
 
     looked: bool = False
 
 
 class UploadInitiated(FileEvent, frozen=True, tag="init"):
-    """The remote file exists. `found`: it was looked up after a lost answer."""
+    """The remote file exists. `found`: it was found after a lost answer."""
 
     id: int
     found: bool = False
 
 
 class PartsMissing(FileEvent, frozen=True, tag="parts"):
-    """The server was asked: `done` of `total` parts are there."""
+    """The server reported that it has `done` of `total` parts."""
 
     done: int
     total: int
 
 
 class PartSent(FileEvent, frozen=True, tag="p"):
-    """The server took part `no`; `xxh3` is the 64-bit hash of the bytes sent."""
+    """The server accepted part `no`; `xxh3` is the 64-bit hash of the bytes sent."""
 
     no: int = msgspec.field(name="n")
     xxh3: int = msgspec.field(name="x")
 
 
 class PartReset(FileEvent, frozen=True, tag="p-"):
-    """The server does not have part `no`, against what was recorded."""
+    """The server does not have part `no`, contrary to the journal."""
 
     no: int = msgspec.field(name="n")
 
@@ -244,7 +244,7 @@ class PartsComplete(FileEvent, frozen=True, tag="sent"):
 
 
 class SourceHashed(FileEvent, frozen=True, tag="md5"):
-    """The source's MD5 (hex), of the bytes as they were in this run."""
+    """The source's MD5 (hex), computed in this run."""
 
     md5: str
 
@@ -254,7 +254,7 @@ class CompleteIntended(FileEvent, frozen=True, tag="done?"):
 
 
 class Completed(FileEvent, frozen=True, tag="done"):
-    """The server takes the file as complete."""
+    """The server accepted the file as complete."""
 
 
 class Verified(FileEvent, frozen=True, tag="ok"):
@@ -264,24 +264,24 @@ class Verified(FileEvent, frozen=True, tag="ok"):
 
 
 class FoundIdentical(FileEvent, frozen=True, tag="same"):
-    """The item already held this file, byte for byte (size and MD5; a link has none: ""); nothing was sent."""
+    """The item already held an identical file (size and MD5; "" for a link); nothing was sent."""
 
     id: int
     md5: str
 
 
 class ReplacementPlanned(FileEvent, frozen=True, tag="old"):
-    """The remote files `ids` of this name, whoever made them, are to be removed once the new one is verified."""
+    """The remote files `ids` of this name will be removed once the new one is verified, even if others created them."""
 
     ids: tuple[int, ...]
 
 
 class LinkConfirmed(FileEvent, frozen=True, tag="linked"):
-    """The item shows the address as it was given; there is no content to compare."""
+    """The item shows the link's address as given; a link has no content to compare."""
 
 
 class Mismatched(FileEvent, frozen=True, tag="bad"):
-    """Figshare's MD5 differs: the file has to be sent again, and the bad one removed once that is verified."""
+    """Figshare's MD5 differs: the file is sent again, and the bad one removed once the new one is verified."""
 
     local: str
     remote: str
@@ -322,22 +322,22 @@ class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
 
 
 class LeftoversRemoved(FileEvent, frozen=True, tag="swept"):
-    """What earlier requests for this file may have led to unseen was looked for once more, and removed."""
+    """A last search for late effects of earlier requests for this file is done, and what it found removed."""
 
 
 class Failed(FileEvent, frozen=True, tag="fail"):
-    """The transfer stopped with an error that concerns it alone."""
+    """The transfer ended with an error that does not concern other files."""
 
     code: str
     message: str
 
 
 class Retried(FileEvent, frozen=True, tag="again"):
-    """A transfer that failed in this run is tried once more, after the others."""
+    """A transfer that failed in this run is retried after the others."""
 
 
 class Cancelled(FileEvent, frozen=True, tag="cancel"):
-    """The user gave up; the unfinished remote file is removed."""
+    """The user cancelled the job; the unfinished remote file is removed."""
 
 
 AnyEvent: TypeAlias = (

@@ -1,7 +1,7 @@
-"""The whole life of a transfer, as data: states, the table of transitions, what to do next.
+"""The lifecycle of a transfer as data: states, transition table, next step. Pure: no clock, disk or socket.
 
-Nothing here reads a clock, a disk or a socket. The journal replays events; the engine feeds what happens and asks
-`next_step`. The diagram in this folder's README and the exhaustive tests come from `TABLE`.
+The journal replays events; the engine applies new ones and asks `next_step`. The diagram in this folder's README and
+the exhaustive tests are generated from `TABLE`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uploader.transfer.journal import events as ev
 
 
 class State(enum.Enum):
-    """Where a transfer stands."""
+    """State of a transfer."""
 
     PLANNED = "planned"
     INITIATING = "initiating"
@@ -29,23 +29,23 @@ class State(enum.Enum):
 
 
 class Step(enum.Enum):
-    """What has to be done next for a transfer."""
+    """The next step of a transfer."""
 
-    REMOVE_REMNANTS = "remove what is left of a lost upload"
+    REMOVE_REMNANTS = "remove the remote file of a lost upload"
     INITIATE = "initiate the upload"
-    LOOK_UP = "look whether the initiation happened"
+    LOOK_UP = "search for the effect of the initiation"
     INSPECT = "ask the server what it has"
-    DISCARD = "remove what was begun of a source that is not wanted any more"
+    DISCARD = "remove the unfinished file of a dropped source"
     SEND = "send the missing parts"
     COMPLETE = "complete the upload"
     AWAIT_MD5 = "wait for Figshare's MD5 and compare"
-    REMOVE_SUPERSEDED = "remove what the verified file takes the place of"
-    REMOVE_LEFTOVERS = "look once more for what earlier requests may have led to unseen, and remove it"
+    REMOVE_SUPERSEDED = "remove the files that the verified one replaces"
+    REMOVE_LEFTOVERS = "search once more for late effects of earlier requests, and remove them"
     NOTHING = "nothing"
 
 
 class IllegalEvent(Exception):
-    """An event that cannot happen in this state: a mistake in figup, or a journal with a hole."""
+    """An event that is impossible in this state: a bug in figup, or a gap in the journal."""
 
 
 S = State
@@ -54,7 +54,7 @@ OPEN = (S.INITIATED, S.SENDING, S.SENT, S.COMPLETING, S.COMPLETED)
 UNFINISHED = (S.PLANNED, S.INITIATING, *OPEN)
 
 REENTRY = "reentry"
-"""Stands in `TABLE` for the state in which a transfer is taken up again: see `_reentry`."""
+"""Placeholder in `TABLE` for the state in which a transfer resumes: see `_reentry`."""
 
 TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.PLANNED, ev.UploadIntended): S.INITIATING,
@@ -93,14 +93,14 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     **{(state, ev.SourceChosen): state for state in State},
     **{(state, ev.Resumed): REENTRY for state in State},
 }
-"""(state, what happened) → the state after it. A pair that is not here cannot happen."""
+"""(state, event) → next state. Any other pair is illegal."""
 
 
 _NO_HASHES: array[int] = array("Q")
 
 
 class Parts:
-    """Which parts of an upload the server is known to have, and the xxh3 of those sent; 9 bytes a part."""
+    """Parts of an upload that the server is known to have, and the xxh3 of those sent; 9 bytes a part."""
 
     __slots__ = ("_flags", "_hashes")
     _ABSENT, _SENT = 0, 1
@@ -130,7 +130,7 @@ class Parts:
 
 @dataclass(slots=True)
 class Transfer:
-    """One source on its way to one remote file: everything that its events say."""
+    """One source being sent to one remote file: the state that its events lead to."""
 
     index: int
     path: str
@@ -142,51 +142,51 @@ class Transfer:
     folder: str = ""
     """The remote folder, "a/b"; "" for none."""
     expected: str | None = None
-    """The MD5 that the user says the source has."""
+    """The MD5 that the user expects of the source; None for none."""
     link: bool = False
-    """True when `path` is an address to be referenced, and there is no source."""
+    """True if `path` is an address to refer to, without a source."""
     dropped: bool = False
-    """True when the source is not wanted any more: nothing more is sent, and it need not be there."""
+    """True if the source was dropped from the job: nothing more is sent, and it may be missing."""
     state: State = State.PLANNED
     file_id: int | None = None
     foreign: bool = False
-    """True when the remote file was there already, made by somebody else: never to be removed."""
+    """True if the remote file existed before and was not created by this job: it must never be removed."""
     intended_at: str | None = None
-    """When an initiation was begun whose outcome is not known yet (the server's clock); None when there is none."""
+    """Time of an initiation with an unknown outcome (server's clock); None without one."""
     known: tuple[int, ...] | None = ()
-    """The item's files of this name from before that initiation; None where the record of them is lost."""
+    """Ids of the item's files of this name from before that initiation; None if the record of them is lost."""
     unanswered: bool = False
-    """True when an initiation was looked for in vain: what it led to may still appear."""
+    """True if the search for an initiation's effect found nothing: it may still appear."""
     unseen: tuple[int, ...] = ()
-    """Remote files that were announced, given up without ever having been seen, and may still appear."""
+    """Remote files that were announced, never seen and given up: they may still appear."""
     parts: Parts = field(default_factory=Parts)
     parts_total: int | None = None
     parts_done: int = 0
-    """Parts the server was known to have, from the last answer and what was sent since."""
+    """Number of parts that the server is known to have: from its last answer and the parts sent since."""
     md5: str | None = None
     remnants: tuple[int, ...] = ()
-    """Remote files that hold nothing of worth, to be removed before the file starts again."""
+    """Useless remote files, to be removed before the file restarts."""
     superseded: tuple[int, ...] = ()
-    """Complete remote files that turned out bad, to be removed after a good one is verified."""
+    """Complete remote files with the wrong content, to be removed after a good one is verified."""
     replaces: tuple[int, ...] = ()
-    """Remote files, whoever made them, that the user wants replaced: removed after this one is verified."""
+    """Remote files of any origin that the user asked to replace: removed after this one is verified."""
     replaced: tuple[int, ...] = ()
-    """Those of them that are removed."""
+    """Those of `replaces` that have been removed."""
     error: ev.Failed | None = None
 
     @property
     def remote_path(self) -> str:
-        """Folder and name as one: what tells this remote file from the others of the item."""
+        """Folder and name: identifies this remote file within the item."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @property
     def settled(self) -> bool:
-        """True when nothing is left to do: verified, or not wanted any more, and nothing to be removed."""
+        """True if no step is left: verified or dropped, and nothing to remove."""
         done = self.state is State.VERIFIED or (self.dropped and not self.remnants)
         return done and next_step(self) is Step.NOTHING
 
     def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
-        """Take in what happened. Raises IllegalEvent where the table has no such transition."""
+        """Apply an event. Raises IllegalEvent if the table has no such transition."""
         target = TABLE.get((self.state, type(event)))
         if target is None:
             raise IllegalEvent(f"{type(event).__name__} in state {self.state.value}")
@@ -194,7 +194,7 @@ class Transfer:
         self.state = _reentry(self) if isinstance(target, str) else target
 
     def owned_ids(self) -> set[int]:
-        """Every remote file that this transfer made, or found to be its source, and that may still exist."""
+        """Ids of all remote files that this transfer created or found identical, and that may still exist."""
         return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())
 
 
@@ -219,7 +219,7 @@ def _let_go(transfer: Transfer) -> tuple[int, ...]:
     return mine
 
 
-def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case a kind of event
+def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case per kind of event
     match event:
         case ev.UploadIntended():
             transfer.intended_at = event.at

@@ -1,8 +1,8 @@
-"""The journal: a job's append-only log, from which everything can be rebuilt.
+"""The journal file: a job's append-only log, from which its state can be rebuilt.
 
-Format 1: one line an event, `JSON SPACE CHECKSUM NEWLINE`. The checksum is the 64-bit xxh3 of the JSON, in 16 hex
-digits, seeded with the checksum of the line before, so that a line changed, lost or moved is noticed. The first line
-holds the format's number. Nothing here knows what events mean; `lifecycle` does.
+Format 1: one line per event, `JSON SPACE CHECKSUM NEWLINE`. The checksum is the 64-bit xxh3 of the JSON, in 16 hex
+digits, seeded with the checksum of the line before, so that a changed, lost or moved line is detected. The first line
+holds the format version. The meaning of events is in `lifecycle` and `state`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SEED = 0
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The first line: which format the others have."""
+    """The first line: the format version of the others."""
 
     figup_journal: int = msgspec.field(name="figup-journal")
 
@@ -57,32 +57,32 @@ def encode(events: Iterable[AnyEvent]) -> tuple[bytes, int]:
 
 @dataclass
 class Replay:
-    """What a journal's bytes say."""
+    """What was read from a journal."""
 
     events: list[AnyEvent] = field(default_factory=list)
     seed: int = _SEED
     torn: bool = False
-    """The last line was cut off in the middle of being written; it is not among the events."""
+    """True if the last line is incomplete; it is not among the events."""
     damaged: list[int] = field(default_factory=list)
-    """Numbers (from 1) of the lines that are not what was written."""
+    """Numbers (from 1) of the lines with a wrong checksum."""
 
     @property
     def clean(self) -> bool:
-        """True when lines can be appended to the file as it is."""
+        """True if lines can be appended to the file as it is."""
         return not self.torn and not self.damaged
 
 
 def decode(data: bytes) -> Replay:
-    """Read a journal as far as it can be trusted. Raises JournalNewer; damage is reported in the result, not raised."""
+    """Read the intact part of a journal. Raises JournalNewer; damage is reported in the result, not raised."""
     replay = Replay()
     scan(io.BytesIO(data), replay, replay.events.append)
     return replay
 
 
 def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None]) -> None:
-    """Read a journal line by line, hand each event to `take`, and note in `replay` what else is to be known.
+    """Read a journal line by line, pass each event to `take`, and record the rest in `replay`.
 
-    Raises as `decode` does, and what `take` raises.
+    Raises what `decode` and `take` raise.
     """
     number = 0
     for number, whole in enumerate(lines, start=1):
@@ -93,7 +93,7 @@ def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None
         body, checksum = line[: -_SUM - 1], _checksum(line)
         if checksum is None or xxhash.xxh3_64_intdigest(body, replay.seed) != checksum:
             replay.damaged.append(number)
-            # The next line was seeded with this line's true checksum: where that still stands, only this line is lost.
+            # The next line was seeded with this line's true checksum: if that is readable, only this line is lost.
             replay.seed = replay.seed if checksum is None else checksum
             continue
         replay.seed = checksum
@@ -124,16 +124,16 @@ def _check_header(body: bytes) -> None:
     try:
         header = _header_decoder.decode(body)
     except msgspec.MsgspecError:
-        raise JournalDamaged("this is not a journal of figup") from None
+        raise JournalDamaged("not a figup journal") from None
     if header.figup_journal > FORMAT:
-        raise JournalNewer(f"the journal has format {header.figup_journal}, this figup knows up to {FORMAT}")
+        raise JournalNewer(f"the journal has format {header.figup_journal}; this figup supports up to {FORMAT}")
 
 
 class Journal:
     """An open journal that events are appended to.
 
-    `record` hands an event over; `commit` makes all that was recorded durable. Part events are recorded alone and
-    become durable in groups: losing the last few costs a question to the server, nothing else.
+    `record` queues an event; `commit` makes all queued events durable. Part events are only queued and become durable
+    in groups: losing the last few costs one request to the server.
     """
 
     def __init__(self, path: Path, disk: Disk, fd: int, seed: int) -> None:
@@ -156,8 +156,8 @@ class Journal:
     def reopen(cls, path: Path, replay: Replay, disk: Disk) -> Journal:
         """Open a journal that was read as `replay`, to append to it. Blocks.
 
-        One that is torn or damaged is written anew from what could be read; of a damaged one the original is kept
-        beside it, for whoever wants to know what happened.
+        A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
+        for diagnosis.
         """
         if replay.clean:
             return cls(path, disk, disk.open_append(path), replay.seed)
@@ -168,20 +168,20 @@ class Journal:
         return cls.create(path, replay.events, disk)
 
     def record(self, event: AnyEvent) -> None:
-        """Hand an event over; it reaches the file with the next `commit`."""
+        """Queue an event; it reaches the file with the next `commit`."""
         line, self._seed = encode_line(event, self._seed)
         self._pending.append(line)
 
     async def commit(self) -> None:
-        """Write what was recorded, durably. Raises StateDiskFull or StateLost."""
-        # Shielded: a line half written because the host cancelled us would be a torn journal for no reason.
+        """Write the queued events durably. Raises StateDiskFull or StateLost."""
+        # Shielded, so that cancellation by the host leaves no torn line.
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 data = b"".join(self._pending)
                 self._pending.clear()
                 if self._broken is not None:
-                    # Also for whoever has nothing to write: the batch that failed may have had its lines in it.
-                    # After a line that was written in part, no other can follow: the next run begins by mending that.
+                    # Also for a caller with nothing to write: the failed batch may have contained its events.
+                    # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
                 if data:
                     await anyio.to_thread.run_sync(self._write, data)
@@ -196,5 +196,5 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Close the file; what was recorded and not committed is lost."""
+        """Close the file; queued events that were not committed are lost."""
         os.close(self._fd)

@@ -1,4 +1,4 @@
-"""The plan: what a job is to send, as events, and what changes in it when its command is run again. Reads no file."""
+"""The plan: what a job sends, as events, and how a repeated command changes it. Reads no file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def target_of(
     project: int | None = None,
     account: int | None = None,
 ) -> Target:
-    """Where it goes: the item given, or a new one. Raises UsageError for both, or a title that will not do."""
+    """The target: the given item or a new one. Raises UsageError for both, or for an invalid title."""
     if item is not None and (title is not None or project is not None):
         named = "title" if title is not None else "project"
         raise UsageError(f"an existing item and a {named} for a new one exclude each other")
@@ -83,8 +83,8 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
 def renewal_events(state: JobState, selection: Selection, lost: Collection[str] = frozenset()) -> list[ev.AnyEvent]:
     """Make the changes of a repeated command to its job: sources that it adds or no longer names.
 
-    `lost` are paths of sources that no longer exist: they stay in the job and fail where they would be sent, because
-    absence is not intent. Changed sources are found where they are sent, too.
+    `lost` are paths of sources that no longer exist: they stay in the job and fail when they are sent, because absence
+    is not intent. Changed sources are detected when they are sent, too.
     """
     known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
     root = state.plan.root if state.plan is not None else ""
@@ -99,7 +99,7 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     missing = {problem.path for problem in selection.problems} | set(lost)
     known = {key: transfer for key, transfer in known.items() if transfer.path not in missing}
     events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
-    # What says how many there are comes last: a journal that is torn in between is one of a smaller job.
+    # The count comes last: a journal torn in between describes a smaller, complete job.
     events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
@@ -139,8 +139,7 @@ def _reasons(selection: Selection) -> dict[str, str]:
 
 
 def _why_gone(path: str, skipped: dict[str, str]) -> str:
-    """Why a source that was planned is not chosen any more: the reason why a folder above it is skipped, or that it is
-    not there."""
+    """Why a planned source is no longer selected: the reason why a folder above it is skipped, or that it is gone."""
     pieces = printable(path).split("/")
     above = ("/".join(pieces[:end]) + "/" for end in range(1, len(pieces)))
     return next((skipped[folder] for folder in above if folder in skipped), VANISHED)
@@ -154,9 +153,10 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[ev.AnyEvent]:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a job's files go: the item with the id `item`, or a new one called `title`; one of them is None.
+    """Where a job's files go: the item with the id `item`, or a new one with this `title`; one of them is None.
 
-    `project` is where a new item is created, `account` the one to act for; None for none, and for oneself.
+    `project` is the project to create the item in, None for none; `account` the account to act for, None for the
+    token's own.
     """
 
     endpoint: str

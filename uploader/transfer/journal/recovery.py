@@ -1,5 +1,5 @@
-"""What can be made of a damaged journal. Pure. Nothing is guessed at: what may be missing becomes an intent, and so a
-question to the server.
+"""Recovery of a damaged journal. Pure. Nothing is guessed: events that may be missing become intents, which are checked
+with the server.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from uploader.transfer.journal.lifecycle import IllegalEvent, State
 from uploader.transfer.journal.state import ItemState, JobState
 
 _SLACK = timedelta(hours=1)
-"""How far this machine's clock, which dated the plan, may be ahead of the server's."""
+"""How far this machine's clock, which dates the plan, may be ahead of the server's."""
 
 
 _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
-"""Events that say what is to be sent."""
+"""Events that define what the job sends."""
 
 
 def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -> tuple[list[ev.AnyEvent], JobState]:
-    """Events that make sense together, and the state they lead to; without a plan in it where none could be found.
+    """The consistent events, and the state they lead to; it has no plan if none could be found.
 
-    `plan` is what the user's command means now, for a journal that no longer says it; None when nobody knows. It is of
-    no use where it differs from what is left of the journal's own: its sources would be taken for others.
+    `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
+    from what is left of the journal's own is not used, since file indices would refer to other sources.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
@@ -64,7 +64,7 @@ def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState]:
 
 
 def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
-    """Intents for all that may have happened without a record of it being left."""
+    """Intents for everything that may have happened and whose record may be lost."""
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
     questions: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):

@@ -1,6 +1,6 @@
-"""A job as its events tell it: its plan, its item, its transfers. Pure, like the lifecycle.
+"""The state of a job, built from its events: plan, item, transfers. Pure, like the lifecycle.
 
-The journal replays events into a `JobState`; whoever works on the job feeds it what happens.
+The journal replays events into a `JobState`; a running job applies new ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
 
 
 class ItemState(enum.Enum):
-    """What is known of the job's item."""
+    """State of the job's item."""
 
     UNKNOWN = "unknown"
     INTENDED = "intended"
@@ -28,7 +28,7 @@ class ItemState(enum.Enum):
 
 @dataclass
 class JobState:
-    """A job as its events tell it."""
+    """The state of a job after its events."""
 
     plan: ev.JobPlanned | None = None
     item_state: ItemState = ItemState.UNKNOWN
@@ -39,28 +39,28 @@ class JobState:
     """Creations that were looked for in vain: the items that they led to may still appear."""
     description: ev.MetadataRequested | None = None
     described: str | None = None
-    """The mark of the description that the item is known to have."""
+    """The mark of the metadata last applied to the item; None for none."""
     options: dict[str, Any] = field(default_factory=dict)
-    """How its command wants it to be run, in words that only the command knows."""
+    """Options that the command stored for later runs; only the command interprets them."""
     final_steps: ev.FinalStepsRequested | None = None
     publish_intent: ev.PublishIntended | None = None
     """Set while the outcome of a publish request is unknown."""
     published: str | None = None
-    """The mark of the files with which this job published the item last; None when it has not."""
+    """`files_fingerprint` when this job last published the item; None if it has not."""
     done_steps: dict[str, str] = field(default_factory=dict)
-    """What was wished for the end and is done: step → what came of it."""
+    """Final steps that are done: step → result."""
     transfers: list[Transfer] = field(default_factory=list)
     files: int = 0
     """Minimum number of transfers in an intact journal."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Sources that are not sent: path → reason."""
     published_at: str | None = None
-    """When this job published the item last, and as which version; None where it did not, or that is not known."""
+    """When this job last published the item, and as which version; None if it did not, or unknown."""
     published_version: int | None = None
     _version_intended: int | None = None
 
     def apply(self, event: ev.AnyEvent) -> None:
-        """Take in what happened. Raises IllegalEvent where it cannot have."""
+        """Apply an event. Raises IllegalEvent if it is impossible in this state."""
         match event:
             case ev.SourcePlanned():
                 if event.file != len(self.transfers):
@@ -183,7 +183,7 @@ class JobState:
 
     @property
     def files_fingerprint(self) -> str:
-        """Tells one set of complete remote files from another. A file that is replaced has another id."""
+        """Identifies the set of complete remote files; a replaced file has a new id."""
         there = (t.file_id for t in self.transfers if t.state in (State.VERIFIED, State.COMPLETED))
         ids = sorted(file_id for file_id in there if file_id is not None)
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
@@ -191,13 +191,13 @@ class JobState:
     def is_done(self, step: str) -> bool:
         """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.
 
-        What was published is published again when the job's files are others by now.
+        Publishing is repeated if the job's files have changed since.
         """
         return step in self.done_steps and (step != "publish" or self.published == self.files_fingerprint)
 
     @property
     def publication(self) -> str | None:
-        """What became of publishing the job's files; None where they are not published as they are now."""
+        """The visibility that publishing led to; None if the job's present files are not published."""
         return self.done_steps["publish"] if self.finished and self.is_done("publish") else None
 
     @property
@@ -207,7 +207,7 @@ class JobState:
 
     @property
     def reported(self) -> list[Transfer]:
-        """The transfers that a user is told of: those, and what became a file before it was not wanted any more."""
+        """Transfers to show in reports: the active ones, and dropped ones that had become a complete file."""
         return [t for t in self.transfers if not t.dropped or t.state in (State.VERIFIED, State.COMPLETED)]
 
     @property
@@ -217,12 +217,12 @@ class JobState:
 
     @property
     def finished(self) -> bool:
-        """True when every transfer is verified or not wanted any more, and nothing is left to remove."""
+        """True if every transfer is verified or dropped, and nothing is left to remove."""
         return bool(self.transfers) and all(t.settled for t in self.transfers)
 
     @property
     def concluded(self) -> bool:
-        """True when the job is finished, its item is described, and what was wished for the end is done."""
+        """True if the job is finished, the metadata is applied, and the final steps are done."""
         described = self.description is None or self.described == self.description.mark
         wished = self.final_steps.steps if self.final_steps is not None else ()
         return self.finished and described and all(self.is_done(step) for step in wished)

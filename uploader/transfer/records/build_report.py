@@ -117,7 +117,7 @@ def build_report(states: JobStore, job: str) -> JobReport:
     worker = current_holder(states.folder(job), states.disk)
     _, state = states.read(job)
     if state.plan is None or not state.complete:
-        raise JournalDamaged(f"the journal of job {job} is damaged and does not say what was to be sent")
+        raise JournalDamaged(f"the journal of job {job} is damaged and its plan is lost")
     past = _Past(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
     manifest, manifest_remote = left_manifests(states, job, finished=state.concluded)
@@ -156,7 +156,7 @@ def build_report(states: JobStore, job: str) -> JobReport:
 
 def _description(state: JobState) -> Described | None:
     given = state.description
-    return Described(given.mark, given.spec.named, given.mark == state.described) if given is not None else None
+    return Described(given.mark, given.payload.named, given.mark == state.described) if given is not None else None
 
 
 def _file(transfer: Transfer, verified: dict[int, str]) -> FileReport:

@@ -121,5 +121,5 @@ class JobRun:
     def item_id(self) -> int:
         """The job's item, once it is known."""
         if self.state.item_id is None:
-            raise RuntimeError("the item is not known yet")
+            raise RuntimeError("the item is unknown")
         return self.state.item_id

@@ -160,10 +160,10 @@ class RemoteListing:
         finally:
             self._running = False
 
-    async def file(self, file_id: int, *, fresh: bool = False, cargo: int = 0) -> File:
+    async def file(self, file_id: int, *, fresh: bool = False, pending_bytes: int = 0) -> File:
         """Look up a file: the first time as it was when the item was loaded, then as it is now. Raises FileGone.
 
-        `fresh`: it was just initiated and may not be visible yet. `cargo`: bytes that wait for the answer.
+        `fresh`: it was just initiated and may not be visible yet. `pending_bytes`: bytes that wait for the answer.
         """
         if (known := self._loaded.pop(file_id, None)) is not None:
             return known
@@ -172,7 +172,7 @@ class RemoteListing:
                 break
             batch = self._next
             batch.ids.add(file_id)
-            batch.pending_bytes += cargo
+            batch.pending_bytes += pending_bytes
             await self._wait_for(batch)
             found = batch.files.get(file_id)
             if found is not None and (found.upload_url is not None or found.status != "created"):
@@ -227,7 +227,7 @@ class RemoteListing:
     @property
     def _item_id(self) -> int:
         if self._state.item_id is None:
-            raise RuntimeError("the item is not known yet")
+            raise RuntimeError("the item is unknown")
         return self._state.item_id
 
 

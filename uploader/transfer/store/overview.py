@@ -168,7 +168,7 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
     except FigupError as error:
         return JobOverview(job, "damaged", changed, problem=error.message), None
     if not state.complete:
-        return JobOverview(job, "damaged", changed, problem="the journal does not say what was to be sent"), None
+        return JobOverview(job, "damaged", changed, problem="the journal is damaged and its plan is lost"), None
     return _overview(job, state, changed), state
 
 

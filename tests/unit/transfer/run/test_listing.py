@@ -128,7 +128,7 @@ async def test_a_batch_waits_while_other_requests_are_waiting_until_it_is_due() 
         for _ in range(50):
             await anyio.lowlevel.checkpoint()
         assert api.listings == 1
-        await at.file(40, cargo=1 << 30)
+        await at.file(40, pending_bytes=1 << 30)
         assert api.listings == 2
         tasks.cancel_scope.cancel()
 
