@@ -101,7 +101,7 @@ class Engine:
         except Stopped:
             pass
         finally:
-            # Not into a journal that another machine continues: two checksum chains would damage it.
+            # Never append to a journal that another machine continues: two checksum chains would damage it.
             if not self._lock.lost:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
@@ -271,7 +271,7 @@ class Engine:
         if self._aborted:
             return
         if error.path is None:
-            # What a server said of a request does not name the file that it was made for.
+            # A server's answer does not name the file that the request was made for.
             error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
         if isinstance(error, RequestRejected) and error.facts.situation == error.code:
             hint, situation = refusal_advice(transfer, alone=len(self._run.state.transfers) == 1)
@@ -301,7 +301,7 @@ class Engine:
         return f"{text}; {'; '.join(left)}" if left else text
 
     def _worth_another_try(self) -> list[Transfer]:
-        """Failed files that are worth another try: their errors may have passed."""
+        """Return the failed files worth retrying: their errors may be transient."""
         if self._run.stop.requested or len(self._run.state.transfers) == 1:
             return []
         transfers = self._run.state.transfers
@@ -311,7 +311,7 @@ class Engine:
             if is_retryable(problem, transfers[index]) and transfers[index].state is State.FAILED
         ]
 
-    # --- beside them ----------------------------------------------------------------------------------------------
+    # --- background tasks -----------------------------------------------------------------------------------------
 
     async def _end_on_stop(self, everything: anyio.CancelScope) -> None:
         await self._run.stop.expired(self._run.options.grace, self._run.clock)

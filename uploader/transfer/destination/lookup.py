@@ -27,7 +27,7 @@ _LONG_AGO = timedelta(days=1)
 
 
 def _patience(run: JobRun, at: str) -> float:
-    """Seconds to keep searching for the effect of an intent with this time (server's clock).
+    """Return the seconds to keep searching for the effect of an intent with this time (server's clock).
 
     The time of the last request is unknown: it may have been retried long after the intent.
     """
@@ -111,7 +111,7 @@ async def _are_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
 async def _is_as_created(run: JobRun, item_id: int) -> bool:
     """Return whether an item without files has no description, keywords or categories but those of this job."""
     item, given = await run.api.items.detail(item_id), run.state.description
-    fields = given.spec.fields if given is not None else {}
+    fields = given.payload.fields if given is not None else {}
     return all(name in fields or not getattr(item, name) for name in ("description", "keywords", "categories"))
 
 
@@ -151,7 +151,7 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
-    """Remote files that appeared late: created by requests for a verified transfer that were given up.
+    """Find remote files that appeared late: created by requests for a verified transfer that were given up.
 
     Returns those that are certainly this job's, then those that may be another's. A file that was announced and never
     seen is searched for as long as the effect of a lost answer.
@@ -177,7 +177,7 @@ def _created_by_us(run: JobRun) -> bool:
 
 
 async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
-    """Files in the transfer's place that await parts, did not exist before its intent, and that no job here owns."""
+    """Find files in the transfer's place that await parts, did not exist before its intent and have no owner here."""
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
     found = await run.listing.at(transfer.folder, transfer.name)

@@ -158,7 +158,7 @@ def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload
 
 
 def _progress(file: File, uploads: Mapping[int, Upload | None]) -> str:
-    """The progress of an upload, for a message; "" if it was not looked up."""
+    """Describe the progress of an upload, for a message; "" if it was not looked up."""
     if file.id not in uploads:
         return ""
     upload = uploads[file.id]
@@ -175,7 +175,7 @@ def _others_stay(same: File, different: Sequence[File], on_conflict: OnConflict)
 
 
 def _named(files: Sequence[File]) -> str:
-    """Ids and sizes of files, for a message."""
+    """List ids and sizes of files, for a message."""
     sizes = (
         "a link" if f.is_link_only else "unfinished" if f.status == "created" else f"{f.size} bytes" for f in files
     )

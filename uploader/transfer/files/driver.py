@@ -297,7 +297,7 @@ class FileDriver:
         await run.commit(ev.Mismatched(transfer.index, local, remote))
 
     async def _remote_md5(self, local: str) -> str:
-        """Figshare's MD5; "" if its integrity check failed without an MD5 that differs. Raises Md5Pending, FileGone.
+        """Wait for Figshare's MD5; "" if its check failed without one that differs. Raises Md5Pending, FileGone.
 
         The check also fails if an earlier run announced the MD5 (`hash_first`) of a source that has changed since.
         """

@@ -51,7 +51,7 @@ def target_of(
     project: int | None = None,
     account: int | None = None,
 ) -> Target:
-    """The target: the given item or a new one. Raises UsageError for both, or for an invalid title."""
+    """Return the target: the given item or a new one. Raises UsageError for both, or for an invalid title."""
     if item is not None and (title is not None or project is not None):
         named = "title" if title is not None else "project"
         raise UsageError(f"an existing item and a {named} for a new one exclude each other")

@@ -20,7 +20,7 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 
 
 def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -> tuple[list[ev.AnyEvent], JobState]:
-    """The consistent events, and the state they lead to; it has no plan if none could be found.
+    """Return the consistent events and the state they lead to; it has no plan if none could be found.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
     from what is left of the journal's own is not used, since file indices would refer to other sources.

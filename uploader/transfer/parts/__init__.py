@@ -1,1 +1,1 @@
-"""How bytes go out: which file next, which part next, over how many connections, how fast."""
+"""Sending parts: order of files and parts, number of connections, retries."""

@@ -1,44 +1,44 @@
-"""How many parts are sent at the same time. Pure: it is told what was observed and answers with a number."""
+"""Adaptive number of connections. Pure: observations in, number out."""
 
 from __future__ import annotations
 
 from uploader.transfer.options import MAX_CONNECTIONS
 
 START = 8
-"""Connections to begin with where nothing is remembered: enough for most lines, too many for none."""
+"""Initial connections without a remembered number: enough for most networks, too many for none."""
 _SETTLE = 2
-"""Observations after a change that tell nothing yet."""
+"""Observations after a change that are ignored."""
 _PROBE = 6
-"""Observations whose mean tells how fast it goes with this number."""
+"""Observations averaged to measure the throughput of a number."""
 _SHORT_PROBE = 2
-"""As many of them tell where the difference is plain."""
+"""Observations that suffice if the difference is clear."""
 _LARGE_CHANGE = 1.2
 _GAIN = 1.05
-"""More connections are kept only if they bring so much more."""
+"""Relative gain in throughput for which more connections are kept."""
 _SAME = 0.98
-"""Fewer connections are kept if they lose no more than that."""
+"""Relative loss in throughput up to which fewer connections are kept."""
 _SHORTEST_HOLD, _LONGEST_HOLD = 16, 512
-"""Observations until another number is tried; twice as many after each try that led to nothing."""
+"""Observations until another number is tried; doubled after each try without an improvement."""
 _MAX_CONGESTION = 2
-"""Parts in trouble in `_MEMORY` observations from which on it is not the trouble of one part alone."""
+"""Parts with trouble within `_MEMORY` observations that indicate a general problem, not that of one part."""
 _MEMORY = 4
 
 
 class AdaptiveConcurrency:
-    """Climbs while throughput climbs, stays with the fewest that do, and halves on trouble.
+    """Grows while throughput grows, keeps the smallest number that reaches it, and halves on trouble.
 
-    `limit` is the number of connections allowed now. A `fixed` number (None: find it) only ever yields to trouble.
+    `limit` is the number of connections allowed now. A `fixed` number (None: adapt) is only reduced on trouble.
     """
 
     def __init__(self, fixed: int | None = None, remembered: int | None = None) -> None:
-        """`remembered` is what `worked` was the last time, None where that is not known."""
+        """`remembered` is `worked` of the last run, None if unknown."""
         self._fixed = fixed
         self.limit = fixed or min(MAX_CONNECTIONS, max(1, remembered or START))
         self.worked: int | None = None
-        """The number that was found to be good here; None while too little was seen."""
+        """The number found to work well; None until enough was observed."""
         self._rates: list[float] = []
         self._reference: tuple[float, int] | None = None
-        """How fast it went with which number before the one that is being tried; None when none is."""
+        """Throughput and number before the one being tried; None if none is being tried."""
         self._beginning = self._climbing = True
         self._hold = 0
         self._hold_time = _SHORTEST_HOLD
@@ -51,14 +51,14 @@ class AdaptiveConcurrency:
     def limit_for(self, waiting: int) -> int:
         """Return the connections allowed while that many parts wait: the limit, and a few more for the last parts.
 
-        One part that is left over for after the others would have the line for itself, and mostly cannot fill it.
+        A single part left for the end would have the network to itself, and usually cannot saturate it.
         """
         if self._fixed is not None or self._congested or waiting > self.limit // 2:
             return self.limit
         return min(MAX_CONNECTIONS, self.limit + waiting)
 
     def observe(self, rate: float, busy: int) -> None:
-        """`rate` bytes a second went out since the last call, over `busy` connections. To be called twice a second."""
+        """Observe `rate` bytes per second since the last call, over `busy` connections. Call it twice a second."""
         self._congestion = [age + 1 for age in self._congestion if age + 1 < _MEMORY]
         self._since_backoff += 1
         if self._hold > 0:
@@ -98,7 +98,7 @@ class AdaptiveConcurrency:
             return
         self._congestion.clear()
         if self._since_backoff < _MEMORY:
-            return  # many parts, one trouble
+            return  # many parts, one cause
         self._since_backoff, self._congested = 0, True
         self.limit = self.worked = max(1, self.limit // 2)
         self._reference, self._climbing = None, True
@@ -112,7 +112,7 @@ class AdaptiveConcurrency:
             self._give_up_trying()
 
     def _judge(self, rate: float, before: float, number: int) -> None:
-        """Whether the number that was tried is better than the one before."""
+        """Return True if the number being tried is better than the one before."""
         if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
             self.worked, self._hold_time = self.limit, _SHORTEST_HOLD
             self._try_another(rate)
@@ -121,7 +121,7 @@ class AdaptiveConcurrency:
             self._give_up_trying()
 
     def _give_up_trying(self) -> None:
-        """Stay with what it is for a while; then try the other direction."""
+        """Keep the present number for a while; then try the other direction."""
         self._reference, self._beginning, self._climbing = None, False, not self._climbing
         self._rest(self._hold_time)
         self._hold_time = min(_LONGEST_HOLD, 2 * self._hold_time)

@@ -1,5 +1,8 @@
-"""The queue: parts of all files that wait for a connection. Small files go first, so that the requests that each file
-needs are made while the big ones keep the connections busy; otherwise the file that was offered first."""
+"""The queue of parts of all files that wait for a connection.
+
+Small files go first, so that the API requests of each file are made while big files keep the connections busy;
+otherwise files are served in the order in which they were offered.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.progress import FileProgress
 
 SMALL = 16 << 20
-"""Bytes up to which a file is a small one."""
+"""Maximum size of a small file, in bytes."""
 _MAX_RETRYING = 2
 """Parts of one file that may be in backoff before the file yields its connections."""
 _SETTLE_LIMIT = 5.0
@@ -28,7 +31,7 @@ _SETTLE_LIMIT = 5.0
 
 
 class FileSend:
-    """One file while its parts are being sent. `error` is the first thing that went wrong with any of them."""
+    """One file while its parts are being sent. `error` is the first error of any of them."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Which file is taken up next. Pure: it is told what is begun, sent and over.
+"""The order in which files are started. Pure: tracks what is started, sent and finished.
 
-Big files first, since the last one to begin is the last one to end. They soon fill the line; then small ones are taken
-up beside them, since those cost requests rather than bytes, and requests have a budget of their own.
+Big files start first, since the last to start is the last to end. Once they saturate the network, small files start
+beside them: those cost API requests rather than bandwidth, and requests have a separate budget.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.parts.queue import SMALL
 
 MAX_FILES = 512
-"""Files that are led through their lives at the same time; most of them wait for an answer."""
+"""Maximum number of files processed at the same time; most of them wait for an answer."""
 MIN_FILES = 4
-"""Files that are under way, whatever their size, so that the end of one never leaves connections idle."""
+"""Minimum number of files in progress, of any size, so that the end of one leaves no connection idle."""
 AHEAD = 1 << 30
-"""Bytes that may wait to be sent; more are not taken up."""
+"""Bytes waiting to be sent above which no further file is started."""
 
 
 class Schedule:
@@ -40,17 +40,17 @@ class Schedule:
         return None
 
     def sent(self, transfer: Transfer) -> None:
-        """No byte of it waits to be sent any more."""
+        """Note that all bytes of the file were sent."""
         self._ahead -= self._unsent.pop(transfer.index, 0)
 
     def finish(self, transfer: Transfer) -> None:
-        """Nobody leads it any more."""
+        """Note that the file's driver ended."""
         self.sent(transfer)
         self._begun.discard(transfer.index)
 
     @property
     def left(self) -> bool:
-        """True while files wait to be taken up."""
+        """True while files wait to be started."""
         return bool(self._waiting)
 
     def _begin(self, transfer: Transfer) -> Transfer:

@@ -30,14 +30,14 @@ class ReusableBuffer:
         self._memory = bytearray()
 
     def view(self, length: int) -> memoryview:
-        """So many bytes to be written to. What was handed out before is left alone for as long as somebody holds it."""
+        """Return a writable view of this many bytes; memory is not reused while a view of it is held."""
         if len(self._memory) < length or not self._is_free():
             self._memory = bytearray(length)
         return memoryview(self._memory)[:length]
 
     def _is_free(self) -> bool:
         try:
-            # Python refuses to resize what is viewed; transports may hold views longer than they say.
+            # Python refuses to resize memory with views; transports may hold views longer than documented.
             self._memory.append(0)
         except BufferError:
             return False
@@ -46,7 +46,7 @@ class ReusableBuffer:
 
 
 class PartReader:
-    """Streams one part out of the source; `xxh3` is the hash of all its bytes, None until the last was handed out."""
+    """Streams one part of the source; `xxh3` is the hash of all its bytes, None until the last was read."""
 
     def __init__(self, sending: FileSend, part: Part, throttle: Throttle) -> None:
         self._sending = sending
@@ -81,7 +81,7 @@ class PartReader:
 
 
 WORKERS = 4 * MAX_CONNECTIONS
-"""More than connections: those whose parts wait to be tried again use none meanwhile."""
+"""Number of workers: more than connections, since parts in backoff use none."""
 
 
 class Slot:
@@ -122,12 +122,12 @@ class PartWorker:
         self._queue = queue
         self._slots = slots
         self._last_taken = -math.inf
-        """When any part was last taken."""
+        """When the server last accepted a part."""
 
     async def work(self) -> None:
-        """One worker: takes a slot, then a part, until it is cancelled or the run is to stop."""
+        """One worker: takes a slot, then a part, until it is cancelled or the run stops."""
         while not self._run.stop.requested:
-            # An idle worker holds no slot: one that has a part to be tried again may need it.
+            # An idle worker holds no slot: one with a part to retry may need it.
             await self._queue.wait()
             turn = Slot(self._run, self._slots)
             try:
@@ -169,7 +169,7 @@ class PartWorker:
             else:
                 self._took(sending, part, reader.xxh3)
                 return
-            # Our own broken attempt may have gone through, or may still hold the part's lock.
+            # Our own failed attempt may have succeeded, or may still hold the part's lock.
             part = await self._unlocked(sending, part, turn)
             if part.complete:
                 self._took(sending, part, reader.xxh3)
@@ -207,7 +207,7 @@ class PartWorker:
             await self._wait(sending, part, turn, PartFailed("its lock is still held"))
 
     async def _check_upload(self, sending: FileSend) -> None:
-        """Raise UploadGone where the upload was aborted: its parts are refused as locked ones are, and bear no lock."""
+        """Raise UploadGone if the upload was aborted: its parts are refused like locked ones, but carry no lock."""
         upload = await self._run.api.upload(sending.upload_url)
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
@@ -220,7 +220,7 @@ class PartWorker:
                 await turn.wait(reason, outcome.retry_after)
         except ServerFailing as error:
             if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
-                # That the API answers meanwhile says nothing of the upload service.
+                # API answers in the meantime are no evidence about the upload service.
                 raise ServerFailing(error.message, path=error.path) from error
             raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)

@@ -1,5 +1,7 @@
-"""The dossier of a job: what was sent where, when and how, over all its runs. For the lab book; made from what lies in
-the job's folder alone, the journal for what is so and the history for what it was like."""
+"""The full report of a job over all its runs, for documentation: what was sent where, when and how.
+
+Built from the job's folder alone: facts from the journal, measurements from the run history.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ class RunEntry(msgspec.Struct, frozen=True):
 
 
 class RetrySummary(msgspec.Struct, frozen=True):
-    """Something passing that went wrong and was tried again: how often, first and last when."""
+    """A retried transient error: count, first and last time."""
 
     reason: str
     times: int
@@ -55,7 +57,7 @@ class RetrySummary(msgspec.Struct, frozen=True):
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """Something that befell one file (its path), or the job (None): `kind` is `restarted`, `failed` or `warning`."""
+    """An incident of one file (its path) or of the job (None): `kind` is `restarted`, `failed` or `warning`."""
 
     at: str
     kind: str
@@ -64,8 +66,7 @@ class Incident(msgspec.Struct, frozen=True):
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What the job has the item say: the `mark` tells one description from another, `fields` are what it speaks of, as
-    the API calls it. `done`: the item says it."""
+    """The requested metadata: `mark` is its fingerprint, `fields` are the API names of its fields. `done`: applied."""
 
     mark: str
     fields: tuple[str, ...]

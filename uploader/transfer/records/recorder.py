@@ -1,6 +1,6 @@
-"""The historian: listens to a run and writes its history, and how far it is, beside the journal.
+"""The recorder: listens to a run and writes its history and progress beside the journal.
 
-A thread of its own does the writing, so that neither a slow disk nor a full one is felt by the transfer.
+It writes in its own thread, so that a slow or full disk does not affect the transfer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from uploader.transfer.store import progress_file
 log = logging.getLogger("uploader.transfer.records.recorder")
 
 EVERY = 1.0
-"""Seconds between two looks at what is to be written."""
+"""Seconds between two writes."""
 _PATIENCE = 5.0
-"""Seconds that the end of a run waits for the last lines: a file system that hangs must not keep figup."""
+"""Seconds that the end of a run waits for the last lines: a hanging file system must not block figup."""
 _REASONS = 8
-"""Reasons for trying again that are told apart between two samples."""
+"""Maximum number of different retry reasons counted between two samples."""
 _OTHER = "other reasons"
 
 
@@ -63,7 +63,7 @@ class RunRecorder:
     # --- on the loop ----------------------------------------------------------------------------------------------
 
     def take(self, notice: no.AnyNotice) -> None:
-        """Remember what is worth it."""
+        """Take a notice; keep what the history needs."""
         at = self._at()
         match notice:
             case no.Progress():
@@ -105,7 +105,7 @@ class RunRecorder:
             self._faults[reason if known else _OTHER] += 1
 
     def _sample(self) -> None:
-        """Add what there is to tell since the last sample. Under the lock."""
+        """Add lines for what happened since the last sample. Call under the lock."""
         latest = self._latest
         if latest is not None and latest is not self._told:
             self._told = latest
@@ -121,14 +121,14 @@ class RunRecorder:
     # --- in the thread --------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Write what is due until the run is over."""
+        """Write lines that are due until the run is over."""
         while not self._over.wait(EVERY):
             self.write_due()
         self.write_due()
         progress_file.remove(self._folder)
 
     def write_due(self) -> None:
-        """Write what there is to be written now. What goes wrong is logged: no transfer ends because of it."""
+        """Write the pending lines. Errors are logged and never end a transfer."""
         try:
             if self._samples is None:
                 self._open()
@@ -145,13 +145,13 @@ class RunRecorder:
                 run_log.append(self._folder, lines, self._disk)
         except FigupError as error:
             if not self._broken:
-                log.info("the history of this run is not whole: %s", error.message)
+                log.info("the history of this run is incomplete: %s", error.message)
             self._broken = True
             with self._turn:
                 self._lines.insert(0, b"\n")
 
     def _open(self) -> None:
-        """Count the samples of earlier runs; begin on a line of our own, whatever a run that was cut off left there."""
+        """Count the samples of earlier runs; start a new line if a killed run left an incomplete one."""
         progress_file.remove(self._folder)
         data = self._disk.read(self._folder / run_log.NAME) or b""
         with self._turn:
@@ -160,14 +160,14 @@ class RunRecorder:
                 self._lines.insert(0, b"\n")
 
     def close(self) -> None:
-        """Have the last lines written."""
+        """Write the last lines."""
         self._over.set()
 
 
 async def record_run(
     folder: Path, disk: Disk, clock: Clock, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
 ) -> Report:
-    """Do a run of the job in `folder` and write its history. `run` is given whom to tell; `tell` hears it all too."""
+    """Run a job in `folder` and write its history. `run` gets the listener to notify; `tell` gets all notices too."""
     historian = RunRecorder(folder, disk, clock)
 
     def hear(notice: no.AnyNotice) -> None:

@@ -1,8 +1,8 @@
-"""The history of a job: when it ran, how fast it went, what it rode out. For people; nothing is decided by it.
+"""The run history of a job: runs, throughput, retried errors. For reports only; the engine never reads it.
 
-`history.jsonl` in the job's folder: one JSON object a line, appended about once a second. Whoever reads it leaves out
-lines that are torn or that make no sense. Times within a run (`at`) are seconds since it began. Samples become rarer as
-they become many (`spacing`), so that a job of weeks has a history of some hundred kB.
+`history.jsonl` in the job's folder: one JSON object per line, appended about once a second. Readers skip torn and
+invalid lines. Times within a run (`at`) are seconds since it began. Samples become rarer as their number grows
+(`spacing`), so that a job of weeks has a history of a few hundred kB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uploader.disk import Disk
 
 NAME = "history.jsonl"
 _DENSE = 600
-"""So many samples are taken at one spacing, before it is doubled."""
+"""Number of samples at one spacing before the spacing is doubled."""
 
 
 class Entry(msgspec.Struct, frozen=True, tag_field="e"):
@@ -34,7 +34,7 @@ class RunBegan(Entry, frozen=True, tag="run"):
 
 
 class Sample(Entry, frozen=True, tag="s"):
-    """So far the run was. `sent`: bytes handed to the network in this run; `done`: bytes of the job with Figshare."""
+    """Progress. `sent`: bytes handed to the network in this run; `done`: bytes of the job that Figshare has."""
 
     at: float
     sent: int
@@ -51,7 +51,7 @@ class FileDone(Entry, frozen=True, tag="ok"):
 
 
 class RetryEntry(Entry, frozen=True, tag="fault"):
-    """Something passing went wrong `times` times since the last such line, and was tried again."""
+    """A transient error occurred `times` times since the last such line, and was retried."""
 
     at: float
     reason: str
@@ -83,10 +83,10 @@ class WarningEntry(Entry, frozen=True, tag="warn"):
 
 
 class RunEnded(Entry, frozen=True, tag="end"):
-    """The run came to an end of its own; one that was killed leaves none.
+    """The run ended; a killed run has no such line.
 
-    `code` and `message` are those of the error that ended it, None when all was verified. `sent`: bytes that Figshare
-    took in this run; 0 where nobody counted.
+    `code` and `message` are those of the error that ended it, None if everything was verified. `sent`: bytes that
+    Figshare accepted in this run; 0 if not counted.
     """
 
     at: float
@@ -102,7 +102,7 @@ _decoder = msgspec.json.Decoder(AnyEntry)
 
 
 def spacing(samples: int) -> float:
-    """Seconds from the sample after so many to the next one: doubled whenever it was kept for some time."""
+    """Seconds between samples after this number of samples: doubled at regular counts."""
     return float(2 ** (samples // _DENSE))
 
 

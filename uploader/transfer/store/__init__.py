@@ -1,1 +1,1 @@
-"""What a job keeps on disk so that nothing is lost: its journal, its lock, the folders they live in."""
+"""A job's files on disk: folders, lock and lease, overview, progress."""

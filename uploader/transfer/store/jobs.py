@@ -1,4 +1,4 @@
-"""The state directory: where jobs live on this machine, what they are called, and what their journals say.
+"""The state directory: folders, names and journals of the jobs on this machine.
 
 `<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, its manifests.
 """
@@ -24,8 +24,8 @@ from uploader.transfer.journal.state import JobState
 
 @dataclass(frozen=True)
 class Manifests:
-    """Where a finished job's lists of MD5s are: of the sources on this machine, for `md5sum -c`; and of what they are
-    called in the item, for `figup verify ITEM --checksums`."""
+    """Paths of a finished job's MD5 lists: by source path, for `md5sum -c`; and by name in the item, for
+    `figup verify ITEM --checksums`."""
 
     local: Path
     remote: Path
@@ -86,7 +86,7 @@ class JobStore:
         if not found:
             raise JobNotFound(f"job {text!r} not found in {self.path}")
         if len(found) > 1:
-            raise UsageError(f"{text!r} may be any of these jobs: {', '.join(found)}")
+            raise UsageError(f"{text!r} is ambiguous: {', '.join(found)}")
         return found[0]
 
     def read(self, job: str) -> tuple[Replay, JobState]:
@@ -97,7 +97,7 @@ class JobStore:
         """
         log, state = Replay(), JobState()
         try:
-            # A journal may have millions of lines: they are not held together without need.
+            # A journal may have millions of lines: do not hold them all in memory.
             scan(self.disk.lines(self.folder(job) / "journal"), log, state.apply)
         except IllegalEvent:
             pass
@@ -127,7 +127,7 @@ class JobStore:
                 yield job, error
 
     def foreign_ids(self, job: str) -> tuple[set[int], set[int]]:
-        """Ids of the items, and of the remote files, that other jobs on this machine call their own."""
+        """Ids of the items, and of the remote files, that other jobs on this machine own."""
         items: set[int] = set()
         files: set[int] = set()
         for other in self.names():
@@ -138,7 +138,7 @@ class JobStore:
         return items, files
 
     def owners(self, job: str) -> dict[int, str]:
-        """Remote files that other jobs on this machine call their own, and which job that is."""
+        """Remote files that other jobs on this machine own: file id → job."""
         return {file: other for other in self.names() if other != job for file in self._owned_by(other)[1]}
 
     def _owned_by(self, job: str) -> tuple[frozenset[int], frozenset[int]]:
@@ -161,12 +161,12 @@ class JobStore:
         return datetime.fromtimestamp(changed, UTC)
 
     def manifests(self, job: str) -> Manifests:
-        """Where the job's manifests are once it is finished."""
+        """Paths of the job's manifests, which exist once it is finished."""
         folder = self.folder(job).absolute()
         return Manifests(folder / "manifest.md5", folder / "manifest-remote.md5")
 
     def write_manifests(self, job: str, state: JobState) -> Manifests:
-        """Have the finished job's sources, and the item's files that they became, on disk with their MD5s."""
+        """Write the MD5s of a finished job, by source path and by name in the item."""
         manifests = self.manifests(job)
         self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None])
         self._have(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])

@@ -1,8 +1,8 @@
-"""Leases: files beside a job's lock that say who holds it, also to machines that do not see each other's locks.
+"""Leases: files beside a job's lock that name its holder, also for machines that do not see each other's locks.
 
-They are numbered, and the highest one counts. A lease is written by its holder alone, and the next one is created
-exclusively: of several that find a lease left behind, one gets the next number, whatever the file system thinks of
-locks. The last one stays, so that the numbers only ever grow.
+They are numbered, and the highest one is valid. Only its holder writes a lease, and the next one is created
+exclusively: of several processes that find an abandoned lease, one gets the next number, even without file locks. The
+last one is kept, so that numbers only grow.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NETWORK_STALE_BEATS = 12
 """The same on network file systems, whose clients may show an old listing for up to 60 s (nfs(5): acdirmax)."""
 _NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "ceph", "beegfs", "9p", "afs", "pvfs2"})
 _LONG_AGO = 600.0
-"""Seconds after which an unchanged lease is abandoned, whatever the clocks of two machines differ by."""
+"""Seconds after which an unchanged lease is abandoned, even if the clocks of two machines differ."""
 _STEM = "lease-"
 _LOOKS = 20
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who holds a job. `beat` counts up as long as the holder is alive; `ended` when it has let go."""
+    """The holder of a job. `beat` increases while the holder is alive; `ended`: it released the job."""
 
     nonce: str
     machine: str
@@ -48,7 +48,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """The lease that counts, by its number; None where it cannot be read. Two that differ in anything differ."""
+    """The valid lease with its number; the lease is None if it cannot be read. Any difference means a new beat."""
 
     number: int
     content: bytes
@@ -56,7 +56,7 @@ class LeaseRecord:
 
     def holder(self) -> str:
         """In words for a person."""
-        return self.lease.holder() if self.lease is not None else "it does not say which"
+        return self.lease.holder() if self.lease is not None else "unknown holder"
 
 
 class Leases:
@@ -72,18 +72,18 @@ class Leases:
             number = max(self._numbers(), default=0)
             if not number:
                 break
-            # Gone by now, where the next one was just taken.
+            # Missing if the next one was just taken.
             if (content := self._disk.read(self._path(number))) is not None:
                 return LeaseRecord(number, content, _decoded(content))
         return None
 
     def claim(self, number: int, lease: Lease) -> bool:
-        """Become the holder by taking this number; False when somebody else has it, or a higher one."""
+        """Become the holder by taking this number; False if another process has it or a higher one."""
         if not self._disk.create(self._path(number), msgspec.json.encode(lease)):
             return False
         numbers = self._numbers()
         if max(numbers, default=number) > number:
-            # What was found was out of date by the time of taking the number.
+            # The listing was out of date when the number was taken.
             self._remove(number)
             return False
         for earlier in numbers:
@@ -92,9 +92,9 @@ class Leases:
         return True
 
     def write(self, number: int, lease: Lease) -> bool:
-        """Rewrite the holder's own lease; False when a later one exists, or its own is gone.
+        """Rewrite the holder's own lease; False if a later one exists, or its own is gone.
 
-        Write first, list afterwards: a change of its own makes the client of a network file system drop an old listing.
+        Write before listing: its own change makes a network file system's client drop a cached listing.
         """
         numbers = self._numbers()
         if max(numbers, default=0) != number:
@@ -107,7 +107,7 @@ class Leases:
         return True
 
     def refresh(self) -> None:
-        """Change the folder, so that a network file system's client forgets a listing that it remembers."""
+        """Change the folder, so that a network file system's client drops a cached listing."""
         probe = self._folder / f".look-{os.getpid()}"
         self._disk.put(probe, b"")
         with map_os_errors(probe):
@@ -131,7 +131,7 @@ class Leases:
 
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
-    """Who works on a job, in words for a person; None when nobody does. Only looks, so that it disturbs nobody."""
+    """Describe the process working on a job; None if there is none. Reads only."""
     leases = Leases(folder, disk)
     found = leases.newest()
     if found is None or found.lease is None or found.lease.ended:
@@ -144,7 +144,7 @@ def current_holder(folder: Path, disk: Disk) -> str | None:
     if age <= STALE_BEATS * BEAT:
         return found.lease.holder()
     if age < _LONG_AGO:
-        # The clocks of two machines may differ by that much: only a beat shows that the holder is alive.
+        # The clocks of two machines may differ by more: only a beat shows that the holder is alive.
         time.sleep(1.5 * BEAT)
         return found.lease.holder() if leases.newest() != found else None
     return None
@@ -160,7 +160,7 @@ def _decoded(data: bytes) -> Lease | None:
 def machine_id(folder: Path) -> str:
     """Identify the processes that share kernel locks on `folder`: boot id, host name and mounted file system.
 
-    The boot id alone is shared by clones of a virtual machine, and by containers that mount the folder separately.
+    The boot id alone is not enough: clones of a virtual machine and containers with separate mounts share it.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

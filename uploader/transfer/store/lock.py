@@ -1,9 +1,9 @@
-"""The lock of a job: one process at a time, also on a shared file system, and never a person needed after a crash.
+"""The lock of a job: one process at a time, also on a shared file system, without manual repair after a crash.
 
-Two things together. The kernel's lock on `lock` decides between processes of one machine at once, and between machines
-where the file system carries locks across (NFS). Where it does not (some Lustre and FUSE mounts), the `lease` beside it
-decides: its holder rewrites it every few seconds; another machine that finds the kernel's lock free but a lease of a
-different machine watches it, and takes the next one only when it has stood still.
+It has two parts. The kernel's lock on the file `lock` excludes other processes of this machine, and of other machines
+if the file system propagates locks (NFS). If it does not (some Lustre and FUSE mounts), the lease beside it decides:
+its holder rewrites it every few seconds; a machine that finds the kernel's lock free but another machine's lease
+watches that, and takes the next one only if it did not change.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class JobLock:
         self._lease: Lease
 
     async def acquire(self) -> None:
-        """Take the lock, waiting only where another machine's lease has to be watched. Raises JobBusy."""
+        """Take the lock; wait only to watch another machine's lease. Raises JobBusy."""
         try:
             await anyio.to_thread.run_sync(self._take_kernel_lock)
             found = await anyio.to_thread.run_sync(self._leases.newest)
@@ -78,17 +78,17 @@ class JobLock:
             raise
 
     async def release(self) -> None:
-        """Give the lock back. Never raises."""
+        """Release the lock. Never raises."""
         with anyio.CancelScope(shield=True):
             try:
                 await anyio.to_thread.run_sync(self._end_lease)
             except (FigupError, OSError) as error:
-                log.warning("the lease of a job stays behind: %s", error)
+                log.warning("cannot release the lease of a job: %s", error)
             finally:
                 self._drop_kernel_lock()
 
     async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work, and beat meanwhile. Raises JobBusy, and ends the work, when another machine took the job."""
+        """Do the work and renew the lease. Ends the work and raises JobBusy if another machine took the job."""
         with unwrap_group():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.renew_regularly)
@@ -97,7 +97,7 @@ class JobLock:
         return result
 
     async def renew_regularly(self) -> None:
-        """Beat until cancelled. Raises JobBusy, with `lost` set, when another machine has taken the job."""
+        """Renew the lease until cancelled. Sets `lost` and raises JobBusy if another machine took the job."""
         while True:
             await self._clock.sleep(self._beat)
             await self._write_beat()
@@ -105,8 +105,8 @@ class JobLock:
     async def check(self) -> None:
         """Confirm the lease if it is older than half of its life. Raises JobBusy if another machine took the job.
 
-        That can happen while this process does not run: a laptop that sleeps, a frozen container. To be called before
-        anything is recorded, and directly before a request that creates, completes or removes something.
+        That can happen while this process is suspended (a sleeping laptop, a frozen container). Call it before
+        journaling anything, and directly before a request that creates, completes or removes something.
         """
         ages = (abs(now - then) for now, then in zip(_now(self._clock), self._beaten, strict=True))
         if max(ages) > STALE_BEATS * self._beat / 2:
@@ -120,7 +120,7 @@ class JobLock:
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
-            raise self._busy("another machine took over this job while this one stood still")
+            raise self._busy("another machine took over this job while this process was suspended")
         self._beaten = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
@@ -142,7 +142,7 @@ class JobLock:
     def _claim(self, number: int) -> None:
         if not self._leases.claim(number, self._lease):
             now = self._leases.newest()
-            raise self._busy(f"another process works on this job: {now.holder() if now else 'it just began'}")
+            raise self._busy(f"another process works on this job: {now.holder() if now else 'it just started'}")
         self._number = number
         self._beaten = _now(self._clock)
 
@@ -159,7 +159,7 @@ class JobLock:
         try:
             taken = try_flock(self._fd)
         except OSError:
-            # The file system has no locks at all: the lease alone decides.
+            # The file system has no locks: the lease alone decides.
             self._kernel_decides = False
             return
         if not taken:
@@ -169,7 +169,7 @@ class JobLock:
             raise self._busy(f"another process works on this job: {who}")
         if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
             self._drop_kernel_lock()
-            raise self._busy("another process is just giving this job up; run the command again")
+            raise self._busy("another process is just releasing this job; run the command again")
 
     def _busy(self, message: str) -> JobBusy:
         job = self._path.parent.name

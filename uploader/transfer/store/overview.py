@@ -1,7 +1,7 @@
-"""What the journals on this machine say about its jobs. Needs no token and no network; also reads a running job.
+"""Overviews of the jobs on this machine, from their journals. Needs no token and no network; also reads a running job.
 
-A journal of a hundred thousand files takes seconds to read. So whoever closes a job leaves `overview.json` beside its
-journal, which counts for as long as the journal stays as it was then.
+Reading a journal of a hundred thousand files takes seconds. Therefore closing a job writes `overview.json` beside its
+journal, which is valid until the journal changes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from uploader.transfer.store.jobs import JobStore
 
 _OVERVIEW = "overview.json"
 WORTH_KEEPING = 1_000_000
-"""Bytes of a journal from which on reading it takes time worth saving."""
+"""Journal size (bytes) from which a cached overview is kept."""
 
 
 class JobOverview(msgspec.Struct, frozen=True):
     """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
 
-    `bytes_done` is an estimate for files under way (parts may differ in size), or what whoever works on the job told
-    last. `files_done` are verified; `first` is the name of the first file. `problem` is why it stands still. `doi` and
-    `published` are what the job did in the end: see `Report`.
+    `bytes_done` is an estimate for unfinished files (parts may differ in size), or the last report of the process
+    working on the job. `files_done` are verified; `first` is the name of the first file. `problem` is why the job
+    stopped. `doi` and `published` are results of the final steps: see `Report`.
     """
 
     job: str
@@ -47,13 +47,13 @@ class JobOverview(msgspec.Struct, frozen=True):
     first: str | None = None
     problem: str | None = None
     options: dict[str, Any] = {}
-    """What its command said of how it is to be run."""
+    """Options stored by the command."""
     doi: str | None = None
     published: str | None = None
 
 
 class JobSummary(JobOverview, frozen=True):
-    """The same with every file, and of a finished job the manifests: see `Report`."""
+    """An overview with every file and, for a finished job, the manifests: see `Report`."""
 
     files: tuple[FileReport, ...] = ()
     manifest: str | None = None
@@ -61,7 +61,7 @@ class JobSummary(JobOverview, frozen=True):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """An overview, and what the journal was when it was made."""
+    """A cached overview, and the version of the journal that it was made from."""
 
     journal: tuple[int, int, int]
     overview: JobOverview
@@ -92,14 +92,14 @@ def overview(states: JobStore, job: str) -> JobOverview:
     seen, state = _read(states, job)
     told = _with_live_progress(states, seen)
     if told is seen and state is not None and before[0] >= WORTH_KEEPING:
-        # Left behind by a process that was killed; one that begins now leaves its own.
+        # Not written by a process that was killed; one that starts now writes its own.
         with suppress(FigupError):
             _keep(states, before, seen)
     return told
 
 
 def keep_overview(states: JobStore, job: str, state: JobState) -> None:
-    """Leave an overview of a job that is being closed: it is not written to any more. Blocks.
+    """Cache the overview of a job that is being closed and no longer changes. Blocks.
 
     Raises JobNotFound, StateDiskFull, StateUnusable.
     """
@@ -107,7 +107,7 @@ def keep_overview(states: JobStore, job: str, state: JobState) -> None:
 
 
 def list_jobs(states: JobStore) -> list[JobOverview]:
-    """All jobs, the one that changed last first."""
+    """All jobs, most recently changed first."""
     found = []
     for job in states.names():
         try:
@@ -148,7 +148,7 @@ def unfinished_job(states: JobStore) -> str:
 
 
 def state_name(state: JobState) -> str:
-    """How a job stands, in one word: see `JobOverview`."""
+    """Return the state of a job in one word: see `JobOverview`."""
     if state.concluded:
         return "finished"
     if state.cancelled:
@@ -173,7 +173,7 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
 
 
 def _with_live_progress(states: JobStore, seen: JobOverview) -> JobOverview:
-    """While somebody works on the job, they know better than the journal how far it is."""
+    """Use the progress reported by the process working on the job, which is newer than the journal."""
     told = progress_file.of_job_at_work(states.folder(seen.job), states.disk)
     if told is None:
         return seen

@@ -1,7 +1,7 @@
-"""How far a running job is, for whoever looks on from another terminal or another node: `progress.json` in its folder.
+"""Progress of a running job for observers in other terminals or on other nodes: `progress.json` in the job's folder.
 
-Replaced about once a second by the process that works on the job. It says nothing that the journal does not make good,
-and counts only while somebody works on the job.
+Replaced about once a second by the process that works on the job, and ignored otherwise. Nothing depends on it: the
+journal has what counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 def write(folder: Path, live: Live, disk: Disk) -> None:
-    """Put it in place of what was there. Raises StateDiskFull, StateUnusable."""
+    """Replace the progress file. Raises StateDiskFull, StateUnusable."""
     disk.put(folder / NAME, msgspec.json.encode(live))
 
 
@@ -40,7 +40,7 @@ def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
 
 
 def remove(folder: Path) -> None:
-    """Nobody is under way any more, or not yet. Raises nothing."""
+    """Remove the progress file. Raises nothing."""
     with suppress(OSError):
         (folder / NAME).unlink(missing_ok=True)
 

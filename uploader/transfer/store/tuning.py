@@ -12,7 +12,7 @@ from uploader.transfer.store.jobs import JobStore
 log = logging.getLogger("uploader.transfer.store.tuning")
 
 _MOST = 100
-"""Endpoints that are remembered."""
+"""Maximum number of endpoints in the cache."""
 
 
 def remembered_connections(states: JobStore, endpoint: str) -> int | None:
@@ -21,7 +21,7 @@ def remembered_connections(states: JobStore, endpoint: str) -> int | None:
 
 
 def remember_connections(states: JobStore, endpoint: str, worked: int) -> None:
-    """Have them known the next time. Blocks."""
+    """Store the connection count for the next run. Blocks."""
     known = _read(states)
     if known.get(endpoint) == worked:
         return

@@ -131,7 +131,7 @@ async def test_a_folder_that_was_just_removed_is_not_held(tmp_path: Path, monkey
         real(fd, how)
 
     monkeypatch.setattr(fcntl, "flock", remove_meanwhile)
-    with pytest.raises(JobBusy, match="giving this job up"):
+    with pytest.raises(JobBusy, match="releasing this job"):
         await lock_of(tmp_path).acquire()
 
 
