@@ -325,7 +325,7 @@ def begun(figup: Figup) -> Path:
 
 
 def test_a_damaged_journal_is_mended_by_asking_figshare(bare_figup: Figup, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("--part-size", "100KiB")
+    sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     point(bare_figup, sandbox)
     journal = begun(bare_figup)
     lines = journal.read_bytes().splitlines(keepends=True)

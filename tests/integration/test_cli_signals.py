@@ -334,6 +334,7 @@ def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(bare_
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+@pytest.mark.timeout(300)
 def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: Figup) -> None:
     """While Python starts, figup is loaded, the event loop is made, used and closed."""
     bare_figup.fresh = True

@@ -60,7 +60,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return start_sandbox("--part-size", "20KiB")
+    return start_sandbox("--part-size", "20KiB", "--lock-linger", "0.1")
 
 
 def begun(figup: Figup, disk: Disk, *more: str) -> tuple[Running, Path]:
