@@ -145,8 +145,10 @@ def become(order: dict[str, Any], descriptors: list[int], parent: int, kept: int
             os._exit(1)
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
-    os.closerange(STREAMS, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - one of them is that of the listing itself
+        if int(name) >= STREAMS and int(name) != kept:
+            with suppress(OSError):
+                os.close(int(name))
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
