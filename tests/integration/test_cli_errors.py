@@ -71,7 +71,7 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "x", "--api-rate", "0"], "invalid number of requests per second"),
         (["upload", "x", "--grace", "soon"], "invalid duration 'soon'"),
         (["upload", "x", "--sandbox", "--endpoint", "http://localhost/v2"], "are mutually exclusive"),
-        (["upload", "x", "--endpoint", "figshare.com"], "no http(s) address"),
+        (["upload", "x", "--endpoint", "figshare.com"], "is not an http(s) address"),
         (["upload", "x", "--endpoint", "http://example.org/v2"], "would send the token in the clear"),
         (["verify", "abc", "x"], "'abc' is not a whole number"),
         (["cancel"], "missing argument 'JOB'"),
