@@ -17,13 +17,14 @@ from tests.support.environment import clean_environment
 MIB = 1 << 20
 AIOHTTP = "python -c 'import aiohttp'"
 UPLOAD_IMPORTS = "python, importing what `figup upload` does"
+JOBS = "figup jobs"
 NOTHING = "python -c pass"
 HEAVY = ("matplotlib", "numpy", "pandas", "keyring", "cryptography", "tkinter", "distributed", "tqdm.notebook")
 _MODULES = "import sys; from uploader.cli import main, upload; import uploader.transfer.client; print(*sys.modules)"
 
 
 def run(work: Path, *, quick: bool, **other: object) -> Report:
-    """`figup --version` and an upload of one byte, beside the import of aiohttp alone."""
+    """Measure commands without a network and an upload of one byte, beside the import of aiohttp alone."""
     source = work / "byte"
     source.write_bytes(b"f")
     md5 = "8fa14cdd754f91cc6554c9e71929cce7"
@@ -32,15 +33,16 @@ def run(work: Path, *, quick: bool, **other: object) -> Report:
     def python(code: str) -> Measurement:
         return measure([sys.executable, "-c", code], env=environment)[0]
 
-    def version() -> Measurement:
-        return measure([sys.executable, "-m", "uploader", "--version"], env=environment)[0]
+    def figup(word: str) -> Measurement:
+        return measure([sys.executable, "-m", "uploader", word], env=environment)[0]
 
     with stage() as place:
         runs: dict[str, Callable[[], Measurement]] = {
             NOTHING: partial(python, "pass"),
             AIOHTTP: partial(python, "import aiohttp"),
             UPLOAD_IMPORTS: partial(python, _MODULES),
-            "figup --version": version,
+            "figup --version": partial(figup, "--version"),
+            JOBS: partial(figup, "jobs"),
             "figup upload of one byte": lambda: perform(contenders.figup, place, source, md5).cost,
         }
         measured, _ = in_turn(1 if quick else 15, runs)
@@ -68,6 +70,11 @@ def run(work: Path, *, quick: bool, **other: object) -> Report:
                 "CPU to import what `figup upload` needs / to import aiohttp (without Python's own start)",
                 (_median(measured[UPLOAD_IMPORTS]) - bare) / (_median(measured[AIOHTTP]) - bare),
                 most=1.5,
+            ),
+            Bar(
+                "CPU of `figup jobs` / to import aiohttp (both with Python's own start)",
+                _median(measured[JOBS]) / _median(measured[AIOHTTP]),
+                most=0.83,
             ),
             Bar("heavy modules imported", len(heavy), most=0),
         ],

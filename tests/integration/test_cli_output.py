@@ -307,7 +307,7 @@ def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
         "60s",
         "10s",
         "30s",
-        "that of the metadata, or the name of what is named first",
+        "from the metadata, or the name of the first path",
     ):
         assert f"[default: {default}]" in text
     assert "-- -odd-name.csv" in text

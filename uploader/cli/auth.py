@@ -1,4 +1,4 @@
-"""`figup auth`: where the token is, whether it works, as whom."""
+"""`figup auth`: store, check and remove the token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from uploader.text import printable
 
 LOGIN_HELP = """\b
 Examples:
-  figup auth login                        asks for it, without showing it
+  figup auth login                        prompts for it, without echo
   figup auth login < token.txt            reads it
   pass figshare | figup auth login
 
@@ -32,9 +32,9 @@ Examples:
 
 @click.group("auth")
 def auth() -> None:
-    """Where the token is, whether it works, as whom.
+    """Store, check and remove the token.
 
-    Make one at figshare.com/account/applications ("Create Personal Token").
+    Create one at figshare.com/account/applications ("Create Personal Token").
     """
 
 
@@ -42,10 +42,10 @@ def auth() -> None:
 @common_options
 @click.pass_context
 def login(context: click.Context, common: GlobalOptions) -> int:
-    """Check a token, and store it for this endpoint.
+    """Check a token and store it for this endpoint.
 
-    It is asked for without an echo, or read from stdin. It is stored in the keyring, where the package "keyring" is
-    installed and works, else in a file that only you can read.
+    It is prompted for without echo, or read from stdin. It is stored in the keyring if the package "keyring" is
+    installed and works, otherwise in a file that only you can read.
     """
     if context.args:
         # Not as click does it: that would show the token.
@@ -105,7 +105,7 @@ def _name(account: Account) -> str:
 @auth.command("status", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
 def status(common: GlobalOptions) -> int:
-    """Say where the token for this endpoint is, whether it works, as whom, and how much room there is."""
+    """Show where the token is stored, whose it is, and the free quota."""
     with open_context(common) as at:
         found = tokens.FoundToken(tokens.Token(at.token), "the sandbox's folder") if at.token else _find(common, at)
         client = at.client(retry=INTERACTIVE_RETRY, token=found.token.reveal())
@@ -137,7 +137,7 @@ def _room(account: Account) -> str:
 def logout(common: GlobalOptions) -> int:
     """Remove the stored token for this endpoint from this machine.
 
-    It stays valid: at figshare.com/account/applications it can be revoked.
+    The token stays valid; revoke it at figshare.com/account/applications.
     """
     if common.sandbox:
         raise UsageError("a sandbox's token is not stored by `figup auth login`, and needs no logout")

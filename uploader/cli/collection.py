@@ -20,7 +20,7 @@ _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, typ
 
 @click.group("collection")
 def collection() -> None:
-    """Add items to collections, and take them out. Both are given by their ids."""
+    """Add items to collections or remove them. Both are given by id."""
 
 
 @collection.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -28,7 +28,7 @@ def collection() -> None:
 @_ITEMS
 @common_options
 def add(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
-    """Add items to a collection; those that are in it already stay as they are."""
+    """Add items to a collection. Items that it already has are kept."""
 
     async def work(session: Session, api: Figshare) -> int:
         new = await lists.add_to_collection(api, collection, items)
@@ -46,7 +46,7 @@ def add(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
 @_ITEMS
 @common_options
 def remove(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
-    """Take items out of a collection. The items themselves stay as they are."""
+    """Remove items from a collection. The items themselves are kept."""
 
     async def work(session: Session, api: Figshare) -> int:
         have = await lists.list_collection(api, collection)

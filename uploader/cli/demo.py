@@ -49,14 +49,14 @@ Exit status: 0 if every claim held, else 1.
     "parent",
     metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where its folder is made.  [default: the folder for temporary files]",
+    help="Where to create its folder.  [default: the folder for temporary files]",
 )
-@click.option("--keep", is_flag=True, help="Leave everything there at the end, and say where.")
+@click.option("--keep", is_flag=True, help="Keep all files at the end and print where they are.")
 @output_options
 def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> int:  # fmt: skip
-    """Show that nothing is lost: upload a file to a local Figshare, kill it half way, and run the same command again.
+    """Upload a file to a local Figshare, kill the upload half way, and rerun it.
 
-    Needs no account and no network. Takes twice the size on disk, and well under a minute.
+    Needs no account and no network. Takes twice the size on disk and less than a minute.
     """
     if size < SMALLEST:
         raise UsageError(f"--size is {units.format_bytes(size)}, and the demo needs 1Mi at least to have a half way")

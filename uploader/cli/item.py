@@ -1,5 +1,7 @@
-"""`figup item`: show, create, update and delete items, their files and thumbnail. What opens an item to others is in
-`item_release`, its authors, tags and categories in `item_lists`."""
+"""`figup item`: show, create, update and delete items, list their files, set the thumbnail.
+
+Publishing, DOIs, links and embargoes are in `item_release`; authors, tags and categories in `item_lists`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ Examples:
 ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
 METADATA = click.option(
     "--metadata", metavar="FILE", type=click.Path(readable=False),
-    help="What the item is to say of itself; `figup metadata template` writes one to start from.",
+    help="Description of the item; `figup metadata template` writes one to start from.",
 )  # fmt: skip
 
 
@@ -64,14 +66,14 @@ def show(item: int, common: GlobalOptions) -> int:
 
 
 @item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
-@click.option("--title", metavar="T", help="Title; wins over the one in the metadata file.")
+@click.option("--title", metavar="T", help="Title; takes precedence over the one in the metadata file.")
 @METADATA
 @click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create it in this project.")
 @common_options
 def create(title: str | None, metadata: str | None, project: int | None, common: GlobalOptions) -> int:
-    """Create a private draft item without files, and print its id.
+    """Create a private draft item without files and print its id.
 
-    Each time it runs it creates one more: to send files to a new item, `figup upload` does both, and only once.
+    Each run creates another item. To send files to a new item, use `figup upload`, which creates only one.
     """
     if title is None and metadata is None:
         raise click.UsageError("an item needs a title: give --title, or --metadata with a title in it")
@@ -98,14 +100,14 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
 
 @item.command("update", cls=FigupCommand, epilog=UPDATE_HELP + ENVIRONMENT)
 @ITEM
-@click.option("--title", metavar="T", help="Title; wins over the one in the metadata file.")
+@click.option("--title", metavar="T", help="Title; takes precedence over the one in the metadata file.")
 @METADATA
 @common_options
 def update(item: int, title: str | None, metadata: str | None, common: GlobalOptions) -> int:
-    """Have an item say what the metadata file says. Fields that the file says nothing of stay as they are.
+    """Apply a metadata file to an item. Fields that are not in the file are kept.
 
-    Authors are replaced by those of the file, and so are all other lists. A published item's public version stays as
-    it is until it is published again.
+    Authors and all other lists are replaced. The public version of a published item changes only when it is published
+    again.
     """
     if title is None and metadata is None:
         raise click.UsageError("there is nothing to update: give --metadata or --title")
@@ -127,10 +129,10 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
 
 @item.command("delete", cls=FigupCommand, epilog=ENVIRONMENT)
 @ITEM
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def delete(item: int, yes: bool, common: GlobalOptions) -> int:
-    """Delete an unpublished item with all its files. It asks first."""
+    """Delete an unpublished item with all its files. Asks first."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if found.is_public:
@@ -158,7 +160,7 @@ def delete(item: int, yes: bool, common: GlobalOptions) -> int:
 @ITEM
 @common_options
 def files(item: int, common: GlobalOptions) -> int:
-    """List the files of an item: id, size, MD5 (or state), folder and name."""
+    """List the files of an item: id, size, MD5 or status, path."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         async for file in api.files(found.id):
@@ -175,7 +177,7 @@ def files(item: int, common: GlobalOptions) -> int:
 @click.argument("file", metavar="FILE_ID")
 @common_options
 def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
-    """Let one of its files, by id or name, be the picture that stands for the item."""
+    """Set the thumbnail to one of the item's files, by id or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)

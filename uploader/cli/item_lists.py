@@ -33,7 +33,7 @@ def add_to(group: click.Group) -> None:
 
 @click.group("authors")
 def authors() -> None:
-    """Add authors to an item, or remove some."""
+    """Add authors to an item or remove them."""
 
 
 @authors.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -41,11 +41,11 @@ def authors() -> None:
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @common_options
 def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
-    """Put authors behind those that the item has.
+    """Append authors to those of the item.
 
-    AUTHOR is a name ("Jane Doe", "Doe, Jane"), with an ORCID iD behind it if there is one, or the id of an author that
-    Figshare knows. Who is there already is not added again. An iD that Figshare knows stands for the person who has it
-    there: under what name is said, and an iD that is plainly somebody else's is refused.
+    AUTHOR is a name ("Jane Doe", "Doe, Jane"), optionally followed by an ORCID iD, or the id of an author known to
+    Figshare. Authors that the item already has are not added again. An iD known to Figshare selects its owner there,
+    whose name is printed; an iD that clearly belongs to another person is an error.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -68,7 +68,7 @@ def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @common_options
 def remove_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
-    """Remove authors, each given by id, ORCID iD or name."""
+    """Remove authors, given by id, ORCID iD or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         return _tell_authors(session, found, await lists.remove_authors(api, found, who))
@@ -88,7 +88,7 @@ def _tell_authors(
 
 @click.group("tags")
 def tags() -> None:
-    """Add tags (keywords) to an item, or remove some."""
+    """Add tags (keywords) to an item or remove them."""
 
 
 @tags.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -96,7 +96,7 @@ def tags() -> None:
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
 def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
-    """Add tags to an item. Commas separate tags within a word."""
+    """Add tags to an item. Commas separate tags."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         wanted = [tag for word in words for tag in _tags_in(word)]
@@ -112,7 +112,7 @@ def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
 def remove_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
-    """Remove tags from an item. Commas separate tags within a word, but for a tag that has one in it."""
+    """Remove tags from an item. Commas separate tags, unless the item has a tag with that comma."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         gone = [tag for word in words for tag in ([word] if word in found.keywords else _tags_in(word))]
@@ -137,7 +137,7 @@ def _tell_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
 
 @click.group("categories")
 def categories() -> None:
-    """Add categories to an item, or remove some."""
+    """Add categories to an item or remove them."""
 
 
 @categories.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -145,7 +145,7 @@ def categories() -> None:
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
 def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
-    """Add categories, each given by its name or id."""
+    """Add categories, given by name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         known = Resolver(api.items)
@@ -164,7 +164,7 @@ def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> 
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
 def remove_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
-    """Remove categories, each given by its name or id."""
+    """Remove categories, given by name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         await lists.remove_categories(api, found, names)

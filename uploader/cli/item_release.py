@@ -1,4 +1,4 @@
-"""`figup item reserve-doi|private-link|embargo|publish`: what lets others see an item, or keeps them from it."""
+"""`figup item reserve-doi|private-link|embargo|publish`: commands that control who can see an item."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def add_to(group: click.Group) -> None:
 @_ITEM
 @common_options
 def reserve_doi(item: int, common: GlobalOptions) -> int:
-    """Reserve the DOI that the item will have when it is published; run again, it says the same one."""
+    """Reserve the item's DOI and print it. Run again, it prints the same DOI."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         doi = await release.reserve_doi(api, found)
@@ -64,12 +64,15 @@ def reserve_doi(item: int, common: GlobalOptions) -> int:
 @click.command("private-link", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @click.option("--expires", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]),
-              help="A new link ends on this day.  [default: Figshare's, a year]")  # fmt: skip
-@click.option("--renew", is_flag=True, help="Make a new one, also where there is one; the old one is then dead.")
-@click.option("--remove", is_flag=True, help="Take the item's link away instead.")
+              help="Last day of a new link.  [default: Figshare's, one year]")  # fmt: skip
+@click.option("--renew", is_flag=True, help="Replace an existing link; the old one stops working.")
+@click.option("--remove", is_flag=True, help="Remove the link instead.")
 @common_options
 def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
-    """Show the item's private link, with which whoever has it sees the unpublished item; made where there is none."""
+    """Print the item's private link, creating it if needed.
+
+    Anyone with the link can see the unpublished item.
+    """
     check_exclusive({"--remove": remove, "--renew": renew})
     check_exclusive({"--remove": remove, "--expires": expires})
     until = f"{expires:%Y-%m-%d} 00:00:00" if expires is not None else None
@@ -92,12 +95,12 @@ def private_link(item: int, expires: datetime | None, renew: bool, remove: bool,
 
 @click.command("embargo", cls=FigupCommand, epilog=EMBARGO_HELP + ENVIRONMENT)
 @_ITEM
-@click.option("--until", metavar="DATE|permanent", help="The day on which it ends.")
-@click.option("--scope", metavar="files|item", help="What is closed.  [default: files]")
-@click.option("--title", metavar="T", help="What stands in place of the files.")
-@click.option("--reason", metavar="R", help="Why.")
+@click.option("--until", metavar="DATE|permanent", help="Last day of the embargo.")
+@click.option("--scope", metavar="files|item", help="What is under embargo.  [default: files]")
+@click.option("--title", metavar="T", help="Title shown instead of the files.")
+@click.option("--reason", metavar="R", help="Reason shown with it.")
 @click.option("--option", "options", metavar="ID", multiple=True, type=click.IntRange(min=1),
-              help="Who may see it all the same: an option of your institution; several may be given.")  # fmt: skip
+              help="Group with access all the same: an option of your institution; may be repeated.")  # fmt: skip
 @click.option("--lift", is_flag=True, help="End the embargo instead.")
 @common_options
 def embargo(
@@ -110,9 +113,9 @@ def embargo(
     lift: bool,
     common: GlobalOptions,
 ) -> int:
-    """Set an item's embargo, or lift it.
+    """Set or lift an item's embargo.
 
-    An item that is wholly closed is published when the embargo ends only if it was published meanwhile.
+    An item under full embargo becomes public at its end only if it has been published by then.
     """
     if lift == (until is not None):
         raise click.UsageError("either --until or --lift")
@@ -136,12 +139,12 @@ def embargo(
 
 @click.command("publish", cls=FigupCommand, epilog=PUBLISH_HELP + ENVIRONMENT)
 @_ITEM
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def publish(item: int, yes: bool, common: GlobalOptions) -> int:
-    """Publish an item as it is now. It asks first: what is public cannot be deleted any more.
+    """Publish an item in its current state. Asks first: a public item cannot be deleted.
 
-    Each time it makes a new public version.
+    Each run creates a new public version.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:

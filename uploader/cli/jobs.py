@@ -42,9 +42,9 @@ Example:
 @click.command("jobs", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
 def jobs(common: GlobalOptions) -> int:
-    """List the jobs on this machine: state, progress, age, and where each goes.
+    """List the jobs on this machine: status, progress, age and item.
 
-    Needs neither a token nor a connection.
+    Needs no token and no network.
     """
 
     async def work(session: Session) -> int:
@@ -83,15 +83,14 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
 
 @click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
 @click.argument("job", required=False, shell_complete=complete_jobs)
-@click.option("--watch", "follow", is_flag=True, help="Go on until the job ends or nobody works on it any more.")
+@click.option("--watch", "follow", is_flag=True, help="Follow the job until it ends or no process works on it.")
 @report_option
 @common_options
 def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: GlobalOptions) -> int:
-    """Show one job: its files, how far each is, and what became of it.
+    """Show one job: its files, their progress and the result.
 
-    This is what the journal on this machine says; `figup verify` asks Figshare. Needs neither a token nor a
-    connection. JOB may be the beginning of an id that `figup jobs` lists; without it, the job that changed last is
-    meant.
+    This is the state in the journal on this machine; `figup verify` asks Figshare. Needs no token and no network. JOB
+    may be a prefix of an id that `figup jobs` lists. Without JOB: the job that changed last.
     """
 
     async def work(session: Session) -> int:
@@ -114,9 +113,9 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
 @click.argument("job", shell_complete=complete_jobs)
 @common_options
 def cancel(job: str, common: GlobalOptions) -> int:
-    """Give a job up: removes its unfinished remote files, and only those.
+    """Give up a job and remove its unfinished remote files, and only those.
 
-    Files that Figshare holds completely are kept, and so is the item. Nothing local is touched.
+    Complete files and the item are kept. Local files are not touched.
     """
     recorded = recorded_job(common, job)
     with open_context(common, recorded=recorded.endpoint) as at:

@@ -1,4 +1,4 @@
-"""`figup metadata`: files that describe items, written and checked."""
+"""`figup metadata`: write and check files that describe items."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Example:
 CHECK_HELP = """\b
 Examples:
   figup metadata check dataset.yaml
-  figup metadata check dataset.yaml --online     also asks whether there is all that it names
+  figup metadata check dataset.yaml --online     also looks up the names in it
 
 \b
-Exit status: 0 when it is right, 2 when it is not.
+Exit status: 0 if it is valid, 2 if it is not.
 
 """
 _MOST_SHOWN = 40
@@ -44,7 +44,7 @@ _MOST_SHOWN = 40
 def metadata() -> None:
     """Write and check files that describe items: YAML, JSON or TOML.
 
-    CITATION.cff, DataCite JSON and codemeta.json are understood too.
+    CITATION.cff, DataCite JSON and codemeta.json are accepted, too.
     """
 
 
@@ -52,7 +52,7 @@ def metadata() -> None:
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE, which must not exist.")
 @output_options
 def template(output: Path | None, common: GlobalOptions) -> int:
-    """Write a metadata file to start from, with a word on every field."""
+    """Write a commented template of a metadata file."""
     text = resources.files("uploader.metadata").joinpath("template.yaml").read_text("utf-8")
 
     async def work(session: Session) -> int:
@@ -83,11 +83,14 @@ def _write_new(path: Path, text: str) -> None:
 @metadata.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)
 @click.argument("file", metavar="FILE", type=click.Path(readable=False))
 @click.option(
-    "--online", is_flag=True, help="Look up categories, licences, groups, custom fields, authors and grants, too."
+    "--online", is_flag=True, help="Also look up categories, licences, groups, custom fields, authors and grants."
 )
 @common_options
 def check(file: str, online: bool, common: GlobalOptions) -> int:
-    """Check a metadata file: every problem with its line and field. Needs no account, and sends nothing."""
+    """Check a metadata file and list all problems.
+
+    Each has its line and field. Needs no account and sends nothing.
+    """
 
     async def offline(session: Session) -> int:
         description = await read_description(session, file=file)
@@ -133,7 +136,7 @@ def _good(session: Session, file: str, description: Description, more: Sequence[
 @click.argument("word", required=False)
 @common_options
 def categories(word: str | None, common: GlobalOptions) -> int:
-    """List the categories that an item may have, or those that WORD is part of, with their ids."""
+    """List categories with their ids. With WORD: those that contain it."""
     with open_context(common) as at:
         client = at.client(retry=INTERACTIVE_RETRY)
 

@@ -98,18 +98,18 @@ _item = grouped("Item and description")
 _ITEM = [
     _item("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
     _item("--title", metavar="T",
-                 help="Title of the new item.  [default: that of the metadata, or the name of what is named first]"),
+          help="Title of the new item.  [default: from the metadata, or the name of the first path]"),
     _item("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
     _item("--metadata", metavar="FILE", type=click.Path(readable=False),
-                 help="What the new item is to say of itself (YAML, JSON, TOML); see `figup metadata template`."),
-    _item("--update-metadata", is_flag=True, help="With --item, too: have it say what --metadata says."),
+          help="Description of the new item (YAML, JSON, TOML); see `figup metadata template`."),
+    _item("--update-metadata", is_flag=True, help="With --item: apply --metadata to the existing item."),
     _item("--found-metadata/--no-found-metadata", default=True,
-                 help="For a new item, read CITATION.cff, datacite.json and codemeta.json that lie with the data.  "
-                      "[default: do]"),
-    _item("--reserve-doi", is_flag=True, help="When all is verified, reserve the item's DOI."),
-    _item("--private-link", is_flag=True, help="When all is verified, make a private link to the item."),
+          help="For a new item, read CITATION.cff, datacite.json and codemeta.json next to the data.  "
+               "[default: yes]"),
+    _item("--reserve-doi", is_flag=True, help="When all files are verified, reserve a DOI."),
+    _item("--private-link", is_flag=True, help="When all files are verified, create a private link."),
     _item("--publish", is_flag=True,
-                 help="When all is verified, publish the item. What is public cannot be deleted any more."),
+          help="When all files are verified, publish the item. A public item cannot be deleted."),
 ]  # fmt: skip
 
 

@@ -57,11 +57,11 @@ def _file_path(text: str) -> Path:
 _reports = grouped("Reports")
 report_option = _reports(
     "--report", "reports", metavar="FILE", multiple=True, type=ParsedParam("file", _report_path),
-    help="Write what was sent where, when and how to FILE.html, an HTML report, or to FILE.json.",
+    help="Write a report of the job to FILE.html or FILE.json; may be repeated.",
 )  # fmt: skip
 _failed_to_option = _reports(
     "--failed-to", metavar="FILE", type=ParsedParam("file", _file_path),
-    help="Write the paths of the files that failed, and why, to FILE; it is empty when none did.",
+    help="Write the paths of failed files, with the reasons, to FILE; empty if none failed.",
 )  # fmt: skip
 
 

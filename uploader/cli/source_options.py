@@ -1,4 +1,4 @@
-"""Choosing: the options that say what is meant, which commands that look at local files have in common."""
+"""Options that select local files, shared by the commands that read them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _FILE = click.Path(readable=False, dir_okay=False)
 _CHOOSING = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
     _what("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
-                 help="Also the paths in this file, one a line; - reads them from stdin."),
+          help="Also the paths in this file, one per line; - reads stdin."),
     _what("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
     _what("--base", metavar="DIR", type=click.Path(readable=False),
-                 help="Listed paths are relative to DIR, and keep their folders below it.  [default: the current one]"),
+          help="Listed paths are relative to DIR and keep their folders below it.  [default: current folder]"),
     _what("--manifest", metavar="FILE", type=_FILE,
-                 help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
+          help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
     _what("--include", metavar="PATTERN", multiple=True,
-                 help="Take only what matches, written as in .gitignore; may be repeated."),
+          help="Only files that match, in the syntax of .gitignore; may be repeated."),
     _what("--exclude", metavar="PATTERN", multiple=True,
-                 help="Leave out what matches, as a line in .figupignore would; may be repeated."),
-    _what("--hidden", is_flag=True, help="Also files and folders whose names begin with a dot."),
-    _what("--follow-symlinks", is_flag=True, help="Also what symbolic links in folders lead to."),
+          help="Skip files that match, like a line in .figupignore; may be repeated."),
+    _what("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
+    _what("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
 ]  # fmt: skip
 LINK = _what(
     "--link", "links", metavar="URL", multiple=True,
-    help="Also a file that stays where it is, and is only referenced; may be repeated.",
+    help="Also a file elsewhere on the web, as a link; may be repeated.",
 )  # fmt: skip
 
 

@@ -33,12 +33,12 @@ UPLOAD_HELP = f"""\b
 Examples:
   figup upload survey.tar                      a new item called "survey.tar"
   figup upload survey                          a folder: its files become survey/...
-  figup upload . --exclude '*.tmp'             what is in this folder, some of it not
+  figup upload . --exclude '*.tmp'             the contents of this folder, with exceptions
   figup upload '**/*.csv' --title "Survey"     a quoted pattern, in all folders
-  figup upload more.csv --item 1234567         one more file for an item
-  figup upload survey --metadata dataset.yaml  an item that says what the file says
+  figup upload more.csv --item 1234567         add a file to an item
+  figup upload survey --metadata dataset.yaml  a described item
   find . -newer last | figup upload --from-file - --item 1234567
-  figup upload -- -odd-name.csv                a name that begins with a dash
+  figup upload -- -odd-name.csv                a name that starts with a dash
 
 \b
 Exit status:
@@ -58,8 +58,8 @@ Examples:
 @source_options()
 @LINK
 @item_options
-@grouped("What to send")("--new-job", is_flag=True, help="Start afresh, though the same command was run before.")
-@grouped("What to send")("--dry-run", is_flag=True, help="Show what would be done; sends nothing, creates nothing.")
+@grouped("What to send")("--new-job", is_flag=True, help="Start a new job even if the same command was run before.")
+@grouped("What to send")("--dry-run", is_flag=True, help="Show what would be done. Sends and creates nothing.")
 @transfer_options
 @report_options
 @common_options

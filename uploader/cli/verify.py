@@ -1,4 +1,4 @@
-"""`figup verify`: local files, or their checksums, compared with what Figshare holds."""
+"""`figup verify`: compare local files, or their checksums, with what Figshare holds."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
     "--checksums",
     metavar="FILE",
     type=click.Path(readable=False, dir_okay=False, allow_dash=True),
-    help="Compare with the MD5s in this file, as md5sum or md5 writes them; nothing local is read. - reads stdin.",
+    help="Compare the MD5s in this file, as md5sum or md5 writes them; reads no local files. - reads stdin.",
 )
 @common_options
 def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
-    """Compare local files with the files of the item: size and MD5. Nothing is sent.
+    """Compare local files with the item's files by size and MD5. Sends nothing.
 
-    Each file is compared with the item's file of the same folder and name, and read only where their sizes are the
-    same. Of a folder, and with --checksums, what the item has beyond it is told too.
+    Each file is compared with the item's file of the same folder and name, and read only if the sizes are equal. For a
+    folder, and with --checksums, files that only the item has are listed, too.
     """
     if checksums is None and not sources.named:
         raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --checksums")

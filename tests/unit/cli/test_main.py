@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -176,3 +178,21 @@ def test_exclusive_options_are_named(options: dict[str, object], words: str) -> 
     with pytest.raises(click.UsageError, match=words):
         check_exclusive(options)
     check_exclusive(dict.fromkeys(options) | {"--item": 1})
+
+
+def _groups(group: click.Group, context: click.Context) -> Iterator[tuple[click.Group, click.Context]]:
+    yield group, context
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _groups(command, click.Context(command, info_name=name, parent=context, terminal_width=80))
+
+
+def test_summaries_of_commands_fit_their_line() -> None:
+    helps = [group.get_help(context) for group, context in _groups(main, click.Context(main, info_name="figup"))]
+    assert len(helps) > 5
+    for text in helps:
+        commands = text.partition("\nCommands:\n")[2].partition("\n\n")[0].splitlines()
+        assert commands
+        assert not [line for line in commands if line.endswith("...") or len(line) > 80]
+        assert all(re.match(r"  \S+ +\S", line) for line in commands), "none is continued on a second line"
