@@ -20,8 +20,7 @@ from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
 from uploader.disk import Disk
 from uploader.errors import FigupError, StateDiskFull, StateUnusable, UsageError
-from uploader.sources.models import Sources, remote_path
-from uploader.sources.select import STDIN
+from uploader.sources.models import STDIN, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Report

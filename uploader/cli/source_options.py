@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from uploader.cli.options import grouped, with_options
-from uploader.sources.models import Sources
-from uploader.sources.select import STDIN
+from uploader.sources.models import STDIN, Sources
 
 _what = grouped("What to send")
 _FILE = click.Path(readable=False, dir_okay=False)

@@ -18,8 +18,7 @@ from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.errors import ExitStatus
-from uploader.sources.models import Sources, remote_path
-from uploader.sources.select import STDIN
+from uploader.sources.models import STDIN, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals

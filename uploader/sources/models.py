@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from uploader.errors import FigupError
 
+STDIN = "-"
+"""As the name of a list: it is read from stdin."""
 Reason: TypeAlias = Literal[
     "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished"
 ]

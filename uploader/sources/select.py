@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.filters import Filters, Glob, Ignores
 from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
-from uploader.sources.models import Reason, Selection, Skipped, SourceFile, Sources, remote_path
+from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.source import source_error
 from uploader.sources.walk import Found, Rules, chosen_file, walk
 from uploader.text import printable
@@ -24,7 +24,6 @@ from uploader.text import printable
 if TYPE_CHECKING:
     from uploader.sources.manifests import Row
 
-STDIN = "-"
 _WHY: dict[Reason, str] = {
     "link": "a symbolic link",
     "link-loop": "a link that leads back to a folder that it is in",
