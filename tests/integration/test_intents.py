@@ -118,6 +118,20 @@ async def test_a_draft_of_the_same_title_that_somebody_else_creates_is_not_adopt
     assert [row["title"] for row in items(sandbox)] == ["Title", "Title"]
 
 
+async def test_a_journal_that_was_cut_off_leads_to_no_second_item(sandbox: Sandbox, tmp_path: Path) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"some bytes")
+    async with client(sandbox, tmp_path / "state") as session:
+        await session.upload(source, title="Title")
+        (journal,) = (tmp_path / "state" / "jobs").glob("*/journal")
+        lines = journal.read_bytes().splitlines(keepends=True)
+        for kept in range(3, len(lines), 2):
+            journal.write_bytes(b"".join(lines[:kept]))
+            assert (await session.upload(source, title="Title")).exit_status == 0
+            check_exactly_once(sandbox, source)
+    assert journal.with_name("journal.damaged").exists()
+
+
 async def test_a_task_that_vanishes_is_never_taken_for_success(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

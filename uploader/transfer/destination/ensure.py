@@ -92,7 +92,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     """Create the item. Its state stays INTENDED while the outcome of the request is unknown."""
     if run.stop.requested:
         raise Stopped
-    mark = new_mark()
+    mark = new_mark(run.job)
     await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     requested = run.state.description
     sent = requested.payload.creation_fields(in_project=_project(run) is not None) if requested is not None else {}

@@ -13,7 +13,8 @@ from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.destination.mark import bears_mark
+from uploader.transfer.compare import FAILED_STATUSES
+from uploader.transfer.destination.mark import any_mark, bears_mark
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
@@ -73,25 +74,31 @@ async def find_item(run: JobRun) -> int | None:
 
 
 async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> int | None:
-    """Find the unpublished draft of the job's title that holds its files and nothing else, or an empty one."""
+    """Find the unpublished draft that has a mark of the job or its title, and holds its files and nothing else.
+
+    If there is none, an empty draft will do that has a mark, or has the title and was created since.
+    """
     plan = run.state.plan
     if plan is None:
         return None
     best: tuple[int, int] | None = None
     for row in rows:
-        if row.title != plan.title or row.published or (row.created is not None and row.created < since):
+        marked = bears_mark(row.title, [any_mark(run.job)])
+        if row.published or not (marked or row.title == plan.title):
             continue
         files = [file async for file in run.api.files(row.id)]
-        if await (_are_ours(run, row.id, files) if files else _is_as_created(run, row.id)):
+        if files:
+            ours = await _are_ours(run, row.id, files)
+        else:
+            in_time = marked or row.created is None or row.created >= since
+            ours = in_time and await _is_as_created(run, row.id)
+        if ours:
             best = min(best or (0, row.id), (-len(files), row.id))
     if best is None:
         return None
-    run.notify(
-        no.Warned(
-            f"item {best[1]} is taken for the one that this job created: its title is the same, and it holds "
-            + ("files of this job only" if best[0] else "nothing")
-        )
-    )
+    content = "files of this job only" if best[0] else "nothing"
+    text = f"item {best[1]} is taken for the one that this job created: it has the title and holds {content}"
+    run.notify(no.Warned(text))
     return best[1]
 
 
@@ -125,13 +132,15 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
 
     It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. In an item
     that the user named it must also have no parts, since another process may be sending a file of the same name there;
-    and if the record of the earlier files is lost, no file is adopted.
+    and if the record of the earlier files is lost, no file is adopted. In an item that the job created, a complete file
+    is adopted in that case, too.
     """
     if transfer.intended_at is None or (transfer.known is None and not _created_by_us(run)):
         return None
 
     async def look() -> int | None:
-        for file in await _unfinished(run, transfer):
+        found = await (_unfinished if transfer.known is not None else _unclaimed)(run, transfer)
+        for file in found:
             if file.size == transfer.size and (_created_by_us(run) or await is_untouched(run.api, run.item_id, file)):
                 return file.id
         return None
@@ -177,11 +186,17 @@ def _created_by_us(run: JobRun) -> bool:
 
 
 async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
-    """Find files in the transfer's place that await parts, did not exist before its intent and have no owner here."""
+    """List the unclaimed files in the transfer's place that await parts."""
+    return [file for file in await _unclaimed(run, transfer) if file.status == "created"]
+
+
+async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
+    """Find files in the transfer's place that are new since its intent and have no owner here, complete first."""
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
     found = await run.listing.at(transfer.folder, transfer.name)
-    return sorted((f for f in found if f.status == "created" and f.id not in owned), key=lambda f: f.id)
+    unclaimed = (f for f in found if f.id not in owned and not f.is_link_only and f.status not in FAILED_STATUSES)
+    return sorted(unclaimed, key=lambda f: (f.status == "created", f.id))
 
 
 async def is_untouched(api: Service, item_id: int, file: File) -> bool:

@@ -18,9 +18,17 @@ from uploader.transfer.journal.plan import LONGEST_TITLE
 from uploader.transfer.run.context import JobRun
 
 
-def new_mark() -> str:
-    """Make a mark that no other item has."""
-    return f"figup-{secrets.token_hex(6)}"
+def new_mark(job: str) -> str:
+    """Make a mark that no other item has; it begins with `any_mark(job)`."""
+    return f"{any_mark(job)}{secrets.token_hex(4)}"
+
+
+def any_mark(job: str) -> str:
+    """Return the beginning of every mark of this job, for when the record of the mark itself is lost.
+
+    The same command on another machine has a job of the same name.
+    """
+    return f"figup-{job}-"
 
 
 def marked_title(title: str, mark: str) -> str:
@@ -37,7 +45,7 @@ def bears_mark(title: str, marks: Iterable[str]) -> bool:
 async def remove_mark(run: JobRun, item: Item) -> None:
     """Give the item its real title if it still has the marked one. Raises ItemNotFound."""
     plan = run.state.plan
-    if plan is not None and plan.title is not None and bears_mark(item.title, run.state.item_marks):
+    if plan is not None and plan.title is not None and bears_mark(item.title, [any_mark(run.job)]):
         await run.api.items.update(item.id, {"title": plan.title})
 
 

@@ -49,6 +49,8 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     """
     mine = transfer.owned_ids() | run.listing.removed
     others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
+    if transfer.known is None:
+        others = _without_unfinished(run, transfer, others)
     if not others:
         # No such file; or the item was not listed because an earlier run decided: keep its decision.
         return None
@@ -73,6 +75,18 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     if decision.action != "skip" or decision.file is None or md5 is None:
         return None
     return decision.file.id, md5
+
+
+def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File]) -> list[File]:
+    """Leave out unfinished uploads, and name them, where the record of this job's own is lost."""
+    for file in others:
+        if classify(file, Expected()) is Match.UNFINISHED:
+            text = (
+                f"the item holds an unfinished upload of that name (file {file.id}): this job may have started it, "
+                "whose journal was damaged, or somebody else; it is kept"
+            )
+            run.notify(no.Warned(f"{printable(transfer.remote_path)}: {text}"))
+    return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
 
 
 async def _upload(api: Service, upload_url: str) -> Upload | None:

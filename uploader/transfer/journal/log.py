@@ -3,6 +3,9 @@
 Format 1: one line per event, `JSON SPACE CHECKSUM NEWLINE`. The checksum is the 64-bit xxh3 of the JSON, in 16 hex
 digits, seeded with the checksum of the line before, so that a changed, lost or moved line is detected. The first line
 holds the format version. The meaning of events is in `lifecycle` and `state`.
+
+A file beside the journal has its length and last checksum as of the last sync. A journal that is shorter was cut off,
+which is damage: a line that is only torn was never synced.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,12 +59,24 @@ def encode(events: Iterable[AnyEvent]) -> tuple[bytes, int]:
     return b"".join(lines), seed
 
 
+@dataclass(frozen=True)
+class Synced:
+    """A journal as it was synced last: its length in bytes, and the checksum of its last line."""
+
+    length: int
+    checksum: int
+
+
 @dataclass
 class Replay:
-    """What was read from a journal."""
+    """What was read from a journal. `synced`: what it must contain at least; None if that is not known."""
+
+    synced: Synced | None = None
 
     events: list[AnyEvent] = field(default_factory=list)
     seed: int = _SEED
+    length: int = 0
+    """Bytes of the complete lines."""
     torn: bool = False
     """True if the last line is incomplete; it is not among the events."""
     damaged: list[int] = field(default_factory=list)
@@ -72,9 +88,35 @@ class Replay:
         return not self.torn and not self.damaged
 
 
-def decode(data: bytes) -> Replay:
+def synced_path(journal: Path) -> Path:
+    """Return where the journal's last sync is on record."""
+    return journal.with_name(f"{journal.name}.synced")
+
+
+def read_synced(journal: Path, disk: Disk) -> Synced | None:
+    """Return the last sync on record, or None if that cannot be read.
+
+    Call it before the journal is read, which may be growing.
+    """
+    try:
+        line = disk.read(synced_path(journal)) or b""
+    except FigupError:
+        return None
+    length, _, rest = line.partition(b" ")
+    checksum, total = _checksum(line[: -_SUM - 1]), _checksum(line)
+    if not length.isdigit() or len(rest) != 2 * _SUM + 1 or checksum is None or total is None:
+        return None
+    return Synced(int(length), checksum) if xxhash.xxh3_64_intdigest(line[: -_SUM - 1]) == total else None
+
+
+def _encode_synced(synced: Synced) -> bytes:
+    body = b"%d %016x" % (synced.length, synced.checksum)
+    return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
+
+
+def decode(data: bytes, synced: Synced | None = None) -> Replay:
     """Read the intact part of a journal. Raises JournalNewer; damage is reported in the result, not raised."""
-    replay = Replay()
+    replay = Replay(synced)
     scan(io.BytesIO(data), replay, replay.events.append)
     return replay
 
@@ -85,12 +127,15 @@ def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None
     Raises what `decode` and `take` raise.
     """
     number = 0
+    intact = replay.synced is None
     for number, whole in enumerate(lines, start=1):
         if not whole.endswith(b"\n"):
             replay.torn = True
             break
+        replay.length += len(whole)
         line = whole[:-1]
         body, checksum = line[: -_SUM - 1], _checksum(line)
+        intact = intact or Synced(replay.length, checksum or 0) == replay.synced
         if checksum is None or xxhash.xxh3_64_intdigest(body, replay.seed) != checksum:
             replay.damaged.append(number)
             # The next line was seeded with this line's true checksum: if that is readable, only this line is lost.
@@ -108,6 +153,8 @@ def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None
             take(event)
     if number == 0 or (number == 1 and replay.torn):
         replay.damaged.append(1)
+    elif not intact and not replay.damaged:
+        replay.damaged.append(number + (not replay.torn))
 
 
 def _checksum(line: bytes) -> int | None:
@@ -136,11 +183,12 @@ class Journal:
     in groups: losing the last few costs one request to the server.
     """
 
-    def __init__(self, path: Path, disk: Disk, fd: int, seed: int) -> None:
+    def __init__(self, path: Path, disk: Disk, fd: int, seed: int, length: int) -> None:
         self._path = path
         self._disk = disk
         self._fd = fd
         self._seed = seed
+        self._length = length
         self._pending: list[bytes] = []
         self._broken: FigupError | None = None
         self._turn = anyio.Lock()
@@ -150,7 +198,9 @@ class Journal:
         """Write a whole new journal in place of `path`, durably, and open it. Blocks."""
         data, seed = encode(events)
         disk.replace(path, data)
-        return cls(path, disk, disk.open_append(path), seed)
+        journal = cls(path, disk, disk.open_append(path), seed, len(data))
+        journal._note_synced(seed)
+        return journal
 
     @classmethod
     def reopen(cls, path: Path, replay: Replay, disk: Disk) -> Journal:
@@ -160,7 +210,7 @@ class Journal:
         for diagnosis.
         """
         if replay.clean:
-            return cls(path, disk, disk.open_append(path), replay.seed)
+            return cls(path, disk, disk.open_append(path), replay.seed, replay.length)
         if replay.damaged:
             original = disk.read(path)
             if original is not None:
@@ -177,16 +227,16 @@ class Journal:
         # Shielded, so that cancellation by the host leaves no torn line.
         with anyio.CancelScope(shield=True):
             async with self._turn:
-                data = b"".join(self._pending)
+                data, seed = b"".join(self._pending), self._seed
                 self._pending.clear()
                 if self._broken is not None:
                     # Also for a caller with nothing to write: the failed batch may have contained its events.
                     # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
                 if data:
-                    await anyio.to_thread.run_sync(self._write, data)
+                    await anyio.to_thread.run_sync(self._write, data, seed)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, seed: int) -> None:
         try:
             with as_resumable():
                 self._disk.write(self._fd, data, self._path)
@@ -194,6 +244,13 @@ class Journal:
         except FigupError as error:
             self._broken = error
             raise
+        self._length += len(data)
+        self._note_synced(seed)
+
+    def _note_synced(self, seed: int) -> None:
+        """Put the sync on record, not durably: after a power failure an older record is as good as none."""
+        with suppress(FigupError):
+            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed)))
 
     def close(self) -> None:
         """Close the file; queued events that were not committed are lost."""

@@ -71,9 +71,12 @@ def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
         # The mark of an intent that is left may have been taken off since: it is no longer the only evidence.
         left = state.item_state is ItemState.INTENDED
         questions += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
+    if plan.item is not None:
+        # What such an intent led to may have parts by now, which in an item that the user named are no evidence.
+        questions += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     questions += [
         ev.UploadIntended(t.index, at, known=None)
         for t in state.transfers
-        if t.state is State.PLANNED and not t.remnants
+        if (t.state is State.PLANNED and not t.remnants) or (plan.item is not None and t.state is State.INITIATING)
     ]
     return questions

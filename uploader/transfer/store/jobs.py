@@ -1,6 +1,7 @@
 """The state directory: folders, names and journals of the jobs on this machine.
 
-`<state-dir>/jobs/<job>/` holds `journal`, `lock`, a numbered `lease-…` and, when the job is finished, its manifests.
+`<state-dir>/jobs/<job>/` holds `journal` and `journal.synced`, `lock`, a numbered `lease-…` and, when the job is
+finished, its manifests.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, UsageError
 from uploader.sources.models import remote_path
 from uploader.transfer.journal.lifecycle import IllegalEvent, Transfer
-from uploader.transfer.journal.log import Replay, decode, scan
+from uploader.transfer.journal.log import Replay, decode, read_synced, scan
 from uploader.transfer.journal.recovery import replay
 from uploader.transfer.journal.state import JobState
 
@@ -95,10 +96,11 @@ class JobStore:
         Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
         replay is then not empty. Raises JobNotFound, JournalNewer, JournalDamaged.
         """
-        log, state = Replay(), JobState()
+        journal = self.folder(job) / "journal"
+        log, state = Replay(read_synced(journal, self.disk)), JobState()
         try:
             # A journal may have millions of lines: do not hold them all in memory.
-            scan(self.disk.lines(self.folder(job) / "journal"), log, state.apply)
+            scan(self.disk.lines(journal), log, state.apply)
         except IllegalEvent:
             pass
         else:
@@ -113,10 +115,11 @@ class JobStore:
 
     def log(self, job: str) -> Replay:
         """Read a job's journal as it is. Raises JobNotFound, JournalNewer, JournalDamaged."""
-        data = self.disk.read(self.folder(job) / "journal")
+        journal = self.folder(job) / "journal"
+        synced, data = read_synced(journal, self.disk), self.disk.read(journal)
         if data is None:
             raise JobNotFound(f"job {job!r} not found in {self.path}")
-        return decode(data)
+        return decode(data, synced)
 
     def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
         """Every job with its state, or with the error that reading it gave."""

@@ -1,0 +1,113 @@
+"""A journal that was cut off, at whatever line or byte, is damage: the same command asks Figshare, and ends with 0."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import Fault
+from tests.fakes.world import KILLED, World, md5
+from uploader.disk import Disk
+from uploader.transfer.journal.log import read_synced, synced_path
+from uploader.transfer.options import OnConflict, Options
+
+pytestmark = pytest.mark.anyio
+
+FILES = {"a": bytes(range(200)), "b": b"b" * 150}
+HELD = [(f"set/{name}", md5(content)) for name, content in FILES.items()]
+TITLE = "my data"
+
+
+class Stored:
+    """A job's folder and what Figshare holds, kept to be restored."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        (self.job,) = (world.folder / "state" / "jobs").iterdir()
+        self._copy = world.folder / "copy"
+        shutil.copytree(self.job, self._copy)
+        self._items = copy.deepcopy(world.figshare.items_held)
+
+    def restore(self, length: int) -> None:
+        """Restore everything, with so many bytes of the journal."""
+        shutil.rmtree(self.job)
+        shutil.copytree(self._copy, self.job)
+        journal = self.job / "journal"
+        journal.write_bytes(journal.read_bytes()[:length])
+        self._world.figshare.items_held = copy.deepcopy(self._items)
+        self._world.figshare.resent_parts.clear()
+
+
+def cuts(journal: Path) -> list[int]:
+    """Lengths: each whole number of lines, and in each line its middle and all but its newline."""
+    lengths, at = [0], 0
+    for line in journal.read_bytes().splitlines(keepends=True):
+        lengths += [at + len(line) // 2, at + len(line) - 1, at + len(line)]
+        at += len(line)
+    return lengths[:-1]
+
+
+async def run_to_the_end(world: World, target: dict[str, Any]) -> None:
+    assert await world.upload(str(world.folder / "set"), **target) == 0, world.error
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "named", "on_conflict"),
+    [
+        ("never", False, "skip"),
+        ("never", False, "keep"),
+        ("never", True, "skip"),
+        ("create 1", False, "skip"),
+        ("initiate 2", False, "skip"),
+        ("initiate 2", True, "skip"),
+        ("send_part 5", False, "keep"),
+        ("send_part 5", True, "skip"),
+        ("complete 1", False, "replace"),
+    ],
+)
+async def test_the_same_command_ends_with_everything_there_exactly_once(
+    world: World, interrupted: str, named: bool, on_conflict: OnConflict
+) -> None:
+    options = Options(on_conflict=on_conflict)
+    for name, content in FILES.items():
+        world.source(f"set/{name}", content)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target["options"] = options
+    if interrupted != "never":
+        request, number = interrupted.split()
+        world.figshare.fail(request, Fault.KILLED_AFTER, first=int(number))
+        assert await world.upload(str(world.folder / "set"), **target) == KILLED
+        world.figshare.mend()
+    else:
+        await run_to_the_end(world, target)
+    stored = Stored(world)
+    for length in cuts(stored.job / "journal"):
+        stored.restore(length)
+        await run_to_the_end(world, target)
+        (item,) = world.figshare.items_held
+        held = world.contents(item)
+        if named:
+            # What the item held before cannot be told from the upload whose record is lost: it is kept, and named.
+            held = [one for one in held if one[1] != "created"]
+        assert held == HELD, length
+        assert world.figshare.items_held[item].title == TITLE
+
+
+async def test_an_unreadable_or_older_record_of_the_last_sync_is_ignored(world: World) -> None:
+    source = world.source("a", FILES["a"])
+    assert await world.upload(source, title=TITLE) == 0
+    (job,) = (world.folder / "state" / "jobs").iterdir()
+    record = synced_path(job / "journal")
+    newest = record.read_bytes()
+    synced = read_synced(job / "journal", Disk())
+    assert synced is not None
+    assert synced.length == (job / "journal").stat().st_size
+    for content in (b"", b"x", newest[:-1], newest[1:], b"9" + newest[1:], newest + b"\n"):
+        record.write_bytes(content)
+        assert read_synced(job / "journal", Disk()) is None
+        assert await world.upload(source, title=TITLE) == 0
+        assert not (job / "journal.damaged").exists()
