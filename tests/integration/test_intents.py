@@ -143,7 +143,7 @@ async def test_a_task_that_vanishes_is_never_taken_for_success(
 
     monkeypatch.setattr(Figshare, "initiate", vanish)
     async with client(sandbox, tmp_path / "state") as session:
-        with pytest.raises(RuntimeError, match="not everything"):
+        with pytest.raises(RuntimeError, match="before everything was verified"):
             await session.upload(source, title="Title")
 
 
