@@ -143,7 +143,7 @@ async def test_in_an_item_that_the_user_named_it_is_told_of_and_left_alone(
     story = Story(sandbox, tmp_path, named=True, settle=1)
     assert await story.run() == 0
     assert await story.held() == ["available", "created"]
-    assert re.search(r"a\.bin: item \d+ holds an unfinished file \d+ of this name, too", " ".join(story.warnings))
+    assert re.search(r"a\.bin: item \d+ also holds an unfinished file \d+ of this name", " ".join(story.warnings))
 
 
 async def test_a_listing_without_upload_addresses_is_enough(

@@ -70,9 +70,10 @@ def run(common: GlobalOptions, work: Work) -> int:
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
-    console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
-    start_logging(common.verbose, common.log_file, console.outlet.err)
     with _mask_sigint():
+        # Its thread inherits the mask: a Ctrl-C that it took would strike the main thread while the loop is made.
+        console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
+        start_logging(common.verbose, common.log_file, console.outlet.err)
         return anyio.run(_supervised, common, console, work)
 
 
