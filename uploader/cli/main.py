@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -92,6 +94,20 @@ def with_global_options_last(words: Sequence[str]) -> list[str]:
     return [*rest[:end], *front, *rest[end:]]
 
 
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process: raised in a callback of the import system, KeyboardInterrupt is printed and lost."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:  # ignored, or handled by another program
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are looked up."""
 
@@ -109,7 +125,8 @@ class LazyGroup(click.Group):
                 ctx.fail(f"unknown command {cmd_name!r}; did you mean {meant[0]}?")
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with _interrupted_at_once():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -114,6 +114,8 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
         console.summary(summary)
         await anyio.to_thread.run_sync(console.outlet.drain)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Worker threads do not have this mask.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if status == 0 and console.outlet.cut_short and not session.report_written:
         return OutputLost.exit_status
     return status
