@@ -34,10 +34,10 @@ def map_os_errors(path: Path) -> Iterator[None]:
 
 
 def _translated(error: OSError, path: Path) -> FigupError:
-    why = error.strerror or str(error)
+    reason = error.strerror or str(error)
     if error.errno in _FULL:
-        return StateDiskFull(f"the disk that holds figup's state is full: {path}: {why}")
-    return StateUnusable(f"figup's state cannot be written: {path}: {why}")
+        return StateDiskFull(f"the disk that holds figup's state is full: {path}: {reason}")
+    return StateUnusable(f"figup's state cannot be written: {path}: {reason}")
 
 
 @contextmanager

@@ -399,7 +399,7 @@ class Md5Pending(ServerError):
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-class _GaveUp(TransientError):
+class _RetriesExhausted(TransientError):
     """A request that was retried until the retry time was used up.
 
     `isolated` is True when other requests were answered meanwhile: the service as such works.
@@ -412,13 +412,13 @@ class _GaveUp(TransientError):
         self.isolated = isolated
 
 
-class Unreachable(_GaveUp):
+class Unreachable(_RetriesExhausted):
     """No connection, or none that lasts."""
 
     code = "unreachable"
 
 
-class ServerFailing(_GaveUp):
+class ServerFailing(_RetriesExhausted):
     """Figshare kept answering with transient errors until the retry time was used up."""
 
     code = "server-failing"

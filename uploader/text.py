@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_MOST = 3
+_MAX_SUGGESTIONS = 3
 
 
 def plain(name: str) -> str:
@@ -20,23 +20,23 @@ def suggest(name: str, names: Iterable[str]) -> list[str]:
     by_plain: dict[str, str] = {}
     for one in names:
         by_plain.setdefault(plain(one), one)
-    wanted = plain(name)
-    if not wanted:
+    target = plain(name)
+    if not target:
         return []
-    close = difflib.get_close_matches(wanted, by_plain, n=_MOST, cutoff=0.65)
-    if len(wanted) > 3:
+    close = difflib.get_close_matches(target, by_plain, n=_MAX_SUGGESTIONS, cutoff=0.65)
+    if len(target) > 3:
         # "zoology" is far from "zoologynotelsewhereclassified", yet that is what people look for.
-        inside = sorted((key for key in by_plain if wanted in key and key not in close), key=len)
-        close += inside[: _MOST - len(close)]
-    return [by_plain[key] for key in close] or _sharing_words(name, by_plain.values())
+        inside = sorted((key for key in by_plain if target in key and key not in close), key=len)
+        close += inside[: _MAX_SUGGESTIONS - len(close)]
+    return [by_plain[key] for key in close] or _by_shared_words(name, by_plain.values())
 
 
-def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
+def _by_shared_words(name: str, names: Iterable[str]) -> list[str]:
     """Return names that share long words, those with most of them first."""
     wanted = _long_words(name)
     shared = {one: len(wanted & _long_words(one)) for one in names}
     found = sorted((one for one, count in shared.items() if count), key=lambda one: -shared[one])
-    return found[:_MOST]
+    return found[:_MAX_SUGGESTIONS]
 
 
 def _long_words(name: str) -> set[str]:

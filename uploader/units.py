@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-_SHOWN = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_DISPLAY_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 _NUMBER = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE)
@@ -21,12 +21,12 @@ _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 def format_bytes(count: float) -> str:
     """Format a size in decimal units, as Figshare does: "999 bytes", "1.50 GB"."""
     value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_SHOWN) - 1:
+    while value >= 999.5 and unit < len(_DISPLAY_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     if unit == 0:
         return "1 byte" if count == 1 else f"{value:.0f} bytes"
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {_SHOWN[unit]}"
+    return f"{value:.{digits}f} {_DISPLAY_UNITS[unit]}"
 
 
 def format_exact_bytes(count: int) -> str:

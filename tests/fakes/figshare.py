@@ -204,7 +204,7 @@ class FakeFigshare:
             self.on_killed()
             return Killed()
         if name == "send_part":
-            return PartFailed(fault.value, 1.0, passing=fault is not Fault.REJECTED)
+            return PartFailed(fault.value, 1.0, transient=fault is not Fault.REJECTED)
         error: FigupError | AmbiguousAnswer
         if fault is Fault.REJECTED:
             error = RequestRejected(f"Figshare rejected {name}")

@@ -36,7 +36,7 @@ from uploader.figshare import pipeline
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings
-from uploader.figshare.transport import Request, Response, Send, exchange_over
+from uploader.figshare.transport import Request, Response, Send, exchange_on
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
 from uploader.sources.models import Sources
@@ -188,10 +188,10 @@ class ForgetfulDisk(Disk):
 
 def _with_points_around_requests(points: Points) -> None:
     def exchange(*args: Any, **kwargs: Any) -> Send:
-        send = exchange_over(*args, **kwargs)
+        send = exchange_on(*args, **kwargs)
 
         async def send_at_a_point(request: Request) -> Response:
-            with points.around(f"{request.method} {request.shown.rsplit('/', 1)[0]}"):
+            with points.around(f"{request.method} {request.redacted_url.rsplit('/', 1)[0]}"):
                 return await send(request)
 
         return send_at_a_point
@@ -215,7 +215,7 @@ def _with_points_around_requests(points: Points) -> None:
             with points.around("PUT part"):
                 await super().send(upload_url, part, halved, on_accepted, fresh_connection=fresh_connection)
 
-    mock.patch.object(pipeline, "exchange_over", exchange).start()
+    mock.patch.object(pipeline, "exchange_on", exchange).start()
     mock.patch.object(figshare_client, "PartUploader", SenderAtAPoint).start()
 
 

@@ -20,7 +20,7 @@ from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
 _FILE_NAME = "tokens.json"
-_LONGEST = 4096
+_MAX_SIZE = 4096
 
 
 def default_config_dir() -> Path:
@@ -40,7 +40,7 @@ class Token:
         text = value.strip()
         if not text:
             raise NoToken(f"{origin} is empty")
-        if len(text) > _LONGEST or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
+        if len(text) > _MAX_SIZE or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
             raise UsageError(f"{origin} is not a token (one word of plain characters)")
         self._value = text
 
@@ -107,16 +107,16 @@ def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mappi
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
     """Delete the stored token of this endpoint everywhere; return the places it was in, for a message."""
-    places = []
+    stores = []
     ring = _keyring()
     if ring is not None and ring.delete(endpoint):
-        places.append(ring.name)
+        stores.append(ring.name)
     path = config_dir / _FILE_NAME
     tokens = _read_store(path)
     if tokens.pop(endpoint, None) is not None:
         _write_store(path, tokens)
-        places.append(f"the file {path}")
-    return places
+        stores.append(f"the file {path}")
+    return stores
 
 
 def _found(text: str, origin: str) -> FoundToken:

@@ -136,7 +136,7 @@ class Figshare:
 
         Raises PermissionDenied or RequestRejected for a published one.
         """
-        reader = ResponseSpec("the item", _nothing, on_not_found=_already_gone, accepts="no html")
+        reader = ResponseSpec("the item", _nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
 
     # --- files --------------------------------------------------------------------------------------------------
@@ -208,20 +208,20 @@ class Figshare:
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Delete a file or an unfinished placeholder; succeeds if it does not exist."""
-        reader = ResponseSpec("the file", _nothing, on_not_found=_already_gone, accepts="no html")
+        reader = ResponseSpec("the file", _nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
 
     # --- the upload service -------------------------------------------------------------------------------------
 
     async def upload(self, upload_url: str) -> models.Upload:
         """Return the upload and all its parts, validated. Raises UploadGone, ProtocolViolation."""
-        url = self._usable(upload_url)
+        url = self._check_upload_url(upload_url)
         reader = ResponseSpec("the upload", lambda answer: parts.parse_upload(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", url, urls.redacted(url), reader)
 
     async def part(self, upload_url: str, no: int) -> models.Part:
         """Return one part as the upload service has it. Raises UploadGone, ProtocolViolation."""
-        url = self._usable(upload_url)
+        url = self._check_upload_url(upload_url)
         reader = ResponseSpec("the part", lambda answer: parts.parse_part(answer.body), on_not_found=_upload_gone)
         return await self._calls.upload("GET", urls.part_url(url, no), urls.redacted(url, no), reader)
 
@@ -243,9 +243,11 @@ class Figshare:
         may still hold it. `on_accepted` gets the bytes newly accepted by the other side, on success `part.size` in
         all. Raises PartLocked, UploadGone, PartFailed, TlsFailure, and what `chunks` raises.
         """
-        await self._sender.send(self._usable(upload_url), part, chunks, on_accepted, fresh_connection=fresh_connection)
+        await self._sender.send(
+            self._check_upload_url(upload_url), part, chunks, on_accepted, fresh_connection=fresh_connection
+        )
 
-    def _usable(self, upload_url: str) -> str:
+    def _check_upload_url(self, upload_url: str) -> str:
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
     async def _pages(self, path: str, reader: ResponseSpec[list[Row]]) -> AsyncIterator[Row]:
@@ -293,7 +295,7 @@ def _accepted(answer: Response) -> None:
         raise NotJson("a web page")
 
 
-def _already_gone() -> None:
+def _ignore_missing() -> None:
     """Accept that what should be deleted does not exist."""
 
 

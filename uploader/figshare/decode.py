@@ -45,23 +45,23 @@ def parse_json(body: bytes) -> Any:
     raise NotJson("not JSON")
 
 
-def parse_object(kind: type[T], body: bytes, what: str) -> T:
+def parse_object(kind: type[T], body: bytes, resource: str) -> T:
     """Return the object in a body; `what` names it in errors. Raises NotJson, ProtocolViolation."""
-    return decode(kind, parse_json(body), what)
+    return decode(kind, parse_json(body), resource)
 
 
-def parse_list(kind: type[T], body: bytes, what: str) -> list[T]:
+def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
     """Return the objects of the list in a body; `what` names the list in errors. Raises NotJson, ProtocolViolation."""
     value = parse_json(body)
     if not isinstance(value, list):
-        raise ProtocolViolation(f"unexpected answer from Figshare for {what}")
-    return [decode(kind, row, what) for row in value]
+        raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
+    return [decode(kind, row, resource) for row in value]
 
 
-def decode(kind: type[T], row: object, what: str) -> T:
+def decode(kind: type[T], row: object, resource: str) -> T:
     """Return a JSON object as `kind`. Raises ProtocolViolation if it is no object or lacks a field without default."""
     if not isinstance(row, Mapping):
-        raise ProtocolViolation(f"unexpected answer from Figshare for {what}")
+        raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
     found = {}
     plan = _plan(kind)
     for name, key, convert in plan.direct:
@@ -76,7 +76,7 @@ def decode(kind: type[T], row: object, what: str) -> T:
                 break
     for name, key in plan.required:
         if name not in found:
-            raise ProtocolViolation(f"Figshare sent no valid {key} for {what}")
+            raise ProtocolViolation(f"Figshare sent no valid {key} for {resource}")
     return kind(**found)
 
 
@@ -174,8 +174,8 @@ def as_text(value: Any) -> str | None:
 def as_url(value: Any) -> str | None:
     """Accept only an http(s) address that can be shown as it is: a line end in it would forge a line."""
     text = as_text(value)
-    usable = text is not None and text.isprintable() and text.lower().startswith(("https://", "http://"))
-    return text if usable else None
+    valid = text is not None and text.isprintable() and text.lower().startswith(("https://", "http://"))
+    return text if valid else None
 
 
 def as_datetime(value: Any) -> datetime | None:

@@ -64,10 +64,10 @@ class Items:
         reader = ResponseSpec("the author", lambda answer: bool(parse_json(answer.body)), on_not_found=lambda: False)
         return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
 
-    async def grants(self, words: str) -> list[models.Grant]:
+    async def grants(self, text: str) -> list[models.Grant]:
         """Search grants, including user-defined ones."""
         reader = list_spec(models.Grant, "the search for grants")
-        return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": words})
+        return await self._calls.api("POST", "/account/funding/search", reader, body={"search_for": text})
 
     async def project(self, project_id: int) -> models.Project:
         """Return a project. Raises ProjectNotFound (also if the account may not see it)."""
@@ -85,7 +85,7 @@ class Items:
 
     async def detail(self, item_id: int) -> models.ItemDetail:
         """Return the item with all its metadata."""
-        return await self._of_item("GET", item_id, "", object_spec(models.ItemDetail, **about_item(item_id)))
+        return await self._item_request("GET", item_id, "", object_spec(models.ItemDetail, **about_item(item_id)))
 
     async def exists(self, item_id: int) -> bool:
         """Return whether the item is one of this account's or public."""
@@ -111,7 +111,7 @@ class Items:
 
     async def authors(self, item_id: int) -> list[models.Author]:
         """Return the item's authors, in order."""
-        return await self._of_item("GET", item_id, "/authors", list_spec(models.Author, **about_item(item_id)))
+        return await self._item_request("GET", item_id, "/authors", list_spec(models.Author, **about_item(item_id)))
 
     async def authors_with(self, orcid: str) -> list[models.Author]:
         """Return Figshare's authors with this ORCID iD."""
@@ -149,12 +149,12 @@ class Items:
     async def reserve_doi(self, item_id: int) -> str:
         """Reserve and return the item's DOI. Idempotent."""
         reader = object_spec(models.ReservedDoi, **about_item(item_id))
-        return (await self._of_item("POST", item_id, "/reserve_doi", reader)).doi
+        return (await self._item_request("POST", item_id, "/reserve_doi", reader)).doi
 
     async def private_links(self, item_id: int) -> list[models.PrivateLink]:
         """Return all private links, including expired ones."""
         reader = list_spec(models.PrivateLink, **about_item(item_id))
-        return await self._of_item("GET", item_id, "/private_links", reader)
+        return await self._item_request("GET", item_id, "/private_links", reader)
 
     async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
         """Create a private link; return its address. `expires` as 2018-02-22 22:22:22, by default in a year.
@@ -163,7 +163,7 @@ class Items:
         """
         body = {} if expires is None else {"expires_date": expires}
         reader = object_spec(models.NewPrivateLink, **about_item(item_id))
-        return (await self._of_item("POST", item_id, "/private_links", reader, body=body, creating=True)).url
+        return (await self._item_request("POST", item_id, "/private_links", reader, body=body, creating=True)).url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
         """Remove it; succeeds if it does not exist."""
@@ -187,12 +187,12 @@ class Items:
 
     async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
         """Remove an item from a collection; succeeds if it is not in it."""
-        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=_gone, accepts="no html")
+        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
-    async def _of_item(
+    async def _item_request(
         self,
         method: str,
         item_id: int,
@@ -211,7 +211,7 @@ class Items:
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
 
     async def _remove(self, item_id: int, rest: str) -> None:
-        reader = ResponseSpec(f"item {item_id}", _nothing, on_not_found=_gone, accepts="no html")
+        reader = ResponseSpec(f"item {item_id}", _nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
 
 
@@ -219,7 +219,7 @@ def _nothing(_: Response) -> None:
     """Ignore the body: the status is the answer."""
 
 
-def _gone() -> None:
+def _ignore_missing() -> None:
     """Accept that what should be removed does not exist."""
 
 

@@ -36,12 +36,12 @@ def authorized(send: Send, token: Token, endpoint: str) -> Send:
         if not request.url.startswith(endpoint + "/"):
             raise ValueError("the token goes to the endpoint only")
         headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
-        return _without(token.reveal(), await send(dataclasses.replace(request, headers=headers)))
+        return _redact(token.reveal(), await send(dataclasses.replace(request, headers=headers)))
 
     return authorized_send
 
 
-def _without(secret: str, answer: Response) -> Response:
+def _redact(secret: str, answer: Response) -> Response:
     """Redact a secret in an answer, whose text may be shown, logged and journaled."""
     if len(secret) < _SHORTEST_SECRET:
         return answer
@@ -84,7 +84,9 @@ def traced(send: Send, clock: Clock) -> Send:
             return answer
         finally:
             seconds = clock.monotonic() - started
-            log.debug("%s %s: %s, %.3f s, attempt %d", request.method, request.shown, outcome, seconds, request.attempt)
+            log.debug(
+                "%s %s: %s, %.3f s, attempt %d", request.method, request.redacted_url, outcome, seconds, request.attempt
+            )
 
     return traced_send
 
@@ -96,15 +98,15 @@ class ServerClock:
         self._clock = clock
         self._ahead = timedelta()
 
-    def noting(self, send: Send) -> Send:
-        async def noting_send(request: Request) -> Response:
+    def recording(self, send: Send) -> Send:
+        async def recording_send(request: Request) -> Response:
             answer = await send(request)
             date = parse_http_date(answer.headers.get("Date"))
             if date is not None:
                 self._ahead = date - self._clock.now()
             return answer
 
-        return noting_send
+        return recording_send
 
     def now(self) -> datetime:
         """Return the aware UTC time, accurate to about a second."""
@@ -125,14 +127,14 @@ class Retrier:
         now: Callable[[], datetime],
         *,
         on_retry: Callable[[str, float], None] | None,
-        slow_down: Callable[[float], None] | None = None,
+        on_throttled: Callable[[float], None] | None = None,
     ) -> None:
         self._send = send
         self._policy = policy
         self._clock = clock
         self._now = now
         self._on_retry = on_retry
-        self._on_throttled = slow_down
+        self._on_throttled = on_throttled
         self.answered = -math.inf
         """When a call last got its value (monotonic seconds)."""
 

@@ -32,7 +32,7 @@ class Network:
         self._proxies: dict[tuple[str, str], str | None] = {}
         self.api = _session(settings)
         self.upload = _session(settings)
-        self.upload_fresh = _session(settings, anew=True)
+        self.upload_fresh = _session(settings, fresh_connections=True)
 
     async def tls(self, url: str) -> ssl.SSLContext | bool:
         """Return the `ssl` argument of aiohttp for this address; load the certificates on first use, in a thread."""
@@ -56,9 +56,9 @@ class Network:
         await self.upload_fresh.close()
 
 
-def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession:
+def _session(settings: Settings, *, fresh_connections: bool = False) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=anew),
+        connector=aiohttp.TCPConnector(limit=0, force_close=fresh_connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"figup/{__version__}"},
         auto_decompress=False,
@@ -70,19 +70,19 @@ def _session(settings: Settings, *, anew: bool = False) -> aiohttp.ClientSession
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     """Return a verifying context; `ca_file`, else the first variable that is set, replaces the system's authorities."""
-    named = [(str(ca_file), "certificate file")] if ca_file is not None else []
-    named += [(value, name) for name in _CA_VARIABLES if (value := os.environ.get(name))]
-    if not named:
+    candidates = [(str(ca_file), "certificate file")] if ca_file is not None else []
+    candidates += [(value, name) for name in _CA_VARIABLES if (value := os.environ.get(name))]
+    if not candidates:
         return ssl.create_default_context()
-    place, origin = named[0]
-    path = Path(place)
+    location, origin = candidates[0]
+    path = Path(location)
     try:
         if path.is_dir():
-            return ssl.create_default_context(capath=place)
-        return ssl.create_default_context(cafile=place)
+            return ssl.create_default_context(capath=location)
+        return ssl.create_default_context(cafile=location)
     except (OSError, ssl.SSLError) as fault:
         reason = fault.strerror or "no certificates in it"
-        raise UsageError(f"{origin}: cannot use the certificates of {place}: {reason}", path=place) from None
+        raise UsageError(f"{origin}: cannot use the certificates of {location}: {reason}", path=location) from None
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:

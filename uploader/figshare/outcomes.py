@@ -51,14 +51,14 @@ class PartLocked(Outcome):
 class PartFailed(Outcome):
     """One attempt to send a part failed.
 
-    `retry_after` is the delay the server asked for, in seconds, or None. `passing`: another attempt may succeed.
-    `crowded`: fewer parts at a time may help (429, 503, a stall).
+    `retry_after` is the delay the server asked for, in seconds, or None. `transient`: another attempt may succeed.
+    `congested`: fewer parts at a time may help (429, 503, a stall).
     """
 
     def __init__(
-        self, reason: str, retry_after: float | None = None, *, passing: bool = True, crowded: bool = False
+        self, reason: str, retry_after: float | None = None, *, transient: bool = True, congested: bool = False
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.transient = passing
-        self.congested = crowded
+        self.transient = transient
+        self.congested = congested

@@ -42,7 +42,7 @@ class PartBody(aiohttp.Payload):
         self._on_accepted = on_accepted
         self._transport: asyncio.WriteTransport | None = None
         self._poll: select.poll | None = None
-        self._handed = 0
+        self._written = 0
         self._reported = 0
         self._paused = False
         self._started = False
@@ -64,9 +64,9 @@ class PartBody(aiohttp.Payload):
         source = self._chunks()
         try:
             while (chunk := await self._next(source)) is not None:
-                await self._let_answers_in()
+                await self._yield_to_early_response()
                 # Counted first: the measure is taken while this waits for room.
-                self._handed += _length(chunk)
+                self._written += _length(chunk)
                 await writer.write(chunk)
                 # Whoever made it may use its memory again once nobody holds it.
                 del chunk
@@ -91,11 +91,11 @@ class PartBody(aiohttp.Payload):
         return chunk
 
     def _check_length(self, chunk: Chunk | None) -> None:
-        after = self._handed + (0 if chunk is None else _length(chunk))
+        after = self._written + (0 if chunk is None else _length(chunk))
         if after > self._total or (chunk is None and after < self._total):
             raise ValueError(f"a part of {self._total} bytes got chunks of {after} bytes")
 
-    async def _let_answers_in(self) -> None:
+    async def _yield_to_early_response(self) -> None:
         """Lets the loop read what the server says early, before writing on breaks the connection and loses it.
 
         A server that refuses a part answers and closes; the next write then meets a reset, upon which asyncio drops
@@ -126,18 +126,18 @@ class PartBody(aiohttp.Payload):
         On their way is what asyncio holds and what the kernel holds unacknowledged. Both count a little more than
         the body (headers, TLS records), so the measure errs to the low side until nothing is underway.
         """
-        underway = self._underway()
-        taken = max(self._reported, self._handed - underway)
-        if taken > self._reported:
-            newly, self._reported = taken - self._reported, taken
+        in_flight = self._bytes_in_flight()
+        accepted = max(self._reported, self._written - in_flight)
+        if accepted > self._reported:
+            newly_accepted, self._reported = accepted - self._reported, accepted
             if self._on_accepted is not None:
-                self._on_accepted(newly)
-        return taken, underway, self.complete
+                self._on_accepted(newly_accepted)
+        return accepted, in_flight, self.complete
 
-    def _underway(self) -> int:
+    def _bytes_in_flight(self) -> int:
         transport = self._transport
         if transport is None or transport.is_closing():
-            return max(self._handed - self._reported, 0)
+            return max(self._written - self._reported, 0)
         return transport.get_write_buffer_size() + _unacknowledged(self._handle())
 
     def _handle(self) -> int:
@@ -148,7 +148,7 @@ class PartBody(aiohttp.Payload):
 
     def mark_complete(self) -> None:
         """Note that the server has confirmed all of it."""
-        self._handed = self._total
+        self._written = self._total
         self._transport = None
         if self._reported < self._total and self._on_accepted is not None:
             self._on_accepted(self._total - self._reported)

@@ -45,13 +45,13 @@ class PartUploader:
         self,
         settings: Settings,
         network: Network,
-        watch: StallDetector,
+        stalls: StallDetector,
         clock: Clock,
         server_now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._network = network
-        self._stalls = watch
+        self._stalls = stalls
         self._clock = clock
         self._server_now = server_now
         self._timeout = aiohttp.ClientTimeout(
@@ -71,11 +71,11 @@ class PartUploader:
         url = urls.part_url(upload_url, part.no)
         tls, proxy = await self._network.tls(url), await self._network.proxy(url)
         body = PartBody(part.size, chunks, on_accepted)
-        shown, started = urls.redacted(upload_url, part.no), self._clock.monotonic()
+        redacted_url, started = urls.redacted(upload_url, part.no), self._clock.monotonic()
         outcome: object = "cancelled"
         self._stalls.add(body)
         try:
-            answer = await self._exchange(url, body, tls=tls, proxy=proxy, anew=fresh_connection)
+            answer = await self._exchange(url, body, tls=tls, proxy=proxy, fresh_connection=fresh_connection)
             peer = Peer(urls.host_of(url), "the upload service", is_api=False, identified=True)
             raise_for_response(answer, body, peer, self._server_now())
             outcome = answer.status
@@ -84,14 +84,14 @@ class PartUploader:
             raise
         finally:
             self._stalls.remove(body)
-            log.debug("PUT %s: %s, %.3f s", shown, outcome, self._clock.monotonic() - started)
+            log.debug("PUT %s: %s, %.3f s", redacted_url, outcome, self._clock.monotonic() - started)
         body.mark_complete()
 
     async def _exchange(
-        self, url: str, body: PartBody, *, tls: ssl.SSLContext | bool, proxy: str | None, anew: bool
+        self, url: str, body: PartBody, *, tls: ssl.SSLContext | bool, proxy: str | None, fresh_connection: bool
     ) -> Response:
-        session = self._network.upload_fresh if anew else self._network.upload
-        whole = False
+        session = self._network.upload_fresh if fresh_connection else self._network.upload
+        complete = False
         try:
             response = await session.put(
                 yarl_url(url),
@@ -105,16 +105,16 @@ class PartUploader:
             body.pause()
             try:
                 answer = await read_response(response, self._settings.answer_timeout, longest=ERROR_LIMIT)
-                whole = body.complete
+                complete = body.complete
             finally:
-                if not whole:
+                if not complete:
                     response.close()
         except (aiohttp.ClientError, OSError, LostConnection, ExchangeFailed) as broken:
             fault = broken
         else:
             return answer
         finally:
-            if not whole:
+            if not complete:
                 body._drop_connection()
             with anyio.move_on_after(_CLOSING, shield=True):
                 await body.closed()
@@ -134,8 +134,8 @@ def raise_for_response(answer: Response, body: PartBody, peer: Peer, now: dateti
     if answer.status == 409:
         raise PartLocked(describe(answer, peer))
     problem = transient_failure(answer, peer, now)
-    passing = answer.status < 300 or answer.status >= 500 or is_retryable(answer.status)
-    raise PartFailed(problem.reason, problem.retry_after, passing=passing, crowded=answer.status in (429, 503))
+    transient = answer.status < 300 or answer.status >= 500 or is_retryable(answer.status)
+    raise PartFailed(problem.reason, problem.retry_after, transient=transient, congested=answer.status in (429, 503))
 
 
 def translate(fault: Exception, body: PartBody, host: str) -> Exception:
@@ -143,8 +143,8 @@ def translate(fault: Exception, body: PartBody, host: str) -> Exception:
     if body.failure is not None:
         return body.failure
     if body.abort_reason is not None:
-        return PartFailed(f"{host}: {body.abort_reason}", crowded=True)
+        return PartFailed(f"{host}: {body.abort_reason}", congested=True)
     failure = fault if isinstance(fault, ExchangeFailed) else failure_of(fault, host)
     if isinstance(failure, TlsFailure):
         return failure
-    return PartFailed(f"{host}: {failure.reason}", passing=not failure.permanent)
+    return PartFailed(f"{host}: {failure.reason}", transient=not failure.permanent)

@@ -27,12 +27,12 @@ from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, object_spec
 from uploader.figshare.settings import Settings
-from uploader.figshare.transport import Request, exchange_over
+from uploader.figshare.transport import Request, exchange_on
 from uploader.figshare.urls import host_of
 
 T = TypeVar("T")
 
-_PERHAPS_THE_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
+_MAY_CONCERN_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
 """Errors that may be about the account that is to be acted for."""
 
 _ACCOUNT = object_spec(models.Account, "the account", checks_token=True)
@@ -58,10 +58,10 @@ class Pipeline:
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
-        raw_api = exchange_over(network, network.api, **times)
+        raw_api = exchange_on(network, network.api, **times)
         # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
         self._budget = RateLimited(
-            self._server_clock.noting(traced(authorized(raw_api, token, endpoint), clock)), bucket
+            self._server_clock.recording(traced(authorized(raw_api, token, endpoint), clock)), bucket
         )
         self._api = Retrier(
             self._budget,
@@ -69,9 +69,9 @@ class Pipeline:
             clock,
             self._server_clock.now,
             on_retry=on_retry,
-            slow_down=bucket.pause,
+            on_throttled=bucket.pause,
         )
-        raw_upload = exchange_over(network, network.upload, **times)
+        raw_upload = exchange_on(network, network.upload, **times)
         self._upload = Retrier(
             traced(raw_upload, clock), settings.retry, clock, self._server_clock.now, on_retry=on_retry
         )
@@ -122,7 +122,7 @@ class Pipeline:
             body = {**(body or {}), "impersonate": self._account}
         try:
             return await self._ask(method, path, reader, body=body, creating=creating, on_turn=on_turn)
-        except _PERHAPS_THE_ACCOUNT as refusal:
+        except _MAY_CONCERN_ACCOUNT as refusal:
             if isinstance(refusal, PermissionDenied) and not self._identified:
                 await self._verify_token()
             if not self._impersonation_verified:
@@ -180,7 +180,7 @@ class Pipeline:
         request = Request(
             method,
             self._endpoint + path,
-            shown=urlsplit(self._endpoint).path + path,
+            redacted_url=urlsplit(self._endpoint).path + path,
             body=None if body is None else msgspec.json.encode(body),
             headers={} if body is None else {"Content-Type": "application/json"},
             on_turn=on_turn,
@@ -189,10 +189,10 @@ class Pipeline:
         self._identified = True
         return value
 
-    async def upload(self, method: str, url: str, shown: str, reader: ResponseSpec[T]) -> T:
+    async def upload(self, method: str, url: str, redacted_url: str, reader: ResponseSpec[T]) -> T:
         """One call to the upload service; `shown` is how the address may be shown."""
         peer = Peer(host=host_of(url), name="the upload service", is_api=False, identified=True)
-        return await self._upload.call(Request(method, url, shown=shown), reader, lambda: peer)
+        return await self._upload.call(Request(method, url, redacted_url=redacted_url), reader, lambda: peer)
 
     def _api_peer(self) -> Peer:
         return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, identified=self._identified)

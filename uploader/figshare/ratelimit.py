@@ -12,8 +12,8 @@ from uploader.clock import Clock
 OnTurn = Callable[[], Awaitable[None]]
 """Called when the budget lets a request go out, before it is sent. What it raises keeps the request from being sent."""
 
-_LONGEST_NAP = 1.0
-_SHORTEST_NAP = 0.001
+_MAX_SLEEP = 1.0
+_MIN_SLEEP = 0.001
 
 
 class TokenBucket:
@@ -28,9 +28,9 @@ class TokenBucket:
         self._clock = clock or Clock()
         self._burst = float(burst)
         self._tokens = float(burst)
-        self._seen = self._clock.monotonic()
+        self._refilled_at = self._clock.monotonic()
         self._resume_at = -math.inf
-        self._turn = anyio.Lock()
+        self._queue = anyio.Lock()
         self.waiting = 0
         """Callers that wait."""
         self._rate = _checked(rate)
@@ -45,7 +45,7 @@ class TokenBucket:
     @property
     def idle(self) -> bool:
         """True when a token could be had at once, and nobody waits for one."""
-        return not self._turn.locked() and self._missing(1) <= 0
+        return not self._queue.locked() and self._wait_time(1) <= 0
 
     def pause(self, seconds: float) -> None:
         """Hand out nothing for `seconds` from now; a pause in force is only ever lengthened."""
@@ -55,30 +55,30 @@ class TokenBucket:
         """Wait for `n` tokens and take them. More than `burst` at once is taken on debt that later callers wait off."""
         if n <= 0:
             return
-        if not self._turn.locked() and self._missing(n) <= 0:
+        if not self._queue.locked() and self._wait_time(n) <= 0:
             self._take(n)
             return
         self.waiting += 1
         try:
-            async with self._turn:
-                while (wait := self._missing(n)) > 0:
+            async with self._queue:
+                while (wait := self._wait_time(n)) > 0:
                     # Short naps, so that a changed rate or a new pause is seen soon.
-                    await self._clock.sleep(min(max(wait, _SHORTEST_NAP), _LONGEST_NAP))
+                    await self._clock.sleep(min(max(wait, _MIN_SLEEP), _MAX_SLEEP))
                 self._take(n)
         finally:
             self.waiting -= 1
 
-    def _missing(self, n: float) -> float:
+    def _wait_time(self, n: float) -> float:
         """Seconds until `n` may be taken as things stand; 0 for now."""
         pause = self._resume_at - self._clock.monotonic()
         if self._rate is None:
             return max(pause, 0.0)
         self._refill()
-        wanted = min(float(n), self._burst)
-        lacking = wanted - self._tokens
-        if lacking <= wanted * 1e-9:
-            lacking = 0.0
-        return max(pause, lacking / self._rate, 0.0)
+        requested = min(float(n), self._burst)
+        deficit = requested - self._tokens
+        if deficit <= requested * 1e-9:
+            deficit = 0.0
+        return max(pause, deficit / self._rate, 0.0)
 
     def _take(self, n: float) -> None:
         if self._rate is not None:
@@ -87,8 +87,8 @@ class TokenBucket:
     def _refill(self) -> None:
         now = self._clock.monotonic()
         if self._rate is not None:
-            self._tokens = min(self._burst, self._tokens + (now - self._seen) * self._rate)
-        self._seen = now
+            self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) * self._rate)
+        self._refilled_at = now
 
 
 def _checked(rate: float | None) -> float | None:

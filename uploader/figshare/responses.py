@@ -30,7 +30,7 @@ from uploader.figshare.transport import ExchangeFailed, Response
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-_LASTING = (413, 422)
+_PERMANENT = (413, 422)
 """Too large, and invalid: statuses about the request itself (RFC 9110). A 400 of Figshare's may mean anything."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
 
@@ -102,7 +102,7 @@ def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, no
     done; any other 5xx may have had its effect.
     """
     if is_firewall(answer):
-        return _permission_error(answer, peer, now)
+        return _firewall_block(answer, peer, now)
     if 200 <= answer.status < 300:
         return _parse_success(answer, reader, peer)
     if 300 <= answer.status < 400:
@@ -135,10 +135,10 @@ def is_firewall(answer: Response) -> bool:
 def transient_failure(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
     """Return a retryable answer as TransientFailure; `now` is the server's time."""
     wait = _requested_delay(answer, now)
-    refused_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
+    rejected_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
     return TransientFailure(
         describe(answer, peer),
-        no_effect=refused_unread,
+        no_effect=rejected_unread,
         retry_after=wait,
         throttled=answer.status in (429, 503),
     )
@@ -177,10 +177,10 @@ def server_message(body: bytes) -> str:
     return ""
 
 
-def _without_secrets(words: str) -> str:
+def _without_secrets(text: str) -> str:
     """Cut the secret part of upload addresses and everything after the path of any address."""
-    words = re.sub(r"(/upload/)[^\s/?#\"']+", r"\1...", words)
-    return re.sub(r"(https?://[^\s?#]*)[?#]\S*", r"\1?...", words)
+    text = re.sub(r"(/upload/)[^\s/?#\"']+", r"\1...", text)
+    return re.sub(r"(https?://[^\s?#]*)[?#]\S*", r"\1?...", text)
 
 
 def no_response(failure: ExchangeFailed, peer: Peer, *, creating: bool) -> TransientFailure:
@@ -208,37 +208,37 @@ def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T |
         raise NotFigshare(f"{peer.host} does not answer as Figshare does: {fault.message}") from None
 
 
-def _permission_error(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
-    words = f"a firewall in front of Figshare ({peer.host}) turned the request away"
+def _firewall_block(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
+    message = f"a firewall in front of Figshare ({peer.host}) turned the request away"
     if not peer.identified:
-        raise ServerFailing(words, hint=_FIREWALL_HINT)
+        raise ServerFailing(message, hint=_FIREWALL_HINT)
     wait = _requested_delay(answer, now)
-    return TransientFailure(words, no_effect=True, retry_after=wait, throttled=True)
+    return TransientFailure(message, no_effect=True, retry_after=wait, throttled=True)
 
 
 def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
     """Handle an answer that is not Figshare's: a gateway's page, or another server."""
     kind = "a web page" if answer.is_html else "no JSON"
-    words = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
+    message = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
     if not peer.identified:
-        raise NotFigshare(words)
-    return TransientFailure(words)
+        raise NotFigshare(message)
+    return TransientFailure(message)
 
 
 def _redirect_error(answer: Response, peer: Peer, url: str) -> FigupError:
     target = urls.host_of_location(answer.headers.get("Location", ""), base=url)
-    words = f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
-    return ProtocolViolation(words) if peer.identified else NotFigshare(words)
+    message = f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
+    return ProtocolViolation(message) if peer.identified else NotFigshare(message)
 
 
 def _rejection(answer: Response, reader: ResponseSpec[T], peer: Peer) -> FigupError:
-    words = describe(answer, peer)
+    message = describe(answer, peer)
     if peer.is_api and answer.status == 401:
-        return TokenRejected(f"the token is not accepted: {words}")
+        return TokenRejected(f"the token is not accepted: {message}")
     if peer.is_api and answer.status == 403:
         if reader.checks_token:
-            return TokenRejected(f"the token is not accepted: {words}")
-        return PermissionDenied(f"this account may not do that with {reader.resource}: {words}")
+            return TokenRejected(f"the token is not accepted: {message}")
+        return PermissionDenied(f"this account may not do that with {reader.resource}: {message}")
     if answer.status in (404, 405) and not peer.identified:
-        return NotFigshare(words)
-    return RequestRejected(f"{reader.resource}: {words}", permanent=answer.status in _LASTING)
+        return NotFigshare(message)
+    return RequestRejected(f"{reader.resource}: {message}", permanent=answer.status in _PERMANENT)

@@ -16,12 +16,12 @@ T = TypeVar("T")
 RETRY_AFTER_CAP = 86_400.0
 """Seconds; a server that asks for more means "not today", and any elapsed cap has ended before."""
 
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def is_retryable(status: int) -> bool:
     """Return whether a retry may succeed after this status."""
-    return status in _PASSING
+    return status in _RETRYABLE
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Backoff:
         """
         if self._first_failure is None:
             self._first_failure = now
-        top = min(self._delay, self._policy.max_delay)
-        self._delay = min(top * self._policy.factor, self._policy.max_delay)
-        delay = max(top * (0.5 + 0.5 * self._random()), retry_after or 0.0)
+        ceiling = min(self._delay, self._policy.max_delay)
+        self._delay = min(ceiling * self._policy.factor, self._policy.max_delay)
+        delay = max(ceiling * (0.5 + 0.5 * self._random()), retry_after or 0.0)
         if now + delay - self._first_failure > self._policy.elapsed_cap:
             return None
         return delay
 
 
 async def poll(
-    look: Callable[[], Awaitable[T | None]],
-    patience: float,
+    check: Callable[[], Awaitable[T | None]],
+    time_limit: float,
     clock: Clock,
     *,
     wait: Callable[[float], Awaitable[None]] | None = None,
@@ -78,14 +78,14 @@ async def poll(
     It is called at once, after pauses that grow by `factor`, and once more at the end. `wait` replaces the clock's
     sleep, for callers that report their pauses.
     """
-    deadline = clock.monotonic() + patience
+    deadline = clock.monotonic() + time_limit
     pause = first_pause
     while True:
-        found = await look()
-        left = deadline - clock.monotonic()
-        if found is not None or left <= 0:
-            return found
-        await (wait or clock.sleep)(min(pause, left))
+        result = await check()
+        remaining = deadline - clock.monotonic()
+        if result is not None or remaining <= 0:
+            return result
+        await (wait or clock.sleep)(min(pause, remaining))
         pause = min(pause * factor, max_pause)
 
 
@@ -99,10 +99,10 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     text = value.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
         return min(float(text), RETRY_AFTER_CAP) if len(text) < 300 else RETRY_AFTER_CAP
-    moment = parse_http_date(text)
-    if moment is None:
+    when = parse_http_date(text)
+    if when is None:
         return None
-    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
+    return min(max((when - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
 
 
 def parse_http_date(value: str | None) -> datetime | None:
@@ -113,8 +113,8 @@ def parse_http_date(value: str | None) -> datetime | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        moment = parsedate_to_datetime(value)
-        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        parsed = parsedate_to_datetime(value)
+        aware = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
         return aware.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -18,7 +18,7 @@ class _Idle:
     """What was last seen of one part, and for how many seconds nothing has changed."""
 
     def __init__(self) -> None:
-        self.seen: tuple[int, bool] = (-1, False)
+        self.progress: tuple[int, bool] = (-1, False)
         self.seconds = 0.0
 
 
@@ -62,17 +62,17 @@ class StallDetector:
         # A process that was stopped, or a laptop that slept, must not take its own absence for a stall.
         elapsed = min(asyncio.get_running_loop().time() - self._last, 2 * self._period)
         for part, idle in list(self._parts.items()):
-            self._look(part, idle, elapsed)
+            self._check(part, idle, elapsed)
         self._timer = None
         if self._parts:
             self._arm()
 
-    def _look(self, part: Watched, idle: _Idle, elapsed: float) -> None:
-        taken, underway, all_handed = part.measure()
-        answering = all_handed and underway == 0
-        waiting_for_source = underway == 0 and not all_handed
-        if waiting_for_source or (taken, answering) != idle.seen:
-            idle.seen = (taken, answering)
+    def _check(self, part: Watched, idle: _Idle, elapsed: float) -> None:
+        accepted, in_flight, all_written = part.measure()
+        answering = all_written and in_flight == 0
+        waiting_for_source = in_flight == 0 and not all_written
+        if waiting_for_source or (accepted, answering) != idle.progress:
+            idle.progress = (accepted, answering)
             idle.seconds = 0.0
             return
         idle.seconds += elapsed

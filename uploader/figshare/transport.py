@@ -22,17 +22,17 @@ JSON_LIMIT = 32 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
 """Bytes read of an answer's body: of a success, where more is a failure; of an error, where more is cut."""
 
-_ANSWERS_AT_MOST = 5
+_RESPONSE_TIME_FACTOR = 5
 """Limit for a whole answer, as a multiple of the time allowed without any byte of it."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """`shown` is the redacted address; address, headers and body stay out of the repr."""
+    """`url`, headers and body stay out of the repr."""
 
     method: str
     url: str = field(repr=False)
-    shown: str
+    redacted_url: str
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     attempt: int = 1
@@ -60,20 +60,20 @@ class Response:
 class ExchangeFailed(Exception):
     """No usable answer. `sent` is False if the request certainly did not reach the server.
 
-    `reason` is one line without secrets. `lasting`: a retry would fail the same way.
+    `reason` is one line without secrets. `permanent`: a retry would fail the same way.
     """
 
-    def __init__(self, reason: str, *, sent: bool, lasting: bool = False) -> None:
+    def __init__(self, reason: str, *, sent: bool, permanent: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
-        self.permanent = lasting
+        self.permanent = permanent
 
 
 Send = Callable[[Request], Awaitable[Response]]
 
 
-def exchange_over(
+def exchange_on(
     network: Network, session: aiohttp.ClientSession, *, connect_timeout: float, answer_timeout: float
 ) -> Send:
     """Return the raw exchange on one session, which raises ExchangeFailed and TlsFailure.
@@ -83,7 +83,7 @@ def exchange_over(
     timeout = aiohttp.ClientTimeout(
         total=None, connect=connect_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
     )
-    longest = connect_timeout + _ANSWERS_AT_MOST * answer_timeout
+    longest = connect_timeout + _RESPONSE_TIME_FACTOR * answer_timeout
 
     async def send(request: Request) -> Response:
         tls = await network.tls(request.url)
@@ -122,7 +122,7 @@ async def without_connection_reuse(
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
-        reason = _told(fault) if isinstance(fault, OSError) else None
+        reason = _os_message(fault) if isinstance(fault, OSError) else None
     raise LostConnection(reason or "the connection was closed without an answer")
 
 
@@ -137,10 +137,10 @@ async def read_response(
     success = 200 <= response.status < 300
     if success and response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         response.close()
-        raise ExchangeFailed("it sent a compressed answer although none was asked for", sent=True, lasting=True)
+        raise ExchangeFailed("it sent a compressed answer although none was asked for", sent=True, permanent=True)
     body = bytearray()
     limit = (longest or JSON_LIMIT) if success else ERROR_LIMIT
-    with anyio.move_on_after(None if success else answer_timeout) as patience:
+    with anyio.move_on_after(None if success else answer_timeout) as time_limit:
         try:
             async for block in response.content.iter_any():
                 body += block
@@ -150,10 +150,10 @@ async def read_response(
             if success:
                 raise
             response.close()
-    if patience.cancelled_caught or len(body) > limit:
+    if time_limit.cancelled_caught or len(body) > limit:
         response.close()
     if success and len(body) > limit:
-        raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, lasting=True)
+        raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, permanent=True)
     del body[limit:]
     return Response(response.status, response.headers, bytes(body))
 
@@ -169,8 +169,8 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
         return _no_connection(fault, host)
     if isinstance(fault, aiohttp.ClientHttpProxyError):
         # 407 is a proxy that requires authentication, but some answer 401; 403 is one that may not connect there.
-        lasting = 400 <= fault.status < 500 and not is_retryable(fault.status)
-        return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, lasting=lasting)
+        permanent = 400 <= fault.status < 500 and not is_retryable(fault.status)
+        return ExchangeFailed(f"the proxy answered {fault.status}", sent=False, permanent=permanent)
     if isinstance(fault, aiohttp.ConnectionTimeoutError):
         return ExchangeFailed("no connection in time", sent=False)
     if isinstance(fault, LostConnection):
@@ -178,7 +178,7 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
     for kind, reason in _SENT:
         if isinstance(fault, kind):
             return ExchangeFailed(reason, sent=True)
-    return ExchangeFailed(f"the connection broke ({_words(fault)})", sent=True)
+    return ExchangeFailed(f"the connection broke ({_safe_message(fault)})", sent=True)
 
 
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
@@ -196,8 +196,8 @@ def _no_connection(fault: aiohttp.ClientConnectorError, host: str) -> ExchangeFa
     if isinstance(fault, aiohttp.ClientConnectorDNSError):
         return ExchangeFailed("its name cannot be looked up", sent=False)
     if isinstance(fault, aiohttp.ClientProxyConnectionError):
-        return ExchangeFailed(f"no connection to the proxy {fault.host}: {_words(fault.os_error)}", sent=False)
-    return ExchangeFailed(f"no connection: {_words(fault.os_error)}", sent=False)
+        return ExchangeFailed(f"no connection to the proxy {fault.host}: {_safe_message(fault.os_error)}", sent=False)
+    return ExchangeFailed(f"no connection: {_safe_message(fault.os_error)}", sent=False)
 
 
 def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
@@ -205,20 +205,20 @@ def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure
     if isinstance(fault, ssl.SSLCertVerificationError):
         return TlsFailure(f"{host}: its certificate cannot be trusted: {fault.verify_message}")
     if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        words = (fault.reason or "unknown reason").replace("_", " ").lower()
-        return TlsFailure(f"{host}: no secure connection: {words}", hint="Check the address and its port.")
+        message = (fault.reason or "unknown reason").replace("_", " ").lower()
+        return TlsFailure(f"{host}: no secure connection: {message}", hint="Check the address and its port.")
     return ExchangeFailed("the secure connection was cut off while it was made", sent=False)
 
 
-def _told(fault: OSError) -> str | None:
+def _os_message(fault: OSError) -> str | None:
     """Return the system's message. aiohttp puts the whole address into some ("Can not write request body for ...")."""
     if fault.strerror and "://" in fault.strerror:
         return os.strerror(fault.errno) if fault.errno else None
     return fault.strerror
 
 
-def _words(fault: BaseException) -> str:
+def _safe_message(fault: BaseException) -> str:
     """Return the system's message, else the type's name: other texts may hold addresses."""
-    words = (_told(fault) if isinstance(fault, OSError) else None) or type(fault).__name__
+    words = (_os_message(fault) if isinstance(fault, OSError) else None) or type(fault).__name__
     # asyncio puts the socket's address in front: "Connect call failed ('127.0.0.1', 1)".
     return "refused" if "Connect call failed" in words else re.sub(r"[^\x20-\x7e]+", " ", words)

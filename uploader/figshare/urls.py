@@ -123,11 +123,11 @@ def _split(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         (parts.hostname or "").encode("idna")  # as the resolver will: "a..b" and overlong names are none
     except ValueError:
         return None
-    return parts if usable else None
+    return parts if valid else None
 
 
 def _origin(parts: SplitResult) -> str:

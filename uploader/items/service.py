@@ -46,7 +46,7 @@ class Lookup(Protocol):
     async def has_author(self, author_id: int) -> bool:
         """Return True if there is an author with this id."""
 
-    async def grants(self, words: str) -> list[Grant]:
+    async def grants(self, text: str) -> list[Grant]:
         """Return the grants found by a search."""
 
     async def project(self, project_id: int) -> Project:

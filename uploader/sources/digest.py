@@ -32,7 +32,7 @@ MAX_LAG = 64 << 20
 hashed when the last part is sent."""
 DETACH = 1 << 30
 """Bytes from which on a sender does not wait any more: it would wait for long."""
-_FIRST_TOLD, _THEN_TOLD = 2.0, 10.0
+_FIRST_NOTICE, _NOTICE_INTERVAL = 2.0, 10.0
 """Seconds until it is first told how far the reading is, and at most between two times."""
 _STOP_TIMEOUT = 5.0
 """Seconds that the thread may take to let go of the source when it is told to end."""
@@ -71,15 +71,15 @@ class Digest:
         self._source = source
         self._size = source.snapshot.size
         self._recorded = recorded
-        self._front = 0 if paced else self._size
+        self._send_position = 0 if paced else self._size
         self._position = 0
-        self._begun = False
+        self._started = False
         self._stopped = False
         self._cond = threading.Condition()
         self._waiters: list[tuple[int, anyio.Event]] = []
         """Who waits until the bytes up to a position are hashed; `_wake_at` is the first of these."""
-        self._wake_at = math.inf
-        self._parked = False
+        self._wake_position = math.inf
+        self._detached = False
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +88,7 @@ class Digest:
         """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
         self._loop = asyncio.get_running_loop()
         if self._on_read is not None:
-            self._timer = self._loop.call_later(_FIRST_TOLD, self._report_read, self._on_read, _FIRST_TOLD)
+            self._timer = self._loop.call_later(_FIRST_NOTICE, self._report_read, self._on_read, _FIRST_NOTICE)
         try:
             return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
         finally:
@@ -102,15 +102,15 @@ class Digest:
 
     def _report_read(self, on_read: Callable[[int, int], None], pause: float) -> None:
         on_read(self._position, self._size)
-        pause = min(2 * pause, _THEN_TOLD)
+        pause = min(2 * pause, _NOTICE_INTERVAL)
         self._timer = self._loop.call_later(pause, self._report_read, on_read, pause)
 
     def advance(self, offset: int) -> None:
         """Note that a sender has reached `offset`."""
-        if offset > self._front:
-            self._front = offset
+        if offset > self._send_position:
+            self._send_position = offset
             # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
-            if self._parked:
+            if self._detached:
                 with self._cond:
                     self._cond.notify()
 
@@ -122,7 +122,7 @@ class Digest:
         """Wait until all recorded parts have been compared with the source."""
         if self._recorded:
             self.advance(self._recorded[-1].end)
-            await self._until(self._recorded[-1].end)
+            await self._wait_for_position(self._recorded[-1].end)
 
     async def wait_for_window(self, offset: int, since: int = 0) -> None:
         """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
@@ -133,14 +133,14 @@ class Digest:
         self.advance(offset)
         if MAX_LAG < offset - self._position <= DETACH and self._position >= since - MAX_LAG:
             # A good deal nearer, so that this is not asked for again with every chunk.
-            await self._until(offset - MAX_LAG // 2)
+            await self._wait_for_position(offset - MAX_LAG // 2)
 
-    async def _until(self, position: int) -> None:
+    async def _wait_for_position(self, position: int) -> None:
         """Wait until the bytes up to `position` are hashed, or the digest has ended."""
         while self._position < position and not self._stopped:
             moved = anyio.Event()
             self._waiters.append((position, moved))
-            self._wake_at = min(self._wake_at, position)
+            self._wake_position = min(self._wake_position, position)
             # Once more: the thread may have moved on before it could see that somebody waits.
             if self._position >= position:
                 return
@@ -151,7 +151,7 @@ class Digest:
         with self._cond:
             self._stopped = True
             self._cond.notify()
-            return self._begun
+            return self._started
 
     def _notify_position(self, *, ended: bool = False) -> None:
         """Wake those who have waited long enough."""
@@ -161,16 +161,16 @@ class Digest:
                 if position <= here:
                     moved.set()
             self._waiters = [waiter for waiter in self._waiters if waiter[0] > here]
-            self._wake_at = min((position for position, _ in self._waiters), default=math.inf)
+            self._wake_position = min((position for position, _ in self._waiters), default=math.inf)
             # Once more: the thread may have moved on before it could see whom to wake next.
-            if self._position < self._wake_at:
+            if self._position < self._wake_position:
                 return
 
     def _hash(self) -> str:
         with self._cond:
             if self._stopped:
                 raise _Stop
-            self._begun = True
+            self._started = True
         try:
             return self._hash_all()
         finally:
@@ -203,10 +203,10 @@ class Digest:
 
     def _release_waiters(self, count: int) -> None:
         self._position += count
-        if self._position >= self._wake_at:
-            self._wake_at = math.inf
+        if self._position >= self._wake_position:
+            self._wake_position = math.inf
             self._loop.call_soon_threadsafe(self._notify_position)
-        if self._position >= self._front + MAX_LEAD:
+        if self._position >= self._send_position + MAX_LEAD:
             self._wait()
         if self._stopped:
             raise _Stop
@@ -214,7 +214,7 @@ class Digest:
     def _wait(self) -> None:
         """Wait until the senders have come nearer."""
         with self._cond:
-            self._parked = True
-            while self._position >= self._front + MAX_LEAD and not self._stopped:
+            self._detached = True
+            while self._position >= self._send_position + MAX_LEAD and not self._stopped:
                 self._cond.wait()
-            self._parked = False
+            self._detached = False

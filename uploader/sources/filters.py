@@ -42,9 +42,9 @@ class Ignores:
         """Return these rules and the ignore file of `folder` ("" or "a/b")."""
         if spec is None:
             return self
-        nearer = type(self)()
-        nearer._specs = ((f"{folder}/" if folder else "", spec), *self._specs)
-        return nearer
+        inner = type(self)()
+        inner._specs = ((f"{folder}/" if folder else "", spec), *self._specs)
+        return inner
 
     def decision(self, path: str) -> bool | None:
         """Return whether the path (of a folder: with a trailing slash) is ignored; None if no rule matches."""
@@ -66,10 +66,10 @@ class Filters:
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
         """Why a path is left out; None when it is not. A folder that is left out is so with all that is in it."""
         asked = f"{path}/" if folder else path
-        said = self._exclude.check_file(asked).include if self._exclude is not None else None
-        if said is None:
-            said = ignores.decision(asked)
-        if said:
+        decision = self._exclude.check_file(asked).include if self._exclude is not None else None
+        if decision is None:
+            decision = ignores.decision(asked)
+        if decision:
             return "excluded"
         if self._include is not None and not folder and not self._include.check_file(asked).include:
             return "not-included"

@@ -17,7 +17,7 @@ _PLAIN = re.compile(rb"(\\?)([0-9a-fA-F]{32}) [ *]?(.+)", re.DOTALL)
 _TAGGED = re.compile(rb"(\\?)MD5 \((.+)\) = ([0-9a-fA-F]{32})", re.DOTALL)
 _SHA = re.compile(rb"\\?(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}) .+|\\?SHA[0-9]+ \(.+\) = [0-9a-fA-F]+", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_MEANT = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+_UNESCAPED = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
 
 
 def parse_list(data: bytes, origin: str, *, nul: bool = False) -> list[tuple[int, str]]:
@@ -62,7 +62,7 @@ def parse_checksums(data: bytes, base: str, origin: str) -> list[ChecksumEntry]:
             continue
         escaped, path, md5 = _fields(line, f"{origin}: line {number}")
         if escaped:
-            path = _ESCAPED.sub(lambda match: _MEANT.get(match[1], match[0]), path)
+            path = _ESCAPED.sub(lambda match: _UNESCAPED.get(match[1], match[0]), path)
         written = os.fsdecode(path)
         found.append(ChecksumEntry(printable(written), *remote_location(written, base), md5.decode("ascii").lower()))
     if not found:

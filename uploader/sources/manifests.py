@@ -30,8 +30,8 @@ class Row:
 
 def kind_of(path: str) -> str:
     """csv, json or yaml, by the name's ending. Raises UsageError."""
-    ending = path.rpartition(".")[2].lower()
-    kind = {"csv": "csv", "json": "json", "yaml": "yaml", "yml": "yaml"}.get(ending)
+    suffix = path.rpartition(".")[2].lower()
+    kind = {"csv": "csv", "json": "json", "yaml": "yaml", "yml": "yaml"}.get(suffix)
     if kind is None:
         raise UsageError(f"{path}: a manifest's name ends with .csv, .json, .yaml or .yml")
     return kind
@@ -50,7 +50,7 @@ def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, R
     empty = True
     for where, entry in entries:
         empty = False
-        for found in (entry,) if isinstance(entry, UsageError) else _Reading(where).found(entry):
+        for found in (entry,) if isinstance(entry, UsageError) else _EntryReader(where).found(entry):
             yield where, found
     if empty:
         raise UsageError(f"{origin}: names no file")
@@ -122,49 +122,49 @@ def _no_field(name: object, where: str) -> UsageError:
 
 
 @dataclass
-class _Reading:
+class _EntryReader:
     """One entry while it is read: every mistake in it is noted."""
 
     where: str
-    mistakes: list[UsageError] = field(default_factory=list)
+    problems: list[UsageError] = field(default_factory=list)
 
     def found(self, entry: Mapping[Any, Any]) -> Sequence[Row | UsageError]:
         """Return the file, or its problem."""
-        self.mistakes += [_no_field(name, self.where) for name in entry if name not in FIELDS]
-        before = len(self.mistakes)
+        self.problems += [_no_field(name, self.where) for name in entry if name not in FIELDS]
+        before = len(self.problems)
         path = self._text(entry, "path")
-        if not path and len(self.mistakes) == before:
-            self._wrong("names no path")
+        if not path and len(self.problems) == before:
+            self._add_problem("names no path")
         row = Row(path, self._name(entry), self._folder(entry), self._md5(entry))
-        return self.mistakes or [row]
+        return self.problems or [row]
 
-    def _wrong(self, message: str, hint: str | None = None) -> None:
-        self.mistakes.append(UsageError(f"{self.where}: {message}", hint=hint))
+    def _add_problem(self, message: str, hint: str | None = None) -> None:
+        self.problems.append(UsageError(f"{self.where}: {message}", hint=hint))
 
     def _text(self, entry: Mapping[Any, Any], name: str) -> str:
         value = entry.get(name)
         if value is None:
             return ""
         if isinstance(value, bool | float) or not isinstance(value, str | int):
-            self._wrong(f"{name} is {value!r}, and must be a text", "Put it in quotes.")
+            self._add_problem(f"{name} is {value!r}, and must be a text", "Put it in quotes.")
             return ""
         return str(value)
 
     def _name(self, entry: Mapping[Any, Any]) -> str | None:
         name = self._text(entry, "name")
         if "/" in name or "\0" in name or name in (".", ".."):
-            self._wrong(f"invalid file name {name!r}", "A folder goes into the field `folder`.")
+            self._add_problem(f"invalid file name {name!r}", "A folder goes into the field `folder`.")
         return name or None
 
     def _folder(self, entry: Mapping[Any, Any]) -> str:
         text = self._text(entry, "folder")
         pieces = text.strip("/").split("/") if text.strip("/") else []
         if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:
-            self._wrong(f"invalid folder {text!r}", 'Write it as "a/b".')
+            self._add_problem(f"invalid folder {text!r}", 'Write it as "a/b".')
         return "/".join(pieces)
 
     def _md5(self, entry: Mapping[Any, Any]) -> str | None:
         md5 = self._text(entry, "md5").lower()
         if md5 and not _MD5.fullmatch(md5):
-            self._wrong(f"invalid MD5 {md5!r}; use 32 hexadecimal digits")
+            self._add_problem(f"invalid MD5 {md5!r}; use 32 hexadecimal digits")
         return md5 or None

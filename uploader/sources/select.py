@@ -24,7 +24,7 @@ from uploader.text import printable
 if TYPE_CHECKING:
     from uploader.sources.manifests import Row
 
-_WHY: dict[Reason, str] = {
+_SKIP_TEXTS: dict[Reason, str] = {
     "link": "a symbolic link",
     "link-loop": "a link that leads back to a folder that it is in",
     "excluded": "excluded by a pattern",
@@ -58,7 +58,7 @@ def raise_problems(selection: Selection, begun: Container[str] = (), purpose: st
     if problems:
         raise _several(problems)
     if not selection.files and not missing:
-        raise _nothing_left(selection, purpose)
+        raise _nothing_selected(selection, purpose)
 
 
 def _several(problems: list[FigupError]) -> FigupError:
@@ -68,15 +68,15 @@ def _several(problems: list[FigupError]) -> FigupError:
     return SourcesUnusable(f"{len(problems)} of the sources cannot be sent", causes=problems)
 
 
-def _nothing_left(selection: Selection, purpose: str) -> UsageError:
+def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
         return UsageError(f"nothing to {purpose}: the named paths contain no file")
-    found = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
-    why = ", or ".join(_WHY.get(reason, reason) for reason in reasons)
+    kinds = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
+    why = ", or ".join(_SKIP_TEXTS.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
     return UsageError(
-        f"nothing to {purpose}: everything found is skipped ({found}{more}: {why})",
+        f"nothing to {purpose}: everything found is skipped ({kinds}{more}: {why})",
         facts=Facts("all-skipped", reasons=tuple(reasons)),
     )
 
@@ -107,9 +107,9 @@ def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
     return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
 
 
-def _clash(there: str, one: str, other: str) -> UsageError:
+def _clash(remote_path: str, one: str, other: str) -> UsageError:
     return UsageError(
-        f"two sources would have the same name on Figshare, {printable(there)}: {printable(one)} "
+        f"two sources would have the same name on Figshare, {printable(remote_path)}: {printable(one)} "
         f"and {printable(other)}",
         hint="Rename one, or name the folder that holds both: files keep their folders below it.",
         path=other,

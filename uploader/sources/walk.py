@@ -62,7 +62,7 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
     """All that is in the folder `top`; files get remote folders below `prefix`. Names are in order within a folder."""
     try:
-        way = [_entered(top, "", Ignores(), frozenset(), os.stat(top))]
+        root = [_enter(top, "", Ignores(), frozenset(), os.stat(top))]
     except OSError as error:
         yield source_error(error, top)
         return
@@ -72,14 +72,14 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
     except FigupError as error:
         yield error
         return
-    while way:
-        entry = next(way[-1].entries, None)
+    while root:
+        entry = next(root[-1].entries, None)
         if entry is None:
-            way.pop()
+            root.pop()
             continue
-        found = _visit(entry, way[-1], prefix, rules)
+        found = _visit(entry, root[-1], prefix, rules)
         if isinstance(found, _Folder):
-            way.append(found)
+            root.append(found)
         elif found is not None:
             yield found
 
@@ -92,11 +92,11 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
     """Classify a directory entry: return a folder to enter; None: ignore it silently."""
     inner = remote_path(folder.inner, entry.name)
     asked_for = rules.glob is None or rules.glob.matches(inner, folder=_is_folder(entry))
-    if not asked_for and not _leads_on(entry, inner, rules):
+    if not asked_for and not _may_contain_matches(entry, inner, rules):
         return None
     skip: Reason | None = None
     try:
-        found = _look_at(entry, inner, folder, rules)
+        found = _classify(entry, inner, folder, rules)
         if found is None:
             return chosen_file(entry.path, remote_path(prefix, folder.inner) if folder.inner else prefix)
         if isinstance(found, _Folder):
@@ -112,7 +112,7 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
     return Skipped(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
 
 
-def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
+def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
     """Return the folder to enter, the reason to skip the entry, or None for a file to send.
 
     Raises what makes it impossible to send it, OSError for what cannot be looked at.
@@ -133,10 +133,10 @@ def _look_at(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules)
         return None
     if (status.st_dev, status.st_ino) in folder.above:
         return "link-loop"
-    return _entered(entry.path, inner, folder.ignores, folder.above, status)
+    return _enter(entry.path, inner, folder.ignores, folder.above, status)
 
 
-def _entered(
+def _enter(
     path: str, inner: str, ignores: Ignores, above: frozenset[tuple[int, int]], status: os.stat_result
 ) -> _Folder:
     """List a folder and read its ignore file. Raises OSError, UsageError, _Empty."""
@@ -151,7 +151,7 @@ def _entered(
     return _Folder(inner, ignores, above | {(status.st_dev, status.st_ino)}, iter(found))
 
 
-def _leads_on(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:
+def _may_contain_matches(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:
     """Whether the glob, which does not match this itself, may match what is in it."""
     return rules.glob is not None and _is_folder(entry) and rules.glob.may_match_below(inner)
 

@@ -31,9 +31,9 @@ JSON = st.recursive(
     max_leaves=20,
 )
 PARSERS: list[Callable[[bytes], Any]] = [
-    *(partial(parse_object, kind, what="it") for kind in (models.Account, models.Item, models.File)),
-    *(partial(parse_object, kind, what="it") for kind in (models.ItemDetail, models.CustomField, models.Project)),
-    *(partial(parse_list, kind, what="them") for kind in (models.ItemRow, models.File, models.PrivateLink)),
+    *(partial(parse_object, kind, resource="it") for kind in (models.Account, models.Item, models.File)),
+    *(partial(parse_object, kind, resource="it") for kind in (models.ItemDetail, models.CustomField, models.Project)),
+    *(partial(parse_list, kind, resource="them") for kind in (models.ItemRow, models.File, models.PrivateLink)),
     parts.parse_upload,
     parts.parse_part,
 ]

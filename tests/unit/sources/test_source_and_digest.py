@@ -228,7 +228,7 @@ def test_a_file_system_that_cannot_tell_what_is_in_memory(
 async def test_whoever_waits_for_a_digest_is_told_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.sources.digest._FIRST_TOLD", 0.01)
+    monkeypatch.setattr("uploader.sources.digest._FIRST_NOTICE", 0.01)
     path = tmp_path / "a"
     path.write_bytes(bytes(3 << 20))
     source = await anyio.to_thread.run_sync(Source, str(path))

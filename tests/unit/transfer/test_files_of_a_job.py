@@ -118,7 +118,7 @@ async def test_a_part_that_is_locked_is_waited_for_and_not_sent_again_once_it_is
 
 
 async def test_the_pause_that_a_server_asks_for_is_kept(world: World) -> None:
-    world.figshare.fail("send_part", PartFailed("429", 42.0, crowded=True))
+    world.figshare.fail("send_part", PartFailed("429", 42.0, congested=True))
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
     assert world.clock.monotonic() >= 42
 
