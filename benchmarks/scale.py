@@ -103,7 +103,7 @@ def _resume(work: Path, parts: int) -> tuple[float, float]:
 
 def _journal(parts: int) -> tuple[float, float]:
     """Bytes a part, and seconds to read a whole journal of so many."""
-    data, _ = encode(ev.PartSent(0, number, 0xFEDCBA9876543210 - number) for number in range(1, parts + 1))
+    data, _ = encode(ev.PartSent(0, no=number, xxh3=0xFEDCBA9876543210 - number) for number in range(1, parts + 1))
     began = time.perf_counter()
     replay = decode(data)
     seconds = time.perf_counter() - began

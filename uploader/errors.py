@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -48,6 +48,7 @@ class Facts:
     """
 
     situation: str = ""
+    _: KW_ONLY
     job: str | None = None
     item_id: int | None = None
     account: int | None = None

@@ -112,7 +112,7 @@ def locked(folder: Path) -> list[Path]:
 async def test_a_job_that_is_being_opened_or_closed(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "a"
     source.write_bytes(b"a")
-    target = Target("https://example.org/v2", None, "title")
+    target = Target(endpoint="https://example.org/v2", item=None, title="title")
     selection = await asyncio.to_thread(select, Sources(paths=(str(source),)))
     plan = await asyncio.to_thread(plan_events, target, selection, "job")
     for point in itertools.count(1):

@@ -30,7 +30,7 @@ def fill(db: sqlite3.Connection, item_id: int, count: int) -> None:
                 NewFile(
                     item_id=item_id, name=f"{number}.bin", size=4, supplied_md5="", folder_path="", link=link,
                     token=f"{item_id}-{number}-{link}", blob=None, created=1.0, hidden_until=0.0, hidden_gets=0,
-                    parts=[] if link else [Span(1, 0, 3)],
+                    parts=[] if link else [Span(number=1, start=0, end=3)],
                 ),
             )  # fmt: skip
             files_db.complete(db, made, 1.0)

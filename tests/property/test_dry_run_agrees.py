@@ -66,7 +66,9 @@ class Content:
 async def planned(source: Path, service: Any, store: Any, options: Options) -> FilePlan:
     """What the dry run says."""
     selection = await anyio.to_thread.run_sync(select, Sources(paths=(str(source),)))
-    found = await preview(service, store, Target("https://example.org/v2", 7, None), selection, options)
+    found = await preview(
+        service, store, Target(endpoint="https://example.org/v2", item=7, title=None), selection, options
+    )
     (plan,) = found.files
     assert found.exit_status == (1 if plan.action == "refuse" else 0)
     return plan
@@ -75,7 +77,9 @@ async def planned(source: Path, service: Any, store: Any, options: Options) -> F
 async def sent(source: Path, service: Any, store: Any, options: Options) -> tuple[str, tuple[int, ...], str | None]:
     """What the upload does: the action, the files that it replaces, and why it refuses."""
     now = await anyio.to_thread.run_sync(stat_source, str(source))
-    transfer = Transfer(0, str(source), "data.bin", now.size, now.mtime_ns, now.inode)
+    transfer = Transfer(
+        index=0, path=str(source), name="data.bin", size=now.size, mtime_ns=now.mtime_ns, inode=now.inode
+    )
 
     async def commit(event: ev.ReplacementPlanned) -> None:
         transfer.apply(event)

@@ -85,7 +85,7 @@ def test_a_line_with_another_first_line_is_no_journal() -> None:
 
 
 def test_a_part_takes_less_than_a_hundred_bytes() -> None:
-    line, _ = encode_line(ev.PartSent(99_999, 1_000_000, 2**64 - 1), 0)
+    line, _ = encode_line(ev.PartSent(99_999, no=1_000_000, xxh3=2**64 - 1), 0)
     assert len(line) < 100
 
 
@@ -98,8 +98,8 @@ def write(folder: Path, data: bytes) -> JobStore:
 
 def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
-        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
-        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+        ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
+        ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
     ]
     states = write(tmp_path, encode([*events, ev.ItemIntended("t")])[0][:-3])
     path = states.folder("abc") / "journal"
@@ -116,10 +116,10 @@ def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) ->
 
 def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
-        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
-        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+        ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
+        ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
     ]
-    data = encode([*events, ev.ItemIntended("t"), ev.ItemReady(1, "u")])[0]
+    data = encode([*events, ev.ItemIntended("t"), ev.ItemReady(id=1, url="u")])[0]
     damaged = data.replace(b'"item?"', b'"item!"')
     states = write(tmp_path, damaged)
     path = states.folder("abc") / "journal"
@@ -134,10 +134,12 @@ def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Pat
 
 def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
-        ev.JobPlanned("abc", "e", None, "t", AT, "0", 1),
-        ev.SourcePlanned(0, "/a", "a", 1, 1, 1),
+        ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
+        ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
     ]
-    lines = encode([*events, ev.UploadIntended(0, "t"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 0, 3)])[0]
+    lines = encode(
+        [*events, ev.UploadIntended(0, at="t"), ev.UploadInitiated(0, id=8), ev.PartsMissing(0, done=0, total=3)]
+    )[0]
     states = write(tmp_path, lines.replace(b'"init"', b'"Init"'))
     replay, job = states.read("abc")
     assert replay.damaged == [5, 5]
@@ -162,8 +164,11 @@ def test_of_any_damaged_journal_a_job_remains_that_asks_before_it_creates(
 
 
 def test_a_journal_that_lost_its_plan_gets_it_from_the_command() -> None:
-    plan: list[ev.AnyEvent] = [ev.JobPlanned("a", "e", None, "t", AT, "0", 1), ev.SourcePlanned(0, "/a", "a", 1, 1, 1)]
-    rest: list[ev.AnyEvent] = [ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8)]
+    plan: list[ev.AnyEvent] = [
+        ev.JobPlanned(job="a", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
+        ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
+    ]
+    rest: list[ev.AnyEvent] = [ev.ItemReady(id=3, url="u"), ev.UploadInitiated(0, id=8)]
     assert not recover(rest, None)[1].complete
     job = recover(rest, plan)[1]
     assert (job.item_id, job.transfers[0].file_id) == (3, 8)

@@ -54,7 +54,10 @@ async def upload_one(client: uploader.Client, path: Path, title: str, choice: ra
 async def main(folder: Path, seconds: float, seed: str) -> None:
     choice = random.Random(seed)
     settings = uploader.Settings(
-        os.environ["FIGSHARE_ENDPOINT"], api_rate=None, retry=uploader.RetryPolicy(0.1, elapsed_cap=5), stall_timeout=2
+        os.environ["FIGSHARE_ENDPOINT"],
+        api_rate=None,
+        retry=uploader.RetryPolicy(first_delay=0.1, elapsed_cap=5),
+        stall_timeout=2,
     )
     options = uploader.Options(settle_timeout=2, verify_timeout=20)
     tally: Counter[str] = Counter()

@@ -256,8 +256,8 @@ class Fixed:
     ) -> ItemPayload:
         """All that publishing wants."""
         return ItemPayload(
-            {"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},
-            [{"name": "Jane Doe"}, {"name": "John Doe", "orcid_id": "0000-0002-1825-0097"}],
+            fields={"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},
+            authors=[{"name": "Jane Doe"}, {"name": "John Doe", "orcid_id": "0000-0002-1825-0097"}],
         )
 
 

@@ -16,26 +16,26 @@ MD5 = "0123456789abcdef0123456789abcdef"
 def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
     """Some event of this kind."""
     samples: dict[type[ev.Event], ev.AnyEvent] = {
-        ev.UploadIntended: ev.UploadIntended(file, AT, (number,)),
+        ev.UploadIntended: ev.UploadIntended(file, at=AT, known=(number,)),
         ev.NotInitiated: ev.NotInitiated(file),
-        ev.UploadInitiated: ev.UploadInitiated(file, number),
-        ev.PartsMissing: ev.PartsMissing(file, 1, 9),
-        ev.PartSent: ev.PartSent(file, number % 9 + 1, 2**64 - 1 - number),
+        ev.UploadInitiated: ev.UploadInitiated(file, id=number),
+        ev.PartsMissing: ev.PartsMissing(file, done=1, total=9),
+        ev.PartSent: ev.PartSent(file, no=number % 9 + 1, xxh3=2**64 - 1 - number),
         ev.PartReset: ev.PartReset(file, number % 9 + 1),
         ev.PartsComplete: ev.PartsComplete(file, 9),
         ev.SourceHashed: ev.SourceHashed(file, MD5),
         ev.CompleteIntended: ev.CompleteIntended(file),
         ev.Completed: ev.Completed(file),
         ev.Verified: ev.Verified(file, MD5),
-        ev.FoundIdentical: ev.FoundIdentical(file, number, MD5),
-        ev.Mismatched: ev.Mismatched(file, MD5, MD5[::-1]),
+        ev.FoundIdentical: ev.FoundIdentical(file, id=number, md5=MD5),
+        ev.Mismatched: ev.Mismatched(file, local=MD5, remote=MD5[::-1]),
         ev.UploadLost: ev.UploadLost(file),
-        ev.SourceReplaced: ev.SourceReplaced(file, 11, 12, 13),
+        ev.SourceReplaced: ev.SourceReplaced(file, size=11, mtime_ns=12, inode=13),
         ev.RemoteLost: ev.RemoteLost(file, exists=True),
         ev.DuplicateFound: ev.DuplicateFound(file, 77),
         ev.RemnantRemoved: ev.RemnantRemoved(file, number),
         ev.LeftoversRemoved: ev.LeftoversRemoved(file),
-        ev.Failed: ev.Failed(file, "refused", 'it said "no"\n'),
+        ev.Failed: ev.Failed(file, code="refused", message='it said "no"\n'),
         ev.Retried: ev.Retried(file),
         ev.Cancelled: ev.Cancelled(file),
         ev.SourceDropped: ev.SourceDropped(file),
@@ -49,7 +49,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
 
 def transfer_in(state: State) -> Transfer:
     """A transfer that has come to this state, with what it would know there."""
-    transfer = Transfer(0, "/data/a", "a", 90, 1, 2, state=state)
+    transfer = Transfer(index=0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2, state=state)
     if state not in (State.PLANNED, State.INITIATING, State.FAILED, State.CANCELLED):
         transfer.file_id = 5
     if state is State.INITIATING:
@@ -58,19 +58,21 @@ def transfer_in(state: State) -> Transfer:
 
 
 _ITEM_STEPS: dict[ItemState, list[ev.AnyEvent]] = {
-    ItemState.UNKNOWN: [ev.ItemIntended(AT), ev.ItemReady(3, "https://example.org/3", found=True)],
-    ItemState.INTENDED: [ev.ItemNotCreated(), ev.ItemCreated(3), ev.ItemReady(3, "https://example.org/3")],
-    ItemState.CREATED: [ev.ItemReady(3, "https://example.org/3"), ev.ItemUnwanted(3)],
+    ItemState.UNKNOWN: [ev.ItemIntended(AT), ev.ItemReady(id=3, url="https://example.org/3", found=True)],
+    ItemState.INTENDED: [ev.ItemNotCreated(), ev.ItemCreated(3), ev.ItemReady(id=3, url="https://example.org/3")],
+    ItemState.CREATED: [ev.ItemReady(id=3, url="https://example.org/3"), ev.ItemUnwanted(3)],
     ItemState.READY: [ev.ItemUnwanted(3)],
-    ItemState.UNWANTED: [ev.ItemRemoved(3), ev.ItemReady(3, "https://example.org/3", found=True)],
+    ItemState.UNWANTED: [ev.ItemRemoved(3), ev.ItemReady(id=3, url="https://example.org/3", found=True)],
 }
 _ORDERS: list[ev.AnyEvent] = [
-    ev.MetadataRequested("m", ItemPayload({"keywords": ["a"]}, [{"id": 1}], {"is_embargoed": True})),
+    ev.MetadataRequested(
+        "m", ItemPayload(fields={"keywords": ["a"]}, authors=[{"id": 1}], embargo={"is_embargoed": True})
+    ),
     ev.MetadataApplied("m"),
     ev.OptionsGiven({"on_conflict": "replace", "limit_rate": 1e6}),
     ev.FinalStepsRequested(publish=True),
     ev.PublishIntended(0),
-    ev.FinalStepDone("publish", "public"),
+    ev.FinalStepDone(step="publish", value="public"),
 ]
 
 
@@ -85,9 +87,21 @@ def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
         job.apply(event)
         events.append(event)
 
-    happen(ev.JobPlanned("abc", "https://example.org/v2", None, "Tïtle\u2028", AT, "0.1.0", files))
+    happen(
+        ev.JobPlanned(
+            job="abc",
+            endpoint="https://example.org/v2",
+            item=None,
+            title="Tïtle\u2028",
+            created=AT,
+            version="0.1.0",
+            files=files,
+        )
+    )
     for index in range(files):
-        happen(ev.SourcePlanned(index, f"/data/{draw(st.text(max_size=8))}", "n", 90, 1, 2))
+        happen(
+            ev.SourcePlanned(index, path=f"/data/{draw(st.text(max_size=8))}", name="n", size=90, mtime_ns=1, inode=2)
+        )
     for _ in range(draw(st.integers(0, longest))):
         moves: list[ev.AnyEvent] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state], *_ORDERS]
         for transfer in job.transfers:

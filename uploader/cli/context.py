@@ -29,7 +29,7 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 """For commands that a person waits for; seconds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one."""
 
@@ -98,11 +98,11 @@ def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Itera
         from uploader.cli.sandbox_process import local_sandbox
 
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
-            yield Context(sandbox.url, sandbox.token, common)
+            yield Context(endpoint=sandbox.url, token=sandbox.token, common=common)
         return
     chosen = common.endpoint if common.endpoint_given or recorded is None else recorded
     endpoint = check_endpoint(chosen or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
-    yield Context(endpoint, None, common)
+    yield Context(endpoint=endpoint, token=None, common=common)
 
 
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

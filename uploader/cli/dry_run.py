@@ -78,7 +78,7 @@ async def show_plan(session: Session, at: Context, wanted: Request) -> int:
     _tell_program(session, found, estimate, ends)
     session.console.result(_text(found, estimate, ends), Mark("NOT ENOUGH", RED))
     if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
-        display.take(no.Warned(warning))
+        display.take(no.Warned(message=warning))
     return found.exit_status
 
 
@@ -217,7 +217,7 @@ def _room_line(room: Space | None, files: Sequence[FilePlan]) -> str:
     return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FinalSteps:
     """What would be done.
 

@@ -13,7 +13,7 @@ from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
 from uploader.text import printable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """What went wrong, ready to be told. `message` and `hint` are single lines."""
 
@@ -43,17 +43,26 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
         hint = hint_for(error, path=path, job=job, kept=kept)
         hint = printable(hint) if hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
-        return Failure(error.code, printable(error.message), hint, error.path, error.exit_status, place)
+        return Failure(
+            code=error.code,
+            message=printable(error.message),
+            hint=hint,
+            path=error.path,
+            exit_status=error.exit_status,
+            place=place,
+        )
     if isinstance(error, click.ClickException):
         return _of_click(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return Failure("interrupted", "stopped by Ctrl-C", None, None, ExitStatus.INTERRUPTED)
+        return Failure(
+            code="interrupted", message="stopped by Ctrl-C", hint=None, path=None, exit_status=ExitStatus.INTERRUPTED
+        )
     return Failure(
-        "internal",
-        f"internal error ({type(error).__name__})",
-        "Please report it, with what --log-file FILE writes when you run the same command again.",
-        None,
-        ExitStatus.SOME_FAILED,
+        code="internal",
+        message=f"internal error ({type(error).__name__})",
+        hint="Please report it, with what --log-file FILE writes when you run the same command again.",
+        path=None,
+        exit_status=ExitStatus.SOME_FAILED,
     )
 
 
@@ -61,11 +70,11 @@ def _of_click(error: click.ClickException) -> Failure:
     """Turn a click error into a failure."""
     if isinstance(error, click.NoSuchOption) and error.option_name == "--token":
         return Failure(
-            "usage",
-            "a token is never given on the command line, where everybody on this machine can read it",
-            HINTS[NoToken.code].text,
-            None,
-            ExitStatus.USAGE,
+            code="usage",
+            message="a token is never given on the command line, where everybody on this machine can read it",
+            hint=HINTS[NoToken.code].text,
+            path=None,
+            exit_status=ExitStatus.USAGE,
         )
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
@@ -76,7 +85,9 @@ def _of_click(error: click.ClickException) -> Failure:
         hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
     message = printable(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
-    return Failure("usage", message[:1].lower() + message[1:], hint, None, ExitStatus.USAGE)
+    return Failure(
+        code="usage", message=message[:1].lower() + message[1:], hint=hint, path=None, exit_status=ExitStatus.USAGE
+    )
 
 
 def exit_status_table() -> str:

@@ -66,7 +66,7 @@ async def resolve_description(
     from uploader.metadata.description import resolve
     from uploader.metadata.resolve import Resolver
 
-    found = await resolve(description, Resolver(lookup, item, project), publish=publish)
+    found = await resolve(description, Resolver(asked=lookup, item=item, project=project), publish=publish)
     for field, source in found.provenance:
         session.console.note(printable(f"taken from {source}: {field}"))
     for remark in (*found.remarks, *(one.told for one in found.rejected)):
@@ -79,7 +79,7 @@ async def resolve_description(
 # --- for `figup upload` -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """The options of `figup upload` about the item: which one, what it says, and what is done with it in the end."""
 
@@ -141,7 +141,7 @@ def _check(about: Item) -> None:
         checked_title(about.title)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Told:
     """A description as a client asks for it: see `MetadataSource` in `uploader.transfer.destination.options`.
 
@@ -182,7 +182,7 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     title = description.metadata.title
     kept = title if about.item is not None else None
     says = bool(set(description.metadata.named()) - {"title"} or description.rejected())
-    describe = _Told(session, description, kept) if kept or says else None
+    describe = _Told(session=session, description=description, title=kept) if kept or says else None
     item_options = ItemOptions(
         metadata=describe, reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish
     )

@@ -64,7 +64,7 @@ _failed_to_option = _reports(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportOptions:
     """What is to be written where, when a job's run is over."""
 
@@ -81,7 +81,7 @@ def report_options(command: Callable[..., int]) -> Any:
 
     @functools.wraps(command)
     def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
-        return command(accounting=ReportOptions(reports, failed_to), **values)
+        return command(accounting=ReportOptions(reports=reports, failed_to=failed_to), **values)
 
     return report_option(_failed_to_option(collected))
 

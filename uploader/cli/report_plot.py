@@ -21,7 +21,7 @@ _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 
 """Possible tick distances on the time axis, in seconds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRates:
     """One run's part of the curve: `rates` (bytes per second) over equal steps of its `seconds`."""
 
@@ -84,7 +84,7 @@ def run_rates(runs: Sequence[RunEntry]) -> list[RunRates]:
         steps = max(1, min(len(run.samples) - 1, round(_STEPS * seconds / total)))
         ends = [sent_until(run.samples, seconds * step / steps) for step in range(steps + 1)]
         rates = tuple((after - before) * steps / seconds for before, after in itertools.pairwise(ends))
-        made.append(RunRates(run, seconds, rates))
+        made.append(RunRates(run=run, seconds=seconds, rates=rates))
     return made
 
 

@@ -38,7 +38,7 @@ FINAL_OUTPUT = 0.3
 """Seconds that a process which has to be ended spends on its last line."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Session:
     """What a command works with."""
 
@@ -107,7 +107,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
     scope = anyio.CancelScope()
     with Signals(scope, console.note, last_words) as signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        session = Session(common, console, signals, summary, scope)
+        session = Session(common=common, console=console, signals=signals, summary=summary, scope=scope)
         status = await _ended(session, work)
         summary.exit_status = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)

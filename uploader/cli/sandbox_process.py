@@ -39,7 +39,7 @@ class PortTaken(UserError):
     exit_status = ExitStatus.USAGE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalSandbox:
     """A sandbox that runs. `url` is its API."""
 
@@ -89,7 +89,7 @@ def _running(folder: Path) -> LocalSandbox | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return LocalSandbox(note["url"], note["token"], note["pid"])
+        return LocalSandbox(url=note["url"], token=note["token"], pid=note["pid"])
     finally:
         os.close(lock)
     return None

@@ -136,7 +136,7 @@ class Figshare:
 
         Raises PermissionDenied or RequestRejected for a published one.
         """
-        reader = ResponseSpec("the item", _nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = ResponseSpec(resource="the item", parse=_nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
 
     # --- files --------------------------------------------------------------------------------------------------
@@ -202,13 +202,15 @@ class Figshare:
 
         Observed: 202 with an HTML body; the integrity check follows and shows only in later reads of the file.
         """
-        reader = ResponseSpec("the file", _accepted, on_not_found=_file_gone(item_id, file_id), accepts="anything")
+        reader = ResponseSpec(
+            resource="the file", parse=_accepted, on_not_found=_file_gone(item_id, file_id), accepts="anything"
+        )
         path = f"/account/articles/{item_id}/files/{file_id}"
         await self._calls.api("POST", path, reader, creating=True, on_turn=on_turn)
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Delete a file or an unfinished placeholder; succeeds if it does not exist."""
-        reader = ResponseSpec("the file", _nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = ResponseSpec(resource="the file", parse=_nothing, on_not_found=_ignore_missing, accepts="no html")
         await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
 
     # --- the upload service -------------------------------------------------------------------------------------
@@ -216,13 +218,17 @@ class Figshare:
     async def upload(self, upload_url: str) -> models.Upload:
         """Return the upload and all its parts, validated. Raises UploadGone, ProtocolViolation."""
         url = self._check_upload_url(upload_url)
-        reader = ResponseSpec("the upload", lambda answer: parts.parse_upload(answer.body), on_not_found=_upload_gone)
+        reader = ResponseSpec(
+            resource="the upload", parse=lambda answer: parts.parse_upload(answer.body), on_not_found=_upload_gone
+        )
         return await self._calls.upload("GET", url, urls.redacted(url), reader)
 
     async def part(self, upload_url: str, no: int) -> models.Part:
         """Return one part as the upload service has it. Raises UploadGone, ProtocolViolation."""
         url = self._check_upload_url(upload_url)
-        reader = ResponseSpec("the part", lambda answer: parts.parse_part(answer.body), on_not_found=_upload_gone)
+        reader = ResponseSpec(
+            resource="the part", parse=lambda answer: parts.parse_part(answer.body), on_not_found=_upload_gone
+        )
         return await self._calls.upload("GET", urls.part_url(url, no), urls.redacted(url, no), reader)
 
     async def send_part(

@@ -61,7 +61,9 @@ class Items:
 
     async def has_author(self, author_id: int) -> bool:
         """Return whether an author of this id exists."""
-        reader = ResponseSpec("the author", lambda answer: bool(parse_json(answer.body)), on_not_found=lambda: False)
+        reader = ResponseSpec(
+            resource="the author", parse=lambda answer: bool(parse_json(answer.body)), on_not_found=lambda: False
+        )
         return await self._calls.api("GET", f"/account/authors/{author_id}", reader)
 
     async def grants(self, text: str) -> list[models.Grant]:
@@ -90,7 +92,7 @@ class Items:
     async def exists(self, item_id: int) -> bool:
         """Return whether the item is one of this account's or public."""
         for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
-            reader = ResponseSpec(f"item {item_id}", lambda _: True, on_not_found=lambda: False)
+            reader = ResponseSpec(resource=f"item {item_id}", parse=lambda _: True, on_not_found=lambda: False)
             if await self._calls.api("GET", path, reader):
                 return True
         return False
@@ -98,7 +100,7 @@ class Items:
     async def create(self, fields: Body, *, project: int | None = None) -> int:
         """Create a draft; return its id. `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
-        reader = ResponseSpec("the new item", self._created, accepts="anything")
+        reader = ResponseSpec(resource="the new item", parse=self._created, accepts="anything")
         return await self._calls.api("POST", path, reader, body=fields, creating=True)
 
     async def update(self, item_id: int, fields: Body) -> None:
@@ -174,7 +176,9 @@ class Items:
     async def add_to_collection(self, collection_id: int, item_ids: Sequence[int]) -> None:
         """Add at most models.MAX_BATCH items to a collection. Raises AmbiguousAnswer."""
         missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
-        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=missing, accepts="no html")
+        reader = ResponseSpec(
+            resource=f"collection {collection_id}", parse=_nothing, on_not_found=missing, accepts="no html"
+        )
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
@@ -187,7 +191,9 @@ class Items:
 
     async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
         """Remove an item from a collection; succeeds if it is not in it."""
-        reader = ResponseSpec(f"collection {collection_id}", _nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = ResponseSpec(
+            resource=f"collection {collection_id}", parse=_nothing, on_not_found=_ignore_missing, accepts="no html"
+        )
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
@@ -206,12 +212,14 @@ class Items:
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
         # A 404 may be about the value (observed: a category that the account may not use), so its message is shown.
-        reader = ResponseSpec(f"item {item_id}", _nothing, accepts="no html")
+        reader = ResponseSpec(resource=f"item {item_id}", parse=_nothing, accepts="no html")
         path = f"/account/articles/{item_id}{rest}"
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
 
     async def _remove(self, item_id: int, rest: str) -> None:
-        reader = ResponseSpec(f"item {item_id}", _nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = ResponseSpec(
+            resource=f"item {item_id}", parse=_nothing, on_not_found=_ignore_missing, accepts="no html"
+        )
         await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
 
 

@@ -49,7 +49,7 @@ def _redact(secret: str, answer: Response) -> Response:
     if not any(secret in value for value in answer.headers.values()):
         return answer if body is answer.body else dataclasses.replace(answer, body=body)
     headers = CIMultiDict((name, value.replace(secret, "...")) for name, value in answer.headers.items())
-    return Response(answer.status, headers, body)
+    return Response(status=answer.status, headers=headers, body=body)
 
 
 class RateLimited:

@@ -76,7 +76,7 @@ class PartUploader:
         self._stalls.add(body)
         try:
             answer = await self._exchange(url, body, tls=tls, proxy=proxy, fresh_connection=fresh_connection)
-            peer = Peer(urls.host_of(url), "the upload service", is_api=False, identified=True)
+            peer = Peer(host=urls.host_of(url), name="the upload service", is_api=False, identified=True)
             raise_for_response(answer, body, peer, self._server_now())
             outcome = answer.status
         except Exception as fault:

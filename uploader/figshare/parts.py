@@ -19,7 +19,7 @@ T = TypeVar("T")
 _Loose = int | float | str | bool | None
 
 
-class _RawPart(msgspec.Struct):
+class _RawPart(msgspec.Struct, kw_only=True):
     partNo: int  # noqa: N815 - Figshare's spelling
     startOffset: int  # noqa: N815
     endOffset: int  # noqa: N815
@@ -27,7 +27,7 @@ class _RawPart(msgspec.Struct):
     locked: _Loose = None
 
 
-class _RawUpload(msgspec.Struct):
+class _RawUpload(msgspec.Struct, kw_only=True):
     token: str | None = None
     size: int | None = None
     status: str | None = None

@@ -178,8 +178,8 @@ class Pipeline:
         on_turn: OnTurn | None = None,
     ) -> T:
         request = Request(
-            method,
-            self._endpoint + path,
+            method=method,
+            url=self._endpoint + path,
             redacted_url=urlsplit(self._endpoint).path + path,
             body=None if body is None else msgspec.json.encode(body),
             headers={} if body is None else {"Content-Type": "application/json"},
@@ -192,7 +192,7 @@ class Pipeline:
     async def upload(self, method: str, url: str, redacted_url: str, reader: ResponseSpec[T]) -> T:
         """One call to the upload service; `shown` is how the address may be shown."""
         peer = Peer(host=host_of(url), name="the upload service", is_api=False, identified=True)
-        return await self._upload.call(Request(method, url, redacted_url=redacted_url), reader, lambda: peer)
+        return await self._upload.call(Request(method=method, url=url, redacted_url=redacted_url), reader, lambda: peer)
 
     def _api_peer(self) -> Peer:
         return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, identified=self._identified)

@@ -35,7 +35,7 @@ _PERMANENT = (413, 422)
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResponseSpec(Generic[T]):
     """How to read the answer to one request.
 
@@ -53,12 +53,12 @@ class ResponseSpec(Generic[T]):
 
 def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
     """Return the spec of an answer that is one object of this kind; `options` as for ResponseSpec."""
-    return ResponseSpec(resource, lambda answer: parse_object(kind, answer.body, resource), **options)
+    return ResponseSpec(resource=resource, parse=lambda answer: parse_object(kind, answer.body, resource), **options)
 
 
 def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list[S]]:
     """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
-    return ResponseSpec(resource, lambda answer: parse_list(kind, answer.body, resource), **options)
+    return ResponseSpec(resource=resource, parse=lambda answer: parse_list(kind, answer.body, resource), **options)
 
 
 def about_item(item_id: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def about_item(item_id: int) -> dict[str, Any]:
     return {"resource": f"item {item_id}", "on_not_found": missing}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Peer:
     """Who answered: the API or the upload service at `host`; `identified` once it has answered properly."""
 
@@ -80,7 +80,7 @@ class Peer:
     identified: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransientFailure:
     """A failure that a retry may overcome. `reason` is one line with the server's message.
 
@@ -137,7 +137,7 @@ def transient_failure(answer: Response, peer: Peer, now: datetime) -> TransientF
     wait = _requested_delay(answer, now)
     rejected_unread = answer.status in (408, 425, 429) or (answer.status == 503 and wait is not None)
     return TransientFailure(
-        describe(answer, peer),
+        reason=describe(answer, peer),
         no_effect=rejected_unread,
         retry_after=wait,
         throttled=answer.status in (429, 503),
@@ -192,7 +192,7 @@ def no_response(failure: ExchangeFailed, peer: Peer, *, creating: bool) -> Trans
         raise UsageError(f"{peer.host}: {failure.reason}", hint="Check the proxy settings (HTTPS_PROXY).")
     if failure.permanent and not creating:
         raise ProtocolViolation(f"{peer.host}: {failure.reason}")
-    return TransientFailure(f"{peer.host}: {failure.reason}", no_effect=not failure.sent, network=True)
+    return TransientFailure(reason=f"{peer.host}: {failure.reason}", no_effect=not failure.sent, network=True)
 
 
 def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T | TransientFailure:
@@ -213,7 +213,7 @@ def _firewall_block(answer: Response, peer: Peer, now: datetime) -> TransientFai
     if not peer.identified:
         raise ServerFailing(message, hint=_FIREWALL_HINT)
     wait = _requested_delay(answer, now)
-    return TransientFailure(message, no_effect=True, retry_after=wait, throttled=True)
+    return TransientFailure(reason=message, no_effect=True, retry_after=wait, throttled=True)
 
 
 def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
@@ -222,7 +222,7 @@ def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
     message = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
     if not peer.identified:
         raise NotFigshare(message)
-    return TransientFailure(message)
+    return TransientFailure(reason=message)
 
 
 def _redirect_error(answer: Response, peer: Peer, url: str) -> FigupError:

@@ -24,7 +24,7 @@ def is_retryable(status: int) -> bool:
     return status in _RETRYABLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
     """All in seconds but `factor`. `elapsed_cap` counts from the first failure of a request."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from uploader.figshare.retry import RetryPolicy
@@ -20,6 +20,7 @@ class Settings:
     """
 
     endpoint: str
+    _: KW_ONLY
     api_rate: float | None = 1.0
     api_burst: int = 20
     retry: RetryPolicy = field(default_factory=RetryPolicy)

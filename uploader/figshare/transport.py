@@ -26,7 +26,7 @@ _RESPONSE_TIME_FACTOR = 5
 """Limit for a whole answer, as a multiple of the time allowed without any byte of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """`url`, headers and body stay out of the repr."""
 
@@ -43,7 +43,7 @@ class Request:
         return host_of(self.url)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Response:
     """Header names are case-insensitive; `body` is complete for a success, else cut to ERROR_LIMIT."""
 
@@ -155,7 +155,7 @@ async def read_response(
     if success and len(body) > limit:
         raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, permanent=True)
     del body[limit:]
-    return Response(response.status, response.headers, bytes(body))
+    return Response(status=response.status, headers=response.headers, body=bytes(body))
 
 
 def yarl_url(url: str) -> URL:

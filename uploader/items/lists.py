@@ -48,7 +48,7 @@ async def create(
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
-class MatchedAuthor(msgspec.Struct, frozen=True):
+class MatchedAuthor(msgspec.Struct, frozen=True, kw_only=True):
     """An author `given` with an ORCID iD whom Figshare knows by another name."""
 
     given: str
@@ -107,7 +107,7 @@ def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author]
                 hint=f"Check the iD. If it is the same person, add author {author.id} by that id.",
                 facts=Facts("another-author", item_id=item_id, author_id=author.id),
             )
-        found.append(MatchedAuthor(given, author.id, author.full_name))
+        found.append(MatchedAuthor(given=given, id=author.id, full_name=author.full_name))
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 _NOT_IN_PROJECTS = frozenset({"group_id", "is_metadata_record", "metadata_reason"})
 
 
-class ItemPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+class ItemPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`fields` are those of ArticleCreate and ArticleUpdate, without title and authors.
 
     `authors` replace the item's authors; None leaves them unchanged. `embargo` likewise, as in ArticleEmbargoUpdater.

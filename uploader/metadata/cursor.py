@@ -13,7 +13,7 @@ from uploader.text import did_you_mean, plain
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Context:
     """The findings of one document.
 
@@ -27,10 +27,10 @@ class Context:
 
     def top(self) -> Cursor:
         """Return the cursor of the whole document."""
-        return Cursor(self.document.value, (), self)
+        return Cursor(value=self.document.value, location=(), context=self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cursor:
     """One value of the document; None and "" count as absent."""
 
@@ -51,7 +51,9 @@ class Cursor:
         self.context.unverified.append(self._told(message, hint))
 
     def _told(self, message: str, hint: str | None) -> Problem:
-        return Problem(message, field_name(self.location), self.context.document.line(self.location), hint)
+        return Problem(
+            message=message, field=field_name(self.location), line=self.context.document.line(self.location), hint=hint
+        )
 
     @property
     def blank(self) -> bool:
@@ -66,7 +68,7 @@ class Cursor:
         names = {plain(name): name for name in known} | {plain(name): meant for name, meant in aliases.items()}
         found: dict[str, Cursor] = {}
         for key, value in self.value.items():
-            node = Cursor(value, (*self.location, key), self.context)
+            node = Cursor(value=value, location=(*self.location, key), context=self.context)
             name = names.get(plain(key))
             if name is None:
                 node.problem("unknown field", did_you_mean(key, known, f"Known fields: {', '.join(known)}."))
@@ -80,7 +82,10 @@ class Cursor:
         """Return the elements of a list, without blank ones; a single value is a list of one."""
         if not isinstance(self.value, list):
             return [] if self.blank else [self]
-        nodes = [Cursor(one, (*self.location, index), self.context) for index, one in enumerate(self.value)]
+        nodes = [
+            Cursor(value=one, location=(*self.location, index), context=self.context)
+            for index, one in enumerate(self.value)
+        ]
         nodes = [node for node in nodes if not node.blank]
         if len(nodes) > at_most:
             self.problem(f"has {len(nodes)} entries; Figshare allows {at_most}")

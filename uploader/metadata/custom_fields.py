@@ -24,7 +24,7 @@ _LISTS = ("dropdown", "dropdown_large_list")
 _MOST_SHOWN = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldError:
     """A problem with a field's name (`value` None) or with one of its values."""
 
@@ -50,7 +50,7 @@ def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[
         if field is None:
             faults.append(_no_field(name, known))
         elif field.name in fitting:
-            faults.append(FieldError(name, None, f"duplicates {field.name}"))
+            faults.append(FieldError(name=name, value=None, message=f"duplicates {field.name}"))
         else:
             fitting[field.name] = _value(name, value, field, faults)
     return fitting, faults
@@ -59,16 +59,20 @@ def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[
 def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
     names = [one.name for one in known]
     if not names:
-        return FieldError(name, None, f"unknown custom field {name!r}; this account and group have none")
+        return FieldError(
+            name=name, value=None, message=f"unknown custom field {name!r}; this account and group have none"
+        )
     listed = f"Known fields: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
-    return FieldError(name, None, f"unknown custom field {name!r}", did_you_mean(name, names, listed))
+    return FieldError(
+        name=name, value=None, message=f"unknown custom field {name!r}", hint=did_you_mean(name, names, listed)
+    )
 
 
 def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]) -> Value:
     if isinstance(value, str):
         return _one(name, value, field, faults)
     if field.kind in _FORMS or field.kind in _LONGEST:
-        faults.append(FieldError(name, None, "takes one value, not a list"))
+        faults.append(FieldError(name=name, value=None, message="takes one value, not a list"))
         return value
     return [_one(name, one, field, faults) for one in value]
 
@@ -85,15 +89,19 @@ def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) ->
     try:
         made = make(value)
     except ValueError as error:
-        faults.append(FieldError(name, value, str(error)))
+        faults.append(FieldError(name=name, value=value, message=str(error)))
         return value
     least, most = field.min_length or 0, field.max_length or _LONGEST.get(field.kind)
     if len(made) < least or (most is not None and len(made) > most):
         takes = f"{least} to {most}" if most is not None else f"{least} or more"
-        faults.append(FieldError(name, value, f"has {len(made)} characters; this field allows {takes}"))
+        faults.append(
+            FieldError(name=name, value=value, message=f"has {len(made)} characters; this field allows {takes}")
+        )
     return made
 
 
 def _no_option(name: str, value: str, options: Sequence[str]) -> FieldError:
     listed = f"Known values: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
-    return FieldError(name, value, f"unknown value {value!r}", did_you_mean(value, options, listed))
+    return FieldError(
+        name=name, value=value, message=f"unknown value {value!r}", hint=did_you_mean(value, options, listed)
+    )

@@ -58,7 +58,7 @@ class Description:
 
         Requests lists for names. Raises MetadataInvalid, with `publish` also if a safety field had to be ignored.
         """
-        return (await resolve(self, Resolver(lookup, item, project), publish=publish)).spec
+        return (await resolve(self, Resolver(asked=lookup, item=item, project=project), publish=publish)).spec
 
     def provenance(self) -> list[str]:
         """Return remarks on the sources, and for each sidecar file which fields were used.
@@ -101,7 +101,7 @@ class Rejected:
         return f"{self.part.name}: {self.problem.told}{hint}: {SAFETY_FIELDS[root_field(self.problem)]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resolution:
     """A description as the API takes it. `remarks` are lines for a person.
 
@@ -127,7 +127,7 @@ def load_description(
     """
     parts: list[Loaded] = []
     if given:
-        parts.append(load.interpret(Document("", given), today))
+        parts.append(load.interpret(Document(source="", value=given), today))
     if file is not None:
         parts.append(load.load(file, today))
     lying = [one for one in load.load_sidecars(beside, today) if not _is(one, file)]
@@ -175,11 +175,16 @@ async def resolve(description: Description, names: Resolver, *, publish: bool) -
         resolving.refuse([*description.rejected(), *resolving.left_out])
     resolving.raise_problems()
     spec = ItemPayload(
-        {name: value for name, value in fields.items() if value is not None},
-        [author_body(one) for one in metadata.authors] or None,
-        embargo_body(metadata.embargo) if metadata.embargo is not None else None,
+        fields={name: value for name, value in fields.items() if value is not None},
+        authors=[author_body(one) for one in metadata.authors] or None,
+        embargo=embargo_body(metadata.embargo) if metadata.embargo is not None else None,
     )
-    return Resolution(spec, tuple(resolving.remarks), tuple(resolving.taken), tuple(resolving.left_out))
+    return Resolution(
+        spec=spec,
+        remarks=tuple(resolving.remarks),
+        provenance=tuple(resolving.taken),
+        rejected=tuple(resolving.left_out),
+    )
 
 
 class _Resolving:

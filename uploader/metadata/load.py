@@ -41,7 +41,7 @@ FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
 """Files that describe the folder they are in; earlier ones win, field by field."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """The content of one file. `kind` is its format.
 
@@ -82,14 +82,16 @@ class Loaded:
         """Return a problem of a value of this file, under the `key` of the field if given."""
         place: Location = (field,) if key is None else (field, key)
         if self.document is None:
-            return Problem(message, field_name(place), None, hint, situation)
+            return Problem(message=message, field=field_name(place), line=None, hint=hint, situation=situation)
         names = [name for name in self.document.value if ALIASES.get(name.lower(), name.lower()) == field]
         place = (*names[:1], *place[1:]) if names else place
         inside: Any = self.document.value.get(str(place[0]))
         if key is not None:
             inside = inside.get(key) if isinstance(inside, dict) else None
         place = _place_of(value, inside, place) or place
-        return Problem(message, field_name(place), self.document.line(place), hint, situation)
+        return Problem(
+            message=message, field=field_name(place), line=self.document.line(place), hint=hint, situation=situation
+        )
 
 
 def _place_of(value: object, inside: object, place: Location) -> Location | None:
@@ -122,15 +124,15 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
     kind = kind_of(document)
     if kind != "figup":
         return _from_importer(document, kind, today, of_folder=of_folder)
-    sheet = Context(document)
+    sheet = Context(document=document)
     metadata = Validator(today).metadata(sheet)
     if sheet.problems:
         raise invalid(document.source, sheet.problems)
     name = Path(document.source).name
     return Loaded(
-        document.source,
-        kind,
-        metadata,
+        source=document.source,
+        kind=kind,
+        metadata=metadata,
         remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
         unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
         document=document,
@@ -140,18 +142,18 @@ def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loa
 def _from_importer(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
     extracted = _FOREIGN[kind](document.value, today)
     implied = extracted.implied if of_folder else {}
-    sheet = Context(Document(document.source, {**implied, **extracted.fields}))
+    sheet = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
     metadata = Validator(today, whole_names=True).metadata(sheet)
     rejected = [one for one in sheet.problems if root_field(one) in SAFETY_FIELDS]
     if extracted.access_restriction is not None:
-        rejected.append(Problem(extracted.access_restriction, "embargo"))
+        rejected.append(Problem(message=extracted.access_restriction, field="embargo"))
     name = Path(document.source).name
     told = [f"{one.told}; ignored" for one in sheet.problems if one not in rejected]
     told += map(_told, sheet.remarks)
     return Loaded(
-        document.source,
-        kind,
-        metadata,
+        source=document.source,
+        kind=kind,
+        metadata=metadata,
         remarks=tuple(f"{name}: {one}" for one in (*told, *extracted.remarks)),
         unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
         rejected=tuple(rejected),
@@ -198,9 +200,14 @@ def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
     try:
         document = parse(str(path), _content(path))
     except FigupError as error:
-        return Loaded(str(path), "", Metadata(), (f"{error.message}; file not used",))
+        return Loaded(source=str(path), kind="", metadata=Metadata(), remarks=(f"{error.message}; file not used",))
     if kind_of(document) == "figup":
-        return Loaded(str(path), "", Metadata(), (f"{path.name}: is not in the format of that name; file not used",))
+        return Loaded(
+            source=str(path),
+            kind="",
+            metadata=Metadata(),
+            remarks=(f"{path.name}: is not in the format of that name; file not used",),
+        )
     return interpret(document, today, of_folder=of_folder)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from uploader.metadata.vocabulary import DEFAULT_RELATION
 
 
-class Author(msgspec.Struct, frozen=True, omit_defaults=True):
+class Author(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An author: by `id`, or by `name`, or by `first_name` and `last_name`."""
 
     id: int | None = None
@@ -26,7 +26,7 @@ class Author(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.name or f"{self.first_name or ''} {self.last_name or ''}".strip() or f"author {self.id}"
 
 
-class Material(msgspec.Struct, frozen=True, omit_defaults=True):
+class Material(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A related material."""
 
     identifier: str | None = None
@@ -44,7 +44,7 @@ class Funding(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str | None = None
 
 
-class Timeline(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class Timeline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Days, each as 2024-05-17."""
 
     first_online: str | None = None
@@ -59,7 +59,7 @@ class EmbargoOption(msgspec.Struct, frozen=True, omit_defaults=True):
     group_ids: tuple[int, ...] = ()
 
 
-class Embargo(msgspec.Struct, frozen=True, omit_defaults=True):
+class Embargo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`until` is a day, or "0" for a permanent one. `scope`: "file" hides the files, "article" the whole item."""
 
     until: str
@@ -73,7 +73,7 @@ Value = str | list[str]
 """Of a custom field."""
 
 
-class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The metadata of an item. `description` is HTML; `categories`, `license` and `group` are names or ids."""
 
     title: str | None = None

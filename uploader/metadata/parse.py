@@ -21,7 +21,7 @@ LARGEST = 1024 * 1024
 _ENDINGS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A file's values. `lines` has the line (from 1) of each location, where known; `source` is the name as given."""
 
@@ -48,7 +48,7 @@ def parse(source: str, data: bytes) -> Document:
         value = {}
     if not isinstance(value, dict):
         wrong(source, "contains no fields; write e.g. `title: ...`", 1)
-    return Document(source, value, lines)
+    return Document(source=source, value=value, lines=lines)
 
 
 def _text(source: str, data: bytes) -> str:

@@ -16,7 +16,7 @@ DUPLICATE = "duplicate field"
 """How the message about a repeated field name begins."""
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem with one value. `line` counts from 1, None if unknown; `field` is "" for the whole file."""
 
     message: str
@@ -65,4 +65,4 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
 
 def wrong(source: str, message: str, line: int | None = None, hint: str | None = None, situation: str = "") -> NoReturn:
     """Raise MetadataInvalid for one problem of the whole file or of one of its lines."""
-    raise invalid(source, [Problem(message, line=line, hint=hint, situation=situation)]) from None
+    raise invalid(source, [Problem(message=message, line=line, hint=hint, situation=situation)]) from None

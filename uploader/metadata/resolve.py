@@ -34,7 +34,7 @@ class Unresolvable(Exception):
         self.message = message
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Resolver:
     """The lists of one account, each requested when first needed. Methods raise UnknownName and Unresolvable.
 

@@ -264,7 +264,7 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
         return None
     values: dict[str, Value] = {}
     for name, value in node.value.items():
-        one = Cursor(value, (*node.location, name), node.context)
+        one = Cursor(value=value, location=(*node.location, name), context=node.context)
         if one.blank:
             continue
         if isinstance(value, list):
@@ -298,7 +298,7 @@ _FOR_GOOD = {"permanent", "forever", "0"}
 def _embargo(reading: Validator, node: Cursor) -> Embargo | None:
     if isinstance(node.value, str):
         until = _until(reading, node)
-        return Embargo(until) if until else None
+        return Embargo(until=until) if until else None
     parts = node.entries(_EMBARGO, _EMBARGO_ALIASES, "an embargo (a day, or fields such as until)")
     if not parts:
         return None
@@ -310,7 +310,7 @@ def _embargo(reading: Validator, node: Cursor) -> Embargo | None:
         return None
     scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
     return Embargo(
-        until,
+        until=until,
         scope=_SCOPES[scope or "files"],
         title=parts["title"].text(most=1000) if "title" in parts else None,
         reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
     """`origin` is where the pages are, `api` ends in /v2, `upload` in /upload; none ends in a slash."""
 
@@ -59,7 +59,7 @@ def addresses(host: str, upload_port: int, public_url: str | None, public_upload
     """Build the addresses for a request with this Host header; the public ones take precedence if set."""
     api = (public_url or f"http://{host}/v2").rstrip("/")
     upload = (public_upload_url or f"http://{_bracketed(host)}:{upload_port}/upload").rstrip("/")
-    return Addresses(api.removesuffix("/v2"), api, upload)
+    return Addresses(origin=api.removesuffix("/v2"), api=api, upload=upload)
 
 
 def _bracketed(host: str) -> str:

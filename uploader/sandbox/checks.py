@@ -217,4 +217,4 @@ def _author(name: str, one: dict[str, Any]) -> NewAuthor:
     full = parts["name"].strip() or f"{first} {last}".strip()
     if not full:
         raise invalid("An author needs an id or a name", name)
-    return NewAuthor(full, first, last, orcid[2] if orcid else "")
+    return NewAuthor(full_name=full, first_name=first, last_name=last, orcid_id=orcid[2] if orcid else "")

@@ -73,7 +73,7 @@ class _Settings(msgspec.Struct):
     options: list[str] = []
 
 
-class _Listed(msgspec.Struct):
+class _Listed(msgspec.Struct, kw_only=True):
     """A definition as the API answers, with what a file may add."""
 
     name: str

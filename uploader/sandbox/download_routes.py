@@ -29,7 +29,7 @@ def routes() -> list[Route]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bytes:
     """What a download needs. `blob` None: the file is empty or linked."""
 
@@ -97,7 +97,7 @@ def _find(db: sqlite3.Connection, file_id: int, context: Context, *, known: bool
     file = files_db.by_id(db, file_id)
     if file is not None and (known or _linked(db, file.item_id, private, now)):
         available = file_status.status(file.progress, now, context.settings.delays) == "available"
-        return Bytes(file.name, file.link, file.blob) if available else None
+        return Bytes(name=file.name, link=file.link, blob=file.blob) if available else None
     return _published(db, file_id, now)
 
 
@@ -113,4 +113,4 @@ def _published(db: sqlite3.Connection, file_id: int, now: float) -> Bytes | None
     item = None if file is None else store.find(db, file.item_id)
     if file is None or item is None or embargo.in_force(item.metadata["embargo"], now):
         return None
-    return None if item.metadata["download_disabled"] else Bytes(file.name, file.link, file.blob)
+    return None if item.metadata["download_disabled"] else Bytes(name=file.name, link=file.link, blob=file.blob)

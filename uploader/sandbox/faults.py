@@ -136,7 +136,7 @@ class Window:
         return isinstance(number, int) and self.first <= number and (self.last is None or number <= self.last)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """A fault and when it occurs. `part` None: any part. `text` is the rule as written."""
 
@@ -251,7 +251,9 @@ def _rule(request: str, part: int | None, when: str, name: str, options: dict[st
     if needed is not None and needed not in options:
         message = f"{name} needs {needed}="
         raise ValueError(message)
-    return Rule(request, part, _occurrences(when), Fault(name, _options(name, spec, options)), text)
+    return Rule(
+        request=request, part=part, when=_occurrences(when), fault=Fault(name, _options(name, spec, options)), text=text
+    )
 
 
 def _options(name: str, spec: Spec, given: dict[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _MOST = 2**62
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Initiate:
     """A file to create. `md5` is lower-case hex or ""; `folder_path` has no slash at its ends; `link` or None."""
 
@@ -33,14 +33,22 @@ def read_initiate(body: dict[str, Any], *, empty_accepted: bool) -> Initiate:
             raise invalid("link must be an address", "link")
         if "size" in given or "md5" in given:
             raise invalid("Use either link, or name, size and md5", "link")
-        return Initiate(_text(given, "name") or link.rstrip("/").rpartition("/")[2], 0, "", folder, link)
+        return Initiate(
+            name=_text(given, "name") or link.rstrip("/").rpartition("/")[2],
+            size=0,
+            md5="",
+            folder_path=folder,
+            link=link,
+        )
     name = _text(given, "name")
     if not name:
         raise invalid("Missing mandatory field - name", "name")
     md5 = _text(given, "md5")
     if md5 and not _MD5.fullmatch(md5):
         raise invalid("md5 must be 32 hexadecimal digits", "md5")
-    return Initiate(name, _size(given, empty_accepted=empty_accepted), md5.lower(), folder, None)
+    return Initiate(
+        name=name, size=_size(given, empty_accepted=empty_accepted), md5=md5.lower(), folder_path=folder, link=None
+    )
 
 
 def _text(given: dict[str, Any], name: str) -> str:

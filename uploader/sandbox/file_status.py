@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uploader.sandbox.settings import Delays
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Times of a file's events in seconds since the epoch; None: not yet.
 

@@ -9,7 +9,7 @@ from uploader.sandbox.file_status import Progress
 from uploader.sandbox.parts import Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class File:
     """A file's record, as the table has it. `link` is None for an uploaded file, `blob` None for a linked one."""
 
@@ -35,10 +35,10 @@ class File:
 
     @property
     def progress(self) -> Progress:
-        return Progress(self.completed, self.hashed, self.md5, self.supplied_md5)
+        return Progress(completed=self.completed, hashed=self.hashed, md5=self.md5, supplied=self.supplied_md5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """A part and whether it is COMPLETE; both ends are inclusive. `dirty`: its region may hold bytes."""
 
@@ -251,4 +251,10 @@ def _file(row: sqlite3.Row) -> File:
 
 
 def _part(row: sqlite3.Row) -> Part:
-    return Part(row["number"], row["start"], row["end"], bool(row["complete"]), bool(row["dirty"]))
+    return Part(
+        number=row["number"],
+        start=row["start"],
+        end=row["end"],
+        complete=bool(row["complete"]),
+        dirty=bool(row["dirty"]),
+    )

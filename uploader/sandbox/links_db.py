@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PrivateLink:
     """A private link. `kind` is the path of a Resource; `expires` in seconds since the epoch."""
 
@@ -22,7 +22,14 @@ class PrivateLink:
 def replace(db: sqlite3.Connection, kind: str, owner_id: int, expires: float, now: float) -> PrivateLink:
     """Create the only link of an item or collection, replacing an earlier one, as the real service does."""
     db.execute("DELETE FROM private_links WHERE kind = ? AND owner_id = ?", (kind, owner_id))
-    link = PrivateLink(secrets.token_hex(42), kind, owner_id, secrets.token_hex(10), expires, now)
+    link = PrivateLink(
+        id=secrets.token_hex(42),
+        kind=kind,
+        owner_id=owner_id,
+        token=secrets.token_hex(10),
+        expires=expires,
+        created=now,
+    )
     db.execute(
         "INSERT INTO private_links (id, kind, owner_id, token, expires, created) VALUES (?, ?, ?, ?, ?, ?)",
         (link.id, link.kind, link.owner_id, link.token, link.expires, link.created),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
     """The bytes of one part; both ends are inclusive, `number` counts from 1."""
 
@@ -94,6 +94,6 @@ def cut(size: int, plan: PartPlan, *, most: int) -> list[Span]:
             message = f"more than {most} parts"
             raise TooManyParts(message)
         end = min(start + next(sizes), size) - 1
-        spans.append(Span(len(spans) + 1, start, end))
+        spans.append(Span(number=len(spans) + 1, start=start, end=end))
         start = end + 1
     return spans

@@ -68,7 +68,7 @@ _PATIENCE = 0.25
 """Seconds that running requests get when the sandbox stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
     """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload."""
 
@@ -102,7 +102,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Call
     api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
     upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
     context.listening, context.upload_port = _host(*api), upload[1]
-    at = Running(f"http://{_host(*api)}/v2", f"http://{_host(*upload)}/upload", context)
+    at = Running(url=f"http://{_host(*api)}/v2", upload_url=f"http://{_host(*upload)}/upload", context=context)
     note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
     await anyio.to_thread.run_sync(directory.keep_ports, api[1], upload[1])
     await anyio.to_thread.run_sync(directory.announce, note)

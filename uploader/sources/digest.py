@@ -38,7 +38,7 @@ _STOP_TIMEOUT = 5.0
 """Seconds that the thread may take to let go of the source when it is told to end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recorded:
     """A part that an earlier run sent: bytes `start` to `end` (exclusive) had this xxh3."""
 

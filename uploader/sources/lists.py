@@ -40,7 +40,7 @@ def parse_list(data: bytes, origin: str, *, nul: bool = False) -> list[tuple[int
     return [(number, os.fsdecode(line)) for number, line in lines if line and not line.startswith(COMMENT)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChecksumEntry:
     """A file that is somewhere else. `path` is as it stands in the list; `folder` and `name` are the remote ones."""
 
@@ -64,7 +64,8 @@ def parse_checksums(data: bytes, base: str, origin: str) -> list[ChecksumEntry]:
         if escaped:
             path = _ESCAPED.sub(lambda match: _UNESCAPED.get(match[1], match[0]), path)
         written = os.fsdecode(path)
-        found.append(ChecksumEntry(printable(written), *remote_location(written, base), md5.decode("ascii").lower()))
+        folder, name = remote_location(written, base)
+        found.append(ChecksumEntry(path=printable(written), folder=folder, name=name, md5=md5.decode("ascii").lower()))
     if not found:
         raise UsageError(f"{origin}: has no checksums in it")
     return found

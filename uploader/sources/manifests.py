@@ -18,7 +18,7 @@ FIELDS = ("path", "name", "folder", "md5")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One file. `name` None: that of the path. `folder` is "a/b", "" for none; `md5` is lower-case hex."""
 
@@ -135,7 +135,7 @@ class _EntryReader:
         path = self._text(entry, "path")
         if not path and len(self.problems) == before:
             self._add_problem("names no path")
-        row = Row(path, self._name(entry), self._folder(entry), self._md5(entry))
+        row = Row(path=path, name=self._name(entry), folder=self._folder(entry), md5=self._md5(entry))
         return self.problems or [row]
 
     def _add_problem(self, message: str, hint: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 from uploader.errors import FigupError
@@ -27,6 +27,7 @@ class Sources:
     """
 
     paths: tuple[str, ...] = ()
+    _: KW_ONLY
     from_file: str | None = None
     nul: bool = False
     stdin: bytes = b""
@@ -44,7 +45,7 @@ class Sources:
         return bool(self.paths or self.from_file is not None or self.manifest is not None or self.links)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
     """A file that is to be sent, or with `link` an address that is to be referenced.
 
@@ -63,7 +64,7 @@ class SourceFile:
     link: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
     """Something that is not sent; `path` ends with a slash where it is a folder with all that is in it.
 
@@ -75,7 +76,7 @@ class Skipped:
     remote_path: str = field(default="", compare=False)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Selection:
     """What was found. `identity` names the job: the same words, wherever files were added or rules were changed.
 

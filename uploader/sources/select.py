@@ -122,7 +122,11 @@ class _Collector:
     def __init__(self, sources: Sources, selection: Selection) -> None:
         self._sources = sources
         self._selection = selection
-        self._rules = Rules(Filters(sources.include, sources.exclude), sources.hidden, sources.follow_symlinks)
+        self._rules = Rules(
+            filters=Filters(sources.include, sources.exclude),
+            hidden=sources.hidden,
+            follow_symlinks=sources.follow_symlinks,
+        )
         self._base = os.path.abspath(sources.base or ".")  # lexical: the folders as they were written
 
     def all(self) -> Iterator[Found]:
@@ -182,7 +186,11 @@ class _Collector:
         else:
             there = remote_path(folder, name)
             reason = self._rules.filters.reason(there, Ignores())
-            yield Skipped(absolute, reason, there) if reason is not None else _chosen(absolute, folder)
+            yield (
+                Skipped(path=absolute, reason=reason, remote_path=there)
+                if reason is not None
+                else _chosen(absolute, folder)
+            )
 
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
@@ -197,7 +205,7 @@ class _Collector:
             absolute = _absolute(os.path.join(self._base, path))
             if Path(absolute).is_dir():
                 # What `find` prints has the folders in it, too: not all that is in them is meant.
-                yield Skipped(f"{absolute}/", "folder")
+                yield Skipped(path=f"{absolute}/", reason="folder")
             else:
                 for found in self._entry(absolute, remote_location(path, self._base)[0]):
                     yield _located(found, f"{origin}: {unit} {number}")
@@ -218,7 +226,7 @@ class _Collector:
         found = _chosen(absolute, row.folder, row.name, row.md5)
         inner = remote_path(found.folder, found.name) if isinstance(found, SourceFile) else ""
         reason = self._rules.filters.reason(inner, Ignores()) if inner else None
-        return found if reason is None else Skipped(absolute, reason, inner)
+        return found if reason is None else Skipped(path=absolute, reason=reason, remote_path=inner)
 
     def _link(self, link: str) -> Found:
         try:
@@ -226,7 +234,7 @@ class _Collector:
         except UsageError as problem:
             return problem
         self._add_key(f"link {link}", name)
-        return SourceFile(link, "", name, link=True)
+        return SourceFile(path=link, folder="", name=name, link=True)
 
 
 def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = None) -> Found:

@@ -19,7 +19,7 @@ _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 """Linux's preadv2 flag for what is in the page cache; 0 elsewhere."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileStamp:
     """What tells one state of a source from another: size in bytes, mtime and ctime in ns, inode and device."""
 
@@ -31,7 +31,13 @@ class FileStamp:
 
 
 def _snapshot(status: os.stat_result) -> FileStamp:
-    return FileStamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_dev)
+    return FileStamp(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=status.st_ino,
+        ctime_ns=status.st_ctime_ns,
+        device=status.st_dev,
+    )
 
 
 def source_error(error: OSError, path: str) -> FigupError:

@@ -22,7 +22,7 @@ Found: TypeAlias = SourceFile | Skipped | FigupError
 """A file to be sent, something that is not, or the error that makes it impossible to go on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """How folders are walked. With a `glob`, what it does not match was not asked for, and nothing is said of it."""
 
@@ -32,7 +32,7 @@ class Rules:
     glob: Glob | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Folder:
     """A folder on the way: `inner` is its path below the top of the walk, "" for the top itself."""
 
@@ -56,7 +56,16 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
             path=path,
         ) from None
     now = stat_source(path)
-    return SourceFile(path, folder, name or own, now.size, now.mtime_ns, now.inode, now.ctime_ns, md5)
+    return SourceFile(
+        path=path,
+        folder=folder,
+        name=name or own,
+        size=now.size,
+        mtime_ns=now.mtime_ns,
+        inode=now.inode,
+        ctime_ns=now.ctime_ns,
+        md5=md5,
+    )
 
 
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
@@ -67,7 +76,7 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
         yield source_error(error, top)
         return
     except _Empty:
-        yield Skipped(f"{top.rstrip('/')}/", "empty-folder", f"{prefix}/")
+        yield Skipped(path=f"{top.rstrip('/')}/", reason="empty-folder", remote_path=f"{prefix}/")
         return
     except FigupError as error:
         yield error
@@ -109,7 +118,9 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
     except OSError as error:
         return source_error(error, entry.path)
     end = "/" if _is_folder(entry) else ""
-    return Skipped(entry.path + end, skip, remote_path(prefix, inner) + end) if asked_for else None
+    return (
+        Skipped(path=entry.path + end, reason=skip, remote_path=remote_path(prefix, inner) + end) if asked_for else None
+    )
 
 
 def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
@@ -148,7 +159,7 @@ def _enter(
         file = Path(path) / IGNORE_FILE
         lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         ignores = ignores.with_file(inner, compile_patterns(lines, printable(str(file))))
-    return _Folder(inner, ignores, above | {(status.st_dev, status.st_ino)}, iter(found))
+    return _Folder(inner=inner, ignores=ignores, above=above | {(status.st_dev, status.st_ino)}, entries=iter(found))
 
 
 def _may_contain_matches(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:

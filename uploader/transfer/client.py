@@ -336,7 +336,7 @@ class Client:
             return False
         await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
         for transfer, text, _ in check.lost:
-            notify(no.Warned(f"{printable(transfer.path)}: {text}; sending it again"))
+            notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))
         return not check.lost
 
     async def _renew(self, job: OpenJob, selection: Selection, notify: no.Listener) -> None:
@@ -351,7 +351,7 @@ class Client:
         added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
         if added or dropped:
-            notify(no.JobUpdated(job.name, added, dropped))
+            notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
 
     async def _cancel(self, name: str, notify: no.Listener, stop: Stop) -> Cancellation:
         async with OpenJob(self._states, name, self._clock) as opened:

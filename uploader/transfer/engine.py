@@ -129,7 +129,7 @@ class Engine:
                     del self.problems[transfer.index]
                     self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
-                self._run.notify(no.Warned(f"trying {format_count(len(again), 'failed file')} again"))
+                self._run.notify(no.Warned(message=f"trying {format_count(len(again), 'failed file')} again"))
                 await self._drive_all(again)
             tasks.cancel_scope.cancel()
         await self._remember(pace)
@@ -156,7 +156,7 @@ class Engine:
         if run.state.plan is not None and run.state.plan.item is not None:
             check_quota(account, new)
         if new and (warning := file_count_warning(run.listing.file_count + len(new))) is not None:
-            run.notify(no.Warned(warning))
+            run.notify(no.Warned(message=warning))
 
     async def _learn_address(self) -> None:
         """Request the item's address once parts are on their way: it is only shown, so other requests go first."""
@@ -179,7 +179,7 @@ class Engine:
         files = len(self._run.state.active) - links + self._run.listing.other_files
         text = mixed_links_warning(links + self._run.listing.other_links, files)
         if text is not None:
-            self._run.notify(no.Warned(text))
+            self._run.notify(no.Warned(message=text))
         return text is not None
 
     def _new(self) -> list[Transfer]:
@@ -285,7 +285,7 @@ class Engine:
             self._aborted = True
             stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
-            await self._run.commit(ev.Failed(transfer.index, error.code, error.message))
+            await self._run.commit(ev.Failed(transfer.index, code=error.code, message=error.message))
         self._run.notify(
             no.FileFailed(code=error.code, message=error.message, hint=error.hint, path=error.path, facts=error.facts)
         )

@@ -168,7 +168,9 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
     """
     meter = run.progress
     if job.damaged:
-        run.notify(no.Warned(f"the journal of job {job.name} was damaged; what it lost is looked up on Figshare"))
+        run.notify(
+            no.Warned(message=f"the journal of job {job.name} was damaged; what it lost is looked up on Figshare")
+        )
     title = job.state.plan.title if job.state.plan is not None else None
     run.notify(
         no.JobStarted(
@@ -247,7 +249,7 @@ async def _look_at_the_item(run: JobRun) -> None:
         own = transfer.file_id
         if own is None or twin > own:
             text = f"item {run.item_id} holds an identical file {twin} of the same name that was created later"
-            run.notify(no.Warned(f"{printable(transfer.path)}: {text}"))
+            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
             continue
         await run.commit(ev.DuplicateFound(transfer.index, twin))
         await steps.remove(run, transfer, own)

@@ -36,7 +36,7 @@ class JobStarted(Notice, frozen=True, kw_only=True, tag="job"):
     bytes_done: int = 0
 
 
-class JobUpdated(Notice, frozen=True, tag="renewed"):
+class JobUpdated(Notice, frozen=True, kw_only=True, tag="renewed"):
     """The repeated command added or dropped files; the numbers of both."""
 
     job: str
@@ -44,7 +44,7 @@ class JobUpdated(Notice, frozen=True, tag="renewed"):
     dropped: int
 
 
-class ItemKnown(Notice, frozen=True, tag="item"):
+class ItemKnown(Notice, frozen=True, kw_only=True, tag="item"):
     """The item that receives the files. `created`: by this run."""
 
     item_id: int
@@ -117,7 +117,7 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     bytes_sent: int = 0
 
 
-class Reading(Notice, frozen=True, tag="reading"):
+class Reading(Notice, frozen=True, kw_only=True, tag="reading"):
     """The progress of reading a file to compute its MD5 only, every now and then if it takes long."""
 
     path: str
@@ -132,7 +132,7 @@ class FileSent(Notice, frozen=True, tag="sent"):
     file_id: int
 
 
-class FileVerified(Notice, frozen=True, tag="verified"):
+class FileVerified(Notice, frozen=True, kw_only=True, tag="verified"):
     """Figshare's MD5 equals the source's."""
 
     path: str
@@ -161,7 +161,7 @@ class Retrying(Notice, frozen=True, tag="retry"):
     delay: float
 
 
-class Warned(Notice, frozen=True, tag="warning"):
+class Warned(Notice, frozen=True, kw_only=True, tag="warning"):
     """A warning for the user; the job continues."""
 
     message: str
@@ -233,4 +233,4 @@ Listener: TypeAlias = Callable[[AnyNotice], None]
 
 def reading(tell: Listener, path: str) -> Callable[[int, int], None]:
     """Return a callback that reports the reading of a file."""
-    return lambda done, total: tell(Reading(path, done, total))
+    return lambda done, total: tell(Reading(path=path, bytes_done=done, bytes_total=total))

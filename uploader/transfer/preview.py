@@ -41,7 +41,7 @@ _STATUS: dict[Match, str] = {
 }
 
 
-class FilePlan(msgspec.Struct, frozen=True):
+class FilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One source.
 
     `status`: `new`; what the item holds in its place: `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
@@ -67,7 +67,7 @@ class FilePlan(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class Space(msgspec.Struct, frozen=True):
+class Space(msgspec.Struct, frozen=True, kw_only=True):
     """The account's limits in bytes; None where the account does not give them. `needed` is what would be added."""
 
     needed: int
@@ -82,7 +82,7 @@ class Space(msgspec.Struct, frozen=True):
         return not self.too_large and (self.free is None or self.needed <= self.free)
 
 
-class Preview(msgspec.Struct, frozen=True):
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A whole command. `state` is the job's ("new" if there is none yet), `title` that of the item to be created.
 
     `exit_status` is that of the upload, as far as it is decided by what is known now. `room` is None if the account was
@@ -319,7 +319,18 @@ def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) 
     """Plan the sources that the job knows and that no longer exist."""
     planned = {(file.path, file.folder, file.name) for file in files}
     return [
-        FilePlan(t.path, t.folder, t.name, t.size, "missing", "refuse", 0, 0, t.file_id, reason="no longer exists")
+        FilePlan(
+            path=t.path,
+            folder=t.folder,
+            name=t.name,
+            size=t.size,
+            status="missing",
+            action="refuse",
+            parts=0,
+            bytes_left=0,
+            file_id=t.file_id,
+            reason="no longer exists",
+        )
         for t in state.transfers
         if t.path in lost and (t.path, t.folder, t.name) not in planned
     ]

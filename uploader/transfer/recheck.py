@@ -36,13 +36,17 @@ def looks_as_recorded(transfer: Transfer, now: FileStamp) -> bool:
 
 def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
     """Make the event that restarts a transfer with this version of its source."""
-    return ev.SourceReplaced(transfer.index, now.size, now.mtime_ns, now.inode, now.ctime_ns)
+    return ev.SourceReplaced(
+        transfer.index, size=now.size, mtime_ns=now.mtime_ns, inode=now.inode, ctime_ns=now.ctime_ns
+    )
 
 
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     """Return the parts of an upload whose content was recorded when it was sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
-    return [Recorded(part.no, part.start, part.end + 1, xxh3) for part, xxh3 in sums if xxh3 is not None]
+    return [
+        Recorded(no=part.no, start=part.start, end=part.end + 1, xxh3=xxh3) for part, xxh3 in sums if xxh3 is not None
+    ]
 
 
 def lost_sources(state: JobState) -> set[str]:
@@ -261,7 +265,9 @@ async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfe
 
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
     """
-    now = FileStamp(chosen.size, chosen.mtime_ns, chosen.inode, chosen.ctime_ns or 0, 0)
+    now = FileStamp(
+        size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
+    )
     if chosen.link or looks_as_recorded(transfer, now):
         return False
     if chosen.size != transfer.size:

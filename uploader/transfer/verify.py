@@ -21,7 +21,7 @@ from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One local file against the item's files of its folder and name.
 
     `status`: `same`; `different`; `failed` (Figshare's integrity check failed); `missing` (the item has no such file);
@@ -109,7 +109,7 @@ async def verify(
     """
     selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
     item = await api.item(item_id)
-    notify(ItemKnown(item.id, item.url, created=False))
+    notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     for skip in selection.skipped:
         notify(Skipped(skip.path, skip.reason))
     held = await files_by_path(api, item)
@@ -158,13 +158,38 @@ def _compared(
     """Compare with the most similar remote file, and list the others. `size` None: only the MD5 is known."""
     ranked = by_likeness(remote, Expected(size=size, md5=md5))
     if not ranked:
-        return [Comparison(path, name, size, md5, "missing", folder=folder, elsewhere=elsewhere)]
+        return [
+            Comparison(path=path, name=name, size=size, md5=md5, status="missing", folder=folder, elsewhere=elsewhere)
+        ]
     match, best = ranked[0]
     status = _STATUS[match]
     others = [("unfinished" if status == "unfinished" else "extra-copy", file) for _, file in ranked[1:]]
     return [
-        Comparison(path, name, size, md5, status, best.id, best.size, best.computed_md5, folder),
-        *(Comparison(path, name, None, None, s, f.id, f.size, f.computed_md5, folder) for s, f in others),
+        Comparison(
+            path=path,
+            name=name,
+            size=size,
+            md5=md5,
+            status=status,
+            file_id=best.id,
+            remote_size=best.size,
+            remote_md5=best.computed_md5,
+            folder=folder,
+        ),
+        *(
+            Comparison(
+                path=path,
+                name=name,
+                size=None,
+                md5=None,
+                status=s,
+                file_id=f.id,
+                remote_size=f.size,
+                remote_md5=f.computed_md5,
+                folder=folder,
+            )
+            for s, f in others
+        ),
     ]
 
 
@@ -197,4 +222,14 @@ def _not_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]
         for file in files:
             if not file.is_link_only:
                 size, md5 = file.size, file.computed_md5
-                yield Comparison(None, name, None, None, "missing-here", file.id, size, md5, folder)
+                yield Comparison(
+                    path=None,
+                    name=name,
+                    size=None,
+                    md5=None,
+                    status="missing-here",
+                    file_id=file.id,
+                    remote_size=size,
+                    remote_md5=md5,
+                    folder=folder,
+                )

@@ -13,10 +13,16 @@ from uploader.cli.errors import Failure, exit_status_table, failure_of
 
 
 def test_a_hint_follows_the_message_on_the_same_line() -> None:
-    assert Failure("x", "it broke", "Mend it.", None, 1).line() == "figup: it broke. Mend it."
-    assert Failure("x", "it broke.", "Mend it.", None, 1).line() == "figup: it broke. Mend it."
-    assert Failure("x", "it broke", None, None, 1).line() == "figup: it broke"
-    assert Failure("x", "it broke", "", None, 1).line() == "figup: it broke"
+    assert (
+        Failure(code="x", message="it broke", hint="Mend it.", path=None, exit_status=1).line()
+        == "figup: it broke. Mend it."
+    )
+    assert (
+        Failure(code="x", message="it broke.", hint="Mend it.", path=None, exit_status=1).line()
+        == "figup: it broke. Mend it."
+    )
+    assert Failure(code="x", message="it broke", hint=None, path=None, exit_status=1).line() == "figup: it broke"
+    assert Failure(code="x", message="it broke", hint="", path=None, exit_status=1).line() == "figup: it broke"
 
 
 @pytest.mark.parametrize(

@@ -16,33 +16,63 @@ from uploader.transfer.records.build_report import Described, Incident, JobRepor
 from uploader.transfer.report import FileReport, Problem, SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"
+AT = "2026-03-01T12:00:01+00:00"
 EVIL = "</title></style></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x1b[2J\n\udcff"
 
 
 def file(number: int, **fields: Any) -> FileReport:
     made = FileReport(
-        path=f"/data/set/{number}.csv", name=f"{number}.csv", size=1000, status="verified", md5=MD5,
+        path=f"/data/set/{number}.csv",
+        name=f"{number}.csv",
+        size=1000,
+        status="verified",
+        md5=MD5,
         file_id=7_000_000 + number,
         verified_at="2026-03-01T12:00:02+00:00",
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(made, **fields)
 
 
 def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
     samples = tuple((seconds * step / 10, sent * step // 10) for step in range(11))
     made = RunEntry(
-        "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:10+00:00", seconds, "verified", None, "0.1.0", "node7", 12, sent,
-        samples,
-    )  # fmt: skip
+        began="2026-03-01T12:00:00+00:00",
+        ended="2026-03-01T12:00:10+00:00",
+        seconds=seconds,
+        outcome="verified",
+        message=None,
+        version="0.1.0",
+        host="node7",
+        pid=12,
+        sent=sent,
+        samples=samples,
+    )
     return msgspec.structs.replace(made, **fields)
 
 
 def job_report(*files: FileReport, **fields: Any) -> JobReport:
     made = JobReport(
-        1, "2026-03-01T13:00:00+00:00", "0.1.0", "k3f9", "finished", "https://api.figshare.com/v2", 1234,
-        "https://figshare.com/account/articles/1234", "Survey", "2026-03-01T11:59:59+00:00", "0.1.0",
-        sum(f.size for f in files), 1000, 10.0, {"verified": len(files)}, files, (), (run(),), (), (),
-    )  # fmt: skip
+        figup_dossier=1,
+        made="2026-03-01T13:00:00+00:00",
+        made_by="0.1.0",
+        job="k3f9",
+        state="finished",
+        endpoint="https://api.figshare.com/v2",
+        item_id=1234,
+        item_url="https://figshare.com/account/articles/1234",
+        title="Survey",
+        planned="2026-03-01T11:59:59+00:00",
+        version="0.1.0",
+        bytes_total=sum(f.size for f in files),
+        bytes_sent=1000,
+        seconds=10.0,
+        counts={"verified": len(files)},
+        files=files,
+        skipped=(),
+        runs=(run(),),
+        faults=(),
+        incidents=(),
+    )
     return msgspec.structs.replace(made, **fields)
 
 
@@ -60,9 +90,7 @@ def tables(page: Element) -> dict[str, list[list[str]]]:
 def test_shows_files_runs_and_retried_errors() -> None:
     page = parse(
         report_html(
-            job_report(
-                file(1), file(2, found=True), faults=(RetrySummary("503", 5, *["2026-03-01T12:00:01+00:00"] * 2),)
-            )
+            job_report(file(1), file(2, found=True), faults=(RetrySummary(reason="503", times=5, first=AT, last=AT),))
         )
     )
     text = page.text
@@ -85,7 +113,7 @@ def test_failed_files_come_first_with_their_reason() -> None:
         file(1), file(2, status="failed", md5=None, verified_at=None,
             error=Problem(code="conflict", message="2.csv: other file")),
         counts={"verified": 1, "failed": 1}, state="failed",
-        incidents=(Incident("2026-03-01T12:00:01+00:00", "restarted", "/data/set/1.csv", "/data/set/1.csv: lost"),),
+        incidents=(Incident(at=AT, kind="restarted", path="/data/set/1.csv", message="/data/set/1.csv: lost"),),
     )  # fmt: skip
     page = parse(report_html(job))
     assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
@@ -98,7 +126,7 @@ def test_shows_publication_and_how_the_job_was_run() -> None:
         file(1), doi="10.6084/m9.figshare.1234", published="public", published_version=2,
         published_at="2026-03-01T12:00:12+00:00", account=77, manifest="/state/manifest.md5",
         options={"on_conflict": "replace", "hash_first": True, "limit_rate": 4e5, "grace": 60.0, "nul": False},
-        description=Described("5ab", ("title", "tags"), done=False),
+        description=Described(mark="5ab", fields=("title", "tags"), done=False),
     )  # fmt: skip
     page = parse(report_html(job))
     facts = dict(zip([e.text for e in page.all("dt")], [e.text for e in page.all("dd")], strict=True))
@@ -150,8 +178,8 @@ def test_external_text_is_escaped_everywhere() -> None:
     job = job_report(
         file(1, path=f"/data/{EVIL}/a", name=EVIL, md5=EVIL, status=EVIL, error=Problem(code=EVIL, message=EVIL)),
         skipped=(SkipReport(EVIL, EVIL),), title=EVIL, job=EVIL, endpoint=EVIL, item_url=EVIL, version=EVIL,
-        faults=(RetrySummary(EVIL, 1, *["2026-03-01T12:00:01+00:00"] * 2),),
-        incidents=(Incident("2026-03-01T12:00:01+00:00", "warning", EVIL, EVIL),),
+        faults=(RetrySummary(reason=EVIL, times=1, first=AT, last=AT),),
+        incidents=(Incident(at=AT, kind="warning", path=EVIL, message=EVIL),),
         runs=(run(outcome=EVIL, message=EVIL, host=EVIL, version=EVIL),),
     )  # fmt: skip
     page = parse(report_html(job))
@@ -217,6 +245,6 @@ def test_the_plot_stays_within_its_view_box(runs: int) -> None:
 
 
 def test_plot_of_a_single_very_short_run() -> None:
-    picture = plot([RunRates(run(), 0.01, (1e12,))])
+    picture = plot([RunRates(run=run(), seconds=0.01, rates=(1e12,))])
     assert picture.peak == picture.grid[-1].rate == 1e12
     assert [(area.pause_x, area.label) for area in picture.runs] == [(None, "")]

@@ -40,7 +40,7 @@ class Account(Items):
 
 def spec(group: int | None = None, **values: str) -> ItemPayload:
     fields = {"custom_fields_list": [{"name": name, "value": value} for name, value in values.items()]}
-    return ItemPayload(fields if group is None else {**fields, "group_id": group})
+    return ItemPayload(fields=fields if group is None else {**fields, "group_id": group})
 
 
 async def test_a_new_item_needs_its_groups_required_fields() -> None:

@@ -42,7 +42,7 @@ def test_values_are_converted_to_the_fields_type(name: str, value: Value, fittin
 def test_a_field_is_found_in_any_spelling() -> None:
     assert validate({"recorded_on": "2024-05-17"}, KNOWN)[0] == {"Recorded on": "2024-05-17"}
     _, faults = validate({"Remark": "a", "remark": "b"}, KNOWN)
-    assert faults == [FieldError("remark", None, "duplicates Remark")]
+    assert faults == [FieldError(name="remark", value=None, message="duplicates Remark")]
 
 
 def test_all_problems_are_reported() -> None:

@@ -108,9 +108,9 @@ def test_citation_cff() -> None:
     )
     assert said.keywords == ("beavers", "counting")
     assert said.related_materials == (
-        Material("10.5281/zenodo.1234", "DOI"),
-        Material("https://example.org/beavers"),
-        Material("10.1234/paper", "DOI", title="On beavers"),
+        Material(identifier="10.5281/zenodo.1234", identifier_type="DOI"),
+        Material(identifier="https://example.org/beavers"),
+        Material(identifier="10.1234/paper", identifier_type="DOI", title="On beavers"),
     )
     assert said.doi is None
     assert loaded.remarks == ()
@@ -126,7 +126,9 @@ def test_datacite_json() -> None:
         assert said.description == "<p>What.</p>"
         assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
         assert said.keywords == ("beavers", "telemetry")
-        assert said.related_materials == (Material("10.1234/paper", "DOI", "IsSupplementTo"),)
+        assert said.related_materials == (
+            Material(identifier="10.1234/paper", identifier_type="DOI", relation="IsSupplementTo"),
+        )
         assert said.funding == (Funding(title="DFG, 123"),)
 
 
@@ -136,7 +138,7 @@ def test_codemeta_json() -> None:
     assert (loaded.kind, said.title, said.type, said.license) == ("codemeta.json", "Beaver tools", "software", "MIT")
     assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
     assert said.keywords == ("beavers", "counting")
-    assert said.related_materials == (Material("https://example.org/beavers"),)
+    assert said.related_materials == (Material(identifier="https://example.org/beavers"),)
     assert said.funding == (Funding(title="DFG"),)
 
 
@@ -177,7 +179,7 @@ def test_invalid_related_materials_are_ignored_with_a_remark() -> None:
     assert loaded.metadata.related_materials == ()
     assert "invalid web address 'not a url'" in loaded.remarks[0]
     loaded = read("codemeta.json", {**CODEMETA, "identifier": "beavers"})
-    assert loaded.metadata.related_materials == (Material("https://example.org/beavers"),)
+    assert loaded.metadata.related_materials == (Material(identifier="https://example.org/beavers"),)
     assert "unknown kind of identifier 'beavers'" in loaded.remarks[0]
 
 
@@ -199,7 +201,7 @@ def test_a_future_availability_date_becomes_an_embargo(opening: str, until: str 
         read("codemeta.json", {**CODEMETA, "embargoEndDate": opening}),
         read("codemeta.json", {**CODEMETA, "embargoDate": opening}),
     ):
-        assert loaded.metadata.embargo == (Embargo(until) if until else None)
+        assert loaded.metadata.embargo == (Embargo(until=until) if until else None)
         assert (loaded.rejected, loaded.remarks) == ((), ())
 
 
@@ -277,7 +279,9 @@ def test_the_default_type_of_a_citation_is_reported(tmp_path: Path) -> None:
 def test_an_unknown_relation_is_reported() -> None:
     one = {"relatedIdentifier": "10.1234/paper", "relatedIdentifierType": "DOI", "relationType": "IsTranslationOf"}
     loaded = read("datacite.json", {**DATACITE, "relatedIdentifiers": [one]})
-    assert loaded.metadata.related_materials == (Material("10.1234/paper", "DOI", "References"),)
+    assert loaded.metadata.related_materials == (
+        Material(identifier="10.1234/paper", identifier_type="DOI", relation="References"),
+    )
     assert loaded.remarks == (
         "datacite.json: unknown relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
     )
@@ -320,7 +324,7 @@ KEYS = st.sampled_from(
     st.dictionaries(KEYS, JUNK, max_size=6),
 )
 def test_any_content_of_foreign_files_is_tolerated(mark: dict[str, Any], junk: dict[str, Any]) -> None:
-    document = Document("x.json", {**junk, **mark})
+    document = Document(source="x.json", value={**junk, **mark})
     hypothesis.assume(kind_of(document) != "figup")
     assert isinstance(interpret(document, TODAY), Loaded)
 

@@ -87,17 +87,25 @@ metadata_only: It lies elsewhere.
         ("license: https://spdx.org/licenses/GPL-3.0-or-later.html", "license", "GPL 3.0+"),
         ("type: SOFTWARE", "type", "software"),
         ("references: 10.1234/b", "references", ("https://doi.org/10.1234/b",)),
-        ("related_materials: arXiv:2401.00001", "related_materials", (Material("2401.00001", "arXiv"),)),
+        (
+            "related_materials: arXiv:2401.00001",
+            "related_materials",
+            (Material(identifier="2401.00001", identifier_type="arXiv"),),
+        ),
         ("related_materials: [{id: 5, title: abc}]", "related_materials", (Material(id=5, title="abc"),)),
         (
             "related_materials: [{identifier: 30351857, type: pmid}]",
             "related_materials",
-            (Material("30351857", "PMID"),),
+            (Material(identifier="30351857", identifier_type="PMID"),),
         ),
-        ("related_materials: [{doi: 10.1234/b}]", "related_materials", (Material("10.1234/b", "DOI"),)),
+        (
+            "related_materials: [{doi: 10.1234/b}]",
+            "related_materials",
+            (Material(identifier="10.1234/b", identifier_type="DOI"),),
+        ),
         ("funding: A fund", "funding", (Funding(title="A fund"),)),
-        ("embargo: forever", "embargo", Embargo("0")),
-        ("embargo: 2026-01-02", "embargo", Embargo("2026-01-02")),
+        ("embargo: forever", "embargo", Embargo(until="0")),
+        ("embargo: 2026-01-02", "embargo", Embargo(until="2026-01-02")),
         ("timeline: {accepted: 2024-01-02}", "timeline", Timeline(publisher_acceptance="2024-01-02")),
         ("title: '  one \n two '", "title", "one two"),
         ("description: ''", "description", None),
@@ -220,7 +228,9 @@ def test_the_template_is_valid_with_its_examples_enabled() -> None:
     filled = "\n".join(line.replace("#", " ", 1) if line.startswith("#  ") else line for line in text.splitlines())
     metadata = interpret(parse("template.yaml", filled[filled.index("title:") :].encode()), TODAY).metadata
     assert len(metadata.authors) == 4
-    assert metadata.embargo == Embargo("2030-01-01", "file", "Under embargo", "The paper is under review.")
+    assert metadata.embargo == Embargo(
+        until="2030-01-01", scope="file", title="Under embargo", reason="The paper is under review."
+    )
     assert set(metadata.named()) == set(FIELDS) - {"title", "description", "group", "doi", "handle", "metadata_only"}
 
 

@@ -34,23 +34,23 @@ def test_status_after_completion(now: float, state: str, md5: str) -> None:
 
 
 def test_status_waits_for_the_hash() -> None:
-    unhashed = Progress(1000.0, None, None, "")
+    unhashed = Progress(completed=1000.0, hashed=None, md5=None, supplied="")
     assert status(unhashed, 5000, DELAYS) == "ic_checking"
     assert computed_md5(unhashed, 5000, DELAYS) == ""
-    late = Progress(1000.0, 5000.0, MD5, "")
+    late = Progress(completed=1000.0, hashed=5000.0, md5=MD5, supplied="")
     assert status(late, 5000, DELAYS) == "ic_success"
 
 
 def test_an_upload_that_was_not_completed() -> None:
-    fresh = Progress(None, None, None, "")
+    fresh = Progress(completed=None, hashed=None, md5=None, supplied="")
     assert (status(fresh, 10**9, DELAYS), taken(fresh, 10**9, DELAYS)) == ("created", False)
     assert not settled(fresh, 10**9, DELAYS)
 
 
 def test_a_wrong_md5() -> None:
-    wrong = Progress(1000.0, 1001.0, MD5, "b" * 32)
+    wrong = Progress(completed=1000.0, hashed=1001.0, md5=MD5, supplied="b" * 32)
     assert [status(wrong, now, DELAYS) for now in (1015, 1020, 10**9)] == ["ic_checking", "ic_failure", "ic_failure"]
-    assert status(Progress(1000.0, 1001.0, MD5, MD5), 10**9, DELAYS) == "available"
+    assert status(Progress(completed=1000.0, hashed=1001.0, md5=MD5, supplied=MD5), 10**9, DELAYS) == "available"
 
 
 def test_md5_never_appears() -> None:
@@ -67,7 +67,7 @@ def test_md5_never_appears() -> None:
     st.lists(st.floats(0, 600), min_size=2, max_size=20).map(sorted),
 )
 def test_status_never_goes_back(delays: Delays, hashed: float, moments: list[float]) -> None:
-    progress = Progress(0.0, hashed, MD5, "")
+    progress = Progress(completed=0.0, hashed=hashed, md5=MD5, supplied="")
     steps = [ORDER.index(status(progress, now, delays)) for now in moments]
     assert steps == sorted(steps)
     shown = [bool(computed_md5(progress, now, delays)) for now in moments]

@@ -11,7 +11,22 @@ from uploader.sandbox.items.store import Item
 
 META = EMPTY | {"title": "Counting Beavers", "description": "In rivers", "tags": ["dam"], "categories": [24418]}
 AUTHORS = [{"full_name": "Ann Bee", "orcid_id": "0000-0002-1825-0097"}]
-DOCUMENT = document(Item(1, 2, 77, "draft", 0.0, 0.0, META, 0, None, 0, 0), AUTHORS)
+DOCUMENT = document(
+    Item(
+        id=1,
+        account_id=2,
+        project_id=77,
+        status="draft",
+        created=0.0,
+        modified=0.0,
+        metadata=META,
+        version=0,
+        published=None,
+        linked=0,
+        uploaded=0,
+    ),
+    AUTHORS,
+)
 
 
 @pytest.mark.parametrize(

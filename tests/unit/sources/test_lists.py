@@ -125,10 +125,10 @@ def test_a_manifest_says_the_same_in_every_format(rows: list[Row]) -> None:
 
 
 def test_a_spreadsheet_in_another_country_is_read() -> None:
-    assert parsed(b"\xef\xbb\xbfPath;MD5\r\na;\r\n", "csv") == [Row("a")]
-    assert parsed(b"path\tname\na b\tc,d\n", "csv") == [Row("a b", "c,d")]
-    assert parsed(b'path\n"a\nb"\n', "csv") == [Row("a\nb")]
-    assert parsed(b"- a\n- path: b\n", "yaml") == [Row("a"), Row("b")]
+    assert parsed(b"\xef\xbb\xbfPath;MD5\r\na;\r\n", "csv") == [Row(path="a")]
+    assert parsed(b"path\tname\na b\tc,d\n", "csv") == [Row(path="a b", name="c,d")]
+    assert parsed(b'path\n"a\nb"\n', "csv") == [Row(path="a\nb")]
+    assert parsed(b"- a\n- path: b\n", "yaml") == [Row(path="a"), Row(path="b")]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def source(tmp_path: Path) -> Source:
 
 
 def recorded(data: bytes, start: int, end: int, no: int = 1) -> Recorded:
-    return Recorded(no, start, end, xxhash.xxh3_64_intdigest(data[start:end]))
+    return Recorded(no=no, start=start, end=end, xxh3=xxhash.xxh3_64_intdigest(data[start:end]))
 
 
 @pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_the_digest_is_the_md5_and_compares_what_was_sent_before(source: S
 @pytest.mark.anyio
 async def test_a_part_that_is_not_what_was_sent_stops_it(source: Source) -> None:
     data = Path(source.path).read_bytes()
-    changed = Recorded(2, 10, 1_500_000, xxhash.xxh3_64_intdigest(b"other"))
+    changed = Recorded(no=2, start=10, end=1_500_000, xxh3=xxhash.xxh3_64_intdigest(b"other"))
     with pytest.raises(SourceChanged, match="since part 2 of it was sent"):
         await Digest(source, recorded=[recorded(data, 0, 10), changed], paced=False).run()
 

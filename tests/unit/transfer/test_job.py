@@ -26,7 +26,9 @@ async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_agai
     states = JobStore(tmp_path / "state", Disk())
     plan = await anyio.to_thread.run_sync(
         lambda: plan_events(
-            Target("https://example.org/v2", None, "title"), select(Sources(paths=(str(source),))), "job"
+            Target(endpoint="https://example.org/v2", item=None, title="title"),
+            select(Sources(paths=(str(source),))),
+            "job",
         )
     )
     for _ in range(2):

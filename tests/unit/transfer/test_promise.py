@@ -37,7 +37,7 @@ class Metadata:
         self, _: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
         fields = {"description": "<p>d</p>", "keywords": ["a"], "categories": [7], "license": 1}
-        return ItemPayload(fields, [{"name": "Jane Doe"}])
+        return ItemPayload(fields=fields, authors=[{"name": "Jane Doe"}])
 
 
 @dataclass

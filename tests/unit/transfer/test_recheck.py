@@ -22,7 +22,18 @@ pytestmark = pytest.mark.anyio
 
 def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Transfer:
     name = fields.pop("name", "data.bin")
-    return Transfer(number, path, name, len(CONTENT), 1, 1, state=State.VERIFIED, file_id=number, md5=MD5, **fields)
+    return Transfer(
+        index=number,
+        path=path,
+        name=name,
+        size=len(CONTENT),
+        mtime_ns=1,
+        inode=1,
+        state=State.VERIFIED,
+        file_id=number,
+        md5=MD5,
+        **fields,
+    )
 
 
 async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
@@ -117,7 +128,9 @@ async def test_a_lost_file_is_reported_before_one_without_md5() -> None:
 
 
 async def test_a_link_is_checked_by_its_address() -> None:
-    link = Transfer(1, "https://x", "", 0, 0, 0, link=True, state=State.VERIFIED, file_id=1)
+    link = Transfer(
+        index=1, path="https://x", name="", size=0, mtime_ns=0, inode=0, link=True, state=State.VERIFIED, file_id=1
+    )
     await check([held_file(is_link_only=True, download_url="https://x", size=0, computed_md5=None)], link)
     with pytest.raises(Conflict, match="does not link there"):
         await check([held_file(is_link_only=True, download_url="https://y")], link)

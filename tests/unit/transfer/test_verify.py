@@ -95,7 +95,10 @@ async def test_what_is_excluded_here_is_left_out(source: Path) -> None:
 
 
 async def test_checksums_are_compared_without_sizes() -> None:
-    sums = (ChecksumEntry("data.bin", "", "data.bin", MD5), ChecksumEntry("gone", "", "gone", MD5))
+    sums = (
+        ChecksumEntry(path="data.bin", folder="", name="data.bin", md5=MD5),
+        ChecksumEntry(path="gone", folder="", name="gone", md5=MD5),
+    )
     results = await verified(held_file(1), held_file(2, name="more"), sums=sums)
     assert [(one.status, one.name, one.size) for one in results] == [
         ("same", "data.bin", None),
@@ -105,7 +108,7 @@ async def test_checksums_are_compared_without_sizes() -> None:
 
 
 def comparison(status: str, name: str = "a", folder: str = "", size: int | None = 1) -> Comparison:
-    return Comparison(None, name, size, None, status, folder=folder)
+    return Comparison(path=None, name=name, size=size, md5=None, status=status, folder=folder)
 
 
 def test_the_worst_status_decides_the_exit_status() -> None:

@@ -18,7 +18,7 @@ MOST_TOLD = 30
 """Of several failures at once, how many a person is told one by one; a program is told all."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Summary:
     """The last line of `--json`. Sizes are bytes; what is not known, or does not apply, is None."""
 

@@ -101,7 +101,13 @@ class Display:
         path = printable(notice.path) if notice.path is not None else None
         hint = hint_for(notice, path=path)
         hint = printable(hint) if hint else None
-        failure = Failure(notice.code, printable(notice.message), hint, notice.path, ExitStatus.SOME_FAILED)
+        failure = Failure(
+            code=notice.code,
+            message=printable(notice.message),
+            hint=hint,
+            path=notice.path,
+            exit_status=ExitStatus.SOME_FAILED,
+        )
         self._failures += 1
         if self._failures <= FEW:
             self._console.failure(failure)

@@ -29,7 +29,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
         type=text(value, "type"),
         related_materials=unique(materials, "identifier"),
     )
-    return Extracted(fields, {name: meant for name, meant in _IMPLIED.items() if name not in fields})
+    return Extracted(fields=fields, implied={name: meant for name, meant in _IMPLIED.items() if name not in fields})
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:

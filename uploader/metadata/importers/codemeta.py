@@ -29,7 +29,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         # The names in CodeMeta 3 and CodeMeta 2.
         embargo=embargo(text(value, "embargoEndDate", "embargoDate"), today),
     )
-    return Extracted(fields)
+    return Extracted(fields=fields)
 
 
 def _id(value: Any) -> str | None:

@@ -50,7 +50,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         embargo=embargo(max(openings, default=None), today),
     )
     return Extracted(
-        fields,
+        fields=fields,
         remarks=tuple(_odd_relations(value)),
         access_restriction=_restriction(value, openings, "embargo" in fields),
     )

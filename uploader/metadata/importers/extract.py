@@ -11,7 +11,7 @@ from uploader.metadata import identifiers
 from uploader.metadata.identifiers import first_and_last
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Extracted:
     """The content of a foreign file as figup's own `fields`.
 

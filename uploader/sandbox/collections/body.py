@@ -10,7 +10,7 @@ from uploader.sandbox.answers import invalid
 from uploader.sandbox.people.authors import NewAuthor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CollectionChanges:
     """What a body asks for: `fields` as stored, but with authors, items and the like as the client named them."""
 
@@ -27,7 +27,7 @@ def read(body: dict[str, Any], *, creating: bool) -> CollectionChanges:
     for name, preferred in _SAME.items():
         if preferred in fields:
             fields[name] = fields.pop(preferred)
-    return CollectionChanges(fields, fields.pop("authors", None), fields.pop("articles", None))
+    return CollectionChanges(fields=fields, authors=fields.pop("authors", None), items=fields.pop("articles", None))
 
 
 _CHECKS: dict[str, checks.Check] = {

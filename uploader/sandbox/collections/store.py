@@ -20,7 +20,7 @@ EMPTY: dict[str, Any] = {
 materials hold whole objects."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Collection:
     """A collection as stored; times are seconds since the epoch. `version` is the last that was published, or 0."""
 
@@ -33,7 +33,7 @@ class Collection:
     metadata: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CollectionVersion:
     """A published version: `authors` are objects as the API shows them, `items` ids."""
 

@@ -11,7 +11,7 @@ from uploader.sandbox.answers import not_found
 from uploader.sandbox.items.body import EMPTY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """An item as stored. `metadata` has the fields of items.body; times are seconds since the epoch.
 
@@ -45,7 +45,19 @@ def create(
         " VALUES (?, ?, 'draft', ?, ?, ?)",
         (account_id, project_id, now, now, json.dumps(metadata)),
     )
-    return Item(int(cursor.lastrowid or 0), account_id, project_id, "draft", now, now, EMPTY | metadata, 0, None, 0, 0)
+    return Item(
+        id=int(cursor.lastrowid or 0),
+        account_id=account_id,
+        project_id=project_id,
+        status="draft",
+        created=now,
+        modified=now,
+        metadata=EMPTY | metadata,
+        version=0,
+        published=None,
+        linked=0,
+        uploaded=0,
+    )
 
 
 def find(db: sqlite3.Connection, item_id: int) -> Item | None:

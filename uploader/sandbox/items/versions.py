@@ -16,7 +16,7 @@ from uploader.sandbox.items.body import EMPTY
 from uploader.sandbox.items.store import Item
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
     """A published version. `visible`: from when on, None while an embargo without end holds it back.
 
@@ -32,7 +32,7 @@ class Version:
     thumb: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedFile:
     """A file as it is in a version; `md5` is None where none was ever computed."""
 

@@ -12,7 +12,7 @@ OWNER_ID = 2000001
 """The account that the token belongs to; the schema makes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
     """An account. Its names are those of its author; `quota` is None where the sandbox's setting counts.
 
@@ -108,7 +108,9 @@ def taken(db: sqlite3.Connection, email: str) -> bool:
 def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     """Store an account with its author and return the account's id."""
     full_name = f"{new.first_name} {new.last_name}".strip()
-    author_id = authors.create(db, authors.NewAuthor(full_name, new.first_name, new.last_name, ""))
+    author_id = authors.create(
+        db, authors.NewAuthor(full_name=full_name, first_name=new.first_name, last_name=new.last_name, orcid_id="")
+    )
     cursor = db.execute(
         "INSERT INTO accounts (author_id, email, institution_user_id, symplectic_user_id, group_id, quota, active,"
         " created, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

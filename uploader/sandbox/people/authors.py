@@ -10,7 +10,7 @@ from typing import Any
 from uploader.sandbox.answers import ApiError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Author:
     """A person named on items; `orcid_id` may be "". `account_id` is None without an account."""
 
@@ -22,7 +22,7 @@ class Author:
     account_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewAuthor:
     """An author as named by a client, without an id."""
 

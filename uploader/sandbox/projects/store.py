@@ -15,7 +15,7 @@ EMPTY: dict[str, Any] = {
 """A project's fields and what they are where nothing was given; `funding_list` holds whole objects."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
     """A project as stored; times are seconds since the epoch."""
 

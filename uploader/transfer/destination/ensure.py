@@ -31,7 +31,7 @@ async def ensure_item(run: JobRun) -> None:
         async with creation_lock(run, plan.endpoint, plan.title or ""):
             await _find_or_create(run, plan.title or "")
     if state.item_state is ItemState.READY:
-        run.notify(no.ItemKnown(run.item_id, state.item_url or "", created=False))
+        run.notify(no.ItemKnown(item_id=run.item_id, item_url=state.item_url or "", created=False))
     elif not run.created_item or _needs_description(run) or all(transfer.link for transfer in state.active):
         await learn_address(run)
     await ensure_description(run)
@@ -48,8 +48,8 @@ async def learn_address(run: JobRun) -> None:
         with run.stop.interruptible():
             item = await run.api.item(item_id)
             await remove_mark(run, item)
-        await run.commit(ev.ItemReady(item_id, item.url, found=not run.created_item))
-    run.notify(no.ItemKnown(item_id, item.url, run.created_item))
+        await run.commit(ev.ItemReady(id=item_id, url=item.url, found=not run.created_item))
+    run.notify(no.ItemKnown(item_id=item_id, item_url=item.url, created=run.created_item))
 
 
 async def ensure_description(run: JobRun) -> None:

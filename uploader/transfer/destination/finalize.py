@@ -41,7 +41,7 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) ->
         value = await do()
     except FigupError as error:
         raise error.with_context(prefix=f"every file is verified, but {_WORDS[step]} failed") from error
-    await run.commit(ev.FinalStepDone(step, value, run.api.server_now().isoformat()))
+    await run.commit(ev.FinalStepDone(step=step, value=value, at=run.api.server_now().isoformat()))
     run.notify(no.FinalStepCompleted(step, value))
 
 
@@ -59,4 +59,4 @@ def _warn_not_public(run: JobRun) -> None:
     """Warn that changes are only in the draft, if this job published the item earlier and does not do so now."""
     if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
         text = f"item {run.item_id} was published before; what changed is in its draft alone"
-        run.notify(no.Warned(text, facts=Facts("published-before", item_id=run.item_id)))
+        run.notify(no.Warned(message=text, facts=Facts("published-before", item_id=run.item_id)))

@@ -98,7 +98,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
         return None
     content = "files of this job only" if best[0] else "nothing"
     text = f"item {best[1]} is taken for the one that this job created: it has the title and holds {content}"
-    run.notify(no.Warned(text))
+    run.notify(no.Warned(message=text))
     return best[1]
 
 

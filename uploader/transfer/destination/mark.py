@@ -68,8 +68,8 @@ async def remove_late_items(run: JobRun) -> None:
 async def _remove_late(run: JobRun, item_id: int, *, published: bool) -> None:
     made = f"item {item_id} was created by a request of this job whose answer was lost"
     if published or [file async for file in run.api.files(item_id)]:
-        run.notify(no.Warned(f"{made}; it is not empty and is kept"))
+        run.notify(no.Warned(message=f"{made}; it is not empty and is kept"))
         return
     await run.lock.confirm()
     await run.api.delete_item(item_id)
-    run.notify(no.Warned(f"{made}; it was empty and is removed"))
+    run.notify(no.Warned(message=f"{made}; it was empty and is removed"))

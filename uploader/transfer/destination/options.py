@@ -88,7 +88,9 @@ async def apply_item_options(api: Service, state: JobState, item_options: ItemOp
         )
         if given is None or (given.mark, given.payload) != (item_options.metadata.fingerprint, payload):
             changes.append(ev.MetadataRequested(item_options.metadata.fingerprint, payload))
-    final_steps = ev.FinalStepsRequested(item_options.reserve_doi, item_options.private_link, item_options.publish)
+    final_steps = ev.FinalStepsRequested(
+        reserve_doi=item_options.reserve_doi, private_link=item_options.private_link, publish=item_options.publish
+    )
     if final_steps != (state.final_steps or ev.FinalStepsRequested()):
         changes.append(final_steps)
     if item_options.options is not None and item_options.options != state.options:

@@ -31,7 +31,7 @@ async def give_up_item(run: JobRun) -> None:
     try:
         await remove_unwanted(run)
     except FigupError as error:
-        run.notify(no.Warned(f"the empty item {run.item_id} could not be removed: {error.message}"))
+        run.notify(no.Warned(message=f"the empty item {run.item_id} could not be removed: {error.message}"))
 
 
 async def remove_unwanted(run: JobRun) -> None:
@@ -41,10 +41,10 @@ async def remove_unwanted(run: JobRun) -> None:
         if [file async for file in run.api.files(item_id)]:
             item = await run.api.item(item_id)
             await remove_mark(run, item)
-            await run.commit(ev.ItemReady(item_id, item.url, found=True))
+            await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))
             return
         await run.api.delete_item(item_id)
     except ItemNotFound:
         pass  # removed by a run that was killed before it could journal that
     await run.commit(ev.ItemRemoved(item_id))
-    run.notify(no.Warned(f"the empty item {item_id}, created by this job, was removed"))
+    run.notify(no.Warned(message=f"the empty item {item_id}, created by this job, was removed"))

@@ -50,7 +50,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
 async def _adopt(run: JobRun, transfer: Transfer) -> None:
     file_id = await find_file(run, transfer)
     if file_id is not None:
-        await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
+        await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
 
 
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:

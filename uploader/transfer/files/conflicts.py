@@ -71,7 +71,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         # Also if an earlier run planned to remove files that are kept now.
         await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))
     if decision.remark:
-        run.notify(no.Warned(f"{printable(transfer.remote_path)}: {decision.remark}"))
+        run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {decision.remark}"))
     if decision.action != "skip" or decision.file is None or md5 is None:
         return None
     return decision.file.id, md5
@@ -85,7 +85,7 @@ def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File])
                 f"the item holds an unfinished upload of that name (file {file.id}): this job may have started it, "
                 "whose journal was damaged, or somebody else; it is kept"
             )
-            run.notify(no.Warned(f"{printable(transfer.remote_path)}: {text}"))
+            run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {text}"))
     return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
 
 

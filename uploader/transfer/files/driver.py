@@ -90,9 +90,10 @@ class FileDriver:
         transfer = self._transfer
         same = await identical_file(self._run, transfer, self._content)
         if same is not None:
-            await self._run.commit(ev.FoundIdentical(transfer.index, *same))
+            file_id, md5 = same
+            await self._run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
             self._meter.verified()
-            self._run.notify(no.FileVerified(transfer.path, *same))
+            self._run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
             return
         if self._run.options.hash_first:
             await self._content.md5()
@@ -171,7 +172,7 @@ class FileDriver:
         if len(done) == len(upload.parts):
             self._run.record(ev.PartsComplete(transfer.index, len(upload.parts)))
         else:
-            self._run.record(ev.PartsMissing(transfer.index, len(done), len(upload.parts)))
+            self._run.record(ev.PartsMissing(transfer.index, done=len(done), total=len(upload.parts)))
 
     def _begun(self, *, found: int, parts: int, total: int) -> None:
         transfer = self._transfer
@@ -281,7 +282,7 @@ class FileDriver:
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))
             self._meter.verified()
-            run.notify(no.FileVerified(transfer.path, self._file_id, local))
+            run.notify(no.FileVerified(path=transfer.path, file_id=self._file_id, md5=local))
             return
         self._mismatches += 1
         if self._mismatches > 1:
@@ -294,7 +295,7 @@ class FileDriver:
             )
         self._notify_restart(f"Figshare's MD5 is {remote or 'refused'}, the source's is {local}")
         self._content.forget_md5()
-        await run.commit(ev.Mismatched(transfer.index, local, remote))
+        await run.commit(ev.Mismatched(transfer.index, local=local, remote=remote))
 
     async def _remote_md5(self, local: str) -> str:
         """Wait for Figshare's MD5; "" if its check failed without one that differs. Raises Md5Pending, FileGone.

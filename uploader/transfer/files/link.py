@@ -58,7 +58,7 @@ class LinkDriver:
                 f"{transfer.path}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts
             )
         if decision.action == "skip" and decision.file is not None:
-            await run.commit(ev.FoundIdentical(transfer.index, decision.file.id, ""))
+            await run.commit(ev.FoundIdentical(transfer.index, id=decision.file.id, md5=""))
             self._verified(decision.file.id)
             return
 

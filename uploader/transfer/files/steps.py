@@ -41,7 +41,7 @@ async def initiate(
     item_seen = run.state.item_state is ItemState.READY
 
     def intent() -> ev.UploadIntended:
-        return ev.UploadIntended(transfer.index, run.api.server_now().isoformat(), tuple(sorted(known)))
+        return ev.UploadIntended(transfer.index, at=run.api.server_now().isoformat(), known=tuple(sorted(known)))
 
     try:
         file_id = await run.send_intended(intent, ask)
@@ -56,7 +56,7 @@ async def initiate(
         # Just created: it may not be visible everywhere yet.
         await learn_address(run)
         return False
-    await run.commit(ev.UploadInitiated(transfer.index, file_id))
+    await run.commit(ev.UploadInitiated(transfer.index, id=file_id))
     return True
 
 
@@ -66,7 +66,7 @@ async def look_up(run: JobRun, transfer: Transfer) -> None:
     if file_id is None:
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
     else:
-        await run.commit(ev.UploadInitiated(transfer.index, file_id, found=True))
+        await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
 
 
 async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
@@ -86,8 +86,9 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
     for file_id in doubtful:
         run.notify(
             no.Warned(
-                f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of this name: "
-                "it may come from a request of this job whose answer was lost, or from another user, and was kept"
+                message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
+                "this name: it may come from a request of this job whose answer was lost, or from another user, and was "
+                "kept"
             )
         )
     await run.commit(ev.LeftoversRemoved(transfer.index))

@@ -30,7 +30,7 @@ class FileEvent(Event, frozen=True):
 # --- the job ------------------------------------------------------------------------------------------------------
 
 
-class JobPlanned(JobEvent, frozen=True, tag="job"):
+class JobPlanned(JobEvent, frozen=True, kw_only=True, tag="job"):
     """The job was planned with `files` transfers. One of `item` (an id) and `title` (of the item to create) is None.
 
     `created` is by this machine's clock, before any request; `version` is figup's. `root` is the folder that relative
@@ -63,7 +63,7 @@ class SourceSkipped(JobEvent, frozen=True, tag="skip"):
     reason: str
 
 
-class SourcePlanned(FileEvent, frozen=True, tag="source", omit_defaults=True):
+class SourcePlanned(FileEvent, frozen=True, kw_only=True, tag="source", omit_defaults=True):
     """A transfer belongs to the job: the source and its state when planned (sizes in bytes).
 
     `folder` is the remote one. For a path relative to the root, `name` "" means its last component, and `folder` None
@@ -114,7 +114,7 @@ class ItemCreated(JobEvent, frozen=True, tag="item+"):
     id: int
 
 
-class ItemReady(JobEvent, frozen=True, tag="item"):
+class ItemReady(JobEvent, frozen=True, kw_only=True, tag="item"):
     """The item and its address are known. `found`: it was found after a lost answer, or was given."""
 
     id: int
@@ -153,7 +153,7 @@ class OptionsGiven(JobEvent, frozen=True, tag="how"):
     options: dict[str, Any]
 
 
-class FinalStepsRequested(JobEvent, frozen=True, tag="end?"):
+class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
     """Exactly these steps are to follow once every file is verified; replaces earlier requests."""
 
     reserve_doi: bool = False
@@ -176,7 +176,7 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
     files: str = ""
 
 
-class FinalStepDone(JobEvent, frozen=True, tag="end"):
+class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end"):
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
     `at` is None in journals of earlier versions.
@@ -196,7 +196,7 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 # --- one transfer -------------------------------------------------------------------------------------------------
 
 
-class UploadIntended(FileEvent, frozen=True, tag="init?"):
+class UploadIntended(FileEvent, frozen=True, kw_only=True, tag="init?"):
     """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None if the
     record of them is lost."""
 
@@ -210,21 +210,21 @@ class NotInitiated(FileEvent, frozen=True, tag="init-"):
     looked: bool = False
 
 
-class UploadInitiated(FileEvent, frozen=True, tag="init"):
+class UploadInitiated(FileEvent, frozen=True, kw_only=True, tag="init"):
     """The remote file exists. `found`: it was found after a lost answer."""
 
     id: int
     found: bool = False
 
 
-class PartsMissing(FileEvent, frozen=True, tag="parts"):
+class PartsMissing(FileEvent, frozen=True, kw_only=True, tag="parts"):
     """The server reported that it has `done` of `total` parts."""
 
     done: int
     total: int
 
 
-class PartSent(FileEvent, frozen=True, tag="p"):
+class PartSent(FileEvent, frozen=True, kw_only=True, tag="p"):
     """The server accepted part `no`; `xxh3` is the 64-bit hash of the bytes sent."""
 
     no: int = msgspec.field(name="n")
@@ -263,7 +263,7 @@ class Verified(FileEvent, frozen=True, tag="ok"):
     md5: str
 
 
-class FoundIdentical(FileEvent, frozen=True, tag="same"):
+class FoundIdentical(FileEvent, frozen=True, kw_only=True, tag="same"):
     """The item already held an identical file (size and MD5; "" for a link); nothing was sent."""
 
     id: int
@@ -280,7 +280,7 @@ class LinkConfirmed(FileEvent, frozen=True, tag="linked"):
     """The item shows the link's address as given; a link has no content to compare."""
 
 
-class Mismatched(FileEvent, frozen=True, tag="bad"):
+class Mismatched(FileEvent, frozen=True, kw_only=True, tag="bad"):
     """Figshare's MD5 differs: the file is sent again, and the bad one removed once the new one is verified."""
 
     local: str
@@ -291,7 +291,7 @@ class UploadLost(FileEvent, frozen=True, tag="lost"):
     """The server no longer knows the upload, or aborted it: the file starts again."""
 
 
-class SourceReplaced(FileEvent, frozen=True, tag="source+"):
+class SourceReplaced(FileEvent, frozen=True, kw_only=True, tag="source+"):
     """The user asked to start again with the source as it is now."""
 
     size: int
@@ -325,7 +325,7 @@ class LeftoversRemoved(FileEvent, frozen=True, tag="swept"):
     """A last search for late effects of earlier requests for this file is done, and what it found removed."""
 
 
-class Failed(FileEvent, frozen=True, tag="fail"):
+class Failed(FileEvent, frozen=True, kw_only=True, tag="fail"):
     """The transfer ended with an error that does not concern other files."""
 
     code: str

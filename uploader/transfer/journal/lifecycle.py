@@ -128,7 +128,7 @@ class Parts:
         return self._hashes[no] if no < len(self._flags) and self._flags[no] else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Transfer:
     """One source being sent to one remote file: the state that its events lead to."""
 

@@ -67,7 +67,7 @@ class Synced:
     checksum: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Replay:
     """What was read from a journal. `synced`: what it must contain at least; None if that is not known."""
 
@@ -116,7 +116,7 @@ def _encode_synced(synced: Synced) -> bytes:
 
 def decode(data: bytes, synced: Synced | None = None) -> Replay:
     """Read the intact part of a journal. Raises JournalNewer; damage is reported in the result, not raised."""
-    replay = Replay(synced)
+    replay = Replay(synced=synced)
     scan(io.BytesIO(data), replay, replay.events.append)
     return replay
 

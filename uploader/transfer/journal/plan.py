@@ -56,7 +56,7 @@ def target_of(
         named = "title" if title is not None else "project"
         raise UsageError(f"an existing item and a {named} for a new one exclude each other")
     chosen = None if item is not None else checked_title(title or default_title(selection))
-    return Target(endpoint, item, chosen, project, account)
+    return Target(endpoint=endpoint, item=item, title=chosen, project=project, account=account)
 
 
 def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
@@ -65,16 +65,16 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
     root = _root(selection.files)
     files = len(selection.files)
     plan = ev.JobPlanned(
-        job,
-        target.endpoint,
-        target.item,
-        target.title,
-        created,
-        __version__,
-        files,
-        root,
-        target.project,
-        target.account,
+        job=job,
+        endpoint=target.endpoint,
+        item=target.item,
+        title=target.title,
+        created=created,
+        version=__version__,
+        files=files,
+        root=root,
+        project=target.project,
+        account=target.account,
     )
     sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.files)]
     return [plan, *sources, *_changes({}, _reasons(selection))]
@@ -122,15 +122,15 @@ def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
     short = not chosen.link and chosen.path == f"{root}/{there}"
     return ev.SourcePlanned(
         index,
-        there if short else chosen.path,
-        "" if short else chosen.name,
-        chosen.size,
-        chosen.mtime_ns,
-        chosen.inode,
-        chosen.ctime_ns,
-        None if short or not chosen.folder else chosen.folder,
-        chosen.md5,
-        chosen.link,
+        path=there if short else chosen.path,
+        name="" if short else chosen.name,
+        size=chosen.size,
+        mtime_ns=chosen.mtime_ns,
+        inode=chosen.inode,
+        ctime_ns=chosen.ctime_ns,
+        folder=None if short or not chosen.folder else chosen.folder,
+        md5=chosen.md5,
+        link=chosen.link,
     )
 
 
@@ -151,7 +151,7 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[ev.AnyEvent]:
     return ended + [ev.SourceSkipped(path, reason) for path, reason in now.items() if before.get(path) != reason]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """Where a job's files go: the item with the id `item`, or a new one with this `title`; one of them is None.
 

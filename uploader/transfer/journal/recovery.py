@@ -75,7 +75,7 @@ def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
         # What such an intent led to may have parts by now, which in an item that the user named are no evidence.
         questions += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     questions += [
-        ev.UploadIntended(t.index, at, known=None)
+        ev.UploadIntended(t.index, at=at, known=None)
         for t in state.transfers
         if (t.state is State.PLANNED and not t.remnants) or (plan.item is not None and t.state is State.INITIATING)
     ]

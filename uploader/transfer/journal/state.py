@@ -26,7 +26,7 @@ class ItemState(enum.Enum):
     UNWANTED = "unwanted"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobState:
     """The state of a job after its events."""
 
@@ -124,16 +124,16 @@ class JobState:
         if self.transfers and self.transfers[-1].folder == folder:
             folder = self.transfers[-1].folder  # the same text once in memory, not once a file
         return Transfer(
-            event.file,
-            path,
-            name,
-            event.size,
-            event.mtime_ns,
-            event.inode,
-            event.ctime_ns,
-            folder,
-            event.md5,
-            event.link,
+            index=event.file,
+            path=path,
+            name=name,
+            size=event.size,
+            mtime_ns=event.mtime_ns,
+            inode=event.inode,
+            ctime_ns=event.ctime_ns,
+            folder=folder,
+            expected=event.md5,
+            link=event.link,
         )
 
     def _apply_plan(self, event: ev.JobEvent) -> None:

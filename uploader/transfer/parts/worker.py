@@ -229,7 +229,7 @@ class PartWorker:
         self._last_taken = self._run.clock.monotonic()
         sending.meter.part_done(part.size, sent=xxh3 is not None)
         if xxh3 is not None:
-            self._run.record(ev.PartSent(sending.transfer.index, part.no, xxh3))
+            self._run.record(ev.PartSent(sending.transfer.index, no=part.no, xxh3=xxh3))
 
     @staticmethod
     def _label(sending: FileSend, part: Part) -> str:

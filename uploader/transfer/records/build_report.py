@@ -28,7 +28,7 @@ _LEFT = "killed"
 _AT_WORK = "running"
 
 
-class RunEntry(msgspec.Struct, frozen=True):
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One process's work on the job. `outcome`: `verified`, the code of the error that ended it, `killed` where it left
     no word, `running`. `sent` (bytes handed to the network) and `seconds` (its length) are as far as is known.
 
@@ -47,7 +47,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     samples: tuple[tuple[float, int], ...]
 
 
-class RetrySummary(msgspec.Struct, frozen=True):
+class RetrySummary(msgspec.Struct, frozen=True, kw_only=True):
     """A retried transient error: count, first and last time."""
 
     reason: str
@@ -56,7 +56,7 @@ class RetrySummary(msgspec.Struct, frozen=True):
     last: str
 
 
-class Incident(msgspec.Struct, frozen=True):
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """An incident of one file (its path) or of the job (None): `kind` is `restarted`, `failed` or `warning`."""
 
     at: str
@@ -65,7 +65,7 @@ class Incident(msgspec.Struct, frozen=True):
     message: str
 
 
-class Described(msgspec.Struct, frozen=True):
+class Described(msgspec.Struct, frozen=True, kw_only=True):
     """The requested metadata: `mark` is its fingerprint, `fields` are the API names of its fields. `done`: applied."""
 
     mark: str
@@ -73,7 +73,7 @@ class Described(msgspec.Struct, frozen=True):
     done: bool
 
 
-class JobReport(msgspec.Struct, frozen=True):
+class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
 
     `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
@@ -157,7 +157,11 @@ def build_report(states: JobStore, job: str) -> JobReport:
 
 def _description(state: JobState) -> Described | None:
     given = state.description
-    return Described(given.mark, given.payload.named, given.mark == state.described) if given is not None else None
+    return (
+        Described(mark=given.mark, fields=given.payload.named, done=given.mark == state.described)
+        if given is not None
+        else None
+    )
 
 
 def _file(transfer: Transfer, verified: dict[int, str]) -> FileReport:
@@ -194,14 +198,16 @@ class _Past:
             case run_log.FileDone():
                 self.verified[entry.file_id] = at
             case run_log.RetryEntry():
-                known = self.faults.get(entry.reason, RetrySummary(entry.reason, 0, at, at))
-                self.faults[entry.reason] = RetrySummary(entry.reason, known.times + entry.times, known.first, at)
+                known = self.faults.get(entry.reason, RetrySummary(reason=entry.reason, times=0, first=at, last=at))
+                self.faults[entry.reason] = RetrySummary(
+                    reason=entry.reason, times=known.times + entry.times, first=known.first, last=at
+                )
             case run_log.Restart():
-                self.incidents.append(Incident(at, "restarted", entry.path, entry.reason))
+                self.incidents.append(Incident(at=at, kind="restarted", path=entry.path, message=entry.reason))
             case run_log.FileError():
-                self.incidents.append(Incident(at, "failed", entry.path, entry.message))
+                self.incidents.append(Incident(at=at, kind="failed", path=entry.path, message=entry.message))
             case run_log.WarningEntry():
-                self.incidents.append(Incident(at, "warning", None, entry.message))
+                self.incidents.append(Incident(at=at, kind="warning", path=None, message=entry.message))
             case run_log.RunEnded():
                 if not self._samples or self._samples[-1][1] < entry.sent:
                     self._samples.append((entry.at, entry.sent))
@@ -217,7 +223,16 @@ class _Past:
         samples = ((0.0, 0), *self._samples)
         self.runs.append(
             RunEntry(
-                _iso(self._began), ended, self._last, outcome, message, run.version, run.host, run.pid, sent, samples
+                began=_iso(self._began),
+                ended=ended,
+                seconds=self._last,
+                outcome=outcome,
+                message=message,
+                version=run.version,
+                host=run.host,
+                pid=run.pid,
+                sent=sent,
+                samples=samples,
             )
         )
         self._samples, self._last = [], 0.0

@@ -139,7 +139,9 @@ class RunRecorder:
                 lines, latest = b"".join(self._lines), self._latest
                 self._lines.clear()
             if latest is not None:
-                now = progress_file.Live(self._host, self._pid, _iso(self._since), _iso(self._now()), latest)
+                now = progress_file.Live(
+                    host=self._host, pid=self._pid, since=_iso(self._since), at=_iso(self._now()), progress=latest
+                )
                 progress_file.write(self._folder, now, self._disk)
             if lines:
                 run_log.append(self._folder, lines, self._disk)

@@ -97,7 +97,7 @@ class JobStore:
         replay is then not empty. Raises JobNotFound, JournalNewer, JournalDamaged.
         """
         journal = self.folder(job) / "journal"
-        log, state = Replay(read_synced(journal, self.disk)), JobState()
+        log, state = Replay(synced=read_synced(journal, self.disk)), JobState()
         try:
             # A journal may have millions of lines: do not hold them all in memory.
             scan(self.disk.lines(journal), log, state.apply)

@@ -30,7 +30,7 @@ _STEM = "lease-"
 _LOOKS = 20
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The holder of a job. `beat` increases while the holder is alive; `ended`: it released the job."""
 
     nonce: str
@@ -46,7 +46,7 @@ class Lease(msgspec.Struct, frozen=True):
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeaseRecord:
     """The valid lease with its number; the lease is None if it cannot be read. Any difference means a new beat."""
 
@@ -74,7 +74,7 @@ class Leases:
                 break
             # Missing if the next one was just taken.
             if (content := self._disk.read(self._path(number))) is not None:
-                return LeaseRecord(number, content, _decoded(content))
+                return LeaseRecord(number=number, content=content, lease=_decoded(content))
         return None
 
     def claim(self, number: int, lease: Lease) -> bool:

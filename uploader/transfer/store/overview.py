@@ -25,7 +25,7 @@ WORTH_KEEPING = 1_000_000
 """Journal size (bytes) from which a cached overview is kept."""
 
 
-class JobOverview(msgspec.Struct, frozen=True):
+class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
     """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
 
     `bytes_done` is an estimate for unfinished files (parts may differ in size), or the last report of the process
@@ -52,7 +52,7 @@ class JobOverview(msgspec.Struct, frozen=True):
     published: str | None = None
 
 
-class JobSummary(JobOverview, frozen=True):
+class JobSummary(JobOverview, frozen=True, kw_only=True):
     """An overview with every file and, for a finished job, the manifests: see `Report`."""
 
     files: tuple[FileReport, ...] = ()
@@ -166,9 +166,11 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
     try:
         _, state = states.read(job)
     except FigupError as error:
-        return JobOverview(job, "damaged", changed, problem=error.message), None
+        return JobOverview(job=job, state="damaged", changed=changed, problem=error.message), None
     if not state.complete:
-        return JobOverview(job, "damaged", changed, problem="the journal is damaged and its plan is lost"), None
+        return JobOverview(
+            job=job, state="damaged", changed=changed, problem="the journal is damaged and its plan is lost"
+        ), None
     return _overview(job, state, changed), state
 
 

@@ -19,7 +19,7 @@ from uploader.transfer.store.lease import current_holder
 NAME = "progress.json"
 
 
-class Live(msgspec.Struct, frozen=True):
+class Live(msgspec.Struct, frozen=True, kw_only=True):
     """`since`: when the run began, `at`: when this was written; both ISO 8601 by the clock of `host`."""
 
     host: str

@@ -11,7 +11,7 @@ import pytest
 from uploader.cli.errors import Failure
 from uploader.cli.output.console import MOST_TOLD, Console, Summary
 
-FAILURE = Failure("conflict", "it is taken", None, "/a", 1)
+FAILURE = Failure(code="conflict", message="it is taken", hint=None, path="/a", exit_status=1)
 
 
 def said(console: Console, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:

@@ -111,8 +111,8 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
 @pytest.mark.parametrize(
     ("notice", "words"),
     [
-        (no.Warned("the journal\nwas damaged"), "the journal\\nwas damaged"),
-        (no.Reading("/a\x1b[2J", 5 << 30, 10 << 30), "/a\\x1b[2J: read 50 % of 10.7 GB"),
+        (no.Warned(message="the journal\nwas damaged"), "the journal\\nwas damaged"),
+        (no.Reading(path="/a\x1b[2J", bytes_done=5 << 30, bytes_total=10 << 30), "/a\\x1b[2J: read 50 % of 10.7 GB"),
         (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
     ],
 )
@@ -157,7 +157,7 @@ def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
 def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
     display = Display(Heard(), None, Clock())
     display.take(no.JobStarted(job="k3", resumed=True, files=4, bytes_total=1000, files_done=2, bytes_done=600))
-    display.take(no.FileVerified("/a", 1, "0" * 32))
+    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert display.in_one_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
 
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
     display = Display(console, bars, Clock())
     display.take(no.JobStarted(job="k3", resumed=False, files=1, bytes_total=1000))
     assert bars.seen == []
-    display.take(no.FileVerified("/a", 1, "0" * 32))
+    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
     assert len(bars.seen) == 1
 
@@ -176,8 +176,8 @@ def test_the_last_progress_counts_the_file_just_verified() -> None:
     display = Display(console, bars, Clock())
     assert display.in_one_line() == "nothing was sent yet"
     display.take(progress(1000, waiting=True))
-    display.take(no.FileVerified("/a", 1, "0" * 32))
+    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert (bars.seen[-1].files_done, bars.seen[-1].active) == (1, ())
     assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
-    display.take(no.FileVerified("/a", 1, "0" * 32))
+    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert bars.seen[-1].files_done == 1

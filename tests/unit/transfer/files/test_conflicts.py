@@ -27,7 +27,9 @@ class Rig:
     """One transfer of a run, in an item that holds these files in its place."""
 
     def __init__(self, *held: File, on_conflict: OnConflict = "skip", owners: Mapping[int, str] | None = None) -> None:
-        self.transfer = Transfer(0, "/x/data.bin", "data.bin", len(CONTENT), 1, 1, folder="d")
+        self.transfer = Transfer(
+            index=0, path="/x/data.bin", name="data.bin", size=len(CONTENT), mtime_ns=1, inode=1, folder="d"
+        )
         self.events: list[ev.AnyEvent] = []
         self.notices: list[no.AnyNotice] = []
         self.hashed = self.owners_read = 0

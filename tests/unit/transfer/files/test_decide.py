@@ -150,7 +150,7 @@ def test_a_link_that_is_there(choice: OnConflict, action: str) -> None:
 
 
 def transfer(size: int = 1, *, link: bool = False) -> Transfer:
-    return Transfer(0, "/data/x", "x", size, 1, 1, link=link)
+    return Transfer(index=0, path="/data/x", name="x", size=size, mtime_ns=1, inode=1, link=link)
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def test_an_upload_that_is_known_is_asked_about_before_anything_else_on_resume(s
 
 def test_a_lost_answer_is_looked_up_on_resume_and_not_repeated() -> None:
     transfer = transfer_in(State.PLANNED)
-    transfer.apply(ev.UploadIntended(0, "t", (1, 2)))
-    transfer.apply(ev.Failed(0, "unreachable", "no"))
+    transfer.apply(ev.UploadIntended(0, at="t", known=(1, 2)))
+    transfer.apply(ev.Failed(0, code="unreachable", message="no"))
     transfer.apply(ev.Resumed("t"))
     assert next_step(transfer) is Step.LOOK_UP
     assert transfer.known == (1, 2)
@@ -112,10 +112,15 @@ def test_a_lost_answer_is_looked_up_on_resume_and_not_repeated() -> None:
 
 def test_a_bad_copy_is_removed_only_after_a_good_one_is_verified() -> None:
     transfer = transfer_in(State.COMPLETED)
-    transfer.apply(ev.Mismatched(0, "a", "b"))
+    transfer.apply(ev.Mismatched(0, local="a", remote="b"))
     assert transfer.superseded == (5,)
     assert next_step(transfer) is Step.INITIATE
-    for event in (ev.UploadIntended(0, "t"), ev.UploadInitiated(0, 6), ev.PartsComplete(0, 1), ev.CompleteIntended(0)):
+    for event in (
+        ev.UploadIntended(0, at="t"),
+        ev.UploadInitiated(0, id=6),
+        ev.PartsComplete(0, 1),
+        ev.CompleteIntended(0),
+    ):
         transfer.apply(event)
         assert next_step(transfer) is not Step.REMOVE_SUPERSEDED
     transfer.apply(ev.Completed(0))
@@ -168,14 +173,14 @@ def test_no_life_forgets_a_remote_file_that_it_made(events: list[ev.AnyEvent]) -
 
 def test_a_new_version_never_removes_a_file_that_somebody_else_made() -> None:
     transfer = transfer_in(State.PLANNED)
-    transfer.apply(ev.FoundIdentical(0, 77, "m"))
-    transfer.apply(ev.SourceReplaced(0, 1, 2, 3))
+    transfer.apply(ev.FoundIdentical(0, id=77, md5="m"))
+    transfer.apply(ev.SourceReplaced(0, size=1, mtime_ns=2, inode=3))
     assert (transfer.state, transfer.owned_ids()) == (State.PLANNED, set())
 
 
 def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_verified_itself() -> None:
     transfer = transfer_in(State.VERIFIED)
-    transfer.apply(ev.SourceReplaced(0, 1, 2, 3))
+    transfer.apply(ev.SourceReplaced(0, size=1, mtime_ns=2, inode=3))
     assert (transfer.remnants, transfer.superseded, next_step(transfer)) == ((), (5,), Step.INITIATE)
 
 
@@ -204,19 +209,19 @@ def test_an_item_is_created_once() -> None:
         job.apply(ev.ItemIntended("t"))
     job.apply(ev.ItemCreated(1))
     assert (job.item_state, job.item_id, job.item_url) == (ItemState.CREATED, 1, None)
-    for other in (ev.ItemCreated(2), ev.ItemIntended("t"), ev.ItemNotCreated(), ev.ItemReady(2, "u")):
+    for other in (ev.ItemCreated(2), ev.ItemIntended("t"), ev.ItemNotCreated(), ev.ItemReady(id=2, url="u")):
         with pytest.raises(IllegalEvent):
             job.apply(other)
-    job.apply(ev.ItemReady(1, "u"))
+    job.apply(ev.ItemReady(id=1, url="u"))
     assert (job.item_state, job.item_id, job.item_url) == (ItemState.READY, 1, "u")
     with pytest.raises(IllegalEvent):
-        job.apply(ev.ItemReady(1, "u"))
+        job.apply(ev.ItemReady(id=1, url="u"))
 
 
 def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_created() -> None:
     def begun() -> JobState:
         job = JobState()
-        for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(1, "u"), ev.MetadataApplied("m")):
+        for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(id=1, url="u"), ev.MetadataApplied("m")):
             job.apply(event)
         with pytest.raises(IllegalEvent):
             job.apply(ev.ItemUnwanted(2))
@@ -240,20 +245,24 @@ def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_crea
         job.apply(ev.ItemCreated(2))
         assert (job.item_state, job.item_id) == (ItemState.CREATED, 2)
     kept = begun()
-    kept.apply(ev.ItemReady(1, "u", found=True))
+    kept.apply(ev.ItemReady(id=1, url="u", found=True))
     assert kept.item_state is ItemState.READY
 
 
 def test_a_journal_that_told_the_id_of_an_item_with_its_address_is_read_as_ever() -> None:
     job = JobState()
     job.apply(ev.ItemIntended("t"))
-    job.apply(ev.ItemReady(1, "u"))
+    job.apply(ev.ItemReady(id=1, url="u"))
     assert (job.item_state, job.item_id) == (ItemState.READY, 1)
 
 
 def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:
     job = JobState()
-    for event in (ev.Completed(0), ev.Completed(-1), ev.SourcePlanned(1, "/p", "p", 1, 1, 1)):
+    for event in (
+        ev.Completed(0),
+        ev.Completed(-1),
+        ev.SourcePlanned(1, path="/p", name="p", size=1, mtime_ns=1, inode=1),
+    ):
         with pytest.raises(IllegalEvent):
             job.apply(event)
 
@@ -269,7 +278,9 @@ def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_re
 
 
 def test_owned_files_are_all_that_may_still_exist() -> None:
-    transfer = Transfer(0, "/a", "a", 1, 1, 1, file_id=1, remnants=(2,), superseded=(3,))
+    transfer = Transfer(
+        index=0, path="/a", name="a", size=1, mtime_ns=1, inode=1, file_id=1, remnants=(2,), superseded=(3,)
+    )
     assert transfer.owned_ids() == {1, 2, 3}
 
 
@@ -280,15 +291,15 @@ def test_the_readme_draws_the_table_as_it_is() -> None:
 
 
 def test_what_was_replaced_is_known_apart_from_what_merely_went_wrong() -> None:
-    transfer = Transfer(0, "/a", "a", 1, 2, 3)
+    transfer = Transfer(index=0, path="/a", name="a", size=1, mtime_ns=2, inode=3)
     for event in (
         ev.ReplacementPlanned(0, (4, 5)),
-        ev.UploadIntended(0, "t"),
-        ev.UploadInitiated(0, 6),
+        ev.UploadIntended(0, at="t"),
+        ev.UploadInitiated(0, id=6),
         ev.Completed(0),
-        ev.Mismatched(0, "x", "y"),
-        ev.UploadIntended(0, "t"),
-        ev.UploadInitiated(0, 7),
+        ev.Mismatched(0, local="x", remote="y"),
+        ev.UploadIntended(0, at="t"),
+        ev.UploadInitiated(0, id=7),
         ev.Completed(0),
         ev.Verified(0, "x"),
         ev.RemnantRemoved(0, 6),

@@ -34,7 +34,7 @@ async def test_nobody_whose_lines_were_in_a_batch_that_failed_is_told_that_they_
     outcomes: list[str] = []
 
     async def commit(number: int) -> None:
-        journal.record(ev.UploadIntended(number, "2026-03-14T09:26:53+00:00"))
+        journal.record(ev.UploadIntended(number, at="2026-03-14T09:26:53+00:00"))
         try:
             await journal.commit()
         except FigupError as error:

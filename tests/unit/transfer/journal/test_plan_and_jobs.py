@@ -19,13 +19,21 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import list_jobs, summarize, unfinished_job
 
-HERE = Target("https://example.org/v2", title="data")
+HERE = Target(endpoint="https://example.org/v2", title="data")
 
 
 def make_job(states: JobStore, job: str, *events: ev.AnyEvent, item: int | None = None) -> None:
     states.disk.make_folder(states.folder(job))
-    plan = ev.JobPlanned(job, "https://example.org/v2", item, None if item else "data", AT, "0.1.0", 1)
-    source = ev.SourcePlanned(0, "/data/a", "a", 90, 1, 2)
+    plan = ev.JobPlanned(
+        job=job,
+        endpoint="https://example.org/v2",
+        item=item,
+        title=None if item else "data",
+        created=AT,
+        version="0.1.0",
+        files=1,
+    )
+    source = ev.SourcePlanned(0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2)
     Journal.create(states.folder(job) / "journal", [plan, source, *events], states.disk).close()
 
 
@@ -38,9 +46,9 @@ def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
     name = job_name(HERE, ["/a", "/b"])
     assert name == job_name(HERE, ["/b", "/a"])
     others = [
-        (Target("https://example.org/v3", title="data"), ["/a", "/b"]),
-        (Target("https://example.org/v2", title="Data"), ["/a", "/b"]),
-        (Target("https://example.org/v2", item=1), ["/a", "/b"]),
+        (Target(endpoint="https://example.org/v3", title="data"), ["/a", "/b"]),
+        (Target(endpoint="https://example.org/v2", title="Data"), ["/a", "/b"]),
+        (Target(endpoint="https://example.org/v2", item=1), ["/a", "/b"]),
         (HERE, ["/a"]),
     ]
     assert len({name, *(job_name(*other) for other in others)}) == 5
@@ -58,12 +66,14 @@ def test_titles() -> None:
 
 def test_the_plan_has_every_file_and_what_was_skipped() -> None:
     chosen = [
-        SourceFile("/x/data/a.csv", "data", "a.csv", 4, 5, 6, 7),
-        SourceFile("/x/data/sub/b.csv", "data/sub", "b.csv", 8, 9, 10, 11),
-        SourceFile("/y/c", "", "other name", 1, 2, 3, 4, md5=MD5),
-        SourceFile("https://example.org/d", "", "d", link=True),
+        SourceFile(path="/x/data/a.csv", folder="data", name="a.csv", size=4, mtime_ns=5, inode=6, ctime_ns=7),
+        SourceFile(
+            path="/x/data/sub/b.csv", folder="data/sub", name="b.csv", size=8, mtime_ns=9, inode=10, ctime_ns=11
+        ),
+        SourceFile(path="/y/c", folder="", name="other name", size=1, mtime_ns=2, inode=3, ctime_ns=4, md5=MD5),
+        SourceFile(path="https://example.org/d", folder="", name="d", link=True),
     ]
-    selection = Selection(files=chosen, skipped=[Skipped("/x/data/.git/", "hidden")])
+    selection = Selection(files=chosen, skipped=[Skipped(path="/x/data/.git/", reason="hidden")])
     events = plan_events(HERE, selection, "j")
     plan, *sources, skip = events
     assert isinstance(plan, ev.JobPlanned)
@@ -80,7 +90,17 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
         job.apply(event)
     assert job.complete
     told = [
-        SourceFile(t.path, t.folder, t.name, t.size, t.mtime_ns, t.inode, t.ctime_ns, t.expected, t.link)
+        SourceFile(
+            path=t.path,
+            folder=t.folder,
+            name=t.name,
+            size=t.size,
+            mtime_ns=t.mtime_ns,
+            inode=t.inode,
+            ctime_ns=t.ctime_ns,
+            md5=t.expected,
+            link=t.link,
+        )
         for t in job.transfers
     ]
     assert told[:3] == chosen[:3]
@@ -113,11 +133,16 @@ def test_jobs_are_found_by_the_beginning_of_their_name(states: JobStore) -> None
 def test_what_the_journals_say(states: JobStore) -> None:
     make_job(states, "new")
     make_job(
-        states, "half", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 3, 9), ev.PartSent(0, 4, 1)
+        states,
+        "half",
+        ev.ItemReady(id=3, url="u"),
+        ev.UploadInitiated(0, id=8),
+        ev.PartsMissing(0, done=3, total=9),
+        ev.PartSent(0, no=4, xxh3=1),
     )
-    make_job(states, "bad", ev.Failed(0, "refused", "no room"))
+    make_job(states, "bad", ev.Failed(0, code="refused", message="no room"))
     make_job(states, "gone", ev.Cancelled(0))
-    make_job(states, "done", ev.ItemReady(3, "u"), ev.FoundIdentical(0, 8, MD5), item=3)
+    make_job(states, "done", ev.ItemReady(id=3, url="u"), ev.FoundIdentical(0, id=8, md5=MD5), item=3)
     make_job(states, "rot")
     (states.folder("rot") / "journal").write_bytes(b"rubbish\n")
     by_name = {s.job: s for s in list_jobs(states)}
@@ -142,16 +167,16 @@ def test_what_the_journals_say(states: JobStore) -> None:
 def test_without_an_unfinished_job_there_is_nothing_to_resume(states: JobStore) -> None:
     with pytest.raises(JobNotFound, match="no unfinished job"):
         unfinished_job(states)
-    make_job(states, "bad", ev.ItemReady(3, "u"), ev.Failed(0, "quota-exceeded", "no room"))
+    make_job(states, "bad", ev.ItemReady(id=3, url="u"), ev.Failed(0, code="quota-exceeded", message="no room"))
     assert unfinished_job(states) == "bad"
-    make_job(states, "half", ev.ItemReady(3, "u"))
+    make_job(states, "half", ev.ItemReady(id=3, url="u"))
     assert unfinished_job(states) == "half", "one that was interrupted comes before one that waits for somebody"
 
 
 def test_what_other_jobs_own(states: JobStore) -> None:
-    make_job(states, "mine", ev.ItemReady(1, "u"), ev.UploadInitiated(0, 10))
-    make_job(states, "created", ev.ItemReady(2, "u"), ev.UploadInitiated(0, 20), ev.UploadLost(0))
-    make_job(states, "given", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 30), item=3)
+    make_job(states, "mine", ev.ItemReady(id=1, url="u"), ev.UploadInitiated(0, id=10))
+    make_job(states, "created", ev.ItemReady(id=2, url="u"), ev.UploadInitiated(0, id=20), ev.UploadLost(0))
+    make_job(states, "given", ev.ItemReady(id=3, url="u"), ev.UploadInitiated(0, id=30), item=3)
     assert states.foreign_ids("mine") == ({2}, {20, 30})
 
 
@@ -161,7 +186,9 @@ def test_the_manifest_is_one_that_md5sum_takes(states: JobStore, tmp_path: Path)
         path = tmp_path / name
         path.write_bytes(name.encode())
         md5 = subprocess.run(["md5sum"], input=path.read_bytes(), capture_output=True, check=True).stdout[:32].decode()
-        transfer = Transfer(index, str(path), name, 1, 1, 1, state=State.VERIFIED, md5=md5)
+        transfer = Transfer(
+            index=index, path=str(path), name=name, size=1, mtime_ns=1, inode=1, state=State.VERIFIED, md5=md5
+        )
         job.transfers.append(transfer)
     states.disk.make_folder(states.folder("j"))
     manifest = states.write_manifests("j", job).local

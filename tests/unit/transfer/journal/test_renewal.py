@@ -14,12 +14,21 @@ from uploader.transfer.journal.plan import Target, plan_events, renewal_events
 from uploader.transfer.journal.recovery import recover
 from uploader.transfer.journal.state import JobState
 
-HERE = Target("https://example.org/v2", title="data")
+HERE = Target(endpoint="https://example.org/v2", title="data")
 
 
 def chosen(*names: str, md5: str | None = None) -> list[SourceFile]:
     return [
-        SourceFile(f"/x/d/{name}", "/".join(["d", *name.split("/")[:-1]]), name.rpartition("/")[2], 1, 2, 3, 4, md5)
+        SourceFile(
+            path=f"/x/d/{name}",
+            folder="/".join(["d", *name.split("/")[:-1]]),
+            name=name.rpartition("/")[2],
+            size=1,
+            mtime_ns=2,
+            inode=3,
+            ctime_ns=4,
+            md5=md5,
+        )
         for name in names
     ]
 
@@ -69,11 +78,11 @@ def test_a_journal_torn_while_the_job_grows_is_one_of_a_smaller_job() -> None:
 
 def test_what_is_not_named_any_more_is_dropped_told_and_taken_up_when_it_is_back() -> None:
     _, job = planned("a", "b", "old/c")
-    renew(job, Selection(files=chosen("a"), skipped=[Skipped("/x/d/old/", "excluded")]))
+    renew(job, Selection(files=chosen("a"), skipped=[Skipped(path="/x/d/old/", reason="excluded")]))
     assert [t.dropped for t in job.transfers] == [False, True, True]
     assert job.skipped == {"/x/d/old/": "excluded", "/x/d/b": "vanished", "/x/d/old/c": "excluded"}
     assert [t.name for t in job.active] == ["a"]
-    assert renew(job, Selection(files=chosen("a"), skipped=[Skipped("/x/d/old/", "excluded")])) == []
+    assert renew(job, Selection(files=chosen("a"), skipped=[Skipped(path="/x/d/old/", reason="excluded")])) == []
     renew(job, Selection(files=chosen("a", "b", "old/c")))
     assert not any(t.dropped for t in job.transfers)
     assert job.skipped == {}
@@ -81,12 +90,12 @@ def test_what_is_not_named_any_more_is_dropped_told_and_taken_up_when_it_is_back
 
 def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
     _, job = planned("a", "b", "c", "d")
-    job.apply(ev.UploadInitiated(0, 50))
-    job.apply(ev.FoundIdentical(1, 51, MD5))
-    job.apply(ev.UploadIntended(2, "t"))
-    job.apply(ev.UploadInitiated(3, 53))
-    job.apply(ev.Failed(3, "refused", "no"))
-    job.apply(ev.SourcePlanned(4, "d/e"))
+    job.apply(ev.UploadInitiated(0, id=50))
+    job.apply(ev.FoundIdentical(1, id=51, md5=MD5))
+    job.apply(ev.UploadIntended(2, at="t"))
+    job.apply(ev.UploadInitiated(3, id=53))
+    job.apply(ev.Failed(3, code="refused", message="no"))
+    job.apply(ev.SourcePlanned(4, path="d/e"))
     renew(job, Selection(files=chosen("e")))
     assert not job.finished, "something is left to be removed"
     job.apply(ev.Resumed("t"))
@@ -94,11 +103,11 @@ def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
     for event in (
         ev.UploadLost(0),
         ev.RemnantRemoved(0, 50),
-        ev.UploadInitiated(2, 52, found=True),
+        ev.UploadInitiated(2, id=52, found=True),
         ev.UploadLost(2),
         ev.RemnantRemoved(2, 52),
         ev.Completed(3),
-        ev.FoundIdentical(4, 54, MD5),
+        ev.FoundIdentical(4, id=54, md5=MD5),
     ):
         job.apply(event)
     assert [t.settled for t in job.transfers] == [True] * 5
@@ -120,7 +129,7 @@ def test_a_file_that_is_named_and_missing_is_not_dropped() -> None:
 
 def test_a_damaged_plan_is_made_whole_by_the_command_only_where_both_say_the_same() -> None:
     events, _ = planned("a", "b", "c")
-    done: list[ev.AnyEvent] = [ev.ItemReady(3, "u"), ev.FoundIdentical(2, 9, MD5)]
+    done: list[ev.AnyEvent] = [ev.ItemReady(id=3, url="u"), ev.FoundIdentical(2, id=9, md5=MD5)]
     for lost in range(len(events)):
         left = [e for at, e in enumerate(events) if at != lost] + done
         _, job = recover(left, events)

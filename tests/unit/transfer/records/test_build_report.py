@@ -34,7 +34,12 @@ def remember(states: JobStore, job: str, *entries: hi.AnyEntry) -> None:
 
 def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> None:
     make_job(
-        states, "k3", ev.ItemReady(3, "https://x/3"), ev.UploadInitiated(0, 8), ev.Completed(0), ev.Verified(0, MD5)
+        states,
+        "k3",
+        ev.ItemReady(id=3, url="https://x/3"),
+        ev.UploadInitiated(0, id=8),
+        ev.Completed(0),
+        ev.Verified(0, MD5),
     )
     remember(
         states,
@@ -59,33 +64,33 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> 
     assert second.samples == ((0.0, 0), (3.0, 50))
     assert (made.bytes_sent, made.seconds) == (350, 7.0)
     assert made.faults == (
-        RetrySummary("503", 5, "2026-03-01T12:00:02+00:00", "2026-03-02T09:00:01+00:00"),
-        RetrySummary("reset", 1, "2026-03-02T09:00:01+00:00", "2026-03-02T09:00:01+00:00"),
+        RetrySummary(reason="503", times=5, first="2026-03-01T12:00:02+00:00", last="2026-03-02T09:00:01+00:00"),
+        RetrySummary(reason="reset", times=1, first="2026-03-02T09:00:01+00:00", last="2026-03-02T09:00:01+00:00"),
     )
-    assert made.incidents == (Incident("2026-03-02T09:00:01+00:00", "restarted", "/a", "lost"),)
+    assert made.incidents == (Incident(at="2026-03-02T09:00:01+00:00", kind="restarted", path="/a", message="lost"),)
     (file,) = made.files
     assert (file.status, file.md5, file.file_id, file.verified_at) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
 
 
 def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
-    spec = ItemPayload({"tags": ["a"]}, authors=[])
+    spec = ItemPayload(fields={"tags": ["a"]}, authors=[])
     make_job(
         states, "k3", ev.MetadataRequested("m1", spec), ev.OptionsGiven({"grace": 5.0}),
-        ev.FinalStepsRequested(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(3, "u"),
-        ev.FoundIdentical(0, 8, MD5),
-        ev.FinalStepDone("reserve_doi", "10.1/3"), ev.FinalStepDone("private_link", "https://x/s/secret"),
+        ev.FinalStepsRequested(reserve_doi=True, private_link=True, publish=True), ev.ItemReady(id=3, url="u"),
+        ev.FoundIdentical(0, id=8, md5=MD5),
+        ev.FinalStepDone(step="reserve_doi", value="10.1/3"), ev.FinalStepDone(step="private_link", value="https://x/s/secret"),
         ev.PublishIntended(1, xxhash.xxh3_64_hexdigest(b"8")),
-        ev.FinalStepDone("publish", "public", "2026-03-01T12:00:09+00:00"),
+        ev.FinalStepDone(step="publish", value="public", at="2026-03-01T12:00:09+00:00"),
     )  # fmt: skip
     made = build_report(states, "k3")
     assert (made.doi, made.published, made.published_version) == ("10.1/3", "public", 2)
     assert (made.published_at, made.account, made.options) == ("2026-03-01T12:00:09+00:00", None, {"grace": 5.0})
-    assert made.description == Described("m1", ("tags", "authors"), done=False)
+    assert made.description == Described(mark="m1", fields=("tags", "authors"), done=False)
     assert b"secret" not in msgspec.json.encode(made)
 
 
 def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: JobStore) -> None:
-    make_job(states, "k3", ev.ItemReady(3, "u"), ev.Failed(0, "conflict", "other file"))
+    make_job(states, "k3", ev.ItemReady(id=3, url="u"), ev.Failed(0, code="conflict", message="other file"))
     made = build_report(states, "k3")
     assert (made.runs, made.faults, made.bytes_sent) == ((), (), 0)
     (file,) = made.files

@@ -79,10 +79,10 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     for part in range(3):
         historian.take(no.Retrying(f"/data/a: b.bin, part {part}: h answered 503", 1.0))
     historian.take(no.Retrying("h: reset", 1.0))
-    historian.take(no.FileVerified("/data/a", 7, "0" * 32))
+    historian.take(no.FileVerified(path="/data/a", file_id=7, md5="0" * 32))
     historian.take(no.FileRestarted("/data/b", "Figshare aborted the upload"))
     historian.take(no.FileFailed(code="conflict", message="c: other file", hint="Rename it.", path="/data/c"))
-    historian.take(no.Warned("look out"))
+    historian.take(no.Warned(message="look out"))
     historian.write_due()
     told = progress_file.read(tmp_path, Disk())
     assert told is not None
@@ -160,7 +160,7 @@ def test_torn_and_foreign_lines_are_left_out(rubbish: bytes) -> None:
 
 def test_a_run_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
     (tmp_path / run_log.NAME).write_bytes(run_log.encode(run_log.WarningEntry(1.0, "a")) + b'{"e":"s","at":3')
-    progress_file.write(tmp_path, progress_file.Live("h", 1, "s", "a", progress(3)), Disk())
+    progress_file.write(tmp_path, progress_file.Live(host="h", pid=1, since="s", at="a", progress=progress(3)), Disk())
     RunRecorder(tmp_path, Disk(), FakeClock()).write_due()
     assert [type(entry) for entry in entries(tmp_path)] == [run_log.WarningEntry, run_log.RunBegan]
     assert progress_file.read(tmp_path, Disk()) is None, "what an earlier run left is not this run's"
@@ -169,10 +169,10 @@ def test_a_run_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
 def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     disk = FullDisk()
     historian = RunRecorder(tmp_path, disk, FakeClock())
-    historian.take(no.Warned("lost"))
+    historian.take(no.Warned(message="lost"))
     historian.write_due()
     disk.full = False
-    historian.take(no.Warned("kept"))
+    historian.take(no.Warned(message="kept"))
     historian.write_due()
     assert entries(tmp_path)[-1] == run_log.WarningEntry(0.0, "kept")
 

@@ -11,7 +11,10 @@ from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_
 
 
 def transfers(*sizes: int) -> list[Transfer]:
-    return [Transfer(index, f"/data/{index}", str(index), size, 1, 2) for index, size in enumerate(sizes)]
+    return [
+        Transfer(index=index, path=f"/data/{index}", name=str(index), size=size, mtime_ns=1, inode=2)
+        for index, size in enumerate(sizes)
+    ]
 
 
 def account(most: int | None = None, quota: int | None = None, used: int | None = None) -> Account:

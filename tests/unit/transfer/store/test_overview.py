@@ -35,7 +35,9 @@ class Counted(JobStore):
 @pytest.fixture
 def states(tmp_path: Path) -> Counted:
     states = Counted(tmp_path, Disk())
-    make_job(states, "k3", ev.ItemReady(3, "u"), ev.UploadInitiated(0, 8), ev.PartsMissing(0, 3, 9))
+    make_job(
+        states, "k3", ev.ItemReady(id=3, url="u"), ev.UploadInitiated(0, id=8), ev.PartsMissing(0, done=3, total=9)
+    )
     return states
 
 
@@ -55,7 +57,7 @@ def test_an_overview_is_what_reading_says(states: Counted) -> None:
 def test_a_journal_that_went_on_is_read(states: Counted) -> None:
     keep_overview(states, "k3", states.read("k3")[1])
     journal = states.folder("k3") / "journal"
-    more = encode([*states.log("k3").events, ev.PartSent(0, 4, 1)])[0]
+    more = encode([*states.log("k3").events, ev.PartSent(0, no=4, xxh3=1)])[0]
     journal.write_bytes(more)
     assert overview(states, "k3").bytes_done > 0
     assert overview(states, "k3") == overview(states, "k3")
@@ -86,8 +88,10 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
 def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> None:
     folder = states.folder("k3")
     told = no.Progress(bytes_done=77, bytes_total=90, files_done=0, files_total=1, rate=5.0, connections=2, active=())
-    progress_file.write(folder, progress_file.Live("h", os.getpid(), "s", "a", told), states.disk)
+    progress_file.write(
+        folder, progress_file.Live(host="h", pid=os.getpid(), since="s", at="a", progress=told), states.disk
+    )
     assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
-    lease = Lease("n", machine_id(states.folder("k3")), "h", os.getpid(), "now")
+    lease = Lease(nonce="n", machine=machine_id(states.folder("k3")), host="h", pid=os.getpid(), since="now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
