@@ -87,8 +87,8 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
         run.notify(
             no.Warned(
                 message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
-                "this name: it may come from a request of this job whose answer was lost, or from another user, and was "
-                "kept"
+                "this name: it may come from a request of this job whose answer was lost, or from another user, and "
+                "was kept"
             )
         )
     await run.commit(ev.LeftoversRemoved(transfer.index))
