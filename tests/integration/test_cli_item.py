@@ -79,7 +79,7 @@ def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sand
     done = figup.run("item", "create", "--metadata", dataset.name).expect(2)
     assert done.stderr == (
         "figup: dataset.yaml: line 4, categories[1]: unknown category 'animal behavior'. "
-        'Did you mean "Animal behaviour"?\n'
+        'Did you mean "Animal behaviour", "Organisational behaviour" or "Human information behaviour"?\n'
     )
     assert "create-item" not in {request["kind"] for request in sandbox.requests()}
     figup.run("item", "create").expect(2)

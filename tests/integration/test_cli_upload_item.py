@@ -87,7 +87,7 @@ def test_the_options_title_wins(figup: Figup, sandbox: Sandbox, data: Path) -> N
 def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml").expect(2)
-    assert "unknown category 'animal behavior'. Did you mean \"Animal behaviour\"?" in done.stderr
+    assert "unknown category 'animal behavior'. Did you mean \"Animal behaviour\", " in done.stderr
     figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--dry-run").expect(2)
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []

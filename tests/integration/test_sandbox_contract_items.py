@@ -53,13 +53,13 @@ async def test_categories(tmp_path: Path) -> None:
         await call("POST", template, path, 205, {"categories": [24418]})
         await call("POST", template, path, 205, {"categories": [24421, 24418]})
         assert [one["id"] for one in await call("GET", template, path, 200)] == [24418, 24421]
-        await call("PUT", template, path, 205, {"categories": [27124]})
+        await call("PUT", template, path, 205, {"categories": [28930]})
         await call("PUT", template, path, 404, {"categories": [1]})
         await call("POST", template, path, 400, {"categories": ["x"]})
         await call("PUT", template, path, 400, {})
-        assert [one["id"] for one in await call("GET", template, path, 200)] == [27124]
-        await call("DELETE", f"{template}/{{category_id}}", f"{path}/27124", 204)
-        await call("DELETE", f"{template}/{{category_id}}", f"{path}/27124", 404)
+        assert [one["id"] for one in await call("GET", template, path, 200)] == [28930]
+        await call("DELETE", f"{template}/{{category_id}}", f"{path}/28930", 204)
+        await call("DELETE", f"{template}/{{category_id}}", f"{path}/28930", 404)
         await call("GET", template, "/account/articles/1/categories", 404)
 
 

@@ -6,7 +6,7 @@ import sqlite3
 
 from aiohttp import web
 
-from uploader.sandbox import checks
+from uploader.sandbox import categories, checks
 from uploader.sandbox.answers import (
     invalid,
     invalid_is_bad_request,
@@ -18,7 +18,6 @@ from uploader.sandbox.answers import (
 )
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
-from uploader.sandbox.items.view import category
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
@@ -44,7 +43,7 @@ class CategoryRoutes:
         fields = await context_of(request).db.run(
             self._resource.fields, self._resource.id_of(request), account_of(request)
         )
-        return json_answer([category(number) for number in fields["categories"]])
+        return json_answer([categories.of_item(number) for number in fields["categories"]])
 
     async def add(self, request: web.Request) -> web.Response:
         await self._set(request, keep=True)

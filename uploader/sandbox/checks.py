@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
+from uploader.sandbox import categories as classification
 from uploader.sandbox.answers import ApiError, invalid
 from uploader.sandbox.people.authors import NewAuthor
-from uploader.sandbox.reference_data import CATEGORIES, IDENTIFIER_TYPES, ITEM_TYPES, RELATIONS, licenses
+from uploader.sandbox.reference_data import IDENTIFIER_TYPES, ITEM_TYPES, RELATIONS, licenses
 
 Check: TypeAlias = Callable[[str, Any], Any]
 
@@ -77,16 +78,16 @@ def objects(name: str, value: Any) -> list[dict[str, Any]]:
 
 def categories(name: str, value: Any) -> list[int]:
     """Check ids of selectable categories and remove duplicates."""
-    ids = integers(name, value)
+    ids, known = integers(name, value), classification.categories()
     for one in ids:
-        if one not in CATEGORIES or not CATEGORIES[one]["is_selectable"]:
+        if one not in known or not known[one]["is_selectable"]:
             raise ApiError(404, "EntityNotFound", f"Not allowed to set category {one}")
     return list(dict.fromkeys(ids))
 
 
 def source_ids(name: str, value: Any) -> list[int]:
     """Return categories by their ids in the original taxonomy."""
-    by_source = {category["source_id"]: number for number, category in CATEGORIES.items()}
+    by_source = classification.by_source()
     for one in texts(name, value):
         if one not in by_source:
             raise ApiError(404, "EntityNotFound", f"Not allowed to set category {one}")

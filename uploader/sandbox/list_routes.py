@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from uploader.sandbox import checks
+from uploader.sandbox import categories, checks
 from uploader.sandbox.answers import invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import relations
-from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
+from uploader.sandbox.reference_data import ITEM_TYPES, licenses
 from uploader.sandbox.routes import Route
 
 
@@ -18,8 +18,8 @@ def routes() -> list[Route]:
     return [
         Route("list-licenses", "GET", "/v2/account/licenses", own_licenses),
         Route("list-licenses", "GET", "/v2/licenses", public_licenses, open_to_all=True),
-        Route("list-categories", "GET", "/v2/account/categories", categories),
-        Route("list-categories", "GET", "/v2/categories", categories, open_to_all=True),
+        Route("list-categories", "GET", "/v2/account/categories", own_categories),
+        Route("list-categories", "GET", "/v2/categories", public_categories, open_to_all=True),
         Route("list-item-types", "GET", "/v2/item_types", item_types, open_to_all=True),
         Route("search-funding", "POST", "/v2/account/funding/search", search_funding),
     ]
@@ -33,8 +33,12 @@ async def public_licenses(_: web.Request) -> web.Response:
     return json_answer(list(licenses(institution=False).values()))
 
 
-async def categories(_: web.Request) -> web.Response:
-    return json_answer(list(CATEGORIES.values()))
+async def own_categories(_: web.Request) -> web.Response:
+    return web.Response(body=categories.listing(public=False), content_type="application/json")
+
+
+async def public_categories(_: web.Request) -> web.Response:
+    return web.Response(body=categories.listing(public=True), content_type="application/json")
 
 
 async def item_types(_: web.Request) -> web.Response:

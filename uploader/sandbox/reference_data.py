@@ -31,54 +31,6 @@ ITEM_TYPES: Final[dict[str, int]] = {
 }  # fmt: skip
 
 
-def _categories() -> dict[int, dict[str, Any]]:
-    """Return the tree below, numbered as the real one is: three for each line, within a division."""
-    found: dict[int, dict[str, Any]] = {}
-    path: list[int] = []
-    for number, source, title in _TREE:
-        level = len(source) // 2
-        path[level - 1 :] = [number]
-        found[number] = {
-            "id": number,
-            "title": title,
-            "parent_id": path[-2] if level > 1 else 0,
-            "path": "".join(f"/{one}" for one in path),
-            "source_id": source,
-            "taxonomy_id": 100,
-            "is_selectable": level == 3,
-            "has_children": level < 3,
-        }
-    return found
-
-
-_TREE: Final = (
-    (24130, "31", "Biological sciences"),
-    (24397, "3109", "Zoology"),
-    (24400, "310901", "Animal behaviour"),
-    (24403, "310902", "Animal cell and molecular biology"),
-    (24406, "310903", "Animal developmental and reproductive biology"),
-    (24409, "310904", "Animal diet and nutrition"),
-    (24412, "310905", "Animal immunology"),
-    (24415, "310906", "Animal neurobiology"),
-    (24418, "310907", "Animal physiological ecology"),
-    (24421, "310908", "Animal physiology - biophysics"),
-    (24424, "310909", "Animal physiology - cell"),
-    (24457, "32", "Biomedical and clinical sciences"),
-    (24775, "3211", "Oncology and carcinogenesis"),
-    (24778, "321101", "Cancer cell biology"),
-    (24781, "321102", "Cancer diagnosis"),
-    (24784, "321103", "Cancer genetics"),
-    (24811, "321199", "Oncology and carcinogenesis not elsewhere classified"),
-    (26857, "46", "Information and computing sciences"),
-    (27121, "4605", "Data management and data science"),
-    (27124, "460501", "Data engineering and data science"),
-    (27127, "460502", "Data mining and knowledge discovery"),
-    (27130, "460503", "Data models, storage and indexing"),
-    (27133, "460504", "Data quality"),
-)
-CATEGORIES: Final = _categories()
-"""Some of the real ones: a number that is not here may not be set, as one that an account may not use."""
-
 RELATIONS: Final = (
     "IsCitedBy", "Cites", "IsSupplementTo", "IsSupplementedBy", "IsContinuedBy", "Continues", "Describes",
     "IsDescribedBy", "HasMetadata", "IsMetadataFor", "HasVersion", "IsVersionOf", "IsNewVersionOf",

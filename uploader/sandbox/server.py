@@ -28,6 +28,7 @@ from uploader.sandbox import (
 )
 from uploader.sandbox.author_routes import AuthorRoutes
 from uploader.sandbox.blobs import Blobs
+from uploader.sandbox.categories import categories
 from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.collections import item_routes as collection_item_routes
 from uploader.sandbox.collections import public_routes as public_collection_routes
@@ -128,6 +129,7 @@ async def _context(
     await anyio.to_thread.run_sync(log.open)
     known = await db.run(_known, institution=settings.institution, at=now())
     await anyio.to_thread.run_sync(blobs.sweep, known)
+    await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
     return Context(
         settings=settings,
         db=db,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from uploader.sandbox import custom_fields
+from uploader.sandbox import categories, custom_fields
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.items.view import category, moment
+from uploader.sandbox.items.view import moment
 
 
 def row(collection: Collection, url: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _complete(
         "resource_version": meta["resource_version"],
         "version": collection.version,
         "description": meta["description"],
-        "categories": [category(number) for number in meta["categories"]],
+        "categories": [categories.of_item(number) for number in meta["categories"]],
         "references": meta["references"],
         "related_materials": meta["related_materials"],
         "tags": meta["tags"],

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from uploader.sandbox import categories
 from uploader.sandbox.answers import invalid
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.reference_data import CATEGORIES, licenses
+from uploader.sandbox.reference_data import licenses
 
 Document = dict[str, list[str]]
 """Field → its texts in lower case; "" has all of them."""
@@ -31,7 +32,7 @@ def document(item: Item, authors: Sequence[dict[str, Any]]) -> Document:
         "title": [meta["title"]],
         "description": [meta["description"]],
         "tag": meta["tags"],
-        "category": [CATEGORIES[number]["title"] for number in meta["categories"]],
+        "category": [categories.title(number) for number in meta["categories"]],
         "author": [author["full_name"] for author in authors],
         "orcid": [author["orcid_id"] for author in authors],
         "item_type": [meta["defined_type"]],

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from uploader.sandbox import categories
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.items import embargo
 from uploader.sandbox.items.store import Item
-from uploader.sandbox.reference_data import CATEGORIES, ITEM_TYPES, licenses
+from uploader.sandbox.reference_data import ITEM_TYPES, licenses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +100,13 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "license": licenses(institution=True)[meta["license"]],
         "tags": meta["tags"],
         "keywords": meta["tags"],
-        "categories": [category(number) for number in meta["categories"]],
+        "categories": [categories.of_item(number) for number in meta["categories"]],
         "references": meta["references"],
         "has_linked_file": contents.has_link,
         "citation": _citation(item, contents.authors),
         "related_materials": meta["related_materials"],
         **embargo.shown(meta["embargo"], now),
     }
-
-
-def category(number: int) -> dict[str, Any]:
-    """Return a category of an item."""
-    return {name: value for name, value in CATEGORIES[number].items() if name not in {"is_selectable", "has_children"}}
 
 
 def _citation(item: Item, authors: Sequence[dict[str, Any]]) -> str:
