@@ -20,7 +20,7 @@ import uploader.transfer.store.lease as machine
 import uploader.transfer.store.lease as lease
 fcntl.flock = lambda fd, how: None
 machine.machine_id = lease.machine_id = lambda folder: os.environ["MACHINE"]
-lease.BEAT = {BEAT}
+lease.HEARTBEAT = {BEAT}
 """
 
 

@@ -35,7 +35,7 @@ _FIRST_RUN = 6.0
 """Seconds that the first run would take undisturbed: slow enough for a kill to land half way on a fast machine."""
 _LOOK = 0.02
 _DRAW = 0.25
-_PATIENCE = "30s"
+_RETRY_TIMEOUT = "30s"
 
 
 class DemoFailed(FigupError):
@@ -77,7 +77,7 @@ class Demo:
         self._say(f"A local Figshare runs at {self._sandbox.url}.")
         self._say(f"Making a file of {units.format_bytes(self._size)} ({self._size} bytes) of random bytes.")
         await self._make_file()
-        upload = ["upload", str(self._file), "--json", "--retry-timeout", _PATIENCE]
+        upload = ["upload", str(self._file), "--json", "--retry-timeout", _RETRY_TIMEOUT]
         rate = str(round(self._size / _FIRST_RUN))
         self._say(
             f"$ figup upload {self._file.name}        (held to {units.format_rate(float(rate))}, to be killed in time)"

@@ -21,7 +21,7 @@ from uploader.errors import ExitStatus
 from uploader.sources.models import STDIN, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.verify import Comparison, Total, exit_status, folder_astray, totals
+from uploader.transfer.verify import Comparison, Total, exit_status, likely_folder, totals
 
 HELP = f"""\b
 Examples:
@@ -116,7 +116,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
             summary.totals = msgspec.to_builtins(found)
             told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
             session.console.result("\n".join([*told, totals_line(found)]))
-            if (folder := folder_astray(results)) is not None:
+            if (folder := likely_folder(results)) is not None:
                 where = f"what is missing is in the item's folder {printable(folder)}"
                 session.console.note(f"{where}: name the folder itself, not what is in it")
             return exit_status(results)

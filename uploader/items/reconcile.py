@@ -13,7 +13,7 @@ from uploader.items.service import ItemService
 
 T = TypeVar("T")
 
-PATIENCE = 15.0
+TIME_LIMIT = 15.0
 """How long to look for the effect of a request, in seconds."""
 _ATTEMPTS = 3
 
@@ -24,7 +24,7 @@ async def confirm(
     look: Callable[[], Awaitable[T | None]],
     what: str,
     *,
-    patience: float = PATIENCE,
+    time_limit: float = TIME_LIMIT,
 ) -> T:
     """Make a creating request and return its result.
 
@@ -37,7 +37,7 @@ async def confirm(
         except AmbiguousAnswer as lost:
             reason = lost.reason
         wait = functools.partial(api.wait, f"{what}: {reason}; checking whether it took effect")
-        found = await poll(look, patience, api.clock, wait=wait)
+        found = await poll(look, time_limit, api.clock, wait=wait)
         if found is not None:
             return found
     raise ServerFailing(f"{what}: {reason}; it took no effect")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uploader.errors import Facts, NotPublishable
 from uploader.figshare.models import ItemDetail, PrivateLink
-from uploader.items.reconcile import PATIENCE, confirm
+from uploader.items.reconcile import TIME_LIMIT, confirm
 from uploader.items.service import ItemService
 from uploader.units import format_count
 
@@ -36,7 +36,7 @@ async def check_publishable(api: ItemService, item: ItemDetail) -> None:
         )
 
 
-async def publish(api: ItemService, item: ItemDetail, *, patience: float = PATIENCE) -> ItemDetail:
+async def publish(api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT) -> ItemDetail:
     """Publish the item and return its new state.
 
     An item under full embargo or in review stays closed.
@@ -51,7 +51,7 @@ async def publish(api: ItemService, item: ItemDetail, *, patience: float = PATIE
         done = now.version > item.version or (now.is_public and not item.is_public)
         return now if done or now.curation_status != item.curation_status else None
 
-    return await confirm(api, ask, look, f"publishing item {item.id}", patience=patience)
+    return await confirm(api, ask, look, f"publishing item {item.id}", time_limit=time_limit)
 
 
 def visibility(item: ItemDetail) -> str:
@@ -67,7 +67,7 @@ async def reserve_doi(api: ItemService, item: ItemDetail) -> str:
 
 
 async def private_link(
-    api: ItemService, item_id: int, *, expires: str | None = None, renew: bool = False, patience: float = PATIENCE
+    api: ItemService, item_id: int, *, expires: str | None = None, renew: bool = False, time_limit: float = TIME_LIMIT
 ) -> str:
     """Return the address of the item's private link; create one if it has none, or with `renew`.
 
@@ -86,7 +86,7 @@ async def private_link(
         lambda: api.items.create_private_link(item_id, expires=expires),
         look,
         f"creating a private link to item {item_id}",
-        patience=patience,
+        time_limit=time_limit,
     )
 
 

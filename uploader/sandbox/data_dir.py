@@ -21,7 +21,7 @@ from typing import Any
 
 from uploader.errors import ExitStatus, UserError
 
-_PATIENCE = 0.2
+_LOCK_WAIT = 0.2
 """Seconds: a command that looks for a running sandbox may hold the lock for a moment."""
 
 
@@ -76,7 +76,7 @@ class DataDir:
         self._lock = lock
 
     def _take(self, lock: int) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _LOCK_WAIT
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -65,7 +65,7 @@ API: Final[tuple[Operations, ...]] = (
 )  # fmt: skip
 """The routes that the API always has."""
 _DISK_THREADS = 8
-_PATIENCE = 0.25
+_SHUTDOWN_WAIT = 0.25
 """Seconds that running requests get when the sandbox stops."""
 
 
@@ -183,7 +183,7 @@ async def _serve(
 ) -> tuple[str, int]:
     """Listen on the first port that is free, and return the address."""
     # Bodies are stored as sent, regardless of Content-Encoding.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE, auto_decompress=False)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_WAIT, auto_decompress=False)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for port in ports:

@@ -97,7 +97,7 @@ class Source:
             data += more
         return data
 
-    def read_into(self, offset: int, room: memoryview) -> int:
+    def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `room` from `offset` with bytes that are in memory already, without ever waiting for storage.
 
         The answer is how many there were, 0 where there were none or the system cannot tell.
@@ -108,7 +108,7 @@ class Source:
         if not self._cached_reads:
             return 0
         try:
-            return os.preadv(self._fd, [room], offset, _NOWAIT)
+            return os.preadv(self._fd, [buffer], offset, _NOWAIT)
         except BlockingIOError:
             return 0
         except OSError as error:

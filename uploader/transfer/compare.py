@@ -101,7 +101,7 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
     return Match.SAME if file.computed_md5.lower() == expected.md5 else Match.DIFFERENT
 
 
-def by_likeness(files: Iterable[File], expected: Expected) -> list[tuple[Match, File]]:
+def rank_matches(files: Iterable[File], expected: Expected) -> list[tuple[Match, File]]:
     """Classify files, the most similar first and otherwise in the given order."""
     return sorted(((classify(file, expected), file) for file in files), key=lambda pair: _RANK[pair[0]])
 

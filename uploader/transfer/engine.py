@@ -61,10 +61,10 @@ _RESTARTS = 3
 _COMMIT_EVERY = 0.5
 _TICK = 0.25
 _PACE_TICKS = 2
-_AT_ONCE = 8
+_MAX_STARTING = 8
 """Files started at a time, and API requests that may be waiting while more files are started."""
-_SOON = 0.02
-_FOR_THE_JOB = (
+_BURST_PAUSE = 0.02
+_JOB_ERRORS = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateDiskFull, StateLost, StateUnusable, Interrupted),
     *(TokenRejected, PermissionDenied, NoToken, ItemNotFound, AccountNotFound, QuotaExceeded, JobBusy),
 )
@@ -106,7 +106,7 @@ class Engine:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
         if self._aborted:
-            raise SomeFilesFailed(self._too_many_failed())
+            raise SomeFilesFailed(self._abort_message())
         if self._run.stop.requested and len(self._finished) < len(self._run.state.transfers):
             raise Interrupted("stopped before everything was sent and verified")
 
@@ -120,17 +120,17 @@ class Engine:
                 tasks.start_soon(sender.work)
             tasks.start_soon(self._run.listing.run_batches, lambda: self._queue.empty)
             tasks.start_soon(self._tick, pace, slots)
-            async with anyio.create_task_group() as beside:
-                beside.start_soon(self._learn_address)
+            async with anyio.create_task_group() as drivers:
+                drivers.start_soon(self._learn_address)
                 await self._drive_all(self._run.state.transfers)
                 self._queue.used.set()
-            if again := self._worth_another_try():
-                for transfer in again:
+            if retryable := self._retryable_files():
+                for transfer in retryable:
                     del self.problems[transfer.index]
                     self._failed -= 1
                     self._run.record(ev.Retried(transfer.index))
-                self._run.notify(no.Warned(message=f"trying {format_count(len(again), 'failed file')} again"))
-                await self._drive_all(again)
+                self._run.notify(no.Warned(message=f"trying {format_count(len(retryable), 'failed file')} again"))
+                await self._drive_all(retryable)
             tasks.cancel_scope.cancel()
         await self._remember(pace)
 
@@ -143,14 +143,14 @@ class Engine:
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.plan is None or run.state.plan.item is None:
                 check_quota(account, self._new())
-        doubted = self._warn_mixed_links()
+        warned = self._warn_mixed_links()
         await ensure_item(run)
         if not run.created_item and (
-            self._may_initiate() or run.options.restart_changed or is_listing_cheaper(run.state)
+            self._needs_listing() or run.options.restart_changed or is_listing_cheaper(run.state)
         ):
             with run.stop.interruptible():
                 await run.listing.load(everything=run.options.restart_changed)
-            if not doubted:
+            if not warned:
                 self._warn_mixed_links()
         new = self._new()
         if run.state.plan is not None and run.state.plan.item is not None:
@@ -164,14 +164,16 @@ class Engine:
         with suppress(Stopped):
             await learn_address(self._run)
 
-    def _may_initiate(self) -> bool:
+    def _needs_listing(self) -> bool:
         """Return True if the item must be listed, so that a foreign file is not taken for ours.
 
         In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
         """
         steps = {next_step(transfer) for transfer in self._run.state.transfers}
-        named = self._run.state.plan is not None and self._run.state.plan.item is not None
-        return bool(steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (named and steps != {Step.NOTHING}))
+        user_item = self._run.state.plan is not None and self._run.state.plan.item is not None
+        return bool(
+            steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (user_item and steps != {Step.NOTHING})
+        )
 
     def _warn_mixed_links(self) -> bool:
         """Warn if the item would hold links beside files, or several links; True if warned."""
@@ -199,12 +201,14 @@ class Engine:
         async with anyio.create_task_group() as tasks:
             while schedule.left and not self._run.stop.requested:
                 self._wakeup = anyio.Event()
-                begun = 0
+                started = 0
                 # Few at a time, so that urgent requests do not queue behind hundreds of others.
-                while begun < _AT_ONCE and self._run.api.waiting < _AT_ONCE and (transfer := schedule.next()):
+                while (
+                    started < _MAX_STARTING and self._run.api.waiting < _MAX_STARTING and (transfer := schedule.next())
+                ):
                     tasks.start_soon(self._run_file, transfer, schedule)
-                    begun += 1
-                await self._run.clock.wait_for(self._wakeup, _SOON if begun else _TICK)
+                    started += 1
+                await self._run.clock.wait_for(self._wakeup, _BURST_PAUSE if started else _TICK)
 
     async def _run_file(self, transfer: Transfer, schedule: Schedule) -> None:
         def on_sent(sent: Transfer) -> None:
@@ -240,31 +244,31 @@ class Engine:
             if not error.isolated or len(self._run.state.transfers) == 1:
                 raise
             await self._abort(transfer, UploadFailing(error.message, path=error.path))
-        except _FOR_THE_JOB:
+        except _JOB_ERRORS:
             raise
         except FigupError as error:
             if isinstance(error, SourceChanged) and self._run.options.restart_changed and may_restart:
-                return await self._take_new_version(transfer, error)
+                return await self._restart_with_new_version(transfer, error)
             await self._abort(transfer, error)
         finally:
             if driver is not None:
                 driver.close()
         return False
 
-    async def _take_new_version(self, transfer: Transfer, change: SourceChanged) -> bool:
+    async def _restart_with_new_version(self, transfer: Transfer, change: SourceChanged) -> bool:
         try:
-            now = await anyio.to_thread.run_sync(stat_source, transfer.path)
+            stamp = await anyio.to_thread.run_sync(stat_source, transfer.path)
         except FigupError as error:
             await self._abort(transfer, error)
             return False
         if transfer.intended_at is not None:
             # The intent's effect must be found before anything new is initiated.
             return True
-        before = transfer.size
+        old_size = transfer.size
         self._run.progress.file(transfer).restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
-        await self._run.commit(source_replaced(transfer, now))
-        self._run.progress.replaced(transfer, before)
+        await self._run.commit(source_replaced(transfer, stamp))
+        self._run.progress.replaced(transfer, old_size)
         return True
 
     async def _abort(self, transfer: Transfer, error: FigupError) -> None:
@@ -274,13 +278,13 @@ class Engine:
             # A server's answer does not name the file that the request was made for.
             error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
         if isinstance(error, RequestRejected) and error.facts.situation == error.code:
-            hint, situation = refusal_advice(transfer, alone=len(self._run.state.transfers) == 1)
+            hint, situation = refusal_advice(transfer, single_file=len(self._run.state.transfers) == 1)
             error = error.with_context(hint=hint, situation=situation)
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1
-        most, stop = self._run.options.max_errors, self._run.stop
-        if most is not None and self._failed > most and len(self._run.state.transfers) > 1 and not stop.requested:
+        limit, stop = self._run.options.max_errors, self._run.stop
+        if limit is not None and self._failed > limit and len(self._run.state.transfers) > 1 and not stop.requested:
             # Before any await, so that no further file fails beyond what is allowed.
             self._aborted = True
             stop.request()
@@ -290,7 +294,7 @@ class Engine:
             no.FileFailed(code=error.code, message=error.message, hint=error.hint, path=error.path, facts=error.facts)
         )
 
-    def _too_many_failed(self) -> str:
+    def _abort_message(self) -> str:
         """Why the run was aborted, and the state of the other files."""
         rest = [t for t in self._run.state.active if not t.settled and t.index not in self.problems]
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
@@ -300,7 +304,7 @@ class Engine:
         left += [f"not started: {len(rest) - begun}"] if len(rest) > begun else []
         return f"{text}; {'; '.join(left)}" if left else text
 
-    def _worth_another_try(self) -> list[Transfer]:
+    def _retryable_files(self) -> list[Transfer]:
         """Return the failed files worth retrying: their errors may be transient."""
         if self._run.stop.requested or len(self._run.state.transfers) == 1:
             return []
@@ -313,9 +317,9 @@ class Engine:
 
     # --- background tasks -----------------------------------------------------------------------------------------
 
-    async def _end_on_stop(self, everything: anyio.CancelScope) -> None:
+    async def _end_on_stop(self, scope: anyio.CancelScope) -> None:
         await self._run.stop.expired(self._run.options.grace, self._run.clock)
-        everything.cancel()
+        scope.cancel()
 
     async def _commit_regularly(self) -> None:
         while True:
@@ -333,19 +337,19 @@ class Engine:
 
     async def _remember(self, pace: AdaptiveConcurrency) -> None:
         run = self._run
-        if run.options.connections is None and pace.worked is not None:
-            await anyio.to_thread.run_sync(remember_connections, run.states, run.endpoint, pace.worked)
+        if run.options.connections is None and pace.best is not None:
+            await anyio.to_thread.run_sync(remember_connections, run.states, run.endpoint, pace.best)
 
     async def _tick(self, pace: AdaptiveConcurrency, slots: anyio.CapacityLimiter) -> None:
         meter, clock = self._run.progress, self._run.clock
-        ticks, then, before = 0, clock.monotonic(), meter.accepted
+        ticks, last, accepted = 0, clock.monotonic(), meter.accepted
         while True:
             await clock.sleep(_TICK)
             now = clock.monotonic()
             ticks += 1
-            if ticks % _PACE_TICKS == 0 and now > then:
-                pace.observe((meter.accepted - before) / (now - then), meter.busy)
-                then, before = now, meter.accepted
+            if ticks % _PACE_TICKS == 0 and now > last:
+                pace.observe((meter.accepted - accepted) / (now - last), meter.busy)
+                last, accepted = now, meter.accepted
             slots.total_tokens = pace.limit_for(self._queue.left)
             if self._run.throttle.refresh():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))

@@ -95,7 +95,7 @@ class OpenJob:
         self.journal.close()
         # Also if the call was cancelled: a lock left held would make every later call of this process fail.
         with anyio.CancelScope(shield=True):
-            if not self.resumed and not _begun(self.state) and await self._is_ours():
+            if not self.resumed and not _may_have_effects(self.state) and await self._is_ours():
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
             elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
                 await anyio.to_thread.run_sync(self._leave_overview)
@@ -158,7 +158,7 @@ class OpenJob:
             _, state = await anyio.to_thread.run_sync(self._states.read, self.name)
         except FigupError:
             return False
-        return not _begun(state)
+        return not _may_have_effects(state)
 
 
 async def run_job(job: OpenJob, run: JobRun) -> Report:
@@ -195,7 +195,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
             raise RuntimeError("the run ended before everything was verified")
-        await job.lock.held_while(lambda: _look_at_the_item(run))
+        await job.lock.held_while(lambda: _check_item(run))
         await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: finalize(run))
@@ -227,7 +227,7 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
     return report(ExitStatus.OK)
 
 
-async def _look_at_the_item(run: JobRun) -> None:
+async def _check_item(run: JobRun) -> None:
     """Compare every file with a new listing: observations from hours or runs ago may be out of date.
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
@@ -245,18 +245,18 @@ async def _look_at_the_item(run: JobRun) -> None:
             facts=Facts("lost-in-item"),
             path=transfer.path,
         )
-    for transfer, twin in check.duplicates if run.options.on_conflict != "keep" else ():
+    for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
         own = transfer.file_id
-        if own is None or twin > own:
-            text = f"item {run.item_id} holds an identical file {twin} of the same name that was created later"
+        if own is None or duplicate > own:
+            text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
             continue
-        await run.commit(ev.DuplicateFound(transfer.index, twin))
+        await run.commit(ev.DuplicateFound(transfer.index, duplicate))
         await steps.remove(run, transfer, own)
         await run.commit(ev.RemnantRemoved(transfer.index, own))
 
 
-def _begun(state: JobState) -> bool:
+def _may_have_effects(state: JobState) -> bool:
     """Return True if anything may exist on Figshare because of this job."""
     return state.item_state is not ItemState.UNKNOWN or any(t.state is not State.PLANNED for t in state.transfers)
 

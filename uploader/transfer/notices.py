@@ -13,7 +13,7 @@ import msgspec
 
 from uploader.errors import Facts
 
-_WHERE = re.compile(r"^/(?:.*, part \d+|.*?): (?=\S)")
+_PREFIX = re.compile(r"^/(?:.*, part \d+|.*?): (?=\S)")
 
 
 class Notice(msgspec.Struct, frozen=True, tag_field="event"):
@@ -117,7 +117,7 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     bytes_sent: int = 0
 
 
-class Reading(Notice, frozen=True, kw_only=True, tag="reading"):
+class ReadProgress(Notice, frozen=True, kw_only=True, tag="reading"):
     """The progress of reading a file to compute its MD5 only, every now and then if it takes long."""
 
     path: str
@@ -205,7 +205,7 @@ class Delivery:
 
 def retry_cause(reason: str) -> str:
     """Return the reason of a retry without the file and part that it begins with: many share one cause."""
-    return _WHERE.sub("", reason)
+    return _PREFIX.sub("", reason)
 
 
 AnyNotice: TypeAlias = (
@@ -217,7 +217,7 @@ AnyNotice: TypeAlias = (
     | FinalStepCompleted
     | FileStarted
     | Progress
-    | Reading
+    | ReadProgress
     | FileSent
     | FileVerified
     | LinkConfirmed
@@ -231,6 +231,6 @@ Listener: TypeAlias = Callable[[AnyNotice], None]
 """Called on the event loop with each notice as it happens; must return quickly. See `uploader.Client` if it raises."""
 
 
-def reading(tell: Listener, path: str) -> Callable[[int, int], None]:
+def report_reading(on_read: Listener, path: str) -> Callable[[int, int], None]:
     """Return a callback that reports the reading of a file."""
-    return lambda done, total: tell(Reading(path=path, bytes_done=done, bytes_total=total))
+    return lambda done, total: on_read(ReadProgress(path=path, bytes_done=done, bytes_total=total))

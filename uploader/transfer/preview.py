@@ -18,7 +18,7 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.recheck import TO_SEND_AGAIN, has_changed, lost_sources, remote_match, source_md5
+from uploader.transfer.recheck import RESENDABLE, has_changed, lost_sources, remote_match, source_md5
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -134,16 +134,16 @@ async def preview(
     if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
     item = await api.item(item_id) if api is not None and item_id is not None else None
-    held = await files_by_path(api, item) if api is not None and item is not None else {}
+    remote = await files_by_path(api, item) if api is not None and item is not None else {}
     unseen = api is None and item_id is not None
-    planner = _Planner(api, states, job, state, held, options, unseen=unseen)
+    planner = _Planner(api, states, job, state, remote, options, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
         files += _missing(state, await anyio.to_thread.run_sync(lost_sources, state), files)
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
-        files = _rechecked(files, state, held, item.folders)
-    room = _room(account, files) if account is not None else None
+        files = _rechecked(files, state, remote, item.folders)
+    room = _space(account, files) if account is not None else None
     return Preview(
         job=job,
         state=summary.state if summary is not None else "new",
@@ -156,16 +156,16 @@ async def preview(
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
         room=room,
         exit_status=_exit_status(files, room, finished=finished),
-        warnings=_warnings(selection, held),
-        item_files=None if unseen else sum(map(len, held.values())) + sum(map(adds_file, files)),
+        warnings=_warnings(selection, remote),
+        item_files=None if unseen else sum(map(len, remote.values())) + sum(map(adds_file, files)),
         described=state.described if state is not None else None,
-        granted=_granted(state, files) if state is not None else (),
+        granted=_completed_steps(state, files) if state is not None else (),
     )
 
 
-def _exit_status(files: Sequence[FilePlan], room: Space | None, *, finished: bool) -> ExitStatus:
+def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:
     """Predict the upload's exit status. `finished`: everything is sent, and files are only checked again."""
-    if room is not None and not room.enough:
+    if space is not None and not space.enough:
         return ExitStatus.LIMIT
     refused = {file.status for file in files if file.action == "refuse"}
     if not refused:
@@ -177,17 +177,17 @@ def _exit_status(files: Sequence[FilePlan], room: Space | None, *, finished: boo
     return ExitStatus.PENDING if refused == {"unverified"} else ExitStatus.SOME_FAILED
 
 
-def _warnings(selection: Selection, held: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
+def _warnings(selection: Selection, remote: Mapping[str, Sequence[File]]) -> tuple[str, ...]:
     files = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     links = {chosen.path for chosen in selection.files if chosen.link}
-    for path, several in held.items():
-        links.update(file.download_url for file in several if file.is_link_only)
-        files.update(path for file in several if not file.is_link_only)
+    for path, remote_files in remote.items():
+        links.update(file.download_url for file in remote_files if file.is_link_only)
+        files.update(path for file in remote_files if not file.is_link_only)
     text = mixed_links_warning(len(links), len(files))
     return () if text is None else (text,)
 
 
-def _granted(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
+def _completed_steps(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
     """Return the final steps that the job has done; without publishing if files would be added."""
     done = tuple(step for step in state.done_steps if state.is_done(step))
     return done if all(file.status == "done" for file in files) else tuple(step for step in done if step != "publish")
@@ -216,7 +216,7 @@ class _Planner:
         states: JobStore,
         job: str,
         state: JobState | None,
-        held: Mapping[str, Sequence[File]],
+        remote: Mapping[str, Sequence[File]],
         options: Options,
         *,
         unseen: bool,
@@ -229,8 +229,8 @@ class _Planner:
         self._new = "unseen" if unseen else "new"
         self._state = state
         self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
-        self._held = held
-        self._by_id = {file.id: file for files in held.values() for file in files}
+        self._remote = remote
+        self._by_id = {file.id: file for files in remote.values() for file in files}
         self._links: dict[str, list[File]] = {}
         for file in (file for file in self._by_id.values() if file.is_link_only):
             self._links.setdefault(file.download_url, []).append(file)
@@ -238,21 +238,21 @@ class _Planner:
 
     async def plan(self, chosen: SourceFile) -> FilePlan:
         """Plan one source."""
-        place = remote_path(chosen.folder, chosen.name)
-        transfer = self._known.get((chosen.path, place))
+        remote = remote_path(chosen.folder, chosen.name)
+        transfer = self._known.get((chosen.path, remote))
         if transfer is not None and transfer.file_id is not None:
             changed = await has_changed(self._api, chosen, transfer, self._by_id.get(transfer.file_id))
-            return _of_job(chosen, transfer, self._options, changed=changed)
-        mine = transfer.owned_ids() if transfer is not None else set()
-        there = self._links.get(chosen.path, ()) if chosen.link else self._held.get(place, ())
-        others = [file for file in there if file.id not in mine]
+            return _plan_begun(chosen, transfer, self._options, changed=changed)
+        own = transfer.owned_ids() if transfer is not None else set()
+        remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
+        others = [file for file in remote_files if file.id not in own]
         if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
         if not others or self._api is None:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
-        return await self._of_item(self._api, chosen, others, self._options.on_conflict)
+        return await self._plan_conflict(self._api, chosen, others, self._options.on_conflict)
 
-    async def _of_item(
+    async def _plan_conflict(
         self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
     ) -> FilePlan:
         """Decide as the upload does."""
@@ -294,12 +294,12 @@ class _Planner:
         return self._owners
 
 
-def _of_job(chosen: SourceFile, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
+def _plan_begun(chosen: SourceFile, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
     """Plan a source that the job has begun."""
     if changed:
-        again = options.restart_changed
-        reason = None if again else "changed since this job began to send it"
-        return _plan(chosen, "changed", "send" if again else "refuse", transfer.file_id, reason=reason)
+        restart = options.restart_changed
+        reason = None if restart else "changed since this job began to send it"
+        return _plan(chosen, "changed", "send" if restart else "refuse", transfer.file_id, reason=reason)
     if transfer.state is State.VERIFIED:
         return _plan(chosen, "done", "skip", transfer.file_id)
     done = chosen.size * transfer.parts_done // transfer.parts_total if transfer.parts_total else 0
@@ -310,9 +310,9 @@ def _rechecked(
     files: Sequence[FilePlan], state: JobState, held: Mapping[str, Sequence[File]], folders: Mapping[int, str]
 ) -> list[FilePlan]:
     """Plan a finished job, whose remote files the upload would check again."""
-    by_id = {file.id: file for several in held.values() for file in several}
-    found = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
-    return [_finished(file, *found[file.file_id]) if file.file_id in found else file for file in files]
+    by_id = {file.id: file for files_there in held.values() for file in files_there}
+    matches = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
+    return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
 
 
 def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) -> list[FilePlan]:
@@ -340,7 +340,7 @@ def _finished(file: FilePlan, match: Match, reason: str) -> FilePlan:
     """Plan a file of a finished job by how its remote file compares."""
     if match is Match.SAME:
         return file
-    if match in TO_SEND_AGAIN:
+    if match in RESENDABLE:
         return msgspec.structs.replace(file, status="lost", action="send", bytes_left=file.size)
     status = "unverified" if match is Match.UNKNOWN else "lost"
     return msgspec.structs.replace(file, status=status, action="refuse", reason=reason)
@@ -372,14 +372,14 @@ def _plan(
     )
 
 
-def _room(account: Account, files: Sequence[FilePlan]) -> Space:
-    fresh = [file for file in files if file.action in ("send", "replace") and file.bytes_left]
-    most = account.maximum_file_size
-    told = account.quota is not None and account.used_quota is not None
+def _space(account: Account, files: Sequence[FilePlan]) -> Space:
+    new = [file for file in files if file.action in ("send", "replace") and file.bytes_left]
+    maximum = account.maximum_file_size
+    known = account.quota is not None and account.used_quota is not None
     return Space(
-        needed=sum(file.size for file in fresh),
-        free=max(0, (account.quota or 0) - (account.used_quota or 0)) if told else None,
+        needed=sum(file.size for file in new),
+        free=max(0, (account.quota or 0) - (account.used_quota or 0)) if known else None,
         quota=account.quota,
-        maximum_file_size=most,
-        too_large=tuple(file.path for file in fresh if most is not None and file.size > most),
+        maximum_file_size=maximum,
+        too_large=tuple(file.path for file in new if maximum is not None and file.size > maximum),
     )

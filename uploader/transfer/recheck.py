@@ -22,22 +22,22 @@ from uploader.transfer.compare import Expected, Match, classify, expected_of, fo
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.notices import Listener, reading
+from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
 from uploader.units import format_exact_bytes
 
 
-def looks_as_recorded(transfer: Transfer, now: FileStamp) -> bool:
+def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
     """Return True if size, times and inode are those of the version that was sent or started."""
-    return (now.size, now.mtime_ns, now.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
-        transfer.ctime_ns in (None, now.ctime_ns)
+    return (stamp.size, stamp.mtime_ns, stamp.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
+        transfer.ctime_ns in (None, stamp.ctime_ns)
     )
 
 
-def source_replaced(transfer: Transfer, now: FileStamp) -> ev.SourceReplaced:
+def source_replaced(transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
     """Make the event that restarts a transfer with this version of its source."""
     return ev.SourceReplaced(
-        transfer.index, size=now.size, mtime_ns=now.mtime_ns, inode=now.inode, ctime_ns=now.ctime_ns
+        transfer.index, size=stamp.size, mtime_ns=stamp.mtime_ns, inode=stamp.inode, ctime_ns=stamp.ctime_ns
     )
 
 
@@ -51,8 +51,8 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
 
 def lost_sources(state: JobState) -> set[str]:
     """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks."""
-    wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    return {transfer.path for transfer in wanted if not os.path.exists(transfer.path)}  # noqa: PTH110 - plain strings
+    unverified = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
+    return {transfer.path for transfer in unverified if not os.path.exists(transfer.path)}  # noqa: PTH110 - plain strings
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ItemCheck:
     duplicates: tuple[tuple[Transfer, int], ...] = ()
 
 
-TO_SEND_AGAIN = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
+RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
 
 
@@ -94,14 +94,14 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    held = {file.id: file async for file in api.files(state.item_id)}
+    remote = {file.id: file async for file in api.files(state.item_id)}
     # The listing of files has no folders (official API description).
     folders = (await api.item(state.item_id)).folders
-    places = _places(held.values(), folders)
+    by_path = _by_path(remote.values(), folders)
     error: FigupError | None = None
     lost, duplicates = [], []
     for transfer in state.active:
-        match, text = remote_match(transfer, held, folders)
+        match, text = remote_match(transfer, remote, folders)
         if match is Match.MISSING and transfer.file_id is not None:
             # A listing may lag behind: the file itself decides.
             with suppress(FileGone):
@@ -115,7 +115,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
                 facts=Facts("verify-later", item_id=state.item_id),
                 path=transfer.path,
             )
-        elif match in TO_SEND_AGAIN:
+        elif match in RESENDABLE:
             lost.append((transfer, text, match is not Match.MISSING))
         elif match is not Match.SAME:
             raise Conflict(
@@ -125,28 +125,28 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
                 facts=Facts("no-longer-held"),
                 path=transfer.path,
             )
-        elif (twin := _twin(transfer, places)) is not None:
-            duplicates.append((transfer, twin))
+        elif (duplicate := _find_duplicate(transfer, by_path)) is not None:
+            duplicates.append((transfer, duplicate))
     if error is not None and not lost:
         raise error
     return ItemCheck(tuple(lost), tuple(duplicates))
 
 
-def _places(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
+def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
     """Files by folder and name."""
-    places: dict[str, list[File]] = {}
+    by_path: dict[str, list[File]] = {}
     for file in files:
-        places.setdefault(file.path_in(folders.get(file.id, "")), []).append(file)
-    return places
+        by_path.setdefault(file.path_in(folders.get(file.id, "")), []).append(file)
+    return by_path
 
 
-def _twin(transfer: Transfer, places: Mapping[str, Sequence[File]]) -> int | None:
+def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> int | None:
     """Find the earliest identical file in the place of this job's own that was not there before its upload."""
     if transfer.link or transfer.foreign or transfer.known is None:
         return None
     expected = dataclasses.replace(expected_of(transfer), file_id=None)
     others = (
-        f for f in places.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
+        f for f in by_path.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
     )
     return min((f.id for f in others if classify(f, expected) is Match.SAME), default=None)
 
@@ -167,22 +167,22 @@ def _difference(match: Match, file: File | None, expected: Expected, folder: str
     """Say what is wrong with a remote file, as a predicate."""
     if file is None or match is Match.MISSING:
         return "is gone"
-    words = {
+    texts = {
         Match.UNKNOWN: "has no MD5",
         Match.LINK: "is a link",
         Match.FAILED: "failed Figshare's integrity check",
         Match.UNFINISHED: "is an unfinished upload",
     }
-    if match in words:
-        return words[match]
+    if match in texts:
+        return texts[match]
     if expected.link is not None:
         return "does not link there"
-    here = remote_path(expected.folder or "", expected.name or "")
-    there = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
-    if there.rpartition("/")[2] != expected.name:
+    expected_path = remote_path(expected.folder or "", expected.name or "")
+    actual_path = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
+    if actual_path.rpartition("/")[2] != expected.name:
         return f"is called {printable(file.name)}"
-    if there != here:
-        folder = there.rpartition("/")[0]
+    if actual_path != expected_path:
+        folder = actual_path.rpartition("/")[0]
         return f"is in folder {printable(folder)}" if folder else "is in no folder"
     if file.size != expected.size:
         return f"has {format_exact_bytes(file.size)}, not {format_exact_bytes(expected.size or 0)}"
@@ -204,14 +204,14 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
 def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
     """Transfers whose sources do not look as recorded. Blocks; one call, since there may be a hundred thousand."""
 
-    def looks_right(transfer: Transfer) -> bool:
+    def is_unchanged(transfer: Transfer) -> bool:
         try:
             expected = transfer.expected in (None, transfer.md5)
-            return transfer.link or (expected and looks_as_recorded(transfer, stat_source(transfer.path)))
+            return transfer.link or (expected and matches_record(transfer, stat_source(transfer.path)))
         except FigupError:
             return False
 
-    return [transfer for transfer in transfers if not looks_right(transfer)]
+    return [transfer for transfer in transfers if not is_unchanged(transfer)]
 
 
 def as_expected(transfer: Transfer, md5: str) -> str:
@@ -224,7 +224,7 @@ def as_expected(transfer: Transfer, md5: str) -> str:
 
 
 async def check_source(
-    transfer: Transfer, notify: Listener, seen: FileStamp | None = None, turn: anyio.Semaphore | None = None
+    transfer: Transfer, notify: Listener, read_stamp: FileStamp | None = None, limiter: anyio.Semaphore | None = None
 ) -> None:
     """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
 
@@ -244,13 +244,13 @@ async def check_source(
             path=error.path,
         ) from error
     try:
-        now = source.snapshot
-        if now == seen or (seen is None and looks_as_recorded(transfer, now)):
+        stamp = source.snapshot
+        if stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp)):
             return
     finally:
         source.close()
-    async with turn or nullcontext():
-        if now.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
+    async with limiter or nullcontext():
+        if stamp.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
             return
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
@@ -265,10 +265,10 @@ async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfe
 
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
     """
-    now = FileStamp(
+    stamp = FileStamp(
         size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
     )
-    if chosen.link or looks_as_recorded(transfer, now):
+    if chosen.link or matches_record(transfer, stamp):
         return False
     if chosen.size != transfer.size:
         return True
@@ -297,7 +297,7 @@ async def source_md5(path: str, *, recorded: Sequence[Recorded] = (), notify: Li
     """Read a source to its end. Raises SourceChanged if it does not hold the `recorded` parts."""
     source = await anyio.to_thread.run_sync(Source, path)
     try:
-        on_read = reading(notify, path) if notify is not None else None
+        on_read = report_reading(notify, path) if notify is not None else None
         return await Digest(source, recorded=recorded, paced=False, on_read=on_read).run()
     finally:
         source.close()

@@ -15,8 +15,8 @@ from uploader.sources.lists import ChecksumEntry
 from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.select import select
 from uploader.sources.source import Source
-from uploader.transfer.compare import Expected, Match, by_likeness
-from uploader.transfer.notices import ItemKnown, Listener, Skipped, reading
+from uploader.transfer.compare import Expected, Match, rank_matches
+from uploader.transfer.notices import ItemKnown, Listener, Skipped, report_reading
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 
@@ -79,18 +79,18 @@ def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
     for one in comparisons:
         sizes[one.status].append(one.size if one.size is not None else one.remote_size)
     return {
-        status: Total(len(found), None if None in found else sum(size or 0 for size in found))
-        for status, found in sizes.items()
+        status: Total(len(known_sizes), None if None in known_sizes else sum(size or 0 for size in known_sizes))
+        for status, known_sizes in sizes.items()
     }
 
 
-def folder_astray(comparisons: Sequence[Comparison]) -> str | None:
+def likely_folder(comparisons: Sequence[Comparison]) -> str | None:
     """Find the item's folder that has most of the missing files at the same paths below it; None if none has."""
     missing = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing"}
-    beyond = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
-    split = (path.partition("/") for path in beyond)
-    found = Counter(folder for folder, _, inner in split if inner in missing)
-    folder, count = max(found.items(), key=lambda pair: pair[1], default=(None, 0))
+    extra = {remote_path(one.folder, one.name) for one in comparisons if one.status == "missing-here"}
+    split = (path.partition("/") for path in extra)
+    counts = Counter(folder for folder, _, inner in split if inner in missing)
+    folder, count = max(counts.items(), key=lambda pair: pair[1], default=(None, 0))
     return folder if 2 * count > len(missing) else None
 
 
@@ -112,11 +112,11 @@ async def verify(
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     for skip in selection.skipped:
         notify(Skipped(skip.path, skip.reason))
-    held = await files_by_path(api, item)
-    by_name = {path.rpartition("/")[2]: path for path in held}
+    remote = await files_by_path(api, item)
+    by_name = {path.rpartition("/")[2]: path for path in remote}
     results: list[Comparison] = []
 
-    def tell(result: Comparison) -> None:
+    def report(result: Comparison) -> None:
         results.append(result)
         on_result(result)
 
@@ -124,20 +124,20 @@ async def verify(
     for chosen in selection.files:
         there = remote_path(chosen.folder, chosen.name)
         seen.add(there)
-        for result in await _compare(chosen, notify, held.get(there, []), by_name.get(chosen.name)):
-            tell(result)
+        for result in await _compare(chosen, notify, remote.get(there, []), by_name.get(chosen.name)):
+            report(result)
     for line in listed:
         there = remote_path(line.folder, line.name)
         seen.add(there)
         elsewhere = by_name.get(line.name)
-        for result in _compared(line.path, line.folder, line.name, None, line.md5, held.get(there, []), elsewhere):
-            tell(result)
+        for result in _compared(line.path, line.folder, line.name, None, line.md5, remote.get(there, []), elsewhere):
+            report(result)
     left_out = {
-        skip.remote_path: skip.reason for skip in selection.skipped if skip.remote_path and skip.reason in _LEAVES_OUT
+        skip.remote_path: skip.reason for skip in selection.skipped if skip.remote_path and skip.reason in _EXCLUSIONS
     }
-    for result in _not_here(held, seen, [*selection.roots, *([""] if listed else [])]):
+    for result in _missing_here(remote, seen, [*selection.roots, *([""] if listed else [])]):
         reason = _reason(left_out, remote_path(result.folder, result.name))
-        tell(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
+        report(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
     return results
 
 
@@ -146,7 +146,7 @@ async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], els
     if any(file.size == chosen.size for file in remote):
         source = await anyio.to_thread.run_sync(Source, chosen.path)
         try:
-            md5 = await Digest(source, paced=False, on_read=reading(notify, source.path)).run()
+            md5 = await Digest(source, paced=False, on_read=report_reading(notify, source.path)).run()
         finally:
             source.close()
     return _compared(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
@@ -156,14 +156,14 @@ def _compared(
     path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
 ) -> list[Comparison]:
     """Compare with the most similar remote file, and list the others. `size` None: only the MD5 is known."""
-    ranked = by_likeness(remote, Expected(size=size, md5=md5))
-    if not ranked:
+    by_match = rank_matches(remote, Expected(size=size, md5=md5))
+    if not by_match:
         return [
             Comparison(path=path, name=name, size=size, md5=md5, status="missing", folder=folder, elsewhere=elsewhere)
         ]
-    match, best = ranked[0]
+    match, best = by_match[0]
     status = _STATUS[match]
-    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for _, file in ranked[1:]]
+    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for _, file in by_match[1:]]
     return [
         Comparison(
             path=path,
@@ -203,7 +203,7 @@ _STATUS = {
 }
 
 
-_LEAVES_OUT = ("hidden", "link", "link-loop", "excluded", "not-included")
+_EXCLUSIONS = ("hidden", "link", "link-loop", "excluded", "not-included")
 """Reasons for which an existing local file is not compared."""
 
 
@@ -213,10 +213,10 @@ def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
     return left_out.get(path) or next((left_out[path[:end]] for end in ends if path[:end] in left_out), None)
 
 
-def _not_here(held: dict[str, list[File]], seen: set[str], scopes: Sequence[str]) -> Iterator[Comparison]:
+def _missing_here(remote: dict[str, list[File]], seen: set[str], roots: Sequence[str]) -> Iterator[Comparison]:
     """List the item's files in these folders that have no local counterpart; links have none."""
-    for path, files in held.items():
-        if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in scopes):
+    for path, files in remote.items():
+        if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in roots):
             continue
         folder, _, name = path.rpartition("/")
         for file in files:

@@ -38,7 +38,7 @@ async def outcome(asks: list[object], looks: list[str | None], patience: float =
     async def look() -> str | None:
         return looks.pop(0) if looks else None
 
-    return await confirm(session, ask, look, "doing it", patience=patience), session  # type: ignore[arg-type]
+    return await confirm(session, ask, look, "doing it", time_limit=patience), session  # type: ignore[arg-type]
 
 
 LOST = AmbiguousAnswer("lost")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from uploader.figshare.models import File
-from uploader.transfer.compare import Expected, Match, by_likeness, classify, expected_of, folder_of, needs_md5
+from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of, needs_md5, rank_matches
 from uploader.transfer.journal.lifecycle import Transfer
 
 MD5 = "a" * 32
@@ -100,7 +100,7 @@ def test_the_most_similar_file_comes_first_and_equally_similar_ones_keep_their_o
         file(id=5, computed_md5=None),
         file(id=6),
     ]
-    assert [(match, f.id) for match, f in by_likeness(files, Expected(size=7, md5=MD5))] == [
+    assert [(match, f.id) for match, f in rank_matches(files, Expected(size=7, md5=MD5))] == [
         (Match.SAME, 6),
         (Match.UNKNOWN, 5),
         (Match.DIFFERENT, 2),

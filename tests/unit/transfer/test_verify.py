@@ -12,7 +12,7 @@ from uploader.figshare.models import File
 from uploader.sources.lists import ChecksumEntry
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
-from uploader.transfer.verify import EXIT_STATUS, Comparison, Total, exit_status, folder_astray, totals, verify
+from uploader.transfer.verify import EXIT_STATUS, Comparison, Total, exit_status, likely_folder, totals, verify
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +130,6 @@ def test_totals_have_every_status_and_no_bytes_where_a_size_is_not_known() -> No
 def test_the_folder_that_has_most_of_what_is_missing() -> None:
     missing = [comparison("missing", "a"), comparison("missing", "b", "sub"), comparison("missing", "c")]
     beyond = [comparison("missing-here", "a", "d"), comparison("missing-here", "b", "d/sub")]
-    assert folder_astray([*missing, *beyond]) == "d"
-    assert folder_astray([*missing, beyond[0]]) is None
-    assert folder_astray(missing) is None
+    assert likely_folder([*missing, *beyond]) == "d"
+    assert likely_folder([*missing, beyond[0]]) is None
+    assert likely_folder(missing) is None

@@ -160,7 +160,7 @@ class Display:
                 f"restarted: {notice.reason}",
                 f"{notice.path}: is sent again from its beginning: {notice.reason}",
             )
-        elif isinstance(notice, no.Reading):
+        elif isinstance(notice, no.ReadProgress):
             share = units.format_percent(notice.bytes_done, notice.bytes_total)
             self._console.note(f"{printable(notice.path)}: read {share} of {units.format_bytes(notice.bytes_total)}")
         elif isinstance(notice, no.LimitChanged):

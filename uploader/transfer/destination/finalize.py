@@ -22,13 +22,15 @@ async def finalize(run: JobRun) -> None:
     requested = run.state.final_steps
     due = [step for step in requested.steps if not run.state.is_done(step)] if requested is not None else []
     if due:
-        patience = run.options.settle_timeout
+        time_limit = run.options.settle_timeout
         with run.stop.interruptible():
             item = await run.api.items.detail(run.item_id)
             if "reserve_doi" in due:
                 await _run_step(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
             if "private_link" in due:
-                await _run_step(run, "private_link", lambda: release.private_link(run.api, item.id, patience=patience))
+                await _run_step(
+                    run, "private_link", lambda: release.private_link(run.api, item.id, time_limit=time_limit)
+                )
             if "publish" in due:
                 await _run_step(run, "publish", lambda: _publish(run, item))
     if "publish" not in due:
@@ -51,7 +53,7 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
     if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
         await run.commit(ev.PublishIntended(item.version, mark))
-        item = await release.publish(run.api, item, patience=run.options.settle_timeout)
+        item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
     return release.visibility(item)
 
 

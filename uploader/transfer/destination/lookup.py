@@ -23,20 +23,20 @@ T = TypeVar("T")
 
 _CLOCK_SLACK = timedelta(hours=1)
 """An item's creation may be stamped by another server than the one that answered, whose clock differs."""
-_LONG_AGO = timedelta(days=1)
+_VISIBLE_AFTER = timedelta(days=1)
 """Time after which the effect of a request is visible, if it has one."""
 
 
-def _patience(run: JobRun, at: str) -> float:
+def _time_limit(run: JobRun, at: str) -> float:
     """Return the seconds to keep searching for the effect of an intent with this time (server's clock).
 
     The time of the last request is unknown: it may have been retried long after the intent.
     """
     age = run.api.server_now() - datetime.fromisoformat(at)
-    return run.options.settle_timeout if age < _LONG_AGO else 0.0
+    return run.options.settle_timeout if age < _VISIBLE_AFTER else 0.0
 
 
-async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: float, what: str) -> T | None:
+async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limit: float, what: str) -> T | None:
     """Search for the effect of a request for `patience` seconds; `what` names the request. Raises Stopped."""
     reported = False
 
@@ -44,13 +44,13 @@ async def _poll(run: JobRun, look: Callable[[], Awaitable[T | None]], patience: 
         nonlocal reported
         if not reported:
             run.notify(
-                no.Retrying(f"{what}: the outcome was not recorded; searching for up to {patience:.0f} s", pause)
+                no.Retrying(f"{what}: the outcome was not recorded; searching for up to {time_limit:.0f} s", pause)
             )
             reported = True
         await run.clock.sleep(pause)
 
     with run.stop.interruptible():
-        return await poll(look, patience, run.clock, wait=wait)
+        return await poll(check, time_limit, run.clock, wait=wait)
 
 
 async def find_item(run: JobRun) -> int | None:
@@ -63,14 +63,14 @@ async def find_item(run: JobRun) -> int | None:
         return None
     owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
 
-    async def look() -> int | None:
+    async def check() -> int | None:
         rows = [row async for row in run.api.own_items() if row.id not in owned]
         marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks)]
         if marked or intent.mark is not None:
             return min(marked, default=None)
         return await _find_alike(run, rows, datetime.fromisoformat(intent.at) - _CLOCK_SLACK)
 
-    return await _poll(run, look, _patience(run, intent.at), "creating the item")
+    return await _poll(run, check, _time_limit(run, intent.at), "creating the item")
 
 
 async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> int | None:
@@ -88,7 +88,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
             continue
         files = [file async for file in run.api.files(row.id)]
         if files:
-            ours = await _are_ours(run, row.id, files)
+            ours = await _could_be_ours(run, row.id, files)
         else:
             in_time = marked or row.created is None or row.created >= since
             ours = in_time and await _is_as_created(run, row.id)
@@ -102,7 +102,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
     return best[1]
 
 
-async def _are_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
+async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
     """Return whether each of the item's files could be what this job made of one of its sources."""
     folders = (await run.api.item(item_id)).folders
     addresses = {t.path for t in run.state.transfers if t.link}
@@ -138,14 +138,14 @@ async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
     if transfer.intended_at is None or (transfer.known is None and not _created_by_us(run)):
         return None
 
-    async def look() -> int | None:
+    async def check() -> int | None:
         found = await (_unfinished if transfer.known is not None else _unclaimed)(run, transfer)
         for file in found:
             if file.size == transfer.size and (_created_by_us(run) or await is_untouched(run.api, run.item_id, file)):
                 return file.id
         return None
 
-    return await _poll(run, look, _patience(run, transfer.intended_at), f"initiating {printable(transfer.path)}")
+    return await _poll(run, check, _time_limit(run, transfer.intended_at), f"initiating {printable(transfer.path)}")
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:
@@ -153,10 +153,10 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
     if transfer.intended_at is None:
         return None
 
-    async def look() -> int | None:
+    async def check() -> int | None:
         return min((file.id for file in await _links(run, transfer)), default=None)
 
-    return await _poll(run, look, _patience(run, transfer.intended_at), f"linking {printable(transfer.path)}")
+    return await _poll(run, check, _time_limit(run, transfer.intended_at), f"linking {printable(transfer.path)}")
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
@@ -166,7 +166,7 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
     seen is searched for as long as the effect of a lost answer.
     """
 
-    async def look() -> list[File] | None:
+    async def check() -> list[File] | None:
         if transfer.link:
             found = [file for file in await _links(run, transfer) if file.id != transfer.file_id]
         else:
@@ -174,9 +174,9 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         found = [file for file in found if transfer.unanswered or file.id in transfer.unseen]
         return [file for file in found if transfer.link or await is_untouched(run.api, run.item_id, file)] or None
 
-    patience = run.options.settle_timeout if transfer.unseen else 0.0
+    time_limit = run.options.settle_timeout if transfer.unseen else 0.0
     what = f"an earlier upload of {printable(transfer.path)}"
-    found = [file.id for file in await _poll(run, look, patience, what) or ()]
+    found = [file.id for file in await _poll(run, check, time_limit, what) or ()]
     ours = [i for i in found if i in transfer.unseen or _created_by_us(run)]
     return ours, [i for i in found if i not in ours]
 

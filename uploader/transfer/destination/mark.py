@@ -62,10 +62,10 @@ async def remove_late_items(run: JobRun) -> None:
         for row in rows:
             if row.id != run.state.item_id and bears_mark(row.title, marks):
                 with suppress(ItemNotFound):
-                    await _remove_late(run, row.id, published=row.published)
+                    await _remove_mark_later(run, row.id, published=row.published)
 
 
-async def _remove_late(run: JobRun, item_id: int, *, published: bool) -> None:
+async def _remove_mark_later(run: JobRun, item_id: int, *, published: bool) -> None:
     made = f"item {item_id} was created by a request of this job whose answer was lost"
     if published or [file async for file in run.api.files(item_id)]:
         run.notify(no.Warned(message=f"{made}; it is not empty and is kept"))

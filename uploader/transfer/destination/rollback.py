@@ -12,7 +12,7 @@ from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
 
 
-def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, FigupError]) -> bool:
+def is_left_empty(state: JobState, error: FigupError, problems: Mapping[int, FigupError]) -> bool:
     """Return True if the links were refused and the item that the job created stayed empty."""
     if state.plan is None or state.plan.item is not None:
         return False
@@ -20,7 +20,7 @@ def is_left_empty(state: JobState, ended_by: FigupError, problems: Mapping[int, 
         return False
     if any(transfer.owned_ids() or transfer.intended_at is not None for transfer in state.transfers):
         return False
-    if isinstance(ended_by, PermissionDenied):
+    if isinstance(error, PermissionDenied):
         return all(transfer.link for transfer in state.active)
     return any(transfer.link and isinstance(problems.get(transfer.index), RequestRejected) for transfer in state.active)
 

@@ -16,13 +16,13 @@ from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.notices import reading
-from uploader.transfer.recheck import as_expected, check_source, looks_as_recorded, recorded_parts, source_replaced
+from uploader.transfer.notices import report_reading
+from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts, source_replaced
 from uploader.transfer.run.context import JobRun
 
 
 @contextmanager
-def _missing_put_back() -> Iterator[None]:
+def _report_missing() -> Iterator[None]:
     """Report a missing source that existed when it was planned."""
     try:
         yield
@@ -45,9 +45,9 @@ class SourceSession:
         self._transfer = transfer
         self._tasks = tasks
         self._source: Source | None = None
-        self._seen: FileStamp | None = None
+        self._stamp: FileStamp | None = None
         """The state in which this run first opened the source."""
-        self._holds = False
+        self._has_slot = False
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
 
@@ -60,8 +60,8 @@ class SourceSession:
         if self._source is not None:
             self._source.close()
             self._source = None
-        if self._holds:
-            self._holds = False
+        if self._has_slot:
+            self._has_slot = False
             self._run.open_sources.release()
 
     def forget_md5(self) -> None:
@@ -71,33 +71,33 @@ class SourceSession:
     async def check(self) -> None:
         """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
-            with _missing_put_back():
-                now = await anyio.to_thread.run_sync(stat_source, self._transfer.path)
-            await self._compare_with_plan(now)
+            with _report_missing():
+                stamp = await anyio.to_thread.run_sync(stat_source, self._transfer.path)
+            await self._compare_with_plan(stamp)
 
     async def source(self) -> Source:
         """Open the source, once. Raises what `check` raises, and Stopped."""
-        if not self._holds:
+        if not self._has_slot:
             with self._run.stop.interruptible():
                 await self._run.open_sources.acquire()
-                self._holds = True
+                self._has_slot = True
         if self._source is None:
-            with _missing_put_back():
+            with _report_missing():
                 self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
             await self._compare_with_plan(self._source.snapshot)
             # A change made while the source was released must be noticed.
-            self._seen = self._source.snapshot = self._seen or self._source.snapshot
+            self._stamp = self._source.snapshot = self._stamp or self._source.snapshot
         return self._source
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged if the source differs from what was verified."""
-        await check_source(self._transfer, self._run.notify, self._seen, self._run.rereading)
+        await check_source(self._transfer, self._run.notify, self._stamp, self._run.rereading)
 
     async def digest(self, *, paced: bool) -> Digest:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            on_read = None if paced else reading(self._run.notify, source.path)
+            on_read = None if paced else report_reading(self._run.notify, source.path)
             self._digest = Digest(
                 source, recorded=recorded_parts(self._transfer, self.parts), paced=paced, on_read=on_read
             )
@@ -120,31 +120,31 @@ class SourceSession:
             # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
             source.close()
             self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
-            self._seen = source.snapshot
+            self._stamp = source.snapshot
             with self._run.stop.interruptible():
-                on_read = reading(self._run.notify, source.path)
-                again = await Digest(
+                on_read = report_reading(self._run.notify, source.path)
+                rereading = await Digest(
                     source, recorded=recorded_parts(self._transfer, self.parts), paced=False, on_read=on_read
                 ).run()
-            if again != self.known_md5:
+            if rereading != self.known_md5:
                 raise SourceChanged(f"{printable(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
             raise RuntimeError("the digest ended without a result")
         return as_expected(self._transfer, self.known_md5)
 
-    async def _compare_with_plan(self, now: FileStamp) -> None:
+    async def _compare_with_plan(self, stamp: FileStamp) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source may change until a part of it was sent."""
         transfer = self._transfer
-        if looks_as_recorded(transfer, now):
+        if matches_record(transfer, stamp):
             return
         self.suspect = True
         if transfer.file_id is None and transfer.state is State.PLANNED:
-            before = transfer.size
-            await self._run.commit(source_replaced(transfer, now))
-            self._run.progress.replaced(transfer, before)
-        elif now.size != transfer.size:
+            planned = transfer.size
+            await self._run.commit(source_replaced(transfer, stamp))
+            self._run.progress.replaced(transfer, planned)
+        elif stamp.size != transfer.size:
             raise SourceChanged(
-                f"{printable(transfer.path)}: has {now.size} bytes now, and had {transfer.size} when it was begun to "
+                f"{printable(transfer.path)}: has {stamp.size} bytes now, and had {transfer.size} when it was begun to "
                 "send",
                 path=transfer.path,
             )

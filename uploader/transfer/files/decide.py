@@ -12,15 +12,15 @@ from typing import Literal, TypeAlias
 
 from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable
 from uploader.figshare.models import File, Upload
-from uploader.transfer.compare import Expected, Match, by_likeness, classify
+from uploader.transfer.compare import Expected, Match, classify, rank_matches
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
 
-_Refusal: TypeAlias = tuple[str, str, Facts]
+_RefusalAdvice: TypeAlias = tuple[str, str, Facts]
 """Reason, hint and facts."""
 _NAMED = 10
 """Files named in one message."""
-_NOT_ASKED: Mapping[int, Upload | None] = MappingProxyType({})
+_NO_UPLOADS: Mapping[int, Upload | None] = MappingProxyType({})
 
 Action: TypeAlias = Literal["send", "skip", "replace", "refuse"]
 """`send`: as one more file; `skip`: the item has it; `replace`: send it, then remove others; `refuse`: send nothing."""
@@ -51,7 +51,7 @@ def decide(
     held: Sequence[File],
     owners: Mapping[int, str],
     on_conflict: OnConflict,
-    uploads: Mapping[int, Upload | None] = _NOT_ASKED,
+    uploads: Mapping[int, Upload | None] = _NO_UPLOADS,
 ) -> Decision:
     """Decide what happens to a source where the item holds these files in its place.
 
@@ -60,14 +60,14 @@ def decide(
     """
     if not held:
         return Decision(action="send", match=Match.MISSING)
-    ranked = by_likeness(held, source)
-    match, file = ranked[0]
+    by_match = rank_matches(held, source)
+    match, file = by_match[0]
     if on_conflict == "fail":
         what = "has this link already" if source.link is not None else "holds a file of that name"
         return Decision(action="refuse", match=match, file=file, reason=f"the item {what} (file {held[0].id})")
     if match is Match.SAME:
-        rest = [other for other_match, other in ranked if other_match is not Match.SAME]
-        return Decision(action="skip", match=match, file=file, remark=_others_stay(file, rest, on_conflict))
+        rest = [other for other_match, other in by_match if other_match is not Match.SAME]
+        return Decision(action="skip", match=match, file=file, remark=_replace_note(file, rest, on_conflict))
     if on_conflict == "keep":
         return Decision(action="send", match=match, file=file)
     refusal = _refusal(source, held, owners, on_conflict, uploads)
@@ -83,13 +83,13 @@ def _refusal(
     owners: Mapping[int, str],
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None],
-) -> _Refusal | None:
+) -> _RefusalAdvice | None:
     """Why files that are not the source may not be replaced, and what to do about it; None if they may."""
     unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
     whole = [file for file in held if file not in unfinished]
     if len(whole) > 1:
         return (
-            f"the item holds {len(whole)} different files of that name ({_named(whole)}): "
+            f"the item holds {len(whole)} different files of that name ({_list_files(whole)}): "
             "which of them to replace is not known",
             "Remove all but that one on the item's page and replace it, or add this file to them.",
             Facts("several-of-that-name"),
@@ -110,7 +110,7 @@ def _refusal(
     return None
 
 
-def _exists(source: Expected, other: File) -> _Refusal:
+def _exists(source: Expected, other: File) -> _RefusalAdvice:
     """Refuse because of an existing file."""
     match classify(other, source):
         case Match.LINK:
@@ -140,7 +140,7 @@ def _exists(source: Expected, other: File) -> _Refusal:
             )
 
 
-def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload | None]) -> _Refusal:
+def _started(file: File, owners: Mapping[int, str], uploads: Mapping[int, Upload | None]) -> _RefusalAdvice:
     """Refuse because of an unfinished upload."""
     job = owners.get(file.id)
     if job is not None:
@@ -167,14 +167,14 @@ def _progress(file: File, uploads: Mapping[int, Upload | None]) -> str:
     return f", {sum(part.complete for part in upload.parts)} of {len(upload.parts)} parts sent"
 
 
-def _others_stay(same: File, different: Sequence[File], on_conflict: OnConflict) -> str:
+def _replace_note(same: File, different: Sequence[File], on_conflict: OnConflict) -> str:
     """Explain that nothing is replaced although that was requested; "" if it was not."""
     if on_conflict != "replace" or not different:
         return ""
-    return f"the item holds this very file (file {same.id}); others of that name stay: {_named(different)}"
+    return f"the item holds this very file (file {same.id}); others of that name stay: {_list_files(different)}"
 
 
-def _named(files: Sequence[File]) -> str:
+def _list_files(files: Sequence[File]) -> str:
     """List ids and sizes of files, for a message."""
     sizes = (
         "a link" if f.is_link_only else "unfinished" if f.status == "created" else f"{f.size} bytes" for f in files
@@ -193,9 +193,9 @@ def is_retryable(error: FigupError, transfer: Transfer) -> bool:
     return isinstance(error, SourceUnreadable)
 
 
-def refusal_advice(transfer: Transfer, *, alone: bool) -> tuple[str, str]:
+def refusal_advice(transfer: Transfer, *, single_file: bool) -> tuple[str, str]:
     """Return the hint and the situation of a file that Figshare refused. `alone`: the job sends nothing else."""
-    several = "" if alone or transfer.link else "-of-many"
+    several = "" if single_file or transfer.link else "-of-many"
     if _is_empty(transfer):
         return "Put something in it (Figshare seems to take no empty files).", f"empty-file{several}"
     return "Fix what Figshare reports.", f"refused{several}"

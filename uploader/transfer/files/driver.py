@@ -23,7 +23,7 @@ from uploader.transfer.journal.lifecycle import State, Step, Transfer
 from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
-_TRIES = 3
+_MAX_RESTARTS = 3
 """How often per run a file is restarted because the server lost its upload or refused to complete it."""
 _FIRST_POLL, _POLL_FACTOR, _LAST_POLL = 0.2, 1.5, 10.0
 """Seconds between two polls of a file whose MD5 is awaited: the first pause, its growth factor, the longest."""
@@ -44,12 +44,12 @@ class FileDriver:
         self._content = SourceSession(run, transfer, tasks)
         self._upload: Upload | None = None
         self._upload_url = ""
-        self._seen: int | None = None
+        self._last_inspected: int | None = None
         self._initiating = run.new_backoff()
         self._completing = run.new_backoff()
-        self._unseen = False
+        self._not_yet_listed = False
         """True from the answer that announced the remote file until the file was first seen."""
-        self._lost = 0
+        self._losses = 0
         self._refusals = 0
         self._mismatches = 0
         self._steps: steps.Steps = {
@@ -88,9 +88,9 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
-        same = await identical_file(self._run, transfer, self._content)
-        if same is not None:
-            file_id, md5 = same
+        identical = await identical_file(self._run, transfer, self._content)
+        if identical is not None:
+            file_id, md5 = identical
             await self._run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
             self._meter.verified()
             self._run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
@@ -100,7 +100,7 @@ class FileDriver:
             self._content.release()
         others = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
         if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
-            self._unseen, self._initiating = True, self._run.new_backoff()
+            self._not_yet_listed, self._initiating = True, self._run.new_backoff()
 
     async def _ask_for_upload(self, on_turn: OnTurn) -> int:
         transfer = self._transfer
@@ -119,26 +119,26 @@ class FileDriver:
         transfer = self._transfer
         try:
             with self._run.stop.interruptible():
-                fresh = self._file_id != self._seen
+                fresh = self._file_id != self._last_inspected
                 file = await self._run.listing.file(self._file_id, fresh=fresh, pending_bytes=transfer.size)
-                self._seen, self._unseen = file.id, False
+                self._last_inspected, self._not_yet_listed = file.id, False
                 if file.status != "created" or file.upload_url is None:
-                    await self._take_as_completed()
+                    await self._record_completed()
                     return
                 upload = await self._run.api.upload(file.upload_url)
         except (FileGone, UploadGone) as outcome:
-            if self._unseen:
+            if self._not_yet_listed:
                 # It may still appear: initiating again now would create a duplicate.
                 raise UploadFailing(
                     f"{printable(transfer.path)}: Figshare announced its file but does not list it: {outcome.reason}",
                     path=transfer.path,
                 ) from None
-            await self._lose(outcome.reason)
+            await self._upload_lost(outcome.reason)
             return
         if upload.status == "aborted":
-            await self._lose("Figshare aborted the upload")
+            await self._upload_lost("Figshare aborted the upload")
         elif upload.status == "completed":
-            await self._take_as_completed()
+            await self._record_completed()
         elif upload.size != transfer.size:
             raise SourceChanged(
                 f"{printable(transfer.path)}: the upload has {upload.size} bytes, the source {transfer.size}",
@@ -148,7 +148,7 @@ class FileDriver:
             # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
             if transfer.state in (State.INITIATED, State.COMPLETING):
-                self._take_parts(upload, file.upload_url)
+                self._record_parts(upload, file.upload_url)
 
     async def _discard(self) -> None:
         """Give up a dropped source: remove its remote file unless it is complete."""
@@ -157,24 +157,24 @@ class FileDriver:
         else:
             await self._run.commit(ev.Completed(self._transfer.index))
 
-    async def _take_as_completed(self) -> None:
-        self._begun(found=self._transfer.size, parts=0, total=0)
+    async def _record_completed(self) -> None:
+        self._notify_started(found=self._transfer.size, parts=0, total=0)
         await self._run.commit(ev.Completed(self._transfer.index))
 
-    def _take_parts(self, upload: Upload, upload_url: str) -> None:
+    def _record_parts(self, upload: Upload, upload_url: str) -> None:
         transfer = self._transfer
         self._upload, self._upload_url, self._content.parts = upload, upload_url, upload.parts
         done = [part for part in upload.parts if part.complete]
         for part in upload.parts:
             if not part.complete and transfer.parts.xxh3(part.no) is not None:
                 self._run.record(ev.PartReset(transfer.index, part.no))
-        self._begun(found=sum(p.size for p in done), parts=len(done), total=len(upload.parts))
+        self._notify_started(found=sum(p.size for p in done), parts=len(done), total=len(upload.parts))
         if len(done) == len(upload.parts):
             self._run.record(ev.PartsComplete(transfer.index, len(upload.parts)))
         else:
             self._run.record(ev.PartsMissing(transfer.index, done=len(done), total=len(upload.parts)))
 
-    def _begun(self, *, found: int, parts: int, total: int) -> None:
+    def _notify_started(self, *, found: int, parts: int, total: int) -> None:
         transfer = self._transfer
         self._meter.set_present(found)
         if self._meter.inspected:
@@ -210,16 +210,16 @@ class FileDriver:
             with self._run.stop.interruptible():
                 await sending.drain()
         finally:
-            await self._land(sending)
+            await self._stop_parts(sending)
         if isinstance(sending.error, UploadGone):
-            await self._lose(sending.error.reason)
+            await self._upload_lost(sending.error.reason)
         elif sending.error is not None:
             raise sending.error
         else:
             self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
             self._on_sent(self._transfer)
 
-    async def _land(self, sending: FileSend) -> None:
+    async def _stop_parts(self, sending: FileSend) -> None:
         """Stop in-flight parts: at once, or within the grace period after a stop request."""
         try:
             if self._run.stop.requested:
@@ -228,11 +228,11 @@ class FileDriver:
         finally:
             await sending.cancel()
 
-    async def _lose(self, reason: str) -> None:
-        self._lost += 1
-        if self._lost > _TRIES:
+    async def _upload_lost(self, reason: str) -> None:
+        self._losses += 1
+        if self._losses > _MAX_RESTARTS:
             raise UploadFailing(
-                f"{printable(self._transfer.path)}: Figshare lost its upload {self._lost} times: {reason}",
+                f"{printable(self._transfer.path)}: Figshare lost its upload {self._losses} times: {reason}",
                 path=self._transfer.path,
             )
         self._notify_restart(reason)
@@ -259,11 +259,11 @@ class FileDriver:
             reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
             await self._run.wait_to_try_again(self._completing, reason)
         except FileGone as outcome:
-            await self._lose(outcome.reason)
+            await self._upload_lost(outcome.reason)
         except RequestRejected:
             # Parts may be missing, or the upload may be complete already: ask the server.
             self._refusals += 1
-            if self._refusals >= _TRIES:
+            if self._refusals >= _MAX_RESTARTS:
                 raise
         else:
             await self._run.commit(ev.Completed(transfer.index))
@@ -277,7 +277,7 @@ class FileDriver:
         try:
             remote = await self._remote_md5(local)
         except FileGone as outcome:
-            await self._lose(outcome.reason)
+            await self._upload_lost(outcome.reason)
             return
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))

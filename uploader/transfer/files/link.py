@@ -16,7 +16,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer
 from uploader.transfer.run.context import JobRun
 
-_TRIES = 3
+_MAX_RESTARTS = 3
 """How often per run a link that Figshare lost is made again."""
 
 
@@ -74,7 +74,7 @@ class LinkDriver:
                 file = await self._run.api.file(self._run.item_id, transfer.file_id or 0, fresh=True)
         except FileGone as outcome:
             self._lost += 1
-            if self._lost > _TRIES:
+            if self._lost > _MAX_RESTARTS:
                 raise UploadFailing(f"{transfer.path}: Figshare lost the link: {outcome.reason}") from None
             await self._run.commit(ev.UploadLost(transfer.index))
             return

@@ -19,7 +19,7 @@ from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
-_TRIES = 3
+_MAX_RESTARTS = 3
 """How often a remote file that is still shown after its deletion is deleted again."""
 
 
@@ -96,7 +96,7 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
 
 async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     """Delete a remote file and check that it is gone. Raises UploadFailing."""
-    for _ in range(_TRIES):
+    for _ in range(_MAX_RESTARTS):
         await run.api.delete_file(run.item_id, file_id)
         try:
             await run.api.file(run.item_id, file_id)

@@ -54,7 +54,7 @@ OPEN = (S.INITIATED, S.SENDING, S.SENT, S.COMPLETING, S.COMPLETED)
 UNFINISHED = (S.PLANNED, S.INITIATING, *OPEN)
 
 REENTRY = "reentry"
-"""Placeholder in `TABLE` for the state in which a transfer resumes: see `_reentry`."""
+"""Placeholder in `TABLE` for the state in which a transfer resumes: see `_resume_state`."""
 
 TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.PLANNED, ev.UploadIntended): S.INITIATING,
@@ -191,14 +191,14 @@ class Transfer:
         if target is None:
             raise IllegalEvent(f"{type(event).__name__} in state {self.state.value}")
         _record(self, event)
-        self.state = _reentry(self) if isinstance(target, str) else target
+        self.state = _resume_state(self) if isinstance(target, str) else target
 
     def owned_ids(self) -> set[int]:
         """Ids of all remote files that this transfer created or found identical, and that may still exist."""
         return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())
 
 
-def _reentry(transfer: Transfer) -> State:
+def _resume_state(transfer: Transfer) -> State:
     """Return the state in which a new run resumes a transfer: the server is asked first."""
     if transfer.state is State.VERIFIED:
         return State.VERIFIED
@@ -207,16 +207,16 @@ def _reentry(transfer: Transfer) -> State:
     return State.PLANNED if transfer.intended_at is None else State.INITIATING
 
 
-def _let_go(transfer: Transfer) -> tuple[int, ...]:
+def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     """Reset the transfer for a restart; return the remote file that it made, to be removed later."""
-    mine = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
+    own = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
     transfer.file_id = None
     transfer.foreign = False
     transfer.intended_at = None
     transfer.parts = Parts()
     transfer.parts_total = None
     transfer.parts_done = 0
-    return mine
+    return own
 
 
 def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case per kind of event
@@ -252,25 +252,25 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.SourceChosen():
             transfer.dropped, transfer.expected = False, event.md5
         case ev.Mismatched():
-            transfer.superseded += _let_go(transfer)
+            transfer.superseded += _detach_remote(transfer)
         case ev.UploadLost():
             seen = transfer.parts_total is not None
-            lost = _let_go(transfer)
+            lost = _detach_remote(transfer)
             transfer.remnants += lost
             transfer.unseen += () if seen else lost
         case ev.LeftoversRemoved():
             transfer.unanswered, transfer.unseen = False, ()
         case ev.SourceReplaced():
             if transfer.state in (State.COMPLETED, State.VERIFIED):
-                transfer.superseded += _let_go(transfer)
+                transfer.superseded += _detach_remote(transfer)
             else:
-                transfer.remnants += _let_go(transfer)
+                transfer.remnants += _detach_remote(transfer)
             transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
             transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
             transfer.md5 = None
             transfer.error = None
         case ev.RemoteLost():
-            lost = _let_go(transfer)
+            lost = _detach_remote(transfer)
             transfer.superseded += lost if event.exists else ()
             transfer.md5 = None
         case ev.DuplicateFound():
@@ -285,7 +285,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():
-            transfer.remnants += _let_go(transfer)
+            transfer.remnants += _detach_remote(transfer)
         case ev.Resumed() | ev.Retried():
             transfer.error = None
 

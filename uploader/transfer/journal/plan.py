@@ -103,7 +103,7 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
-        skipped.setdefault(printable(transfer.path), _why_gone(transfer.path, skipped))
+        skipped.setdefault(printable(transfer.path), _drop_reason(transfer.path, skipped))
     return [*events, *_changes(state.skipped, skipped)]
 
 
@@ -138,10 +138,10 @@ def _reasons(selection: Selection) -> dict[str, str]:
     return {printable(skip.path): skip.reason for skip in selection.skipped}
 
 
-def _why_gone(path: str, skipped: dict[str, str]) -> str:
+def _drop_reason(path: str, skipped: dict[str, str]) -> str:
     """Why a planned source is no longer selected: the reason why a folder above it is skipped, or that it is gone."""
-    pieces = printable(path).split("/")
-    above = ("/".join(pieces[:end]) + "/" for end in range(1, len(pieces)))
+    segments = printable(path).split("/")
+    above = ("/".join(segments[:end]) + "/" for end in range(1, len(segments)))
     return next((skipped[folder] for folder in above if folder in skipped), VANISHED)
 
 

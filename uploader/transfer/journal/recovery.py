@@ -32,7 +32,7 @@ def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -
     taken, state = replay(salvaged)
     if state.plan is None or not state.complete:
         return taken, state
-    for event in _open_questions(state, state.plan):
+    for event in _possible_intents(state, state.plan):
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -63,20 +63,20 @@ def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState]:
     return taken, state
 
 
-def _open_questions(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
+def _possible_intents(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
     """Intents for everything that may have happened and whose record may be lost."""
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
-    questions: list[ev.AnyEvent] = []
+    intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
         # The mark of an intent that is left may have been taken off since: it is no longer the only evidence.
         left = state.item_state is ItemState.INTENDED
-        questions += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
+        intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
     if plan.item is not None:
         # What such an intent led to may have parts by now, which in an item that the user named are no evidence.
-        questions += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
-    questions += [
+        intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
+    intents += [
         ev.UploadIntended(t.index, at=at, known=None)
         for t in state.transfers
         if (t.state is State.PLANNED and not t.remnants) or (plan.item is not None and t.state is State.INITIATING)
     ]
-    return questions
+    return intents

@@ -17,7 +17,7 @@ _GAIN = 1.05
 """Relative gain in throughput for which more connections are kept."""
 _SAME = 0.98
 """Relative loss in throughput up to which fewer connections are kept."""
-_SHORTEST_HOLD, _LONGEST_HOLD = 16, 512
+_MIN_HOLD, _MAX_HOLD = 16, 512
 """Observations until another number is tried; doubled after each try without an improvement."""
 _MAX_CONGESTION = 2
 """Parts with trouble within `_MEMORY` observations that indicate a general problem, not that of one part."""
@@ -34,14 +34,14 @@ class AdaptiveConcurrency:
         """`remembered` is `worked` of the last run, None if unknown."""
         self._fixed = fixed
         self.limit = fixed or min(MAX_CONNECTIONS, max(1, remembered or START))
-        self.worked: int | None = None
+        self.best: int | None = None
         """The number found to work well; None until enough was observed."""
         self._rates: list[float] = []
         self._reference: tuple[float, int] | None = None
         """Throughput and number before the one being tried; None if none is being tried."""
-        self._beginning = self._climbing = True
+        self._starting = self._increasing = True
         self._hold = 0
-        self._hold_time = _SHORTEST_HOLD
+        self._hold_time = _MIN_HOLD
         self._congested = False
         """True once the limit was halved."""
         self._congestion: list[int] = []
@@ -70,22 +70,22 @@ class AdaptiveConcurrency:
         if busy < self.limit:
             return
         self._rates.append(rate)
-        seen = self._rates[_SETTLE:]
-        if len(seen) < _SHORT_PROBE:
+        samples = self._rates[_SETTLE:]
+        if len(samples) < _SHORT_PROBE:
             return
-        mean = sum(seen) / len(seen)
-        if len(seen) < _PROBE and not self._is_plain(mean):
+        mean = sum(samples) / len(samples)
+        if len(samples) < _PROBE and not self._is_conclusive(mean):
             return
         self._rates.clear()
         if self._reference is None:
-            self.worked = self.limit
-            self._try_another(mean)
+            self.best = self.limit
+            self._probe(mean)
         else:
-            self._judge(mean, *self._reference)
+            self._evaluate(mean, *self._reference)
 
-    def _is_plain(self, mean: float) -> bool:
+    def _is_conclusive(self, mean: float) -> bool:
         """Return True if a short probe is enough: at the beginning, while more connections bring much more."""
-        if not self._beginning:
+        if not self._starting:
             return False
         if self._reference is None:
             return True
@@ -100,32 +100,32 @@ class AdaptiveConcurrency:
         if self._since_backoff < _MEMORY:
             return  # many parts, one cause
         self._since_backoff, self._congested = 0, True
-        self.limit = self.worked = max(1, self.limit // 2)
-        self._reference, self._climbing = None, True
-        self._rest(_SHORTEST_HOLD)
+        self.limit = self.best = max(1, self.limit // 2)
+        self._reference, self._increasing = None, True
+        self._hold_for(_MIN_HOLD)
 
-    def _try_another(self, rate: float) -> None:
+    def _probe(self, rate: float) -> None:
         self._reference = (rate, self.limit)
-        step = max(1, self.limit // 2) if self._climbing else -max(1, self.limit // 3)
+        step = max(1, self.limit // 2) if self._increasing else -max(1, self.limit // 3)
         self.limit = min(MAX_CONNECTIONS, max(1, self.limit + step))
         if self.limit == self._reference[1]:
-            self._give_up_trying()
+            self._stop_probing()
 
-    def _judge(self, rate: float, before: float, number: int) -> None:
+    def _evaluate(self, rate: float, before: float, number: int) -> None:
         """Return True if the number being tried is better than the one before."""
         if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
-            self.worked, self._hold_time = self.limit, _SHORTEST_HOLD
-            self._try_another(rate)
+            self.best, self._hold_time = self.limit, _MIN_HOLD
+            self._probe(rate)
         else:
-            self.limit = self.worked = number
-            self._give_up_trying()
+            self.limit = self.best = number
+            self._stop_probing()
 
-    def _give_up_trying(self) -> None:
+    def _stop_probing(self) -> None:
         """Keep the present number for a while; then try the other direction."""
-        self._reference, self._beginning, self._climbing = None, False, not self._climbing
-        self._rest(self._hold_time)
-        self._hold_time = min(_LONGEST_HOLD, 2 * self._hold_time)
+        self._reference, self._starting, self._increasing = None, False, not self._increasing
+        self._hold_for(self._hold_time)
+        self._hold_time = min(_MAX_HOLD, 2 * self._hold_time)
 
-    def _rest(self, observations: int) -> None:
+    def _hold_for(self, observations: int) -> None:
         self._rates.clear()
         self._hold = observations

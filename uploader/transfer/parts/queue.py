@@ -50,7 +50,7 @@ class FileSend:
         self.error: FigupError | UploadGone | None = None
         self._waiting = deque(parts)
         self._runs = _contiguous_runs(parts)
-        self._under_way = 0
+        self._in_flight_count = 0
         self._retrying = 0
         self._changed = anyio.Event()
         self._in_flight: set[anyio.CancelScope] = set()
@@ -63,7 +63,7 @@ class FileSend:
         """Take the next part, which is in flight until `done`; None if none can be sent now."""
         if not self.ready:
             return None
-        self._under_way += 1
+        self._in_flight_count += 1
         return self._waiting.popleft()
 
     @property
@@ -87,7 +87,7 @@ class FileSend:
 
     def done(self) -> None:
         """End a part that was taken, sent or not."""
-        self._under_way -= 1
+        self._in_flight_count -= 1
         self._changed.set()
 
     @contextmanager
@@ -112,7 +112,7 @@ class FileSend:
 
     async def drain(self) -> None:
         """Wait until no part is waiting or in flight."""
-        while self._waiting or self._under_way:
+        while self._waiting or self._in_flight_count:
             self._changed = anyio.Event()
             await self._changed.wait()
 
@@ -146,22 +146,22 @@ class PartQueue:
         self.used = anyio.Event()
         """Set once there was a part to send."""
         self._small: list[FileSend] = []
-        self._big: list[FileSend] = []
+        self._large: list[FileSend] = []
         self._waiters: deque[anyio.Event] = deque()
 
     @property
     def empty(self) -> bool:
         """True if no part can be taken."""
-        return not any(sending.ready for sending in (*self._small, *self._big))
+        return not any(sending.ready for sending in (*self._small, *self._large))
 
     @property
     def left(self) -> int:
         """Parts that are waiting."""
-        return sum(sending.left for sending in (*self._small, *self._big))
+        return sum(sending.left for sending in (*self._small, *self._large))
 
     def offer(self, sending: FileSend) -> None:
         """Offer the parts of a file."""
-        (self._small if sending.transfer.size <= SMALL else self._big).append(sending)
+        (self._small if sending.transfer.size <= SMALL else self._large).append(sending)
         self.used.set()
         self.wake(sending.left)
 
@@ -173,8 +173,8 @@ class PartQueue:
     def take(self) -> tuple[FileSend, Part] | None:
         """Take the next part to send; None if there is none."""
         self._small = [sending for sending in self._small if sending.left]
-        self._big = [sending for sending in self._big if sending.left]
-        for sending in (*self._small, *self._big):
+        self._large = [sending for sending in self._large if sending.left]
+        for sending in (*self._small, *self._large):
             if (part := sending.take()) is not None:
                 return sending, part
         return None

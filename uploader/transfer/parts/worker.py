@@ -74,9 +74,9 @@ class PartReader:
     async def _read(self, offset: int, length: int) -> Chunk:
         """Read from the page cache if possible: the digest has usually read these bytes before."""
         source = self._sending.source
-        room = self._memory.view(length)
-        if count := source.read_into(offset, room):
-            return room[:count]
+        buffer = self._memory.view(length)
+        if count := source.read_into(offset, buffer):
+            return buffer[:count]
         return await anyio.to_thread.run_sync(source.read, offset, length)
 
 
@@ -121,7 +121,7 @@ class PartWorker:
         self._pace = pace
         self._queue = queue
         self._slots = slots
-        self._last_taken = -math.inf
+        self._last_accepted = -math.inf
         """When the server last accepted a part."""
 
     async def work(self) -> None:
@@ -139,25 +139,25 @@ class PartWorker:
             finally:
                 turn.release()
 
-    async def _send_taken(self, sending: FileSend, part: Part, turn: Slot) -> None:
+    async def _send_taken(self, sending: FileSend, part: Part, slot: Slot) -> None:
         try:
             if not self._run.stop.requested:
                 with sending.in_flight():
-                    await self._send(sending, part, turn)
+                    await self._send(sending, part, slot)
         finally:
             sending.done()
 
-    async def _send(self, sending: FileSend, part: Part, turn: Slot) -> None:
+    async def _send(self, sending: FileSend, part: Part, slot: Slot) -> None:
         if part.locked:
-            part = await self._unlocked(sending, part, turn)
+            part = await self._wait_unlocked(sending, part, slot)
         while not part.complete:
             reader = PartReader(sending, part, self._run.throttle)
-            refused = False
+            locked = False
             try:
-                await self._attempt(sending, part, reader, anew=turn.backoff.since is not None)
+                await self._attempt(sending, part, reader, fresh_connection=slot.backoff.since is not None)
             except PartLocked as outcome:
-                refused = True
-                await self._wait(sending, part, turn, PartFailed(outcome.reason))
+                locked = True
+                await self._wait(sending, part, slot, PartFailed(outcome.reason))
             except PartFailed as outcome:
                 if not outcome.transient:
                     raise RequestRejected(
@@ -165,20 +165,20 @@ class PartWorker:
                     ) from None
                 if outcome.congested:
                     self._pace.on_congestion()
-                await self._wait(sending, part, turn, outcome)
+                await self._wait(sending, part, slot, outcome)
             else:
-                self._took(sending, part, reader.xxh3)
+                self._accept(sending, part, reader.xxh3)
                 return
             # Our own failed attempt may have succeeded, or may still hold the part's lock.
-            part = await self._unlocked(sending, part, turn)
+            part = await self._wait_unlocked(sending, part, slot)
             if part.complete:
-                self._took(sending, part, reader.xxh3)
+                self._accept(sending, part, reader.xxh3)
                 return
-            if refused:
+            if locked:
                 await self._check_upload(sending)
-        self._took(sending, part, None)
+        self._accept(sending, part, None)
 
-    async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, anew: bool) -> None:
+    async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
         meter = sending.meter
         accepted = 0
 
@@ -191,20 +191,20 @@ class PartWorker:
         self._run.progress.busy += 1
         try:
             await self._run.api.send_part(
-                sending.upload_url, part, reader.chunks, on_accepted=on_accepted, fresh_connection=anew
+                sending.upload_url, part, reader.chunks, on_accepted=on_accepted, fresh_connection=fresh_connection
             )
         finally:
             self._run.progress.busy -= 1
             meter.add_in_flight(-accepted)
 
-    async def _unlocked(self, sending: FileSend, part: Part, turn: Slot) -> Part:
+    async def _wait_unlocked(self, sending: FileSend, part: Part, slot: Slot) -> Part:
         """Return the part as the server has it, once it is no longer locked."""
         while True:
             with self._run.stop.interruptible():
                 part = await self._run.api.part(sending.upload_url, part.no)
             if part.complete or not part.locked:
                 return part
-            await self._wait(sending, part, turn, PartFailed("its lock is still held"))
+            await self._wait(sending, part, slot, PartFailed("its lock is still held"))
 
     async def _check_upload(self, sending: FileSend) -> None:
         """Raise UploadGone if the upload was aborted: its parts are refused like locked ones, but carry no lock."""
@@ -212,21 +212,21 @@ class PartWorker:
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
 
-    async def _wait(self, sending: FileSend, part: Part, turn: Slot, outcome: PartFailed) -> None:
+    async def _wait(self, sending: FileSend, part: Part, slot: Slot, outcome: PartFailed) -> None:
         """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile."""
         reason = f"{self._label(sending, part)}: {outcome.reason}"
         try:
             with sending.retrying():
-                await turn.wait(reason, outcome.retry_after)
+                await slot.wait(reason, outcome.retry_after)
         except ServerFailing as error:
-            if turn.backoff.since is None or self._last_taken <= turn.backoff.since:
+            if slot.backoff.since is None or self._last_accepted <= slot.backoff.since:
                 # API answers in the meantime are no evidence about the upload service.
                 raise ServerFailing(error.message, path=error.path) from error
             raise UploadFailing(error.message, path=sending.transfer.path) from None
         self._queue.wake(sending.left)
 
-    def _took(self, sending: FileSend, part: Part, xxh3: int | None) -> None:
-        self._last_taken = self._run.clock.monotonic()
+    def _accept(self, sending: FileSend, part: Part, xxh3: int | None) -> None:
+        self._last_accepted = self._run.clock.monotonic()
         sending.meter.part_done(part.size, sent=xxh3 is not None)
         if xxh3 is not None:
             self._run.record(ev.PartSent(sending.transfer.index, no=part.no, xxh3=xxh3))

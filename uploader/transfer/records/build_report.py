@@ -20,12 +20,12 @@ from uploader.transfer.records import run_log
 from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
-from uploader.transfer.store.overview import left_manifests, state_name
+from uploader.transfer.store.overview import state_name, unwritten_manifests
 
 FORMAT = 1
 """Of a dossier as JSON; a higher one means something else by the same names."""
-_LEFT = "killed"
-_AT_WORK = "running"
+_KILLED = "killed"
+_RUNNING = "running"
 
 
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,9 +119,9 @@ def build_report(states: JobStore, job: str) -> JobReport:
     _, state = states.read(job)
     if state.plan is None or not state.complete:
         raise JournalDamaged(f"the journal of job {job} is damaged and its plan is lost")
-    past = _Past(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
+    past = _History(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
-    manifest, manifest_remote = left_manifests(states, job, finished=state.concluded)
+    manifest, manifest_remote = unwritten_manifests(states, job, finished=state.concluded)
     return JobReport(
         figup_dossier=FORMAT,
         made=_iso(datetime.now(UTC)),
@@ -169,7 +169,7 @@ def _file(transfer: Transfer, verified: dict[int, str]) -> FileReport:
     return msgspec.structs.replace(FileReport.of(transfer), verified_at=at)
 
 
-class _Past:
+class _History:
     """A history, put together. `verified`: when each remote file was, by its id."""
 
     def __init__(self, entries: Iterable[run_log.AnyEntry], *, at_work: bool) -> None:
@@ -182,12 +182,12 @@ class _Past:
         self._samples: list[tuple[float, int]] = []
         self._last = 0.0
         for entry in entries:
-            self._take(entry)
-        self._close(_AT_WORK if at_work else _LEFT, None)
+            self._add(entry)
+        self._close(_RUNNING if at_work else _KILLED, None)
 
-    def _take(self, entry: run_log.AnyEntry) -> None:
+    def _add(self, entry: run_log.AnyEntry) -> None:
         if isinstance(entry, run_log.RunBegan):
-            self._close(_LEFT, None)
+            self._close(_KILLED, None)
             self._run, self._began = entry, datetime.fromisoformat(entry.began)
             return
         self._last = entry.at

@@ -30,7 +30,7 @@ log = logging.getLogger("uploader.transfer.records.recorder")
 
 EVERY = 1.0
 """Seconds between two writes."""
-_PATIENCE = 5.0
+_LOCK_WAIT = 5.0
 """Seconds that the end of a run waits for the last lines: a hanging file system must not block figup."""
 _REASONS = 8
 """Maximum number of different retry reasons counted between two samples."""
@@ -52,19 +52,19 @@ class RunRecorder:
         self._faults: Counter[str] = Counter()
         self._latest: no.Progress | None = None
         self._latest_at = 0.0
-        self._told: no.Progress | None = None
+        self._reported: no.Progress | None = None
         self._samples: int | None = None
         self._due = 0.0
-        self._broken = False
+        self._failed = False
         self._turn = threading.Lock()
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._note(run_log.RunBegan(_iso(self._since), __version__, self._host, self._pid))
 
     # --- on the loop ----------------------------------------------------------------------------------------------
 
     def take(self, notice: no.AnyNotice) -> None:
         """Take a notice; keep what the history needs."""
-        at = self._at()
+        at = self._seconds_since_start()
         match notice:
             case no.Progress():
                 self._latest, self._latest_at = notice, at
@@ -90,9 +90,11 @@ class RunRecorder:
             code, message = "stopped", "the program that ran figup stopped it"
         with self._turn:
             self._sample()
-        self._note(run_log.RunEnded(self._at(), code, message, report.bytes_sent if report is not None else 0))
+        self._note(
+            run_log.RunEnded(self._seconds_since_start(), code, message, report.bytes_sent if report is not None else 0)
+        )
 
-    def _at(self) -> float:
+    def _seconds_since_start(self) -> float:
         return round(self._monotonic() - self._began, 2)
 
     def _note(self, entry: run_log.AnyEntry) -> None:
@@ -107,14 +109,14 @@ class RunRecorder:
     def _sample(self) -> None:
         """Add lines for what happened since the last sample. Call under the lock."""
         latest = self._latest
-        if latest is not None and latest is not self._told:
-            self._told = latest
+        if latest is not None and latest is not self._reported:
+            self._reported = latest
             sample = run_log.Sample(
                 self._latest_at, latest.bytes_sent, latest.bytes_done, latest.files_done, latest.connections
             )
             self._lines.append(run_log.encode(sample))
             self._samples = (self._samples or 0) + 1
-        at = self._at()
+        at = self._seconds_since_start()
         self._lines += [run_log.encode(run_log.RetryEntry(at, reason, n)) for reason, n in self._faults.items()]
         self._faults.clear()
 
@@ -122,7 +124,7 @@ class RunRecorder:
 
     def work(self) -> None:
         """Write lines that are due until the run is over."""
-        while not self._over.wait(EVERY):
+        while not self._closed.wait(EVERY):
             self.write_due()
         self.write_due()
         progress_file.remove(self._folder)
@@ -146,9 +148,9 @@ class RunRecorder:
             if lines:
                 run_log.append(self._folder, lines, self._disk)
         except FigupError as error:
-            if not self._broken:
+            if not self._failed:
                 log.info("the history of this run is incomplete: %s", error.message)
-            self._broken = True
+            self._failed = True
             with self._turn:
                 self._lines.insert(0, b"\n")
 
@@ -163,33 +165,33 @@ class RunRecorder:
 
     def close(self) -> None:
         """Write the last lines."""
-        self._over.set()
+        self._closed.set()
 
 
 async def record_run(
     folder: Path, disk: Disk, clock: Clock, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
 ) -> Report:
     """Run a job in `folder` and write its history. `run` gets the listener to notify; `tell` gets all notices too."""
-    historian = RunRecorder(folder, disk, clock)
+    recorder = RunRecorder(folder, disk, clock)
 
-    def hear(notice: no.AnyNotice) -> None:
-        historian.take(notice)
+    def on_event(notice: no.AnyNotice) -> None:
+        recorder.take(notice)
         tell(notice)
 
-    thread = threading.Thread(target=historian.work, name="figup-historian", daemon=True)
+    thread = threading.Thread(target=recorder.work, name="figup-historian", daemon=True)
     thread.start()
     try:
-        report = await run(hear)
+        report = await run(on_event)
     except BaseException as error:
-        historian.end(error.report if isinstance(error, RunFailed) else None, error)
+        recorder.end(error.report if isinstance(error, RunFailed) else None, error)
         raise
     else:
-        historian.end(report, None)
+        recorder.end(report, None)
         return report
     finally:
-        historian.close()
+        recorder.close()
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(thread.join, _PATIENCE)
+            await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
 
 
 def _iso(moment: datetime) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from uploader.disk import Disk
 
 NAME = "history.jsonl"
-_DENSE = 600
+_MAX_DENSE_SAMPLES = 600
 """Number of samples at one spacing before the spacing is doubled."""
 
 
@@ -103,7 +103,7 @@ _decoder = msgspec.json.Decoder(AnyEntry)
 
 def spacing(samples: int) -> float:
     """Seconds between samples after this number of samples: doubled at regular counts."""
-    return float(2 ** (samples // _DENSE))
+    return float(2 ** (samples // _MAX_DENSE_SAMPLES))
 
 
 def encode(entry: AnyEntry) -> bytes:

@@ -25,26 +25,26 @@ def check_quota(account: Account, new: Sequence[Transfer]) -> None:
 
     Raises FileTooLarge, QuotaExceeded; if both apply, a FileTooLarge that reports both.
     """
-    most = account.maximum_file_size
-    large = [transfer for transfer in new if most is not None and transfer.size > most]
+    maximum = account.maximum_file_size
+    large = [transfer for transfer in new if maximum is not None and transfer.size > maximum]
     error: FigupError | None = None
-    if large and most is not None:
+    if large and maximum is not None:
         error = FileTooLarge(
             f"{too_large((t.path, t.size) for t in large)}; this account takes files of at most "
-            f"{format_exact_bytes(most)}",
+            f"{format_exact_bytes(maximum)}",
             hint="Leave out larger files, or split them.",
             facts=Facts("too-large"),
             path=large[0].path,
         )
     if account.quota is not None and account.used_quota is not None:
-        need, room = sum(t.size for t in new), max(0, account.quota - account.used_quota)
-        if need > room:
+        needed, free = sum(t.size for t in new), max(0, account.quota - account.used_quota)
+        if needed > free:
             full = QuotaExceeded(
-                f"the upload needs {format_exact_bytes(need)}; this account has room for {format_exact_bytes(room)} of "
-                f"its {format_exact_bytes(account.quota)}",
+                f"the upload needs {format_exact_bytes(needed)}; this account has {format_exact_bytes(free)} of its "
+                f"{format_exact_bytes(account.quota)} free",
                 hint="Free some space, ask Figshare for more, or publish items (published files do not count).",
             )
-            error = full if error is None else _both(error, full)
+            error = full if error is None else _combine(error, full)
     if error is not None:
         raise error
 
@@ -56,7 +56,7 @@ def too_large(files: Iterable[tuple[str, int]]) -> str:
     return "; ".join([*named[:_NAMED], *more])
 
 
-def _both(large: FigupError, full: FigupError) -> FileTooLarge:
+def _combine(large: FigupError, full: FigupError) -> FileTooLarge:
     """One error for both, so that the user can fix both at once."""
     return FileTooLarge(
         f"{large.message}; and {full.message}",

@@ -52,7 +52,7 @@ class _Batch:
         self.files: dict[int, File] = {}
         self.named: dict[str, list[File]] = defaultdict(list)
         """Files by the last component of their names, which may have folders in them."""
-        self.placing = anyio.Lock()
+        self.with_folders = anyio.Lock()
         self.folders: Mapping[int, str] | None = None
         """The folders of the item's files, once they were needed; guarded by `placing`."""
 
@@ -93,7 +93,7 @@ class RemoteListing:
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._next = _Batch()
-        self._wanted = anyio.Event()
+        self._requested = anyio.Event()
         self._running = False
 
     async def load(self, *, everything: bool = False) -> None:
@@ -147,13 +147,13 @@ class RemoteListing:
         gathering = min(_MAX_WAIT, len(self._state.transfers) / _FILES_A_SECOND)
         try:
             while True:
-                await self._wanted.wait()
+                await self._requested.wait()
                 since = self._clock.monotonic()
                 while not self._next.is_due(self._requests, idle=idle()):
                     if self._api.idle and self._clock.monotonic() - since >= gathering:
                         break
                     await self._clock.sleep(_INTERVAL)
-                batch, self._next, self._wanted = self._next, _Batch(), anyio.Event()
+                batch, self._next, self._requested = self._next, _Batch(), anyio.Event()
                 await self._list(batch)
                 batch.done.set()
                 await self._clock.sleep(_INTERVAL)
@@ -192,14 +192,14 @@ class RemoteListing:
         found = batch.named[name]
         if not found:
             return []
-        async with batch.placing:
+        async with batch.with_folders:
             if batch.folders is None:
                 batch.folders = await self.folders()
         place = remote_path(folder, name)
         return [file for file in found if file.path_in(batch.folders.get(file.id, "")) == place]
 
     async def _wait_for(self, batch: _Batch) -> None:
-        self._wanted.set()
+        self._requested.set()
         await batch.done.wait()
 
     async def _list(self, batch: _Batch) -> None:
@@ -233,8 +233,8 @@ class RemoteListing:
 
 def is_listing_cheaper(state: JobState) -> bool:
     """Return True if one listing is cheaper than looking up each unfinished file."""
-    return sum(1 for _ in _begun(state)) > len(state.transfers) // PAGE + 2
+    return sum(1 for _ in _unverified_ids(state)) > len(state.transfers) // PAGE + 2
 
 
-def _begun(state: JobState) -> Iterable[int]:
+def _unverified_ids(state: JobState) -> Iterable[int]:
     return (t.file_id for t in state.transfers if t.file_id is not None and t.state is not State.VERIFIED)

@@ -121,8 +121,8 @@ class ProgressTracker:
         self._samples.append((now, self.accepted))
         while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
             self._samples.popleft()
-        (then, before), (_, accepted) = self._samples[0], self._samples[-1]
-        return (accepted - before) / (now - then) if accepted and now > then else None
+        (earlier, before), (_, accepted) = self._samples[0], self._samples[-1]
+        return (accepted - before) / (now - earlier) if accepted and now > earlier else None
 
     def progress(self, now: float) -> Progress:
         """Return the job's progress."""
@@ -133,11 +133,11 @@ class ProgressTracker:
             files_total=self.files_total,
             rate=self.sample(now),
             connections=self.busy,
-            active=tuple(file.snapshot() for file in self._most_telling()),
+            active=tuple(file.snapshot() for file in self._by_interest()),
             bytes_sent=self.accepted,
         )
 
-    def _most_telling(self) -> list[FileProgress]:
+    def _by_interest(self) -> list[FileProgress]:
         """Active files: first those with bytes in flight, then those waiting for Figshare, then the rest."""
         ranks: tuple[list[FileProgress], ...] = ([], [], [])
         for file in self.active.values():

@@ -11,7 +11,7 @@ CHUNK = 256 << 10
 
 More of them cost more: they leave the processor's cache on the way, and their memory is made anew each time (measured).
 """
-_SMALLEST = 512
+_MIN_CHUNK = 512
 _BURST = 0.15
 """Burst in seconds' worth of bytes: no second exceeds 115 % of the rate."""
 _CHUNK_SECONDS = 0.05
@@ -25,7 +25,7 @@ class Throttle:
         self._limit = limit
         self._clock = clock
         self._lifted = False
-        self.rate = self._wanted()
+        self.rate = self._target_rate()
         self._bucket = TokenBucket(self.rate, _burst(self.rate), clock)
 
     async def take(self, count: int) -> None:
@@ -35,7 +35,7 @@ class Throttle:
     @property
     def chunk_size(self) -> int:
         """Chunk size in bytes; small at low rates to keep traffic smooth."""
-        return CHUNK if self.rate is None else min(CHUNK, max(_SMALLEST, int(self.rate * _CHUNK_SECONDS)))
+        return CHUNK if self.rate is None else min(CHUNK, max(_MIN_CHUNK, int(self.rate * _CHUNK_SECONDS)))
 
     def toggle(self) -> None:
         """Suspend the limit, or restore it."""
@@ -43,18 +43,18 @@ class Throttle:
 
     def refresh(self) -> bool:
         """Apply the rate that is due now; True if it changed."""
-        wanted = self._wanted()
+        wanted = self._target_rate()
         if wanted == self.rate:
             return False
         self.rate = wanted
         self._bucket.change(wanted, _burst(wanted))
         return True
 
-    def _wanted(self) -> float | None:
+    def _target_rate(self) -> float | None:
         if self._lifted or self._limit is None:
             return None
         return self._limit.at(self._clock.now().astimezone()) if isinstance(self._limit, Timetable) else self._limit
 
 
 def _burst(rate: float | None) -> float:
-    return max(rate * _BURST if rate else 0.0, _SMALLEST)
+    return max(rate * _BURST if rate else 0.0, _MIN_CHUNK)

@@ -171,11 +171,13 @@ class JobStore:
     def write_manifests(self, job: str, state: JobState) -> Manifests:
         """Write the MD5s of a finished job, by source path and by name in the item."""
         manifests = self.manifests(job)
-        self._have(manifests.local, [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None])
-        self._have(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
+        self._ensure_content(
+            manifests.local, [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None]
+        )
+        self._ensure_content(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
         return manifests
 
-    def _have(self, path: Path, lines: list[bytes]) -> None:
+    def _ensure_content(self, path: Path, lines: list[bytes]) -> None:
         content = b"".join(lines)
         if self.disk.read(path) != content:
             self.disk.replace(path, content)

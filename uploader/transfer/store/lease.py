@@ -17,17 +17,17 @@ import msgspec
 
 from uploader.disk import Disk, map_os_errors
 
-BEAT = 5.0
+HEARTBEAT = 5.0
 """Seconds between two beats of a lease."""
 STALE_BEATS = 4
 """Beats for which the lease of another machine must not change before it counts as abandoned."""
 NETWORK_STALE_BEATS = 12
 """The same on network file systems, whose clients may show an old listing for up to 60 s (nfs(5): acdirmax)."""
 _NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "ceph", "beegfs", "9p", "afs", "pvfs2"})
-_LONG_AGO = 600.0
+_ABANDONED_AFTER = 600.0
 """Seconds after which an unchanged lease is abandoned, even if the clocks of two machines differ."""
 _STEM = "lease-"
-_LOOKS = 20
+_MAX_CHECKS = 20
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Leases:
 
     def newest(self) -> LeaseRecord | None:
         """Read the current lease; None if the job was never held."""
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_CHECKS):
             number = max(self._numbers(), default=0)
             if not number:
                 break
@@ -141,11 +141,11 @@ def current_holder(folder: Path, disk: Disk) -> str | None:
     path = folder / f"{_STEM}{found.number}"
     with map_os_errors(path):
         age = abs(time.time() - path.stat().st_mtime) if path.exists() else 0.0
-    if age <= STALE_BEATS * BEAT:
+    if age <= STALE_BEATS * HEARTBEAT:
         return found.lease.holder()
-    if age < _LONG_AGO:
+    if age < _ABANDONED_AFTER:
         # The clocks of two machines may differ by more: only a beat shows that the holder is alive.
-        time.sleep(1.5 * BEAT)
+        time.sleep(1.5 * HEARTBEAT)
         return found.lease.holder() if leases.newest() != found else None
     return None
 

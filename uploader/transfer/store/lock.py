@@ -26,7 +26,7 @@ from uploader.concurrency import unwrap_group
 from uploader.disk import Disk, as_resumable, open_lock_file, try_flock
 from uploader.errors import Facts, FigupError, JobBusy
 from uploader.transfer.store.lease import (
-    BEAT,
+    HEARTBEAT,
     NETWORK_STALE_BEATS,
     STALE_BEATS,
     Lease,
@@ -45,7 +45,7 @@ class JobLock:
     """The lock of one job, in its folder. `acquire` before the journal is read."""
 
     def __init__(
-        self, folder: Path, disk: Disk, clock: Clock, *, machine: str | None = None, beat: float = BEAT
+        self, folder: Path, disk: Disk, clock: Clock, *, machine: str | None = None, beat: float = HEARTBEAT
     ) -> None:
         self._path = folder / "lock"
         self._leases = Leases(folder, disk)
@@ -57,9 +57,9 @@ class JobLock:
         self.took_over = False
         """True when the previous holder did not release the job and may still run, with open descriptors."""
         self._machine = machine
-        self._kernel_decides = True
+        self._flock_works = True
         self._number = 0
-        self._beaten = (0.0, 0.0)
+        self._heartbeat_due = (0.0, 0.0)
         """When the lease was last written, by the wall clock and by a clock that runs while the machine sleeps."""
         self._network = False
         self._lease: Lease
@@ -100,7 +100,7 @@ class JobLock:
         """Renew the lease until cancelled. Sets `lost` and raises JobBusy if another machine took the job."""
         while True:
             await self._clock.sleep(self._beat)
-            await self._write_beat()
+            await self._write_heartbeat()
 
     async def check(self) -> None:
         """Confirm the lease if it is older than half of its life. Raises JobBusy if another machine took the job.
@@ -108,29 +108,29 @@ class JobLock:
         That can happen while this process is suspended (a sleeping laptop, a frozen container). Call it before
         journaling anything, and directly before a request that creates, completes or removes something.
         """
-        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._beaten, strict=True))
+        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._heartbeat_due, strict=True))
         if max(ages) > STALE_BEATS * self._beat / 2:
-            await self._write_beat()
+            await self._write_heartbeat()
 
     async def confirm(self) -> None:
         """Confirm the lease at once, before something shared is removed. Raises as `check` does."""
-        await self._write_beat()
+        await self._write_heartbeat()
 
-    async def _write_beat(self) -> None:
+    async def _write_heartbeat(self) -> None:
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
             raise self._busy("another machine took over this job while this process was suspended")
-        self._beaten = _now(self._clock)
+        self._heartbeat_due = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """Return True if its holder released it, or was a process of this machine that has ended."""
         lease = found.lease
-        return lease is not None and (lease.ended or (self._kernel_decides and lease.machine == self._lease.machine))
+        return lease is not None and (lease.ended or (self._flock_works and lease.machine == self._lease.machine))
 
     async def _wait_stale(self, found: LeaseRecord) -> None:
-        waited, patience = 0.0, (NETWORK_STALE_BEATS if self._network else STALE_BEATS) * self._beat
-        while waited < patience:
+        waited, time_limit = 0.0, (NETWORK_STALE_BEATS if self._network else STALE_BEATS) * self._beat
+        while waited < time_limit:
             await self._clock.sleep(self._beat / 2)
             waited += self._beat / 2
             if self._network:
@@ -144,7 +144,7 @@ class JobLock:
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just started'}")
         self._number = number
-        self._beaten = _now(self._clock)
+        self._heartbeat_due = _now(self._clock)
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(
@@ -160,7 +160,7 @@ class JobLock:
             taken = try_flock(self._fd)
         except OSError:
             # The file system has no locks: the lease alone decides.
-            self._kernel_decides = False
+            self._flock_works = False
             return
         if not taken:
             self._drop_kernel_lock()

@@ -21,7 +21,7 @@ from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
 
 _OVERVIEW = "overview.json"
-WORTH_KEEPING = 1_000_000
+CACHE_FROM = 1_000_000
 """Journal size (bytes) from which a cached overview is kept."""
 
 
@@ -60,7 +60,7 @@ class JobSummary(JobOverview, frozen=True, kw_only=True):
     manifest_remote: str | None = None
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _CachedOverview(msgspec.Struct, frozen=True):
     """A cached overview, and the version of the journal that it was made from."""
 
     journal: tuple[int, int, int]
@@ -72,11 +72,11 @@ def summarize(states: JobStore, job: str) -> JobSummary:
     seen, state = _read(states, job)
     seen = _with_live_progress(states, seen)
     files = tuple(FileReport.of(t) for t in state.reported) if state is not None else ()
-    manifest, remote = left_manifests(states, job, finished=seen.state == "finished")
+    manifest, remote = unwritten_manifests(states, job, finished=seen.state == "finished")
     return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
 
 
-def left_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
+def unwritten_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
     """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
     left = states.manifests(job)
     local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))
@@ -85,16 +85,16 @@ def left_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str |
 
 def overview(states: JobStore, job: str) -> JobOverview:
     """One job. Raises as `summarise` does."""
-    kept = _kept(states, job)
+    kept = _read_cached(states, job)
     if kept is not None:
         return kept
     before = _as_it_is(states, job)
     seen, state = _read(states, job)
     told = _with_live_progress(states, seen)
-    if told is seen and state is not None and before[0] >= WORTH_KEEPING:
+    if told is seen and state is not None and before[0] >= CACHE_FROM:
         # Not written by a process that was killed; one that starts now writes its own.
         with suppress(FigupError):
-            _keep(states, before, seen)
+            _write_cached(states, before, seen)
     return told
 
 
@@ -103,7 +103,7 @@ def keep_overview(states: JobStore, job: str, state: JobState) -> None:
 
     Raises JobNotFound, StateDiskFull, StateUnusable.
     """
-    _keep(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
+    _write_cached(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
 
 
 def list_jobs(states: JobStore) -> list[JobOverview]:
@@ -204,15 +204,15 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
     )
 
 
-def _keep(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) -> None:
-    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_Kept(journal, seen)))
+def _write_cached(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) -> None:
+    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_CachedOverview(journal, seen)))
 
 
-def _kept(states: JobStore, job: str) -> JobOverview | None:
+def _read_cached(states: JobStore, job: str) -> JobOverview | None:
     """Read the stored overview, if the journal has not changed since."""
     try:
         data = states.disk.read(states.folder(job) / _OVERVIEW)
-        kept = msgspec.json.decode(data or b"", type=_Kept)
+        kept = msgspec.json.decode(data or b"", type=_CachedOverview)
     except (FigupError, msgspec.MsgspecError):
         return None
     return kept.overview if kept.journal == _as_it_is(states, job) else None

@@ -11,7 +11,7 @@ from uploader.transfer.store.jobs import JobStore
 
 log = logging.getLogger("uploader.transfer.store.tuning")
 
-_MOST = 100
+_MAX_ENTRIES = 100
 """Maximum number of endpoints in the cache."""
 
 
@@ -26,7 +26,7 @@ def remember_connections(states: JobStore, endpoint: str, worked: int) -> None:
     if known.get(endpoint) == worked:
         return
     known.pop(endpoint, None)
-    kept = dict(list(known.items())[-(_MOST - 1) :]) | {endpoint: worked}
+    kept = dict(list(known.items())[-(_MAX_ENTRIES - 1) :]) | {endpoint: worked}
     try:
         states.disk.replace(states.path / "connections.json", msgspec.json.encode(kept))
     except FigupError as error:

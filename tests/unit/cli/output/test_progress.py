@@ -112,7 +112,10 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
     ("notice", "words"),
     [
         (no.Warned(message="the journal\nwas damaged"), "the journal\\nwas damaged"),
-        (no.Reading(path="/a\x1b[2J", bytes_done=5 << 30, bytes_total=10 << 30), "/a\\x1b[2J: read 50 % of 10.7 GB"),
+        (
+            no.ReadProgress(path="/a\x1b[2J", bytes_done=5 << 30, bytes_total=10 << 30),
+            "/a\\x1b[2J: read 50 % of 10.7 GB",
+        ),
         (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
     ],
 )

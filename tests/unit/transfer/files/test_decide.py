@@ -167,8 +167,8 @@ def test_which_failures_are_worth_another_try(error: FigupError, size: int, agai
 
 
 def test_the_advice_about_a_refused_file() -> None:
-    assert refusal_advice(transfer(), alone=True) == ("Fix what Figshare reports.", "refused")
-    assert refusal_advice(transfer(), alone=False)[1] == "refused-of-many"
-    assert refusal_advice(transfer(0, link=True), alone=False)[1] == "refused"
-    assert refusal_advice(transfer(0), alone=True)[0].startswith("Put something in it")
-    assert refusal_advice(transfer(0), alone=False)[1] == "empty-file-of-many"
+    assert refusal_advice(transfer(), single_file=True) == ("Fix what Figshare reports.", "refused")
+    assert refusal_advice(transfer(), single_file=False)[1] == "refused-of-many"
+    assert refusal_advice(transfer(0, link=True), single_file=False)[1] == "refused"
+    assert refusal_advice(transfer(0), single_file=True)[0].startswith("Put something in it")
+    assert refusal_advice(transfer(0), single_file=False)[1] == "empty-file-of-many"

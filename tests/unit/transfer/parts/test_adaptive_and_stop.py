@@ -36,9 +36,9 @@ def test_it_fills_the_line_and_stays_near_the_fewest_that_do(enough: int, noise:
         filled += min(1.0, pace.limit / enough) / 600
         pace.observe(1e6 * min(pace.limit, enough) * (1 + chance.gauss(0, noise)), pace.limit)
     assert filled > 0.97
-    assert (pace.worked or 0) >= enough * 0.7
+    assert (pace.best or 0) >= enough * 0.7
     if noise <= 0.05:
-        assert (pace.worked or 0) <= enough * 2 + 4
+        assert (pace.best or 0) <= enough * 2 + 4
 
 
 def test_the_last_parts_go_beside_the_others_and_not_after_them() -> None:
@@ -91,8 +91,8 @@ def test_trouble_counts_however_long_nothing_else_was_tried() -> None:
 def test_it_begins_with_what_worked() -> None:
     pace = AdaptiveConcurrency()
     settle(pace, lambda n: 1e6 * min(n, 20))
-    assert pace.worked is not None
-    assert AdaptiveConcurrency(remembered=pace.worked).limit == pace.worked
+    assert pace.best is not None
+    assert AdaptiveConcurrency(remembered=pace.best).limit == pace.best
     assert AdaptiveConcurrency(remembered=10**9).limit == MAX_CONNECTIONS
     assert AdaptiveConcurrency(remembered=-5).limit == 1
 
@@ -119,7 +119,7 @@ def test_idle_connections_say_nothing_about_the_line() -> None:
     for _ in range(50):
         pace.observe(0.0, 1)
     assert pace.limit == START
-    assert pace.worked is None
+    assert pace.best is None
 
 
 @pytest.mark.anyio

@@ -40,9 +40,9 @@ def test_nothing_to_send_passes_even_beyond_the_quota() -> None:
     ("told", "kind", "words"),
     [
         (account(4), FileTooLarge, ["/data/0: has 5 bytes; this account takes files of at most 4 bytes"]),
-        (account(None, 8, 7), QuotaExceeded, ["the upload needs 6 bytes; this account has room for 1 byte of its 8"]),
-        (account(None, 8, 9), QuotaExceeded, ["room for 0 bytes"]),
-        (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and the upload needs 6 bytes; this account has room for"]),
+        (account(None, 8, 7), QuotaExceeded, ["the upload needs 6 bytes; this account has 1 byte of its 8 bytes free"]),
+        (account(None, 8, 9), QuotaExceeded, ["this account has 0 bytes of its 8 bytes free"]),
+        (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and the upload needs 6 bytes; this account has"]),
     ],
 )
 def test_every_exceeded_limit_is_reported_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:

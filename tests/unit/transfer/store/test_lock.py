@@ -296,7 +296,7 @@ def test_a_file_system_that_cannot_sync_folders_is_no_error(
 async def test_another_machines_clock_does_not_decide_whether_it_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "BEAT", BEAT)
+    monkeypatch.setattr(leases, "HEARTBEAT", BEAT)
     lock = lock_of(tmp_path, "one")
     await lock.acquire()
     path = tmp_path / "lease-1"

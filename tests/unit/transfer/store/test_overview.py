@@ -71,7 +71,7 @@ def test_a_journal_that_went_on_is_read(states: Counted) -> None:
 def test_what_took_long_to_read_is_read_once(states: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     small = overview(states, "k3")
     assert not (states.folder("k3") / "overview.json").exists()
-    monkeypatch.setattr(overviews, "WORTH_KEEPING", 10)
+    monkeypatch.setattr(overviews, "CACHE_FROM", 10)
     assert overview(states, "k3") == small
     states.reads = 0
     assert overview(states, "k3") == small
