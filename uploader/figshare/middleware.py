@@ -150,6 +150,10 @@ class Retrier:
                 return outcome
             if creating and not outcome.no_effect:
                 raise AmbiguousAnswer(outcome.reason)
+            if outcome.stale and not request.fresh:
+                log.info("%s; trying a new connection", outcome.reason)
+                request = dataclasses.replace(request, attempt=request.attempt + 1, fresh=True)
+                continue
             delay = backoff.next_delay(outcome.retry_after, self._clock.monotonic())
             if delay is None:
                 kind = Unreachable if outcome.network else ServerFailing
@@ -160,7 +164,7 @@ class Retrier:
             if outcome.throttled and self._on_throttled is not None:
                 self._on_throttled(delay)
             await self.wait(outcome.reason, delay)
-            request = dataclasses.replace(request, attempt=request.attempt + 1)
+            request = dataclasses.replace(request, attempt=request.attempt + 1, fresh=outcome.network)
 
     async def wait(self, reason: str, delay: float) -> None:
         """Report the reason and the delay (seconds), then wait."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,14 +16,22 @@ import anyio.to_thread
 from uploader._version import __version__
 from uploader.errors import UsageError
 from uploader.figshare import urls
+from uploader.figshare.answer_head import MAX_HEADERS, MAX_LINE, Connector
 from uploader.figshare.settings import Settings
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
+@dataclass
+class ConnectionUse:
+    """What is known of the connection of one request, passed as its `trace_request_ctx`."""
+
+    reused: bool = False
+
+
 class Network:
     """aiohttp sessions that share TLS and proxy settings: `api` for the API, `upload` for the upload service, and
-    `upload_fresh`, which opens a new connection for each request.
+    `fresh`, which opens a new connection for each request.
 
     None keeps cookies, reads netrc or limits connections: the request budget and the layer above do that.
     """
@@ -32,7 +42,7 @@ class Network:
         self._proxies: dict[tuple[str, str], str | None] = {}
         self.api = _session(settings)
         self.upload = _session(settings)
-        self.upload_fresh = _session(settings, fresh_connections=True)
+        self.fresh = _session(settings, fresh_connections=True)
 
     async def tls(self, url: str) -> ssl.SSLContext | bool:
         """Return the `ssl` argument of aiohttp for this address; load the certificates on first use, in a thread."""
@@ -53,19 +63,33 @@ class Network:
     async def close(self) -> None:
         await self.api.close()
         await self.upload.close()
-        await self.upload_fresh.close()
+        await self.fresh.close()
 
 
 def _session(settings: Settings, *, fresh_connections: bool = False) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=fresh_connections),
+        connector=Connector(limit=0, force_close=fresh_connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"figup/{__version__}"},
         auto_decompress=False,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+        max_headers=MAX_HEADERS,
+        trace_configs=[_noting_reuse()],
         timeout=aiohttp.ClientTimeout(
             total=None, connect=settings.connect_timeout, sock_connect=settings.connect_timeout
         ),
     )
+
+
+def _noting_reuse() -> aiohttp.TraceConfig:
+    async def note(_: aiohttp.ClientSession, context: Any, __: object) -> None:
+        if isinstance(context.trace_request_ctx, ConnectionUse):
+            context.trace_request_ctx.reused = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(note)
+    return config
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

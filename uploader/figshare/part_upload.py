@@ -90,7 +90,7 @@ class PartUploader:
     async def _exchange(
         self, url: str, body: PartBody, *, tls: ssl.SSLContext | bool, proxy: str | None, fresh_connection: bool
     ) -> Response:
-        session = self._network.upload_fresh if fresh_connection else self._network.upload
+        session = self._network.fresh if fresh_connection else self._network.upload
         complete = False
         try:
             response = await session.put(

@@ -85,7 +85,7 @@ class TransientFailure:
     """A failure that a retry may overcome. `reason` is one line with the server's message.
 
     `no_effect` is True if the request certainly changed nothing. `network`: there was no answer. `retry_after` is
-    seconds; `throttled` asks all requests to wait as long.
+    seconds; `throttled` asks all requests to wait as long. `stale`: see ExchangeFailed.
     """
 
     reason: str
@@ -93,6 +93,7 @@ class TransientFailure:
     network: bool = False
     retry_after: float | None = None
     throttled: bool = False
+    stale: bool = False
 
 
 def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, now: datetime) -> T | TransientFailure:
@@ -192,7 +193,12 @@ def no_response(failure: ExchangeFailed, peer: Peer, *, creating: bool) -> Trans
         raise UsageError(f"{peer.host}: {failure.reason}", hint="Check the proxy settings (HTTPS_PROXY).")
     if failure.permanent and not creating:
         raise ProtocolViolation(f"{peer.host}: {failure.reason}")
-    return TransientFailure(reason=f"{peer.host}: {failure.reason}", no_effect=not failure.sent, network=True)
+    return TransientFailure(
+        reason=f"{peer.host}: {failure.reason}",
+        no_effect=not failure.sent,
+        network=True,
+        stale=failure.stale,
+    )
 
 
 def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T | TransientFailure:
@@ -218,7 +224,8 @@ def _firewall_block(answer: Response, peer: Peer, now: datetime) -> TransientFai
 
 def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
     """Handle an answer that is not Figshare's: a gateway's page, or another server."""
-    kind = "a web page" if answer.is_html else "no JSON"
+    kind = f"a body compressed as {answer.undecoded}" if answer.undecoded else "no JSON"
+    kind = "a web page" if answer.is_html else kind
     message = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
     if not peer.identified:
         raise NotFigshare(message)

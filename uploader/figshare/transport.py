@@ -13,7 +13,8 @@ import anyio
 from yarl import URL
 
 from uploader.errors import TlsFailure
-from uploader.figshare.network import Network
+from uploader.figshare.content_coding import content_codings, decompress
+from uploader.figshare.network import ConnectionUse, Network
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import is_retryable
 from uploader.figshare.urls import host_of
@@ -36,6 +37,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     attempt: int = 1
+    fresh: bool = False
+    """Open a new connection for it."""
     on_turn: OnTurn | None = field(default=None, repr=False)
 
     @property
@@ -45,11 +48,15 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """Header names are case-insensitive; `body` is complete for a success, else cut to ERROR_LIMIT."""
+    """Header names are case-insensitive; `body` is complete for a success, else cut to ERROR_LIMIT.
+
+    `undecoded` names the codings of a body that cannot be decompressed and therefore counts as empty.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    undecoded: str = ""
 
     @property
     def is_html(self) -> bool:
@@ -60,14 +67,16 @@ class Response:
 class ExchangeFailed(Exception):
     """No usable answer. `sent` is False if the request certainly did not reach the server.
 
-    `reason` is one line without secrets. `permanent`: a retry would fail the same way.
+    `reason` is one line without secrets. `permanent`: a retry would fail the same way. `stale`: a connection that had
+    been kept open was closed instead of an answer, as some proxies do without announcing it.
     """
 
-    def __init__(self, reason: str, *, sent: bool, permanent: bool = False) -> None:
+    def __init__(self, reason: str, *, sent: bool, permanent: bool = False, stale: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
         self.permanent = permanent
+        self.stale = stale
 
 
 Send = Callable[[Request], Awaitable[Response]]
@@ -79,18 +88,23 @@ def exchange_on(
     """Return the raw exchange on one session, which raises ExchangeFailed and TlsFailure.
 
     They are raised outside of handlers: the library's errors show addresses and headers, even as a context.
+    Once a kept connection was closed instead of an answer, every request gets a new one.
     """
+    keeps_connections = True
     timeout = aiohttp.ClientTimeout(
         total=None, connect=connect_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
     )
     longest = connect_timeout + _RESPONSE_TIME_FACTOR * answer_timeout
 
     async def send(request: Request) -> Response:
+        nonlocal keeps_connections
         tls = await network.tls(request.url)
         proxy = await network.proxy(request.url)
+        chosen = session if keeps_connections and not request.fresh else network.fresh
+        connection = ConnectionUse()
         try:
             with anyio.fail_after(longest):
-                async with session.request(
+                async with chosen.request(
                     request.method,
                     yarl_url(request.url),
                     data=request.body,
@@ -100,10 +114,13 @@ def exchange_on(
                     ssl=tls,
                     timeout=timeout,
                     middlewares=(without_connection_reuse,),
+                    trace_request_ctx=connection,
                 ) as response:
                     return await read_response(response, answer_timeout)
         except (aiohttp.ClientError, OSError, LostConnection) as fault:
             failure = failure_of(fault, request.host)
+            if isinstance(fault, LostConnection) and connection.reused and isinstance(failure, ExchangeFailed):
+                failure.stale, keeps_connections = True, False
         raise failure
 
     return send
@@ -132,12 +149,10 @@ async def read_response(
     """Read a body within its limits; on return the connection is either reusable or closed.
 
     `longest` is the limit in bytes for a success, None for JSON_LIMIT.
-    Raises ExchangeFailed for a success that is too long or compressed; an error answer is cut instead.
+    A compressed body is decompressed, although none was asked for. Raises ExchangeFailed for a success that is too
+    long; an error answer is cut instead.
     """
     success = 200 <= response.status < 300
-    if success and response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        response.close()
-        raise ExchangeFailed("it sent a compressed answer although none was asked for", sent=True, permanent=True)
     body = bytearray()
     limit = (longest or JSON_LIMIT) if success else ERROR_LIMIT
     with anyio.move_on_after(None if success else answer_timeout) as time_limit:
@@ -152,10 +167,13 @@ async def read_response(
             response.close()
     if time_limit.cancelled_caught or len(body) > limit:
         response.close()
-    if success and len(body) > limit:
+    codings = content_codings(response.headers)
+    plain = decompress(bytes(body), codings, limit) if codings else bytes(body)
+    if success and max(len(body), len(plain or b"")) > limit:
         raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, permanent=True)
-    del body[limit:]
-    return Response(status=response.status, headers=response.headers, body=bytes(body))
+    if plain is None:
+        return Response(status=response.status, headers=response.headers, body=b"", undecoded=", ".join(codings))
+    return Response(status=response.status, headers=response.headers, body=plain[:limit])
 
 
 def yarl_url(url: str) -> URL:

@@ -309,7 +309,6 @@ LATER: list[tuple[str, bytes, type[FigupError], str]] = [
     ("redirect to nowhere", reply(301), ProtocolViolation, "301"),
     ("missing", reply(404, {"message": "Entity not found"}), ItemNotFound, "no item 5.*: Entity not found$"),
     ("refused", reply(428, {"message": "Over quota"}), RequestRejected, "Over quota"),
-    ("compressed", reply(200, b"\x1f\x8b", {"Content-Encoding": "gzip"}), ProtocolViolation, "compressed"),
 ]
 
 
