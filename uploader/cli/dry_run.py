@@ -274,7 +274,7 @@ def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: in
     body = told.embargo if told is not None else None
     return FinalSteps(
         project=project if found.item_id is None else None,
-        says=told.named if told is not None else None,
+        says=told.present_fields if told is not None else None,
         embargo=_embargo(body) if body else None,
         reserve_doi=item_options.reserve_doi and "reserve_doi" not in found.granted,
         private_link=item_options.private_link and "private_link" not in found.granted,

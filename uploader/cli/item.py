@@ -117,8 +117,8 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
         spec = await resolve_description(session, api.items, description, item=found.id)
         await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
-        session.console.event("updated", changed=list(description.metadata.named()), **fields(now))
-        said = ", ".join(description.metadata.named()).replace("_", " ")
+        session.console.event("updated", changed=list(description.metadata.present_fields()), **fields(now))
+        said = ", ".join(description.metadata.present_fields()).replace("_", " ")
         session.console.result(f"Item {found.id} is updated: {said}." if said else "There was nothing to change.")
         if found.is_public:
             session.console.note(f"its public version stays as it is until `figup item publish {found.id}`")

@@ -148,7 +148,7 @@ def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> 
     """Add categories, given by name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        known = Resolver(asked=api.items)
+        known = Resolver(lookup=api.items)
         try:
             ids = [await known.category(one) for one in names]
         except UnknownName as unknown:

@@ -116,7 +116,7 @@ def check(file: str, online: bool, common: GlobalOptions) -> int:
 
 def _good(session: Session, file: str, description: Description, more: Sequence[str] = ()) -> int:
     """Say that the file is right, what it says, and what publishing would still want: of all items, and `more`."""
-    fields = description.metadata.named()
+    fields = description.metadata.present_fields()
     defaults = {"license", "type", "authors"}
     lacking = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
     length = len(description.metadata.description or "")

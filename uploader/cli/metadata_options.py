@@ -39,7 +39,7 @@ async def read_description(
 
     fields = {name: value for name, value in (given or {}).items() if value is not None}
     today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
-    read = functools.partial(load_description, given=fields, file=file, beside=beside, today=today)
+    read = functools.partial(load_description, given=fields, file=file, sidecars_of=beside, today=today)
     description = await anyio.to_thread.run_sync(read)
     for line in description.provenance():
         session.console.note(printable(line))
@@ -66,10 +66,10 @@ async def resolve_description(
     from uploader.metadata.description import resolve
     from uploader.metadata.resolve import Resolver
 
-    found = await resolve(description, Resolver(asked=lookup, item=item, project=project), publish=publish)
+    found = await resolve(description, Resolver(lookup=lookup, item=item, project=project), publish=publish)
     for field, source in found.provenance:
         session.console.note(printable(f"taken from {source}: {field}"))
-    for remark in (*found.remarks, *(one.told for one in found.rejected)):
+    for remark in (*found.remarks, *(one.text for one in found.rejected)):
         session.console.note(printable(remark))
     for one in (*description.rejected(), *found.rejected):
         session.console.event("left-out", path=one.part.source, **msgspec.to_builtins(one.problem))
@@ -181,7 +181,7 @@ async def take_item(session: Session, about: Item, sources: Sources) -> tuple[st
     description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
     title = description.metadata.title
     kept = title if about.item is not None else None
-    says = bool(set(description.metadata.named()) - {"title"} or description.rejected())
+    says = bool(set(description.metadata.present_fields()) - {"title"} or description.rejected())
     describe = _Told(session=session, description=description, title=kept) if kept or says else None
     item_options = ItemOptions(
         metadata=describe, reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish

@@ -7,7 +7,7 @@ from uploader.figshare.models import ItemDetail
 from uploader.items.payload import ItemPayload
 from uploader.items.service import ItemRequests
 
-_MAY_NOT_WRITE = "Viewer"
+_READ_ONLY_ROLE = "Viewer"
 
 
 async def missing_required_fields(
@@ -17,13 +17,13 @@ async def missing_required_fields(
 
     `item` is the existing item; None: it is created, in `project` if given.
     """
-    said = {one["name"] for one in spec.fields.get("custom_fields_list", ()) if one["value"]}
+    filled = {one["name"] for one in spec.fields.get("custom_fields_list", ()) if one["value"]}
     group = spec.fields.get("group_id")
     if item is not None and group in (None, item.group_id):
-        return [name for name in item.lacking_fields if name not in said]
+        return [name for name in item.lacking_fields if name not in filled]
     if item is not None:
-        said |= set(item.custom_fields)
-    return [name for name in await _required_fields(items, group, project) if name not in said]
+        filled |= set(item.custom_fields)
+    return [name for name in await _required_fields(items, group, project) if name not in filled]
 
 
 async def _required_fields(items: ItemRequests, group: int | None, project: int | None) -> list[str]:
@@ -40,7 +40,7 @@ async def _required_fields(items: ItemRequests, group: int | None, project: int 
 async def check_project(items: ItemRequests, project_id: int) -> None:
     """Raise ProjectNotFound or PermissionDenied unless this account may create items in the project."""
     project = await items.project(project_id)
-    if project.role == _MAY_NOT_WRITE:
+    if project.role == _READ_ONLY_ROLE:
         raise PermissionDenied(
             f"this account can only view project {project_id} ({project.title!r})",
             hint="Ask its owner to make you a collaborator, or use another account's token.",

@@ -33,15 +33,15 @@ async def create(
     since = api.server_now() - _CLOCK_SLACK
     known = {row.id async for row in api.own_items() if row.title == title}
 
-    async def look() -> int | None:
+    async def check() -> int | None:
         rows = [row async for row in api.own_items() if row.title == title and not row.published]
         new = [r.id for r in rows if r.id not in known and r.created is not None and r.created >= since]
         return min(new, default=None)
 
-    said = spec.creation_fields(in_project=project is not None)
-    ask = functools.partial(api.items.create, {"title": title, **said}, project=project)
-    item_id = await confirm(api, ask, look, "creating the item")
-    rest = {name: value for name, value in spec.fields.items() if name not in said}
+    creation_fields = spec.creation_fields(in_project=project is not None)
+    ask = functools.partial(api.items.create, {"title": title, **creation_fields}, project=project)
+    item_id = await confirm(api, ask, check, "creating the item")
+    rest = {name: value for name, value in spec.fields.items() if name not in creation_fields}
     return item_id, msgspec.structs.replace(spec, fields=rest)
 
 
@@ -67,12 +67,12 @@ async def add_authors(
     have = await api.items.authors(item.id)
     known = {one.orcid: one for one in have if one.orcid}
     for orcid in {_orcid_of(body) for body in authors} - {"", *known}:
-        known |= {one.orcid: one for one in await _known_by(api, orcid) if one.orcid == orcid}
-    recognized = _match_author(authors, known, item.id)
+        known |= {one.orcid: one for one in await _authors_with_orcid(api, orcid) if one.orcid == orcid}
+    matched = _match_author(authors, known, item.id)
     wanted = [{"id": known[orcid].id} if (orcid := _orcid_of(body)) in known else body for body in authors]
     new = [one for one in wanted if not any(is_same(one, author) for author in have)]
     if not new:
-        return have, recognized
+        return have, matched
     await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
     now = await api.items.authors(item.id)
     try:
@@ -85,7 +85,7 @@ async def add_authors(
         raise
 
 
-async def _known_by(api: Figshare, orcid: str) -> list[Author]:
+async def _authors_with_orcid(api: Figshare, orcid: str) -> list[Author]:
     """Return the authors that Figshare finds for an ORCID iD; none if this account may not search."""
     try:
         return await api.items.authors_with(orcid)
@@ -123,10 +123,10 @@ def _name_of(body: Mapping[str, Any]) -> str:
 async def remove_authors(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> list[Author]:
     """Remove authors by id, ORCID iD or name; return the remaining ones. Raises UsageError for unknown ones."""
     have = await api.items.authors(item.id)
-    gone = [_author_of(one, have, item.id) for one in wanted]
-    for author in gone:
+    removed = [_author_of(one, have, item.id) for one in wanted]
+    for author in removed:
         await api.items.remove_author(item.id, author.id)
-    return [one for one in have if one not in gone]
+    return [one for one in have if one not in removed]
 
 
 def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
@@ -150,10 +150,10 @@ async def change_keywords(
                 word, item.keywords, f"Keywords: {', '.join(item.keywords)}." if item.keywords else None
             )
             raise UsageError(f"item {item.id} has no keyword {word!r}", hint=hint)
-    words = [word for word in dict.fromkeys((*item.keywords, *add)) if word not in remove]
-    if words != list(item.keywords):
-        await api.items.update(item.id, {"keywords": words})
-    return words
+    existing = [word for word in dict.fromkeys((*item.keywords, *add)) if word not in remove]
+    if existing != list(item.keywords):
+        await api.items.update(item.id, {"keywords": existing})
+    return existing
 
 
 async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:
@@ -166,15 +166,15 @@ async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) ->
 
 async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> None:
     """Remove categories by id or title. Raises UsageError for one that the item does not have."""
-    gone = []
+    removed = []
     for one in wanted:
         found = [c.id for c in item.categories if one == str(c.id) or plain(one) == plain(c.title)]
         if not found:
             titles = [c.title for c in item.categories]
             hint = did_you_mean(one, titles, f"Categories: {', '.join(titles)}." if titles else None)
             raise UsageError(f"item {item.id} has no category {one!r}", hint=hint)
-        gone += found
-    for category in gone:
+        removed += found
+    for category in removed:
         await api.items.remove_category(item.id, category)
 
 
@@ -204,11 +204,11 @@ async def add_to_collection(api: Figshare, collection: int, items: Sequence[int]
             await api.items.add_to_collection(collection, block)
             return True
 
-        async def look(block: list[int] = block) -> bool | None:
+        async def check(block: list[int] = block) -> bool | None:
             return set(block) <= await list_collection(api, collection) or None
 
         try:
-            await confirm(api, add, look, f"adding to collection {collection}")
+            await confirm(api, add, check, f"adding to collection {collection}")
         except ItemNotFound as error:
             raise await _missing_of(api, collection, block) or error from None
     return new

@@ -20,7 +20,7 @@ class ItemPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     embargo: dict[str, Any] | None = None
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def present_fields(self) -> tuple[str, ...]:
         """The API's names of the fields that are set."""
         more = {"authors": self.authors, "embargo": self.embargo}
         return (*self.fields, *(name for name, value in more.items() if value is not None))

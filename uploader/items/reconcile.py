@@ -21,8 +21,8 @@ _ATTEMPTS = 3
 async def confirm(
     api: ItemService,
     ask: Callable[[], Awaitable[T]],
-    look: Callable[[], Awaitable[T | None]],
-    what: str,
+    check: Callable[[], Awaitable[T | None]],
+    action: str,
     *,
     time_limit: float = TIME_LIMIT,
 ) -> T:
@@ -36,8 +36,8 @@ async def confirm(
             return await ask()
         except AmbiguousAnswer as lost:
             reason = lost.reason
-        wait = functools.partial(api.wait, f"{what}: {reason}; checking whether it took effect")
-        found = await poll(look, time_limit, api.clock, wait=wait)
+        wait = functools.partial(api.wait, f"{action}: {reason}; checking whether it took effect")
+        found = await poll(check, time_limit, api.clock, wait=wait)
         if found is not None:
             return found
-    raise ServerFailing(f"{what}: {reason}; it took no effect")
+    raise ServerFailing(f"{action}: {reason}; it took no effect")

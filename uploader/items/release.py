@@ -13,21 +13,21 @@ from uploader.units import format_count
 
 REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """Fields that Figshare requires to publish (observed; its response names one at a time)."""
-_MOST_NAMED = 5
+_MAX_LISTED = 5
 
 
 async def check_publishable(api: ItemService, item: ItemDetail) -> None:
     """Raise NotPublishable naming every missing field and unfinished file."""
-    lacking = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
-    if lacking:
+    absent = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
+    if absent:
         raise NotPublishable(
-            f"item {item.id} cannot be published; missing: {', '.join(lacking)}",
+            f"item {item.id} cannot be published; missing: {', '.join(absent)}",
             hint="Add them to its description.",
             facts=Facts("lacks-fields", item_id=item.id),
         )
     unfinished = [file.name async for file in api.files(item.id) if file.status == "created" and not file.is_link_only]
     if unfinished:
-        names = ", ".join(unfinished[:_MOST_NAMED]) + (" ..." if len(unfinished) > _MOST_NAMED else "")
+        names = ", ".join(unfinished[:_MAX_LISTED]) + (" ..." if len(unfinished) > _MAX_LISTED else "")
         count = format_count(len(unfinished), "unfinished file")
         raise NotPublishable(
             f"item {item.id} has {count} that would not be published: {names}",
@@ -46,12 +46,12 @@ async def publish(api: ItemService, item: ItemDetail, *, time_limit: float = TIM
         await api.items.publish(item.id)
         return await api.items.detail(item.id)
 
-    async def look() -> ItemDetail | None:
+    async def check() -> ItemDetail | None:
         now = await api.items.detail(item.id)
         done = now.version > item.version or (now.is_public and not item.is_public)
         return now if done or now.curation_status != item.curation_status else None
 
-    return await confirm(api, ask, look, f"publishing item {item.id}", time_limit=time_limit)
+    return await confirm(api, ask, check, f"publishing item {item.id}", time_limit=time_limit)
 
 
 def visibility(item: ItemDetail) -> str:
@@ -74,21 +74,21 @@ async def private_link(
     `expires` applies to a new link. A new link replaces the old one, whose address stops working.
     """
     before = await api.items.private_links(item_id)
-    if not renew and (found := _usable(before)):
+    if not renew and (found := _active_url(before)):
         return found
     old = {link.id for link in before}
 
-    async def look() -> str | None:
-        return _usable([link for link in await api.items.private_links(item_id) if link.id not in old])
+    async def check() -> str | None:
+        return _active_url([link for link in await api.items.private_links(item_id) if link.id not in old])
 
     return await confirm(
         api,
         lambda: api.items.create_private_link(item_id, expires=expires),
-        look,
+        check,
         f"creating a private link to item {item_id}",
         time_limit=time_limit,
     )
 
 
-def _usable(links: list[PrivateLink]) -> str | None:
+def _active_url(links: list[PrivateLink]) -> str | None:
     return next((link.url for link in links if link.active and link.url), None)

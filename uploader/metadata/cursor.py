@@ -25,7 +25,7 @@ class Context:
     remarks: list[Problem] = field(default_factory=list)
     unverified: list[Problem] = field(default_factory=list)
 
-    def top(self) -> Cursor:
+    def root(self) -> Cursor:
         """Return the cursor of the whole document."""
         return Cursor(value=self.document.value, location=(), context=self)
 
@@ -40,17 +40,17 @@ class Cursor:
 
     def problem(self, message: str, hint: str | None = None) -> None:
         """Record a problem here."""
-        self.context.problems.append(self._told(message, hint))
+        self.context.problems.append(self._make_problem(message, hint))
 
     def remark(self, message: str, hint: str | None = None) -> None:
         """Record a remark here."""
-        self.context.remarks.append(self._told(message, hint))
+        self.context.remarks.append(self._make_problem(message, hint))
 
     def unverified(self, message: str, hint: str | None = None) -> None:
         """Record something that cannot be checked here."""
-        self.context.unverified.append(self._told(message, hint))
+        self.context.unverified.append(self._make_problem(message, hint))
 
-    def _told(self, message: str, hint: str | None) -> Problem:
+    def _make_problem(self, message: str, hint: str | None) -> Problem:
         return Problem(
             message=message, field=field_name(self.location), line=self.context.document.line(self.location), hint=hint
         )
@@ -60,12 +60,12 @@ class Cursor:
         """True if there is no value."""
         return self.value is None or (isinstance(self.value, str) and not self.value.strip())
 
-    def entries(self, known: Iterable[str], aliases: dict[str, str], what: str) -> dict[str, Cursor]:
+    def entries(self, known: Iterable[str], aliases: dict[str, str], kind: str) -> dict[str, Cursor]:
         """Return the values of a mapping by the names in `known`, without blank ones. Others are problems."""
         if not isinstance(self.value, dict):
-            self.problem(f"expected {what}, found {_kind(self.value)}")
+            self.problem(f"expected {kind}, found {_kind(self.value)}")
             return {}
-        names = {plain(name): name for name in known} | {plain(name): meant for name, meant in aliases.items()}
+        names = {plain(name): name for name in known} | {plain(name): target for name, target in aliases.items()}
         found: dict[str, Cursor] = {}
         for key, value in self.value.items():
             node = Cursor(value=value, location=(*self.location, key), context=self.context)
@@ -78,7 +78,7 @@ class Cursor:
                 found[name] = node
         return found
 
-    def each(self, *, at_most: int = 100) -> list[Cursor]:
+    def items(self, *, limit: int = 100) -> list[Cursor]:
         """Return the elements of a list, without blank ones; a single value is a list of one."""
         if not isinstance(self.value, list):
             return [] if self.blank else [self]
@@ -87,11 +87,11 @@ class Cursor:
             for index, one in enumerate(self.value)
         ]
         nodes = [node for node in nodes if not node.blank]
-        if len(nodes) > at_most:
-            self.problem(f"has {len(nodes)} entries; Figshare allows {at_most}")
+        if len(nodes) > limit:
+            self.problem(f"has {len(nodes)} entries; Figshare allows {limit}")
         return nodes
 
-    def text(self, *, least: int = 1, most: int, lines: bool = False) -> str | None:
+    def text(self, *, min_length: int = 1, max_length: int, lines: bool = False) -> str | None:
         """Return a text of `least` to `most` characters, on one line unless `lines`; None after a problem.
 
         A number is accepted as its digits.
@@ -102,9 +102,9 @@ class Cursor:
         text = str(self.value).strip()
         if not lines:
             text = " ".join(text.split())
-        if not least <= len(text) <= most:
+        if not min_length <= len(text) <= max_length:
             characters = "1 character" if len(text) == 1 else f"{len(text)} characters"
-            self.problem(f"has {characters}; Figshare allows {least} to {most}")
+            self.problem(f"has {characters}; Figshare allows {min_length} to {max_length}")
             return None
         return text
 
@@ -124,9 +124,9 @@ class Cursor:
             self.problem(f"expected true or false, found {self.value!r}")
         return self.value is True
 
-    def read(self, make: Callable[[str], T], *, most: int = 2000) -> T | None:
+    def read(self, make: Callable[[str], T], *, max_length: int = 2000) -> T | None:
         """Return the result of `make` for the text; its ValueError is a problem. None after a problem."""
-        text = self.text(most=most)
+        text = self.text(max_length=max_length)
         if text is None:
             return None
         try:
@@ -135,13 +135,13 @@ class Cursor:
             self.problem(str(error))
             return None
 
-    def one_of(self, names: Iterable[str], aliases: dict[str, str] | None = None) -> str | None:
+    def choice(self, names: Iterable[str], aliases: dict[str, str] | None = None) -> str | None:
         """Return the one of `names` that is meant, in any spelling; None after a problem."""
-        text = self.text(most=200)
+        text = self.text(max_length=200)
         if text is None:
             return None
         known = {plain(name): name for name in names}
-        known |= {plain(name): meant for name, meant in (aliases or {}).items()}
+        known |= {plain(name): target for name, target in (aliases or {}).items()}
         found = known.get(plain(text))
         if found is None:
             all_names = list(dict.fromkeys(known.values()))

@@ -14,14 +14,14 @@ from uploader.metadata import identifiers
 from uploader.metadata.model import Value
 from uploader.text import did_you_mean, plain
 
-_LONGEST = {"text": 250, "textarea": 10_000}
+_MAX_LENGTHS = {"text": 250, "textarea": 10_000}
 _FORMS: dict[str, Callable[[str], str]] = {
     "url": identifiers.address,
     "email": identifiers.email,
     "date": identifiers.day,
 }
 _LISTS = ("dropdown", "dropdown_large_list")
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +37,23 @@ class FieldError:
 def find_field(name: str, known: Sequence[CustomField]) -> CustomField | None:
     """Return the field of this name, in any spelling."""
     exact = (one for one in known if one.name == name)
-    alike = (one for one in known if plain(one.name) == plain(name))
-    return next(exact, None) or next(alike, None)
+    similar = (one for one in known if plain(one.name) == plain(name))
+    return next(exact, None) or next(similar, None)
 
 
 def validate(given: Mapping[str, Value], known: Sequence[CustomField]) -> tuple[dict[str, Value], list[FieldError]]:
     """Return the values by the fields' own names, as Figshare takes them, and all problems."""
-    fitting: dict[str, Value] = {}
+    valid: dict[str, Value] = {}
     faults: list[FieldError] = []
     for name, value in given.items():
         field = find_field(name, known)
         if field is None:
             faults.append(_no_field(name, known))
-        elif field.name in fitting:
+        elif field.name in valid:
             faults.append(FieldError(name=name, value=None, message=f"duplicates {field.name}"))
         else:
-            fitting[field.name] = _value(name, value, field, faults)
-    return fitting, faults
+            valid[field.name] = _value(name, value, field, faults)
+    return valid, faults
 
 
 def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
@@ -62,7 +62,7 @@ def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
         return FieldError(
             name=name, value=None, message=f"unknown custom field {name!r}; this account and group have none"
         )
-    listed = f"Known fields: {', '.join(names)}." if len(names) <= _MOST_SHOWN else None
+    listed = f"Known fields: {', '.join(names)}." if len(names) <= _MAX_SHOWN else None
     return FieldError(
         name=name, value=None, message=f"unknown custom field {name!r}", hint=did_you_mean(name, names, listed)
     )
@@ -71,7 +71,7 @@ def _no_field(name: str, known: Sequence[CustomField]) -> FieldError:
 def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]) -> Value:
     if isinstance(value, str):
         return _one(name, value, field, faults)
-    if field.kind in _FORMS or field.kind in _LONGEST:
+    if field.kind in _FORMS or field.kind in _MAX_LENGTHS:
         faults.append(FieldError(name=name, value=None, message="takes one value, not a list"))
         return value
     return [_one(name, one, field, faults) for one in value]
@@ -91,9 +91,9 @@ def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) ->
     except ValueError as error:
         faults.append(FieldError(name=name, value=value, message=str(error)))
         return value
-    least, most = field.min_length or 0, field.max_length or _LONGEST.get(field.kind)
-    if len(made) < least or (most is not None and len(made) > most):
-        takes = f"{least} to {most}" if most is not None else f"{least} or more"
+    min_length, max_length = field.min_length or 0, field.max_length or _MAX_LENGTHS.get(field.kind)
+    if len(made) < min_length or (max_length is not None and len(made) > max_length):
+        takes = f"{min_length} to {max_length}" if max_length is not None else f"{min_length} or more"
         faults.append(
             FieldError(name=name, value=value, message=f"has {len(made)} characters; this field allows {takes}")
         )
@@ -101,7 +101,7 @@ def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) ->
 
 
 def _no_option(name: str, value: str, options: Sequence[str]) -> FieldError:
-    listed = f"Known values: {', '.join(options)}." if len(options) <= _MOST_SHOWN else None
+    listed = f"Known values: {', '.join(options)}." if len(options) <= _MAX_SHOWN else None
     return FieldError(
         name=name, value=value, message=f"unknown value {value!r}", hint=did_you_mean(value, options, listed)
     )

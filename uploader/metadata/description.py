@@ -44,8 +44,8 @@ class Description:
     @property
     def fingerprint(self) -> str:
         """A hash that identifies the description; the title is not part of it."""
-        said = msgspec.structs.replace(self.metadata, title=None)
-        return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
+        content = msgspec.structs.replace(self.metadata, title=None)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 
     def part_of(self, field: str) -> Loaded:
         """Return the source that provides a field. Raises LookupError if none does."""
@@ -58,7 +58,7 @@ class Description:
 
         Requests lists for names. Raises MetadataInvalid, with `publish` also if a safety field had to be ignored.
         """
-        return (await resolve(self, Resolver(asked=lookup, item=item, project=project), publish=publish)).spec
+        return (await resolve(self, Resolver(lookup=lookup, item=item, project=project), publish=publish)).spec
 
     def provenance(self) -> list[str]:
         """Return remarks on the sources, and for each sidecar file which fields were used.
@@ -66,25 +66,25 @@ class Description:
         A licence that must be looked up is reported by `resolve`.
         """
         lines = [remark for part in self.parts for remark in part.remarks]
-        lines += [left_out.told for left_out in self.rejected()]
-        before: set[str] = set()
+        lines += [rejected.text for rejected in self.rejected()]
+        seen: set[str] = set()
         for part in self.parts:
-            fields = [name for name in part.fields if name not in before]
-            before.update(fields)
+            fields = [name for name in part.fields if name not in seen]
+            seen.update(fields)
             lines += [
                 f"{part.name}: has no {name}; the default of its format is {getattr(part.metadata, name)}"
                 for name in fields
                 if name in part.implied
             ]
-            sure = [_shown(part, name) for name in fields if not _is_to_be_looked_up(part, name)]
-            if part.source in self.found and sure:
-                lines.append(f"taken from {part.source}: {', '.join(sure)}")
+            known = [_shown(part, name) for name in fields if not _needs_lookup(part, name)]
+            if part.source in self.found and known:
+                lines.append(f"taken from {part.source}: {', '.join(known)}")
         return lines
 
     def rejected(self) -> list[Rejected]:
         """Return the safety fields that were ignored and that no other source provides."""
-        said = self.metadata.named()
-        return [Rejected(part, one) for part in self.parts for one in part.rejected if root_field(one) not in said]
+        provided = self.metadata.present_fields()
+        return [Rejected(part, one) for part in self.parts for one in part.rejected if root_field(one) not in provided]
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class Rejected:
     problem: Problem
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The problem in one line."""
         hint = f". {self.problem.hint} Ignored" if self.problem.hint else "; ignored"
-        return f"{self.part.name}: {self.problem.told}{hint}: {SAFETY_FIELDS[root_field(self.problem)]}"
+        return f"{self.part.name}: {self.problem.text}{hint}: {SAFETY_FIELDS[root_field(self.problem)]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +118,10 @@ def load_description(
     *,
     given: dict[str, Any] | None = None,
     file: str | os.PathLike[str] | None = None,
-    beside: Sequence[str | Path] = (),
+    sidecars_of: Sequence[str | Path] = (),
     today: date,
 ) -> Description:
-    """Merge command-line fields (`given`) over the file over the sidecar files of `beside`. Reads disks.
+    """Merge command-line fields (`given`) over the file over the sidecar files of `sidecars_of`. Reads disks.
 
     Raises MetadataInvalid, SourceNotFound, SourceUnreadable.
     """
@@ -130,8 +130,8 @@ def load_description(
         parts.append(load.interpret(Document(source="", value=given), today))
     if file is not None:
         parts.append(load.load(file, today))
-    lying = [one for one in load.load_sidecars(beside, today) if not _is(one, file)]
-    return Description((*parts, *lying), frozenset(one.source for one in lying))
+    sidecars = [one for one in load.load_sidecars(sidecars_of, today) if not _is(one, file)]
+    return Description((*parts, *sidecars), frozenset(one.source for one in sidecars))
 
 
 def _is(one: Loaded, file: str | os.PathLike[str] | None) -> bool:
@@ -153,26 +153,26 @@ async def resolve(description: Description, names: Resolver, *, publish: bool) -
 
     Raises MetadataInvalid, with `publish` also for ignored safety fields: publishing cannot be undone.
     """
-    resolving = _Resolving(description)
+    resolving = _ResolutionBuilder(description)
     metadata = description.metadata
     fields = plain_fields(metadata)
-    categories = [await resolving.one("categories", name, names.category) for name in metadata.categories]
+    categories = [await resolving.resolve_name("categories", name, names.category) for name in metadata.categories]
     if chosen := [one for one in categories if one is not None]:
         fields["categories"] = list(dict.fromkeys(chosen))
     if metadata.license is not None:
-        fields["license"] = await resolving.one("license", metadata.license, names.license)
+        fields["license"] = await resolving.resolve_name("license", metadata.license, names.license)
     if metadata.group is not None:
-        fields["group_id"] = await resolving.one("group", metadata.group, names.group)
+        fields["group_id"] = await resolving.resolve_name("group", metadata.group, names.group)
     for author in metadata.authors:
         if author.id is not None:
-            await resolving.one("authors", author.id, names.author)
+            await resolving.resolve_name("authors", author.id, names.author)
     if metadata.funding:
         fields["funding_list"] = [await resolving.grant(one, names) for one in metadata.funding]
     if metadata.custom_fields and (metadata.group is None or fields["group_id"] is not None):
-        fitting = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
-        fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in fitting.items()]
+        values = await resolving.custom_fields(names, metadata.custom_fields, fields.get("group_id"))
+        fields["custom_fields_list"] = [{"name": name, "value": value} for name, value in values.items()]
     if publish:
-        resolving.refuse([*description.rejected(), *resolving.left_out])
+        resolving.refuse_rejected([*description.rejected(), *resolving.rejected])
     resolving.raise_problems()
     spec = ItemPayload(
         fields={name: value for name, value in fields.items() if value is not None},
@@ -182,23 +182,23 @@ async def resolve(description: Description, names: Resolver, *, publish: bool) -
     return Resolution(
         spec=spec,
         remarks=tuple(resolving.remarks),
-        provenance=tuple(resolving.taken),
-        rejected=tuple(resolving.left_out),
+        provenance=tuple(resolving.provenance),
+        rejected=tuple(resolving.rejected),
     )
 
 
-class _Resolving:
+class _ResolutionBuilder:
     """Collects problems by source."""
 
     def __init__(self, description: Description) -> None:
         self._description = description
         self._problems: dict[str, list[Problem]] = {}
-        self.left_out: list[Rejected] = []
-        self.taken: list[tuple[str, str]] = []
+        self.rejected: list[Rejected] = []
+        self.provenance: list[tuple[str, str]] = []
 
         self.remarks: list[str] = []
 
-    async def one(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
+    async def resolve_name(self, field: str, name: N, ask: Callable[[N], Awaitable[T]]) -> T | None:
         """Resolve a name; None after a problem, or if it cannot be checked."""
         part = self._description.part_of(field)
         try:
@@ -208,18 +208,18 @@ class _Resolving:
         except UnknownName as unknown:
             self._problem(field, name, unknown.message, unknown.hint, situation=unknown.situation)
         else:
-            if part.source in self._description.found and _is_to_be_looked_up(part, field):
-                self.taken.append((field, part.source))
+            if part.source in self._description.found and _needs_lookup(part, field):
+                self.provenance.append((field, part.source))
             return found
         return None
 
     async def grant(self, wanted: Funding, names: Resolver) -> dict[str, Any]:
         """Return a grant as the API takes it: by id if known, else as text."""
-        said = wanted.id if wanted.id is not None else wanted.title or ""
-        found = await self.one("funding", said, names.grant)
-        if isinstance(said, str) and isinstance(found, int):
-            self._remark("funding", said, f"{said!r} is matched to grant {found}")
-        body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, said) else Funding(id=int(found or 0)))
+        name = wanted.id if wanted.id is not None else wanted.title or ""
+        found = await self.resolve_name("funding", name, names.grant)
+        if isinstance(name, str) and isinstance(found, int):
+            self._remark("funding", name, f"{name!r} is matched to grant {found}")
+        body: dict[str, Any] = msgspec.to_builtins(wanted if found in (None, name) else Funding(id=int(found or 0)))
         return body
 
     async def custom_fields(self, names: Resolver, given: dict[str, Value], group: int | None) -> dict[str, Value]:
@@ -229,10 +229,10 @@ class _Resolving:
         except Unresolvable as unclear:
             self._remark("custom_fields", None, unclear.message)
             return given
-        fitting, faults = validate(given, known)
+        valid, faults = validate(given, known)
         for fault in faults:
             self._problem("custom_fields", fault.value, fault.message, fault.hint, key=fault.name)
-        return fitting
+        return valid
 
     def _problem(
         self,
@@ -249,25 +249,25 @@ class _Resolving:
         if part.kind == "figup":
             self._problems.setdefault(part.source, []).append(problem)
         else:
-            self.left_out.append(Rejected(part, problem))
+            self.rejected.append(Rejected(part, problem))
 
     def _remark(self, field: str, value: object, message: str) -> None:
         part = self._description.part_of(field)
-        self.remarks.append(f"{part.name}: {part.problem(field, value, message).told}")
+        self.remarks.append(f"{part.name}: {part.problem(field, value, message).text}")
 
-    def refuse(self, left_out: Sequence[Rejected]) -> None:
+    def refuse_rejected(self, rejected: Sequence[Rejected]) -> None:
         """Turn ignored fields into problems."""
-        for one in left_out:
-            without = f"{one.problem.message}; without it, {SAFETY_FIELDS[root_field(one.problem)]}"
+        for one in rejected:
+            message = f"{one.problem.message}; without it, {SAFETY_FIELDS[root_field(one.problem)]}"
             is_sidecar = one.part.source in self._description.found
-            way_out = (
+            advice = (
                 "Give the right value in a metadata file of your own, or have this one ignored."
                 if is_sidecar
                 else "Correct it there, or give the right value in another file."
             )
-            hint = " ".join(filter(None, (one.problem.hint, way_out)))
+            hint = " ".join(filter(None, (one.problem.hint, advice)))
             problem = msgspec.structs.replace(
-                one.problem, message=without, hint=hint, situation="found-metadata" if is_sidecar else ""
+                one.problem, message=message, hint=hint, situation="found-metadata" if is_sidecar else ""
             )
             self._problems.setdefault(one.part.source, []).append(problem)
 
@@ -281,7 +281,7 @@ class _Resolving:
             raise MetadataInvalid(f"{len(errors)} metadata files have problems; nothing was done", causes=causes)
 
 
-def _is_to_be_looked_up(part: Loaded, field: str) -> bool:
+def _needs_lookup(part: Loaded, field: str) -> bool:
     """Return True for a licence that not every account has. Foreign formats name no categories or groups."""
     return field == "license" and part.metadata.license not in LICENSES
 

@@ -19,12 +19,12 @@ from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite
 from uploader.metadata.importers.extract import Extracted
 from uploader.metadata.model import Metadata
-from uploader.metadata.parse import LARGEST, Document, parse
-from uploader.metadata.problems import Location, Problem, field_name, invalid, wrong
+from uploader.metadata.parse import MAX_SIZE, Document, parse
+from uploader.metadata.problems import Location, Problem, field_name, invalid, raise_problem
 from uploader.metadata.schema import ALIASES, Validator
 from uploader.metadata.vocabulary import DEFAULT_LICENSE
 
-_FOREIGN: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
+_IMPORTERS: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
     "CITATION.cff": cff.extract,
     "DataCite JSON": datacite.extract,
     "codemeta.json": codemeta.extract,
@@ -67,7 +67,7 @@ class Loaded:
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields that are set."""
-        return self.metadata.named()
+        return self.metadata.present_fields()
 
     def problem(
         self,
@@ -88,17 +88,17 @@ class Loaded:
         inside: Any = self.document.value.get(str(place[0]))
         if key is not None:
             inside = inside.get(key) if isinstance(inside, dict) else None
-        place = _place_of(value, inside, place) or place
+        place = _locate(value, inside, place) or place
         return Problem(
             message=message, field=field_name(place), line=self.document.line(place), hint=hint, situation=situation
         )
 
 
-def _place_of(value: object, inside: object, place: Location) -> Location | None:
+def _locate(value: object, inside: object, place: Location) -> Location | None:
     """Return the location of a value inside another; None if it is not there."""
     if isinstance(inside, dict | list):
         steps: Iterable[tuple[str | int, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
-        found = (_place_of(value, one, (*place, step)) for step, one in steps)
+        found = (_locate(value, one, (*place, step)) for step, one in steps)
         return next((one for one in found if one is not None), None)
     return place if " ".join(str(inside).split()) == " ".join(str(value).split()) else None
 
@@ -112,50 +112,50 @@ def load(path: str | os.PathLike[str], today: date) -> Loaded:
     loaded = interpret(parse(source, _content(Path(path))), today)
     if not loaded.fields and not loaded.rejected:
         ignored = f"usable metadata: {'; '.join(loaded.remarks)}" if loaded.remarks else "metadata"
-        wrong(source, f"contains no {ignored}", situation="metadata-format")
+        raise_problem(source, f"contains no {ignored}", situation="metadata-format")
     return loaded
 
 
-def interpret(document: Document, today: date, *, of_folder: bool = True) -> Loaded:
-    """Interpret a document; `of_folder`: it describes the whole folder that it is in.
+def interpret(document: Document, today: date, *, describes_folder: bool = True) -> Loaded:
+    """Interpret a document. With `describes_folder` it describes the whole folder that contains it.
 
     Raises MetadataInvalid with all problems of a document in figup's own format.
     """
     kind = kind_of(document)
     if kind != "figup":
-        return _from_importer(document, kind, today, of_folder=of_folder)
-    sheet = Context(document=document)
-    metadata = Validator(today).metadata(sheet)
-    if sheet.problems:
-        raise invalid(document.source, sheet.problems)
+        return _from_importer(document, kind, today, describes_folder=describes_folder)
+    context = Context(document=document)
+    metadata = Validator(today).metadata(context)
+    if context.problems:
+        raise invalid(document.source, context.problems)
     name = Path(document.source).name
     return Loaded(
         source=document.source,
         kind=kind,
         metadata=metadata,
-        remarks=tuple(f"{name}: {_told(one)}" for one in sheet.remarks),
-        unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
+        remarks=tuple(f"{name}: {_with_hint(one)}" for one in context.remarks),
+        unverified=tuple(f"{name}: {_with_hint(one)}" for one in context.unverified),
         document=document,
     )
 
 
-def _from_importer(document: Document, kind: str, today: date, *, of_folder: bool) -> Loaded:
-    extracted = _FOREIGN[kind](document.value, today)
-    implied = extracted.implied if of_folder else {}
-    sheet = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
-    metadata = Validator(today, whole_names=True).metadata(sheet)
-    rejected = [one for one in sheet.problems if root_field(one) in SAFETY_FIELDS]
+def _from_importer(document: Document, kind: str, today: date, *, describes_folder: bool) -> Loaded:
+    extracted = _IMPORTERS[kind](document.value, today)
+    implied = extracted.implied if describes_folder else {}
+    context = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
+    metadata = Validator(today, whole_names=True).metadata(context)
+    rejected = [one for one in context.problems if root_field(one) in SAFETY_FIELDS]
     if extracted.access_restriction is not None:
         rejected.append(Problem(message=extracted.access_restriction, field="embargo"))
     name = Path(document.source).name
-    told = [f"{one.told}; ignored" for one in sheet.problems if one not in rejected]
-    told += map(_told, sheet.remarks)
+    remarks = [f"{one.text}; ignored" for one in context.problems if one not in rejected]
+    remarks += map(_with_hint, context.remarks)
     return Loaded(
         source=document.source,
         kind=kind,
         metadata=metadata,
-        remarks=tuple(f"{name}: {one}" for one in (*told, *extracted.remarks)),
-        unverified=tuple(f"{name}: {_told(one)}" for one in sheet.unverified),
+        remarks=tuple(f"{name}: {one}" for one in (*remarks, *extracted.remarks)),
+        unverified=tuple(f"{name}: {_with_hint(one)}" for one in context.unverified),
         rejected=tuple(rejected),
         implied=tuple(implied),
     )
@@ -166,8 +166,8 @@ def root_field(problem: Problem) -> str:
     return re.split(r"[.\[]", problem.field)[0]
 
 
-def _told(problem: Problem) -> str:
-    return problem.told + (f". {problem.hint}" if problem.hint else "")
+def _with_hint(problem: Problem) -> str:
+    return problem.text + (f". {problem.hint}" if problem.hint else "")
 
 
 def kind_of(document: Document) -> str:
@@ -190,13 +190,13 @@ def load_sidecars(sources: Iterable[str | Path], today: date) -> list[Loaded]:
     An unusable file has a remark. Beside a single file the title is ignored: it is that of the folder.
     """
     loaded: list[Loaded] = []
-    for path, of_folder in find_sidecars(sources):
-        one = _found(path, today, of_folder=of_folder)
-        loaded.append(one if of_folder else _without_title(one))
+    for path, describes_folder in find_sidecars(sources):
+        sidecar = _load_sidecar(path, today, describes_folder=describes_folder)
+        loaded.append(sidecar if describes_folder else _without_title(sidecar))
     return loaded
 
 
-def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
+def _load_sidecar(path: Path, today: date, *, describes_folder: bool) -> Loaded:
     try:
         document = parse(str(path), _content(path))
     except FigupError as error:
@@ -208,12 +208,12 @@ def _found(path: Path, today: date, *, of_folder: bool) -> Loaded:
             metadata=Metadata(),
             remarks=(f"{path.name}: is not in the format of that name; file not used",),
         )
-    return interpret(document, today, of_folder=of_folder)
+    return interpret(document, today, describes_folder=describes_folder)
 
 
 def _without_title(loaded: Loaded) -> Loaded:
-    said = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
-    return dataclasses.replace(loaded, metadata=Metadata(**said))
+    fields = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
+    return dataclasses.replace(loaded, metadata=Metadata(**fields))
 
 
 def merged(parts: Iterable[Metadata]) -> Metadata:
@@ -227,7 +227,7 @@ def merged(parts: Iterable[Metadata]) -> Metadata:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST + 1)
+            return file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         raise SourceNotFound(f"{path}: metadata file not found", path=str(path)) from None
     except OSError as error:

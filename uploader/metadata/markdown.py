@@ -44,6 +44,6 @@ def to_html(text: str) -> Html:
 
 def _dropped(html: str) -> tuple[str, ...]:
     """Return what this well-formed HTML contains that is not allowed in a description."""
-    outside = re.sub(r"(<(script|style)>).*?</\2>", r"\1", html, flags=re.DOTALL)
-    found = Counter(_WHOLE[tag] for tag in re.findall(r"<([a-z]+)[ >]", outside) if tag in _WHOLE)
+    external = re.sub(r"(<(script|style)>).*?</\2>", r"\1", html, flags=re.DOTALL)
+    found = Counter(_WHOLE[tag] for tag in re.findall(r"<([a-z]+)[ >]", external) if tag in _WHOLE)
     return tuple(f"{count} {what}{'s' if count > 1 else ''}" for what, count in found.items())

@@ -95,11 +95,11 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata_only: str | None = None
     """Why the item has no files, for one that is to have none."""
 
-    def named(self) -> tuple[str, ...]:
+    def present_fields(self) -> tuple[str, ...]:
         """Return the names of the fields that are set, in their order."""
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in (None, (), {}))
 
     def overriding(self, other: Metadata) -> Metadata:
         """Return this, with the fields that are not set taken from `other`."""
-        mine = {name: getattr(self, name) for name in self.named()}
-        return msgspec.structs.replace(other, **mine)
+        own = {name: getattr(self, name) for name in self.present_fields()}
+        return msgspec.structs.replace(other, **own)

@@ -14,11 +14,11 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from uploader.errors import MetadataInvalid
-from uploader.metadata.problems import DUPLICATE, Location, wrong
+from uploader.metadata.problems import DUPLICATE, Location, raise_problem
 
-LARGEST = 1024 * 1024
+MAX_SIZE = 1024 * 1024
 """Maximum bytes of a metadata file; a larger one is most likely another kind of file."""
-_ENDINGS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
+_FORMATS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,15 @@ class Document:
 
 def parse(source: str, data: bytes) -> Document:
     """Parse a file. The format follows from the name's extension, else from the content. Raises MetadataInvalid."""
-    if len(data) > LARGEST:
-        wrong(source, f"has {len(data)} bytes; a metadata file has at most {LARGEST}")
+    if len(data) > MAX_SIZE:
+        raise_problem(source, f"has {len(data)} bytes; a metadata file has at most {MAX_SIZE}")
     text = _text(source, data)
-    kind = _ENDINGS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
+    kind = _FORMATS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
     value, lines = {"YAML": _yaml, "JSON": _json, "TOML": _toml}[kind](source, text)
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        wrong(source, "contains no fields; write e.g. `title: ...`", 1)
+        raise_problem(source, "contains no fields; write e.g. `title: ...`", 1)
     return Document(source=source, value=value, lines=lines)
 
 
@@ -55,7 +55,7 @@ def _text(source: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        wrong(source, "is not UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
+        raise_problem(source, "is not UTF-8", data.count(b"\n", 0, error.start) + 1, "Save it as UTF-8.")
 
 
 def _yaml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
@@ -71,13 +71,13 @@ def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        wrong(source, f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
+        raise_problem(source, f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
     except _Duplicate as error:
-        wrong(source, *_with_line(source, text, str(error)))
+        raise_problem(source, *_with_line(source, text, str(error)))
     except ValueError as error:
-        wrong(source, str(error))
+        raise_problem(source, str(error))
     except RecursionError:
-        wrong(source, "is nested too deeply")
+        raise_problem(source, "is nested too deeply")
     return value, _json_lines(source, text)
 
 
@@ -128,12 +128,12 @@ def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        said = str(error)
-        found = re.search(r"\(at line (\d+), column \d+\)", said)
-        words = re.sub(r" ?\(at .*\)", "", said)
-        wrong(source, f"invalid TOML: {words[:1].lower()}{words[1:]}", int(found[1]) if found else None)
+        message = str(error)
+        found = re.search(r"\(at line (\d+), column \d+\)", message)
+        message = re.sub(r" ?\(at .*\)", "", message)
+        raise_problem(source, f"invalid TOML: {message[:1].lower()}{message[1:]}", int(found[1]) if found else None)
     except RecursionError:
-        wrong(source, "is nested too deeply")
+        raise_problem(source, "is nested too deeply")
     return _plain(value), {}
 
 

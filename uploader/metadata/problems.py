@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """See `uploader.errors.Facts`."""
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The problem in one line, without the name of its file."""
         where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
         return f"{where}: {self.message}" if where else self.message
@@ -43,13 +43,13 @@ def field_name(place: Location) -> str:
 
 def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
     """Return the error for these problems; `source` is the file as the user named it, "" for the command line."""
-    shown = f"{Path(source).name}: " if source else ""
+    prefix = f"{Path(source).name}: " if source else ""
     errors: list[MetadataInvalid] = []
     for problem in sorted(problems, key=lambda one: one.line or 0):
-        told = f"{shown}{problem.told}"
+        message = f"{prefix}{problem.text}"
         errors.append(
             MetadataInvalid(
-                told,
+                message,
                 hint=problem.hint,
                 path=source or None,
                 facts=Facts(problem.situation),
@@ -59,10 +59,12 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
         )
     if len(errors) == 1:
         return errors[0]
-    told = f"{shown}{len(errors)} problems; nothing was done"
-    return MetadataInvalid(told, path=source or None, causes=errors, facts=Facts("metadata-format"))
+    message = f"{prefix}{len(errors)} problems; nothing was done"
+    return MetadataInvalid(message, path=source or None, causes=errors, facts=Facts("metadata-format"))
 
 
-def wrong(source: str, message: str, line: int | None = None, hint: str | None = None, situation: str = "") -> NoReturn:
+def raise_problem(
+    source: str, message: str, line: int | None = None, hint: str | None = None, situation: str = ""
+) -> NoReturn:
     """Raise MetadataInvalid for one problem of the whole file or of one of its lines."""
     raise invalid(source, [Problem(message=message, line=line, hint=hint, situation=situation)]) from None

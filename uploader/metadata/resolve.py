@@ -41,7 +41,7 @@ class Resolver:
     `item` is the existing item, `project` the project of a new one: custom fields are those of their groups.
     """
 
-    asked: Lookup
+    lookup: Lookup
     item: int | None = None
     project: int | None = None
     _known_institution: int | None = None
@@ -50,75 +50,73 @@ class Resolver:
     _licenses: list[License] | None = field(default=None)
     _groups: list[Group] | None = field(default=None)
 
-    async def category(self, wanted: str | int) -> int:
+    async def category(self, name: str | int) -> int:
         """Return the id of a category, given by id, title, `parent > title` or number in its taxonomy."""
         if self._categories is None:
-            self._categories = await self.asked.categories()
-        return _category(wanted, self._categories)
+            self._categories = await self.lookup.categories()
+        return _category(name, self._categories)
 
     async def license(self, wanted: str | int) -> int:
         """Return the id of a licence, given by name (in any spelling, also SPDX), address or id."""
         if isinstance(wanted, str) and (known := own_license(wanted)):
             return LICENSES[known]
         if self._licenses is None:
-            self._licenses = await self.asked.licenses()
+            self._licenses = await self.lookup.licenses()
         found = [one for one in self._licenses if wanted == one.id or _same(wanted, one.name, one.url)]
         if not found:
             names = [one.name for one in self._licenses]
             raise UnknownName(f"unknown licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
         return found[0].id
 
-    async def group(self, wanted: str | int) -> int:
+    async def group(self, name: str | int) -> int:
         """Return the id of a group. An id is not checked: not every account may list groups."""
-        if isinstance(wanted, int):
-            return wanted
+        if isinstance(name, int):
+            return name
         if self._groups is None:
             try:
-                self._groups = await self.asked.groups()
+                self._groups = await self.lookup.groups()
             except PermissionDenied as error:
                 raise UnknownName(
                     f"this account cannot list groups ({error.message})", "Give the group's id."
                 ) from None
-        found = [one for one in self._groups if _same(wanted, one.name)]
+        found = [one for one in self._groups if _same(name, one.name)]
         if not found:
             names = [one.name for one in self._groups]
-            raise UnknownName(f"unknown group {wanted!r}", did_you_mean(wanted, names, _available(names)))
+            raise UnknownName(f"unknown group {name!r}", did_you_mean(name, names, _available(names)))
         if len(found) > 1:
-            raise UnknownName(
-                f"{wanted!r} matches several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}."
-            )
+            raise UnknownName(f"{name!r} matches several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}.")
         return found[0].id
 
-    async def author(self, wanted: int) -> int:
+    async def author(self, author_id: int) -> int:
         """Return the id of an author if it exists."""
         try:
-            known = await self.asked.has_author(wanted)
+            known = await self.lookup.has_author(author_id)
         except PermissionDenied as error:
-            raise Unresolvable(f"author {wanted} cannot be checked: {error.message}") from None
+            raise Unresolvable(f"author {author_id} cannot be checked: {error.message}") from None
         if not known:
-            raise UnknownName(f"unknown author {wanted}", "The id is in the address of the author's page.")
-        return wanted
+            raise UnknownName(f"unknown author {author_id}", "The id is in the address of the author's page.")
+        return author_id
 
-    async def grant(self, wanted: str | int) -> str | int:
+    async def grant(self, name: str | int) -> str | int:
         """Return the id of the grant with this title or code, else the text, which Figshare also accepts.
 
         Whether an id exists cannot be decided: Figshare only offers a text search.
         """
         try:
-            found = await self.asked.grants(str(wanted))
+            found = await self.lookup.grants(str(name))
         except (PermissionDenied, RequestRejected) as error:
-            raise Unresolvable(f"{wanted!r} cannot be checked: {error.message}") from None
-        if isinstance(wanted, int):
-            if all(one.id != wanted for one in found):
-                raise Unresolvable(f"grant {wanted} is not found by search; Figshare checks it when it is sent")
-            return wanted
-        fitting = [one for one in found if not one.is_user_defined and _same(wanted, one.title, one.code)]
+            raise Unresolvable(f"{name!r} cannot be checked: {error.message}") from None
+        if isinstance(name, int):
+            if all(one.id != name for one in found):
+                raise Unresolvable(f"grant {name} is not found by search; Figshare checks it when it is sent")
+            return name
+        fitting = [one for one in found if not one.is_user_defined and _same(name, one.title, one.code)]
         if len(fitting) > 1:
             choices = _ids((one.id, f"{one.title}, {one.funder}") for one in fitting)
-            raise Unresolvable(f"{wanted!r} matches several grants and is sent as text; ids: {choices}")
-        return fitting[0].id if fitting else wanted
+            raise Unresolvable(f"{name!r} matches several grants and is sent as text; ids: {choices}")
+        return fitting[0].id if fitting else name
 
-    async def custom_fields(self, group: int | None, wanted: Iterable[str]) -> list[CustomField]:
+    async def custom_fields(self, group: int | None, needed: Iterable[str]) -> list[CustomField]:
         """Return the custom fields of a group's items; None: of the group that the item is, or will be, in.
 
         If a wanted field is not among the group's, those of the account are added: it is undocumented whether a group's
@@ -128,57 +126,57 @@ class Resolver:
             return []
         chosen = group if group is not None else await self._own_group()
         try:
-            known = await self.asked.custom_fields(chosen)
-            if chosen is not None and not all(find_field(name, known) for name in wanted):
-                known += [one for one in await self.asked.custom_fields() if not find_field(one.name, known)]
+            known = await self.lookup.custom_fields(chosen)
+            if chosen is not None and not all(find_field(name, known) for name in needed):
+                known += [one for one in await self.lookup.custom_fields() if not find_field(one.name, known)]
         except (PermissionDenied, RequestRejected) as error:
             raise Unresolvable(f"custom fields cannot be checked: {error.message}") from None
         return known
 
     async def _own_group(self) -> int | None:
         if self.item is not None:
-            return (await self.asked.detail(self.item)).group_id
+            return (await self.lookup.detail(self.item)).group_id
         if self.project is not None:
-            return (await self.asked.project(self.project)).group_id
+            return (await self.lookup.project(self.project)).group_id
         return None
 
     async def _institution(self) -> int | None:
         if not self._asked_institution:
-            self._known_institution = await self.asked.institution()
+            self._known_institution = await self.lookup.institution()
             self._asked_institution = True
         return self._known_institution
 
 
-def _category(wanted: str | int, categories: list[Category]) -> int:
+def _category(name: str | int, categories: list[Category]) -> int:
     by_id = {one.id: one for one in categories}
-    found = _candidates(str(wanted), categories, by_id)
+    found = _candidates(str(name), categories, by_id)
     if not found:
         chosen = [one for one in categories if one.is_selectable]
-        hint = did_you_mean(str(wanted), [one.title for one in chosen] if isinstance(wanted, str) else [])
+        hint = did_you_mean(str(name), [one.title for one in chosen] if isinstance(name, str) else [])
         raise UnknownName(
-            f"unknown category {wanted!r}",
+            f"unknown category {name!r}",
             hint or "Look for its title among Figshare's categories.",
             situation="" if hint else "unknown-category",
         )
     selectable = [one for one in found if one.is_selectable]
     if not selectable:
-        below = [one.title for one in categories if one.parent_id == found[0].id][:5]
+        children = [one.title for one in categories if one.parent_id == found[0].id][:5]
         raise UnknownName(
             f"the category {found[0].title!r} only groups others and cannot be selected",
-            f"Select one of its subcategories: {or_list(below)}." if below else None,
+            f"Select one of its subcategories: {or_list(children)}." if children else None,
         )
     if len(selectable) > 1:
         choices = _ids((one.id, category_path(one, by_id)) for one in selectable)
-        raise UnknownName(f"{wanted!r} matches several categories", f"Give an id: {choices}.")
+        raise UnknownName(f"{name!r} matches several categories", f"Give an id: {choices}.")
     return selectable[0].id
 
 
-def _candidates(wanted: str, categories: list[Category], by_id: dict[int, Category]) -> list[Category]:
+def _candidates(name: str, categories: list[Category], by_id: dict[int, Category]) -> list[Category]:
     tests: list[Callable[[Category], bool]] = [
-        lambda one: wanted == str(one.id),
-        lambda one: wanted == one.source_id,
-        lambda one: _same(wanted, one.title),
-        lambda one: ">" in wanted and plain(category_path(one, by_id)).endswith(plain(wanted)),
+        lambda one: name == str(one.id),
+        lambda one: name == one.source_id,
+        lambda one: _same(name, one.title),
+        lambda one: ">" in name and plain(category_path(one, by_id)).endswith(plain(name)),
     ]
     return next((found for test in tests if (found := [one for one in categories if test(one)])), [])
 
@@ -186,10 +184,10 @@ def _candidates(wanted: str, categories: list[Category], by_id: dict[int, Catego
 def category_path(category: Category, by_id: dict[int, Category]) -> str:
     """Return a category with its parents: `Biological sciences > Zoology`."""
     titles = [category.title]
-    above = by_id.get(category.parent_id or 0)
-    while above is not None and len(titles) < 10:
-        titles.insert(0, above.title)
-        above = by_id.get(above.parent_id or 0)
+    parent = by_id.get(category.parent_id or 0)
+    while parent is not None and len(titles) < 10:
+        titles.insert(0, parent.title)
+        parent = by_id.get(parent.parent_id or 0)
     return " > ".join(titles)
 
 

@@ -41,10 +41,10 @@ class Validator:
     today: date
     whole_names: bool = False
 
-    def metadata(self, sheet: Context) -> Metadata:
-        """Return the valid fields of the document; problems are recorded in `sheet`."""
+    def metadata(self, context: Context) -> Metadata:
+        """Return the valid fields of the document; problems are recorded in `context`."""
         values: dict[str, Any] = {}
-        for name, node in sheet.top().entries(FIELDS, ALIASES, "the item's fields").items():
+        for name, node in context.root().entries(FIELDS, ALIASES, "the item's fields").items():
             value = FIELDS[name](self, node)
             if value is not None:
                 values[name] = value
@@ -52,14 +52,14 @@ class Validator:
 
 
 def _title(_: Validator, node: Cursor) -> str | None:
-    return node.text(least=TITLE[0], most=TITLE[1])
+    return node.text(min_length=TITLE[0], max_length=TITLE[1])
 
 
 def _description(_: Validator, node: Cursor) -> str | None:
     if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
         node.problem(f"has {len(node.value)} characters; Figshare allows {LONGEST}")
         return None
-    text = node.text(most=10 * LONGEST, lines=True)
+    text = node.text(max_length=10 * LONGEST, lines=True)
     if text is None:
         return None
     html = to_html(text)
@@ -82,10 +82,10 @@ _AUTHOR_ALIASES = {
 }  # fmt: skip
 
 
-def _authors(reading: Validator, node: Cursor) -> tuple[Author, ...]:
+def _authors(validator: Validator, node: Cursor) -> tuple[Author, ...]:
     authors: list[Author] = []
-    for one in node.each():
-        author = _author(reading, one)
+    for one in node.items():
+        author = _author(validator, one)
         if author is None:
             continue
         if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
@@ -94,7 +94,7 @@ def _authors(reading: Validator, node: Cursor) -> tuple[Author, ...]:
     return tuple(authors)
 
 
-def _author(reading: Validator, node: Cursor) -> Author | None:
+def _author(validator: Validator, node: Cursor) -> Author | None:
     if isinstance(node.value, str):
         return node.read(identifiers.person)
     if isinstance(node.value, int) and not isinstance(node.value, bool):
@@ -109,23 +109,23 @@ def _author(reading: Validator, node: Cursor) -> Author | None:
     before = len(node.context.problems)
     author = Author(
         id=parts["id"].number() if "id" in parts else None,
-        first_name=parts["first_name"].text(most=255) if "first_name" in parts else None,
-        last_name=parts["last_name"].text(most=255) if "last_name" in parts else None,
+        first_name=parts["first_name"].text(max_length=255) if "first_name" in parts else None,
+        last_name=parts["last_name"].text(max_length=255) if "last_name" in parts else None,
         email=parts["email"].read(identifiers.email) if "email" in parts else None,
         orcid=parts["orcid"].read(identifiers.orcid) if "orcid" in parts else None,
     )
     if "name" in parts:
-        author = _named(author, parts["name"], whole=reading.whole_names)
+        author = _with_name(author, parts["name"], whole=validator.whole_names)
     if len(node.context.problems) == before and not (author.id or author.name or author.last_name):
         node.problem("an author needs a name, a last_name or an id")
     return author
 
 
-def _named(author: Author, node: Cursor, *, whole: bool) -> Author:
+def _with_name(author: Author, node: Cursor, *, whole: bool) -> Author:
     """Return the author with the name given here, split if written as `Doe, Jane`."""
     if whole or author.first_name or author.last_name:
-        return msgspec.structs.replace(author, name=node.text(most=255))
-    found = node.read(identifiers.person, most=255) or Author()
+        return msgspec.structs.replace(author, name=node.text(max_length=255))
+    found = node.read(identifiers.person, max_length=255) or Author()
     return msgspec.structs.replace(
         author,
         name=found.name,
@@ -140,7 +140,7 @@ def _named(author: Author, node: Cursor, *, whole: bool) -> Author:
 
 def _categories(_: Validator, node: Cursor) -> tuple[str | int, ...]:
     found: list[str | int] = []
-    for one in node.each():
+    for one in node.items():
         value = name_or_id(one)
         if value is not None and value not in found:
             found.append(value)
@@ -151,13 +151,13 @@ def name_or_id(node: Cursor) -> str | int | None:
     """Return a name, or an id if it is digits; None after a problem."""
     if isinstance(node.value, int) or (isinstance(node.value, str) and node.value.strip().isdecimal()):
         return node.number()
-    return node.text(most=500)
+    return node.text(max_length=500)
 
 
 def _keywords(_: Validator, node: Cursor) -> tuple[str, ...]:
     if isinstance(node.value, str):
         return tuple(dict.fromkeys(split_keywords(node.value)))
-    words = [one.text(most=2000) for one in node.each()]
+    words = [one.text(max_length=2000) for one in node.items()]
     return tuple(dict.fromkeys(word for word in words if word))
 
 
@@ -181,7 +181,7 @@ def _license(_: Validator, node: Cursor) -> str | int | None:
 
 
 def _type(_: Validator, node: Cursor) -> str | None:
-    return node.one_of(vocabulary.ITEM_TYPES, vocabulary.ITEM_TYPE_ALIASES)
+    return node.choice(vocabulary.ITEM_TYPES, vocabulary.ITEM_TYPE_ALIASES)
 
 
 # --- what it is related to ----------------------------------------------------------------------------------------
@@ -190,12 +190,12 @@ _MATERIAL_ALIASES = {"type": "identifier_type", "linkout": "is_linkout", "doi": 
 
 
 def _references(_: Validator, node: Cursor) -> tuple[str, ...]:
-    found = (one.read(identifiers.address) for one in node.each())
+    found = (one.read(identifiers.address) for one in node.items())
     return tuple(dict.fromkeys(one for one in found if one))
 
 
 def _materials(_: Validator, node: Cursor) -> tuple[Material, ...]:
-    return tuple(found for one in node.each() if (found := _material(one)) is not None)
+    return tuple(found for one in node.items() if (found := _material(one)) is not None)
 
 
 def _material(node: Cursor) -> Material | None:
@@ -208,11 +208,11 @@ def _material(node: Cursor) -> Material | None:
     if "id" not in parts and "identifier" not in parts:
         node.problem("a related material needs an identifier, such as a DOI")
         return None
-    kind = parts["identifier_type"].one_of(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
-    relation = parts["relation"].one_of(vocabulary.RELATIONS) if "relation" in parts else None
+    kind = parts["identifier_type"].choice(vocabulary.IDENTIFIER_TYPES) if "identifier_type" in parts else None
+    relation = parts["relation"].choice(vocabulary.RELATIONS) if "relation" in parts else None
     material = Material(
         relation=relation or vocabulary.DEFAULT_RELATION,
-        title=parts["title"].text(most=1000) if "title" in parts else None,
+        title=parts["title"].text(max_length=1000) if "title" in parts else None,
         is_linkout=parts["is_linkout"].boolean() if "is_linkout" in parts else False,
         id=parts["id"].number() if "id" in parts else None,
     )
@@ -221,7 +221,7 @@ def _material(node: Cursor) -> Material | None:
 
 def _identified(node: Cursor, material: Material, kind: str | None = None) -> Material | None:
     """Return the material with this identifier; `kind` None: infer the kind from its form."""
-    text = node.text(most=2000)
+    text = node.text(max_length=2000)
     if text is None:
         return None
     kind = kind or materials.kind_of(text)
@@ -238,12 +238,12 @@ def _identified(node: Cursor, material: Material, kind: str | None = None) -> Ma
 
 
 def _funding(_: Validator, node: Cursor) -> tuple[Funding, ...]:
-    return tuple(found for one in node.each() if (found := _grant(one)) is not None)
+    return tuple(found for one in node.items() if (found := _grant(one)) is not None)
 
 
 def _grant(node: Cursor) -> Funding | None:
     if not isinstance(node.value, dict):
-        text = node.text(least=3, most=2000)
+        text = node.text(min_length=3, max_length=2000)
         return Funding(title=text) if text else None
     parts = node.entries(("id", "title"), {"name": "title"}, "a grant (a title, or the id of one)")
     if "id" in parts and "title" in parts:
@@ -251,7 +251,7 @@ def _grant(node: Cursor) -> Funding | None:
     if "id" in parts:
         number = parts["id"].number()
         return Funding(id=number) if number else None
-    title = parts["title"].text(least=3, most=2000) if "title" in parts else None
+    title = parts["title"].text(min_length=3, max_length=2000) if "title" in parts else None
     return Funding(title=title) if title else None
 
 
@@ -268,8 +268,10 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
         if one.blank:
             continue
         if isinstance(value, list):
-            values[name] = [text for part in one.each(at_most=1000) if (text := part.text(most=LONGEST)) is not None]
-        elif (text := one.text(most=LONGEST, lines=True)) is not None:
+            values[name] = [
+                text for part in one.items(limit=1000) if (text := part.text(max_length=LONGEST)) is not None
+            ]
+        elif (text := one.text(max_length=LONGEST, lines=True)) is not None:
             values[name] = text
     return values
 
@@ -292,12 +294,12 @@ _EMBARGO = ("until", "scope", "title", "reason", "options")
 _EMBARGO_ALIASES = {"date": "until", "embargo_date": "until", "type": "scope", "embargo_type": "scope"}
 _SCOPES = {"files": "file", "item": "article"}
 _SCOPE_ALIASES = {"file": "files", "article": "item"}
-_FOR_GOOD = {"permanent", "forever", "0"}
+_PERMANENT_NAMES = {"permanent", "forever", "0"}
 
 
-def _embargo(reading: Validator, node: Cursor) -> Embargo | None:
+def _embargo(validator: Validator, node: Cursor) -> Embargo | None:
     if isinstance(node.value, str):
-        until = _until(reading, node)
+        until = _until(validator, node)
         return Embargo(until=until) if until else None
     parts = node.entries(_EMBARGO, _EMBARGO_ALIASES, "an embargo (a day, or fields such as until)")
     if not parts:
@@ -305,27 +307,27 @@ def _embargo(reading: Validator, node: Cursor) -> Embargo | None:
     if "until" not in parts:
         node.problem('an embargo needs `until`: a day, or "permanent"')
         return None
-    until = _until(reading, parts["until"])
+    until = _until(validator, parts["until"])
     if until is None:
         return None
-    scope = parts["scope"].one_of(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
+    scope = parts["scope"].choice(_SCOPES, _SCOPE_ALIASES) if "scope" in parts else None
     return Embargo(
         until=until,
         scope=_SCOPES[scope or "files"],
-        title=parts["title"].text(most=1000) if "title" in parts else None,
-        reason=parts["reason"].text(most=LONGEST, lines=True) if "reason" in parts else None,
-        options=tuple(o for one in parts["options"].each() if (o := _option(one))) if "options" in parts else (),
+        title=parts["title"].text(max_length=1000) if "title" in parts else None,
+        reason=parts["reason"].text(max_length=LONGEST, lines=True) if "reason" in parts else None,
+        options=tuple(o for one in parts["options"].items() if (o := _option(one))) if "options" in parts else (),
     )
 
 
-def _until(reading: Validator, node: Cursor) -> str | None:
-    text = node.text(most=40)
+def _until(validator: Validator, node: Cursor) -> str | None:
+    text = node.text(max_length=40)
     if text is None:
         return None
-    if text.lower() in _FOR_GOOD:
+    if text.lower() in _PERMANENT_NAMES:
         return PERMANENT
     day = node.read(identifiers.day)
-    if day is not None and date.fromisoformat(day) <= reading.today:
+    if day is not None and date.fromisoformat(day) <= validator.today:
         node.problem(f"the embargo date {day} is not in the future")
         return None
     return day
@@ -340,7 +342,7 @@ def _option(node: Cursor) -> EmbargoOption | None:
     if number is None:
         node.problem("an option needs an id; `GET /account/institution/embargo_options` lists them")
         return None
-    groups = [one.number() for one in parts["group_ids"].each()] if "group_ids" in parts else []
+    groups = [one.number() for one in parts["group_ids"].items()] if "group_ids" in parts else []
     return EmbargoOption(number, tuple(group for group in groups if group))
 
 
@@ -349,7 +351,7 @@ def _doi(_: Validator, node: Cursor) -> str | None:
 
 
 def _line(_: Validator, node: Cursor) -> str | None:
-    return node.text(most=2000)
+    return node.text(max_length=2000)
 
 
 FIELDS: dict[str, Callable[[Validator, Cursor], Any]] = {

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from uploader.metadata.problems import DUPLICATE, Location, wrong
+from uploader.metadata.problems import DUPLICATE, Location, raise_problem
 
-_MOST_VALUES = 50_000
+_MAX_VALUES = 50_000
 """Values in one file; YAML's aliases can expand a few lines into billions."""
-_DEEPEST = 60
+_MAX_DEPTH = 60
 
 
 def read(source: str, text: str) -> tuple[Any, dict[Location, int]]:
@@ -25,27 +25,27 @@ def read(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        wrong(source, _words(error), line)
+        raise_problem(source, _explain(error), line)
     except yaml.YAMLError:
-        wrong(source, "contains a character that YAML does not allow")
+        raise_problem(source, "contains a character that YAML does not allow")
     except RecursionError:
-        wrong(source, "is nested too deeply")
+        raise_problem(source, "is nested too deeply")
 
 
-def _words(error: yaml.MarkedYAMLError) -> str:
+def _explain(error: yaml.MarkedYAMLError) -> str:
     """Explain an error of PyYAML to people who rarely write YAML."""
-    said = error.problem or error.context or "unknown error"
-    if "'\\t'" in said:
+    message = error.problem or error.context or "unknown error"
+    if "'\\t'" in message:
         return "contains a tab; indent YAML with spaces"
-    if "mapping values are not allowed" in said:
+    if "mapping values are not allowed" in message:
         return 'quote a value that contains a colon: title: "A: B"'
-    if "expected <block end>" in said:
+    if "expected <block end>" in message:
         return "the indentation does not match the lines above"
-    if "could not find expected ':'" in said:
+    if "could not find expected ':'" in message:
         return "missing colon after a field name, or missing indentation"
-    if "undefined alias" in said:
+    if "undefined alias" in message:
         return "quote a value that begins with *"
-    return f"invalid YAML: {said}"
+    return f"invalid YAML: {message}"
 
 
 _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
@@ -69,8 +69,8 @@ class _Walk:
     def value(self, node: yaml.Node, place: Location) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
-        if self._count > _MOST_VALUES or len(place) > _DEEPEST:
-            wrong(self._source, "has too many or too deeply nested values", line)
+        if self._count > _MAX_VALUES or len(place) > _MAX_DEPTH:
+            raise_problem(self._source, "has too many or too deeply nested values", line)
         self.lines.setdefault(place, line)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
@@ -83,10 +83,10 @@ class _Walk:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                wrong(self._source, "a field name must be a text", line)
+                raise_problem(self._source, "a field name must be a text", line)
             key = str(key_node.value)
             if key in values:
-                wrong(self._source, f"{DUPLICATE} {key!r}", line)
+                raise_problem(self._source, f"{DUPLICATE} {key!r}", line)
             self.lines[*place, key] = line
             values[key] = self.value(value_node, (*place, key))
         return values

@@ -207,7 +207,7 @@ def test_a_future_availability_date_becomes_an_embargo(opening: str, until: str 
 
 def test_an_imported_embargo_is_reported(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "embargoEndDate": "2030-01-01"}))
-    (line,) = load_description(beside=[tmp_path], today=TODAY).provenance()
+    (line,) = load_description(sidecars_of=[tmp_path], today=TODAY).provenance()
     assert line.endswith("funding, embargo (until 2030-01-01)")
 
 
@@ -236,7 +236,7 @@ async def test_restricted_access_without_an_embargo_is_not_published(
     said: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
-    description = await anyio.to_thread.run_sync(lambda: load_description(beside=[tmp_path], today=TODAY))
+    description = await anyio.to_thread.run_sync(lambda: load_description(sidecars_of=[tmp_path], today=TODAY))
     (line,) = (line for line in description.provenance() if "ignored" in line)
     assert line.startswith(f"datacite.json: {told}")
     assert line.endswith("; ignored: the files are open to everyone once the item is published")
@@ -245,7 +245,7 @@ async def test_restricted_access_without_an_embargo_is_not_published(
     await description.resolve(NO_LOOKUP, publish=False)
     mine = tmp_path / "mine.yaml"
     await anyio.to_thread.run_sync(mine.write_text, "embargo: 2031-01-01\n")
-    decided = await anyio.to_thread.run_sync(lambda: load_description(file=mine, beside=[tmp_path], today=TODAY))
+    decided = await anyio.to_thread.run_sync(lambda: load_description(file=mine, sidecars_of=[tmp_path], today=TODAY))
     assert not any("ignored" in line for line in decided.provenance())
     assert (await decided.resolve(NO_LOOKUP, publish=True)).embargo is not None
 
@@ -265,13 +265,13 @@ def test_the_default_type_of_a_citation_is_reported(tmp_path: Path) -> None:
     untyped = CFF.replace("type: software\n", "", 1)
     (tmp_path / "CITATION.cff").write_text(untyped)
     (tmp_path / "data.csv").write_text("x")
-    description = load_description(beside=[tmp_path], today=TODAY)
+    description = load_description(sidecars_of=[tmp_path], today=TODAY)
     assert description.metadata.type == "software"
     told = "CITATION.cff: has no type; the default of its format is software"
     assert told in description.provenance()
     assert told in load_description(file=tmp_path / "CITATION.cff", today=TODAY).provenance()
-    assert told not in load_description(given={"type": "dataset"}, beside=[tmp_path], today=TODAY).provenance()
-    beside = load_description(beside=[tmp_path / "data.csv"], today=TODAY)
+    assert told not in load_description(given={"type": "dataset"}, sidecars_of=[tmp_path], today=TODAY).provenance()
+    beside = load_description(sidecars_of=[tmp_path / "data.csv"], today=TODAY)
     assert beside.metadata.type is None
     assert told not in beside.provenance()
 
@@ -289,8 +289,8 @@ def test_an_unknown_relation_is_reported() -> None:
 
 def test_an_invalid_licence_is_not_published_as_another(tmp_path: Path) -> None:
     (tmp_path / "codemeta.json").write_text(json.dumps({**CODEMETA, "license": "x" * 501}))
-    (left_out,) = load_description(beside=[tmp_path], today=TODAY).rejected()
-    assert left_out.told.startswith("codemeta.json: license: has 501 characters")
+    (left_out,) = load_description(sidecars_of=[tmp_path], today=TODAY).rejected()
+    assert left_out.text.startswith("codemeta.json: license: has 501 characters")
 
 
 JUNK = st.recursive(
@@ -334,7 +334,7 @@ def test_options_override_the_file_which_overrides_sidecars(tmp_path: Path) -> N
     (tmp_path / "codemeta.json").write_text(json.dumps(CODEMETA))
     mine = tmp_path / "mine.yaml"
     mine.write_text("title: From the file\nkeywords: [mine]\n")
-    description = load_description(given={"title": "From the option"}, file=mine, beside=[tmp_path], today=TODAY)
+    description = load_description(given={"title": "From the option"}, file=mine, sidecars_of=[tmp_path], today=TODAY)
     said = description.metadata
     assert (said.title, said.keywords, said.license) == ("From the option", ("mine",), "Apache 2.0")
     assert description.provenance() == [
@@ -365,6 +365,6 @@ def test_an_unusable_sidecar_has_a_remark(tmp_path: Path) -> None:
 
 def test_a_given_file_is_not_also_a_sidecar(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(CFF)
-    description = load_description(file=tmp_path / "CITATION.cff", beside=[tmp_path], today=TODAY)
+    description = load_description(file=tmp_path / "CITATION.cff", sidecars_of=[tmp_path], today=TODAY)
     assert len(description.parts) == 1
     assert description.provenance() == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from uploader.errors import MetadataInvalid
-from uploader.metadata.parse import LARGEST, parse
+from uploader.metadata.parse import MAX_SIZE, parse
 
 
 def wrong(name: str, data: bytes) -> str:
@@ -83,7 +83,7 @@ def test_an_empty_file_has_no_fields() -> None:
         ("a.toml", b"a = 1\nb = \n", "a.toml: line 2: invalid TOML: invalid value"),
         (
             "a.yaml",
-            b"x" * (LARGEST + 1),
+            b"x" * (MAX_SIZE + 1),
             "a.yaml: has 1048577 bytes; a metadata file has at most 1048576",
         ),
     ],

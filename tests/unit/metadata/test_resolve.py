@@ -93,7 +93,7 @@ class Lists:
 
 async def unknown(kind: str, wanted: str | int, **lists: Any) -> UnknownName:
     with pytest.raises(UnknownName) as caught:
-        await getattr(Resolver(asked=Lists(**lists)), kind)(wanted)
+        await getattr(Resolver(lookup=Lists(**lists)), kind)(wanted)
     return caught.value
 
 
@@ -120,7 +120,7 @@ async def unknown(kind: str, wanted: str | int, **lists: Any) -> UnknownName:
     ],
 )
 async def test_a_name(kind: str, wanted: str | int, number: int) -> None:
-    assert await getattr(Resolver(asked=Lists()), kind)(wanted) == number
+    assert await getattr(Resolver(lookup=Lists()), kind)(wanted) == number
 
 
 async def test_unknown_names() -> None:
@@ -182,7 +182,7 @@ async def described(tmp_path: Path, text: str) -> tuple[ItemPayload, Lists]:
     file = tmp_path / "a.yaml"
     file.write_text(text)
     lists = Lists()
-    found = await resolve(await gathered(file=file), Resolver(asked=lists), publish=True)
+    found = await resolve(await gathered(file=file), Resolver(lookup=lists), publish=True)
     assert found.rejected == ()
     return found.spec, lists
 
@@ -262,7 +262,7 @@ async def test_unknown_ids_and_fields_are_reported_with_their_lines(tmp_path: Pa
 
 
 async def test_grants_are_matched_or_sent_as_text() -> None:
-    names = Resolver(asked=Lists())
+    names = Resolver(lookup=Lists())
     assert [await names.grant(one) for one in ("By hand", "DFG, grant 1")] == ["By hand", "DFG, grant 1"]
     with pytest.raises(Unresolvable, match=r"matches several grants.*8 \(Twice, F\), 9 \(Twice, G\)"):
         await names.grant("Twice")
@@ -273,22 +273,22 @@ async def test_grants_are_matched_or_sent_as_text() -> None:
 
 async def test_custom_fields_are_those_of_the_group(tmp_path: Path) -> None:
     for names, asked in (
-        (Resolver(asked=Lists()), ["custom fields of None"]),
-        (Resolver(asked=Lists(), item=3), ["item 3", "custom fields of 7"]),
-        (Resolver(asked=Lists(), project=3), ["project 3", "custom fields of 7"]),
+        (Resolver(lookup=Lists()), ["custom fields of None"]),
+        (Resolver(lookup=Lists(), item=3), ["item 3", "custom fields of 7"]),
+        (Resolver(lookup=Lists(), project=3), ["project 3", "custom fields of 7"]),
     ):
         await names.custom_fields(None, ())
-        assert isinstance(names.asked, Lists)
-        assert names.asked.asked == ["institution", *asked]
+        assert isinstance(names.lookup, Lists)
+        assert names.lookup.asked == ["institution", *asked]
     lists = Lists(institution=None)
-    assert await Resolver(asked=lists, item=3).custom_fields(7, ["Site"]) == []
+    assert await Resolver(lookup=lists, item=3).custom_fields(7, ["Site"]) == []
     assert lists.asked == ["institution"]
 
 
 async def test_what_cannot_be_checked_is_kept_with_a_remark(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("authors:\n  - 5\nfunding: Open data\ncustom_fields: {k: v}\n")
-    found = await resolve(await gathered(file=file), Resolver(asked=Lists(open_to_ask=False)), publish=True)
+    found = await resolve(await gathered(file=file), Resolver(lookup=Lists(open_to_ask=False)), publish=True)
     spec, remarks = found.spec, list(found.remarks)
     assert spec.authors == [{"id": 5}]
     assert spec.fields == {
@@ -301,7 +301,7 @@ async def test_what_cannot_be_checked_is_kept_with_a_remark(tmp_path: Path) -> N
         "a.yaml: line 4, custom_fields: custom fields cannot be checked: not for you",
     ]
     file.write_text("title: abc\nfunding:\n  - DFG\n  - Open data\n")
-    found = await resolve(await gathered(file=file), Resolver(asked=Lists()), publish=True)
+    found = await resolve(await gathered(file=file), Resolver(lookup=Lists()), publish=True)
     spec, remarks = found.spec, list(found.remarks)
     assert spec.fields["funding_list"] == [{"title": "DFG"}, {"id": 6}]
     assert remarks == ["a.yaml: line 4, funding[2]: 'Open data' is matched to grant 6"]
@@ -317,9 +317,9 @@ TOLD = (
 async def test_an_unknown_licence_of_a_foreign_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
-        found = await resolve(description, Resolver(asked=Lists()), publish=False)
+        found = await resolve(description, Resolver(lookup=Lists()), publish=False)
         assert "license" not in found.spec.fields
-        assert [one.told for one in found.rejected] == [TOLD]
+        assert [one.text for one in found.rejected] == [TOLD]
         assert "license" not in " ".join(description.provenance())
 
 
@@ -327,7 +327,7 @@ async def test_nothing_is_published_under_another_licence_than_a_sidecars(tmp_pa
     (tmp_path / "CITATION.cff").write_text(NC)
     for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         with pytest.raises(MetadataInvalid) as caught:
-            await resolve(description, Resolver(asked=Lists()), publish=True)
+            await resolve(description, Resolver(lookup=Lists()), publish=True)
         assert caught.value.message == (
             "CITATION.cff: license: unknown licence 'CC-BY-NC-4.0'; without it, a new item gets Figshare's default "
             "licence, CC BY 4.0"
@@ -336,14 +336,14 @@ async def test_nothing_is_published_under_another_licence_than_a_sidecars(tmp_pa
         assert caught.value.path == str(tmp_path / "CITATION.cff")
     (tmp_path / "mine.yaml").write_text("license: CC BY-NC-ND 4.0\n")
     description = await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path])
-    assert (await resolve(description, Resolver(asked=Lists()), publish=True)).spec.fields["license"] == 12
+    assert (await resolve(description, Resolver(lookup=Lists()), publish=True)).spec.fields["license"] == 12
 
 
 async def test_an_institutions_licence_is_reported_once_resolved(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC.replace("NC-", "NC-ND-"))
     description = await gathered(beside=[tmp_path])
     assert description.provenance()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
-    found = await resolve(description, Resolver(asked=Lists()), publish=True)
+    found = await resolve(description, Resolver(lookup=Lists()), publish=True)
     assert (found.spec.fields["license"], found.provenance) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
 
 
@@ -352,6 +352,6 @@ async def test_problems_of_all_files_are_reported_together(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
     with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:
         await resolve(
-            await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Resolver(asked=Lists()), publish=True
+            await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Resolver(lookup=Lists()), publish=True
         )
     assert [cause.path for cause in caught.value.causes] == [f"{tmp_path}/mine.yaml", f"{tmp_path}/CITATION.cff"]

@@ -60,7 +60,7 @@ embargo: {{until: 2026-01-02, scope: item, reason: Why, options: [{{id: 1, group
 doi: https://doi.org/10.1234/own
 handle: 123/456
 metadata_only: It lies elsewhere.
-""").named() == tuple(FIELDS)
+""").present_fields() == tuple(FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,14 @@ def test_the_template_is_valid_with_its_examples_enabled() -> None:
     assert metadata.embargo == Embargo(
         until="2030-01-01", scope="file", title="Under embargo", reason="The paper is under review."
     )
-    assert set(metadata.named()) == set(FIELDS) - {"title", "description", "group", "doi", "handle", "metadata_only"}
+    assert set(metadata.present_fields()) == set(FIELDS) - {
+        "title",
+        "description",
+        "group",
+        "doi",
+        "handle",
+        "metadata_only",
+    }
 
 
 def test_aliases_refer_to_fields() -> None:

@@ -38,8 +38,8 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
     last, first = " ".join(part for part in parts if part), text(value, "given-names")
     # An entry with a `name` is an organisation.
-    whole = text(value, "name") or (text(value, "alias") if not (first or last) else None)
-    name = full_name(first, last, whole, organisation=True)
+    single = text(value, "name") or (text(value, "alias") if not (first or last) else None)
+    name = full_name(first, last, single, organisation=True)
     return {**name, **compact(orcid=text(value, "orcid"))} if name else None
 
 

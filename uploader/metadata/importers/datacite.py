@@ -35,7 +35,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
     described = abstracts or as_list(value, "descriptions")
     materials = [_material(one) for one in as_list(value, "relatedIdentifiers")]
-    openings = [day for one in as_list(value, "dates") if (day := _opening(one))]
+    embargo_ends = [day for one in as_list(value, "dates") if (day := _opening(one))]
     fields = compact(
         title=next((text(one, "title") for one in titles), None),
         description=described[0].get("description") if described and isinstance(described[0], dict) else None,
@@ -47,12 +47,12 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         type=_TYPES.get(plain(text(value.get("types"), "resourceTypeGeneral") or "")),
         related_materials=[one for one in materials if one],
         funding=[grant for one in as_list(value, "fundingReferences") if (grant := _grant(one))],
-        embargo=embargo(max(openings, default=None), today),
+        embargo=embargo(max(embargo_ends, default=None), today),
     )
     return Extracted(
         fields=fields,
-        remarks=tuple(_odd_relations(value)),
-        access_restriction=_restriction(value, openings, "embargo" in fields),
+        remarks=tuple(_unknown_relations(value)),
+        access_restriction=_restriction(value, embargo_ends, "embargo" in fields),
     )
 
 
@@ -78,14 +78,14 @@ def _is_orcid(value: Any) -> bool:
 def _access(value: Any) -> str | None:
     """Return the access right that this entry stands for: open, embargoed, restricted or closed; else None."""
     names = (text(value, key) for key in ("rightsIdentifier", "rightsUri", "rightsURI", "rights"))
-    ends = (plain(name.rpartition("/")[2]) for name in (*names, text(value)) if name)
-    return next((_ACCESS[end] for end in ends if end in _ACCESS), None)
+    embargo_ends = (plain(name.rpartition("/")[2]) for name in (*names, text(value)) if name)
+    return next((_ACCESS[end] for end in embargo_ends if end in _ACCESS), None)
 
 
-def _restriction(value: dict[str, Any], openings: list[str], is_embargoed: bool) -> str | None:
+def _restriction(value: dict[str, Any], embargo_ends: list[str], is_embargoed: bool) -> str | None:
     """Return why access is restricted, unless a date makes it an embargo; else None."""
     access = {_access(one) for one in as_list(value, "rightsList")} - {None, "open"}
-    if openings:
+    if embargo_ends:
         access.discard("embargoed")
     return f"its rights say that access is {min(filter(None, access))}" if access and not is_embargoed else None
 
@@ -109,7 +109,7 @@ def _material(value: Any) -> dict[str, Any] | None:
     )
 
 
-def _odd_relations(value: dict[str, Any]) -> Iterator[str]:
+def _unknown_relations(value: dict[str, Any]) -> Iterator[str]:
     for one in as_list(value, "relatedIdentifiers"):
         relation = text(one, "relationType")
         if relation is not None and plain(relation) not in _RELATIONS:

@@ -67,16 +67,16 @@ def full_name(first: str | None, last: str | None, name: str | None, *, organisa
         first, last = first_and_last(name)
     if first and last:
         return {"first_name": first, "last_name": last}
-    whole = name or last or first
-    return {"name": whole} if whole else {}
+    single = name or last or first
+    return {"name": single} if single else {}
 
 
-def embargo(opening: str | None, today: date) -> dict[str, str] | None:
+def embargo(available: str | None, today: date) -> dict[str, str] | None:
     """Return an embargo until the given opening, None if it is in the past.
 
     A range counts from its start. A month or year that is not over is kept as it is; the validator reports it.
     """
-    begin = (opening or "").partition("/")[0].strip()
+    begin = (available or "").partition("/")[0].strip()
     try:
         over = identifiers.day(begin) <= today.isoformat()
     except ValueError:

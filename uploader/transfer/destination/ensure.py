@@ -63,7 +63,7 @@ async def ensure_description(run: JobRun) -> None:
         await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
-    run.notify(no.Described(run.item_id, requested.payload.named))
+    run.notify(no.Described(run.item_id, requested.payload.present_fields))
 
 
 def _needs_description(run: JobRun) -> bool:

@@ -158,7 +158,7 @@ def build_report(states: JobStore, job: str) -> JobReport:
 def _description(state: JobState) -> Described | None:
     given = state.description
     return (
-        Described(mark=given.mark, fields=given.payload.named, done=given.mark == state.described)
+        Described(mark=given.mark, fields=given.payload.present_fields, done=given.mark == state.described)
         if given is not None
         else None
     )
