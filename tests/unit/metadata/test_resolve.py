@@ -316,7 +316,7 @@ TOLD = (
 
 async def test_an_unknown_licence_of_a_foreign_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
-    for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
+    for description in (await gathered(sidecars_of=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         found = await resolve(description, Resolver(lookup=Lists()), publish=False)
         assert "license" not in found.spec.fields
         assert [one.text for one in found.rejected] == [TOLD]
@@ -325,7 +325,7 @@ async def test_an_unknown_licence_of_a_foreign_file_is_ignored(tmp_path: Path) -
 
 async def test_nothing_is_published_under_another_licence_than_a_sidecars(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC)
-    for description in (await gathered(beside=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
+    for description in (await gathered(sidecars_of=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         with pytest.raises(MetadataInvalid) as caught:
             await resolve(description, Resolver(lookup=Lists()), publish=True)
         assert caught.value.message == (
@@ -335,13 +335,13 @@ async def test_nothing_is_published_under_another_licence_than_a_sidecars(tmp_pa
         assert (caught.value.hint or "").startswith('Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? ')
         assert caught.value.path == str(tmp_path / "CITATION.cff")
     (tmp_path / "mine.yaml").write_text("license: CC BY-NC-ND 4.0\n")
-    description = await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path])
+    description = await gathered(file=tmp_path / "mine.yaml", sidecars_of=[tmp_path])
     assert (await resolve(description, Resolver(lookup=Lists()), publish=True)).spec.fields["license"] == 12
 
 
 async def test_an_institutions_licence_is_reported_once_resolved(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text(NC.replace("NC-", "NC-ND-"))
-    description = await gathered(beside=[tmp_path])
+    description = await gathered(sidecars_of=[tmp_path])
     assert description.provenance()[-1] == f"taken from {tmp_path}/CITATION.cff: title, type"
     found = await resolve(description, Resolver(lookup=Lists()), publish=True)
     assert (found.spec.fields["license"], found.provenance) == (12, (("license", f"{tmp_path}/CITATION.cff"),))
@@ -352,6 +352,6 @@ async def test_problems_of_all_files_are_reported_together(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text("categories: [Animal behavior]\n")
     with pytest.raises(MetadataInvalid, match="2 metadata files have problems; nothing was done") as caught:
         await resolve(
-            await gathered(file=tmp_path / "mine.yaml", beside=[tmp_path]), Resolver(lookup=Lists()), publish=True
+            await gathered(file=tmp_path / "mine.yaml", sidecars_of=[tmp_path]), Resolver(lookup=Lists()), publish=True
         )
     assert [cause.path for cause in caught.value.causes] == [f"{tmp_path}/mine.yaml", f"{tmp_path}/CITATION.cff"]
