@@ -17,7 +17,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.log import Header, Journal, decode, encode, encode_line
 from uploader.transfer.journal.recovery import recover, replay
-from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.state import ItemState, StateLoader
 from uploader.transfer.store.jobs import JobStore
 
 
@@ -36,9 +36,9 @@ def test_any_prefix_is_a_journal_without_its_torn_last_line(events: list[ev.AnyE
     assert replay.damaged == []
     assert replay.torn == (whole[cut - 1 : cut] != b"\n")
     assert replay.events == events[: whole[:cut].count(b"\n") - 1]
-    job = JobState()
+    loader = StateLoader()
     for event in replay.events:
-        job.apply(event)
+        loader.apply(event)
 
 
 @given(lives(), st.data())
@@ -103,7 +103,7 @@ def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) ->
     ]
     states = write(tmp_path, encode([*events, ev.ItemIntended("t")])[0][:-3])
     path = states.folder("abc") / "journal"
-    replay, _ = states.read("abc")
+    replay, _ = states.load("abc")
     assert replay.torn
     journal = Journal.reopen(path, replay, states.disk)
     journal.record(ev.ItemIntended("again"))
@@ -123,8 +123,9 @@ def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Pat
     damaged = data.replace(b'"item?"', b'"item!"')
     states = write(tmp_path, damaged)
     path = states.folder("abc") / "journal"
-    replay, job = states.read("abc")
+    replay, job = states.load("abc")
     assert replay.damaged == [4]
+    assert job is not None
     assert job.item_id == 1
     Journal.reopen(path, replay, states.disk).close()
     assert path.with_name("journal.damaged").read_bytes() == damaged
@@ -141,8 +142,9 @@ def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -
         [*events, ev.UploadIntended(0, at="t"), ev.UploadInitiated(0, id=8), ev.PartsMissing(0, done=0, total=3)]
     )[0]
     states = write(tmp_path, lines.replace(b'"init"', b'"Init"'))
-    replay, job = states.read("abc")
+    replay, job = states.load("abc")
     assert replay.damaged == [5, 5]
+    assert job is not None
     assert (job.transfers[0].state, job.transfers[0].file_id) == (State.INITIATING, None)
 
 
@@ -155,6 +157,7 @@ def test_of_any_damaged_journal_a_job_remains_that_asks_before_it_creates(
     whole[place] ^= data.draw(st.integers(1, 255))
     plan = [e for e in events if isinstance(e, ev.JobPlanned | ev.SourcePlanned)]
     taken, job = recover(decode(bytes(whole)).events, plan)
+    assert job is not None
     assert job.plan == plan[0]
     assert len(job.transfers) == len(plan) - 1
     assert job.item_state is not ItemState.UNKNOWN
@@ -169,8 +172,9 @@ def test_a_journal_that_lost_its_plan_gets_it_from_the_command() -> None:
         ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
     ]
     rest: list[ev.AnyEvent] = [ev.ItemReady(id=3, url="u"), ev.UploadInitiated(0, id=8)]
-    assert not recover(rest, None)[1].complete
+    assert recover(rest, None)[1] is None
     job = recover(rest, plan)[1]
+    assert job is not None
     assert (job.item_id, job.transfers[0].file_id) == (3, 8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import strategies as st
 
 from uploader.items.payload import ItemPayload
@@ -76,28 +77,23 @@ _ORDERS: list[ev.AnyEvent] = [
 ]
 
 
+PLAN = ev.JobPlanned(
+    job="abc", endpoint="https://example.org/v2", item=None, title="Tïtle\u2028", created=AT, version="0.1.0", files=1
+)
+
+
 @st.composite
 def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
     """The events of one job with one to three files, in an order that could have happened."""
     files = draw(st.integers(1, 3))
-    job = JobState()
-    events: list[ev.AnyEvent] = []
+    plan = msgspec.structs.replace(PLAN, files=files)
+    job = JobState(plan=plan)
+    events: list[ev.AnyEvent] = [plan]
 
     def happen(event: ev.AnyEvent) -> None:
         job.apply(event)
         events.append(event)
 
-    happen(
-        ev.JobPlanned(
-            job="abc",
-            endpoint="https://example.org/v2",
-            item=None,
-            title="Tïtle\u2028",
-            created=AT,
-            version="0.1.0",
-            files=files,
-        )
-    )
     for index in range(files):
         happen(
             ev.SourcePlanned(index, path=f"/data/{draw(st.text(max_size=8))}", name="n", size=90, mtime_ns=1, inode=2)

@@ -394,9 +394,9 @@ class Client:
 
     def _check_endpoint(self, job: OpenJob) -> None:
         plan = job.state.plan
-        if plan is not None and plan.endpoint != self.endpoint:
+        if plan.endpoint != self.endpoint:
             raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.endpoint}")
-        if plan is not None and plan.account != self._settings.impersonate:
+        if plan.account != self._settings.impersonate:
             whose = (
                 f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"
             )

@@ -141,7 +141,7 @@ class Engine:
         with run.stop.interruptible():
             account = await run.api.account()
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
-            if run.state.plan is None or run.state.plan.item is None:
+            if run.state.creates_item:
                 check_quota(account, self._new())
         warned = self._warn_mixed_links()
         await ensure_item(run)
@@ -153,7 +153,7 @@ class Engine:
             if not warned:
                 self._warn_mixed_links()
         new = self._new()
-        if run.state.plan is not None and run.state.plan.item is not None:
+        if not run.state.creates_item:
             check_quota(account, new)
         if new and (warning := file_count_warning(run.listing.file_count + len(new))) is not None:
             run.notify(no.Warned(message=warning))
@@ -170,7 +170,7 @@ class Engine:
         In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
         """
         steps = {next_step(transfer) for transfer in self._run.state.transfers}
-        user_item = self._run.state.plan is not None and self._run.state.plan.item is not None
+        user_item = not self._run.state.creates_item
         return bool(
             steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (user_item and steps != {Step.NOTHING})
         )

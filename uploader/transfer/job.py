@@ -20,7 +20,6 @@ from uploader.errors import (
     Facts,
     FigupError,
     JobNotFound,
-    JournalDamaged,
     Md5Pending,
     SomeFilesFailed,
     StateDiskFull,
@@ -38,8 +37,7 @@ from uploader.transfer.files import steps
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
-from uploader.transfer.journal.recovery import recover
-from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.state import ItemState, JobState, state_after
 from uploader.transfer.recheck import check_item
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
@@ -63,14 +61,13 @@ class OpenJob:
     ) -> None:
         """Open an existing job, or a `new` one. `plan` makes its first events, and blocks; None if they are unknown."""
         self.name = name
-        self.state = JobState()
         self.resumed = not new
         self.damaged = False
         self.manifests: Manifests | None = None
         self._states = states
         self._plan = plan
         self._folder = states.folder(name)
-        self._journal: Journal | None = None
+        self._opened: tuple[Journal, JobState] | None = None
         self.lock = JobLock(self._folder, states.disk, clock)
 
     async def __aenter__(self) -> Self:
@@ -104,9 +101,18 @@ class OpenJob:
     @property
     def journal(self) -> Journal:
         """The job's journal."""
-        if self._journal is None:
+        return self._open[0]
+
+    @property
+    def state(self) -> JobState:
+        """The job's state, which grows with its journal."""
+        return self._open[1]
+
+    @property
+    def _open(self) -> tuple[Journal, JobState]:
+        if self._opened is None:
             raise RuntimeError("the job is not open")
-        return self._journal
+        return self._opened
 
     async def renew(self, events: Sequence[ev.AnyEvent]) -> None:
         """Apply and journal the changes of a repeated command."""
@@ -125,22 +131,16 @@ class OpenJob:
             plan = self._plan() if self._plan is not None and not self.resumed else None
             if plan is None:
                 raise JobNotFound(f"job {self.name!r} not found in {self._states.path}")
-            for event in plan:
-                self.state.apply(event)
-            self._journal = Journal.create(path, plan, disk)
+            self._opened = Journal.create(path, plan, disk), state_after(plan)
             return
         if self.lock.took_over and (data := disk.read(path)) is not None:
             # The previous holder may wake up: what it still writes then goes to an unlinked file.
             disk.replace(path, data)
         # Also for a new job: another process may have created it since the check.
         self.resumed = True
-        log, self.state = self._states.read(self.name)
-        if log.damaged:
-            self.damaged = True
-            log.events, self.state = recover(self._states.log(self.name).events, self._plan() if self._plan else None)
-        if not self.state.complete:
-            raise JournalDamaged(f"the journal of job {self.name} is damaged and its plan is lost")
-        self._journal = Journal.reopen(path, log, disk)
+        log, state = self._states.recover(self.name, self._plan)
+        self.damaged = bool(log.damaged)
+        self._opened = Journal.reopen(path, log, disk), state
 
     def _leave_overview(self) -> None:
         with suppress(FigupError):  # optional: without it, reading only takes longer
@@ -155,7 +155,7 @@ class OpenJob:
             return False
         try:
             await self.lock.confirm()
-            _, state = await anyio.to_thread.run_sync(self._states.read, self.name)
+            state = await anyio.to_thread.run_sync(self._states.read, self.name)
         except FigupError:
             return False
         return not _may_have_effects(state)
@@ -171,14 +171,13 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         run.notify(
             no.Warned(message=f"the journal of job {job.name} was damaged; what it lost is looked up on Figshare")
         )
-    title = job.state.plan.title if job.state.plan is not None else None
     run.notify(
         no.JobStarted(
             job=job.name,
             resumed=job.resumed,
             files=meter.files_total,
             bytes_total=meter.bytes_total,
-            title=title,
+            title=job.state.plan.title,
             files_done=meter.files_done,
             bytes_done=meter.bytes_done,
         )

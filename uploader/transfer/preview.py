@@ -204,7 +204,7 @@ def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | 
     if new:
         return job, None, None
     summary = summarize(states, job)
-    return job, summary, None if summary.state == "damaged" else states.read(job)[1]
+    return job, summary, None if summary.state == "damaged" else states.read(job)
 
 
 class _Planner:
@@ -269,7 +269,7 @@ class _Planner:
 
     async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would find the effect of an unanswered request; as in `destination.lookup`."""
-        created_by_us = self._state is not None and self._state.plan is not None and self._state.plan.item is None
+        created_by_us = self._state is not None and self._state.creates_item
         item_id = self._state.item_id if self._state is not None else None
         if transfer.intended_at is None or item_id is None:
             return False

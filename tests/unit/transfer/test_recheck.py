@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from tests.support.walks import PLAN
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File
 from uploader.sources.source import stat_source
@@ -38,7 +39,7 @@ def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Trans
 
 async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
     api: Any = HeldFiles(held, folders)
-    return await check_item(api, JobState(item_id=7, transfers=list(transfers)))
+    return await check_item(api, JobState(plan=PLAN, item_id=7, transfers=list(transfers)))
 
 
 @pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])
@@ -83,7 +84,7 @@ async def test_a_file_that_a_late_listing_lacks_is_asked_for_by_itself() -> None
         return held_file(file_id)
 
     api.file = file
-    assert await check_item(api, JobState(item_id=7, transfers=[verified()])) == ItemCheck()
+    assert await check_item(api, JobState(plan=PLAN, item_id=7, transfers=[verified()])) == ItemCheck()
 
 
 async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_there_before() -> None:
@@ -153,7 +154,7 @@ def sources(tmp_path: Path) -> list[Path]:
 
 async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
     api: Any = HeldFiles([held_file(number, name=path.name) for number, path in enumerate(paths, 1)])
-    await recheck_finished_job(api, JobState(item_id=7, transfers=transfers), lambda _: None)
+    await recheck_finished_job(api, JobState(plan=PLAN, item_id=7, transfers=transfers), lambda _: None)
 
 
 async def of(paths: list[Path]) -> list[Transfer]:

@@ -25,9 +25,7 @@ from uploader.transfer.run.context import JobRun
 async def ensure_item(run: JobRun) -> None:
     """Find or create the job's item and apply its metadata. Raises ItemNotFound, Stopped."""
     state, plan = run.state, run.state.plan
-    if plan is None:
-        raise RuntimeError("a job without a plan")
-    if plan.item is None and state.item_state not in (ItemState.CREATED, ItemState.READY):
+    if state.creates_item and state.item_state not in (ItemState.CREATED, ItemState.READY):
         async with creation_lock(run, plan.endpoint, plan.title or ""):
             await _find_or_create(run, plan.title or "")
     if state.item_state is ItemState.READY:
@@ -42,7 +40,7 @@ async def learn_address(run: JobRun) -> None:
     async with run.learning_address:
         if run.state.item_state is ItemState.READY:
             return
-        item_id = run.state.item_id or (run.state.plan.item if run.state.plan is not None else None)
+        item_id = run.state.item_id or run.state.plan.item
         if item_id is None:
             raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
@@ -58,7 +56,9 @@ async def ensure_description(run: JobRun) -> None:
     if requested is None or not _needs_description(run):
         return
     with run.stop.interruptible():
-        sent = requested.payload.creation_fields(in_project=_project(run) is not None) if run.created_item else {}
+        sent = (
+            requested.payload.creation_fields(in_project=run.state.plan.project is not None) if run.created_item else {}
+        )
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
         await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
         await run.commit(ev.MetadataApplied(requested.mark))
@@ -69,10 +69,6 @@ async def ensure_description(run: JobRun) -> None:
 def _needs_description(run: JobRun) -> bool:
     requested = run.state.description
     return requested is not None and run.state.described != requested.mark
-
-
-def _project(run: JobRun) -> int | None:
-    return run.state.plan.project if run.state.plan is not None else None
 
 
 async def _find_or_create(run: JobRun, title: str) -> None:
@@ -95,9 +91,15 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     mark = new_mark(run.job)
     await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     requested = run.state.description
-    sent = requested.payload.creation_fields(in_project=_project(run) is not None) if requested is not None else {}
+    sent = (
+        requested.payload.creation_fields(in_project=run.state.plan.project is not None)
+        if requested is not None
+        else {}
+    )
     try:
-        item_id = await run.api.items.create({"title": marked_title(title, mark), **sent}, project=_project(run))
+        item_id = await run.api.items.create(
+            {"title": marked_title(title, mark), **sent}, project=run.state.plan.project
+        )
     except AmbiguousAnswer as outcome:
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
         return

@@ -19,8 +19,7 @@ _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private li
 
 async def finalize(run: JobRun) -> None:
     """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors."""
-    requested = run.state.final_steps
-    due = [step for step in requested.steps if not run.state.is_done(step)] if requested is not None else []
+    due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
     if due:
         time_limit = run.options.settle_timeout
         with run.stop.interruptible():

@@ -78,13 +78,11 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
 
     If there is none, an empty draft will do that has a mark, or has the title and was created since.
     """
-    plan = run.state.plan
-    if plan is None:
-        return None
+    title = run.state.plan.title
     best: tuple[int, int] | None = None
     for row in rows:
         marked = bears_mark(row.title, [any_mark(run.job)])
-        if row.published or not (marked or row.title == plan.title):
+        if row.published or not (marked or row.title == title):
             continue
         files = [file async for file in run.api.files(row.id)]
         if files:
@@ -182,7 +180,7 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
 
 
 def _created_by_us(run: JobRun) -> bool:
-    return run.state.plan is not None and run.state.plan.item is None
+    return run.state.creates_item
 
 
 async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:

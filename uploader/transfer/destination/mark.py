@@ -45,7 +45,7 @@ def bears_mark(title: str, marks: Iterable[str]) -> bool:
 async def remove_mark(run: JobRun, item: Item) -> None:
     """Give the item its real title if it still has the marked one. Raises ItemNotFound."""
     plan = run.state.plan
-    if plan is not None and plan.title is not None and bears_mark(item.title, [any_mark(run.job)]):
+    if plan.title is not None and bears_mark(item.title, [any_mark(run.job)]):
         await run.api.items.update(item.id, {"title": plan.title})
 
 

@@ -74,8 +74,8 @@ async def apply_item_options(api: Service, state: JobState, item_options: ItemOp
     """
     changes: list[ev.AnyEvent] = []
     plan = state.plan
-    item_id = state.item_id if state.item_id is not None or plan is None else plan.item
-    project = plan.project if plan is not None and item_id is None else None
+    item_id = state.item_id if state.item_id is not None else plan.item
+    project = plan.project if item_id is None else None
     if project is not None:
         await check_project(api.items, project)
     given = state.description
@@ -91,13 +91,12 @@ async def apply_item_options(api: Service, state: JobState, item_options: ItemOp
     final_steps = ev.FinalStepsRequested(
         reserve_doi=item_options.reserve_doi, private_link=item_options.private_link, publish=item_options.publish
     )
-    if final_steps != (state.final_steps or ev.FinalStepsRequested()):
+    if final_steps != state.final_steps:
         changes.append(final_steps)
     if item_options.options is not None and item_options.options != state.options:
         changes.append(ev.OptionsGiven(dict(item_options.options)))
     if item_options.publish and "publish" not in state.done_steps:
-        given_item = plan.item if plan is not None else None
-        await _check_publishable(api, payload, given_item, plan.project if plan is not None else None)
+        await _check_publishable(api, payload, plan.item, plan.project)
     return changes
 
 
@@ -107,7 +106,7 @@ def _is_new(given: ev.MetadataRequested | None, describe: MetadataSource) -> boo
 
 def _is_first_to_publish(state: JobState, item_options: ItemOptions) -> bool:
     """Return True if a draft must now satisfy what publishing requires."""
-    return item_options.publish and not (state.final_steps is not None and state.final_steps.publish)
+    return item_options.publish and not state.final_steps.publish
 
 
 async def check_item_options(

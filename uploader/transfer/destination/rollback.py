@@ -14,7 +14,7 @@ from uploader.transfer.run.context import JobRun
 
 def is_left_empty(state: JobState, error: FigupError, problems: Mapping[int, FigupError]) -> bool:
     """Return True if the links were refused and the item that the job created stayed empty."""
-    if state.plan is None or state.plan.item is not None:
+    if not state.creates_item:
         return False
     if state.item_state not in (ItemState.CREATED, ItemState.READY):
         return False

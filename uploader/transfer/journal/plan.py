@@ -87,7 +87,7 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     is not intent. Changed sources are detected when they are sent, too.
     """
     known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
-    root = state.plan.root if state.plan is not None else ""
+    root = state.plan.root
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
     for chosen in selection.files:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State
-from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.state import ItemState, JobState, StateLoader
 
 _SLACK = timedelta(hours=1)
 """How far this machine's clock, which dates the plan, may be ahead of the server's."""
@@ -19,20 +20,22 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 """Events that define what the job sends."""
 
 
-def recover(events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None) -> tuple[list[ev.AnyEvent], JobState]:
-    """Return the consistent events and the state they lead to; it has no plan if none could be found.
+def recover(
+    events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None
+) -> tuple[list[ev.AnyEvent], JobState | None]:
+    """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
     from what is left of the journal's own is not used, since file indices would refer to other sources.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
-    if not state.complete and plan is not None and _agree(salvaged, plan):
+    if not is_whole(state) and plan is not None and _agree(salvaged, plan):
         salvaged = [*plan, *(e for e in salvaged if not isinstance(e, _PLANNING))]
     taken, state = replay(salvaged)
-    if state.plan is None or not state.complete:
-        return taken, state
-    for event in _possible_intents(state, state.plan):
+    if not is_whole(state):
+        return taken, None
+    for event in _possible_intents(state):
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -50,21 +53,30 @@ def _agree(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> bool:
     return True
 
 
-def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState]:
-    """Apply events, leaving out those that cannot follow the others; return those applied and the state."""
-    state = JobState()
+def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState | None]:
+    """Apply events, leaving out those that cannot follow the others; return those applied and the state.
+
+    The state is None if the plan is not among them; it may lack sources: see `is_whole`.
+    """
+    loader = StateLoader()
     taken = []
     for event in events:
         try:
-            state.apply(event)
+            loader.apply(event)
         except IllegalEvent:
             continue
         taken.append(event)
-    return taken, state
+    return taken, loader.state
 
 
-def _possible_intents(state: JobState, plan: ev.JobPlanned) -> list[ev.AnyEvent]:
+def is_whole(state: JobState | None) -> TypeGuard[JobState]:
+    """Return True if there is a state, and it has every source of the job."""
+    return state is not None and state.complete
+
+
+def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
     """Intents for everything that may have happened and whose record may be lost."""
+    plan = state.plan
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):

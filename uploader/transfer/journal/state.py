@@ -6,6 +6,7 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +29,9 @@ class ItemState(enum.Enum):
 
 @dataclass(kw_only=True)
 class JobState:
-    """The state of a job after its events."""
+    """The state of a job after its events, the first of which is `plan`."""
 
-    plan: ev.JobPlanned | None = None
+    plan: ev.JobPlanned
     item_state: ItemState = ItemState.UNKNOWN
     item_id: int | None = None
     item_url: str | None = None
@@ -42,7 +43,7 @@ class JobState:
     """The mark of the metadata last applied to the item; None for none."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the command stored for later runs; only the command interprets them."""
-    final_steps: ev.FinalStepsRequested | None = None
+    final_steps: ev.FinalStepsRequested = field(default_factory=ev.FinalStepsRequested)
     publish_intent: ev.PublishIntended | None = None
     """Set while the outcome of a publish request is unknown."""
     published: str | None = None
@@ -50,7 +51,7 @@ class JobState:
     done_steps: dict[str, str] = field(default_factory=dict)
     """Final steps that are done: step → result."""
     transfers: list[Transfer] = field(default_factory=list)
-    files: int = 0
+    files: int = field(init=False)
     """Minimum number of transfers in an intact journal."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Sources that are not sent: path → reason."""
@@ -59,32 +60,48 @@ class JobState:
     published_version: int | None = None
     _version_intended: int | None = None
 
-    def apply(self, event: ev.AnyEvent) -> None:
+    def __post_init__(self) -> None:
+        self.files = self.plan.files
+
+    def apply(self, event: ev.AnyEvent) -> None:  # noqa: C901 - one flat case per kind of event
         """Apply an event. Raises IllegalEvent if it is impossible in this state."""
         match event:
             case ev.SourcePlanned():
-                if event.file != len(self.transfers):
-                    raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
-                self.transfers.append(self._planned(event))
+                self._add_transfer(event)
             case ev.FileEvent():
-                if not 0 <= event.file < len(self.transfers):
-                    raise IllegalEvent(f"no source {event.file}")
-                self.transfers[event.file].apply(event)
+                self._transfer(event.file).apply(event)
             case ev.Resumed():
                 for transfer in self.transfers:
                     transfer.apply(event)
-            case ev.MetadataRequested() | ev.MetadataApplied() | ev.OptionsGiven():
-                self._apply_request(event)
-            case ev.FinalStepsRequested() | ev.PublishIntended() | ev.FinalStepDone():
-                self._note_publishing(event)
-                self._apply_request(event)
-            case ev.JobPlanned() | ev.JobGrown() | ev.SourceSkipped():
-                self._apply_plan(event)
-            case _:
-                self._apply_to_item(event)
-
-    def _apply_request(self, event: ev.JobEvent) -> None:
-        match event:
+            case ev.JobPlanned():
+                raise IllegalEvent("a second plan")
+            case ev.JobGrown():
+                self._grow(event)
+            case ev.SourceSkipped(reason=""):
+                self.skipped.pop(event.path, None)
+            case ev.SourceSkipped():
+                self.skipped[event.path] = event.reason
+            case ev.ItemIntended():
+                self._expect(event, self.item_state in (ItemState.UNKNOWN, ItemState.UNWANTED))
+                self._forget_item()
+                self.item_state, self.item_intent = ItemState.INTENDED, event
+            case ev.ItemNotCreated():
+                self._expect(event, self.item_state is ItemState.INTENDED)
+                if event.looked and self.item_intent is not None:
+                    self.unanswered_items.append(self.item_intent)
+                self.item_state, self.item_intent = ItemState.UNKNOWN, None
+            case ev.ItemCreated():
+                self._expect(event, self.item_state in (ItemState.UNKNOWN, ItemState.INTENDED))
+                self.item_state, self.item_id = ItemState.CREATED, event.id
+            case ev.ItemReady():
+                self._expect(event, self.item_state is not ItemState.READY and self.item_id in (None, event.id))
+                self.item_state, self.item_id, self.item_url = ItemState.READY, event.id, event.url
+            case ev.ItemUnwanted():
+                self._expect(event, self.item_state is not ItemState.UNWANTED and self.item_id == event.id)
+                self.item_state = ItemState.UNWANTED
+            case ev.ItemRemoved():
+                self._expect(event, self.item_id == event.id)
+                self._forget_item()
             case ev.MetadataRequested():
                 self.description = event
             case ev.MetadataApplied():
@@ -94,82 +111,66 @@ class JobState:
             case ev.FinalStepsRequested():
                 self.final_steps = event
             case ev.PublishIntended():
-                self.publish_intent = (
-                    event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
-                )
+                self._intend_publishing(event)
             case ev.FinalStepDone():
                 self.done_steps[event.step] = event.value
                 if event.step == "publish":
-                    self.published = (
-                        self.publish_intent.files if self.publish_intent is not None else self.files_fingerprint
-                    )
-                    self.publish_intent = None
+                    self._note_published(event)
 
-    def _note_publishing(self, event: ev.JobEvent) -> None:
-        match event:
-            case ev.PublishIntended():
-                self._version_intended = event.version + 1
-            case ev.FinalStepDone(step="publish"):
-                public = event.value == "public"
-                self.published_at = event.at
-                self.published_version = self._version_intended if public else None
+    def _transfer(self, index: int) -> Transfer:
+        if not 0 <= index < len(self.transfers):
+            raise IllegalEvent(f"no source {index}")
+        return self.transfers[index]
 
-    def _planned(self, event: ev.SourcePlanned) -> Transfer:
+    def _add_transfer(self, event: ev.SourcePlanned) -> None:
+        if event.file != len(self.transfers):
+            raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
         path, name, folder = event.path, event.name, event.folder or ""
         if not event.link and not path.startswith("/"):
             inner, _, last = path.rpartition("/")
-            path = f"{self.plan.root if self.plan else ''}/{path}"
+            path = f"{self.plan.root}/{path}"
             name = name or last
             folder = inner if event.folder is None else event.folder
         if self.transfers and self.transfers[-1].folder == folder:
             folder = self.transfers[-1].folder  # the same text once in memory, not once a file
-        return Transfer(
-            index=event.file,
-            path=path,
-            name=name,
-            size=event.size,
-            mtime_ns=event.mtime_ns,
-            inode=event.inode,
-            ctime_ns=event.ctime_ns,
-            folder=folder,
-            expected=event.md5,
-            link=event.link,
+        self.transfers.append(
+            Transfer(
+                index=event.file,
+                path=path,
+                name=name,
+                size=event.size,
+                mtime_ns=event.mtime_ns,
+                inode=event.inode,
+                ctime_ns=event.ctime_ns,
+                folder=folder,
+                expected=event.md5,
+                link=event.link,
+            )
         )
 
-    def _apply_plan(self, event: ev.JobEvent) -> None:
-        match event:
-            case ev.JobPlanned() if self.plan is None:
-                self.plan, self.files = event, event.files
-            case ev.JobGrown() if event.files >= self.files:
-                self.files = event.files
-            case ev.SourceSkipped():
-                if event.reason:
-                    self.skipped[event.path] = event.reason
-                else:
-                    self.skipped.pop(event.path, None)
-            case _:
-                raise IllegalEvent(f"{type(event).__name__} in a job of {self.files} files")
+    def _grow(self, event: ev.JobGrown) -> None:
+        if event.files < self.files:
+            raise IllegalEvent(f"{event.files} files in a job of {self.files}")
+        self.files = event.files
 
-    def _apply_to_item(self, event: ev.JobEvent) -> None:
-        match event:
-            case ev.ItemIntended() if self.item_state in (ItemState.UNKNOWN, ItemState.UNWANTED):
-                self._forget_item()
-                self.item_state, self.item_intent = ItemState.INTENDED, event
-            case ev.ItemNotCreated() if self.item_state is ItemState.INTENDED:
-                if event.looked and self.item_intent is not None:
-                    self.unanswered_items.append(self.item_intent)
-                self.item_state, self.item_intent = ItemState.UNKNOWN, None
-            case ev.ItemCreated() if self.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
-                self.item_state, self.item_id = ItemState.CREATED, event.id
-            case ev.ItemReady() if self.item_state is not ItemState.READY and self.item_id in (None, event.id):
-                self.item_state = ItemState.READY
-                self.item_id, self.item_url = event.id, event.url
-            case ev.ItemUnwanted() if self.item_id == event.id and self.item_state is not ItemState.UNWANTED:
-                self.item_state = ItemState.UNWANTED
-            case ev.ItemRemoved() if self.item_id == event.id:
-                self._forget_item()
-            case _:
-                raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+    def _intend_publishing(self, event: ev.PublishIntended) -> None:
+        self._version_intended = event.version + 1
+        self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
+
+    def _note_published(self, event: ev.FinalStepDone) -> None:
+        intent, self.publish_intent = self.publish_intent, None
+        self.published = intent.files if intent is not None else self.files_fingerprint
+        self.published_at = event.at
+        self.published_version = self._version_intended if event.value == "public" else None
+
+    def _expect(self, event: ev.JobEvent, possible: bool) -> None:
+        if not possible:
+            raise IllegalEvent(f"{type(event).__name__} with the item {self.item_state.value}")
+
+    @property
+    def creates_item(self) -> bool:
+        """True if the job creates its item; False if the user named it."""
+        return self.plan.item is None
 
     @property
     def item_marks(self) -> list[str]:
@@ -213,7 +214,7 @@ class JobState:
     @property
     def complete(self) -> bool:
         """True if the journal describes every source; False only for a damaged journal."""
-        return self.plan is not None and bool(self.transfers) and len(self.transfers) >= self.files
+        return bool(self.transfers) and len(self.transfers) >= self.files
 
     @property
     def finished(self) -> bool:
@@ -224,10 +225,36 @@ class JobState:
     def concluded(self) -> bool:
         """True if the job is finished, the metadata is applied, and the final steps are done."""
         described = self.description is None or self.described == self.description.mark
-        wished = self.final_steps.steps if self.final_steps is not None else ()
-        return self.finished and described and all(self.is_done(step) for step in wished)
+        return self.finished and described and all(self.is_done(step) for step in self.final_steps.steps)
 
     @property
     def cancelled(self) -> bool:
         """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)
+
+
+class StateLoader:
+    """Builds the state from a journal's events."""
+
+    def __init__(self) -> None:
+        self.state: JobState | None = None
+        """None until the plan was applied, which a damaged journal may have lost."""
+
+    def apply(self, event: ev.AnyEvent) -> None:
+        """Apply the next event. Raises IllegalEvent if it is impossible in this state, or precedes the plan."""
+        if self.state is not None:
+            self.state.apply(event)
+        elif isinstance(event, ev.JobPlanned):
+            self.state = JobState(plan=event)
+        else:
+            raise IllegalEvent(f"{type(event).__name__} before the plan")
+
+
+def state_after(events: Iterable[ev.AnyEvent]) -> JobState:
+    """Return the state that these events of an intact journal lead to. Raises IllegalEvent."""
+    loader = StateLoader()
+    for event in events:
+        loader.apply(event)
+    if loader.state is None:
+        raise IllegalEvent("no plan")
+    return loader.state

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from uploader._version import __version__
-from uploader.errors import JournalDamaged
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.records import run_log
@@ -114,11 +113,9 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_report(states: JobStore, job: str) -> JobReport:
-    """Build the report of a job. Blocks. Raises JobNotFound, and JournalDamaged if the journal is incomplete."""
+    """Build the report of a job. Blocks. Raises JobNotFound, and what reading the journal raises."""
     worker = current_holder(states.folder(job), states.disk)
-    _, state = states.read(job)
-    if state.plan is None or not state.complete:
-        raise JournalDamaged(f"the journal of job {job} is damaged and its plan is lost")
+    state = states.read(job)
     past = _History(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
     manifest, manifest_remote = unwritten_manifests(states, job, finished=state.concluded)

@@ -7,7 +7,7 @@ finished, its manifests.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,13 @@ from pathlib import Path
 import platformdirs
 
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobNotFound, UsageError
+from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import remote_path
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, Transfer
 from uploader.transfer.journal.log import Replay, decode, read_synced, scan
-from uploader.transfer.journal.recovery import replay
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.recovery import is_whole, recover, replay
+from uploader.transfer.journal.state import JobState, StateLoader
 
 
 @dataclass(frozen=True)
@@ -90,22 +91,43 @@ class JobStore:
             raise UsageError(f"{text!r} is ambiguous: {', '.join(found)}")
         return found[0]
 
-    def read(self, job: str) -> tuple[Replay, JobState]:
-        """Read a job's journal and the state that it leads to; its events only if it is not clean.
+    def read(self, job: str) -> JobState:
+        """Read the state of a job. Raises JobNotFound, JournalNewer, JournalDamaged (the plan is lost)."""
+        return self._whole(job, self.load(job)[1])
 
-        Events that follow a hole in a damaged journal and make no sense without it are left out, and `damaged` of the
-        replay is then not empty. Raises JobNotFound, JournalNewer, JournalDamaged.
+    def recover(self, job: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None) -> tuple[Replay, JobState]:
+        """Read a job to continue it. What a damaged journal lost becomes intents: see `journal.recovery`.
+
+        `plan` makes the plan of the user's command; None if unknown. Raises as `read` does.
+        """
+        log, state = self.load(job)
+        if log.damaged:
+            log.events, state = recover(self.log(job).events, plan() if plan is not None else None)
+        return log, self._whole(job, state)
+
+    @staticmethod
+    def _whole(job: str, state: JobState | None) -> JobState:
+        if not is_whole(state):
+            raise JournalDamaged(f"the journal of job {job} is damaged and its plan is lost")
+        return state
+
+    def load(self, job: str) -> tuple[Replay, JobState | None]:
+        """Read a job's journal, intact or not, and its state; the events only if it is not clean.
+
+        The state lacks sources, or is None, if the plan is damaged. Events that follow a hole in a damaged journal and
+        make no sense without it are left out, and `damaged` of the replay is then not empty. Raises JobNotFound,
+        JournalNewer, JournalDamaged.
         """
         journal = self.folder(job) / "journal"
-        log, state = Replay(synced=read_synced(journal, self.disk)), JobState()
+        log, loader = Replay(synced=read_synced(journal, self.disk)), StateLoader()
         try:
             # A journal may have millions of lines: do not hold them all in memory.
-            scan(self.disk.lines(journal), log, state.apply)
+            scan(self.disk.lines(journal), log, loader.apply)
         except IllegalEvent:
             pass
         else:
             if log.clean:
-                return log, state
+                return log, loader.state
         log = self.log(job)
         taken, state = replay(log.events)
         if len(taken) < len(log.events):
@@ -120,14 +142,6 @@ class JobStore:
         if data is None:
             raise JobNotFound(f"job {job!r} not found in {self.path}")
         return decode(data, synced)
-
-    def states(self) -> Iterator[tuple[str, JobState | FigupError]]:
-        """Every job with its state, or with the error that reading it gave."""
-        for job in self.names():
-            try:
-                yield job, self.read(job)[1]
-            except FigupError as error:
-                yield job, error
 
     def foreign_ids(self, job: str) -> tuple[set[int], set[int]]:
         """Ids of the items, and of the remote files, that other jobs on this machine own."""
@@ -150,7 +164,9 @@ class JobStore:
             status = (self.folder(job) / "journal").stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if self._owned.get(job, (None,))[0] != stamp:
-                self._owned[job] = (stamp, *_owned_in(self.read(job)[1]))
+                state = self.load(job)[1]
+                owned = _owned_by(state) if state is not None else _ever_owned_by(self.log(job).events)
+                self._owned[job] = (stamp, *owned)
             return self._owned[job][1:]
         except (OSError, FigupError):
             return frozenset(), frozenset()
@@ -183,10 +199,15 @@ class JobStore:
             self.disk.replace(path, content)
 
 
-def _owned_in(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
-    made = state.item_id is not None and state.plan is not None and state.plan.item is None
-    items = frozenset({state.item_id} if made and state.item_id is not None else ())
+def _owned_by(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
+    items = frozenset({state.item_id} if state.creates_item and state.item_id is not None else ())
     return items, frozenset(file for transfer in state.transfers for file in transfer.owned_ids())
+
+
+def _ever_owned_by(events: Iterable[ev.AnyEvent]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return what a job without a plan may own: all that it ever created."""
+    items = frozenset(event.id for event in events if isinstance(event, ev.ItemCreated))
+    return items, frozenset(event.id for event in events if isinstance(event, ev.UploadInitiated | ev.FoundIdentical))
 
 
 def _remote(state: JobState) -> dict[str, str]:

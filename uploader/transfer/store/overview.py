@@ -161,16 +161,12 @@ def state_name(state: JobState) -> str:
 
 
 def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
-    """Read the journal's item and title; None if it is incomplete."""
+    """Read the journal; the state is None if it cannot be read."""
     changed = states.last_change(job)
     try:
-        _, state = states.read(job)
+        state = states.read(job)
     except FigupError as error:
         return JobOverview(job=job, state="damaged", changed=changed, problem=error.message), None
-    if not state.complete:
-        return JobOverview(
-            job=job, state="damaged", changed=changed, problem="the journal is damaged and its plan is lost"
-        ), None
     return _overview(job, state, changed), state
 
 
@@ -188,10 +184,10 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         job=job,
         state=state_name(state),
         changed=changed,
-        endpoint=state.plan.endpoint if state.plan is not None else None,
+        endpoint=state.plan.endpoint,
         item_id=state.item_id,
         item_url=state.item_url,
-        title=state.plan.title if state.plan is not None else None,
+        title=state.plan.title,
         bytes_total=sum(t.size for t in wanted),
         bytes_done=sum(_bytes_done(t) for t in wanted),
         files_total=len(wanted),

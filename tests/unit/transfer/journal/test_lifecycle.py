@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from tests.support import diagram
-from tests.support.walks import lives, sample, transfer_in
+from tests.support.walks import PLAN, lives, sample, transfer_in
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import (
     OPEN,
@@ -22,7 +22,7 @@ from uploader.transfer.journal.lifecycle import (
     Transfer,
     next_step,
 )
-from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.state import ItemState, JobState, StateLoader, state_after
 
 FILE_EVENTS = sorted({k for _, k in TABLE}, key=lambda k: k.__name__)
 
@@ -159,10 +159,12 @@ def test_parts_are_counted_once_and_forgotten_on_reset() -> None:
 
 @given(lives())
 def test_no_life_forgets_a_remote_file_that_it_made(events: list[ev.AnyEvent]) -> None:
-    job = JobState()
+    loader = StateLoader()
     made: dict[int, set[int]] = {}
     for event in events:
-        job.apply(event)
+        loader.apply(event)
+        job = loader.state
+        assert job is not None
         if isinstance(event, ev.UploadInitiated):
             made.setdefault(event.file, set()).add(event.id)
         if isinstance(event, ev.RemnantRemoved):
@@ -186,9 +188,11 @@ def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_veri
 
 @given(lives())
 def test_every_prefix_of_a_life_can_be_taken_up_again(events: list[ev.AnyEvent]) -> None:
-    job = JobState()
+    loader = StateLoader()
     for event in events:
-        job.apply(event)
+        loader.apply(event)
+        job = loader.state
+        assert job is not None
         taken_up = copy.deepcopy(job)
         taken_up.apply(ev.Resumed("t"))
         for before, after in zip(job.transfers, taken_up.transfers, strict=True):
@@ -203,7 +207,7 @@ def test_every_prefix_of_a_life_can_be_taken_up_again(events: list[ev.AnyEvent])
 
 
 def test_an_item_is_created_once() -> None:
-    job = JobState()
+    job = JobState(plan=PLAN)
     job.apply(ev.ItemIntended("t"))
     with pytest.raises(IllegalEvent):
         job.apply(ev.ItemIntended("t"))
@@ -220,7 +224,7 @@ def test_an_item_is_created_once() -> None:
 
 def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_created() -> None:
     def begun() -> JobState:
-        job = JobState()
+        job = JobState(plan=PLAN)
         for event in (ev.ItemIntended("t"), ev.ItemCreated(1), ev.ItemReady(id=1, url="u"), ev.MetadataApplied("m")):
             job.apply(event)
         with pytest.raises(IllegalEvent):
@@ -250,14 +254,14 @@ def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_crea
 
 
 def test_a_journal_that_told_the_id_of_an_item_with_its_address_is_read_as_ever() -> None:
-    job = JobState()
+    job = JobState(plan=PLAN)
     job.apply(ev.ItemIntended("t"))
     job.apply(ev.ItemReady(id=1, url="u"))
     assert (job.item_state, job.item_id) == (ItemState.READY, 1)
 
 
 def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:
-    job = JobState()
+    job = JobState(plan=PLAN)
     for event in (
         ev.Completed(0),
         ev.Completed(-1),
@@ -267,14 +271,24 @@ def test_events_of_files_that_the_job_does_not_have_are_refused() -> None:
             job.apply(event)
 
 
+def test_a_journal_begins_with_its_plan_and_has_no_other() -> None:
+    with pytest.raises(IllegalEvent):
+        state_after([])
+    with pytest.raises(IllegalEvent):
+        state_after([ev.ItemCreated(1), PLAN])
+    with pytest.raises(IllegalEvent):
+        state_after([PLAN, PLAN])
+    assert state_after([PLAN]).creates_item
+
+
 def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_remove() -> None:
     one, other = transfer_in(State.VERIFIED), transfer_in(State.VERIFIED)
     left_over = transfer_in(State.VERIFIED)
     left_over.superseded += (9,)
-    assert not JobState().finished
-    assert JobState(transfers=[one, other]).finished
-    assert not JobState(transfers=[one, left_over]).finished
-    assert not JobState(transfers=[one, transfer_in(State.COMPLETED)]).finished
+    assert not JobState(plan=PLAN).finished
+    assert JobState(plan=PLAN, transfers=[one, other]).finished
+    assert not JobState(plan=PLAN, transfers=[one, left_over]).finished
+    assert not JobState(plan=PLAN, transfers=[one, transfer_in(State.COMPLETED)]).finished
 
 
 def test_owned_files_are_all_that_may_still_exist() -> None:

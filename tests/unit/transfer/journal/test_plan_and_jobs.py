@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.walks import AT, MD5
+from tests.support.walks import AT, MD5, PLAN
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobNotFound, UsageError
+from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import Selection, Skipped, SourceFile
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal, decode, encode
 from uploader.transfer.journal.plan import Target, checked_title, default_title, job_name, plan_events
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import JobState, state_after
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import list_jobs, summarize, unfinished_job
 
@@ -85,9 +85,7 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
         "https://example.org/d",
     ]
     assert skip == ev.SourceSkipped("/x/data/.git/", "hidden")
-    job = JobState()
-    for event in decode(encode(events)[0]).events:
-        job.apply(event)
+    job = state_after(decode(encode(events)[0]).events)
     assert job.complete
     told = [
         SourceFile(
@@ -180,8 +178,17 @@ def test_what_other_jobs_own(states: JobStore) -> None:
     assert states.foreign_ids("mine") == ({2}, {20, 30})
 
 
+def test_what_a_job_with_a_damaged_plan_owns_is_still_known(states: JobStore) -> None:
+    make_job(states, "lost", ev.ItemCreated(2), ev.UploadInitiated(0, id=20), ev.UploadLost(0))
+    journal = states.folder("lost") / "journal"
+    states.disk.replace(journal, journal.read_bytes().replace(b'"job"', b'"jab"'))
+    with pytest.raises(JournalDamaged):
+        states.read("lost")
+    assert states.foreign_ids("mine") == ({2}, {20})
+
+
 def test_the_manifest_is_one_that_md5sum_takes(states: JobStore, tmp_path: Path) -> None:
-    job = JobState()
+    job = JobState(plan=PLAN)
     for index, name in enumerate(["plain", "with blank", "new\nline", "back\\slash", "ünïcode"]):
         path = tmp_path / name
         path.write_bytes(name.encode())

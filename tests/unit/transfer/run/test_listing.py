@@ -10,6 +10,7 @@ import anyio
 import msgspec
 import pytest
 
+from tests.support.walks import PLAN
 from tests.unit.figshare.service import FakeClock
 from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FileGone
@@ -58,6 +59,7 @@ class Api:
 
 def remote(api: Any, files: int = 100) -> RemoteListing:
     state = JobState(
+        plan=PLAN,
         item_id=7,
         transfers=[Transfer(index=i, path=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(files)],
     )
@@ -219,6 +221,7 @@ async def test_files_are_grouped_by_remote_path() -> None:
 
 def test_one_listing_is_cheaper_than_a_request_for_each_of_many_unfinished_files() -> None:
     state = JobState(
+        plan=PLAN,
         item_id=7,
         transfers=[Transfer(index=i, path=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(5)],
     )
