@@ -19,7 +19,7 @@ from uploader.transfer.records import run_log
 from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
-from uploader.transfer.store.overview import state_name, unwritten_manifests
+from uploader.transfer.store.overview import existing_manifests, state_name
 
 FORMAT = 1
 """Of a dossier as JSON; a higher one means something else by the same names."""
@@ -118,7 +118,7 @@ def build_report(states: JobStore, job: str) -> JobReport:
     state = states.read(job)
     past = _History(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
-    manifest, manifest_remote = unwritten_manifests(states, job, finished=state.concluded)
+    manifest, manifest_remote = existing_manifests(states, job, finished=state.concluded)
     return JobReport(
         figup_dossier=FORMAT,
         made=_iso(datetime.now(UTC)),

@@ -72,11 +72,11 @@ def summarize(states: JobStore, job: str) -> JobSummary:
     seen, state = _read(states, job)
     seen = _with_live_progress(states, seen)
     files = tuple(FileReport.of(t) for t in state.reported) if state is not None else ()
-    manifest, remote = unwritten_manifests(states, job, finished=seen.state == "finished")
+    manifest, remote = existing_manifests(states, job, finished=seen.state == "finished")
     return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
 
 
-def unwritten_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
+def existing_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
     """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
     left = states.manifests(job)
     local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))

@@ -13,6 +13,7 @@ from uploader.disk import Disk
 from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import encode
+from uploader.transfer.journal.state import JobState
 from uploader.transfer.store import overview as overviews
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
@@ -27,7 +28,7 @@ class Counted(JobStore):
 
     reads = 0
 
-    def read(self, job: str):  # type: ignore[no-untyped-def]
+    def read(self, job: str) -> JobState:
         self.reads += 1
         return super().read(job)
 
@@ -43,7 +44,7 @@ def states(tmp_path: Path) -> Counted:
 
 def test_an_overview_is_what_reading_says(states: Counted) -> None:
     read = overview(states, "k3")
-    keep_overview(states, "k3", states.read("k3")[1])
+    keep_overview(states, "k3", states.read("k3"))
     states.reads = 0
     assert overview(states, "k3") == read
     assert list_jobs(states) == [read]
@@ -55,13 +56,13 @@ def test_an_overview_is_what_reading_says(states: Counted) -> None:
 
 
 def test_a_journal_that_went_on_is_read(states: Counted) -> None:
-    keep_overview(states, "k3", states.read("k3")[1])
+    keep_overview(states, "k3", states.read("k3"))
     journal = states.folder("k3") / "journal"
     more = encode([*states.log("k3").events, ev.PartSent(0, no=4, xxh3=1)])[0]
     journal.write_bytes(more)
     assert overview(states, "k3").bytes_done > 0
     assert overview(states, "k3") == overview(states, "k3")
-    keep_overview(states, "k3", states.read("k3")[1])
+    keep_overview(states, "k3", states.read("k3"))
     os.utime(journal, ns=(1, 1))
     states.reads = 0
     overview(states, "k3")
