@@ -186,7 +186,7 @@ async def test_a_group_may_require_custom_fields_for_publication(tmp_path: Path)
             [wanted] = [one for one in (await api.get(item))["custom_fields"] if one["is_mandatory"]]
             assert (wanted["name"], wanted["value"]) == ("Shelfmark", "")
             status, answer = await api.call("POST", f"{item}/publish")
-            assert (status, answer["message"]) == (400, "Missing mandatory field for publication - Shelfmark")
+            assert (status, answer["message"]) == (400, "Missing mandatory value: Shelfmark")
             assert (await api.call("PUT", item, {"custom_fields": {"Shelfmark": "QL 737"}}))[0] == 205
             assert (await api.call("POST", f"{item}/publish"))[0] == 201
             public = await api.get(item.replace("/account", ""))

@@ -38,6 +38,10 @@ class Addresses:
         """Return a project in the API."""
         return f"{self.api}/account/projects/{project_id}"
 
+    def project_item(self, project_id: int, item_id: int) -> str:
+        """Return an item in the API as it is addressed through its project."""
+        return f"{self.project(project_id)}/articles/{item_id}"
+
     def collection(self, collection_id: int) -> str:
         """Return a collection in the API."""
         return f"{self.api}/account/collections/{collection_id}"

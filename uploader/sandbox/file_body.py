@@ -23,8 +23,8 @@ class Initiate:
     link: str | None
 
 
-def read_initiate(body: dict[str, Any], *, empty_accepted: bool) -> Initiate:
-    """Check a body: a link, or else name and size with or without md5. ApiError 422 on anything else."""
+def read_initiate(body: dict[str, Any], *, empty_accepted: bool, md5_required: bool) -> Initiate:
+    """Check a body: a link, or else name and size, and md5 if required. ApiError 422 on anything else."""
     given = {name: value for name, value in body.items() if value is not None}
     folder = _text(given, "folder_path").strip("/")
     if "link" in given:
@@ -44,6 +44,8 @@ def read_initiate(body: dict[str, Any], *, empty_accepted: bool) -> Initiate:
     if not name:
         raise invalid("Missing mandatory field - name", "name")
     md5 = _text(given, "md5")
+    if md5_required and not md5:
+        raise invalid("Missing mandatory field - md5", "md5")
     if md5 and not _MD5.fullmatch(md5):
         raise invalid("md5 must be 32 hexadecimal digits", "md5")
     return Initiate(

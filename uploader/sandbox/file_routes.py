@@ -65,11 +65,16 @@ async def list_files(request: web.Request) -> web.Response:
 async def initiate(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id = item_id_of(request)
-    wanted = read_initiate(await body_of(request), empty_accepted=context.settings.empty_files == "accept")
+    settings = context.settings
+    wanted = read_initiate(
+        await body_of(request),
+        empty_accepted=settings.empty_files == "accept",
+        md5_required=settings.md5 == "required",
+    )
     spans, blob = await _prepare(context, wanted.size)
     now = context.now()
     folder, name = wanted.folder_path, wanted.name
-    if folder.strip("/") and context.settings.folders == "names":
+    if folder.strip("/") and settings.folders == "names":
         folder, name = "", f"{folder.strip('/')}/{name}"
     new = NewFile(
         item_id=item_id,
@@ -81,8 +86,8 @@ async def initiate(request: web.Request) -> web.Response:
         token=str(uuid.uuid4()),
         blob=blob,
         created=now,
-        hidden_until=now + context.settings.hidden_for,
-        hidden_gets=context.settings.hidden_gets,
+        hidden_until=now + settings.hidden_for,
+        hidden_gets=settings.hidden_gets,
         parts=spans,
     )
     try:

@@ -22,13 +22,16 @@ from uploader.sandbox.routes import Handler, Route, RouteTable
 log = logging.getLogger(__name__)
 
 
+_UNTIDY = re.compile("//|./$")
+
+
 def request_middleware(service: str, table: RouteTable) -> Middleware:
     """Return the middleware of a service, "api" or "upload"."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if "//" in request.path:
-            request, handler = await _merge_slashes(request)
+        if _UNTIDY.search(request.path):
+            request, handler = await _tidied(request)
         context = context_of(request)
         route = table.match(request)
         record = entry_of(request, service, route.kind if route else "other", context.now())
@@ -59,9 +62,9 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
     return middleware
 
 
-async def _merge_slashes(request: web.Request) -> tuple[web.Request, Handler]:
-    """Route the request again with doubled slashes merged, as the real service does."""
-    path = re.sub("//+", "/", request.rel_url.raw_path)
+async def _tidied(request: web.Request) -> tuple[web.Request, Handler]:
+    """Route the request again without doubled or trailing slashes, as the real service does."""
+    path = re.sub("//+", "/", request.rel_url.raw_path).rstrip("/") or "/"
     merged = request.clone(rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True))
     match = await request.app.router.resolve(merged)
     match.add_app(request.app)
@@ -79,6 +82,8 @@ async def _serve(
             _authorize(request, context, route)
             if not route.open_to_all:
                 await settle(request, context)
+        elif service == "upload":
+            _check_upload_token(request, context)
         return await handler(request)
     except Exception as error:  # noqa: BLE001 - a server must always respond
         return _failed(error, service)
@@ -94,6 +99,15 @@ def _authorize(request: web.Request, context: Context, route: Route) -> None:
         return
     status = context.settings.auth_status
     raise ApiError(status, "Forbidden" if status == 403 else "Unauthorized", "Invalid or missing token")
+
+
+def _check_upload_token(request: web.Request, context: Context) -> None:
+    """Apply the setting for tokens that are sent to the upload service. ApiError 403."""
+    wanted, offered = context.settings.upload_auth, credential(request) is not None
+    if (wanted == "require" and not allowed(request, context, revoked=context.effects.revoked)) or (
+        wanted == "refuse" and offered
+    ):
+        raise ApiError(403, "Forbidden", "Invalid or missing token")
 
 
 def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:

@@ -12,6 +12,7 @@ _ITEMS = frozenset(
     {
         "list-items", "search-items", "create-item", "get-item", "update-item", "delete-item", "publish-item",
         "reserve-item-doi", "get-embargo", "update-embargo", "delete-embargo", "update-thumbnail",
+        "get-own-version", "update-version", "unpublish-item",
     }
 )  # fmt: skip
 _PUBLIC_ITEMS = frozenset(

@@ -61,6 +61,9 @@ FUNDINGS: Final[dict[int, dict[str, Any]]] = {
 
 INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
 
+STRING_ID: Final = "sandbox"
+"""The institution as addresses and searches name it."""
+
 GROUPS: Final[dict[int, dict[str, Any]]] = {
     number: {
         "id": number, "name": name, "resource_id": "", "parent_id": parent, "association_criteria": "",
@@ -71,6 +74,9 @@ GROUPS: Final[dict[int, dict[str, Any]]] = {
     )
 }  # fmt: skip
 """The institution's groups."""
+
+TOP_GROUP: Final = 2100
+"""The group of accounts for which no other was named."""
 
 EMBARGO_OPTIONS: Final[dict[int, dict[str, Any]]] = {
     2201: {"id": 2201, "type": "logged_in", "ip_name": ""},

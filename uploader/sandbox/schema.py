@@ -197,6 +197,53 @@ INSERT INTO sqlite_sequence(name, seq) VALUES
     ('fundings', 5000000), ('materials', 10000), ('projects', 250000), ('collections', 7000000);
 """
 
-STEPS: Final = (_FILES, _DATASETS)
+_PEOPLE = """
+ALTER TABLE items ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;    -- it was published, and unpublished again
+CREATE TRIGGER file_withdrawn AFTER UPDATE OF attached ON files WHEN old.attached AND NOT new.attached BEGIN
+    UPDATE accounts SET initiated = initiated + new.size, completed = completed + new.size, public = public - new.size
+        WHERE id = (SELECT account_id FROM items WHERE id = new.item_id);
+END;
+
+ALTER TABLE authors ADD COLUMN job_title TEXT NOT NULL DEFAULT '';
+CREATE TABLE account_roles (
+    account_id INTEGER NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+    group_id INTEGER NOT NULL,
+    role_id INTEGER NOT NULL,
+    PRIMARY KEY (account_id, group_id, role_id)
+) WITHOUT ROWID;
+CREATE TABLE collaborators (         -- of a project, besides its owner
+    project_id INTEGER NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    author_id INTEGER NOT NULL REFERENCES authors(id),
+    role TEXT NOT NULL,              -- viewer, collaborator
+    PRIMARY KEY (project_id, author_id)
+) WITHOUT ROWID;
+CREATE TABLE notes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    account_id INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL
+);
+CREATE INDEX notes_of_project ON notes(project_id, id);
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,        -- that the review is about
+    status TEXT NOT NULL,            -- pending, approved, rejected, closed
+    created REAL NOT NULL,
+    modified REAL NOT NULL
+);
+CREATE TABLE review_comments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    review_id INTEGER NOT NULL REFERENCES reviews(id) ON DELETE CASCADE,
+    account_id INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    created REAL NOT NULL
+);
+INSERT INTO sqlite_sequence(name, seq) VALUES ('notes', 40000), ('reviews', 30000), ('review_comments', 20000);
+"""
+
+STEPS: Final = (_FILES, _DATASETS, _PEOPLE)
 VERSION: Final = len(STEPS)
 """The newest version, in `PRAGMA user_version`."""

@@ -39,7 +39,7 @@ from uploader.sandbox.data_dir import DataDir, SandboxUnusable
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultBook
 from uploader.sandbox.hashing import Hasher
-from uploader.sandbox.items import public_routes, publish_routes, search_routes
+from uploader.sandbox.items import public_routes, publish_routes, search_routes, version_routes
 from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items.resource import ITEM
 from uploader.sandbox.link_routes import LinkRoutes
@@ -54,7 +54,8 @@ from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 
 API: Final[tuple[Operations, ...]] = (
-    people_routes, institution_routes, list_routes, item_routes, search_routes, publish_routes, public_routes,
+    people_routes, institution_routes, list_routes,
+    item_routes, search_routes, publish_routes, version_routes, public_routes,
     file_routes, download_routes, page_routes,
     project_routes, project_item_routes, collection_routes, collection_item_routes, public_collection_routes,
     *(
@@ -144,9 +145,9 @@ async def _context(
 
 
 def _known(db: sqlite3.Connection, *, institution: bool, at: float) -> frozenset[str]:
-    """Return the names of all bytes. With an institution, ensure an account to impersonate."""
+    """Return the names of all bytes. With an institution, ensure that accounts are as it has them."""
     if institution:
-        accounts.ensure_member(db, at)
+        accounts.ensure_institution(db, at)
     return frozenset(files_db.blobs(db))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from uploader.sandbox import categories, custom_fields
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.items.view import moment
+from uploader.sandbox.items.view import moment, names_of, timeline
 
 
 def row(collection: Collection, url: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def row(collection: Collection, url: str) -> dict[str, Any]:
         "doi": meta["doi"],
         "handle": meta["handle"],
         "url": url,
-        "timeline": meta["timeline"],
+        "timeline": timeline(meta["timeline"], collection.published),
         "published_date": None if collection.published is None else moment(collection.published),
     }
 
@@ -89,6 +89,5 @@ def _complete(
 
 
 def _citation(collection: Collection, authors: Sequence[dict[str, Any]]) -> str:
-    names = ", ".join(f"{author['last_name']}, {author['first_name']}".strip(", ") for author in authors)
     year = datetime.fromtimestamp(collection.published or collection.created, UTC).year
-    return f"{names} ({year}). {collection.metadata['title']}. figshare. Collection."
+    return f"{names_of(authors)} ({year}). {collection.metadata['title']}. figshare. Collection."

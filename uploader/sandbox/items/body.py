@@ -19,7 +19,11 @@ EMPTY: dict[str, Any] = {
 `funding_list` and `related_materials` hold whole objects."""
 
 
-WIPED = {name: value for name, value in EMPTY.items() if name not in {"title", "authors", "doi", "handle", "embargo"}}
+WIPED = {
+    name: value
+    for name, value in EMPTY.items()
+    if name not in {"title", "authors", "doi", "handle", "embargo", "group_id"}
+}
 """What a PUT that wipes makes of the fields that it does not name; the others stay."""
 
 

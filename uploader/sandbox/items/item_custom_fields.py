@@ -1,4 +1,4 @@
-"""Which custom fields an item has: those of its group, of its project's, or of its owner's.
+"""Which group an item belongs to, its project's or its owner's where none was named, and the custom fields of that.
 
 Every function takes the connection first and belongs to one transaction.
 """
@@ -25,11 +25,16 @@ def fields_of(
     db: sqlite3.Connection, context: Context, metadata: dict[str, Any], account_id: int, project_id: int | None
 ) -> tuple[CustomField, ...]:
     """Return the fields of an item with these fields (items.body), owner and project."""
-    group = metadata["group_id"]
+    return context.custom_fields(group_of(db, metadata, account_id, project_id))
+
+
+def group_of(db: sqlite3.Connection, metadata: dict[str, Any], account_id: int, project_id: int | None) -> int | None:
+    """Return the group of an item with these fields, owner and project."""
+    group: int | None = metadata["group_id"]
     if not group and project_id is not None:
         project = projects.find(db, project_id)
         group = project.metadata["group_id"] if project is not None else None
     if not group:
         account = accounts.get(db, account_id)
         group = account.group_id if account is not None else None
-    return context.custom_fields(group)
+    return group

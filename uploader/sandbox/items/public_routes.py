@@ -57,8 +57,8 @@ async def read(request: web.Request) -> web.Response:
 async def list_versions(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id = _item_id(request)
-    found = await context.db.run(versions.all_of, item_id, context.now())
-    if not found:
+    found = await context.db.run(_versions, item_id, context.now())
+    if found is None:
         raise not_found("Article")
     at = context.addresses(request)
     return json_answer([{"version": one.number, "url": at.public_item(item_id, one.number)} for one in found])
@@ -104,6 +104,12 @@ def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
     if version is None or version.visible is None or version.visible > now:
         raise ApiError(404, "EntityNotFound", "Entity not found: ArticleVersion")
     return Found(item, version)
+
+
+def _versions(db: sqlite3.Connection, item_id: int, now: float) -> list[Version] | None:
+    """Return the versions that can be seen: none of an item that was unpublished, and None where there never were."""
+    item = store.find(db, item_id)
+    return versions.all_of(db, item_id, now) if item is not None and item.appeared(now) else None
 
 
 def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Slice) -> list[PublishedFile]:

@@ -99,12 +99,13 @@ async def update_thumbnail(request: web.Request) -> web.Response:
 
 def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Context) -> None:
     item = store.get(db, item_id, account_id)
+    optional = {"categories"} if context.settings.uncategorized == "accept" else set()
     for field, name in _MANDATORY.items():
-        if not item.metadata[field]:
+        if not item.metadata[field] and field not in optional:
             raise ApiError(400, "BadRequest", f"Missing mandatory field for publication - {name}")
     own = item_custom_fields.fields_of(db, context, item.metadata, account_id, item.project_id)
     for name in unfilled(item.metadata["custom_fields"], own):
-        raise ApiError(400, "BadRequest", f"Missing mandatory field for publication - {name}")
+        raise ApiError(400, "BadRequest", f"Missing mandatory value: {name}")
     unfinished = versions.unfinished(db, item_id)
     if unfinished:
         raise ApiError(400, "BadRequest", f"The item has {unfinished} files that are not uploaded and checked yet")

@@ -16,7 +16,7 @@ from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import body, item_custom_fields, relations, store, versions, view
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people import authors
-from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.people.impersonation import account_of, reader_of
 from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
@@ -62,11 +62,11 @@ async def create_item(request: web.Request) -> web.Response:
 
 async def get_item(request: web.Request) -> web.Response:
     context = context_of(request)
-    item_id, account_id, at = item_id_of(request), account_of(request), context.addresses(request)
+    item_id, reader, at = item_id_of(request), reader_of(request, context), context.addresses(request)
 
     def answer(db: sqlite3.Connection) -> bytes:
         # An item may have very many files: encode them in the database thread, off the event loop.
-        return encoded(whole(db, item_id, account_id, context, at))
+        return encoded(whole(db, item_id, reader, context, at))
 
     return web.Response(body=await context.db.run(answer), content_type="application/json")
 
@@ -107,6 +107,8 @@ def create(
 ) -> store.Item:
     """Store a new item. The account's owner is always its first author. ApiError as for the fields."""
     metadata = body.EMPTY | changes.fields
+    if context.settings.institution:
+        metadata["group_id"] = item_custom_fields.group_of(db, metadata, account_id, project_id)
     custom_fields.check(
         metadata["custom_fields"], item_custom_fields.fields_of(db, context, metadata, account_id, project_id)
     )
@@ -114,7 +116,7 @@ def create(
     named = authors.resolve(db, changes.authors or [])
     fields = _resolved(db, changes.fields, account_id)
     fields["authors"] = [owner, *(one for one in named if one != owner)]
-    return store.create(db, account_id, body.EMPTY | fields, context.now(), project_id)
+    return store.create(db, account_id, metadata | fields, context.now(), project_id)
 
 
 def delete(db: sqlite3.Connection, item_id: int, account_id: int) -> tuple[list[str], list[str]]:
@@ -133,8 +135,10 @@ async def forget(context: Context, tokens: list[str], blobs: list[str]) -> None:
     await context.on_disk(context.blobs.remove, blobs)
 
 
-def whole(db: sqlite3.Connection, item_id: int, account_id: int, context: Context, at: Addresses) -> dict[str, Any]:
-    """Return the item's object. ApiError 404."""
+def whole(
+    db: sqlite3.Connection, item_id: int, account_id: int | None, context: Context, at: Addresses
+) -> dict[str, Any]:
+    """Return the object of an account's item (None: of any). ApiError 404."""
     item = store.get(db, item_id, account_id)
     now, delays = context.now(), context.settings.delays
     files = files_db.page(db, item_id, now, context.settings.item_files)

@@ -1,34 +1,50 @@
 """The language of `search_for`, and what it is applied to. Pure.
 
-Words, `"phrases"` and `:field:` prefixes, put together with AND, OR, NOT and parentheses; a blank means OR. A prefix
-counts until the next operator or prefix. Words are found within words, upper and lower case being the same; the real
-service stems them instead.
+Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, put together with AND, OR, NOT and parentheses; a blank
+means OR. A prefix counts until the next operator or prefix. Words are found within words, upper and lower case being
+the same; the real service stems them instead.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from uploader.sandbox import categories
 from uploader.sandbox.answers import invalid
+from uploader.sandbox.checks import moment_of
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.reference_data import licenses
 
 Document = dict[str, list[str]]
-"""Field → its texts in lower case; "" has all of them."""
+"""Field → its texts in lower case; "" has those that a search without a prefix looks through."""
 Query = Callable[[Document], bool]
 
-_TOKEN = re.compile(r'"([^"]*)"|([()])|:(\w+):|([^\s()"]+)')
+_TOKEN = re.compile(r"""["]([^"]*)["]|'([^']*)'(?=[\s()]|$)|([()])|:(\w+):|([^\s()"]+)""")
 _DEEPEST = 50
-_EXACT = frozenset({"tag", "doi", "orcid", "item_type"})
+_EXACT = frozenset({"tag", "doi", "orcid", "item_type", "extension", "institution"})
+_ALIASES = {"search_term": "", "keyword": "tag"}
+_PREFIXED = frozenset({"extension", "institution"})
+"""Fields that are searched by their prefix only."""
+_VERSION = re.compile(r"\.v\d+$")
 
 
-def document(item: Item, authors: Sequence[dict[str, Any]]) -> Document:
-    """Return the searchable texts of an item; `authors` are objects as the API shows them."""
+def dois(doi: str, version: int) -> list[str]:
+    """Return the DOIs that find an item with this one and so many versions: each version's, and the one of all."""
+    base = _VERSION.sub("", doi.lower())
+    return [base, *(f"{base}.v{number}" for number in range(1, version + 1))] if base else []
+
+
+def document(
+    item: Item, authors: Sequence[dict[str, Any]], files: Iterable[str] = (), institution: str = ""
+) -> Document:
+    """Return the searchable texts of an item.
+
+    `authors` are objects as the API shows them, `files` are names, `institution` is its string id.
+    """
     meta = item.metadata
-    fields = {
+    fields: dict[str, Iterable[str]] = {
         "title": [meta["title"]],
         "description": [meta["description"]],
         "tag": meta["tags"],
@@ -37,14 +53,25 @@ def document(item: Item, authors: Sequence[dict[str, Any]]) -> Document:
         "orcid": [author["orcid_id"] for author in authors],
         "item_type": [meta["defined_type"]],
         "references": meta["references"],
-        "doi": [meta["doi"]],
+        "doi": dois(meta["doi"], item.version),
         "resource_doi": [meta["resource_doi"] or ""],
         "resource_title": [meta["resource_title"] or ""],
         "licence": [licenses(institution=True)[meta["license"]]["name"]],
         "project": [str(item.project_id or "")],
+        "custom fields": _values(meta["custom_fields"]),
+        "extension": {name.rpartition(".")[2] for name in files if "." in name},
+        "institution": [institution],
     }
     found = {name: [text.lower() for text in texts if text] for name, texts in fields.items()}
-    return {**found, "": [text for texts in found.values() for text in texts]}
+    words = [text for name, texts in found.items() if name not in _PREFIXED for text in texts]
+    published = [] if item.published is None else [str(item.published)]
+    return {**found, "published": published, "": words}
+
+
+def _values(custom: dict[str, Any]) -> list[str]:
+    """Return the texts in the values of custom fields."""
+    every = [one for value in custom.values() for one in (value if isinstance(value, list) else [value])]
+    return [one for one in every if isinstance(one, str)]
 
 
 def query_of(text: str) -> Query:
@@ -60,7 +87,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._tokens = [match.groups() for match in _TOKEN.finditer(text)]
-        if sum(mark == "(" or word == "NOT" for _, mark, _, word in self._tokens) > _DEEPEST:
+        if sum(mark == "(" or word == "NOT" for _, _, mark, _, word in self._tokens) > _DEEPEST:
             raise invalid("search_for is nested too deep", "search_for")
         self._at = 0
         self._field = ""
@@ -73,7 +100,7 @@ class _Reader:
         """Return the bare word or parenthesis that comes next; None for the end, a phrase or a prefix."""
         if self._at >= len(self._tokens):
             return None
-        _, mark, _, word = self._tokens[self._at]
+        _, _, mark, _, word = self._tokens[self._at]
         return mark or word
 
     def _either(self, *, inside: bool) -> Query:
@@ -99,7 +126,8 @@ class _Reader:
     def _one(self) -> Query:
         if self._at >= len(self._tokens):
             return lambda _: True
-        phrase, mark, field, word = self._tokens[self._at]
+        double, single, mark, field, word = self._tokens[self._at]
+        phrase = double if double is not None else single
         self._at += 1
         if mark == "(":
             return self._either(inside=True)
@@ -108,12 +136,25 @@ class _Reader:
             negated = self._one()
             return lambda found: not negated(found)
         if field is not None:
-            self._field = "" if field == "search_term" else field
+            self._field = _ALIASES.get(field, field)
             return self._one()
         return _contains(self._field, (phrase if phrase is not None else word or "").lower())
 
 
 def _contains(field: str, sought: str) -> Query:
+    if field in {"published_before", "published_after"}:
+        return _published(sought, before=field == "published_before")
     if field in _EXACT:
         return lambda found: sought in found.get(field, ())
     return lambda found: any(sought in text for text in found.get(field, ()))
+
+
+def _published(sought: str, *, before: bool) -> Query:
+    """Compare the time of publication; a date means its first moment, and anything else fits nothing."""
+    limit = moment_of(sought.upper())
+
+    def fits(found: Document) -> bool:
+        times = [float(one) for one in found.get("published", ())]
+        return limit is not None and any((one < limit) if before else (one >= limit) for one in times)
+
+    return fits

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from uploader.sandbox import checks
+from uploader.sandbox import checks, files_db
 from uploader.sandbox.answers import ApiError, forbidden, invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import query_of, search_of
-from uploader.sandbox.context import context_of
+from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import public_view, search, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import Version
 from uploader.sandbox.listing import Order, Slice, order_of, slice_in, slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES
+from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES, STRING_ID
 from uploader.sandbox.routes import Route
 
 _ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")
@@ -28,11 +28,12 @@ _NUMBERS = ("institution", "group", "item_type", "project_id")
 
 
 class Candidate(NamedTuple):
-    """An item that may be found, as it is shown: `version` is None for the private copy."""
+    """An item that may be found, as it is shown: `version` is None for the private copy. `files` are names."""
 
     item: Item
     version: Version | None
     authors: list[dict[str, Any]]
+    files: list[str]
 
 
 def routes() -> list[Route]:
@@ -50,9 +51,9 @@ async def search_own(request: web.Request) -> web.Response:
     body = await search_of(request)
     with invalid_is_bad_request():
         sought, rows, order = _asked(request, body)
-    found = await context.db.run(_private, account_of(request))
+    found = await context.db.run(_private, account_of(request), context.now(), names=_needs_files(sought))
     at, now = context.addresses(request), context.now()
-    page = _page(found, sought, rows, order)
+    page = _page(context, found, sought, rows, order)
     return json_answer([{**view.row(one.item, at, now), "project_id": one.item.project_id} for one in page])
 
 
@@ -64,7 +65,7 @@ async def list_institution(request: web.Request) -> web.Response:
     with invalid_is_bad_request():
         sought, rows = _listing_filters(request), slice_of(request.query)
         order = order_of(request.query, ("published_date", "modified_date"))
-    page = _page(await context.db.run(_private, None), sought, rows, order)
+    page = _page(context, await context.db.run(_private, None, context.now(), names=False), sought, rows, order)
     at, now = context.addresses(request), context.now()
     return json_answer([view.row(one.item, at, now) for one in page])
 
@@ -84,7 +85,7 @@ async def _published(request: web.Request, sought: dict[str, Any], rows: Slice, 
     """Return the rows of what is found among all that is published."""
     context = context_of(request)
     at, now = context.addresses(request), context.now()
-    page = _page(await context.db.run(_public, now), sought, rows, order)
+    page = _page(context, await context.db.run(_public, now, names=_needs_files(sought)), sought, rows, order)
     return [
         {**public_view.row(one.item, one.version, at, now), "project_id": one.item.project_id}
         for one in page
@@ -121,29 +122,39 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     return sought
 
 
-def _private(db: sqlite3.Connection, account_id: int | None) -> list[Candidate]:
+def _needs_files(sought: dict[str, Any]) -> bool:
+    """Return whether the search looks at file names, which are not read for every one of many items otherwise."""
+    return ":extension:" in sought.get("search_for", "")
+
+
+def _private(db: sqlite3.Connection, account_id: int | None, now: float, *, names: bool) -> list[Candidate]:
     """Return the private copies of an account's items, or of all."""
     found = []
     for item in store.page(db, account_id, -1, 0):
         people = authors.of_ids(db, item.metadata["authors"])
-        found.append(Candidate(item, None, [authors.shown(one) for one in people]))
+        files = [file.name for file in files_db.page(db, item.id, now, None)] if names else []
+        found.append(Candidate(item, None, [authors.shown(one) for one in people], files))
     return found
 
 
-def _public(db: sqlite3.Connection, now: float) -> list[Candidate]:
+def _public(db: sqlite3.Connection, now: float, *, names: bool) -> list[Candidate]:
     found = []
     for item, version in versions.all_latest(db, now):
-        found.append(Candidate(public_view.as_published(item, version), version, version.authors))
+        files = [file.name for file in versions.files(db, version, None)] if names else []
+        found.append(Candidate(public_view.as_published(item, version), version, version.authors, files))
     return found
 
 
-def _page(found: list[Candidate], sought: dict[str, Any], rows: Slice, order: Order) -> list[Candidate]:
+def _page(
+    context: Context, found: list[Candidate], sought: dict[str, Any], rows: Slice, order: Order
+) -> list[Candidate]:
     query = search.query_of(sought.get("search_for", ""))
-    fitting = [
-        one
-        for one in found
-        if _fits(one.item, sought) and ("search_for" not in sought or query(search.document(one.item, one.authors)))
-    ]
+    institution = STRING_ID if context.settings.institution else ""
+
+    def matches(one: Candidate) -> bool:
+        return "search_for" not in sought or query(search.document(one.item, one.authors, one.files, institution))
+
+    fitting = [one for one in found if _fits(one.item, sought) and matches(one)]
     return order.sort(fitting, _rank)[rows.offset : rows.offset + rows.limit]
 
 
@@ -151,7 +162,6 @@ def _fits(item: Item, sought: dict[str, Any]) -> bool:
     meta = item.metadata
     has = {
         "resource_doi": meta["resource_doi"],
-        "doi": meta["doi"],
         "handle": meta["handle"],
         "institution": INSTITUTION["id"],
         "group": meta["group_id"],
@@ -159,6 +169,8 @@ def _fits(item: Item, sought: dict[str, Any]) -> bool:
         "project_id": item.project_id,
     }
     if any(has[name] != value for name, value in sought.items() if name in has):
+        return False
+    if "doi" in sought and sought["doi"].lower() not in search.dois(meta["doi"], item.version):
         return False
     since, changed = sought.get("published_since"), sought.get("modified_since")
     if since is not None and (item.published is None or item.published <= since):

@@ -16,7 +16,8 @@ class Item:
     """An item as stored. `metadata` has the fields of items.body; times are seconds since the epoch.
 
     `version` is that of the last publication, 0 for none; `published` is when the first one became public or will,
-    None for never or not known. `linked` and `uploaded` count files, hidden ones included.
+    None for never or not known. `withdrawn`: it was unpublished since.
+    `linked` and `uploaded` count files, hidden ones included.
     """
 
     id: int
@@ -30,10 +31,15 @@ class Item:
     published: float | None
     linked: int
     uploaded: int
+    withdrawn: bool = False
+
+    def appeared(self, now: float) -> bool:
+        """Return whether a version is public, or was."""
+        return self.published is not None and self.published <= now
 
     def is_public(self, now: float) -> bool:
         """Return whether a version is public."""
-        return self.published is not None and self.published <= now
+        return self.appeared(now) and not self.withdrawn
 
 
 def create(
@@ -66,10 +72,10 @@ def find(db: sqlite3.Connection, item_id: int) -> Item | None:
     return None if row is None else _item(row)
 
 
-def get(db: sqlite3.Connection, item_id: int, account_id: int) -> Item:
-    """Return one item of an account. ApiError 404, also for another's."""
+def get(db: sqlite3.Connection, item_id: int, account_id: int | None) -> Item:
+    """Return one item of an account (None: of any). ApiError 404, also for another's."""
     found = find(db, item_id)
-    if found is None or found.account_id != account_id:
+    if found is None or account_id not in {None, found.account_id}:
         raise not_found("Article")
     return found
 
@@ -117,5 +123,6 @@ def delete(db: sqlite3.Connection, item_id: int) -> None:
 
 def _item(row: sqlite3.Row) -> Item:
     values: dict[str, Any] = dict(row)
+    values["withdrawn"] = bool(values["withdrawn"])
     values["metadata"] = EMPTY | json.loads(values["metadata"])
     return Item(**values)

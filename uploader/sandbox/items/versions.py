@@ -9,11 +9,14 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from uploader.sandbox.items import store
 from uploader.sandbox.items.body import EMPTY
 from uploader.sandbox.items.store import Item
+
+WITHDRAWN: Final = 1e18
+"""When a version becomes visible that was taken back from the public: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,7 @@ def publish(
     )
     db.execute("UPDATE files SET attached = 1 WHERE item_id = ? AND NOT attached", (item.id,))
     db.execute(
-        "UPDATE items SET version = ?, published = COALESCE(published, ?), metadata = ? WHERE id = ?",
+        "UPDATE items SET version = ?, published = COALESCE(published, ?), metadata = ?, withdrawn = 0 WHERE id = ?",
         (number, visible, json.dumps(metadata), item.id),
     )
     return number
@@ -86,12 +89,22 @@ def unfinished(db: sqlite3.Connection, item_id: int) -> int:
 
 def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now: float) -> None:
     """Set when versions that wait for an embargo become visible; None: not by themselves."""
-    condition = "(visible IS NULL OR visible > ?)"
-    db.execute(f"UPDATE versions SET visible = ? WHERE item_id = ? AND {condition}", (visible, item_id, now))  # noqa: S608
     db.execute(
-        "UPDATE items SET published = (SELECT MIN(visible) FROM versions WHERE item_id = items.id) WHERE id = ?",
-        (item_id,),
+        "UPDATE versions SET visible = ?1 WHERE item_id = ?2 AND (visible IS NULL OR (visible > ?3 AND visible < ?4))",
+        (visible, item_id, now, WITHDRAWN),
     )
+    db.execute(
+        "UPDATE items SET published = (SELECT MIN(visible) FROM versions WHERE item_id = items.id)"
+        " WHERE id = ? AND (published IS NULL OR published > ?)",
+        (item_id, now),
+    )
+
+
+def withdraw(db: sqlite3.Connection, item_id: int) -> None:
+    """Take all versions back from the public; the next one to be published is a new one."""
+    db.execute("UPDATE versions SET visible = ? WHERE item_id = ?", (WITHDRAWN, item_id))
+    db.execute("UPDATE files SET attached = 0 WHERE item_id = ? AND attached", (item_id,))
+    db.execute("UPDATE items SET withdrawn = 1, status = 'private' WHERE id = ?", (item_id,))
 
 
 def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:

@@ -47,7 +47,7 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
         "doi": meta["doi"],
         "handle": meta["handle"],
         "url": at.item(item.id),
-        "published_date": moment(item.published) if item.published is not None and item.is_public(now) else None,
+        "published_date": moment(item.published) if item.published is not None and item.appeared(now) else None,
         "thumb": "" if thumb is None else at.thumb(thumb),
         "defined_type": ITEM_TYPES[meta["defined_type"]],
         "defined_type_name": meta["defined_type"],
@@ -56,12 +56,20 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
         "url_public_api": public,
         "url_private_html": page,
         "url_public_html": page,
-        "timeline": meta["timeline"],
+        "timeline": timeline(meta["timeline"], item.published if item.appeared(now) else None),
         "resource_title": meta["resource_title"],
         "resource_doi": meta["resource_doi"],
         "created_date": moment(item.created),
         "modified_date": moment(item.modified),
     }
+
+
+def timeline(given: dict[str, str], published: float | None) -> dict[str, str]:
+    """Return the dates of an item or collection as every answer has them: once public, also when it was posted."""
+    if published is None:
+        return given
+    posted = moment(published).removesuffix("Z")
+    return {"posted": posted, "firstOnline": posted, **given}
 
 
 def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
@@ -109,8 +117,13 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
     }
 
 
+def names_of(authors: Sequence[dict[str, Any]]) -> str:
+    """Return the authors as citations have them."""
+    return "; ".join(f"{author['last_name']}, {author['first_name']}".strip(", ") for author in authors)
+
+
 def _citation(item: Item, authors: Sequence[dict[str, Any]]) -> str:
-    names = ", ".join(f"{author['last_name']}, {author['first_name']}".strip(", ") for author in authors)
+    names = names_of(authors)
     meta = item.metadata
     year = datetime.fromtimestamp(item.published or item.created, UTC).year
     doi = f" https://doi.org/{meta['doi']}" if meta["doi"] else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uploader.sandbox.people import authors
+from uploader.sandbox.reference_data import TOP_GROUP
 
 OWNER_ID = 2000001
 """The account that the token belongs to; the schema makes it."""
@@ -69,7 +70,7 @@ _MEMBER = NewAccount(
     last_name="Member",
     institution_user_id="member",
     symplectic_user_id="",
-    group_id=0,
+    group_id=TOP_GROUP,
     quota=None,
     active=True,
 )
@@ -124,8 +125,9 @@ def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     return account_id
 
 
-def ensure_member(db: sqlite3.Connection, now: float) -> None:
-    """Create an account besides the owner's if there is none."""
+def ensure_institution(db: sqlite3.Connection, now: float) -> None:
+    """Give every account a group, and create one besides the owner's if there is none."""
+    db.execute("UPDATE accounts SET group_id = ? WHERE group_id = 0", (TOP_GROUP,))
     if db.execute("SELECT 1 FROM accounts WHERE id != ?", (OWNER_ID,)).fetchone() is None:
         create(db, _MEMBER, now)
 

@@ -12,7 +12,7 @@ from uploader.sandbox.answers import ApiError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Author:
-    """A person named on items; `orcid_id` may be "". `account_id` is None without an account."""
+    """A person named on items; `orcid_id` and `job_title` may be "". `account_id` is None without an account."""
 
     id: int
     full_name: str
@@ -20,6 +20,7 @@ class Author:
     last_name: str
     orcid_id: str
     account_id: int | None
+    job_title: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

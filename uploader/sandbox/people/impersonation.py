@@ -23,6 +23,12 @@ def account_of(request: web.Request) -> int:
     return request[_ACTING]
 
 
+def reader_of(request: web.Request, context: Context) -> int | None:
+    """Return whose items the request may read; None: of all accounts, as an institution's administrator may."""
+    acting = account_of(request)
+    return None if context.settings.institution and acting == accounts.OWNER_ID else acting
+
+
 async def settle(request: web.Request, context: Context) -> None:
     """Determine the account that the request acts for. ApiError 422, 403 if not permitted, 404 for an unknown id."""
     request[_ACTING] = accounts.OWNER_ID

@@ -26,7 +26,7 @@ from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, NewAccount, Sought
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.routes import account_object
-from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS, INSTITUTION
+from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS, INSTITUTION, TOP_GROUP
 from uploader.sandbox.routes import Route
 
 _BASE = "/v2/account/institution"
@@ -213,7 +213,7 @@ def _new_account(body: dict[str, Any]) -> NewAccount:
         last_name=given["last_name"],
         institution_user_id=given.get("institution_user_id", ""),
         symplectic_user_id=given.get("symplectic_user_id", ""),
-        group_id=given.get("group_id", 0),
+        group_id=given.get("group_id") or TOP_GROUP,
         quota=given.get("quota"),
         active=given.get("is_active", True),
     )
@@ -222,7 +222,7 @@ def _new_account(body: dict[str, Any]) -> NewAccount:
 def _create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     if accounts.taken(db, new.email):
         raise ApiError(400, "BadRequest", "An account with this email already exists")
-    if new.group_id and new.group_id not in GROUPS:
+    if new.group_id not in GROUPS:
         raise ApiError(400, "BadRequest", "Group not found")
     return accounts.create(db, new, now)
 
@@ -232,4 +232,4 @@ def _update(db: sqlite3.Connection, account_id: int, group_id: int, active: bool
         raise not_found("Account")
     if group_id and group_id not in GROUPS:
         raise ApiError(400, "BadRequest", "Group not found")
-    accounts.update(db, account_id, group_id=group_id, active=active, now=now)
+    accounts.update(db, account_id, group_id=group_id or TOP_GROUP, active=active, now=now)

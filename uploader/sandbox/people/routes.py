@@ -48,7 +48,7 @@ def account_object(db: sqlite3.Connection, account_id: int, context: Context) ->
         "email": found.email,
         "active": found.active,
         "institution_id": INSTITUTION["id"] if context.settings.institution else 0,
-        "group_id": found.group_id,
+        "group_id": found.group_id if context.settings.institution else 0,
         "institution_user_id": found.institution_user_id,
         "quota": context.quota(found),
         "used_quota": used + found.public,
@@ -105,5 +105,5 @@ def _complete(author: Author, *, institution: bool) -> dict[str, Any]:
         "institution_id": INSTITUTION["id"] if at_home else 0,
         "group_id": 0,
         "is_public": 0,
-        "job_title": "",
+        "job_title": author.job_title,
     }

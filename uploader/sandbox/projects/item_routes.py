@@ -51,7 +51,8 @@ async def list_items(request: web.Request) -> web.Response:
 
     found = await context.db.run(page)
     at, now = context.addresses(request), context.now()
-    return json_answer([view.row(item, at, now) for item in found])
+    number = project_id_of(request)
+    return json_answer([{**view.row(item, at, now), "url": at.project_item(number, item.id)} for item in found])
 
 
 async def create_item(request: web.Request) -> web.Response:
@@ -61,16 +62,18 @@ async def create_item(request: web.Request) -> web.Response:
     project_id = project_id_of(request)
     item = await context.db.run(_create, changes, account_of(request), project_id, context)
     request[ENTRY].item_id = item.id
-    return located(f"{context.addresses(request).project(project_id)}/articles/{item.id}", 201)
+    return located(context.addresses(request).project_item(project_id, item.id), 201)
 
 
 async def get_item(request: web.Request) -> web.Response:
+    """Serve an item, whose `url` is the one that was asked for (observed); the other addresses are as ever."""
     context = context_of(request)
     at = context.addresses(request)
 
     def whole(db: sqlite3.Connection) -> dict[str, Any]:
         item = _inside(db, request)
-        return item_routes.whole(db, item.id, item.account_id, context, at)
+        shown = item_routes.whole(db, item.id, item.account_id, context, at)
+        return {**shown, "url": at.project_item(project_id_of(request), item.id)}
 
     return json_answer(await context.db.run(whole))
 
