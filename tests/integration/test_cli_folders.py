@@ -645,3 +645,10 @@ def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers
     assert len(sandbox.requests(kind="initiate")) == 4
     upload(bare_figup, "set")
     assert len(sandbox.requests(kind="initiate")) == 4
+
+
+def test_what_is_excluded_like_in_git_is_not_sent(figup: Figup, sandbox: Sandbox) -> None:
+    top = make(figup.cwd / "set", keep__secret__key="k", keep__a="1", b="2", c="3")
+    (top / ".figupignore").write_text("secret\n!keep/\n")
+    done = upload(figup, "set", "--exclude", "c")
+    assert set(held(sandbox, done.summary["item_id"])) == {"set/keep/a", "set/b"}

@@ -27,7 +27,7 @@ _CHOOSING = [
     _what("--include", metavar="PATTERN", multiple=True,
           help="Only files that match, in the syntax of .gitignore; may be repeated."),
     _what("--exclude", metavar="PATTERN", multiple=True,
-          help="Skip files that match, like a line in .figupignore; may be repeated."),
+          help="Skip files and folders that match, in the syntax of .gitignore; may be repeated."),
     _what("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
     _what("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Filters: patterns in gitignore's syntax, from the command line and from `.figupignore` files. Pure.
+"""Filters: what patterns on the command line and in `.figupignore` files say about a path. Pure.
 
 A path is relative to what the patterns belong to, with slashes; that of a folder is told by `folder`.
 """
@@ -6,52 +6,35 @@ A path is relative to what the patterns belong to, with slashes; that of a folde
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterable, Iterator
+from typing import Self
 
-from uploader.errors import UsageError
+from uploader.sources.gitignore import Patterns, translate
 from uploader.sources.models import Reason
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
 IGNORE_FILE = ".figupignore"
-
-
-def compile_patterns(lines: Iterable[str], origin: str) -> GitIgnoreSpec | None:
-    """Patterns ready to be asked; None when there are none. Raises UsageError naming `origin` for a malformed one."""
-    patterns = [line for line in lines if line.strip() and not line.startswith("#")]
-    if not patterns:
-        return None
-    # Only here: most commands have no patterns, and start sooner without it.
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines(patterns)
-    except ValueError as error:
-        raise UsageError(f"{origin}: {error}", hint="Patterns are written as in a .gitignore file.") from None
 
 
 class Ignores:
     """The ignore files on the way to a folder, the nearest first: the first one that says something decides."""
 
     def __init__(self) -> None:
-        self._specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+        self._files: tuple[tuple[str, Patterns], ...] = ()
 
-    def with_file(self, folder: str, spec: GitIgnoreSpec | None) -> Self:
-        """Return these rules and the ignore file of `folder` ("" or "a/b")."""
-        if spec is None:
+    def with_file(self, folder: str, patterns: Patterns) -> Self:
+        """Return these rules and those of the ignore file in `folder` ("" or "a/b")."""
+        if not patterns:
             return self
         inner = type(self)()
-        inner._specs = ((f"{folder}/" if folder else "", spec), *self._specs)
+        inner._files = ((f"{folder}/" if folder else "", patterns), *self._files)
         return inner
 
-    def decision(self, path: str) -> bool | None:
-        """Return whether the path (of a folder: with a trailing slash) is ignored; None if no rule matches."""
-        for prefix, spec in self._specs:
-            said = spec.check_file(path[len(prefix) :]).include
-            if said is not None:
-                return said
+    def decision(self, path: str, *, folder: bool) -> bool | None:
+        """Return whether the path itself is ignored; None if no rule matches."""
+        for prefix, patterns in self._files:
+            decision = patterns.decision(path[len(prefix) :], folder=folder)
+            if decision is not None:
+                return decision
         return None
 
 
@@ -59,31 +42,50 @@ class Filters:
     """What the command line includes and excludes; that comes before what ignore files say."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
-        """Compile patterns. Raises UsageError for a malformed one."""
-        self._include = compile_patterns(include, "include pattern")
-        self._exclude = compile_patterns(exclude, "exclude pattern")
+        self._include = Patterns(include)
+        self._exclude = Patterns(exclude)
 
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
-        """Why a path is left out; None when it is not. A folder that is left out is so with all that is in it."""
-        asked = f"{path}/" if folder else path
-        decision = self._exclude.check_file(asked).include if self._exclude is not None else None
+        """Why a path in a folder that is not left out is; None when it is not. A folder is left out with all in it."""
+        decision = self._exclude.decision(path, folder=folder)
         if decision is None:
-            decision = ignores.decision(asked)
+            decision = ignores.decision(path, folder=folder)
         if decision:
             return "excluded"
-        if self._include is not None and not folder and not self._include.check_file(asked).include:
-            return "not-included"
-        return None
+        return None if folder or self._included(path) else "not-included"
+
+    def reason_alone(self, path: str) -> Reason | None:
+        """Why a file that was named itself is left out, also with a folder above it; None when it is not."""
+        if any(self._exclude.decision(above, folder=True) for above in _folders_above(path)):
+            return "excluded"
+        return self.reason(path, Ignores())
+
+    def _included(self, path: str) -> bool:
+        """Return whether the file is included: the nearest decides, itself or a folder above it."""
+        if not self._include:
+            return True
+        decision = self._include.decision(path, folder=False)
+        for above in _folders_above(path):
+            if decision is not None:
+                break
+            decision = self._include.decision(above, folder=True)
+        return bool(decision)
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    """Return the folders that a path is in, the nearest first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 class Glob:
     """A pattern such as `*.csv` or `**/run?`: what it matches below the folder that stands before its wildcards."""
 
     def __init__(self, pattern: str) -> None:
-        """`pattern` is relative. Raises UsageError for a malformed one."""
+        """`pattern` is relative. One that is malformed matches nothing."""
         self.pattern = pattern
-        # Anchored, and with the blanks at its end kept: gitignore would drop them.
-        self._spec = compile_patterns(["/" + re.sub(r" (?= *$)", r"\\ ", pattern)], pattern)
+        self._regex = re.compile(translate(pattern) or "(?!)", re.DOTALL)
         self._depth = None if "**" in pattern else pattern.count("/")
 
     @classmethod
@@ -95,9 +97,9 @@ class Glob:
                 return "/".join(pieces[:at]) or "/", cls("/".join(pieces[at:]))
         return None
 
-    def matches(self, path: str, *, folder: bool) -> bool:
+    def matches(self, path: str) -> bool:
         """Return whether the pattern matches the path or a folder above it."""
-        return self._spec is not None and bool(self._spec.check_file(f"{path}/" if folder else path).include)
+        return any(self._regex.fullmatch(one) for one in (path, *_folders_above(path)))
 
     def may_match_below(self, folder: str) -> bool:
         """Return whether something in this folder may match."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, UsageError
-from uploader.sources.filters import Filters, Glob, Ignores
+from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.source import source_error
@@ -185,7 +185,7 @@ class _Collector:
             yield from walk(absolute, remote_path(folder, name), self._rules)
         else:
             there = remote_path(folder, name)
-            reason = self._rules.filters.reason(there, Ignores())
+            reason = self._rules.filters.reason_alone(there)
             yield (
                 Skipped(path=absolute, reason=reason, remote_path=there)
                 if reason is not None
@@ -225,7 +225,7 @@ class _Collector:
             return problem[0]
         found = _chosen(absolute, row.folder, row.name, row.md5)
         inner = remote_path(found.folder, found.name) if isinstance(found, SourceFile) else ""
-        reason = self._rules.filters.reason(inner, Ignores()) if inner else None
+        reason = self._rules.filters.reason_alone(inner) if inner else None
         return found if reason is None else Skipped(path=absolute, reason=reason, remote_path=inner)
 
     def _link(self, link: str) -> Found:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from uploader.errors import FigupError, SourceNotFound, UsageError
-from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores, compile_patterns
+from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores
+from uploader.sources.gitignore import Patterns, pattern_lines
 from uploader.sources.models import Reason, Skipped, SourceFile, remote_path
 from uploader.sources.source import refuse_special, remote_name, source_error, stat_source
 from uploader.text import printable
@@ -100,7 +101,7 @@ class _Empty(Exception):
 def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) -> Found | _Folder | None:
     """Classify a directory entry: return a folder to enter; None: ignore it silently."""
     inner = remote_path(folder.inner, entry.name)
-    asked_for = rules.glob is None or rules.glob.matches(inner, folder=_is_folder(entry))
+    asked_for = rules.glob is None or rules.glob.matches(inner)
     if not asked_for and not _may_contain_matches(entry, inner, rules):
         return None
     skip: Reason | None = None
@@ -156,10 +157,21 @@ def _enter(
     if not found:
         raise _Empty
     if any(entry.name == IGNORE_FILE for entry in found):
-        file = Path(path) / IGNORE_FILE
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        ignores = ignores.with_file(inner, compile_patterns(lines, printable(str(file))))
+        ignores = ignores.with_file(inner, _ignore_file(os.path.join(path, IGNORE_FILE)))
     return _Folder(inner=inner, ignores=ignores, above=above | {(status.st_dev, status.st_ino)}, entries=iter(found))
+
+
+def _ignore_file(path: str) -> Patterns:
+    """Read an ignore file. Raises UsageError: without what it says, files could be sent that must not be."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block
+            raise UsageError(f"{printable(path)}: is not a file, so it cannot say what to skip", path=path)
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{printable(path)}: is a link that leads to nothing", path=path) from None
+    except OSError as error:
+        raise UsageError(f"{printable(path)}: cannot be read: {error.strerror or error}", path=path) from error
+    return Patterns(pattern_lines(data, printable(path)))
 
 
 def _may_contain_matches(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import UsageError
-from uploader.sources.filters import Filters, Glob, Ignores, compile_patterns
+from uploader.sources.filters import Filters, Glob, Ignores
+from uploader.sources.gitignore import Patterns, pattern_lines
 
 
 def ignores(**files: list[str]) -> Ignores:
@@ -15,7 +16,7 @@ def ignores(**files: list[str]) -> Ignores:
     found = Ignores()
     for folder, lines in files.items():
         where = "" if folder == "top" else folder.replace("__", "/")
-        found = found.with_file(where, compile_patterns(lines, folder))
+        found = found.with_file(where, Patterns(pattern_lines("\n".join(lines).encode(), folder)))
     return found
 
 
@@ -60,9 +61,30 @@ def test_include_names_files_and_all_that_is_in_folders() -> None:
     assert only.reason("other", Ignores(), folder=True) is None, "what it holds may be included"
 
 
-def test_a_malformed_pattern_is_named_with_its_place() -> None:
-    with pytest.raises(UsageError, match=r"exclude pattern: .*Invalid git pattern"):
-        Filters([], ["fine", "broken\\"])
+def test_an_excluded_folder_leaves_out_the_files_in_it_that_are_named_themselves() -> None:
+    secret = Filters([], ["secret", "!keep/"])
+    assert secret.reason_alone("keep/secret/key.pem") == "excluded"
+    assert secret.reason_alone("keep/a.csv") is None
+    assert Filters([], ["raw/", "!raw/a"]).reason_alone("raw/a") == "excluded", "its folder is excluded"
+
+
+def test_of_include_patterns_the_nearest_decides() -> None:
+    only = Filters(["raw/", "!*.tmp", "scratch/keep"], [])
+    assert only.reason_alone("raw/deep/a") is None
+    assert only.reason_alone("raw/a.tmp") == "not-included"
+    assert only.reason_alone("scratch/keep/a") is None
+    assert only.reason_alone("scratch/a") == "not-included"
+
+
+@pytest.mark.parametrize("pattern", ["broken\\", "[a", "[[:letter:]]", "", "/", "!"])
+def test_a_pattern_that_git_never_finds_to_match_matches_nothing(pattern: str) -> None:
+    assert not any(Patterns([pattern]).decision(path, folder=True) for path in ("broken\\", "[a", "a", "[[:letter:]]"))
+
+
+@pytest.mark.parametrize("data", ["*.pem\n".encode("utf-16"), b"fine\ncaf\xe9/\n", b"a\0b\n"])
+def test_an_ignore_file_that_is_not_text_is_an_error(data: bytes) -> None:
+    with pytest.raises(UsageError, match=r"set/.figupignore: .*is not text in UTF-8"):
+        pattern_lines(data, "set/.figupignore")
 
 
 LETTERS = st.characters(blacklist_characters="/", blacklist_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]) | st.just(" ")
@@ -94,13 +116,14 @@ def test_a_glob_is_what_stands_behind_the_last_plain_folder(path: str, parts: tu
 
 def test_a_glob_matches_whole_paths_and_what_is_in_folders_that_it_matches() -> None:
     glob = Glob("run*/*.csv")
-    assert glob.matches("run1/a.csv", folder=False)
-    assert not glob.matches("x/run1/a.csv", folder=False)
-    assert not glob.matches("run1/deep/a.csv", folder=False)
+    assert glob.matches("run1/a.csv")
+    assert not glob.matches("x/run1/a.csv")
+    assert not glob.matches("run1/deep/a.csv")
     assert glob.may_match_below("run1")
     assert not glob.may_match_below("run1/deep")
-    assert Glob("run*").matches("run1/deep/a", folder=False)
-    assert Glob("**/*.csv").matches("a.csv", folder=False)
+    assert Glob("run*").matches("run1/deep/a")
+    assert Glob("**/*.csv").matches("a.csv")
     assert Glob("**/*.csv").may_match_below("any/depth/at/all")
-    assert Glob("!x*").matches("!x1", folder=False)
-    assert Glob("a* ").matches("ab ", folder=False)
+    assert Glob("!x*").matches("!x1")
+    assert Glob("a* ").matches("ab ")
+    assert Glob("caf?").matches("café"), "a letter, as in a shell"

@@ -276,3 +276,24 @@ def test_every_file_of_any_tree_is_chosen_exactly_once(tree: set[tuple[str, str]
     found = collect(Sources(paths=(f"{top}/.",)))
     assert found.problems == []
     assert sorted(there(found)) == sorted(real)
+
+
+def test_an_ignore_file_that_cannot_be_read_is_an_error_and_never_ignored(here: Path) -> None:
+    make(here, "folder/key.pem", "folder/.figupignore/", "link/key.pem", "bytes/key.pem", "pipe/key.pem")
+    (here / "link" / ".figupignore").symlink_to("nowhere")
+    (here / "bytes" / ".figupignore").write_bytes(b"\xff\xfe*\0.\0p\0e\0m\0")
+    os.mkfifo(here / "pipe" / ".figupignore")
+    for name, why in {
+        "folder": "not a file",
+        "link": "leads to nothing",
+        "bytes": "not text",
+        "pipe": "not a file",
+    }.items():
+        with pytest.raises(UsageError, match=rf"{name}/\.figupignore: .*{why}"):
+            select(Sources(paths=(name,)))
+
+
+def test_a_byte_order_mark_before_the_first_pattern_is_no_part_of_it(here: Path) -> None:
+    make(here, "d/key.pem", "d/a.csv")
+    (here / "d" / ".figupignore").write_bytes(b"\xef\xbb\xbf*.pem\r\n")
+    assert there(select(Sources(paths=("d",)))) == ["d/a.csv"]
