@@ -126,7 +126,7 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _sent_and_excluded(top: Path, exclude: Iterable[str] = ()) -> tuple[set[str], set[str]]:
     """Return the files that are sent, and the files and folders that patterns leave out with all that is in them."""
-    found = list(walk(str(top), "", Rules(Filters([], exclude), hidden=True)))
+    found = list(walk(str(top), "", Rules(filters=Filters([], exclude), hidden=True)))
     assert all(isinstance(one, SourceFile | Skipped) for one in found), found
     inner = len(str(top)) + 1
     sent = {one.path[inner:] for one in found if isinstance(one, SourceFile)}
