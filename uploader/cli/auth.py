@@ -56,25 +56,25 @@ def login(context: click.Context, common: GlobalOptions) -> int:
 
         async def work(session: Session) -> int:
             async with client:
-                account = await client.account(on_event=Display(session.console, None).take)
+                account = await client.account(on_event=Display(session.console, None).show)
             where = await anyio.to_thread.run_sync(_store, token, at.endpoint)
-            session.console.event("login", endpoint=at.endpoint, stored=where, **_whom(account))
+            session.console.event("login", endpoint=at.endpoint, stored=where, **_account_fields(account))
             session.console.result(f"Logged in at {at.endpoint} as {_name(account)}. The token is in {where}.")
             return 0
 
         return run(common, work)
 
 
-def _read_token(common: GlobalOptions, at: Context) -> tokens.Token:
+def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     """From --token-file, a person, or stdin. Raises NoToken, UsageError."""
-    if at.token is not None:
-        return tokens.Token(at.token)
+    if context.token is not None:
+        return tokens.Token(context.token)
     if common.token_file is not None:
-        return _find(common, at).token
+        return _find(common, context).token
     if sys.stdin is None:
         raise NoToken("there is no token on stdin")
     if sys.stdin.isatty():
-        text = getpass.getpass(f"Token for {at.endpoint} (it is not shown): ", sys.stderr)
+        text = getpass.getpass(f"Token for {context.endpoint} (it is not shown): ", sys.stderr)
     else:
         text = sys.stdin.readline()
     if not text.strip():
@@ -86,13 +86,16 @@ def _store(token: tokens.Token, endpoint: str) -> str:
     return tokens.store_token(token, endpoint=endpoint, config_dir=tokens.default_config_dir(), environ=os.environ)
 
 
-def _find(common: GlobalOptions, at: Context) -> tokens.FoundToken:
+def _find(common: GlobalOptions, context: Context) -> tokens.FoundToken:
     return tokens.find_token(
-        token_file=common.token_file, endpoint=at.endpoint, environ=os.environ, config_dir=tokens.default_config_dir()
+        token_file=common.token_file,
+        endpoint=context.endpoint,
+        environ=os.environ,
+        config_dir=tokens.default_config_dir(),
     )
 
 
-def _whom(account: Account) -> dict[str, Any]:
+def _account_fields(account: Account) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(account)
     return {"account": fields}
 
@@ -106,23 +109,27 @@ def _name(account: Account) -> str:
 @common_options
 def status(common: GlobalOptions) -> int:
     """Show where the token is stored, whose it is, and the free quota."""
-    with open_context(common) as at:
-        found = tokens.FoundToken(tokens.Token(at.token), "the sandbox's folder") if at.token else _find(common, at)
-        client = at.client(retry=INTERACTIVE_RETRY, token=found.token.reveal())
+    with open_context(common) as context:
+        found = (
+            tokens.FoundToken(tokens.Token(context.token), "the sandbox's folder")
+            if context.token
+            else _find(common, context)
+        )
+        client = context.client(retry=INTERACTIVE_RETRY, token=found.token.reveal())
 
         async def work(session: Session) -> int:
-            session.console.event("token", endpoint=at.endpoint, origin=found.origin)
-            session.console.result(f"The token for {at.endpoint} is in {found.origin}.")
+            session.console.event("token", endpoint=context.endpoint, origin=found.origin)
+            session.console.result(f"The token for {context.endpoint} is in {found.origin}.")
             async with client:
-                account = await client.account(on_event=Display(session.console, None).take)
-            session.console.event("account", **_whom(account)["account"])
-            session.console.result(f"It works, as {_name(account)}.\n{_room(account)}")
+                account = await client.account(on_event=Display(session.console, None).show)
+            session.console.event("account", **_account_fields(account)["account"])
+            session.console.result(f"It works, as {_name(account)}.\n{_quota_text(account)}")
             return 0
 
         return run(common, work)
 
 
-def _room(account: Account) -> str:
+def _quota_text(account: Account) -> str:
     if account.quota is None or account.used_quota is None:
         return "How much room there is, the account does not say."
     left = units.format_bytes(max(0, account.quota - account.used_quota))
@@ -141,14 +148,14 @@ def logout(common: GlobalOptions) -> int:
     """
     if common.sandbox:
         raise UsageError("a sandbox's token is not stored by `figup auth login`, and needs no logout")
-    with open_context(common) as at:
+    with open_context(common) as context:
 
         async def work(session: Session) -> int:
-            gone = await anyio.to_thread.run_sync(_forget, at.endpoint)
+            gone = await anyio.to_thread.run_sync(_forget, context.endpoint)
             left = [f"the environment variable {tokens.VARIABLE}"] if tokens.VARIABLE in os.environ else []
-            session.console.event("logout", endpoint=at.endpoint, removed=gone, left=left)
+            session.console.event("logout", endpoint=context.endpoint, removed=gone, left=left)
             where = f"removed from {' and '.join(gone)}" if gone else "not stored on this machine"
-            session.console.result(f"The token for {at.endpoint} was {where}.")
+            session.console.result(f"The token for {context.endpoint} was {where}.")
             if left:
                 session.console.result(f"Still there: {left[0]} holds a token, and commands go on to use it.")
             return 0

@@ -18,7 +18,7 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is here to answer", hint="In a script, add --yes.")
-    session.console.outlet.err(f"figup: {question} [y/N]")
+    session.console.output.err(f"figup: {question} [y/N]")
     answer = await _line(sys.stdin.fileno())
     if answer.strip().lower() in (b"y", b"yes"):
         return True
@@ -31,7 +31,7 @@ async def _line(terminal: int) -> bytes:
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[bytes] = loop.create_future()
 
-    def tell(line: bytes) -> None:
+    def deliver(line: bytes) -> None:
         if not typed.done():
             typed.set_result(line)
 
@@ -39,7 +39,7 @@ async def _line(terminal: int) -> bytes:
         # Not through sys.stdin, whose lock an interpreter that ends would wait for.
         line = os.read(terminal, 1024)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, line)
+            loop.call_soon_threadsafe(deliver, line)
 
     threading.Thread(target=wait, name="figup-asking", daemon=True).start()
     return await typed

@@ -68,7 +68,7 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
 
             async def work(session: Session) -> int:
                 # A child is killed at once; what takes time afterwards is removing the folder.
-                session.signals.in_good_order(session.scope.cancel, _CLEAN_UP)
+                session.signals.stop_with(session.scope.cancel, _CLEAN_UP)
                 return await Demo(session, folder, sandbox, log, size, keep=keep).run()
 
             return run(common, work)

@@ -33,7 +33,7 @@ from uploader.transfer import notices as no
 _BLOCK = 8 << 20
 _FIRST_RUN = 6.0
 """Seconds that the first run would take undisturbed: slow enough for a kill to land half way on a fast machine."""
-_LOOK = 0.02
+_POLL_INTERVAL = 0.02
 _DRAW = 0.25
 _RETRY_TIMEOUT = "30s"
 
@@ -74,21 +74,21 @@ class Demo:
 
     async def run(self) -> int:
         """Do it all, and say what came of it. Raises DemoFailed."""
-        self._say(f"A local Figshare runs at {self._sandbox.url}.")
-        self._say(f"Making a file of {units.format_bytes(self._size)} ({self._size} bytes) of random bytes.")
+        self._write(f"A local Figshare runs at {self._sandbox.url}.")
+        self._write(f"Making a file of {units.format_bytes(self._size)} ({self._size} bytes) of random bytes.")
         await self._make_file()
         upload = ["upload", str(self._file), "--json", "--retry-timeout", _RETRY_TIMEOUT]
         rate = str(round(self._size / _FIRST_RUN))
-        self._say(
+        self._write(
             f"$ figup upload {self._file.name}        (held to {units.format_rate(float(rate))}, to be killed in time)"
         )
-        total, killed_at = await self._killed_half_way([*upload, "--limit-rate", rate])
-        self._say(f"  killed with SIGKILL after {killed_at} of {total} parts")
-        self._say("$ figup jobs")
-        self._say(await self._output("jobs"))
-        self._say(f"$ figup upload {self._file.name}        (the same command again)")
+        total, killed_at = await self._run_until_killed([*upload, "--limit-rate", rate])
+        self._write(f"  killed with SIGKILL after {killed_at} of {total} parts")
+        self._write("$ figup jobs")
+        self._write(await self._output("jobs"))
+        self._write(f"$ figup upload {self._file.name}        (the same command again)")
         summary = await self._second_run(upload, total)
-        return await self._tell(summary)
+        return await self._compare(summary)
 
     # --- the steps ------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Demo:
                     done += await file.write(block)
                     show(done)
 
-    async def _killed_half_way(self, arguments: list[str]) -> tuple[int, int]:
+    async def _run_until_killed(self, arguments: list[str]) -> tuple[int, int]:
         """How many parts there are, and how many were there when the first run was killed."""
         out = self._folder / "first-run.jsonl"
         async with self._started(arguments, out) as process:
@@ -112,7 +112,7 @@ class Demo:
                     break
                 if process.returncode is not None:
                     raise DemoFailed(f"the first run ended by itself with {process.returncode}: {self._complaint(out)}")
-                await anyio.sleep(_LOOK)
+                await anyio.sleep(_POLL_INTERVAL)
             process.kill()
             await process.wait()
         return total, taken
@@ -132,44 +132,46 @@ class Demo:
         summary: dict[str, Any] = events[-1]
         return summary
 
-    async def _tell(self, summary: dict[str, Any]) -> int:
+    async def _compare(self, summary: dict[str, Any]) -> int:
         """Compare what was promised with what is there."""
         counted = await self._counted()
         local = await anyio.to_thread.run_sync(_md5, self._file)
-        items, files = await self._asked(summary["item_id"])
-        told = summary["files"][0]
+        items, files = await self._query_sandbox(summary["item_id"])
+        reported = summary["files"][0]
         remote = [file.computed_md5 for file in files if file.name == self._file.name]
         self._session.summary.job, self._session.summary.item_id = summary["job"], summary["item_id"]
         self._session.summary.item_url, self._session.summary.files = summary["item_url"], summary["files"]
         self._session.summary.bytes_sent, self._session.summary.bytes_total = summary["bytes_sent"], self._size
         claims = [
-            (f"{told['parts_found']} parts were already there", told["parts_found"] > 0),
+            (f"{reported['parts_found']} parts were already there", reported["parts_found"] > 0),
             (
-                f"{told['parts_sent']} parts were sent by the second run",
-                told["parts_found"] + told["parts_sent"] == told["parts_total"],
+                f"{reported['parts_sent']} parts were sent by the second run",
+                reported["parts_found"] + reported["parts_sent"] == reported["parts_total"],
             ),
             (f"{counted.repeated} parts were sent again although Figshare had them", counted.repeated == 0),
-            (f"{counted.taken} parts were taken by Figshare in all", counted.taken == told["parts_total"]),
+            (f"{counted.taken} parts were taken by Figshare in all", counted.taken == reported["parts_total"]),
             (f"local MD5   {local}", True),
             (f"remote MD5  {', '.join(md5 or 'not computed' for md5 in remote) or 'none'}", remote == [local]),
             (f"{units.format_count(len(items), 'item')} on Figshare", items == [summary["item_id"]]),
             (f"{units.format_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
         ]
-        for claim, holds in claims:
-            self._say(f"  {'ok ' if holds else 'NOT'}  {claim}", Mark("ok", GREEN) if holds else Mark("NOT", RED))
-            self._console.event("claim", claim=claim, holds=holds)
-        self._say(f"The item's page: {summary['item_url']}")
+        for claim, held in claims:
+            self._write(f"  {'ok ' if held else 'NOT'}  {claim}", Mark("ok", GREEN) if held else Mark("NOT", RED))
+            self._console.event("claim", claim=claim, holds=held)
+        self._write(f"The item's page: {summary['item_url']}")
         if self._keep:
-            self._say(f"Kept in {self._folder}; `figup sandbox --dir {self._folder / 'sandbox'}` shows the page again.")
+            self._write(
+                f"Kept in {self._folder}; `figup sandbox --dir {self._folder / 'sandbox'}` shows the page again."
+            )
         broken = [claim for claim, holds in claims if not holds]
         if broken:
             raise DemoFailed(f"this does not hold: {'; '.join(broken)}", hint="Please report it.")
-        self._say("Nothing was lost, and nothing was sent twice.")
+        self._write("Nothing was lost, and nothing was sent twice.")
         return 0
 
     # --- the tools ------------------------------------------------------------------------------------------------
 
-    def _say(self, text: str, mark: Mark | None = None) -> None:
+    def _write(self, text: str, mark: Mark | None = None) -> None:
         self._console.event("demo", text=text)
         self._console.result(text, mark)
 
@@ -180,9 +182,9 @@ class Demo:
         if common.json or common.quiet or common.no_progress or sys.stderr is None or not sys.stderr.isatty():
             yield lambda _: None
             return
-        bars, speed = Bars(self._console.outlet), Speed()
+        bars, speed = Bars(self._console.output), Speed()
         try:
-            yield lambda done: bars.take(_progress(done, self._size, speed(anyio.current_time(), done)))
+            yield lambda done: bars.update(_progress(done, self._size, speed(anyio.current_time(), done)))
         finally:
             bars.close()
 
@@ -223,7 +225,7 @@ class Demo:
         puts = [event for event in await _events(self._log) if event["kind"] == "put-part" and event["status"] == 200]
         return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
 
-    async def _asked(self, item_id: int) -> tuple[list[int], list[File]]:
+    async def _query_sandbox(self, item_id: int) -> tuple[list[int], list[File]]:
         """Ids of all items on the sandbox, and the files of ours, asked from its API."""
         from uploader.figshare.client import Figshare
 

@@ -16,7 +16,7 @@ import msgspec
 from uploader import units
 from uploader.cli.context import Context, job_store
 from uploader.cli.output.progress import Display
-from uploader.cli.output.summary import FEW, skipped_lines
+from uploader.cli.output.summary import MAX_LISTED, skipped_lines
 from uploader.cli.output.writer import RED, Mark
 from uploader.cli.runner import Session
 from uploader.clock import Clock
@@ -33,9 +33,9 @@ from uploader.transfer.preview import FilePlan, Preview, Space, adds_file, previ
 from uploader.transfer.run.limits import file_count_warning, too_large
 from uploader.transfer.run.throttle import Throttle
 
-LINES = {"100mbit": 12.5e6, "1gbit": 125e6}
+LINE_RATES = {"100mbit": 12.5e6, "1gbit": 125e6}
 """Bytes a second of the lines for which the time is estimated, where no --limit-rate says how fast it may be."""
-_WORDS = {
+_STATUS_TEXTS = {
     "new": "new",
     "same": "the same is there",
     "different": "a different file of that name is there",
@@ -65,60 +65,65 @@ class Request:
     requests: RequestOptions
 
 
-async def show_plan(session: Session, at: Context, wanted: Request) -> int:
+async def show_plan(session: Session, context: Context, request: Request) -> int:
     """Say what `figup upload` with these arguments would do.
 
     The exit status is that of the upload as far as it is decided already: see `Preview.exit_status`. Raises what the
     upload would raise before its first byte.
     """
     display = Display(session.console, None)
-    found, spec = await _found(display, at, wanted)
-    estimate = _estimate(found, wanted)
-    ends = final_steps(wanted.item_options, spec, wanted.project, found)
-    _tell_program(session, found, estimate, ends)
-    session.console.result(_text(found, estimate, ends), Mark("NOT ENOUGH", RED))
-    if (warning := file_count_warning(found.item_files or 0)) is not None and any(map(adds_file, found.files)):
-        display.take(no.Warned(message=warning))
-    return found.exit_status
+    plan, spec = await _make_preview(display, context, request)
+    estimate = _estimate(plan, request)
+    steps = final_steps(request.item_options, spec, request.project, plan)
+    _write_events(session, plan, estimate, steps)
+    session.console.result(_text(plan, estimate, steps), Mark("NOT ENOUGH", RED))
+    if (warning := file_count_warning(plan.item_files or 0)) is not None and any(map(adds_file, plan.files)):
+        display.show(no.Warned(message=warning))
+    return plan.exit_status
 
 
-async def _found(display: Display, at: Context, wanted: Request) -> tuple[Preview, ItemPayload | None]:
+async def _make_preview(display: Display, context: Context, request: Request) -> tuple[Preview, ItemPayload | None]:
     """Return the preview, and the description in Figshare's form; None without a token."""
     try:
-        client = at.client(wanted.options, wanted.requests)
+        client = context.client(request.options, request.requests)
     except NoToken:
-        selection = await anyio.to_thread.run_sync(select, wanted.sources)
+        selection = await anyio.to_thread.run_sync(select, request.sources)
         target = target_of(
-            at.endpoint, wanted.item, wanted.title, selection, project=wanted.project, account=at.common.impersonate
+            context.endpoint,
+            request.item,
+            request.title,
+            selection,
+            project=request.project,
+            account=context.common.impersonate,
         )
         return await preview(
-            None, job_store(at.common), target, selection, wanted.options, new_job=wanted.new_job
+            None, job_store(context.common), target, selection, request.options, new_job=request.new_job
         ), None
     async with client:
-        found = await client.preview(
-            wanted.sources,
-            item=wanted.item,
-            title=wanted.title,
-            project=wanted.project,
-            new_job=wanted.new_job,
-            on_event=display.take,
+        plan = await client.preview(
+            request.sources,
+            item=request.item,
+            title=request.title,
+            project=request.project,
+            new_job=request.new_job,
+            on_event=display.show,
         )
-        with client.figshare(display.take) as api:
-            return found, await check_item_options(api, wanted.item_options, found.item_id, wanted.project)
+        with client.figshare(display.show) as api:
+            return plan, await check_item_options(api, request.item_options, plan.item_id, request.project)
 
 
-def _estimate(found: Preview, wanted: Request) -> dict[str, Any]:
+def _estimate(plan: Preview, request: Request) -> dict[str, Any]:
     """How long it would take at least: the bytes over a line, beside requests that are counted by the second."""
-    requests = found.requests / wanted.requests.api_rate
-    limit = Throttle(wanted.options.limit_rate, Clock()).rate
-    lines = LINES if limit is None else {"limit": limit}
+    requests = plan.requests / request.requests.api_rate
+    limit = Throttle(request.options.limit_rate, Clock()).rate
+    lines = LINE_RATES if limit is None else {"limit": limit}
     return {
-        "api_requests": found.requests,
-        "seconds": {name: round(max(found.bytes_left / rate, requests)) for name, rate in lines.items()},
+        "api_requests": plan.requests,
+        "seconds": {name: round(max(plan.bytes_left / rate, requests)) for name, rate in lines.items()},
     }
 
 
-def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], ends: FinalSteps) -> None:
+def _write_events(session: Session, found: Preview, estimate: dict[str, Any], steps: FinalSteps) -> None:
     summary, console = session.summary, session.console
     summary.job, summary.item_id, summary.item_url = found.job, found.item_id, found.item_url
     summary.bytes_total = sum(file.size for file in found.files)
@@ -133,7 +138,7 @@ def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], en
         counts=dict(Counter(file.status for file in found.files)),
         actions=dict(Counter(file.action for file in found.files)),
         estimate=estimate,
-        **ends.fields(),
+        **steps.fields(),
     )
     for file in files:
         console.event("file", md5=None, **file)
@@ -143,34 +148,36 @@ def _tell_program(session: Session, found: Preview, estimate: dict[str, Any], en
     summary.skipped = skipped
 
 
-def _text(found: Preview, estimate: dict[str, Any], ends: FinalSteps) -> str:
-    total = units.format_bytes(sum(file.size for file in found.files))
-    title = repr(printable(found.title or ""))
-    if found.item_id is None:
-        where = f"a new item called {title}" + (f" in project {ends.project}" if ends.project is not None else "")
+def _text(plan: Preview, estimate: dict[str, Any], steps: FinalSteps) -> str:
+    total = units.format_bytes(sum(file.size for file in plan.files))
+    title = repr(printable(plan.title or ""))
+    if plan.item_id is None:
+        target = f"a new item called {title}" + (f" in project {steps.project}" if steps.project is not None else "")
     else:
-        where = f"item {found.item_id}" + (f", called {title}" if found.title is not None else "")
-    so_far = found.state if found.state == "new" else f"{found.state}, {units.format_bytes(found.bytes_done)} sent"
-    lines = [f"Job {found.job} ({so_far})", f"To {where} at {found.endpoint}"]
-    lines += _file_lines(found.files)
-    lines += skipped_lines([(skip.path, skip.reason) for skip in found.skipped])
-    actions = Counter(file.action for file in found.files)
+        target = f"item {plan.item_id}" + (f", called {title}" if plan.title is not None else "")
+    so_far = plan.state if plan.state == "new" else f"{plan.state}, {units.format_bytes(plan.bytes_done)} sent"
+    lines = [f"Job {plan.job} ({so_far})", f"To {target} at {plan.endpoint}"]
+    lines += _file_lines(plan.files)
+    lines += skipped_lines([(skip.path, skip.reason) for skip in plan.skipped])
+    actions = Counter(file.action for file in plan.files)
     counted = ", ".join(f"{count} to {action}" for action, count in actions.most_common())
-    parts = sum(file.parts for file in found.files)
+    parts = sum(file.parts for file in plan.files)
     lines.append(
-        f"{units.format_count(len(found.files), 'file')}, {total}, about {units.format_count(parts, 'part')}: {counted}"
+        f"{units.format_count(len(plan.files), 'file')}, {total}, about {units.format_count(parts, 'part')}: {counted}"
     )
-    lines += [f"Note: {warning}." for warning in found.warnings]
-    statuses = Counter(file.status for file in found.files)
+    lines += [f"Note: {warning}." for warning in plan.warnings]
+    statuses = Counter(file.status for file in plan.files)
     if len(statuses) > 1:
-        lines.append("Found: " + "; ".join(f"{_WORDS[status]}: {count}" for status, count in statuses.most_common()))
-    lines.append(_room_line(found.room, found.files))
+        lines.append(
+            "Found: " + "; ".join(f"{_STATUS_TEXTS[status]}: {count}" for status, count in statuses.most_common())
+        )
+    lines.append(_space_line(plan.room, plan.files))
     times = ", ".join(
         f"{units.format_duration(seconds)} at {'the limit' if name == 'limit' else name}"
         for name, seconds in estimate["seconds"].items()
     )
-    lines.append(f"To send: {units.format_bytes(found.bytes_left)}, about {found.requests} requests: at least {times}")
-    lines += ends.lines()
+    lines.append(f"To send: {units.format_bytes(plan.bytes_left)}, about {plan.requests} requests: at least {times}")
+    lines += steps.lines()
     lines.append("Nothing was sent: this was a dry run.")
     return "\n".join(lines)
 
@@ -181,40 +188,40 @@ def _file_lines(files: Sequence[FilePlan]) -> list[str]:
     lines = []
     for file in files:
         kinds[file.status, file.action] += 1
-        if kinds[file.status, file.action] <= FEW:
+        if kinds[file.status, file.action] <= MAX_LISTED:
             lines.append(_file_line(file))
     return lines + [
-        f"  and {count - FEW} more, {_WORDS[status]}: {action}; --json has all"
+        f"  and {count - MAX_LISTED} more, {_STATUS_TEXTS[status]}: {action}; --json has all"
         for (status, action), count in kinds.items()
-        if count > FEW
+        if count > MAX_LISTED
     ]
 
 
 def _file_line(file: FilePlan) -> str:
-    note = "" if (file.status, file.action) == ("new", "send") else f"  {_WORDS[file.status]}: {file.action}"
+    note = "" if (file.status, file.action) == ("new", "send") else f"  {_STATUS_TEXTS[file.status]}: {file.action}"
     ids = file.replaces or ((file.file_id,) if file.file_id is not None else ())
     number = f" (file {', '.join(map(str, ids))})" if ids else ""
-    there = remote_path(file.folder, file.name)
+    remote = remote_path(file.folder, file.name)
     is_link = not file.path.startswith("/")
     if file.reason is not None:
         number += f": {printable(file.reason)}"
-    renamed = "" if is_link or file.path.endswith(f"/{there}") else f" as {printable(there)}"
+    renamed = "" if is_link or file.path.endswith(f"/{remote}") else f" as {printable(remote)}"
     return f"  {printable(file.path)}{renamed}  {units.format_bytes(file.size)}{note}{number}"
 
 
-def _room_line(room: Space | None, files: Sequence[FilePlan]) -> str:
-    if room is None:
+def _space_line(space: Space | None, files: Sequence[FilePlan]) -> str:
+    if space is None:
         return "Room: not known without a token"
-    text = f"Room: {units.format_bytes(room.needed)} needed"
-    if room.free is None or room.quota is None:
+    text = f"Room: {units.format_bytes(space.needed)} needed"
+    if space.free is None or space.quota is None:
         text += "; the account does not say how much it has"
     else:
-        text += f", {units.format_bytes(room.free)} of the quota's {units.format_bytes(room.quota)} free"
-    if room.too_large:
-        most, large = units.format_bytes(room.maximum_file_size or 0), frozenset(room.too_large)
-        named = too_large((file.path, file.size) for file in files if file.path in large)
-        text += f"; larger than this account's {most} a file: {named}"
-    return text if room.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
+        text += f", {units.format_bytes(space.free)} of the quota's {units.format_bytes(space.quota)} free"
+    if space.too_large:
+        maximum, large = units.format_bytes(space.maximum_file_size or 0), frozenset(space.too_large)
+        listed = too_large((file.path, file.size) for file in files if file.path in large)
+        text += f"; larger than this account's {maximum} a file: {listed}"
+    return text if space.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,11 +247,11 @@ class FinalSteps:
 
     def lines(self) -> list[str]:
         """For a person."""
-        made = ["a DOI would be reserved"] if self.reserve_doi else []
-        made += ["a private link would be made"] if self.private_link else []
+        steps = ["a DOI would be reserved"] if self.reserve_doi else []
+        steps += ["a private link would be made"] if self.private_link else []
         return [
             *self._described(),
-            *([f"When all is verified, {' and '.join(made)}."] if made else []),
+            *([f"When all is verified, {' and '.join(steps)}."] if steps else []),
             *self._published(),
         ]
 
@@ -267,19 +274,19 @@ class FinalSteps:
         return ["When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more."]
 
 
-def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: int | None, found: Preview) -> FinalSteps:
+def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: int | None, plan: Preview) -> FinalSteps:
     """Collect the requested final steps. `spec` None: the description could not be looked up."""
-    known = item_options.metadata is None or item_options.metadata.fingerprint == found.described
-    told = ItemPayload() if known else spec
-    body = told.embargo if told is not None else None
+    known = item_options.metadata is None or item_options.metadata.fingerprint == plan.described
+    changes = ItemPayload() if known else spec
+    body = changes.embargo if changes is not None else None
     return FinalSteps(
-        project=project if found.item_id is None else None,
-        says=told.present_fields if told is not None else None,
+        project=project if plan.item_id is None else None,
+        says=changes.present_fields if changes is not None else None,
         embargo=_embargo(body) if body else None,
-        reserve_doi=item_options.reserve_doi and "reserve_doi" not in found.granted,
-        private_link=item_options.private_link and "private_link" not in found.granted,
-        publish=item_options.publish and "publish" not in found.granted,
-        published_before=item_options.publish and "publish" in found.granted,
+        reserve_doi=item_options.reserve_doi and "reserve_doi" not in plan.granted,
+        private_link=item_options.private_link and "private_link" not in plan.granted,
+        publish=item_options.publish and "publish" not in plan.granted,
+        published_before=item_options.publish and "publish" in plan.granted,
     )
 
 

@@ -52,7 +52,7 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
             place=place,
         )
     if isinstance(error, click.ClickException):
-        return _of_click(error)
+        return from_click(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Failure(
             code="interrupted", message="stopped by Ctrl-C", hint=None, path=None, exit_status=ExitStatus.INTERRUPTED
@@ -66,7 +66,7 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
     )
 
 
-def _of_click(error: click.ClickException) -> Failure:
+def from_click(error: click.ClickException) -> Failure:
     """Turn a click error into a failure."""
     if isinstance(error, click.NoSuchOption) and error.option_name == "--token":
         return Failure(
@@ -81,7 +81,7 @@ def _of_click(error: click.ClickException) -> Failure:
     said = error.format_message()
     if near := getattr(error, "possibilities", None):
         said, hint = error.message, f"Did you mean {near[0]}? {hint}"
-    elif isinstance(error, click.NoSuchOption) and context is not None and _takes_paths(context.command):
+    elif isinstance(error, click.NoSuchOption) and context is not None and _accepts_paths(context.command):
         hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
     message = printable(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
@@ -95,5 +95,5 @@ def exit_status_table() -> str:
     return "\n".join(f"{status:>5}  {status.meaning}" for status in ExitStatus)
 
 
-def _takes_paths(command: click.Command) -> bool:
+def _accepts_paths(command: click.Command) -> bool:
     return any(param.name == "paths" for param in command.params)

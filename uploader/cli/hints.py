@@ -34,7 +34,7 @@ class Hint:
     complete: bool = False
 
 
-_AGAIN = "run the same command again"
+_RERUN = "run the same command again"
 _REPLACE_OR_KEEP = "replace that file with --on-conflict replace, or keep both with --on-conflict keep."
 _CONTINUE = Hint("Run the same command again to continue; what was sent is kept.")
 _TRANSIENT = frozenset(
@@ -52,10 +52,10 @@ HINTS: dict[str, Hint] = {
         "Make a new token at figshare.com/account/applications and run `figup auth login`.", complete=True
     ),
     "not-allowed": Hint(
-        f"`figup auth status` shows whose token this is; use one that may do this, then {_AGAIN}.", complete=True
+        f"`figup auth status` shows whose token this is; use one that may do this, then {_RERUN}.", complete=True
     ),
-    "source-missing": Hint(f"Check the path, or put the file back; then {_AGAIN}.", complete=True),
-    "source-unreadable": Hint(f"Make it readable, then {_AGAIN}.", complete=True),
+    "source-missing": Hint(f"Check the path, or put the file back; then {_RERUN}.", complete=True),
+    "source-unreadable": Hint(f"Make it readable, then {_RERUN}.", complete=True),
     "sources-unusable": Hint("Fix them, or leave them out with --exclude; nothing was sent."),
     "item-missing": Hint(
         "Check the number; `figup auth status` shows whose token this is, and a draft is visible only to its owner.",
@@ -68,7 +68,7 @@ HINTS: dict[str, Hint] = {
         "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
         complete=True,
     ),
-    "checksum-wrong": Hint(f"Put the right file, or the right MD5, in its place; then {_AGAIN}.", complete=True),
+    "checksum-wrong": Hint(f"Put the right file, or the right MD5, in its place; then {_RERUN}.", complete=True),
     "some-files-failed": Hint(
         "Fix what the messages report and run the same command again; the other files are not sent again.",
         complete=True,
@@ -82,35 +82,35 @@ HINTS: dict[str, Hint] = {
         "Run the `figup upload` command of this job again: it asks Figshare for what is missing.", complete=True
     ),
     "not-figshare": Hint("Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."),
-    "refused": Hint(f"Fix what Figshare reports; then {_AGAIN}.", complete=True),
-    "state-full": Hint(f"Make room where the state directory is, then {_AGAIN}.", complete=True),
-    "state-lost": Hint(f"Make it writable again, then {_AGAIN}; what was sent is kept.", complete=True),
+    "refused": Hint(f"Fix what Figshare reports; then {_RERUN}.", complete=True),
+    "state-full": Hint(f"Make room where the state directory is, then {_RERUN}.", complete=True),
+    "state-lost": Hint(f"Make it writable again, then {_RERUN}; what was sent is kept.", complete=True),
     "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
     # Situations.
     "refused-of-many": Hint(
-        f"Fix what Figshare reports, or leave the file out with --exclude; then {_AGAIN}.", complete=True
+        f"Fix what Figshare reports, or leave the file out with --exclude; then {_RERUN}.", complete=True
     ),
-    "empty-file": Hint(f"Put something in it (Figshare seems to take no empty files); then {_AGAIN}.", complete=True),
+    "empty-file": Hint(f"Put something in it (Figshare seems to take no empty files); then {_RERUN}.", complete=True),
     "empty-file-of-many": Hint(
         "Put something in it (Figshare seems to take no empty files), or leave the file out with --exclude; then "
-        f"{_AGAIN}.",
+        f"{_RERUN}.",
         complete=True,
     ),
-    "put-back": Hint(f"Put it back and {_AGAIN}.", complete=True),
-    "put-back-to-compare": Hint(f"Put it back and {_AGAIN} to compare it; the item holds it.", complete=True),
+    "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
+    "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
     "changed-since-verified": Hint(
         "Add --restart-changed to send the new version in its place, or send it to another item to keep both."
     ),
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
-    "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_AGAIN} to try once more.", complete=True),
+    "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
     "verify-later": Hint("Later: figup verify {item_id} {path}", complete=True),
     "several-of-that-name": Hint(
-        f"Remove all but that one on the item's page, then {_AGAIN} with --on-conflict replace; or add this file to "
+        f"Remove all but that one on the item's page, then {_RERUN} with --on-conflict replace; or add this file to "
         "them with --on-conflict keep.",
         complete=True,
     ),
-    "being-sent": Hint(f"Wait until that has ended, then {_AGAIN}.", complete=True),
+    "being-sent": Hint(f"Wait until that has ended, then {_RERUN}.", complete=True),
     "replace-or-keep": Hint(f"{_REPLACE_OR_KEEP[0].upper()}{_REPLACE_OR_KEEP[1:]}"),
     "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
     "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
@@ -161,7 +161,7 @@ HINTS: dict[str, Hint] = {
     ),
 }
 
-_TAKES_SKIPPED = {
+_SKIP_HINTS = {
     "hidden": "--hidden takes what has a name that begins with a dot.",
     "link": "--follow-symlinks takes what links lead to.",
     "excluded": "Look at --exclude and .figupignore.",
@@ -180,7 +180,7 @@ def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, k
     if situation in _TRANSIENT and not kept:
         return "Try again later."
     known = HINTS.get(situation)
-    text = _filled(known.text, fault, path) if known is not None else None
+    text = _fill(known.text, fault, path) if known is not None else None
     if text is None:
         known, text = None, fault.hint
     if job is None or (known is not None and known.complete):
@@ -191,13 +191,13 @@ def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, k
     return f"{text} Then {how}."
 
 
-def _filled(text: str, fault: Fault, path: str | None) -> str | None:
+def _fill(text: str, fault: Fault, path: str | None) -> str | None:
     """Fill the text with its facts; None if one of them is not known."""
     facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
     facts |= {
         "hint": fault.hint or "",
         "path": path,
-        "skipped": " ".join(_TAKES_SKIPPED[one] for one in fault.facts.reasons if one in _TAKES_SKIPPED),
+        "skipped": " ".join(_SKIP_HINTS[one] for one in fault.facts.reasons if one in _SKIP_HINTS),
     }
     if any(facts[name] is None for _, name, _, _ in Formatter().parse(text) if name):
         return None

@@ -58,7 +58,7 @@ def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
         for one in recognized:
             text = f"{one.given} is {one.full_name} on Figshare (author {one.id}), by the ORCID iD"
             session.console.note(printable(text))
-        return _tell_authors(session, found, now, recognized)
+        return _write_authors(session, found, now, recognized)
 
     return on_item(common, item, work)
 
@@ -71,12 +71,12 @@ def remove_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> in
     """Remove authors, given by id, ORCID iD or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        return _tell_authors(session, found, await lists.remove_authors(api, found, who))
+        return _write_authors(session, found, await lists.remove_authors(api, found, who))
 
     return on_item(common, item, work)
 
 
-def _tell_authors(
+def _write_authors(
     session: Session, item: ItemDetail, now: list[Author], recognized: Sequence[lists.MatchedAuthor] = ()
 ) -> int:
     values = msgspec.to_builtins({"authors": now, "recognized": list(recognized)})
@@ -102,7 +102,7 @@ def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
         wanted = [tag for word in words for tag in _tags_in(word)]
         description = await read_description(session, given={"keywords": wanted})
         now = await lists.change_keywords(api, found, add=description.metadata.keywords)
-        return _tell_tags(session, found, now)
+        return _write_tags(session, found, now)
 
     return on_item(common, item, work)
 
@@ -116,7 +116,7 @@ def remove_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         gone = [tag for word in words for tag in ([word] if word in found.keywords else _tags_in(word))]
-        return _tell_tags(session, found, await lists.change_keywords(api, found, remove=gone))
+        return _write_tags(session, found, await lists.change_keywords(api, found, remove=gone))
 
     return on_item(common, item, work)
 
@@ -129,7 +129,7 @@ def _tags_in(word: str) -> list[str]:
     return found
 
 
-def _tell_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
+def _write_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
     session.console.event("tags", item_id=item.id, tags=now)
     session.console.result(f"The tags of item {item.id}: {printable(', '.join(now)) or 'none'}.")
     return 0
@@ -154,7 +154,7 @@ def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> 
         except UnknownName as unknown:
             raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
         await lists.add_categories(api, found, ids)
-        return _tell_categories(session, await api.items.detail(found.id))
+        return _write_categories(session, await api.items.detail(found.id))
 
     return on_item(common, item, work)
 
@@ -168,12 +168,12 @@ def remove_categories(item: int, names: tuple[str, ...], common: GlobalOptions) 
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         await lists.remove_categories(api, found, names)
-        return _tell_categories(session, await api.items.detail(found.id))
+        return _write_categories(session, await api.items.detail(found.id))
 
     return on_item(common, item, work)
 
 
-def _tell_categories(session: Session, item: ItemDetail) -> int:
+def _write_categories(session: Session, item: ItemDetail) -> int:
     session.console.event("categories", item_id=item.id, categories=msgspec.to_builtins(item.categories))
     titles = "; ".join(f"{printable(one.title)} ({one.id})" for one in item.categories)
     session.console.result(f"The categories of item {item.id}: {titles or 'none'}.")

@@ -16,7 +16,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.progress import Display
 from uploader.cli.report_files import report_option, write_reports
 from uploader.cli.runner import Session, run
-from uploader.cli.status import look, text, watch
+from uploader.cli.status import format_job, view_job, watch
 from uploader.text import printable
 from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs
 
@@ -99,9 +99,9 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
         if follow:
             exit_status = await watch(session, states, name)
         else:
-            now = await look(states, name)
-            now.tell(session)
-            session.console.result(text(now))
+            now = await view_job(states, name)
+            now.write(session)
+            session.console.result(format_job(now))
             exit_status = 0
         await anyio.to_thread.run_sync(write_reports, states, name, reports)
         return exit_status
@@ -118,13 +118,13 @@ def cancel(job: str, common: GlobalOptions) -> int:
     Complete files and the item are kept. Local files are not touched.
     """
     recorded = recorded_job(common, job)
-    with open_context(common, recorded=recorded.endpoint) as at:
-        client = at.client()
+    with open_context(common, recorded=recorded.endpoint) as context:
+        client = context.client()
 
         async def work(session: Session) -> int:
             display = Display(session.console, None)
             async with client:
-                done = await client.cancel(recorded.job, on_event=display.take)
+                done = await client.cancel(recorded.job, on_event=display.show)
             session.summary.job, session.summary.item_id = done.job, done.item_id
             session.summary.item_url = done.item_url
             session.console.event("cancelled", **msgspec.to_builtins(done))

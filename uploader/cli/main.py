@@ -161,7 +161,7 @@ class LazyGroup(click.Group):
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _report(_of_stdout(error) or error, options)
+            status = _report(_stdout_error(error) or error, options)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -174,11 +174,11 @@ def _report(error: BaseException, options: Sequence[str]) -> int:
     console = Console(json="--json" in options, quiet=False, color="--no-color" not in options)
     console.failure(failure)
     console.summary(Summary(exit_status=failure.exit_status))
-    console.outlet.drain()
+    console.output.drain()
     return failure.exit_status
 
 
-def _of_stdout(error: Exception) -> OutputLost | None:
+def _stdout_error(error: Exception) -> OutputLost | None:
     """Map click's own write errors on stdout, which name no file, to OutputLost."""
     if not isinstance(error, OSError) or error.errno not in _FULL or error.filename is not None:
         return None
@@ -187,9 +187,9 @@ def _of_stdout(error: Exception) -> OutputLost | None:
 
 
 def _forget_stdout() -> None:
-    from uploader.cli.output.writer import forget
+    from uploader.cli.output.writer import redirect_to_devnull
 
-    forget(sys.stdout)
+    redirect_to_devnull(sys.stdout)
 
 
 @click.group(

@@ -37,7 +37,7 @@ Examples:
 Exit status: 0 if it is valid, 2 if it is not.
 
 """
-_MOST_SHOWN = 40
+_MAX_SHOWN = 40
 
 
 @click.group("metadata")
@@ -96,12 +96,12 @@ def check(file: str, online: bool, common: GlobalOptions) -> int:
         description = await read_description(session, file=file)
         for doubt in (doubt for part in description.parts for doubt in part.unverified):
             session.console.note(printable(doubt))
-        return _good(session, file, description)
+        return _write_valid(session, file, description)
 
     if not online:
         return run(common, offline)
-    with open_context(common) as at:
-        client = at.client(retry=INTERACTIVE_RETRY)
+    with open_context(common) as context:
+        client = context.client(retry=INTERACTIVE_RETRY)
 
         async def work(session: Session) -> int:
             description = await read_description(session, file=file)
@@ -109,26 +109,26 @@ def check(file: str, online: bool, common: GlobalOptions) -> int:
                 with client.figshare() as api:
                     spec = await resolve_description(session, api.items, description)
                     more = await missing_required_fields(api.items, spec)
-            return _good(session, file, description, more)
+            return _write_valid(session, file, description, more)
 
         return run(common, work)
 
 
-def _good(session: Session, file: str, description: Description, more: Sequence[str] = ()) -> int:
+def _write_valid(session: Session, file: str, description: Description, more: Sequence[str] = ()) -> int:
     """Say that the file is right, what it says, and what publishing would still want: of all items, and `more`."""
     fields = description.metadata.present_fields()
     defaults = {"license", "type", "authors"}
-    lacking = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
+    missing = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
     length = len(description.metadata.description or "")
     session.console.event(
-        "checked", path=file, fields=list(fields), lacking=lacking, description_length=length, description_limit=LONGEST
+        "checked", path=file, fields=list(fields), lacking=missing, description_length=length, description_limit=LONGEST
     )
-    says = ", ".join(fields).replace("_", " ") or "nothing"
-    session.console.result(f"{printable(file)} is right. It says: {says}.")
+    text = ", ".join(fields).replace("_", " ") or "nothing"
+    session.console.result(f"{printable(file)} is right. It says: {text}.")
     if length:
         session.console.result(f"As HTML, its description has {length} of at most {LONGEST} characters.")
-    if lacking:
-        session.console.result(f"To publish the item, Figshare also wants: {', '.join(lacking)}.")
+    if missing:
+        session.console.result(f"To publish the item, Figshare also wants: {', '.join(missing)}.")
     return 0
 
 
@@ -137,8 +137,8 @@ def _good(session: Session, file: str, description: Description, more: Sequence[
 @common_options
 def categories(word: str | None, common: GlobalOptions) -> int:
     """List categories with their ids. With WORD: those that contain it."""
-    with open_context(common) as at:
-        client = at.client(retry=INTERACTIVE_RETRY)
+    with open_context(common) as context:
+        client = context.client(retry=INTERACTIVE_RETRY)
 
         async def work(session: Session) -> int:
             async with client:

@@ -32,14 +32,14 @@ async def read_description(
     *,
     given: dict[str, Any] | None = None,
     file: str | None = None,
-    beside: Sequence[str] = (),
+    sidecars_of: Sequence[str] = (),
 ) -> Description:
     """Load the description, and report sidecar files and remarks. Raises what `load_description` raises."""
     from uploader.metadata.description import load_description
 
     fields = {name: value for name, value in (given or {}).items() if value is not None}
     today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
-    read = functools.partial(load_description, given=fields, file=file, sidecars_of=beside, today=today)
+    read = functools.partial(load_description, given=fields, file=file, sidecars_of=sidecars_of, today=today)
     description = await anyio.to_thread.run_sync(read)
     for line in description.provenance():
         session.console.note(printable(line))
@@ -142,7 +142,7 @@ def _check(about: Item) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
+class _CommandLineMetadata:
     """A description as a client asks for it: see `MetadataSource` in `uploader.transfer.destination.options`.
 
     `title` is one that an item which exists is to have.
@@ -167,22 +167,28 @@ class _Told:
         )
 
 
-async def take_item(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
+async def read_item_options(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
     """Return the new item's title, None if nothing gives one, and the options of the item.
 
     Reports what was taken from sidecar files. Raises what `load_description` raises.
     """
-    beside = sources.paths if about.item is None and about.found_metadata else ()
+    sidecars_of = sources.paths if about.item is None and about.found_metadata else ()
     title = " ".join(about.title.split()) if about.title is not None else None
-    lies_there = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(beside)))
-    if about.metadata is None and not lies_there and (title is None or title == about.title):
+    has_sidecars = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(sidecars_of)))
+    if about.metadata is None and not has_sidecars and (title is None or title == about.title):
         # Nothing to be read: what reads it takes a while to load.
         return title, ItemOptions(reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish)
-    description = await read_description(session, given={"title": about.title}, file=about.metadata, beside=beside)
+    description = await read_description(
+        session, given={"title": about.title}, file=about.metadata, sidecars_of=sidecars_of
+    )
     title = description.metadata.title
-    kept = title if about.item is not None else None
-    says = bool(set(description.metadata.present_fields()) - {"title"} or description.rejected())
-    describe = _Told(session=session, description=description, title=kept) if kept or says else None
+    new_title = title if about.item is not None else None
+    describes = bool(set(description.metadata.present_fields()) - {"title"} or description.rejected())
+    describe = (
+        _CommandLineMetadata(session=session, description=description, title=new_title)
+        if new_title or describes
+        else None
+    )
     item_options = ItemOptions(
         metadata=describe, reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish
     )

@@ -98,7 +98,7 @@ class FigupCommand(click.Command):
 
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
-_PLACE = [
+_ENDPOINT_OPTIONS = [
     _common("--endpoint", metavar="URL", envvar="FIGSHARE_ENDPOINT", show_envvar=True,
             help="Address of the API.  [default: https://api.figshare.com/v2]"),
     _common("--token-file", metavar="PATH", type=_PATH,
@@ -125,7 +125,7 @@ _OUTPUT = [
 
 def common_options(command: Callable[..., int]) -> Any:
     """Add the options that all commands take, as one argument `common`."""
-    return with_options(_collected(command), [*_PLACE, *_OUTPUT])
+    return with_options(_collected(command), [*_ENDPOINT_OPTIONS, *_OUTPUT])
 
 
 def output_options(command: Callable[..., int]) -> Any:

@@ -92,14 +92,14 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
 
     def write() -> None:
         if accounting.failed_to is not None:
-            put(accounting.failed_to, failed_list(report, accounting))
+            write_file(accounting.failed_to, failed_list(report, accounting))
         write_reports(states, report.job, accounting.reports)
 
     try:
         await anyio.to_thread.run_sync(write)
     except FigupError as error:
-        again = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
-        session.console.note(printable(error.message) + again)
+        advice = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
+        session.console.note(printable(error.message) + advice)
         return
     for path in accounting.reports:
         session.console.note(f"the report is in {printable(str(path))}")
@@ -113,7 +113,7 @@ def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
 
     known = build_report(states, job)
     for path in paths:
-        put(path, _encoded(known, path))
+        write_file(path, _encoded(known, path))
 
 
 def _encoded(known: JobReport, path: Path) -> bytes:
@@ -148,10 +148,10 @@ def failed_list(report: Report, accounting: ReportOptions) -> bytes:
     files = [file for file in failed(report) if file.path.startswith("/")]  # a link is no path
     if nul:
         return b"".join(os.fsencode(file.path) + b"\0" for file in files)
-    return b"".join([_how_to_send(report, files, accounting), *map(_failed_lines, files)])
+    return b"".join([_retry_command(report, files, accounting), *map(_failed_lines, files)])
 
 
-def _how_to_send(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
+def _retry_command(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
     """Put the command into a comment, or what to do if the list does not say where its files go."""
     if not files:
         return b""
@@ -183,7 +183,7 @@ def _failed_lines(file: FileReport) -> bytes:
     return f"# {reason}\n".encode() + os.fsencode(file.path) + b"\n"
 
 
-def put(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Write a file that the user asked for, atomically unless it is a pipe or a terminal. Blocks. Raises UsageError."""
     try:
         if path.exists() and not path.is_file():
@@ -191,9 +191,9 @@ def put(path: Path, data: bytes) -> None:
         else:
             Disk().replace(path, data, mode=0o666)
     except OSError as fault:
-        reason = fault.strerror
+        cause = fault.strerror
     except (StateUnusable, StateDiskFull) as error:
-        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.message
+        cause = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.message
     else:
         return
-    raise UsageError(f"cannot write {path}: {reason}", path=str(path))
+    raise UsageError(f"cannot write {path}: {cause}", path=str(path))

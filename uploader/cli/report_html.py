@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from uploader import units
-from uploader.cli.output.summary import reason_words
+from uploader.cli.output.summary import reason_text
 from uploader.cli.report_plot import plot, px, run_rates
 from uploader.sources.models import remote_path
 from uploader.text import printable
@@ -36,7 +36,7 @@ _DURATIONS = {"retry_timeout", "stall_timeout", "verify_timeout", "grace", "sett
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
+class _Outcome:
     text: str
     good: bool
 
@@ -89,11 +89,11 @@ def _environment() -> jinja2.Environment:
         "bytes": units.format_bytes,
         "rate": units.format_rate,
         "duration": units.format_duration,
-        "moment": _moment,
+        "moment": _format_time,
         "outcome": _outcome,
         "px": px,
         "remote_path": _remote,
-        "skip_reason": reason_words,
+        "skip_reason": reason_text,
         "without_path": _without_path,
     }
     return made
@@ -103,7 +103,7 @@ def _printable(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
-def _verdict(job: JobReport) -> _Verdict:
+def _verdict(job: JobReport) -> _Outcome:
     verified, linked, total = job.counts.get("verified", 0), job.counts.get("linked", 0), len(job.files)
     if verified + linked == total:
         files = "The file is" if verified == 1 else f"All {verified} files are"
@@ -111,10 +111,10 @@ def _verdict(job: JobReport) -> _Verdict:
         parts = [checked] if verified else []
         if linked:
             parts.append(f"{units.format_count(linked, 'more file')} linked: only the address is stored.")
-        return _Verdict(text=" ".join(parts), good=True)
+        return _Outcome(text=" ".join(parts), good=True)
     others = ", ".join(f"{count} {status}" for status, count in job.counts.items() if status != "verified")
     text = f"{verified} of {units.format_count(total, 'file')} verified; {others}. State of the job: {job.state}."
-    return _Verdict(text=text, good=False)
+    return _Outcome(text=text, good=False)
 
 
 def _facts(job: JobReport) -> Iterator[tuple[str, str]]:
@@ -124,11 +124,11 @@ def _facts(job: JobReport) -> Iterator[tuple[str, str]]:
         yield "DOI", job.doi
     if job.published:
         version = f", version {job.published_version}" if job.published_version is not None else ""
-        when = f", {_moment(job.published_at)} UTC" if job.published_at else ""
+        when = f", {_format_time(job.published_at)} UTC" if job.published_at else ""
         yield "Published", f"{_PUBLISHED.get(job.published, job.published)}{version}{when}"
-    yield "Started", f"{_moment(job.planned)} UTC"
+    yield "Started", f"{_format_time(job.planned)} UTC"
     if job.runs:
-        yield "Last activity", f"{_moment(job.runs[-1].ended)} UTC"
+        yield "Last activity", f"{_format_time(job.runs[-1].ended)} UTC"
         pauses = f", over {len(job.runs)} runs" if len(job.runs) > 1 else ""
         yield "Active time", f"{units.format_duration(job.seconds)}{pauses}"
         yield "Sent", _network(job)
@@ -188,7 +188,7 @@ def _file_row(file: FileReport, folder: str) -> _FileRow:
     good = file.status in ("verified", "linked")
     state = file.status
     if good:
-        state = _moment(file.verified_at) if file.verified_at else "yes"
+        state = _format_time(file.verified_at) if file.verified_at else "yes"
         state += ", already on Figshare" if file.found else ""
     return _FileRow(
         name=remote,
@@ -219,6 +219,6 @@ def _without_path(message: str, path: str | None) -> str:
     return rest if colon and (head == own or own.endswith(f"/{head}")) else message
 
 
-def _moment(moment: str) -> str:
+def _format_time(moment: str) -> str:
     """Format an ISO 8601 time in UTC."""
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -11,7 +11,7 @@ from datetime import datetime
 from uploader.transfer.records.build_report import RunEntry
 
 _WIDTH, _HEIGHT = 760, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34
+_MARGIN_LEFT, _MARGIN_RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34
 """Margins."""
 _STEPS = 240
 """Maximum number of steps of the whole curve."""
@@ -103,10 +103,10 @@ def plot(curve: Sequence[RunRates]) -> Plot:
     top = _ceiling(peak)
     total = sum(segment.seconds for segment in curve)
     gap = min(12.0, 160 / len(curve))
-    scale = (_WIDTH - _LEFT - _RIGHT - gap * (len(curve) - 1)) / total
+    scale = (_WIDTH - _MARGIN_LEFT - _MARGIN_RIGHT - gap * (len(curve) - 1)) / total
     tick = next((t for t in _TIMES if total / t <= 8), _TIMES[-1])
     areas: list[RunArea] = []
-    left, elapsed = float(_LEFT), 0.0
+    left, elapsed = float(_MARGIN_LEFT), 0.0
     for number, segment in enumerate(curve, start=1):
         times = _ticks(elapsed, elapsed + segment.seconds, tick, last=number == len(curve))
         labelled = len(curve) > 1 and segment.seconds * scale >= _LABEL
@@ -123,8 +123,8 @@ def plot(curve: Sequence[RunRates]) -> Plot:
     return Plot(
         width=_WIDTH,
         height=_HEIGHT,
-        left=_LEFT,
-        right=_WIDTH - _RIGHT,
+        left=_MARGIN_LEFT,
+        right=_WIDTH - _MARGIN_RIGHT,
         top=_TOP,
         bottom=_HEIGHT - _BOTTOM,
         peak=peak,

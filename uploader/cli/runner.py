@@ -50,7 +50,7 @@ class Session:
     report_written: bool = False
     """What the command was for is done on Figshare, whether it can be told here or not."""
 
-    def take(self, report: Report) -> None:
+    def add_report(self, report: Report) -> None:
         """Copy the report into the summary."""
         self.report_written = True
         fields: dict[str, Any] = msgspec.to_builtins(report)
@@ -73,7 +73,7 @@ def run(common: GlobalOptions, work: Work) -> int:
     with _mask_sigint():
         # Its thread inherits the mask: a Ctrl-C that it took would strike the main thread while the loop is made.
         console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
-        start_logging(common.verbose, common.log_file, console.outlet.err)
+        start_logging(common.verbose, common.log_file, console.output.err)
         return anyio.run(_supervised, common, console, work)
 
 
@@ -94,34 +94,34 @@ def _mask_sigint() -> Iterator[None]:
 async def _supervised(common: GlobalOptions, console: Console, work: Work) -> int:
     started = time.monotonic()
     summary = Summary()
-    asyncio.get_running_loop().set_exception_handler(_log_stray_fault)
+    asyncio.get_running_loop().set_exception_handler(_log_unhandled)
 
-    def last_words(status: int) -> None:
+    def final_output(status: int) -> None:
         hint = None if summary.job is not None else ""
         error = Interrupted("stopped; something that hangs was not waited for", hint=hint)
         console.failure(failure_of(error, job=summary.job))
         summary.exit_status, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
-        console.outlet.drain(FINAL_OUTPUT)
+        console.output.drain(FINAL_OUTPUT)
 
     scope = anyio.CancelScope()
-    with Signals(scope, console.note, last_words) as signals:
+    with Signals(scope, console.note, final_output) as signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         session = Session(common=common, console=console, signals=signals, summary=summary, scope=scope)
-        status = await _ended(session, work)
+        status = await _run_reporting_errors(session, work)
         summary.exit_status = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
         console.summary(summary)
-        await anyio.to_thread.run_sync(console.outlet.drain)
+        await anyio.to_thread.run_sync(console.output.drain)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Worker threads do not have this mask.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if status == 0 and console.outlet.cut_short and not session.report_written:
+    if status == 0 and console.output.truncated and not session.report_written:
         return OutputLost.exit_status
     return status
 
 
-async def _ended(session: Session, work: Work) -> int:
+async def _run_reporting_errors(session: Session, work: Work) -> int:
     """Return the exit status of the work, after reporting its error."""
     try:
         with session.scope:
@@ -129,8 +129,8 @@ async def _ended(session: Session, work: Work) -> int:
         ended: Exception = _stopped(session)
     except FigupError as error:
         if isinstance(error, RunFailed):
-            session.take(error.report)
-        session.console.at_once([failure_of(cause) for cause in error.causes])
+            session.add_report(error.report)
+        session.console.report_failures([failure_of(cause) for cause in error.causes])
         ended = error
     except Exception as error:
         log.debug("internal error", exc_info=error)
@@ -153,7 +153,7 @@ def _status(session: Session, failure: Failure) -> int:
     return failure.exit_status
 
 
-def _log_stray_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Faults that asyncio finds nobody to tell about go to our log, never as a traceback to the terminal."""
     log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
@@ -164,13 +164,13 @@ OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
     """Run the work in a session with Figshare."""
-    with open_context(common) as at:
-        client = at.client(retry=INTERACTIVE_RETRY)
+    with open_context(common) as context:
+        client = context.client(retry=INTERACTIVE_RETRY)
 
         async def connected(session: Session) -> int:
             display = Display(session.console, None)
             async with client:
-                with client.figshare(display.take) as api:
+                with client.figshare(display.show) as api:
                     return await work(session, api)
 
         return run(common, connected)

@@ -35,7 +35,7 @@ _FAULT = ParsedParam("fault", read_rule)
 _FAULTS = ParsedParam("faults", _rules_in)
 _PORT = click.IntRange(0, 65535)
 _CUSTOM = ParsedParam("file", read_definitions)
-_EITHER = click.Choice(["refuse", "accept"])
+_CHOICE = click.Choice(["refuse", "accept"])
 
 _where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Behaviour")
 _times, _faults = grouped("Times"), grouped("Faults")
@@ -68,21 +68,21 @@ OPTIONS: list[Callable[[Any], Any]] = [
                help="Uneven parts: sizes over and over (1MiB,7MiB,3) or random:SEED."),
     _behaviour("--hidden-gets", metavar="N", type=click.IntRange(0), default=0, show_default=True,
                help="So many GETs of a new file answer 404; it is in no listing until then."),
-    _behaviour("--reput", type=_EITHER, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
+    _behaviour("--reput", type=_CHOICE, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
     _behaviour("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
                help="What a PUT of an item does with the fields that it does not name."),
     _behaviour("--folders", type=click.Choice(["structure", "names"]), default="structure", show_default=True,
                help="Where a file's folder is shown: in its item, or before its name."),
-    _behaviour("--incomplete", type=_EITHER, default="refuse", show_default=True,
+    _behaviour("--incomplete", type=_CHOICE, default="refuse", show_default=True,
                help="Completing with parts missing: 400, or a 202 that changes nothing."),
     _behaviour("--md5", type=click.Choice(["optional", "required"]), default="optional", show_default=True,
                help="The MD5 in an initiate."),
     _behaviour("--upload-auth", type=click.Choice(["ignore", "require", "refuse"]), default="ignore",
                show_default=True, help="The API's token in requests to the upload service."),
-    _behaviour("--uncategorized", type=_EITHER, default="refuse", show_default=True,
+    _behaviour("--uncategorized", type=_CHOICE, default="refuse", show_default=True,
                help="Publishing an item without a category."),
-    _behaviour("--empty-files", type=_EITHER, default="refuse", show_default=True, help="Files of zero bytes."),
-    _behaviour("--mixed-links", type=_EITHER, default="refuse", show_default=True,
+    _behaviour("--empty-files", type=_CHOICE, default="refuse", show_default=True, help="Files of zero bytes."),
+    _behaviour("--mixed-links", type=_CHOICE, default="refuse", show_default=True,
                help="Linked and uploaded files in one item."),
     _behaviour("--item-files", metavar="N", type=click.IntRange(0), default=1000, show_default=True,
                help="Files that an item's object shows."),

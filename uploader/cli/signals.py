@@ -27,7 +27,9 @@ class Signals:
     """Ends the work in `scope`: in good order where it knows how to, else by cancelling it. A context manager, to be
     entered on the loop. `received` is the first signal that ended the work, None so far."""
 
-    def __init__(self, scope: anyio.CancelScope, say: Callable[[str], None], last_words: Callable[[int], None]) -> None:
+    def __init__(
+        self, scope: anyio.CancelScope, write: Callable[[str], None], final_output: Callable[[int], None]
+    ) -> None:
         """`last_words(exit status)` is called, in a thread, before a process that hangs is ended."""
         self.received: signal.Signals | None = None
         self.in_flight: Callable[[], int] = lambda: 0
@@ -35,8 +37,8 @@ class Signals:
         self.toggle_limit: Callable[[], bool] = lambda: False
         """What SIGUSR2 does; False when there is no limit to lift."""
         self._scope = scope
-        self._say = say
-        self._last_resort = _LastResort(last_words)
+        self._write = write
+        self._last_resort = _Watchdog(final_output)
         self._stop: Callable[[], None] | None = None
         self._grace = 0.0
         self._count = 0
@@ -47,7 +49,7 @@ class Signals:
         """Of a command that a signal ended."""
         return ExitStatus.INTERRUPTED if self.received is signal.SIGINT else ExitStatus.RESUMABLE
 
-    def in_good_order(self, stop: Callable[[], None] | None, grace: float = 0.0) -> None:
+    def stop_with(self, stop: Callable[[], None] | None, grace: float = 0.0) -> None:
         """From now on the first signal calls `stop`, which needs up to `grace` seconds, and the second one too, which
         then needs none. None: signals cancel the work at once."""
         self._stop, self._grace = stop, grace
@@ -59,7 +61,7 @@ class Signals:
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 loop.add_signal_handler(signum, self._end, signum)
                 self._installed.append(signum)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: self._say(self.progress()))
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._write(self.progress()))
         loop.add_signal_handler(signal.SIGUSR2, self._toggle)
         self._installed += [signal.SIGUSR1, signal.SIGUSR2]
         return self
@@ -75,40 +77,40 @@ class Signals:
         self._count += 1
         self.received = self.received or signum
         grace = self._grace if self._stop is not None and self._count == 1 else 0.0
-        self._last_resort.at(time.monotonic() + grace + _EXIT_AFTER, self.exit_status)
+        self._last_resort.exit_at(time.monotonic() + grace + _EXIT_AFTER, self.exit_status)
         if self._stop is None:
             self._scope.cancel()
             return
         if self._count == 1:
-            self._say(self._stopping(grace))
+            self._write(self._stop_message(grace))
         self._stop()
         asyncio.get_running_loop().call_later(grace + _CANCEL_AFTER, self._scope.cancel)
 
     def _toggle(self) -> None:
         if not self.toggle_limit():
-            self._say("there is no rate limit to lift; --limit-rate sets one")
+            self._write("there is no rate limit to lift; --limit-rate sets one")
 
-    def _stopping(self, grace: float) -> str:
+    def _stop_message(self, grace: float) -> str:
         parts = self.in_flight()
-        again = (
+        second = (
             "press Ctrl-C again to stop at once" if self.received is signal.SIGINT else "signal again to stop at once"
         )
         if not parts or not grace:
             return "stopping"
         noun = "1 part" if parts == 1 else f"{parts} parts"
-        return f"stopping: letting {noun} finish, up to {format_duration(grace)}; {again}"
+        return f"stopping: letting {noun} finish, up to {format_duration(grace)}; {second}"
 
 
-class _LastResort:
+class _Watchdog:
     """Ends the process at a given time, for the case that a disk or a pipe holds it and nothing else can."""
 
-    def __init__(self, last_words: Callable[[int], None]) -> None:
-        self._final_output = last_words
+    def __init__(self, final_output: Callable[[int], None]) -> None:
+        self._final_output = final_output
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._status = 1
 
-    def at(self, deadline: float, status: int) -> None:
+    def exit_at(self, deadline: float, status: int) -> None:
         """End it then (monotonic seconds), or at the earlier time that was set before."""
         with self._changed:
             first = self._deadline is None
@@ -120,8 +122,8 @@ class _LastResort:
 
     def _watch(self) -> None:
         with self._changed:
-            while self._deadline is not None and (left := self._deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
+            while self._deadline is not None and (remaining := self._deadline - time.monotonic()) > 0:
+                self._changed.wait(remaining)
         with contextlib.suppress(Exception):
             self._final_output(self._status)
         os._exit(self._status)

@@ -13,25 +13,25 @@ import click
 from uploader.cli.options import grouped, with_options
 from uploader.sources.models import STDIN, Sources
 
-_what = grouped("What to send")
+_selection = grouped("What to send")
 _FILE = click.Path(readable=False, dir_okay=False)
-_CHOOSING = [
+_SELECTION = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
-    _what("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
+    _selection("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
           help="Also the paths in this file, one per line; - reads stdin."),
-    _what("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
-    _what("--base", metavar="DIR", type=click.Path(readable=False),
+    _selection("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
+    _selection("--base", metavar="DIR", type=click.Path(readable=False),
           help="Listed paths are relative to DIR and keep their folders below it.  [default: current folder]"),
-    _what("--manifest", metavar="FILE", type=_FILE,
+    _selection("--manifest", metavar="FILE", type=_FILE,
           help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
-    _what("--include", metavar="PATTERN", multiple=True,
+    _selection("--include", metavar="PATTERN", multiple=True,
           help="Only files that match, in the syntax of .gitignore; may be repeated."),
-    _what("--exclude", metavar="PATTERN", multiple=True,
+    _selection("--exclude", metavar="PATTERN", multiple=True,
           help="Skip files and folders that match, in the syntax of .gitignore; may be repeated."),
-    _what("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
-    _what("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
+    _selection("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
+    _selection("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
 ]  # fmt: skip
-LINK = _what(
+LINK = _selection(
     "--link", "links", metavar="URL", multiple=True,
     help="Also a file elsewhere on the web, as a link; may be repeated.",
 )  # fmt: skip
@@ -55,7 +55,7 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
                 raise click.UsageError("-0 is for --from-file and --failed-to")
             return command(sources=sources, **values)
 
-        return with_options(collected, _CHOOSING)
+        return with_options(collected, _SELECTION)
 
     return decorate
 

@@ -14,7 +14,7 @@ import msgspec
 from uploader import units
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.progress_lines import Speed
-from uploader.cli.output.summary import FEW, doi_line, manifest_line, published_line
+from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, published_line
 from uploader.cli.runner import Session
 from uploader.errors import ExitStatus
 from uploader.sources.models import remote_path
@@ -27,9 +27,9 @@ from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import JobSummary, summarize
 
 _EVERY = 1.0
-_OF_A_JOB = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
+_SUMMARY_FIELDS = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
 """What the summary line says of a job as its event does."""
-_ENDED = {
+_EXIT_STATUS = {
     "finished": ExitStatus.OK,
     "failed": ExitStatus.SOME_FAILED,
     "cancelled": ExitStatus.SOME_FAILED,
@@ -44,11 +44,11 @@ class JobView:
     job: JobSummary
     holder: str | None
 
-    def tell(self, session: Session) -> None:
+    def write(self, session: Session) -> None:
         """Write the event and the summary."""
         fields: dict[str, Any] = msgspec.to_builtins(self.job)
         summary = session.summary
-        for name in _OF_A_JOB:
+        for name in _SUMMARY_FIELDS:
             setattr(summary, name, fields[name])
         summary.files = fields["files"]
         session.console.event("job", **fields, holder=self.holder)
@@ -56,10 +56,10 @@ class JobView:
     @property
     def exit_status(self) -> ExitStatus | None:
         """Of watching it to its end; None while somebody works on it."""
-        return None if self.holder is not None else _ENDED.get(self.job.state, ExitStatus.RESUMABLE)
+        return None if self.holder is not None else _EXIT_STATUS.get(self.job.state, ExitStatus.RESUMABLE)
 
 
-async def look(states: JobStore, name: str) -> JobView:
+async def view_job(states: JobStore, name: str) -> JobView:
     """Read the job as it is now. Raises JobNotFound."""
     worker = await anyio.to_thread.run_sync(current_holder, states.folder(name), states.disk)
     return JobView(await anyio.to_thread.run_sync(summarize, states, name), worker)
@@ -68,24 +68,24 @@ async def look(states: JobStore, name: str) -> JobView:
 async def watch(session: Session, states: JobStore, name: str) -> int:
     """Follow a job until nobody works on it, showing how far it is; the exit status says how it ended."""
     display = display_for(session.console, no_progress=session.common.no_progress)
-    session.signals.progress = display.in_one_line
-    follower = _Follower(states, name)
+    session.signals.progress = display.summary_line
+    follower = _JobFollower(states, name)
     try:
         while True:
             progress = await anyio.to_thread.run_sync(follower.progress)
             if progress is not None:
-                display.take(progress)
-            elif (seen := await look(states, name)).exit_status is not None:
+                display.show(progress)
+            elif (view := await view_job(states, name)).exit_status is not None:
                 break
             await anyio.sleep(_EVERY)
     finally:
         display.close()
-    seen.tell(session)
-    session.console.result(text(seen))
-    return seen.exit_status or ExitStatus.OK
+    view.write(session)
+    session.console.result(format_job(view))
+    return view.exit_status or ExitStatus.OK
 
 
-class _Follower:
+class _JobFollower:
     """Looks at a job that somebody works on. Blocks, and disturbs nobody."""
 
     def __init__(self, states: JobStore, name: str) -> None:
@@ -98,8 +98,8 @@ class _Follower:
         folder, disk = self._states.folder(self._name), self._states.disk
         if current_holder(folder, disk) is None:
             return None
-        told = progress_file.read(folder, disk)
-        return told.progress if told is not None else self._journaled()
+        live = progress_file.read(folder, disk)
+        return live.progress if live is not None else self._journaled()
 
     def _journaled(self) -> no.Progress:
         """Read progress from the journal until the working process has written its own."""
@@ -115,11 +115,11 @@ class _Follower:
         )
 
 
-def text(seen: JobView) -> str:
+def format_job(view: JobView) -> str:
     """For a person."""
-    job = seen.job
-    lines = [f"Job {job.job}: {job.state}{_amount(job)}"]
-    lines.append(f"Worked on by {seen.holder}" if seen.holder else "Nobody works on it.")
+    job = view.job
+    lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
+    lines.append(f"Worked on by {view.holder}" if view.holder else "Nobody works on it.")
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
@@ -129,23 +129,25 @@ def text(seen: JobView) -> str:
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
-    if seen.exit_status == ExitStatus.RESUMABLE:
+    if view.exit_status == ExitStatus.RESUMABLE:
         lines.append(f"To go on: figup resume {job.job}")
     return "\n".join(lines)
 
 
 def _file_lines(job: JobSummary) -> list[str]:
     """Each file; of many those that failed, and how many there are of each kind."""
-    if len(job.files) <= FEW:
+    if len(job.files) <= MAX_LISTED:
         return [_file_line(file) for file in job.files]
     counts = ", ".join(f"{count} {status}" for status, count in Counter(file.status for file in job.files).items())
     failed = [file.error.message for file in job.files if file.error is not None]
     lines = [f"{len(job.files)} files: {counts}"]
-    lines += [f"  {printable(message)}" for message in failed[:FEW]]
-    return lines + ([f"  and {len(failed) - FEW} more that failed; --json has all"] if len(failed) > FEW else [])
+    lines += [f"  {printable(message)}" for message in failed[:MAX_LISTED]]
+    return lines + (
+        [f"  and {len(failed) - MAX_LISTED} more that failed; --json has all"] if len(failed) > MAX_LISTED else []
+    )
 
 
-def _amount(job: JobSummary) -> str:
+def _progress_text(job: JobSummary) -> str:
     if not job.files:
         return ""
     done, total = units.format_bytes(job.bytes_done), units.format_bytes(job.bytes_total)
@@ -155,5 +157,5 @@ def _amount(job: JobSummary) -> str:
 def _file_line(file: FileReport) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
-    where = printable(remote_path(file.folder, file.name))
-    return f"  {where}: {file.status}, {units.format_bytes(file.size)}{parts}{md5}"
+    path = printable(remote_path(file.folder, file.name))
+    return f"  {path}: {file.status}, {units.format_bytes(file.size)}{parts}{md5}"

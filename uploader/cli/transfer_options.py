@@ -68,16 +68,16 @@ def transfer_options(command: Callable[..., int]) -> Any:
 
     @functools.wraps(command)
     def collected(**values: Any) -> int:
-        of_job, of_requests = (
+        job_values, request_values = (
             {field.name: values[field.name] for field in dataclasses.fields(kind)} for kind in (Options, RequestOptions)
         )
-        rest = {name: value for name, value in values.items() if name not in of_job | of_requests}
-        return command(options=Options(**of_job), requests=RequestOptions(**of_requests), **rest)
+        rest = {name: value for name, value in values.items() if name not in job_values | request_values}
+        return command(options=Options(**job_values), requests=RequestOptions(**request_values), **rest)
 
     return with_options(collected, _OPTIONS)
 
 
-def given(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:
+def given_options(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:
     """Return the options that the command line gives, in a form for the job's journal."""
     sending = {name: getattr(kind, name) for kind in (options, requests) for name in _names(kind) if _is_given(name)}
     writing = {name: value for name in _names(accounting) if (value := getattr(accounting, name))}
@@ -101,24 +101,24 @@ def with_recorded(
 
     A recorded value that this version cannot read is ignored.
     """
-    taken: set[str] = set()
-    restored = [_with(container, recorded, taken) for container in (options, requests, accounting)]
+    used: set[str] = set()
+    restored = [_restore(container, recorded, used) for container in (options, requests, accounting)]
     params = {param.name: param.opts[0] for param in click.get_current_context().command.params}
     return Restored(
         options=restored[0],
         requests=restored[1],
         accounting=restored[2],
-        names=sorted(params[name] for name in taken if name in params),
+        names=sorted(params[name] for name in used if name in params),
     )
 
 
-def _with(options: Any, recorded: Mapping[str, Any], taken: set[str]) -> Any:
+def _restore(options: Any, recorded: Mapping[str, Any], used: set[str]) -> Any:
     types, values = get_type_hints(type(options)), {}
     for name in _names(options) & recorded.keys():
         if not _is_given(name):
             with suppress(msgspec.ValidationError):
                 values[name] = msgspec.convert(recorded[name], types[name], dec_hook=_path)
-    taken.update(values)
+    used.update(values)
     return dataclasses.replace(options, **values)
 
 

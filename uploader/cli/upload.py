@@ -10,14 +10,14 @@ import click
 
 from uploader.cli.context import complete_jobs, open_context, recorded_job
 from uploader.cli.errors import exit_status_table
-from uploader.cli.metadata_options import Item, item_options, take_item
+from uploader.cli.metadata_options import Item, item_options, read_item_options
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, read_stdin, source_options
-from uploader.cli.transfer_options import given, transfer_options, with_recorded
+from uploader.cli.transfer_options import given_options, transfer_options, with_recorded
 from uploader.sources.models import Sources
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -27,7 +27,7 @@ from uploader.transfer.report import Report, RunFailed
 if TYPE_CHECKING:
     from uploader.transfer.client import Client
 
-Act: TypeAlias = "Callable[[no.Listener], Awaitable[Report]]"
+RunJob: TypeAlias = "Callable[[no.Listener], Awaitable[Report]]"
 
 UPLOAD_HELP = f"""\b
 Examples:
@@ -85,17 +85,17 @@ def upload(
     if about.item is None and about.title is None:
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
-    recorded = given(options, requests, accounting)
-    with open_context(common) as at:
-        client = at.client(options, requests) if not dry_run else None
+    recorded = given_options(options, requests, accounting)
+    with open_context(common) as context:
+        client = context.client(options, requests) if not dry_run else None
 
         async def work(session: Session) -> int:
-            title, item_options = await take_item(session, about, sources)
+            title, item_options = await read_item_options(session, about, sources)
             item_options = replace(item_options, options=recorded)
             if client is None:
                 from uploader.cli.dry_run import Request, show_plan
 
-                wanted = Request(
+                request = Request(
                     sources=sources,
                     item=about.item,
                     title=title,
@@ -105,22 +105,22 @@ def upload(
                     options=options,
                     requests=requests,
                 )
-                return await show_plan(session, at, wanted)
+                return await show_plan(session, context, request)
             return await send(
                 session,
                 client,
                 options.grace,
-                lambda tell: client.upload(
+                lambda on_event: client.upload(
                     sources,
                     item=about.item,
                     title=title,
                     project=about.project,
                     item_options=item_options,
                     new_job=new_job,
-                    on_event=tell,
+                    on_event=on_event,
                 ),
                 accounting,
-                say_title=about.item is None and title is None,
+                show_title=about.item is None and title is None,
             )
 
         return run(common, work)
@@ -145,8 +145,8 @@ def resume(
     """
     recorded = recorded_job(common, job)
     restored = with_recorded(options, requests, accounting, recorded.options)
-    with open_context(common, recorded=recorded.endpoint) as at:
-        client = at.client(restored.options, restored.requests)
+    with open_context(common, recorded=recorded.endpoint) as context:
+        client = context.client(restored.options, restored.requests)
 
         async def work(session: Session) -> int:
             if restored.names:
@@ -155,7 +155,7 @@ def resume(
                 session,
                 client,
                 restored.options.grace,
-                lambda tell: client.resume(recorded.job, on_event=tell),
+                lambda on_event: client.resume(recorded.job, on_event=on_event),
                 restored.accounting,
             )
 
@@ -165,37 +165,37 @@ def resume(
 class JobObserver:
     """Passes events of a job to the display, and to the summary what it must name if the job is interrupted."""
 
-    def __init__(self, session: Session, client: Client, grace: float, *, say_title: bool) -> None:
-        self.begun = False
+    def __init__(self, session: Session, client: Client, grace: float, *, show_title: bool) -> None:
+        self.started = False
         self._session = session
         self._client = client
         self._grace = grace
-        self._say_title = say_title
+        self._show_title = show_title
         self._connections = 0
         self._display = display_for(session.console, no_progress=session.common.no_progress)
         session.signals.in_flight = lambda: self._connections
         session.signals.toggle_limit = client.toggle_limit
-        session.signals.progress = self._display.in_one_line
+        session.signals.progress = self._display.summary_line
 
     def __call__(self, notice: no.AnyNotice) -> None:
         summary = self._session.summary
         if isinstance(notice, no.JobStarted):
-            self.begun = True
+            self.started = True
             summary.job, summary.bytes_total = notice.job, notice.bytes_total
             # Before this, a signal has nothing to stop gracefully.
-            self._session.signals.in_good_order(self._client.stop, self._grace)
-            if self._say_title and notice.title is not None and not notice.resumed:
+            self._session.signals.stop_with(self._client.stop, self._grace)
+            if self._show_title and notice.title is not None and not notice.resumed:
                 text = f'the new item is called "{printable(notice.title)}"; --title changes that'
                 self._session.console.note(text)
         elif isinstance(notice, no.ItemKnown):
             summary.item_id, summary.item_url = notice.item_id, notice.item_url
         elif isinstance(notice, no.Progress):
             self._connections = notice.connections
-        self._display.take(notice)
+        self._display.show(notice)
 
     def close(self) -> None:
         """End the display. The job has ended, successfully or not."""
-        self._session.signals.in_good_order(None)
+        self._session.signals.stop_with(None)
         self._display.close()
 
 
@@ -203,26 +203,26 @@ async def send(
     session: Session,
     client: Client,
     grace: float,
-    act: Act,
+    run_job: RunJob,
     accounting: ReportOptions,
     *,
-    say_title: bool = False,
+    show_title: bool = False,
 ) -> int:
     """Run a job, show its progress and summary, and write the reports. Returns 0; a job that fails raises."""
-    observer = JobObserver(session, client, grace, say_title=say_title)
+    observer = JobObserver(session, client, grace, show_title=show_title)
     report: Report | None = None
     try:
         async with client:
-            report = await act(observer)
+            report = await run_job(observer)
     except RunFailed as failure:
         report = failure.report
         raise
     finally:
         observer.close()
         if report is not None:
-            session.take(report)
+            session.add_report(report)
             # If the only file failed, the error is enough.
             if not session.console.quiet and (report.exit_status == 0 or len(report.files) > 1):
-                session.console.result(summary_text(report, sent_before=not observer.begun))
+                session.console.result(summary_text(report, sent_before=not observer.started))
             await write_outputs(session, accounting, report)
     return 0

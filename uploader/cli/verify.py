@@ -13,7 +13,7 @@ from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
-from uploader.cli.output.summary import reason_words, skipped_lines
+from uploader.cli.output.summary import reason_text, skipped_lines
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
@@ -39,7 +39,7 @@ Exit status:
   {ExitStatus.PENDING} Figshare has not computed an MD5 yet
 
 """
-_WORDS = {
+_STATUS_TEXTS = {
     "same": "the same",
     "different": "DIFFERENT",
     "failed": "FAILED: it did not pass Figshare's integrity check",
@@ -87,21 +87,21 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
     if checksums == sources.from_file == STDIN:
         raise click.UsageError("--from-file and --checksums cannot both read stdin")
     sources = replace(sources, stdin=read_stdin(sources, checksums))
-    with open_context(common) as at:
-        client = at.client()
+    with open_context(common) as context:
+        client = context.client()
 
         async def work(session: Session) -> int:
             display = Display(session.console, None)
             summary = session.summary
             summary.item_id = item
 
-            def hear(notice: no.AnyNotice) -> None:
+            def on_notice(notice: no.AnyNotice) -> None:
                 if isinstance(notice, no.ItemKnown):
                     summary.item_url = notice.item_url or None
                 elif isinstance(notice, no.Skipped):
                     summary.skipped.append({"path": notice.path, "reason": notice.reason})
                 else:
-                    display.take(notice)
+                    display.show(notice)
 
             def tell(result: Comparison) -> None:
                 fields: dict[str, Any] = msgspec.to_builtins(result)
@@ -111,11 +111,11 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
                 session.console.result(line(result), mark(result))
 
             async with client:
-                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=hear)
+                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=on_notice)
             found = totals(results)
             summary.totals = msgspec.to_builtins(found)
-            told = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
-            session.console.result("\n".join([*told, totals_line(found)]))
+            write_result = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
+            session.console.result("\n".join([*write_result, totals_line(found)]))
             if (folder := likely_folder(results)) is not None:
                 where = f"what is missing is in the item's folder {printable(folder)}"
                 session.console.note(f"{where}: name the folder itself, not what is in it")
@@ -126,12 +126,12 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
 
 def totals_line(found: Mapping[str, Total]) -> str:
     """How many files of each kind, and how large they are together."""
-    pieces = [
-        f"{found[status].files} {words}{_in_bytes(found[status].bytes)}"
-        for status, words in _TOTALS.items()
+    parts = [
+        f"{found[status].files} {texts}{_in_bytes(found[status].bytes)}"
+        for status, texts in _TOTALS.items()
         if found[status].files or status in _ALWAYS
     ]
-    return f"{sum(total.files for total in found.values())} compared: {', '.join(pieces)}"
+    return f"{sum(total.files for total in found.values())} compared: {', '.join(parts)}"
 
 
 def _in_bytes(size: int | None) -> str:
@@ -141,23 +141,23 @@ def _in_bytes(size: int | None) -> str:
 def line(result: Comparison) -> str:
     """One comparison, for a person."""
     path = printable(result.path if result.path is not None else remote_path(result.folder, result.name))
-    text = f"{path}: {_WORDS[result.status]}"
-    here = _content(result.size, result.md5)
-    there = _content(result.remote_size, result.remote_md5)
+    text = f"{path}: {_STATUS_TEXTS[result.status]}"
+    local = _content(result.size, result.md5)
+    remote = _content(result.remote_size, result.remote_md5)
     if result.status == "left-out":
-        return f"{text}: {reason_words(result.reason or '')}"
+        return f"{text}: {reason_text(result.reason or '')}"
     if result.status in ("missing-here", "extra-copy"):
-        return f"{text} (file {result.file_id}, {there})"
+        return f"{text} (file {result.file_id}, {remote})"
     if result.status == "different":
-        return f"{text} ({here}; there {there})"
+        return f"{text} ({local}; there {remote})"
     if result.elsewhere is not None:
         text += f", but {printable(result.elsewhere)}"
-    return f"{text} ({here})" if here else text
+    return f"{text} ({local})" if local else text
 
 
 def mark(result: Comparison) -> Mark:
     """Return the word that tells the status, with its colour."""
-    return Mark(_WORDS[result.status].partition(":")[0], _COLORS.get(result.status, YELLOW))
+    return Mark(_STATUS_TEXTS[result.status].partition(":")[0], _COLORS.get(result.status, YELLOW))
 
 
 def _content(size: int | None, md5: str | None) -> str:

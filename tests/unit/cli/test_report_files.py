@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from tests.unit.cli.output.test_summary import FILE, REPORT
-from uploader.cli.output.summary import FEW, LIST_THEM, failed, summary_text
-from uploader.cli.report_files import ReportOptions, failed_list, put
+from uploader.cli.output.summary import LIST_THEM, MAX_LISTED, failed, summary_text
+from uploader.cli.report_files import ReportOptions, failed_list, write_file
 from uploader.errors import UsageError
 from uploader.sources.lists import parse_list
 from uploader.transfer.report import FileReport, Problem, Report
@@ -94,21 +94,21 @@ def test_a_summary_of_many_counts_and_names_the_first_that_failed() -> None:
     made = report(*(broken(number) for number in range(10_000)), *([FILE] * 500))
     lines = summary_text(made).splitlines()
     assert lines[0] == "10500 files, 0 bytes: 10000 failed, 500 verified."
-    assert lines[1 : FEW + 1] == [f"Failed: /data/{number}: there is another" for number in range(FEW)]
-    assert lines[FEW + 1] == f"And {10_000 - FEW} more failed; {LIST_THEM}."
-    assert len(lines) == FEW + 4
+    assert lines[1 : MAX_LISTED + 1] == [f"Failed: /data/{number}: there is another" for number in range(MAX_LISTED)]
+    assert lines[MAX_LISTED + 1] == f"And {10_000 - MAX_LISTED} more failed; {LIST_THEM}."
+    assert len(lines) == MAX_LISTED + 4
 
 
 def test_a_file_is_put_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "r.html"
     target.write_bytes(b"old")
-    put(target, b"new")
+    write_file(target, b"new")
     assert target.read_bytes() == b"new"
     with pytest.raises(UsageError, match="cannot write"):
-        put(tmp_path / "nowhere" / "r.html", b"new")
+        write_file(tmp_path / "nowhere" / "r.html", b"new")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match="cannot write"):
-        put(tmp_path / "folder", b"new")
+        write_file(tmp_path / "folder", b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "r.html"]
 
 
@@ -116,7 +116,7 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    put(pipe, b"new")
+    write_file(pipe, b"new")
     assert os.read(reader, 10) == b"new"
     os.close(reader)
     assert pipe.is_fifo()

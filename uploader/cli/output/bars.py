@@ -1,4 +1,4 @@
-"""Bars: progress on a terminal, one bar for the whole job and one for each file under way. Drawn by the outlet."""
+"""Progress bars on a terminal: one for the whole job, one per active file. Drawn by the output thread."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from uploader.transfer import notices as no
 WAITING = "waiting for Figshare's checksum"
 _SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
 _SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
-_TO_COME = "{desc} {percent:>3}%, {size} to come"
+_QUEUED = "{desc} {percent:>3}%, {size} to come"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
 _TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
 _TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
 _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
 _SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _TOTAL_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
-"""What a style becomes on a terminal of less than _WIDE columns."""
-_WIDE = 90
+"""What a style becomes on a terminal of less than _WIDE_COLUMNS columns."""
+_WIDE_COLUMNS = 90
 _FILES = 8
 """Bars of files at most, however many are under way."""
 _ROWS_KEPT = 3
@@ -49,8 +49,13 @@ class Bar(tqdm):  # type: ignore[type-arg]
         self.waited = 0.0
         self._name = name
         super().__init__(
-            total=total, position=position, bar_format=_fitted(style), leave=False, dynamic_ncols=True, file=sys.stderr,
-        )  # fmt: skip
+            total=total,
+            position=position,
+            bar_format=_style_for_width(style),
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
 
     @property
     def format_dict(self) -> dict[str, Any]:
@@ -61,7 +66,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         return {
             **known,
             "ncols": columns,
-            "prefix": fitting(self._name, max(6, columns // 4)),
+            "prefix": shorten(self._name, max(6, columns // 4)),
             "percent": 100 * known["n"] // known["total"] if known["total"] else 100,
             "speed": units.format_rate(self.rate) if self.rate is not None else "-",
             "left": units.format_duration(self.left) if self.left is not None else "?",
@@ -74,16 +79,16 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
     def show(self, done: int, style: str) -> None:
         """Draw it."""
-        self.n, self.bar_format = done, _fitted(style)
+        self.n, self.bar_format = done, _style_for_width(style)
         self.refresh()
 
 
-def _fitted(style: str) -> str:
+def _style_for_width(style: str) -> str:
     """Apply a style if this terminal shows colours."""
-    return _SHORT.get(style, style) if _terminal().columns < _WIDE else style
+    return _SHORT.get(style, style) if _terminal().columns < _WIDE_COLUMNS else style
 
 
-def fitting(name: str, columns: int) -> str:
+def shorten(name: str, columns: int) -> str:
     """Shorten a name to a number of terminal columns, keeping its end; wide characters take two columns."""
     name = printable(name)
     if disp_len(name) <= columns:
@@ -96,10 +101,10 @@ def fitting(name: str, columns: int) -> str:
 
 
 class Bars:
-    """Progress on a terminal. Called on the loop; everything that draws is done by the outlet's thread."""
+    """Progress on a terminal. Called on the loop; everything that draws is done by the output thread."""
 
-    def __init__(self, outlet: OutputThread, clock: Callable[[], float] = time.monotonic) -> None:
-        self._outlet = outlet
+    def __init__(self, output: OutputThread, clock: Callable[[], float] = time.monotonic) -> None:
+        self._output = output
         self._clock = clock
         self._total: Bar | None = None
         self._bars: dict[str, Bar] = {}
@@ -107,22 +112,22 @@ class Bars:
         self._speeds: dict[str, Speed] = {}
         self._waiting: dict[str, float] = {}
 
-    def begun(self, notice: no.JobStarted) -> None:
+    def job_started(self, notice: no.JobStarted) -> None:
         """Do nothing: the first progress opens the bars."""
 
-    def started(self, notice: no.FileStarted) -> None:
+    def file_started(self, notice: no.FileStarted) -> None:
         """Leave what was there already out of the speed."""
-        self._outlet.do(lambda: self._forget_speed(notice.path))
+        self._output.do(lambda: self._forget_speed(notice.path))
 
-    def take(self, notice: no.Progress) -> None:
+    def update(self, notice: no.Progress) -> None:
         """Draw it, unless the terminal is held up: there will be a newer one."""
         now = self._clock()
-        if not self._outlet.held_up:
-            self._outlet.do(lambda: self._draw(notice, now))
+        if not self._output.blocked:
+            self._output.do(lambda: self._draw(notice, now))
 
     def close(self) -> None:
         """Take the bars away."""
-        self._outlet.do(self._close)
+        self._output.do(self._close)
 
     def _draw(self, progress: no.Progress, now: float) -> None:
         total = self._total or self._open(progress)
@@ -151,13 +156,13 @@ class Bars:
         bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
         if file.waiting:
             bar.waited = now - self._waiting.setdefault(file.path, now)
-        begun = _SENDING if file.bytes_done else _TO_COME
-        bar.show(file.bytes_done, _WAITING if file.waiting else begun)
+        style = _SENDING if file.bytes_done else _QUEUED
+        bar.show(file.bytes_done, _WAITING if file.waiting else style)
 
     def _bar_for(self, file: no.ActiveFile) -> Bar | None:
         """Open a bar on the first free line; None if the terminal is full."""
-        taken = {-bar.pos for bar in self._bars.values()}
-        line = next(line for line in range(1, len(taken) + 2) if line not in taken)
+        used_lines = {-bar.pos for bar in self._bars.values()}
+        line = next(line for line in range(1, len(used_lines) + 2) if line not in used_lines)
         if line > _terminal().lines - _ROWS_KEPT:
             return None
         self._bars[file.path] = bar = Bar(file.name, file.size, line, _SENDING)
@@ -166,7 +171,7 @@ class Bars:
     def _open(self, progress: no.Progress) -> Bar:
         # The lock that tqdm would make of its own accord is one between processes, which not every machine has.
         Bar.set_lock(threading.RLock())
-        self._outlet.line_sink = lambda line: Bar.write(line, file=sys.stderr)
+        self._output.line_sink = lambda line: Bar.write(line, file=sys.stderr)
         self._total = Bar("total", progress.bytes_total, 0, _TOTAL)
         return self._total
 
@@ -174,7 +179,7 @@ class Bars:
         for bar in (*self._bars.values(), *((self._total,) if self._total is not None else ())):
             bar.close()
         self._bars, self._total = {}, None
-        self._outlet.line_sink = None
+        self._output.line_sink = None
 
 
 def _terminal() -> os.terminal_size:

@@ -14,7 +14,7 @@ from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
 
 _ERROR = Mark("figup:", RED)
-MOST_TOLD = 30
+MAX_REPORTED = 30
 """Of several failures at once, how many a person is told one by one; a program is told all."""
 
 
@@ -52,46 +52,46 @@ class Console:
     def __init__(self, *, json: bool, quiet: bool, color: bool = True) -> None:
         self.json = json
         self.quiet = quiet
-        self.outlet = OutputThread(color=color)
-        self._told: set[tuple[str, str, str | None]] = set()
+        self.output = OutputThread(color=color)
+        self._reported: set[tuple[str, str, str | None]] = set()
         self._ended = False
 
     def event(self, event: str, **fields: Any) -> None:
         """For a program: only with `--json`."""
         if self.json and not self._ended:
-            self.outlet.out(json_line(event, fields))
+            self.output.out(json_line(event, fields))
 
     def result(self, text: str, mark: Mark | None = None) -> None:
         """Write requested output for a person to stdout, unless `--json` is given."""
         if not self.json:
-            self.outlet.out(text, mark)
+            self.output.out(text, mark)
 
     def note(self, text: str) -> None:
         """For a person, on stderr: good to know. Not with `--quiet`."""
         if not self.quiet:
-            self.outlet.err(f"figup: {text}")
+            self.output.err(f"figup: {text}")
 
     def failure(self, failure: Failure) -> None:
         """For both, once: what went wrong."""
         if self._is_new(failure):
             self.event("error", **failure.fields())
-            self.outlet.err(failure.line(), _ERROR)
+            self.output.err(failure.line(), _ERROR)
 
-    def at_once(self, failures: Sequence[Failure]) -> None:
+    def report_failures(self, failures: Sequence[Failure]) -> None:
         """For both: all that went wrong at once, each as `failure` does; a person is told how many more there are."""
         new = [failure for failure in failures if self._is_new(failure)]
         for failure in new:
             self.event("error", **failure.fields())
-        for failure in new[:MOST_TOLD]:
-            self.outlet.err(failure.line(), _ERROR)
-        if len(new) > MOST_TOLD:
-            self.outlet.err(f"figup: and {len(new) - MOST_TOLD} more like these; --json tells all of them")
+        for failure in new[:MAX_REPORTED]:
+            self.output.err(failure.line(), _ERROR)
+        if len(new) > MAX_REPORTED:
+            self.output.err(f"figup: and {len(new) - MAX_REPORTED} more like these; --json tells all of them")
 
     def _is_new(self, failure: Failure) -> bool:
         key = (failure.code, failure.message, failure.path)
-        told = key in self._told
-        self._told.add(key)
-        return not told
+        known = key in self._reported
+        self._reported.add(key)
+        return not known
 
     def summary(self, summary: Summary) -> None:
         """For a program: the last line; nothing else comes after it."""

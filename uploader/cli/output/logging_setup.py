@@ -25,14 +25,14 @@ class _File(logging.FileHandler):
 
     def __init__(self, path: Path, write: Callable[[str], None]) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
-        self._tell: Callable[[str], None] | None = write
+        self._report_failure: Callable[[str], None] | None = write
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         fault = sys.exc_info()[1]
-        tell, self._tell = self._tell, None
-        if tell is not None:
+        report, self._report_failure = self._report_failure, None
+        if report is not None:
             reason = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
-            tell(f"figup: --log-file: the log is not whole: {self.baseFilename}: {reason}")
+            report(f"figup: --log-file: the log is not whole: {self.baseFilename}: {reason}")
 
 
 class _Lines(logging.Handler):

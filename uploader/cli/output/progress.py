@@ -14,7 +14,7 @@ from uploader.cli.errors import Failure
 from uploader.cli.hints import hint_for
 from uploader.cli.output.console import Console
 from uploader.cli.output.progress_lines import Lines, progress_line
-from uploader.cli.output.summary import FEW, LIST_THEM
+from uploader.cli.output.summary import LIST_THEM, MAX_LISTED
 from uploader.errors import ExitStatus
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -30,13 +30,13 @@ SAME_RETRY_LOGGED_EVERY = 30.0
 class Progress(Protocol):
     """Shows how far a job is."""
 
-    def begun(self, notice: no.JobStarted) -> None:
+    def job_started(self, notice: no.JobStarted) -> None:
         """Note that the job started or resumed."""
 
-    def take(self, notice: no.Progress) -> None:
+    def update(self, notice: no.Progress) -> None:
         """So far it is now."""
 
-    def started(self, notice: no.FileStarted) -> None:
+    def file_started(self, notice: no.FileStarted) -> None:
         """Note that a file started, with the bytes already present."""
 
     def close(self) -> None:
@@ -59,13 +59,13 @@ class Display:
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._retry_every = SAME_RETRY_EVERY if on_terminal else SAME_RETRY_LOGGED_EVERY
 
-    def take(self, notice: no.AnyNotice) -> None:
+    def show(self, notice: no.AnyNotice) -> None:
         """Show it."""
         if isinstance(notice, no.Progress):
-            self._take_progress(notice)
+            self._show_progress(notice)
             return
         if isinstance(notice, no.FileFailed):
-            self._take_failure(notice)
+            self._show_failure(notice)
             return
         self._event(notice)
         if isinstance(notice, no.JobStarted):
@@ -81,13 +81,13 @@ class Display:
         elif isinstance(notice, no.FileVerified):
             self._count_verified(notice)
         elif not self._console.json:
-            self._remark(notice)
+            self._print_notice(notice)
         if self._progress is not None and isinstance(notice, no.JobStarted):
-            self._progress.begun(notice)
+            self._progress.job_started(notice)
         elif self._progress is not None and isinstance(notice, no.FileStarted):
-            self._progress.started(notice)
+            self._progress.file_started(notice)
 
-    def in_one_line(self) -> str:
+    def summary_line(self) -> str:
         """How far the job is, now."""
         return progress_line(self._latest) if self._latest is not None else "nothing was sent yet"
 
@@ -96,7 +96,7 @@ class Display:
         if self._progress is not None:
             self._progress.close()
 
-    def _take_failure(self, notice: no.FileFailed) -> None:
+    def _show_failure(self, notice: no.FileFailed) -> None:
         """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
         path = printable(notice.path) if notice.path is not None else None
         hint = hint_for(notice, path=path)
@@ -109,21 +109,21 @@ class Display:
             exit_status=ExitStatus.SOME_FAILED,
         )
         self._failures += 1
-        if self._failures <= FEW:
+        if self._failures <= MAX_LISTED:
             self._console.failure(failure)
             return
         self._console.event("error", **failure.fields())
-        if self._failures == FEW + 1:
+        if self._failures == MAX_LISTED + 1:
             self._console.note(f"more files fail, and are not named here; {LIST_THEM}")
 
-    def _take_progress(self, notice: no.Progress) -> None:
+    def _show_progress(self, notice: no.Progress) -> None:
         self._latest = notice
         now = self._clock()
         if self._console.json and now >= self._next_event:
             self._next_event = now + JSON_EVERY
             self._event(notice)
         if self._progress is not None:
-            self._progress.take(notice)
+            self._progress.update(notice)
 
     def _count_verified(self, notice: no.FileVerified) -> None:
         """Count a verified file, because the run may end before it reports progress again."""
@@ -138,7 +138,7 @@ class Display:
             active=tuple(file for file in latest.active if file.path != notice.path),
         )
         if self._progress is not None:
-            self._progress.take(self._latest)
+            self._progress.update(self._latest)
 
     def _event(self, notice: no.AnyNotice) -> None:
         fields: dict[str, Any] = msgspec.to_builtins(notice)
@@ -147,16 +147,16 @@ class Display:
             fields["hint"] = hint_for(notice)
         self._console.event(fields.pop("event"), **fields)
 
-    def _remark(self, notice: no.AnyNotice) -> None:
+    def _print_notice(self, notice: no.AnyNotice) -> None:
         if isinstance(notice, no.Warned):
             hint = hint_for(notice)
             self._console.note(printable(f"{notice.message}. {hint}" if hint else notice.message))
         elif isinstance(notice, no.JobUpdated):
-            self._console.note(_renewed(notice))
+            self._console.note(_describe_update(notice))
         elif isinstance(notice, no.Described):
             self._console.note(f"item {notice.item_id} has its description")
         elif isinstance(notice, no.FileRestarted):
-            self._remark_now_and_then(
+            self._print_rarely(
                 f"restarted: {notice.reason}",
                 f"{notice.path}: is sent again from its beginning: {notice.reason}",
             )
@@ -168,19 +168,19 @@ class Display:
             self._console.note(f"the rate limit is {limit} now")
         elif isinstance(notice, no.Retrying):
             wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
-            self._remark_now_and_then(no.retry_cause(notice.reason), f"{notice.reason}{wait}")
+            self._print_rarely(no.retry_cause(notice.reason), f"{notice.reason}{wait}")
 
-    def _remark_now_and_then(self, reason: str, remark: str) -> None:
+    def _print_rarely(self, reason: str, text: str) -> None:
         """Many files and parts meet one reason at the same time: it is said once in a while, not for each of them."""
         now = self._clock()
         if now < self._retries.get(reason, 0.0):
             return
-        self._retries = {known: until for known, until in self._retries.items() if until > now}
+        self._retries = {known: expiry for known, expiry in self._retries.items() if expiry > now}
         self._retries[reason] = now + self._retry_every
-        self._console.note(printable(remark))
+        self._console.note(printable(text))
 
 
-def _renewed(notice: no.JobUpdated) -> str:
+def _describe_update(notice: no.JobUpdated) -> str:
     """Describe what the repeated command added or dropped."""
     added = f"{units.format_count(notice.added, 'file')} more than before" if notice.added else ""
     dropped = f"{units.format_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
@@ -194,5 +194,5 @@ def display_for(console: Console, *, no_progress: bool) -> Display:
     if sys.stderr.isatty():
         from uploader.cli.output.bars import Bars
 
-        return Display(console, Bars(console.outlet))
+        return Display(console, Bars(console.output))
     return Display(console, Lines(console.note))

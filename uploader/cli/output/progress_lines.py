@@ -15,7 +15,7 @@ _WINDOW = 10.0
 """Seconds over which a speed is averaged."""
 _FILES_WINDOW = 60.0
 """The same for files, of which few are done in ten seconds."""
-_MANY = 50
+_MANY_FILES = 50
 """From so many files on, their number tells how long it takes."""
 
 
@@ -33,8 +33,8 @@ class Speed:
         self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[0][0] > self._window:
             self._samples.popleft()
-        then, before = self._samples[0]
-        return (done - before) / (now - then) if now > then else None
+        start, start_done = self._samples[0]
+        return (done - start_done) / (now - start) if now > start else None
 
 
 def time_left(progress: no.Progress) -> float | None:
@@ -53,67 +53,67 @@ class Forecast:
     def __call__(self, now: float, progress: no.Progress) -> float | None:
         """Seconds left, or None."""
         by_bytes, rate = time_left(progress), self._files(now, progress.files_done)
-        if progress.files_total < _MANY or not rate:
+        if progress.files_total < _MANY_FILES or not rate:
             return by_bytes
         return max(by_bytes or 0.0, (progress.files_total - progress.files_done) / rate)
 
 
 def progress_line(progress: no.Progress, left: float | None = None) -> str:
     """How far a job is, in one line. `left`: seconds, as a forecast has it; None for what the bytes say."""
-    pieces = [
+    parts = [
         f"{units.format_bytes(progress.bytes_done)} of {units.format_bytes(progress.bytes_total)}"
         f" ({units.format_percent(progress.bytes_done, progress.bytes_total)})",
         f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified",
     ]
     left = time_left(progress) if left is None else left
     if progress.active and all(file.waiting for file in progress.active):
-        pieces.append("waiting for Figshare's checksum")
+        parts.append("waiting for Figshare's checksum")
     elif progress.files_done < progress.files_total:
         if progress.rate is not None:
-            pieces.append(units.format_rate(progress.rate))
+            parts.append(units.format_rate(progress.rate))
         if left is not None:
-            pieces.append(f"{units.format_duration(left)} left")
+            parts.append(f"{units.format_duration(left)} left")
         if progress.connections:
-            pieces.append(units.format_count(progress.connections, "connection"))
-    return ", ".join(pieces)
+            parts.append(units.format_count(progress.connections, "connection"))
+    return ", ".join(parts)
 
 
 class Lines:
     """Says how far the job is at its beginning, every so often, and at its end."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._say = say
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
         self._clock = clock
         self._due: float | None = None
         self._latest: no.Progress | None = None
-        self._said: no.Progress | None = None
+        self._last_written: no.Progress | None = None
         self._forecast = Forecast()
         self._left: float | None = None
 
-    def begun(self, notice: no.JobStarted) -> None:
+    def job_started(self, notice: no.JobStarted) -> None:
         """Write the first line."""
         self._due = self._clock() + EVERY
-        goes_on = ", goes on where it was" if notice.resumed else ""
+        resumed = ", goes on where it was" if notice.resumed else ""
         amount = f"{units.format_count(notice.files, 'file')}, {units.format_bytes(notice.bytes_total)}"
-        self._say(f"job {notice.job}{goes_on}: {amount}")
+        self._write(f"job {notice.job}{resumed}: {amount}")
 
-    def started(self, notice: no.FileStarted) -> None:
+    def file_started(self, notice: no.FileStarted) -> None:
         """Leave it to the next progress."""
 
-    def take(self, notice: no.Progress) -> None:
+    def update(self, notice: no.Progress) -> None:
         """So far it is now."""
         self._latest = notice
         now = self._clock()
         self._left = self._forecast(now, notice)
         if self._due is None or now >= self._due:
             self._due = now + EVERY
-            self._tell(notice)
+            self._write_progress(notice)
 
     def close(self) -> None:
         """Write the last line."""
-        if self._latest is not None and self._latest is not self._said:
-            self._tell(self._latest)
+        if self._latest is not None and self._latest is not self._last_written:
+            self._write_progress(self._latest)
 
-    def _tell(self, progress: no.Progress) -> None:
-        self._said = progress
-        self._say(progress_line(progress, self._left))
+    def _write_progress(self, progress: no.Progress) -> None:
+        self._last_written = progress
+        self._write(progress_line(progress, self._left))

@@ -10,7 +10,7 @@ from uploader.sources.models import remote_path
 from uploader.text import printable
 from uploader.transfer.report import FileReport, Report
 
-FEW = 20
+MAX_LISTED = 20
 """So many files are named one by one; of more than these, those alone that failed, and so many at most."""
 _REASONS = {
     "hidden": ("hidden (--hidden takes it)", "hidden (--hidden takes them)"),
@@ -28,7 +28,7 @@ _REASONS = {
         "folders in a list, of which only files are taken that are in the list, too",
     ),
 }
-_REASONS_FOR_ANY_NUMBER = {
+_UNCOUNTED_REASONS = {
     "excluded": "excluded by --exclude or .figupignore",
     "not-included": "not among what --include names",
     "vanished": "planned, and no longer there",
@@ -38,18 +38,18 @@ LIST_THEM = "--failed-to FILE lists them all"
 
 def summary_text(report: Report, *, sent_before: bool = False) -> str:
     """Format the result of a job. `sent_before`: this run found it finished."""
-    lines = [_file_line(file) for file in report.files] if len(report.files) <= FEW else _counted(report)
+    lines = [_file_line(file) for file in report.files] if len(report.files) <= MAX_LISTED else _counted(report)
     lines += _replaced([file for file in report.files if file.replaced])
     lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
     lines += _failures(failed(report))
     if report.item_id is not None:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
-    lines += _concluded(report)
+    lines += _final_step_lines(report)
     lines += [manifest_line(report.manifest)] if report.manifest is not None else []
     if sent_before:
         lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
     else:
-        found = sum(_already_there(file) for file in report.files)
+        found = sum(_parts_found(file) for file in report.files)
         sent = sum(file.parts_sent for file in report.files)
         rate = report.bytes_sent / report.seconds if report.seconds else 0.0
         lines.append(
@@ -66,7 +66,7 @@ _PUBLISHED = {
 }
 
 
-def _concluded(report: Report) -> list[str]:
+def _final_step_lines(report: Report) -> list[str]:
     """Describe the final steps of the item."""
     lines = doi_line(report.doi)
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
@@ -100,12 +100,12 @@ def _counted(report: Report) -> list[str]:
 
 
 def _failures(files: Sequence[FileReport]) -> list[str]:
-    lines = [f"Failed: {printable(f.error.message if f.error is not None else f.path)}" for f in files[:FEW]]
+    lines = [f"Failed: {printable(f.error.message if f.error is not None else f.path)}" for f in files[:MAX_LISTED]]
     more = len(files) - len(lines)
     return [*lines, f"And {more} more failed; {LIST_THEM}."] if more else lines
 
 
-def _already_there(file: FileReport) -> int:
+def _parts_found(file: FileReport) -> int:
     """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
     untouched = file.parts_found == file.parts_sent == 0
     return file.parts_total or 0 if untouched else file.parts_found
@@ -116,8 +116,8 @@ def _file_line(file: FileReport) -> str:
     exact = f" ({file.size} bytes)" if file.size >= 1000 else ""
     if file.status == "linked":
         return f"{printable(file.path)}: linked"
-    there = printable(remote_path(file.folder, file.name))
-    return f"{there}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
+    location = printable(remote_path(file.folder, file.name))
+    return f"{location}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
 
 
 def _ids(ids: Sequence[int]) -> str:
@@ -131,14 +131,14 @@ def _replaced(files: Sequence[FileReport]) -> list[str]:
         return []
     count = units.format_count(sum(len(file.replaced) for file in files), "file")
     lines = [f"Replaced: {count} that the item had under the same names, removed from it:"]
-    lines += [f"  {printable(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:FEW]]
-    more = len(files) - FEW
+    lines += [f"  {printable(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:MAX_LISTED]]
+    more = len(files) - MAX_LISTED
     return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
 
 
-def reason_words(reason: str, count: int = 1) -> str:
+def reason_text(reason: str, count: int = 1) -> str:
     """Why so many things are skipped, as it stands behind their number."""
-    one, several = _REASONS.get(reason, (_REASONS_FOR_ANY_NUMBER.get(reason, reason),) * 2)
+    one, several = _REASONS.get(reason, (_UNCOUNTED_REASONS.get(reason, reason),) * 2)
     return one if count == 1 else several
 
 
@@ -149,8 +149,8 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
         by_reason.setdefault(reason, []).append(path)
     lines = []
     for reason, paths in by_reason.items():
-        lines.append(f"Skipped: {len(paths)} {reason_words(reason, len(paths))}:")
-        lines += [f"  {printable(path)}" for path in paths[:FEW]]
-        if len(paths) > FEW:
-            lines.append(f"  and {len(paths) - FEW} more; --json names them all")
+        lines.append(f"Skipped: {len(paths)} {reason_text(reason, len(paths))}:")
+        lines += [f"  {printable(path)}" for path in paths[:MAX_LISTED]]
+        if len(paths) > MAX_LISTED:
+            lines.append(f"  and {len(paths) - MAX_LISTED} more; --json names them all")
     return lines

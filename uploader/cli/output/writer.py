@@ -1,4 +1,4 @@
-"""The outlet: a thread that does all writing to stdout and stderr, in order.
+"""The output thread: does all writing to stdout and stderr, in order.
 
 A terminal that is held (Ctrl-S) or a pipe that nobody empties stops this thread alone: bytes go on to Figshare, and
 signals are heard.
@@ -37,15 +37,15 @@ class OutputThread:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self.line_sink: Callable[[str], None] | None = None
-        """While progress bars are shown: how a line gets above them. Set and called in the outlet's thread."""
+        """While progress bars are shown: how a line gets above them. Set and called in the output thread."""
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.cut_short = False
+        self.truncated = False
         """Something that was to be read later could not be written to stdout; a reader that went away is no loss."""
         self._lost: set[int] = set()
-        threading.Thread(target=self._work, name="figup-outlet", daemon=True).start()
+        threading.Thread(target=self._work, name="figup-output", daemon=True).start()
 
     @property
-    def held_up(self) -> bool:
+    def blocked(self) -> bool:
         """Something waits to be written: what may be left out should be."""
         return not self._todo.empty()
 
@@ -89,10 +89,10 @@ class OutputThread:
                 stream.flush()
         except (OSError, ValueError) as fault:
             self._lost.add(id(stream))
-            forget(stream)
+            redirect_to_devnull(stream)
             if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
                 # The work goes on, but whoever kept the output must know that it is not whole.
-                self.cut_short = True
+                self.truncated = True
                 self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
 
 
@@ -101,7 +101,7 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "\n".join(printable(line) for line in text.split("\n"))
 
 
-def forget(stream: TextIO) -> None:
+def redirect_to_devnull(stream: TextIO) -> None:
     """Nobody reads it any more (`figup … | head`), or its disk is full: let what is buffered go nowhere.
 
     Else the interpreter complains of it at its end.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm.utils import disp_len
 
-from uploader.cli.output.bars import fitting
+from uploader.cli.output.bars import shorten
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from uploader.cli.output.bars import fitting
     ],
 )
 def test_names(name: str, columns: int, text: str) -> None:
-    assert fitting(name, columns) == text
+    assert shorten(name, columns) == text
 
 
 @given(st.text(min_size=1), st.integers(min_value=4, max_value=60))
 def test_a_name_never_takes_more_columns_than_it_may(name: str, columns: int) -> None:
-    fitted = fitting(name, columns)
+    fitted = shorten(name, columns)
     assert disp_len(fitted) <= columns
     assert fitted.isprintable()

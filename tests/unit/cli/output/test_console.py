@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from uploader.cli.errors import Failure
-from uploader.cli.output.console import MOST_TOLD, Console, Summary
+from uploader.cli.output.console import MAX_REPORTED, Console, Summary
 
 FAILURE = Failure(code="conflict", message="it is taken", hint=None, path="/a", exit_status=1)
 
 
 def said(console: Console, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
-    assert console.outlet.drain(5)
+    assert console.output.drain(5)
     out, err = capsys.readouterr()
     return out.splitlines(), err.splitlines()
 
@@ -66,14 +66,14 @@ def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_many_failures_a_person_is_told_some_and_a_program_all(capsys: pytest.CaptureFixture[str]) -> None:
-    many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MOST_TOLD + 2)]
+    many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MAX_REPORTED + 2)]
     console = Console(json=True, quiet=False)
     console.failure(many[0])
-    console.at_once([*many, many[1]])
+    console.report_failures([*many, many[1]])
     out, err = said(console, capsys)
     assert len(out) == len(many)
-    assert err[MOST_TOLD:] == [
-        f"figup: line {MOST_TOLD} is wrong",
+    assert err[MAX_REPORTED:] == [
+        f"figup: line {MAX_REPORTED} is wrong",
         "figup: and 1 more like these; --json tells all of them",
     ]
 
@@ -85,10 +85,10 @@ def test_the_caller_never_waits_for_a_stream(capsys: pytest.CaptureFixture[str])
     def hold() -> None:
         held.wait(10)
 
-    console.outlet.do(hold)
+    console.output.do(hold)
     console.result("later")
-    assert console.outlet.held_up
-    assert not console.outlet.drain(0.01)
+    assert console.output.blocked
+    assert not console.output.drain(0.01)
     held.set()
     assert said(console, capsys)[0] == ["later"]
 
@@ -99,7 +99,7 @@ def test_lines_go_above_the_bars(capsys: pytest.CaptureFixture[str], monkeypatch
     above: list[str] = []
     console = Console(json=False, quiet=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    console.outlet.line_sink = above.append
+    console.output.line_sink = above.append
     console.note("a note")
     console.result("on a stdout that is no terminal")
     out, err = said(console, capsys)

@@ -12,7 +12,7 @@ from uploader.cli.errors import Failure
 from uploader.cli.output import progress as displays
 from uploader.cli.output.console import Console
 from uploader.cli.output.progress import Display
-from uploader.cli.output.summary import FEW, LIST_THEM
+from uploader.cli.output.summary import LIST_THEM, MAX_LISTED
 from uploader.transfer import notices as no
 
 
@@ -42,13 +42,13 @@ class Bars:
         self.seen: list[no.Progress] = []
         self.closed = False
 
-    def begun(self, notice: no.JobStarted) -> None:
+    def job_started(self, notice: no.JobStarted) -> None:
         pass
 
-    def started(self, notice: no.FileStarted) -> None:
+    def file_started(self, notice: no.FileStarted) -> None:
         pass
 
-    def take(self, notice: no.Progress) -> None:
+    def update(self, notice: no.Progress) -> None:
         self.seen.append(notice)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ def test_progress_events_come_every_ten_seconds_at_most() -> None:
     clock, console = Clock(), Heard(json=True)
     display = Display(console, None, clock)
     for _ in range(81):
-        display.take(progress())
+        display.show(progress())
         clock.now += 0.25
     assert [name for name, _ in console.events] == ["progress"] * 3
 
@@ -67,7 +67,7 @@ def test_progress_events_come_every_ten_seconds_at_most() -> None:
 def test_a_person_is_not_sent_events_of_progress() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
-    display.take(progress())
+    display.show(progress())
     assert console.events == []
     assert len(bars.seen) == 1
     display.close()
@@ -84,18 +84,18 @@ def test_one_reason_for_retries_is_said_once_in_a_while(
     clock, console = Clock(), Heard()
     display = Display(console, None, clock)
     for part in range(32):
-        display.take(no.Retrying(f"/a.bin, part {part}: connection refused", 3.0))
-        display.take(no.Retrying(f"/set/{part}.bin, part 1: connection refused", 3.0))
-    display.take(no.Retrying("/b.bin, part 1: another reason", 0.2))
+        display.show(no.Retrying(f"/a.bin, part {part}: connection refused", 3.0))
+        display.show(no.Retrying(f"/set/{part}.bin, part 1: connection refused", 3.0))
+    display.show(no.Retrying("/b.bin, part 1: another reason", 0.2))
     assert console.notes == [
         "/a.bin, part 0: connection refused; next attempt in 3 s",
         "/b.bin, part 1: another reason",
     ]
     clock.now += pause - 0.1
-    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    display.show(no.Retrying("/a.bin, part 7: connection refused", 3.0))
     assert len(console.notes) == 2
     clock.now += 0.1
-    display.take(no.Retrying("/a.bin, part 7: connection refused", 3.0))
+    display.show(no.Retrying("/a.bin, part 7: connection refused", 3.0))
     assert len(console.notes) == 3
 
 
@@ -103,7 +103,7 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
     console = Heard(json=True)
     display = Display(console, None, Clock())
     for part in range(3):
-        display.take(no.Retrying(f"/a.bin, part {part}: reset", 3.0))
+        display.show(no.Retrying(f"/a.bin, part {part}: reset", 3.0))
     assert [name for name, _ in console.events] == ["retry"] * 3
     assert console.notes == []
 
@@ -121,14 +121,14 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
 )
 def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None:
     console = Heard()
-    Display(console, None, Clock()).take(notice)
+    Display(console, None, Clock()).show(notice)
     assert console.notes == [words]
 
 
 def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
     for json in (True, False):
         console = Heard(json=json)
-        Display(console, None, Clock()).take(
+        Display(console, None, Clock()).show(
             no.FileFailed(code="conflict", message="a: other\nfile", hint="Rename it.", path="/a")
         )
         assert [f.fields() for f in console.failures] == [
@@ -141,46 +141,46 @@ def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() ->
     console = Heard()
     display = Display(console, None, Clock())
     for number in range(500):
-        display.take(
+        display.show(
             no.FileFailed(code="conflict", message=f"{number}: other file", hint="Rename it.", path=f"/{number}")
         )
-    assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(FEW)]
+    assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(MAX_LISTED)]
     assert console.notes == [f"more files fail, and are not named here; {LIST_THEM}"]
-    assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(FEW, 500)]
+    assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(MAX_LISTED, 500)]
 
 
 def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
     console = Heard()
     display = Display(console, None, Clock())
     for number in range(500):
-        display.take(no.FileRestarted(f"/{number}", "Figshare aborted the upload"))
+        display.show(no.FileRestarted(f"/{number}", "Figshare aborted the upload"))
     assert console.notes == ["/0: is sent again from its beginning: Figshare aborted the upload"]
 
 
 def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
     display = Display(Heard(), None, Clock())
-    display.take(no.JobStarted(job="k3", resumed=True, files=4, bytes_total=1000, files_done=2, bytes_done=600))
-    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
-    assert display.in_one_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
+    display.show(no.JobStarted(job="k3", resumed=True, files=4, bytes_total=1000, files_done=2, bytes_done=600))
+    display.show(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
+    assert display.summary_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
 
 
 def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
-    display.take(no.JobStarted(job="k3", resumed=False, files=1, bytes_total=1000))
+    display.show(no.JobStarted(job="k3", resumed=False, files=1, bytes_total=1000))
     assert bars.seen == []
-    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
-    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    display.show(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
+    assert display.summary_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
     assert len(bars.seen) == 1
 
 
 def test_the_last_progress_counts_the_file_just_verified() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
-    assert display.in_one_line() == "nothing was sent yet"
-    display.take(progress(1000, waiting=True))
-    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
+    assert display.summary_line() == "nothing was sent yet"
+    display.show(progress(1000, waiting=True))
+    display.show(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert (bars.seen[-1].files_done, bars.seen[-1].active) == (1, ())
-    assert display.in_one_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
-    display.take(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
+    assert display.summary_line() == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    display.show(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert bars.seen[-1].files_done == 1

@@ -67,12 +67,12 @@ def test_a_line_at_the_beginning_every_thirty_seconds_and_at_the_end() -> None:
     clock = Clock()
     lines = Lines(said.append, clock)
     for _ in range(int(2 * EVERY * 4)):
-        lines.take(progress())
+        lines.update(progress())
         clock.now += 0.25
     assert len(said) == 2
-    lines.take(progress(999))
+    lines.update(progress(999))
     assert len(said) == 3
-    lines.take(progress(1000))
+    lines.update(progress(1000))
     lines.close()
     assert len(said) == 4
     assert said[-1].startswith("1.00 kB of 1.00 kB")
@@ -86,11 +86,11 @@ def test_the_first_line_names_the_job(resumed: bool, words: str) -> None:
     said: list[str] = []
     clock = Clock()
     lines = Lines(said.append, clock)
-    lines.begun(no.JobStarted(job="k3", resumed=resumed, files=2, bytes_total=1000))
-    lines.take(progress())
+    lines.job_started(no.JobStarted(job="k3", resumed=resumed, files=2, bytes_total=1000))
+    lines.update(progress())
     assert said == [words]
     clock.now += EVERY
-    lines.take(progress())
+    lines.update(progress())
     assert len(said) == 2
 
 
@@ -98,7 +98,7 @@ def test_the_end_is_not_said_twice_and_nothing_is_said_of_nothing() -> None:
     said: list[str] = []
     lines = Lines(said.append, Clock())
     lines.close()
-    lines.take(progress())
+    lines.update(progress())
     lines.close()
     assert len(said) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from uploader.cli.output.summary import FEW, skipped_lines, summary_text
+from uploader.cli.output.summary import MAX_LISTED, skipped_lines, summary_text
 from uploader.transfer.report import FileReport, Report
 
 FILE = FileReport(path="/a\n", name="a\n", file_id=1, size=2_500_000, md5="0" * 32, status="verified", parts_total=5)
@@ -58,12 +58,14 @@ def test_one_is_told_as_one_and_two_as_two() -> None:
 def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:
     files = tuple(
         msgspec.structs.replace(FILE, path=f"/d/{n}", name=str(n), folder="d", replaced=(n, 1000 + n))
-        for n in range(FEW + 2)
+        for n in range(MAX_LISTED + 2)
     )
     lines = summary_text(msgspec.structs.replace(REPORT, files=files)).splitlines()
-    begin = lines.index(f"Replaced: {2 * FEW + 4} files that the item had under the same names, removed from it:")
+    begin = lines.index(
+        f"Replaced: {2 * MAX_LISTED + 4} files that the item had under the same names, removed from it:"
+    )
     assert lines[begin + 1] == "  d/0: files 0, 1000"
-    assert lines[begin + FEW : begin + FEW + 2] == [
-        f"  d/{FEW - 1}: files {FEW - 1}, {999 + FEW}",
+    assert lines[begin + MAX_LISTED : begin + MAX_LISTED + 2] == [
+        f"  d/{MAX_LISTED - 1}: files {MAX_LISTED - 1}, {999 + MAX_LISTED}",
         "  and those of 2 more names; --json names them all",
     ]
