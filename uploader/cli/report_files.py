@@ -106,7 +106,7 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
 
 
 def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
-    """Write a job's dossier to these files. Blocks. Raises JobNotFound, JournalDamaged, UsageError."""
+    """Write a job's report to these files. Blocks. Raises JobNotFound, JournalDamaged, UsageError."""
     if not paths:
         return
     from uploader.transfer.records.build_report import build_report

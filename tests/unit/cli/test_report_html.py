@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -52,7 +53,8 @@ def run(seconds: float = 10.0, sent: int = 1000, **fields: Any) -> RunEntry:
 
 def job_report(*files: FileReport, **fields: Any) -> JobReport:
     made = JobReport(
-        figup_dossier=1,
+        figup_report=1,
+        changed=datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC),
         made="2026-03-01T13:00:00+00:00",
         made_by="0.1.0",
         job="k3f9",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -19,10 +18,10 @@ from uploader.transfer.records import run_log
 from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
-from uploader.transfer.store.overview import existing_manifests, state_name
+from uploader.transfer.store.overview import JobSummary, summary_of
 
 FORMAT = 1
-"""Of a dossier as JSON; a higher one means something else by the same names."""
+"""Of a report as JSON; a higher one means something else by the same names."""
 _KILLED = "killed"
 _RUNNING = "running"
 
@@ -72,44 +71,32 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
 
 
-class JobReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A job. Times are ISO 8601 in UTC; sizes bytes; `seconds` is the time worked, without pauses between runs.
+class JobReport(JobSummary, frozen=True, kw_only=True):
+    """A job over all its runs. Times are ISO 8601 in UTC; `seconds` is the time worked, without pauses between runs.
 
-    `made` and `made_by`: when, and by which figup, this was put together. `planned` and `version`: when the job was
-    begun, and by which. `counts`: files by status. `bytes_sent`: handed to the network, repeated ones included.
-    `published`: what became of it, as in a report, with when and as which version. `account`: for whom the job acted,
-    None for the token's own. `options`: how its command had it run. `manifest`, `manifest_remote`: as in a report.
+    `figup_report` is the format. `made` and `made_by`: when, and by which figup, this was put together. `planned` and
+    `version`: when the job was begun, and by which. `counts`: files by status. `bytes_total` are those of all `files`;
+    `bytes_sent`: handed to the network, repeated ones included. `published_at`, `published_version`: when it was
+    published, and as which version. `account`: for whom the job acted, None for the token's own.
     """
 
-    figup_dossier: int
+    figup_report: int
     made: str
     made_by: str
-    job: str
-    state: str
-    endpoint: str
-    item_id: int | None
-    item_url: str | None
-    title: str | None
     planned: str
     version: str
-    bytes_total: int
+    endpoint: str
     bytes_sent: int
     seconds: float
     counts: dict[str, int]
-    files: tuple[FileReport, ...]
     skipped: tuple[SkipReport, ...]
     runs: tuple[RunEntry, ...]
     faults: tuple[RetrySummary, ...]
     incidents: tuple[Incident, ...]
-    doi: str | None = None
-    published: str | None = None
     published_at: str | None = None
     published_version: int | None = None
     account: int | None = None
-    options: dict[str, Any] = {}
     description: Described | None = None
-    manifest: str | None = None
-    manifest_remote: str | None = None
 
 
 def build_report(states: JobStore, job: str) -> JobReport:
@@ -118,37 +105,27 @@ def build_report(states: JobStore, job: str) -> JobReport:
     state = states.read(job)
     past = _History(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
-    manifest, manifest_remote = existing_manifests(states, job, finished=state.concluded)
+    known = msgspec.structs.asdict(summary_of(states, job, state))
+    known |= {"files": files, "bytes_total": sum(file.size for file in files)}
+    published = state.publication is not None
     return JobReport(
-        figup_dossier=FORMAT,
+        **known,
+        figup_report=FORMAT,
         made=_iso(datetime.now(UTC)),
         made_by=__version__,
-        job=job,
-        state=state_name(state),
-        endpoint=state.plan.endpoint,
-        item_id=state.item_id,
-        item_url=state.item_url,
-        title=state.plan.title,
         planned=state.plan.created,
         version=state.plan.version,
-        bytes_total=sum(t.size for t in state.reported),
         bytes_sent=sum(run.sent for run in past.runs),
         seconds=round(sum(run.seconds for run in past.runs), 2),
         counts=dict(Counter(file.status for file in files)),
-        files=files,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
         runs=tuple(past.runs),
         faults=tuple(sorted(past.faults.values(), key=lambda f: -f.times)),
         incidents=tuple(past.incidents),
-        doi=state.done_steps.get("reserve_doi"),
-        published=state.publication,
-        published_at=state.published_at if state.publication is not None else None,
-        published_version=state.published_version if state.publication is not None else None,
+        published_at=state.published_at if published else None,
+        published_version=state.published_version if published else None,
         account=state.plan.account,
-        options=state.options,
         description=_description(state),
-        manifest=manifest,
-        manifest_remote=manifest_remote,
     )
 
 

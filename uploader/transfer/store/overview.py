@@ -70,21 +70,32 @@ class _CachedOverview(msgspec.Struct, frozen=True):
 def summarize(states: JobStore, job: str) -> JobSummary:
     """One job with its files. Raises JobNotFound; a journal that cannot be read is a job in state `damaged`."""
     seen, state = _read(states, job)
-    seen = _with_live_progress(states, seen)
-    files = tuple(FileReport.of(t) for t in state.reported) if state is not None else ()
-    manifest, remote = existing_manifests(states, job, finished=seen.state == "finished")
-    return JobSummary(**msgspec.structs.asdict(seen), files=files, manifest=manifest, manifest_remote=remote)
+    if state is None:
+        return JobSummary(**msgspec.structs.asdict(seen))
+    return _summary(states, state, _with_live_progress(states, seen))
 
 
-def existing_manifests(states: JobStore, job: str, *, finished: bool) -> tuple[str | None, str | None]:
-    """Paths of the manifests that a finished job left, by the sources' paths and by the names in the item. Blocks."""
-    left = states.manifests(job)
-    local, remote = (str(path) if finished and path.exists() else None for path in (left.local, left.remote))
-    return local, remote
+def summary_of(states: JobStore, job: str, state: JobState) -> JobSummary:
+    """Summarize a job whose journal leads to `state`. Blocks. Raises JobNotFound."""
+    return _summary(states, state, _overview(job, state, states.last_change(job)))
+
+
+def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary:
+    manifests = states.manifests(seen.job)
+    local, remote = (
+        str(path) if seen.state == "finished" and path.exists() else None
+        for path in (manifests.local, manifests.remote)
+    )
+    return JobSummary(
+        **msgspec.structs.asdict(seen),
+        files=tuple(FileReport.of(transfer) for transfer in state.reported),
+        manifest=local,
+        manifest_remote=remote,
+    )
 
 
 def overview(states: JobStore, job: str) -> JobOverview:
-    """One job. Raises as `summarise` does."""
+    """One job. Raises as `summarize` does."""
     kept = _read_cached(states, job)
     if kept is not None:
         return kept

@@ -1,4 +1,4 @@
-"""The dossier: a journal and a history put together, with what a kill leaves of them."""
+"""A job's report: journal and history put together, with what a kill leaves of them."""
 
 from __future__ import annotations
 
