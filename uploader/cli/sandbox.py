@@ -18,7 +18,7 @@ from uploader.cli.options import FigupCommand
 from uploader.cli.sandbox_options import fault_help, sandbox_options
 from uploader.errors import UsageError
 from uploader.sandbox.custom_fields import DEFAULTS, CustomField
-from uploader.sandbox.data_dir import kept_token
+from uploader.sandbox.data_dir import read_token
 from uploader.sandbox.faults import Rule
 from uploader.sandbox.parts import PartPlan, Uniform
 from uploader.sandbox.server import running
@@ -53,7 +53,7 @@ def sandbox(
         raise UsageError("--custom-fields are an institution's: add --institution")
     directory = (directory or _default_directory()).absolute()
     if not token:
-        token = kept_token(directory)
+        token = read_token(directory)
         click.echo(f"token {token}", err=True)
     if not _is_loopback(options["host"]):
         click.echo(f"listens on {options['host']}: others can see the pages, which ask for no token", err=True)

@@ -13,25 +13,25 @@ import click
 from uploader.cli.options import grouped, with_options
 from uploader.sources.models import STDIN, Sources
 
-_selection = grouped("What to send")
+_send = grouped("What to send")
 _FILE = click.Path(readable=False, dir_okay=False)
 _SELECTION = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
-    _selection("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
+    _send("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
           help="Also the paths in this file, one per line; - reads stdin."),
-    _selection("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
-    _selection("--base", metavar="DIR", type=click.Path(readable=False),
+    _send("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
+    _send("--base", metavar="DIR", type=click.Path(readable=False),
           help="Listed paths are relative to DIR and keep their folders below it.  [default: current folder]"),
-    _selection("--manifest", metavar="FILE", type=_FILE,
+    _send("--manifest", metavar="FILE", type=_FILE,
           help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
-    _selection("--include", metavar="PATTERN", multiple=True,
+    _send("--include", metavar="PATTERN", multiple=True,
           help="Only files that match, in the syntax of .gitignore; may be repeated."),
-    _selection("--exclude", metavar="PATTERN", multiple=True,
+    _send("--exclude", metavar="PATTERN", multiple=True,
           help="Skip files and folders that match, in the syntax of .gitignore; may be repeated."),
-    _selection("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
-    _selection("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
+    _send("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
+    _send("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
 ]  # fmt: skip
-LINK = _selection(
+LINK = _send(
     "--link", "links", metavar="URL", multiple=True,
     help="Also a file elsewhere on the web, as a link; may be repeated.",
 )  # fmt: skip

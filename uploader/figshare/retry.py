@@ -73,7 +73,7 @@ async def poll(
     factor: float = 2.0,
     max_pause: float = math.inf,
 ) -> T | None:
-    """Call `look` until it returns something; None if it returned nothing for `patience` seconds.
+    """Call `check` until it returns something; return None if it returned nothing for `time_limit` seconds.
 
     It is called at once, after pauses that grow by `factor`, and once more at the end. `wait` replaces the clock's
     sleep, for callers that report their pauses.

@@ -73,7 +73,7 @@ class AuthorRoutes:
         )
 
     def _listed(self, db: sqlite3.Connection, number: int, account_id: int) -> list[Author]:
-        return authors.of_ids(db, self._resource.fields(db, number, account_id)["authors"])
+        return authors.get_many(db, self._resource.fields(db, number, account_id)["authors"])
 
     def _store(
         self,

@@ -50,7 +50,7 @@ class Blobs:
             with contextlib.suppress(FileNotFoundError):
                 self.path(name).unlink()
 
-    def sweep(self, known: frozenset[str]) -> None:
+    def remove_strays(self, known: frozenset[str]) -> None:
         """Remove what a crash left behind: bytes that no file in the database refers to."""
         with os.scandir(self._directory) as entries:
             stray = [entry.name for entry in entries if entry.name not in known]

@@ -26,12 +26,12 @@ def checked(body: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
     return {name: check(name, body[name]) for name, check in checks.items() if body.get(name) is not None}
 
 
-def text(least: int, most: int) -> Check:
+def text(min_length: int, max_length: int) -> Check:
     """Return a string of `least` to `most` characters."""
 
     def check(name: str, value: Any) -> str:
-        if not isinstance(value, str) or not least <= len(value) <= most:
-            raise invalid(f"{name} must be a string of {least} to {most} characters", name)
+        if not isinstance(value, str) or not min_length <= len(value) <= max_length:
+            raise invalid(f"{name} must be a string of {min_length} to {max_length} characters", name)
         return value
 
     return check

@@ -9,8 +9,8 @@ import time
 import anyio
 from aiohttp import web
 
-_ENDING = web.RequestKey("ending", str)
-_LOOK = 0.05
+_CLOSE_MODE = web.RequestKey("ending", str)
+_CHECK_INTERVAL = 0.05
 """Seconds between checks of a connection: aiohttp does not report a disconnect once the request is read completely."""
 
 
@@ -22,25 +22,25 @@ def disconnected(request: web.Request) -> bool:
 async def wait(request: web.Request, seconds: float) -> None:
     """Wait for `seconds`, or until the client disconnects."""
     deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and not disconnected(request):  # noqa: ASYNC110
-        await anyio.sleep(min(_LOOK, left))
+    while (remaining := deadline - time.monotonic()) > 0 and not disconnected(request):  # noqa: ASYNC110
+        await anyio.sleep(min(_CHECK_INTERVAL, remaining))
 
 
 def close(request: web.Request) -> web.Response:
     """Close the connection once the request is logged. The returned response is never sent."""
-    request[_ENDING] = "close"
+    request[_CLOSE_MODE] = "close"
     return web.Response(status=500)
 
 
 def reset(request: web.Request) -> web.Response:
     """Reset the connection once the request is logged. The returned response is never sent."""
-    request[_ENDING] = "reset"
+    request[_CLOSE_MODE] = "reset"
     return web.Response(status=500)
 
 
 def end(request: web.Request) -> None:
     """Close or reset the connection if `close` or `reset` requested it."""
-    ending, transport = request.get(_ENDING), request.transport
+    ending, transport = request.get(_CLOSE_MODE), request.transport
     if ending is None or transport is None:
         return
     sock = transport.get_extra_info("socket")

@@ -13,9 +13,9 @@ from aiohttp import web
 
 from uploader.sandbox.addresses import Addresses, addresses
 from uploader.sandbox.blobs import Blobs
-from uploader.sandbox.custom_fields import CustomField, of_group
+from uploader.sandbox.custom_fields import CustomField, for_group
 from uploader.sandbox.db import Database
-from uploader.sandbox.faults import FaultBook
+from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
 from uploader.sandbox.people.accounts import Account
@@ -53,7 +53,7 @@ class Context:
     log: RequestLog
     disk: ThreadPoolExecutor
     now: Callable[[], float]
-    faults: FaultBook
+    faults: FaultRules
     effects: Effects
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
@@ -69,7 +69,7 @@ class Context:
 
     def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
         """Return the custom fields that a group's items have."""
-        return of_group(self.settings.custom_fields, group) if self.settings.institution else ()
+        return for_group(self.settings.custom_fields, group) if self.settings.institution else ()
 
     def quota(self, account: Account) -> int:
         """Return the bytes that an account may store in private files."""

@@ -19,7 +19,7 @@ from uploader.sandbox.answers import ApiError, invalid
 
 _LISTS = frozenset({"dropdown", "dropdown_large_list"})
 """The kinds that may hold several values."""
-_LONGEST = {"text": 250, "textarea": 10_000}
+_MAX_LENGTHS = {"text": 250, "textarea": 10_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ DEFAULTS: Final = (
 """At least one of each kind, and one that a group requires for publication."""
 
 
-def of_group(fields: Iterable[CustomField], group: int | None) -> tuple[CustomField, ...]:
+def for_group(fields: Iterable[CustomField], group: int | None) -> tuple[CustomField, ...]:
     """Return the fields of a group's items: those of the institution and the group's own."""
     return tuple(one for one in fields if not one.groups or group in one.groups)
 
@@ -143,17 +143,17 @@ def _check(known: CustomField, value: Any) -> None:
     if isinstance(value, list) and known.kind not in _LISTS:
         raise _refused(f"Custom field {known.name} takes one value")
     for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, str) or not _takes(known, one):
+        if not isinstance(one, str) or not _is_valid(known, one):
             raise _refused(f"Invalid value received for custom field {known.name}")
 
 
-def _takes(known: CustomField, value: str) -> bool:
+def _is_valid(known: CustomField, value: str) -> bool:
     limits = known.settings.get("validations") or {}
-    least, most = limits.get("min_length") or 0, limits.get("max_length") or _LONGEST.get(known.kind, 10_000)
-    return least <= len(value) <= most and _fits(known, value)
+    minimum, maximum = limits.get("min_length") or 0, limits.get("max_length") or _MAX_LENGTHS.get(known.kind, 10_000)
+    return minimum <= len(value) <= maximum and _matches_type(known, value)
 
 
-def _fits(known: CustomField, value: str) -> bool:
+def _matches_type(known: CustomField, value: str) -> bool:
     if known.kind == "date":
         return _is_day(value)
     if known.kind == "url":

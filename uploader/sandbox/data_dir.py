@@ -103,7 +103,7 @@ class DataDir:
         except (OSError, ValueError, TypeError, KeyError):
             return 0, 0
 
-    def keep_ports(self, api: int, upload: int) -> None:
+    def save_ports(self, api: int, upload: int) -> None:
         """Keep the ports for the next start."""
         _write(self.directory / "ports", json.dumps({"api": api, "upload": upload}) + "\n")
 
@@ -117,7 +117,7 @@ class DataDir:
         self._lock = None
 
 
-def kept_token(directory: Path) -> str:
+def read_token(directory: Path) -> str:
     """Return the token kept in a sandbox's directory; create one if missing. SandboxUnusable if that fails."""
     path = directory / "token"
     try:

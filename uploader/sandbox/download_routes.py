@@ -23,9 +23,9 @@ _THUMB = _FILE + r"/preview/{again:\d{1,18}}/thumb.png"
 def routes() -> list[Route]:
     """Return this module's routes."""
     return [
-        Route("download", "GET", _FILE, download, open_to_all=True),
-        Route("download", "GET", "/v2/file/download" + _FILE.removeprefix("/files"), redirect, open_to_all=True),
-        Route("page", "GET", _THUMB, thumbnail, open_to_all=True),
+        Route("download", "GET", _FILE, download, public=True),
+        Route("download", "GET", "/v2/file/download" + _FILE.removeprefix("/files"), redirect, public=True),
+        Route("page", "GET", _THUMB, thumbnail, public=True),
     ]
 
 
@@ -111,6 +111,6 @@ def _published(db: sqlite3.Connection, file_id: int, now: float) -> Bytes | None
     """Return a file of a version that all may see, and whose files they may have."""
     file = versions.visible_file(db, file_id, now)
     item = None if file is None else store.find(db, file.item_id)
-    if file is None or item is None or embargo.in_force(item.metadata["embargo"], now):
+    if file is None or item is None or embargo.is_active(item.metadata["embargo"], now):
         return None
     return None if item.metadata["download_disabled"] else Bytes(name=file.name, link=file.link, blob=file.blob)

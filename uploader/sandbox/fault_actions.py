@@ -29,7 +29,7 @@ TAMPER = web.RequestKey("tamper", Fault)
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 
 
-async def under_faults(
+async def apply_faults(
     request: web.Request, context: Context, faults: list[Fault], proceed: Proceed
 ) -> web.StreamResponse:
     """Serve a request with its faults; `proceed` serves it normally and raises nothing but cancellation."""
@@ -40,8 +40,8 @@ async def under_faults(
     for fault in faults:
         if fault.stage is Stage.STATE:
             await _change_state(request, context, fault)
-    spoiled = [fault for fault in faults if fault.stage is Stage.ANSWER]
-    answer = await (ACTIONS[spoiled[0].name](request, spoiled[0], proceed) if spoiled else proceed())
+    corrupted = [fault for fault in faults if fault.stage is Stage.ANSWER]
+    answer = await (ACTIONS[corrupted[0].name](request, corrupted[0], proceed) if corrupted else proceed())
     hidden = next((fault for fault in faults if fault.name == "hide"), None)
     if hidden is not None and record.file_id is not None:
         await context.db.run(files_db.hide, record.file_id, context.now() + hidden.seconds)
@@ -50,19 +50,19 @@ async def under_faults(
 
 async def tampered(body: AsyncIterator[bytes], fault: Fault, length: int) -> AsyncIterator[bytes]:
     """Return a part's body as changed by a fault; `length` is the part's. BodyBroken where the fault cuts it."""
-    passed = 0
-    cut = fault.options.get("bytes", length // 2) if fault.name == "reset-mid-body" else None
+    offset = 0
+    boundary = fault.options.get("bytes", length // 2) if fault.name == "reset-mid-body" else None
     flip = fault.options.get("byte", 0) if fault.name == "flip-bit" else None
     async for chunk in body:
-        if cut is not None and passed + len(chunk) >= cut:
-            yield chunk[: cut - passed]
+        if boundary is not None and offset + len(chunk) >= boundary:
+            yield chunk[: boundary - offset]
             raise BodyBroken
-        if flip is not None and passed <= flip < passed + len(chunk):
-            at = flip - passed
+        if flip is not None and offset <= flip < offset + len(chunk):
+            at = flip - offset
             yield chunk[:at] + bytes([chunk[at] ^ 1]) + chunk[at + 1 :]
         else:
             yield chunk
-        passed += len(chunk)
+        offset += len(chunk)
     if fault.name == "late":
         await anyio.sleep(fault.seconds)
 
@@ -150,7 +150,7 @@ async def _reset_mid_body(request: web.Request, fault: Fault, proceed: Proceed) 
     return await _reset(request, fault, proceed)
 
 
-async def _lost_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
+async def _lose_response(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
     answer = await proceed()
     request[ENTRY].status = answer.status
     request[ENTRY].outcome = "lost"
@@ -166,7 +166,7 @@ async def _stall(request: web.Request, fault: Fault, proceed: Proceed) -> web.St
     return await proceed()
 
 
-async def _late(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+async def _slow_hash(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     """Process a part's body normally; its lock is held until the end."""
     record = request[ENTRY]
     if record.kind == "put-part":
@@ -190,15 +190,15 @@ async def _hang(request: web.Request, fault: Fault, proceed: Proceed) -> web.Str
     return answer
 
 
-async def _hang_mid_answer(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
-    return await _half_answer(request, proceed, fault.seconds)
+async def _stall_response(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    return await _send_half(request, proceed, fault.seconds)
 
 
-async def _cut_answer(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
-    return await _half_answer(request, proceed, 0.0)
+async def _truncate_response(request: web.Request, _: Fault, proceed: Proceed) -> web.StreamResponse:
+    return await _send_half(request, proceed, 0.0)
 
 
-async def _half_answer(request: web.Request, proceed: Proceed, seconds: float) -> web.StreamResponse:
+async def _send_half(request: web.Request, proceed: Proceed, seconds: float) -> web.StreamResponse:
     body, out = await _begin(request, proceed)
     request[ENTRY].outcome = "cut"
     await out.write(body[: len(body) // 2])
@@ -257,12 +257,12 @@ ACTIONS: dict[str, Action] = {
     "redirect": _redirect,
     "reset": _reset,
     "reset-mid-body": _reset_mid_body,
-    "lost-answer": _lost_answer,
+    "lost-answer": _lose_response,
     "stall": _stall,
-    "late": _late,
+    "late": _slow_hash,
     "hang": _hang,
-    "hang-mid-answer": _hang_mid_answer,
-    "cut-answer": _cut_answer,
+    "hang-mid-answer": _stall_response,
+    "cut-answer": _truncate_response,
     "trickle": _trickle,
     "truncated-json": _truncated,
     "invalid-json": _invalid,

@@ -105,7 +105,7 @@ SPECS: dict[str, Spec] = {
     "quota-full": Spec(Stage.STATE, "the account's quota is used up from now on"),
     "revoke-token": Spec(Stage.STATE, "the token is rejected from now on"),
 }  # fmt: skip
-_NEEDED = {"status": "code", "redirect": "to"}
+_REQUIRED_OPTIONS = {"status": "code", "redirect": "to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Rule:
         return self.part is None or self.part == part
 
 
-class FaultBook:
+class FaultRules:
     """The active rules, and how many requests each has matched."""
 
     def __init__(self, rules: list[Rule]) -> None:
@@ -247,7 +247,7 @@ def _rule(request: str, part: int | None, when: str, name: str, options: dict[st
     if part is not None and request not in PART_REQUESTS:
         message = f"{request} takes no part number; only {', '.join(sorted(PART_REQUESTS))} do"
         raise ValueError(message)
-    needed = _NEEDED.get(name)
+    needed = _REQUIRED_OPTIONS.get(name)
     if needed is not None and needed not in options:
         message = f"{name} needs {needed}="
         raise ValueError(message)

@@ -9,7 +9,7 @@ from typing import Any
 from uploader.sandbox.answers import invalid
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_MOST = 2**62
+_MAX_SIZE = 2**62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ def _size(given: dict[str, Any], *, empty_accepted: bool) -> int:
     value = given.get("size")
     if value is None:
         raise invalid("Missing mandatory field - size", "size")
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_SIZE:
         raise invalid("size must be a number of bytes", "size")
     if value == 0 and not empty_accepted:
         raise invalid("Empty files are not allowed", "size")

@@ -18,7 +18,7 @@ from uploader.sandbox.files_db import File, NewFile
 from uploader.sandbox.items import store
 from uploader.sandbox.items.routes import ITEM, item_id_of
 from uploader.sandbox.listing import slice_of
-from uploader.sandbox.parts import Span, TooManyParts, cut
+from uploader.sandbox.parts import Span, TooManyParts, split
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.request_log import ENTRY
@@ -26,7 +26,7 @@ from uploader.sandbox.routes import Route
 
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"
 
-MOST_PARTS = 1_000_000
+MAX_PARTS = 1_000_000
 """Files with more parts are rejected: a part plan of a few bytes is for small files."""
 
 
@@ -103,7 +103,7 @@ async def get_file(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id, file_id = item_id_of(request), file_id_of(request)
     now = context.now()
-    file = await context.db.run(_look, item_id, file_id, account_of(request), now)
+    file = await context.db.run(_read_file, item_id, file_id, account_of(request), now)
     if file is None:
         raise not_found("File")
     return json_answer(file_view.file_object(file, context.addresses(request), now, context.settings.delays))
@@ -116,7 +116,7 @@ async def complete(request: web.Request) -> web.Response:
     await optional_body_of(request)
     file = await context.db.run(_complete, item_id, file_id, account_of(request), context)
     if file is not None:
-        context.hasher.begin(file)
+        context.hasher.start(file)
     return web.Response(
         status=202,
         text=ACCEPTED_HTML,
@@ -143,12 +143,12 @@ async def _prepare(context: Context, size: int) -> tuple[list[Span], str | None]
     if settings.max_file_size and size > settings.max_file_size:
         raise ApiError(settings.quota_status, "FileTooLarge", "The file is larger than the maximum file size")
 
-    def cut_and_place() -> tuple[list[Span], str | None]:
-        spans = cut(size, settings.part_plan, most=MOST_PARTS)
+    def create_plan() -> tuple[list[Span], str | None]:
+        spans = split(size, settings.part_plan, maximum=MAX_PARTS)
         return spans, context.blobs.create(size) if spans else None
 
     try:
-        return await context.on_disk(cut_and_place)
+        return await context.on_disk(create_plan)
     except TooManyParts as error:
         raise invalid(f"The file would have {error}", "size") from error
     except OSError as error:
@@ -177,10 +177,10 @@ def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Conte
     return files_db.create(db, new)
 
 
-def _look(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:
+def _read_file(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:
     """Return a file as a GET sees it; None while it cannot be seen, and that look is counted. ApiError 404."""
     store.owned(db, item_id, account_id)
-    return files_db.look(db, item_id, file_id, now)
+    return files_db.read_visible(db, item_id, file_id, now)
 
 
 def _complete(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, context: Context) -> File | None:

@@ -25,25 +25,25 @@ class Progress:
     supplied: str
 
 
-def taken(progress: Progress, now: float, delays: Delays) -> bool:
+def accepted_at(progress: Progress, now: float, delays: Delays) -> bool:
     """Return whether the completion shows: the upload is COMPLETED, and its address gone from the file's record."""
     return progress.completed is not None and now >= progress.completed + delays.created
 
 
 def status(progress: Progress, now: float, delays: Delays) -> str:
     """Return the file's `status` at `now`."""
-    if progress.completed is None or not taken(progress, now, delays):
+    if progress.completed is None or not accepted_at(progress, now, delays):
         return "created"
     if progress.hashed is None:
         return "ic_checking"
-    edge = max(progress.hashed, progress.completed + delays.created + delays.checking)
-    if now < edge:
+    boundary = max(progress.hashed, progress.completed + delays.created + delays.checking)
+    if now < boundary:
         return "ic_checking"
     if progress.supplied and progress.md5 not in {None, progress.supplied}:
         return "ic_failure"
-    if now < edge + delays.success:
+    if now < boundary + delays.success:
         return "ic_success"
-    if now < edge + delays.success + delays.moving:
+    if now < boundary + delays.success + delays.moving:
         return "moving_to_final"
     return "available"
 

@@ -25,7 +25,7 @@ def file_object(file: File, at: Addresses, now: float, delays: Delays) -> dict[s
     mimetype = mimetype_of(file.name)
     return {
         "upload_token": file.token,
-        "upload_url": "" if file_status.taken(file.progress, now, delays) else at.upload_of(file.token),
+        "upload_url": "" if file_status.accepted_at(file.progress, now, delays) else at.upload_of(file.token),
         "status": status,
         "preview_state": _preview(mimetype) if done else "preview_not_available",
         "viewer_type": _viewer(mimetype) if done else "",
@@ -57,7 +57,7 @@ def upload_status(file: File, now: float, delays: Delays) -> str:
     """Return PENDING, COMPLETED or ABORTED."""
     if file.aborted:
         return "ABORTED"
-    return "COMPLETED" if file_status.taken(file.progress, now, delays) else "PENDING"
+    return "COMPLETED" if file_status.accepted_at(file.progress, now, delays) else "PENDING"
 
 
 def part_object(part: Part, *, locked: bool) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def by_token(db: sqlite3.Connection, token: str) -> File | None:
     return None if row is None else _file(row)
 
 
-def look(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File | None:
+def read_visible(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File | None:
     """Return a file as a GET sees it: None while it is hidden. Counts this look where looks are counted."""
     found = get(db, item_id, file_id)
     if found is None or found.hidden_until > now:

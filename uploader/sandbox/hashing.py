@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 class Hasher:
     """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked.
 
-    `spoiled` says of files, looked at when an MD5 is known, that it shall be a "wrong-md5" or "no-md5".
+    `corrupted` maps file ids to "wrong-md5" or "no-md5"; it is read once an MD5 is known.
     """
 
     def __init__(
-        self, db: Database, blobs: Blobs, *, never: bool, now: Callable[[], float], spoiled: Mapping[int, str]
+        self, db: Database, blobs: Blobs, *, never: bool, now: Callable[[], float], corrupted: Mapping[int, str]
     ) -> None:
         self._db = db
         self._blobs = blobs
         self._never = never
         self._now = now
-        self._spoiled = spoiled
+        self._corrupted = corrupted
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox-md5")
         self._stopped = threading.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -40,9 +40,9 @@ class Hasher:
     async def resume(self) -> None:
         """Start what an earlier process left unfinished."""
         for file in await self._db.run(files_db.unhashed):
-            self.begin(file)
+            self.start(file)
 
-    def begin(self, file: File) -> None:
+    def start(self, file: File) -> None:
         """Schedule a file; idempotent."""
         if file.id not in self._tasks:
             task = asyncio.get_running_loop().create_task(self._hash(file))
@@ -71,7 +71,7 @@ class Hasher:
                 return
             if md5 is None:
                 return
-        fault = self._spoiled.get(file.id)
+        fault = self._corrupted.get(file.id)
         if fault == "wrong-md5" and md5 is not None:
             md5 = f"{int(md5[0], 16) ^ 1:x}{md5[1:]}"
         await self._db.run(files_db.hashed, file.id, None if fault == "no-md5" else md5, self._now())

@@ -56,25 +56,25 @@ class LinkRoutes:
 
     async def read(self, request: web.Request) -> web.Response:
         context = context_of(request)
-        link = await context.db.run(self._find, *self._named(request))
+        link = await context.db.run(self._find, *self._ids(request))
         return json_answer(_shown(link, context.addresses(request), context.now()))
 
     async def update(self, request: web.Request) -> web.Response:
         context = context_of(request)
         expires = _expiry(await optional_body_of(request), context.now())
-        await context.db.run(self._update, *self._named(request), expires)
+        await context.db.run(self._update, *self._ids(request), expires)
         return reset_content(self._resource.address(request, f"/private_links/{request.match_info['link_id']}"))
 
     async def delete(self, request: web.Request) -> web.Response:
-        await context_of(request).db.run(self._delete, *self._named(request))
+        await context_of(request).db.run(self._delete, *self._ids(request))
         return no_content()
 
-    def _named(self, request: web.Request) -> tuple[int, int, str]:
+    def _ids(self, request: web.Request) -> tuple[int, int, str]:
         return self._resource.id_of(request), account_of(request), request.match_info["link_id"]
 
     def _links(self, db: sqlite3.Connection, number: int, account_id: int) -> list[PrivateLink]:
         self._resource.fields(db, number, account_id)
-        return links_db.of(db, self._resource.path, number)
+        return links_db.list_of(db, self._resource.path, number)
 
     def _create(self, db: sqlite3.Connection, number: int, account_id: int, expires: float, now: float) -> PrivateLink:
         self._resource.fields(db, number, account_id)

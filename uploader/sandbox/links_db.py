@@ -37,7 +37,7 @@ def replace(db: sqlite3.Connection, kind: str, owner_id: int, expires: float, no
     return link
 
 
-def of(db: sqlite3.Connection, kind: str, owner_id: int) -> list[PrivateLink]:
+def list_of(db: sqlite3.Connection, kind: str, owner_id: int) -> list[PrivateLink]:
     """Return the links of an item or collection."""
     rows = db.execute("SELECT * FROM private_links WHERE kind = ? AND owner_id = ?", (kind, owner_id))
     return [PrivateLink(**dict(row)) for row in rows]

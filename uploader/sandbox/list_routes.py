@@ -17,10 +17,10 @@ def routes() -> list[Route]:
     """Return this module's routes."""
     return [
         Route("list-licenses", "GET", "/v2/account/licenses", own_licenses),
-        Route("list-licenses", "GET", "/v2/licenses", public_licenses, open_to_all=True),
+        Route("list-licenses", "GET", "/v2/licenses", public_licenses, public=True),
         Route("list-categories", "GET", "/v2/account/categories", own_categories),
-        Route("list-categories", "GET", "/v2/categories", public_categories, open_to_all=True),
-        Route("list-item-types", "GET", "/v2/item_types", item_types, open_to_all=True),
+        Route("list-categories", "GET", "/v2/categories", public_categories, public=True),
+        Route("list-item-types", "GET", "/v2/item_types", item_types, public=True),
         Route("search-funding", "POST", "/v2/account/funding/search", search_funding),
     ]
 
@@ -63,5 +63,5 @@ async def search_funding(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        sought = checks.checked(body, {"search_for": checks.text(0, 1000)})
-    return json_answer(await context.db.run(relations.search_fundings, sought.get("search_for", "")))
+        text = checks.checked(body, {"search_for": checks.text(0, 1000)})
+    return json_answer(await context.db.run(relations.search_fundings, text.get("search_for", "")))

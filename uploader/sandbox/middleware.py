@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from uploader.sandbox.answers import NOT_FOUND_HTML, ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.fault_actions import under_faults
+from uploader.sandbox.fault_actions import apply_faults
 from uploader.sandbox.people.impersonation import settle
 from uploader.sandbox.request_log import ENTRY, credential, entry_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
@@ -45,7 +45,7 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
             if service == "api" and route is not None:
                 await anyio.sleep(context.settings.latency)
             faults = context.faults.decide(record.kind, _part(request))
-            answer = await under_faults(request, context, faults, proceed)
+            answer = await apply_faults(request, context, faults, proceed)
             if record.outcome == "answered":
                 record.status = answer.status
         except BaseException:
@@ -80,7 +80,7 @@ async def _serve(
     try:
         if service == "api" and route is not None:
             _authorize(request, context, route)
-            if not route.open_to_all:
+            if not route.public:
                 await settle(request, context)
         elif service == "upload":
             _check_upload_token(request, context)
@@ -95,7 +95,7 @@ def _part(request: web.Request) -> int | None:
 
 
 def _authorize(request: web.Request, context: Context, route: Route) -> None:
-    if route.open_to_all or allowed(request, context, revoked=context.effects.revoked and route.kind != "control"):
+    if route.public or allowed(request, context, revoked=context.effects.revoked and route.kind != "control"):
         return
     status = context.settings.auth_status
     raise ApiError(status, "Forbidden" if status == 403 else "Unauthorized", "Invalid or missing token")
@@ -118,11 +118,11 @@ def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
     return matches(credential(request), context, revoked=revoked)
 
 
-def matches(offered: str | None, context: Context, *, revoked: bool) -> bool:
+def matches(presented: str | None, context: Context, *, revoked: bool) -> bool:
     """Return whether this is the sandbox's token, and no fault revoked it."""
-    if offered is None or revoked:
+    if presented is None or revoked:
         return False
-    return hmac.compare_digest(offered.encode("utf-8", "replace"), context.settings.token.encode())
+    return hmac.compare_digest(presented.encode("utf-8", "replace"), context.settings.token.encode())
 
 
 def _failed(error: Exception, service: str) -> web.Response:

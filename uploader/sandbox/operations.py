@@ -32,7 +32,7 @@ _INSTITUTION = frozenset(
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
 
 
-_ON_A_RESOURCE = (
+_RESOURCE_OPERATIONS = (
     "list-{}-authors", "add-{}-authors", "replace-{}-authors", "delete-{}-author",
     "list-{}-categories", "add-{}-categories", "replace-{}-categories", "delete-{}-category",
     "list-{}-links", "create-{}-link", "update-{}-link", "delete-{}-link",
@@ -57,6 +57,6 @@ _COLLECTIONS = frozenset(
 REQUESTS: Final = (
     UPLOAD_REQUESTS | _FILES | _ITEMS | _PUBLIC_ITEMS | _PEOPLE | _LISTS
     | _INSTITUTION | _PROJECTS | _COLLECTIONS
-    | {name.format(word) for name in _ON_A_RESOURCE for word in ("item", "collection")}
+    | {name.format(word) for name in _RESOURCE_OPERATIONS for word in ("item", "collection")}
 )  # fmt: skip
 """Every request that a fault can be set for; `any` means all of them."""

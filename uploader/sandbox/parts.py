@@ -81,7 +81,7 @@ class TooManyParts(ValueError):
     """The policy would cut a file into more parts than a caller allows."""
 
 
-def cut(size: int, plan: PartPlan, *, most: int) -> list[Span]:
+def split(size: int, plan: PartPlan, *, maximum: int) -> list[Span]:
     """Return the parts of a file of `size` bytes, in order and without gaps; none for an empty file.
 
     TooManyParts when there would be more than `most`.
@@ -90,8 +90,8 @@ def cut(size: int, plan: PartPlan, *, most: int) -> list[Span]:
     start = 0
     sizes = plan.sizes()
     while start < size:
-        if len(spans) == most:
-            message = f"more than {most} parts"
+        if len(spans) == maximum:
+            message = f"more than {maximum} parts"
             raise TooManyParts(message)
         end = min(start + next(sizes), size) - 1
         spans.append(Span(number=len(spans) + 1, start=start, end=end))

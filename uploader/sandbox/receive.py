@@ -13,7 +13,7 @@ from uploader.sandbox.blobs import PartFile
 
 BATCH = 2**20
 """Bytes gathered for one write; at most two such batches are in memory for each connection."""
-_CRUMBS = 1024
+_MAX_CHUNKS = 1024
 """Chunks after which a batch is written however small: a list of single bytes is large, too."""
 
 
@@ -60,7 +60,7 @@ class Receiver:
         self._length = length
         self._disk = disk
         self._batch: list[bytes] = []
-        self._gathered = 0
+        self._pending = 0
         self._writing: asyncio.Future[None] | None = None
         self.received = 0
 
@@ -70,8 +70,8 @@ class Receiver:
         if self.received > self._length:
             raise BodyTooLong
         self._batch.append(chunk)
-        self._gathered += len(chunk)
-        if self._gathered >= BATCH or len(self._batch) >= _CRUMBS:
+        self._pending += len(chunk)
+        if self._pending >= BATCH or len(self._batch) >= _MAX_CHUNKS:
             await self._write()
 
     async def finish(self) -> None:
@@ -87,7 +87,7 @@ class Receiver:
 
     async def _write(self) -> None:
         await self._settle()
-        batch, self._batch, self._gathered = self._batch, [], 0
+        batch, self._batch, self._pending = self._batch, [], 0
         self._writing = asyncio.get_running_loop().run_in_executor(self._disk, self._target.write, batch)
 
     async def _settle(self) -> None:

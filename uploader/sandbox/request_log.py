@@ -64,7 +64,7 @@ def credential(request: web.Request) -> str | None:
 
 def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry:
     """Create the entry of a request. Of a token only the first 16 digits of a hash are kept."""
-    offered = credential(request)
+    presented = credential(request)
     return Entry(
         time=now,
         service=service,
@@ -73,8 +73,8 @@ def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry
         path=request.path,
         query={name: value for name, value in request.query.items() if name not in _SECRET},
         content_length=request.content_length,
-        authorization=offered is not None,
-        token_sha256=None if not offered else hashlib.sha256(offered.encode("utf-8", "replace")).hexdigest()[:16],
+        authorization=presented is not None,
+        token_sha256=None if not presented else hashlib.sha256(presented.encode("utf-8", "replace")).hexdigest()[:16],
     )
 
 

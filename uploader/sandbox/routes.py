@@ -19,7 +19,7 @@ class Route:
     method: str
     path: str
     handler: Handler
-    open_to_all: bool = False
+    public: bool = False
 
 
 class Operations(Protocol):

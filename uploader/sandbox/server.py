@@ -37,7 +37,7 @@ from uploader.sandbox.collections.resource import COLLECTION
 from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.data_dir import DataDir, SandboxUnusable
 from uploader.sandbox.db import Database
-from uploader.sandbox.faults import FaultBook
+from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.items import public_routes, publish_routes, search_routes, version_routes
 from uploader.sandbox.items import routes as item_routes
@@ -106,7 +106,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Call
     context.listening, context.upload_port = _host(*api), upload[1]
     at = Running(url=f"http://{_host(*api)}/v2", upload_url=f"http://{_host(*upload)}/upload", context=context)
     note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
-    await anyio.to_thread.run_sync(directory.keep_ports, api[1], upload[1])
+    await anyio.to_thread.run_sync(directory.save_ports, api[1], upload[1])
     await anyio.to_thread.run_sync(directory.announce, note)
     await context.hasher.resume()
     return at
@@ -123,13 +123,13 @@ async def _context(
     await db.open()
     blobs = Blobs(directory.files)
     effects = Effects()
-    hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now, spoiled=effects.md5)
+    hasher = Hasher(db, blobs, never=settings.delays.md5 is None, now=now, corrupted=effects.md5)
     stack.push_async_callback(hasher.close)
     log = RequestLog(settings.request_log)
     stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
     known = await db.run(_known, institution=settings.institution, at=now())
-    await anyio.to_thread.run_sync(blobs.sweep, known)
+    await anyio.to_thread.run_sync(blobs.remove_strays, known)
     await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
     return Context(
         settings=settings,
@@ -139,7 +139,7 @@ async def _context(
         log=log,
         disk=disk,
         now=now,
-        faults=FaultBook(list(settings.faults)),
+        faults=FaultRules(list(settings.faults)),
         effects=effects,
     )
 

@@ -109,7 +109,7 @@ def test_the_md5_of_a_file_with_holes(blobs: Blobs, stretches: list[tuple[int, b
 
 def test_stray_files_are_removed(blobs: Blobs, tmp_path: Path) -> None:
     kept, stray = blobs.create(1), blobs.create(1)
-    blobs.sweep(frozenset({kept, "gone"}))
+    blobs.remove_strays(frozenset({kept, "gone"}))
     assert [path.name for path in tmp_path.iterdir()] == [kept]
     blobs.remove([stray, kept])
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from uploader.sandbox.answers import ApiError
-from uploader.sandbox.custom_fields import DEFAULTS, check, given, of_group, read_definitions, shown, unfilled
+from uploader.sandbox.custom_fields import DEFAULTS, check, for_group, given, read_definitions, shown, unfilled
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_rejected_values(name: str, value: Any) -> None:
 
 
 def test_a_group_has_its_own_fields_and_the_institutions() -> None:
-    everywhere, library = of_group(DEFAULTS, 2101), of_group(DEFAULTS, 2102)
+    everywhere, library = for_group(DEFAULTS, 2101), for_group(DEFAULTS, 2102)
     assert [one.name for one in library if one not in everywhere] == ["Shelfmark"]
     assert unfilled({}, everywhere) == []
     assert unfilled({"Shelfmark": ""}, library) == ["Shelfmark"]
@@ -54,7 +54,7 @@ def test_a_group_has_its_own_fields_and_the_institutions() -> None:
 
 
 def test_an_item_shows_all_fields_and_a_project_those_set() -> None:
-    fields = of_group(DEFAULTS, None)
+    fields = for_group(DEFAULTS, None)
     told = shown({"Site": "North", "Gone": "x"}, fields)
     assert [one["value"] for one in told if one["value"]] == ["North", "x"]
     assert len(told) == len(fields) + 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.sandbox.data_dir import DataDir, SandboxBusy, SandboxUnusable, kept_token
+from uploader.sandbox.data_dir import DataDir, SandboxBusy, SandboxUnusable, read_token
 
 
 def mode(path: Path) -> int:
@@ -38,11 +38,11 @@ def test_the_note_exists_while_the_directory_is_locked(tmp_path: Path) -> None:
 
 
 def test_the_token_is_kept(tmp_path: Path) -> None:
-    token = kept_token(tmp_path / "new")
-    assert kept_token(tmp_path / "new") == token
+    token = read_token(tmp_path / "new")
+    assert read_token(tmp_path / "new") == token
     assert mode(tmp_path / "new" / "token") == 0o600
     (tmp_path / "new" / "token").write_text(" given\n")
-    assert kept_token(tmp_path / "new") == "given"
+    assert read_token(tmp_path / "new") == "given"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"api": "x", "upload": 1}', "\0"])
@@ -51,7 +51,7 @@ def test_unreadable_ports_are_unknown(tmp_path: Path, text: str) -> None:
     assert home.ports() == (0, 0)
     (tmp_path / "ports").write_text(text)
     assert home.ports() == (0, 0)
-    home.keep_ports(1, 2)
+    home.save_ports(1, 2)
     assert home.ports() == (1, 2)
 
 
@@ -61,4 +61,4 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
         with pytest.raises(SandboxUnusable):
             DataDir(broken).open()
         with pytest.raises(SandboxUnusable):
-            kept_token(broken)
+            read_token(broken)

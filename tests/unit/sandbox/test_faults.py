@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uploader.sandbox import fault_actions, upload_routes
-from uploader.sandbox.faults import SPECS, FaultBook, Stage, Window, read_rule, read_toml
+from uploader.sandbox.faults import SPECS, FaultRules, Stage, Window, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.server import API
 
@@ -112,12 +112,12 @@ def test_bad_toml(text: str) -> None:
         read_toml(text)
 
 
-def names(book: FaultBook, request: str, part: int | None = None) -> list[str]:
+def names(book: FaultRules, request: str, part: int | None = None) -> list[str]:
     return [fault.name for fault in book.decide(request, part)]
 
 
 def test_each_rule_counts_matching_requests() -> None:
-    book = FaultBook([read_rule("put-part@2:2=reset"), read_rule("put-part:3=html")])
+    book = FaultRules([read_rule("put-part@2:2=reset"), read_rule("put-part:3=html")])
     assert names(book, "put-part", 1) == []
     assert names(book, "put-part", 2) == []
     assert names(book, "get-part", 2) == []
@@ -128,18 +128,18 @@ def test_each_rule_counts_matching_requests() -> None:
 
 def test_all_state_faults_and_the_first_answer_fault_apply() -> None:
     lines = ["put-part=html", "put-part=lock", "any=reset", "put-part=abort-upload"]
-    book = FaultBook([read_rule(line) for line in lines])
+    book = FaultRules([read_rule(line) for line in lines])
     assert names(book, "put-part", 1) == ["lock", "abort-upload", "html"]
 
 
 def test_any_matches_every_operation_but_no_page() -> None:
-    book = FaultBook([read_rule("any:every=reset")])
+    book = FaultRules([read_rule("any:every=reset")])
     assert names(book, "page") == names(book, "control") == names(book, "other") == []
     assert names(book, "get-item") == ["reset"]
 
 
 def test_rules_can_be_added_and_cleared() -> None:
-    book = FaultBook([])
+    book = FaultRules([])
     assert names(book, "initiate") == []
     book.add([read_rule("initiate=reset")])
     assert names(book, "initiate") == ["reset"]

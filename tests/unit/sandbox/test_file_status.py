@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.sandbox.file_status import Progress, computed_md5, settled, status, taken
+from uploader.sandbox.file_status import Progress, accepted_at, computed_md5, settled, status
 from uploader.sandbox.settings import Delays
 
 MD5 = "a" * 32
@@ -43,7 +43,7 @@ def test_status_waits_for_the_hash() -> None:
 
 def test_an_upload_that_was_not_completed() -> None:
     fresh = Progress(completed=None, hashed=None, md5=None, supplied="")
-    assert (status(fresh, 10**9, DELAYS), taken(fresh, 10**9, DELAYS)) == ("created", False)
+    assert (status(fresh, 10**9, DELAYS), accepted_at(fresh, 10**9, DELAYS)) == ("created", False)
     assert not settled(fresh, 10**9, DELAYS)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.sandbox.parts import Cycle, PartPlan, Random, TooManyParts, Uniform, cut, read_plan
+from uploader.sandbox.parts import Cycle, PartPlan, Random, TooManyParts, Uniform, read_plan, split
 
 plans = st.one_of(
     st.builds(Uniform, st.integers(1, 50)),
@@ -17,7 +17,7 @@ plans = st.one_of(
 
 @given(st.integers(0, 2000), plans)
 def test_parts_cover_the_file_without_gaps(size: int, plan: PartPlan) -> None:
-    spans = cut(size, plan, most=2000)
+    spans = split(size, plan, maximum=2000)
     assert [span.number for span in spans] == list(range(1, len(spans) + 1))
     edges = [0, *(span.end + 1 for span in spans)]
     assert edges == [*(span.start for span in spans), size]
@@ -25,22 +25,26 @@ def test_parts_cover_the_file_without_gaps(size: int, plan: PartPlan) -> None:
 
 
 def test_offsets_are_inclusive() -> None:
-    assert [(span.start, span.end) for span in cut(10, Uniform(4), most=9)] == [(0, 3), (4, 7), (8, 9)]
+    assert [(span.start, span.end) for span in split(10, Uniform(4), maximum=9)] == [(0, 3), (4, 7), (8, 9)]
 
 
 def test_observed_part_sizes() -> None:
-    assert [span.length for span in cut(23_561_500, Uniform(10_485_760), most=9)] == [10_485_760, 10_485_760, 2_589_980]
+    assert [span.length for span in split(23_561_500, Uniform(10_485_760), maximum=9)] == [
+        10_485_760,
+        10_485_760,
+        2_589_980,
+    ]
 
 
 def test_too_many_parts() -> None:
-    assert len(cut(10, Uniform(1), most=10)) == 10
+    assert len(split(10, Uniform(1), maximum=10)) == 10
     with pytest.raises(TooManyParts):
-        cut(11, Uniform(1), most=10)
+        split(11, Uniform(1), maximum=10)
 
 
 def test_a_seed_is_reproducible() -> None:
-    assert cut(10**9, Random("a"), most=10**6) == cut(10**9, Random("a"), most=10**6)
-    assert cut(10**9, Random("a"), most=10**6) != cut(10**9, Random("b"), most=10**6)
+    assert split(10**9, Random("a"), maximum=10**6) == split(10**9, Random("a"), maximum=10**6)
+    assert split(10**9, Random("a"), maximum=10**6) != split(10**9, Random("b"), maximum=10**6)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from uploader.sandbox.routes import Route
 
 COLLECTION = r"/v2/account/collections/{collection_id:\d{1,18}}"
 
-MOST_AT_ONCE = 10
+MAX_BATCH = 10
 """Items in one addition: more failed for a client of the real service."""
 
 
@@ -81,8 +81,8 @@ async def delete_item(request: web.Request) -> web.Response:
 
 def add(db: sqlite3.Connection, collection_id: int, account_id: int, ids: list[int]) -> None:
     """Add items. ApiError 404 for one that is neither the account's nor published, 400 for too many."""
-    if len(ids) > MOST_AT_ONCE:
-        raise ApiError(400, "BadRequest", f"At most {MOST_AT_ONCE} articles can be added at once")
+    if len(ids) > MAX_BATCH:
+        raise ApiError(400, "BadRequest", f"At most {MAX_BATCH} articles can be added at once")
     for one in ids:
         item = items.find(db, one)
         if item is None or (item.account_id != account_id and not item.version):

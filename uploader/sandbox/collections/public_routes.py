@@ -20,7 +20,7 @@ from uploader.sandbox.routes import Route
 
 _COLLECTION = r"/v2/collections/{collection_id:\d{1,18}}"
 _VERSION = _COLLECTION + r"/versions/{version:\d{1,9}}"
-_ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "cites")
+_SORT_FIELDS = ("published_date", "created_date", "modified_date", "views", "shares", "cites")
 
 
 class Found(NamedTuple):
@@ -33,17 +33,17 @@ class Found(NamedTuple):
 def routes() -> list[Route]:
     """Return this module's routes."""
     return [
-        Route("list-public-collections", "GET", "/v2/collections", list_public, open_to_all=True),
-        Route("get-public-collection", "GET", _COLLECTION, read, open_to_all=True),
-        Route("list-collection-versions", "GET", f"{_COLLECTION}/versions", list_versions, open_to_all=True),
-        Route("get-collection-version", "GET", _VERSION, read, open_to_all=True),
-        Route("list-public-collection-items", "GET", f"{_COLLECTION}/articles", list_items, open_to_all=True),
+        Route("list-public-collections", "GET", "/v2/collections", list_public, public=True),
+        Route("get-public-collection", "GET", _COLLECTION, read, public=True),
+        Route("list-collection-versions", "GET", f"{_COLLECTION}/versions", list_versions, public=True),
+        Route("get-collection-version", "GET", _VERSION, read, public=True),
+        Route("list-public-collection-items", "GET", f"{_COLLECTION}/articles", list_items, public=True),
     ]
 
 
 async def list_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
+    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
     now, at = context.now(), context.addresses(request)
 
     def page(db: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from uploader.sandbox.reference_data import GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 COLLECTION = item_routes.COLLECTION
-_ORDERS = ("published_date", "modified_date", "views", "shares", "cites")
+_SORT_FIELDS = ("published_date", "modified_date", "views", "shares", "cites")
 
 
 def routes() -> list[Route]:
@@ -62,7 +62,7 @@ def rank(collection: Collection, field: str) -> float | None:
 
 async def list_collections(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
+    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
     found = order.sort(await context.db.run(store.of_account, account_of(request)), rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -79,7 +79,7 @@ async def create_collection(request: web.Request) -> web.Response:
 async def get_collection(request: web.Request) -> web.Response:
     context = context_of(request)
     number, account_id = item_routes.collection_id_of(request), account_of(request)
-    return json_answer(await context.db.run(_full, number, account_id, context, context.addresses(request)))
+    return json_answer(await context.db.run(_read_full, number, account_id, context, context.addresses(request)))
 
 
 async def update_collection(request: web.Request) -> web.Response:
@@ -149,9 +149,9 @@ def _resolved(db: sqlite3.Connection, changes: body.CollectionChanges, account_i
     return fields
 
 
-def _full(db: sqlite3.Connection, number: int, account_id: int, context: Context, at: Addresses) -> dict[str, Any]:
+def _read_full(db: sqlite3.Connection, number: int, account_id: int, context: Context, at: Addresses) -> dict[str, Any]:
     collection = store.get(db, number, account_id)
-    people = [authors.shown(author) for author in authors.of_ids(db, collection.metadata["authors"])]
+    people = [authors.shown(author) for author in authors.get_many(db, collection.metadata["authors"])]
     return view.full(collection, people, store.count(db, number), institution_id(context), at)
 
 
@@ -171,7 +171,7 @@ def _reserve(db: sqlite3.Connection, number: int, account_id: int, now: float) -
 
 def _publish(db: sqlite3.Connection, number: int, account_id: int, visible: float) -> None:
     collection = store.get(db, number, account_id)
-    people = [authors.shown(author) for author in authors.of_ids(db, collection.metadata["authors"])]
+    people = [authors.shown(author) for author in authors.get_many(db, collection.metadata["authors"])]
     if not people:
         raise ApiError(428, "MissingMandatoryFieldException", "Collection has no associated authors", {})
     metadata = {**collection.metadata, "doi": collection.metadata["doi"] or doi_of("c.", number)}

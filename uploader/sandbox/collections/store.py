@@ -103,7 +103,7 @@ def items(db: sqlite3.Connection, collection_id: int, limit: int = -1, offset: i
     return [row[0] for row in rows]
 
 
-def having(db: sqlite3.Connection, item_id: int) -> list[int]:
+def containing(db: sqlite3.Connection, item_id: int) -> list[int]:
     """Return the ids of the collections that an item is in."""
     rows = db.execute("SELECT collection_id FROM collection_items WHERE item_id = ? ORDER BY 1", (item_id,))
     return [row[0] for row in rows]

@@ -41,14 +41,14 @@ def read(body: dict[str, Any], *, institution: bool) -> dict[str, Any] | None:
     }
 
 
-def in_force(embargo: dict[str, Any] | None, now: float) -> bool:
+def is_active(embargo: dict[str, Any] | None, now: float) -> bool:
     """Return whether it holds something back."""
     return embargo is not None and (embargo["until"] is None or embargo["until"] > now)
 
 
 def holds_item(embargo: dict[str, Any] | None, now: float) -> bool:
     """Return whether it holds back the whole item."""
-    return embargo is not None and in_force(embargo, now) and embargo["type"] == "article"
+    return embargo is not None and is_active(embargo, now) and embargo["type"] == "article"
 
 
 def visible_from(embargo: dict[str, Any] | None, now: float) -> float | None:
@@ -61,7 +61,7 @@ def visible_from(embargo: dict[str, Any] | None, now: float) -> float | None:
 
 def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
     """Return the fields that the API shows of it; an embargo that has ended is none."""
-    if embargo is None or not in_force(embargo, now):
+    if embargo is None or not is_active(embargo, now):
         return {
             "is_embargoed": False, "embargo_date": None, "embargo_type": None, "embargo_title": "",
             "embargo_reason": "", "embargo_options": [],

@@ -15,7 +15,7 @@ from uploader.sandbox.people import accounts
 from uploader.sandbox.projects import store as projects
 
 
-def of_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[str, Any]]:
+def for_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[str, Any]]:
     """Return the objects of an item's custom fields, including unset ones."""
     own = fields_of(db, context, item.metadata, item.account_id, item.project_id)
     return shown(item.metadata["custom_fields"], own)

@@ -30,13 +30,13 @@ class Found(NamedTuple):
 def routes() -> list[Route]:
     """Return this module's routes."""
     return [
-        Route("get-public-item", "GET", _ITEM, read, open_to_all=True),
-        Route("list-versions", "GET", f"{_ITEM}/versions", list_versions, open_to_all=True),
-        Route("get-version", "GET", _VERSION, read, open_to_all=True),
-        Route("get-version-embargo", "GET", f"{_VERSION}/embargo", read_embargo, open_to_all=True),
-        Route("list-public-files", "GET", f"{_ITEM}/files", list_files, open_to_all=True),
-        Route("list-version-files", "GET", f"{_VERSION}/files", list_files, open_to_all=True),
-        Route("get-public-file", "GET", _ITEM + r"/files/{file_id:\d{1,18}}", read_file, open_to_all=True),
+        Route("get-public-item", "GET", _ITEM, read, public=True),
+        Route("list-versions", "GET", f"{_ITEM}/versions", list_versions, public=True),
+        Route("get-version", "GET", _VERSION, read, public=True),
+        Route("get-version-embargo", "GET", f"{_VERSION}/embargo", read_embargo, public=True),
+        Route("list-public-files", "GET", f"{_ITEM}/files", list_files, public=True),
+        Route("list-version-files", "GET", f"{_VERSION}/files", list_files, public=True),
+        Route("get-public-file", "GET", _ITEM + r"/files/{file_id:\d{1,18}}", read_file, public=True),
     ]
 
 
@@ -48,7 +48,7 @@ async def read(request: web.Request) -> web.Response:
     def answer(db: sqlite3.Connection) -> dict[str, Any]:
         item, version = _found(db, request, now)
         files = versions.files(db, version, None)
-        custom = item_custom_fields.of_item(db, context, public_view.as_published(item, version))
+        custom = item_custom_fields.for_item(db, context, public_view.as_published(item, version))
         return public_view.complete(item, version, files, custom, at, now, most)
 
     return json_answer(await context.db.run(answer))
@@ -115,7 +115,7 @@ def _versions(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]
 def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Slice) -> list[PublishedFile]:
     now = context.now()
     item, version = _found(db, request, now)
-    if embargo.in_force(item.metadata["embargo"], now):
+    if embargo.is_active(item.metadata["embargo"], now):
         return []
     return versions.files(db, version, rows.limit, rows.offset)
 
@@ -124,6 +124,6 @@ def _file(db: sqlite3.Connection, request: web.Request, context: Context, file_i
     now = context.now()
     item, version = _found(db, request, now)
     file = versions.file(db, version, file_id)
-    if file is None or embargo.in_force(item.metadata["embargo"], now):
+    if file is None or embargo.is_active(item.metadata["embargo"], now):
         raise not_found("File")
     return file

@@ -28,7 +28,7 @@ def complete(
     most: int,
 ) -> dict[str, Any]:
     """Return a version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
-    hidden = embargo.in_force(item.metadata["embargo"], now)
+    hidden = embargo.is_active(item.metadata["embargo"], now)
     contents = view.Contents(
         authors=version.authors,
         custom_fields=custom_fields,

@@ -111,7 +111,7 @@ def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Con
         raise ApiError(400, "BadRequest", f"The item has {unfinished} files that are not uploaded and checked yet")
     now = context.now()
     metadata: dict[str, Any] = {**item.metadata, "doi": item.metadata["doi"] or doi_of("", item_id)}
-    people = [authors.shown(author) for author in authors.of_ids(db, metadata["authors"])]
+    people = [authors.shown(author) for author in authors.get_many(db, metadata["authors"])]
     visible = embargo.visible_from(metadata["embargo"], now + context.settings.public_delay)
     versions.publish(db, item, metadata, people, visible)
 

@@ -66,7 +66,7 @@ async def get_item(request: web.Request) -> web.Response:
 
     def answer(db: sqlite3.Connection) -> bytes:
         # An item may have very many files: encode them in the database thread, off the event loop.
-        return encoded(whole(db, item_id, reader, context, at))
+        return encoded(read_whole(db, item_id, reader, context, at))
 
     return web.Response(body=await context.db.run(answer), content_type="application/json")
 
@@ -112,7 +112,7 @@ def create(
     custom_fields.check(
         metadata["custom_fields"], item_custom_fields.fields_of(db, context, metadata, account_id, project_id)
     )
-    owner = authors.of_account(db, account_id)
+    owner = authors.get_by_account(db, account_id)
     named = authors.resolve(db, changes.authors or [])
     fields = _resolved(db, changes.fields, account_id)
     fields["authors"] = [owner, *(one for one in named if one != owner)]
@@ -135,7 +135,7 @@ async def forget(context: Context, tokens: list[str], blobs: list[str]) -> None:
     await context.on_disk(context.blobs.remove, blobs)
 
 
-def whole(
+def read_whole(
     db: sqlite3.Connection, item_id: int, account_id: int | None, context: Context, at: Addresses
 ) -> dict[str, Any]:
     """Return the object of an account's item (None: of any). ApiError 404."""
@@ -144,8 +144,8 @@ def whole(
     files = files_db.page(db, item_id, now, context.settings.item_files)
     shown = versions.latest(db, item_id, now) if item.version else None
     contents = view.Contents(
-        authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
-        custom_fields=item_custom_fields.of_item(db, context, item),
+        authors=[authors.shown(author) for author in authors.get_many(db, item.metadata["authors"])],
+        custom_fields=item_custom_fields.for_item(db, context, item),
         files=[file_view.file_object(file, at, now, delays) for file in files],
         folders=files_db.folders(db, item_id, now),
         size=files_db.totals(db, item_id, now)[1],

@@ -22,7 +22,7 @@ Document = dict[str, list[str]]
 Query = Callable[[Document], bool]
 
 _TOKEN = re.compile(r"""["]([^"]*)["]|'([^']*)'(?=[\s()]|$)|([()])|:(\w+):|([^\s()"]+)""")
-_DEEPEST = 50
+_MAX_DEPTH = 50
 _EXACT = frozenset({"tag", "doi", "orcid", "item_type", "extension", "institution"})
 _ALIASES = {"search_term": "", "keyword": "tag"}
 _PREFIXED = frozenset({"extension", "institution"})
@@ -79,65 +79,65 @@ def query_of(text: str) -> Query:
 
     ApiError 422 if nested too deeply.
     """
-    return _Reader(text).read()
+    return _Parser(text).read()
 
 
-class _Reader:
+class _Parser:
     """Reads the tokens once from left to right. OR and a blank bind less than AND."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match.groups() for match in _TOKEN.finditer(text)]
-        if sum(mark == "(" or word == "NOT" for _, _, mark, _, word in self._tokens) > _DEEPEST:
+        if sum(mark == "(" or word == "NOT" for _, _, mark, _, word in self._tokens) > _MAX_DEPTH:
             raise invalid("search_for is nested too deep", "search_for")
-        self._at = 0
+        self._index = 0
         self._field = ""
 
     def read(self) -> Query:
-        found = self._either(inside=False)
+        found = self._parse_or(inside=False)
         return found if self._tokens else lambda _: True
 
-    def _word(self) -> str | None:
+    def _peek(self) -> str | None:
         """Return the bare word or parenthesis that comes next; None for the end, a phrase or a prefix."""
-        if self._at >= len(self._tokens):
+        if self._index >= len(self._tokens):
             return None
-        _, _, mark, _, word = self._tokens[self._at]
+        _, _, mark, _, word = self._tokens[self._index]
         return mark or word
 
-    def _either(self, *, inside: bool) -> Query:
+    def _parse_or(self, *, inside: bool) -> Query:
         parts: list[Query] = []
-        while self._at < len(self._tokens):
-            if self._word() == ")":
-                self._at += 1
+        while self._index < len(self._tokens):
+            if self._peek() == ")":
+                self._index += 1
                 if inside:
                     break
-            elif self._word() == "OR":
-                self._at, self._field = self._at + 1, ""
+            elif self._peek() == "OR":
+                self._index, self._field = self._index + 1, ""
             else:
-                parts.append(self._both())
+                parts.append(self._parse_and())
         return lambda found: any(part(found) for part in parts)
 
-    def _both(self) -> Query:
-        parts = [self._one()]
-        while self._word() == "AND":
-            self._at, self._field = self._at + 1, ""
-            parts.append(self._one())
+    def _parse_and(self) -> Query:
+        parts = [self._parse_term()]
+        while self._peek() == "AND":
+            self._index, self._field = self._index + 1, ""
+            parts.append(self._parse_term())
         return lambda found: all(part(found) for part in parts)
 
-    def _one(self) -> Query:
-        if self._at >= len(self._tokens):
+    def _parse_term(self) -> Query:
+        if self._index >= len(self._tokens):
             return lambda _: True
-        double, single, mark, field, word = self._tokens[self._at]
+        double, single, mark, field, word = self._tokens[self._index]
         phrase = double if double is not None else single
-        self._at += 1
+        self._index += 1
         if mark == "(":
-            return self._either(inside=True)
+            return self._parse_or(inside=True)
         if word == "NOT":
             self._field = ""
-            negated = self._one()
+            negated = self._parse_term()
             return lambda found: not negated(found)
         if field is not None:
             self._field = _ALIASES.get(field, field)
-            return self._one()
+            return self._parse_term()
         return _contains(self._field, (phrase if phrase is not None else word or "").lower())
 
 

@@ -21,8 +21,8 @@ from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES, STRING_ID
 from uploader.sandbox.routes import Route
 
-_ORDERS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")
-_SEARCH_ORDERS = ("created_date", *(order for order in _ORDERS if order != "created_date"))
+_SORT_FIELDS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")
+_SEARCH_SORT_FIELDS = ("created_date", *(order for order in _SORT_FIELDS if order != "created_date"))
 _TEXTS = ("resource_doi", "doi", "handle", "published_since", "modified_since")
 _NUMBERS = ("institution", "group", "item_type", "project_id")
 
@@ -41,8 +41,8 @@ def routes() -> list[Route]:
     return [
         Route("search-items", "POST", "/v2/account/articles/search", search_own),
         Route("list-institution-items", "GET", "/v2/account/institution/articles", list_institution),
-        Route("list-public-items", "GET", "/v2/articles", list_public, open_to_all=True),
-        Route("search-public-items", "POST", "/v2/articles/search", search_public, open_to_all=True),
+        Route("list-public-items", "GET", "/v2/articles", list_public, public=True),
+        Route("search-public-items", "POST", "/v2/articles/search", search_public, public=True),
     ]
 
 
@@ -50,10 +50,10 @@ async def search_own(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        sought, rows, order = _asked(request, body)
-    found = await context.db.run(_private, account_of(request), context.now(), names=_needs_files(sought))
+        criteria, rows, order = _read_search(request, body)
+    found = await context.db.run(_private, account_of(request), context.now(), names=_needs_files(criteria))
     at, now = context.addresses(request), context.now()
-    page = _page(context, found, sought, rows, order)
+    page = _page(context, found, criteria, rows, order)
     return json_answer([{**view.row(one.item, at, now), "project_id": one.item.project_id} for one in page])
 
 
@@ -63,29 +63,29 @@ async def list_institution(request: web.Request) -> web.Response:
     if not context.settings.institution:
         raise forbidden()
     with invalid_is_bad_request():
-        sought, rows = _listing_filters(request), slice_of(request.query)
+        criteria, rows = _listing_filters(request), slice_of(request.query)
         order = order_of(request.query, ("published_date", "modified_date"))
-    page = _page(context, await context.db.run(_private, None, context.now(), names=False), sought, rows, order)
+    page = _page(context, await context.db.run(_private, None, context.now(), names=False), criteria, rows, order)
     at, now = context.addresses(request), context.now()
     return json_answer([view.row(one.item, at, now) for one in page])
 
 
 async def search_public(request: web.Request) -> web.Response:
-    found = await _published(request, *_asked(request, await search_of(request)))
+    found = await _published(request, *_read_search(request, await search_of(request)))
     return json_answer(found)
 
 
 async def list_public(request: web.Request) -> web.Response:
-    sought = _listing_filters(request)
-    found = await _published(request, sought, slice_of(request.query), order_of(request.query, _ORDERS))
+    criteria = _listing_filters(request)
+    found = await _published(request, criteria, slice_of(request.query), order_of(request.query, _SORT_FIELDS))
     return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
 
 
-async def _published(request: web.Request, sought: dict[str, Any], rows: Slice, order: Order) -> list[dict[str, Any]]:
+async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> list[dict[str, Any]]:
     """Return the rows of what is found among all that is published."""
     context = context_of(request)
     at, now = context.addresses(request), context.now()
-    page = _page(context, await context.db.run(_public, now, names=_needs_files(sought)), sought, rows, order)
+    page = _page(context, await context.db.run(_public, now, names=_needs_files(criteria)), criteria, rows, order)
     return [
         {**public_view.row(one.item, one.version, at, now), "project_id": one.item.project_id}
         for one in page
@@ -98,12 +98,12 @@ def _listing_filters(request: web.Request) -> dict[str, Any]:
     return _filters({name: value for name, value in query_of(request).items() if name != "search_for"})
 
 
-def _asked(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Slice, Order]:
+def _read_search(request: web.Request, body: dict[str, Any]) -> tuple[dict[str, Any], Slice, Order]:
     """Return the search in a body; paging may stand in the query as well. ApiError 400 or 422."""
     rows = (
         slice_of(request.query) if {"page", "page_size", "limit", "offset"} & request.query.keys() else slice_in(body)
     )
-    return _filters(body), rows, order_of(body, _SEARCH_ORDERS)
+    return _filters(body), rows, order_of(body, _SEARCH_SORT_FIELDS)
 
 
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,13 +113,13 @@ def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(_TEXTS, checks.text(0, 1000)),
         **dict.fromkeys(_NUMBERS, checks.integer),
     }
-    sought = checks.checked(dict(given), names)
+    criteria = checks.checked(dict(given), names)
     for name in ("published_since", "modified_since"):
-        if name in sought:
-            sought[name] = checks.moment_of(sought[name])
-            if sought[name] is None:
+        if name in criteria:
+            criteria[name] = checks.moment_of(criteria[name])
+            if criteria[name] is None:
                 raise ApiError(400, "BadRequest", f"Invalid value received for {name}", {"invalid_params": name})
-    return sought
+    return criteria
 
 
 def _needs_files(sought: dict[str, Any]) -> bool:
@@ -131,7 +131,7 @@ def _private(db: sqlite3.Connection, account_id: int | None, now: float, *, name
     """Return the private copies of an account's items, or of all."""
     found = []
     for item in store.page(db, account_id, -1, 0):
-        people = authors.of_ids(db, item.metadata["authors"])
+        people = authors.get_many(db, item.metadata["authors"])
         files = [file.name for file in files_db.page(db, item.id, now, None)] if names else []
         found.append(Candidate(item, None, [authors.shown(one) for one in people], files))
     return found
@@ -146,19 +146,19 @@ def _public(db: sqlite3.Connection, now: float, *, names: bool) -> list[Candidat
 
 
 def _page(
-    context: Context, found: list[Candidate], sought: dict[str, Any], rows: Slice, order: Order
+    context: Context, found: list[Candidate], criteria: dict[str, Any], rows: Slice, order: Order
 ) -> list[Candidate]:
-    query = search.query_of(sought.get("search_for", ""))
+    query = search.query_of(criteria.get("search_for", ""))
     institution = STRING_ID if context.settings.institution else ""
 
     def matches(one: Candidate) -> bool:
-        return "search_for" not in sought or query(search.document(one.item, one.authors, one.files, institution))
+        return "search_for" not in criteria or query(search.document(one.item, one.authors, one.files, institution))
 
-    fitting = [one for one in found if _fits(one.item, sought) and matches(one)]
-    return order.sort(fitting, _rank)[rows.offset : rows.offset + rows.limit]
+    matching = [one for one in found if _matches(one.item, criteria) and matches(one)]
+    return order.sort(matching, _rank)[rows.offset : rows.offset + rows.limit]
 
 
-def _fits(item: Item, sought: dict[str, Any]) -> bool:
+def _matches(item: Item, criteria: dict[str, Any]) -> bool:
     meta = item.metadata
     has = {
         "resource_doi": meta["resource_doi"],
@@ -168,11 +168,11 @@ def _fits(item: Item, sought: dict[str, Any]) -> bool:
         "item_type": ITEM_TYPES[meta["defined_type"]],
         "project_id": item.project_id,
     }
-    if any(has[name] != value for name, value in sought.items() if name in has):
+    if any(has[name] != value for name, value in criteria.items() if name in has):
         return False
-    if "doi" in sought and sought["doi"].lower() not in search.dois(meta["doi"], item.version):
+    if "doi" in criteria and criteria["doi"].lower() not in search.dois(meta["doi"], item.version):
         return False
-    since, changed = sought.get("published_since"), sought.get("modified_since")
+    since, changed = criteria.get("published_since"), criteria.get("modified_since")
     if since is not None and (item.published is None or item.published <= since):
         return False
     return changed is None or item.modified > changed

@@ -90,7 +90,7 @@ def _whole(
 ) -> dict[str, Any]:
     item, version = _found(db, request, account_id)
     files = versions.files(db, version, None)
-    custom = item_custom_fields.of_item(db, context, public_view.as_published(item, version))
+    custom = item_custom_fields.for_item(db, context, public_view.as_published(item, version))
     shown = public_view.complete(item, version, files, custom, at, context.now(), context.settings.item_files)
     return {
         "curation_status": None,

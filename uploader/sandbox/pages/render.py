@@ -22,7 +22,7 @@ Link = tuple[str, str | None]
 class Segment:
     """A contiguous run of parts in the same state; `weight` is their number."""
 
-    look: str
+    style: str
     weight: int
 
 
@@ -126,7 +126,7 @@ def segments(buckets: Iterable[tuple[int, int]], locked: Sequence[int]) -> list[
         else:
             look = "some" if complete else "pending"
         first += count
-        if bar and bar[-1].look == look:
+        if bar and bar[-1].style == look:
             bar[-1] = Segment(look, bar[-1].weight + count)
         else:
             bar.append(Segment(look, count))

@@ -38,9 +38,9 @@ _SAFE = {
 def routes() -> list[Route]:
     """Return this module's operations."""
     return [
-        Route("page", "GET", "/", index, open_to_all=True),
-        Route("page", "GET", r"/account/articles/{item_id:\d{1,18}}", item, open_to_all=True),
-        Route("page", "GET", r"/s/{token:[0-9a-f]{1,100}}", private, open_to_all=True),
+        Route("page", "GET", "/", index, public=True),
+        Route("page", "GET", r"/account/articles/{item_id:\d{1,18}}", item, public=True),
+        Route("page", "GET", r"/s/{token:[0-9a-f]{1,100}}", private, public=True),
     ]
 
 
@@ -91,11 +91,11 @@ def _row(db: sqlite3.Connection, one: Item, now: float) -> render.ItemRow:
     count, size = files_db.totals(db, one.id, now)
     title, status = one.metadata["title"], "public" if one.is_public(now) else one.status
     return render.ItemRow(
-        number=one.id, title=title, status=status, files=count, size=size, modified=_moment(one.modified)
+        number=one.id, title=title, status=status, files=count, size=size, modified=_format_time(one.modified)
     )
 
 
-def _moment(time: float) -> str:
+def _format_time(time: float) -> str:
     return view.moment(time).replace("T", " ").replace("Z", " UTC")
 
 
@@ -107,19 +107,19 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
     shown = files[:ROWS]
     project = None if found.project_id is None else projects.find(db, found.project_id)
-    gathered = [collections.find(db, one) for one in collections.having(db, found.id)]
+    contents = [collections.find(db, one) for one in collections.containing(db, found.id)]
     published = versions.all_of(db, found.id, now)
     return render.item(
         render.ItemPage(
             row=_row(db, found, now),
             item=_object(db, found, context, at),
             project=None if project is None else project.metadata["title"],
-            collections=[one.metadata["title"] for one in gathered if one is not None],
+            collections=[one.metadata["title"] for one in contents if one is not None],
             versions=[(str(one.number), at.public_item(found.id, one.number)) for one in published],
             pending=found.version - len(published),
             private_links=[
-                (f"until {_moment(link.expires)}", at.private(link.token))
-                for link in links_db.of(db, "articles", found.id)
+                (f"until {_format_time(link.expires)}", at.private(link.token))
+                for link in links_db.list_of(db, "articles", found.id)
             ],
             files=[_file(db, context, file, now) for file in shown],
             paging=render.Paging(page, len(files) > ROWS),
@@ -133,8 +133,8 @@ def _object(db: sqlite3.Connection, item: Item, context: Context, at: Addresses)
     now = context.now()
     version = versions.latest(db, item.id, now) if item.version else None
     contents = view.Contents(
-        authors=[authors.shown(author) for author in authors.of_ids(db, item.metadata["authors"])],
-        custom_fields=item_custom_fields.of_item(db, context, item),
+        authors=[authors.shown(author) for author in authors.get_many(db, item.metadata["authors"])],
+        custom_fields=item_custom_fields.for_item(db, context, item),
         files=[],
         folders={},
         size=0,

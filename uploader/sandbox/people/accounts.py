@@ -53,10 +53,10 @@ class NewAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class AccountFilter:
     """Which accounts: those that fit everything that is not None. `words` are looked for in names and address."""
 
-    words: str | None = None
+    text: str | None = None
     active: bool | None = None
     email: str | None = None
     institution_user_id: str | None = None
@@ -76,26 +76,26 @@ _MEMBER = NewAccount(
 )
 
 _COLUMNS = "accounts.*, authors.first_name, authors.last_name, authors.orcid_id"
-_FROM = "FROM accounts JOIN authors ON authors.id = accounts.author_id"
+_ACCOUNTS_JOIN = "FROM accounts JOIN authors ON authors.id = accounts.author_id"
 
 
 def get(db: sqlite3.Connection, account_id: int) -> Account | None:
     """Return one account, or None."""
-    row = db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id = ?", (account_id,)).fetchone()
+    row = db.execute(f"SELECT {_COLUMNS} {_ACCOUNTS_JOIN} WHERE accounts.id = ?", (account_id,)).fetchone()
     return None if row is None else _account(row)
 
 
-def page(db: sqlite3.Connection, sought: Sought, limit: int, offset: int) -> list[Account]:
+def page(db: sqlite3.Connection, criteria: AccountFilter, limit: int, offset: int) -> list[Account]:
     """Return accounts in order of their ids."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE accounts.id BETWEEN ? AND ?"
+        f"SELECT {_COLUMNS} {_ACCOUNTS_JOIN} WHERE accounts.id BETWEEN ? AND ?"
         " AND (?3 IS NULL OR active = ?3) AND (?4 IS NULL OR email = ?4)"
         " AND (?5 IS NULL OR institution_user_id = ?5)"
         " AND (?6 IS NULL OR instr(lower(full_name || ' ' || email), lower(?6)))"
         " ORDER BY accounts.id LIMIT ?7 OFFSET ?8",
         (
-            sought.id_gte, sought.id_lte, sought.active, sought.email, sought.institution_user_id, sought.words,
-            limit, offset,
+            criteria.id_gte, criteria.id_lte, criteria.active, criteria.email, criteria.institution_user_id,
+            criteria.text, limit, offset,
         ),
     )  # fmt: skip
     return [_account(row) for row in rows]

@@ -42,18 +42,18 @@ def create(db: sqlite3.Connection, new: NewAuthor) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def of_account(db: sqlite3.Connection, account_id: int) -> int:
+def get_by_account(db: sqlite3.Connection, account_id: int) -> int:
     """Return the id of an account's owner as an author."""
     return int(db.execute("SELECT author_id FROM accounts WHERE id = ?", (account_id,)).fetchone()[0])
 
 
 def get(db: sqlite3.Connection, author_id: int) -> Author | None:
     """Return one author, or None."""
-    found = of_ids(db, [author_id])
+    found = get_many(db, [author_id])
     return found[0] if found else None
 
 
-def of_ids(db: sqlite3.Connection, ids: Sequence[int]) -> list[Author]:
+def get_many(db: sqlite3.Connection, ids: Sequence[int]) -> list[Author]:
     """Return the authors of these ids that exist, in this order."""
     marks = ", ".join("?" * len(ids))
     rows = db.execute(f"SELECT * FROM authors WHERE id IN ({marks})", ids)  # noqa: S608 - question marks only

@@ -32,20 +32,20 @@ def reader_of(request: web.Request, context: Context) -> int | None:
 async def settle(request: web.Request, context: Context) -> None:
     """Determine the account that the request acts for. ApiError 422, 403 if not permitted, 404 for an unknown id."""
     request[_ACTING] = accounts.OWNER_ID
-    asked = await _asked(request)
-    if asked is None:
+    requested = await _requested_account(request)
+    if requested is None:
         return
-    if not (isinstance(asked, int) and not isinstance(asked, bool)):
+    if not (isinstance(requested, int) and not isinstance(requested, bool)):
         raise invalid("impersonate must be an account id", "impersonate")
     if not context.settings.institution:
         raise forbidden()
-    account = await context.db.run(accounts.get, asked) if abs(asked) < 2**62 else None
+    account = await context.db.run(accounts.get, requested) if abs(requested) < 2**62 else None
     if account is None or not account.active:
         raise not_found("Account")
     request[_ACTING] = account.id
 
 
-async def _asked(request: web.Request) -> object:
+async def _requested_account(request: web.Request) -> object:
     """Return the value of `impersonate`; None if absent. The handler rejects invalid JSON."""
     if request.method in _IN_QUERY:
         text = request.query.get("impersonate")

@@ -23,7 +23,7 @@ from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import definition, shown
 from uploader.sandbox.listing import Slice, slice_in, slice_of
 from uploader.sandbox.people import accounts
-from uploader.sandbox.people.accounts import Account, NewAccount, Sought
+from uploader.sandbox.people.accounts import Account, AccountFilter, NewAccount
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.routes import account_object
 from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS, INSTITUTION, TOP_GROUP
@@ -101,14 +101,14 @@ async def group_fields(request: web.Request) -> web.Response:
 async def list_accounts(request: web.Request) -> web.Response:
     context = _administrator(request)
     rows = slice_of(request.query)
-    sought = Sought(
+    criteria = AccountFilter(
         active=_active(request.query.get("is_active")),
         email=request.query.get("email"),
         institution_user_id=request.query.get("institution_user_id"),
         id_gte=_bound(request.query, "id_gte", 0),
         id_lte=_bound(request.query, "id_lte", 2**62),
     )
-    return await _page(context, sought, rows)
+    return await _page(context, criteria, rows)
 
 
 async def search_accounts(request: web.Request) -> web.Response:
@@ -118,13 +118,13 @@ async def search_accounts(request: web.Request) -> web.Response:
         rows = slice_in(body)
         given = checks.checked(body, {"search_for": checks.text(0, 1000), "email": checks.text(0, 150),
                                       "institution_user_id": checks.text(0, 50)})  # fmt: skip
-    sought = Sought(
-        words=given.get("search_for"),
+    criteria = AccountFilter(
+        text=given.get("search_for"),
         active=_active(None if body.get("is_active") is None else str(body["is_active"])),
         email=given.get("email"),
         institution_user_id=given.get("institution_user_id"),
     )
-    return await _page(context, sought, rows)
+    return await _page(context, criteria, rows)
 
 
 async def create_account(request: web.Request) -> web.Response:
@@ -144,11 +144,11 @@ async def update_account(request: web.Request) -> web.Response:
     context = _administrator(request)
     account_id = int(request.match_info["account_id"])
     with invalid_is_bad_request():
-        given = checks.checked(await body_of(request), {"group_id": checks.integer, "is_active": checks.boolean})
+        fields = checks.checked(await body_of(request), {"group_id": checks.integer, "is_active": checks.boolean})
         for name in ("group_id", "is_active"):
-            if name not in given:
+            if name not in fields:
                 raise invalid(f"Missing mandatory field - {name}", name)
-    await context.db.run(_update, account_id, given["group_id"], given["is_active"], context.now())
+    await context.db.run(_update, account_id, fields["group_id"], fields["is_active"], context.now())
     return reset_content(f"{context.addresses(request).api}/account/institution/accounts/{account_id}")
 
 
@@ -173,8 +173,8 @@ def _bound(query: Mapping[str, str], name: str, default: int) -> int:
     return min(int(text), 2**62)
 
 
-async def _page(context: Context, sought: Sought, rows: Slice) -> web.Response:
-    found = await context.db.run(accounts.page, sought, rows.limit, rows.offset)
+async def _page(context: Context, criteria: AccountFilter, rows: Slice) -> web.Response:
+    found = await context.db.run(accounts.page, criteria, rows.limit, rows.offset)
     return json_answer([_short(account, context) for account in found])
 
 

@@ -77,13 +77,13 @@ async def search_authors(request: web.Request) -> web.Response:
     body = await search_of(request)
     with invalid_is_bad_request():
         rows = slice_in(body)
-        sought = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
+        text = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
                                        "is_active": checks.boolean})  # fmt: skip
     found = await context.db.run(
         authors.search,
-        sought.get("search_for", ""),
-        sought.get("orcid", ""),
-        with_account=sought.get("is_active"),
+        text.get("search_for", ""),
+        text.get("orcid", ""),
+        with_account=text.get("is_active"),
         limit=rows.limit,
         offset=rows.offset,
     )
@@ -99,10 +99,10 @@ async def get_author(request: web.Request) -> web.Response:
 
 
 def _complete(author: Author, *, institution: bool) -> dict[str, Any]:
-    at_home = institution and author.account_id is not None
+    in_institution = institution and author.account_id is not None
     return {
         **authors.shown(author),
-        "institution_id": INSTITUTION["id"] if at_home else 0,
+        "institution_id": INSTITUTION["id"] if in_institution else 0,
         "group_id": 0,
         "is_public": 0,
         "job_title": author.job_title,

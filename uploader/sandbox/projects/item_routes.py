@@ -36,7 +36,7 @@ def routes() -> list[Route]:
         Route("get-project-file", "GET", _ITEM + r"/files/{file_id:\d{1,18}}", get_file),
         Route(
             "list-public-project-items", "GET", r"/v2/projects/{project_id:\d{1,18}}/articles", list_public,
-            open_to_all=True,
+            public=True,
         ),
     ]  # fmt: skip
 
@@ -72,7 +72,7 @@ async def get_item(request: web.Request) -> web.Response:
 
     def whole(db: sqlite3.Connection) -> dict[str, Any]:
         item = _inside(db, request)
-        shown = item_routes.whole(db, item.id, item.account_id, context, at)
+        shown = item_routes.read_whole(db, item.id, item.account_id, context, at)
         return {**shown, "url": at.project_item(project_id_of(request), item.id)}
 
     return json_answer(await context.db.run(whole))
@@ -107,7 +107,7 @@ async def get_file(request: web.Request) -> web.Response:
     file_id = int(request.match_info["file_id"])
 
     def look(db: sqlite3.Connection) -> File | None:
-        return files_db.look(db, _inside(db, request).id, file_id, now)
+        return files_db.read_visible(db, _inside(db, request).id, file_id, now)
 
     file = await context.db.run(look)
     if file is None:

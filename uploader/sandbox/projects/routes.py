@@ -34,7 +34,7 @@ from uploader.sandbox.routes import Route
 
 PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"
 _PUBLIC = r"/v2/projects/{project_id:\d{1,18}}"
-_ORDERS = ("published_date", "modified_date", "views")
+_SORT_FIELDS = ("published_date", "modified_date", "views")
 
 _CHECKS: dict[str, checks.Check] = {
     "title": checks.text(3, 1000),
@@ -57,8 +57,8 @@ def routes() -> list[Route]:
         Route("update-project", "PATCH", PROJECT, update_project),
         Route("delete-project", "DELETE", PROJECT, delete_project),
         Route("publish-project", "POST", f"{PROJECT}/publish", publish_project),
-        Route("list-public-projects", "GET", "/v2/projects", list_public, open_to_all=True),
-        Route("get-public-project", "GET", _PUBLIC, get_public, open_to_all=True),
+        Route("list-public-projects", "GET", "/v2/projects", list_public, public=True),
+        Route("get-public-project", "GET", _PUBLIC, get_public, public=True),
     ]
 
 
@@ -69,7 +69,7 @@ def project_id_of(request: web.Request) -> int:
 
 async def list_projects(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
+    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
     found = order.sort(await context.db.run(store.of_account, account_of(request)), _rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -86,7 +86,7 @@ async def create_project(request: web.Request) -> web.Response:
 async def get_project(request: web.Request) -> web.Response:
     context = context_of(request)
     at = context.addresses(request)
-    return json_answer(await context.db.run(_full, project_id_of(request), account_of(request), at))
+    return json_answer(await context.db.run(_read_full, project_id_of(request), account_of(request), at))
 
 
 async def update_project(request: web.Request) -> web.Response:
@@ -114,7 +114,7 @@ async def publish_project(request: web.Request) -> web.Response:
 
 async def list_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _ORDERS), slice_of(request.query)
+    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
     found = order.sort(await context.db.run(store.public, context.now()), _rank)
     at = context.addresses(request)
     return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
@@ -163,7 +163,7 @@ def _resolved(db: sqlite3.Connection, fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"funding_list": relations.fundings(db, fields["funding_list"])}
 
 
-def _full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresses) -> dict[str, Any]:
+def _read_full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresses) -> dict[str, Any]:
     project = store.get(db, project_id, account_id)
     return view.full(project, _owner(db, project), store.used(db, project_id), at)
 
