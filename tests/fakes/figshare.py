@@ -10,7 +10,7 @@ import enum
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
@@ -131,6 +131,8 @@ class FakeFigshare:
         """(file id, part number) of parts that were sent although they were complete."""
         self.on_request: dict[str, Callable[[str], None]] = {}
         """Called, by the request's name, when a request of that name had its effect and was not failed."""
+        self.gate: Callable[[str], Awaitable[None]] = _pass
+        """Awaited before each request, by its name: it decides when the request is made."""
         self.on_killed: Callable[[], None] = lambda: None
         self.on_retry: Callable[[str, float], None] = lambda *_: None
         self.idle, self.waiting, self.answered = True, 0, 0.0
@@ -179,6 +181,7 @@ class FakeFigshare:
         await anyio.lowlevel.checkpoint()
         if on_turn is not None:
             await on_turn()
+        await self.gate(name)
         self.requests += 1
         self._counts[name] += 1
         self.log.append(name)
@@ -507,6 +510,10 @@ class FakeItems:
             return link.url or ""
 
         return await self._figshare.request("create_private_link", create)
+
+
+async def _pass(_: str) -> None:
+    """Let every request be made at once."""
 
 
 def _ignore(_: str) -> None:

@@ -46,7 +46,7 @@ from uploader.transfer.job import OpenJob, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import lost_sources, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_job
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Report
 from uploader.transfer.run.context import JobRun
@@ -313,10 +313,11 @@ class Client:
             if item_options is not None:
                 with self._listening(notify), stop.interruptible():
                     await job.renew(await apply_item_options(self._api, job.state, item_options))
-            if job.state.finished and await self._is_still_finished(job, notify, stop):
+            check = await self._recheck(job, notify, stop) if job.state.finished else None
+            if check is not None:
                 await anyio.to_thread.run_sync(job.write_manifests)
                 with self._listening(notify):
-                    return await finish_item(job, self._new_run(job, notify, stop))
+                    return await finish_item(job, self._new_run(job, notify, stop), check)
 
             async def run(tell: no.Listener) -> Report:
                 with self._listening(tell):
@@ -325,19 +326,19 @@ class Client:
             folder = self._states.folder(job.name)
             return await record_run(folder, self._states.disk, self._clock, run, notify)
 
-    async def _is_still_finished(self, job: OpenJob, notify: no.Listener, stop: Stop) -> bool:
-        """Recheck a finished job. False if something must be sent again: a changed source or a lost remote file."""
+    async def _recheck(self, job: OpenJob, notify: no.Listener, stop: Stop) -> ItemCheck | None:
+        """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
         try:
             with self._listening(notify), stop.interruptible():
                 check = await job.lock.held_while(lambda: recheck_finished_job(self._api, job.state, notify))
         except SourceChanged:
             if not self._options.restart_changed:
                 raise
-            return False
+            return None
         await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
         for transfer, text, _ in check.lost:
             notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))
-        return not check.lost
+        return None if check.lost else check
 
     async def _renew(self, job: OpenJob, selection: Selection, notify: no.Listener) -> None:
         """Update the job to the files that the call selects now."""

@@ -149,6 +149,7 @@ class Engine:
             self._needs_listing() or run.options.restart_changed or is_listing_cheaper(run.state)
         ):
             with run.stop.interruptible():
+                await anyio.to_thread.run_sync(run.places.survey)
                 await run.listing.load(everything=run.options.restart_changed)
             if not warned:
                 self._warn_mixed_links()

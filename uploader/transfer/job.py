@@ -38,7 +38,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import ItemState, JobState, state_after
-from uploader.transfer.recheck import check_item
+from uploader.transfer.recheck import ItemCheck, check_item
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
@@ -205,8 +205,8 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
     return report(ExitStatus.OK)
 
 
-async def finish_item(job: OpenJob, run: JobRun) -> Report:
-    """Run the remaining steps for the item of a job whose files are all verified. Raises RunFailed."""
+async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
+    """Run the remaining steps for the item of a job whose files are all there, as `check` found. Raises RunFailed."""
     requests = run.api.requests
 
     def report(exit_status: int) -> Report:
@@ -215,6 +215,7 @@ async def finish_item(job: OpenJob, run: JobRun) -> Report:
     async def finish() -> None:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
+        await _remove_duplicates(run, check)
         await remove_late_items(run)
         await ensure_description(run)
         await finalize(run)
@@ -244,6 +245,11 @@ async def _check_item(run: JobRun) -> None:
             facts=Facts("lost-in-item"),
             path=transfer.path,
         )
+    await _remove_duplicates(run, check)
+
+
+async def _remove_duplicates(run: JobRun, check: ItemCheck) -> None:
+    """Remove this job's own file where the item holds an identical one that was created earlier; name later ones."""
     for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
         own = transfer.file_id
         if own is None or duplicate > own:

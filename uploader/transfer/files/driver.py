@@ -14,7 +14,7 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.files import steps
+from uploader.transfer.files import steps, turns
 from uploader.transfer.files.cancel import is_unfinished
 from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import SourceSession
@@ -88,6 +88,7 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
+        await turns.add_unlisted(self._run, transfer)
         identical = await identical_file(self._run, transfer, self._content)
         if identical is not None:
             file_id, md5 = identical

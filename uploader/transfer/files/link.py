@@ -10,7 +10,7 @@ from uploader.figshare.outcomes import FileGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected
-from uploader.transfer.files import steps
+from uploader.transfer.files import steps, turns
 from uploader.transfer.files.decide import decide
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer
@@ -51,6 +51,7 @@ class LinkDriver:
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer
+        await turns.add_unlisted(run, transfer)
         held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
         decision = decide(Expected(link=transfer.path), held, {}, run.options.on_conflict)
         if decision.action == "refuse":

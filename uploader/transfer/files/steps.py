@@ -13,6 +13,7 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file, find_leftovers
+from uploader.transfer.files.turns import turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
 from uploader.transfer.journal.state import ItemState
@@ -34,7 +35,8 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 async def initiate(
     run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[OnTurn], Awaitable[int]], backoff: Backoff
 ) -> bool:
-    """Journal the intent and `ask` for the remote file; False if the outcome is unknown and needs another step.
+    """Journal the intent and `ask` for the remote file; False if it needs another step: the outcome is unknown, or
+    another job here started something in that place.
 
     `known` are ids that the new file cannot have. Raises what `ask` and `JobRun.wait_to_try_again` raise.
     """
@@ -44,7 +46,10 @@ async def initiate(
         return ev.UploadIntended(transfer.index, at=run.api.server_now().isoformat(), known=tuple(sorted(known)))
 
     try:
-        file_id = await run.send_intended(intent, ask)
+        async with turn_to_start(run, transfer) as decided:
+            if not decided:
+                return False
+            await run.commit(ev.UploadInitiated(transfer.index, id=await run.send_intended(intent, ask)))
     except AmbiguousAnswer as outcome:
         reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)
@@ -56,7 +61,6 @@ async def initiate(
         # Just created: it may not be visible everywhere yet.
         await learn_address(run)
         return False
-    await run.commit(ev.UploadInitiated(transfer.index, id=file_id))
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 import anyio
@@ -24,6 +25,7 @@ from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
+from uploader.transfer.store.places import PlaceLog
 
 T = TypeVar("T")
 
@@ -57,6 +59,11 @@ class JobRun:
     """Limits open sources, and so digest threads."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while the item's address is requested."""
+    started_elsewhere: dict[str, list[tuple[str, int | None, bool]]] = field(default_factory=dict)
+    """What other jobs here started since the item was listed, by place: job, remote file, and whether it is unfinished.
+
+    The id is None if it is not known yet.
+    """
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
     described: bool = False
@@ -114,6 +121,11 @@ class JobRun:
     def endpoint(self) -> str:
         """The API that the job talks to."""
         return self.state.plan.endpoint
+
+    @cached_property
+    def places(self) -> PlaceLog:
+        """The turns to start remote files in the job's item, once that is known."""
+        return PlaceLog(self.states.path / "places", self.states.disk, self.job, self.endpoint, self.item_id)
 
     @property
     def item_id(self) -> int:

@@ -78,7 +78,7 @@ class RemoteListing:
 
     def __init__(self, api: Service, state: JobState, clock: Clock) -> None:
         self.foreign_files: dict[str, list[File]] = {}
-        """Other files at the remote paths of the job's files when the item was loaded, by path."""
+        """Other files at the remote paths of the job's files when the item was loaded or refreshed, by path."""
         self.links: dict[str, list[File]] = {}
         """Links of the item to the job's addresses at that time, by address."""
         self.other_links = self.other_files = 0
@@ -127,6 +127,20 @@ class RemoteListing:
             place = file.path_in(folders.get(file.id, ""))
             if place in places:
                 self.foreign_files.setdefault(place, []).append(file)
+
+    async def refresh(self) -> None:
+        """List the item once more: other files at the job's remote paths, and links to its addresses, as they are now.
+
+        Raises ItemNotFound.
+        """
+        held = await files_by_path(self._api, await self._api.item(self._item_id))
+        places = {t.remote_path for t in self._state.transfers if not t.link}
+        addresses = {t.path for t in self._state.transfers if t.link}
+        self.foreign_files = {place: files for place, files in held.items() if place in places}
+        self.links = {}
+        for file in (file for files in held.values() for file in files):
+            if file.is_link_only and file.download_url in addresses:
+                self.links.setdefault(file.download_url, []).append(file)
 
     async def folders(self) -> Mapping[int, str]:
         """Folders of the item's files by file id; the listing of files does not have them."""

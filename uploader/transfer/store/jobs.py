@@ -135,6 +135,13 @@ class JobStore:
         log.events = taken
         return log, state
 
+    def readable_state(self, job: str) -> JobState | None:
+        """Return the state of a job, None if its journal cannot be read."""
+        try:
+            return self.read(job)
+        except FigupError:
+            return None
+
     def log(self, job: str) -> Replay:
         """Read a job's journal as it is. Raises JobNotFound, JournalNewer, JournalDamaged."""
         journal = self.folder(job) / "journal"

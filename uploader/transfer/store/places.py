@@ -1,0 +1,153 @@
+"""Turns to start a remote file, and a log of who started which: for jobs on this machine that send to the same item.
+
+A place is a folder and name in an item. The number of files is fixed: a place belongs to one of `_STRIPES` locks, each
+with a log of the last starts in its places. A line of a log is `ITEM PLACE JOB NONCE`. Without file locks, the log
+still shows other jobs' starts, but two that start the same place at the same moment do not notice each other.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, try_flock
+
+_STRIPES = 64
+_MOST = 64
+"""Lines of a log. Of what is dropped, the job and the item are kept, up to the same number."""
+_ANY = "*"
+"""The place in a line that stands for all places of an item."""
+RECENT = 60.0
+"""Seconds for which a listing of the item may lack a file that another job has just started."""
+
+
+class Turn(enum.Enum):
+    """Why a place may not be started now."""
+
+    TAKEN = "another process, or another task of this one, has the turn"
+    OUTDATED = "another job started something there since `survey`"
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A line of a log."""
+
+    item: str
+    place: str
+    job: str
+    nonce: str
+
+
+class PlaceLog:
+    """The turns and starts in one item, as seen by one job. All calls block."""
+
+    def __init__(self, folder: Path, disk: Disk, job: str, endpoint: str, item_id: int) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._job = job
+        self._item = _digest(f"{endpoint}\n{item_id}")
+        self._seen: frozenset[_Start] = frozenset()
+
+    def survey(self) -> None:
+        """Note what other jobs have started by now, before the item is listed.
+
+        Not noted is what the listing may lack: a start whose request may be under way, or is recent.
+        """
+        self._seen = frozenset(self._others(recent=False))
+
+    def survey_all(self) -> frozenset[str]:
+        """Note what other jobs have started, except what is under way; return the jobs that were not noted before.
+
+        The caller must look into their journals, since a listing may lack what was started just now.
+        """
+        found = frozenset(self._others(recent=True))
+        new = found - self._seen
+        self._seen = found
+        return frozenset(start.job for start in new)
+
+    def begin(self, place: str) -> int | Turn:
+        """Take the turn for a place, and log the start. Returns a descriptor to close when the request has ended.
+
+        Raises StateDiskFull, StateLost.
+        """
+        with as_resumable():
+            return self._begin(place)
+
+    def _begin(self, place: str) -> int | Turn:
+        digest = _digest(place)
+        stripe = int(digest, 16) % _STRIPES
+        self._disk.make_folder(self._folder)
+        fd = open_lock_file(self._path(stripe).with_suffix(".lock"))
+        begun = False
+        try:
+            if not _take(fd):
+                return Turn.TAKEN
+            starts = self._read(stripe)
+            if any(start.place in (digest, _ANY) and self._concerns(start) for start in starts):
+                return Turn.OUTDATED
+            self._write(stripe, starts, _Start(self._item, digest, self._job, secrets.token_hex(4)))
+            begun = True
+            return fd
+        finally:
+            if not begun:
+                os.close(fd)
+
+    def _concerns(self, start: _Start) -> bool:
+        return start.item == self._item and start.job != self._job and start not in self._seen
+
+    def _others(self, *, recent: bool) -> Iterator[_Start]:
+        for stripe in range(_STRIPES):
+            path = self._path(stripe)
+            with map_os_errors(path):
+                if not path.exists() or (not recent and abs(time.time() - path.stat().st_mtime) < RECENT):
+                    continue
+            with _locked(path.with_suffix(".lock")) as locked:
+                if locked:
+                    yield from (s for s in self._read(stripe) if s.item == self._item and s.job != self._job)
+
+    def _read(self, stripe: int) -> list[_Start]:
+        lines = (self._disk.read(self._path(stripe)) or b"").decode("ascii", "replace").splitlines()
+        return [_Start(*words) for line in lines if len(words := line.split(" ")) == 4]
+
+    def _write(self, stripe: int, starts: list[_Start], new: _Start) -> None:
+        """Append to the log; shorten it when it has become long."""
+        if len(starts) < 2 * _MOST:
+            self._disk.append(self._path(stripe), _line(new))
+            return
+        dropped, kept = starts[: len(starts) - _MOST], [*starts[len(starts) - _MOST :], new]
+        jobs = {(start.item, start.job): _Start(start.item, _ANY, start.job, start.nonce) for start in dropped}
+        self._disk.put(self._path(stripe), b"".join(_line(start) for start in [*jobs.values(), *kept][-2 * _MOST :]))
+
+    def _path(self, stripe: int) -> Path:
+        return self._folder / f"{stripe:02x}"
+
+
+def _take(fd: int) -> bool:
+    try:
+        return try_flock(fd)
+    except OSError:
+        return True  # no file locks here
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    fd = open_lock_file(path)
+    try:
+        yield _take(fd)
+    finally:
+        os.close(fd)
+
+
+def _line(start: _Start) -> bytes:
+    return f"{start.item} {start.place} {start.job} {start.nonce}\n".encode("ascii")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
