@@ -1,0 +1,122 @@
+"""The base of all errors, their exit statuses, and what they tell a front end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from enum import IntEnum
+from typing import ClassVar, Self
+
+
+class ExitStatus(IntEnum):
+    """How a command ended. Job scripts rely on these numbers."""
+
+    meaning: str
+    """One line for people."""
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        status = int.__new__(cls, number)
+        status._value_ = number
+        status.meaning = meaning
+        return status
+
+    OK = 0, "everything is on Figshare and verified"
+    SOME_FAILED = 1, "some files or records failed, the others are done; the summary names them"
+    USAGE = 2, "invalid command line, metadata or configuration; nothing further was sent"
+    NOT_PERMITTED = 3, "no token, or not permitted"
+    NOT_FOUND = 4, "a source, item or project does not exist"
+    INTEGRITY = 5, "a source changed, MD5s differ, or an answer does not match the request"
+    LIMIT = 6, "the quota or the maximum file size is exceeded"
+    PENDING = 7, "everything was sent; Figshare has not computed the MD5 in time"
+    BUSY = 8, "another process is working on this job"
+    RESUMABLE = 75, "interrupted or temporary failure; run the same command again to continue"
+    INTERRUPTED = 130, "interrupted by Ctrl-C; run the same command again to continue"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a front end needs to give advice of its own, such as which option to use.
+
+    `situation` tells apart what a code does not; it is the code itself for an error that was raised without a hint, and
+    "" where the hint says all. The other facts are None where the situation does not need them.
+    """
+
+    situation: str = ""
+    _: KW_ONLY
+    job: str | None = None
+    item_id: int | None = None
+    account: int | None = None
+    author_id: int | None = None
+    reasons: tuple[str, ...] = ()
+    """Why everything was skipped: see `uploader.sources.models.Reason`."""
+
+
+class FigupError(Exception):
+    """Base of all errors of figup.
+
+    `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add;
+    `facts` let a front end say it in its own terms.
+    `path` is the source concerned as the user gave it, None where no single file is concerned. `causes` are the errors
+    that this one sums up.
+    """
+
+    code: str = "error"
+    exit_status: ExitStatus = ExitStatus.SOME_FAILED
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: str | None = None,
+        causes: Sequence[FigupError] = (),
+        facts: Facts | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint if hint is not None else self.default_hint
+        self.facts = facts or Facts(self.code if hint is None else "")
+        self.path = path
+        self.causes = tuple(causes)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def with_context(
+        self,
+        *,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+        situation: str | None = None,
+    ) -> Self:
+        """Return this error as seen by a caller that knows more, for `raise error.with_context(...) from error`.
+
+        `prefix` and `suffix` are set off from the message by a colon; a `path`, `hint` or
+        `situation` replaces what was there.
+        """
+        known = copy.copy(self)
+        known.message = ": ".join(part for part in (prefix, self.message, suffix) if part)
+        known.path = path if path is not None else self.path
+        known.hint = hint if hint is not None else self.hint
+        if hint is not None or situation is not None:
+            known.facts = replace(self.facts, situation=situation or "")
+        return known
+
+
+class UserError(FigupError):
+    """Something that the user can put right."""
+
+
+class ServerError(FigupError):
+    """The server did or said something that neither the user nor waiting will mend by itself."""
+
+
+class TransientError(FigupError):
+    """It may pass: the same command, run again, goes on."""
+
+    exit_status = ExitStatus.RESUMABLE
+    default_hint = "Repeat the call to continue; what was sent is kept."

@@ -1,0 +1,51 @@
+"""Errors of the server that neither the user nor waiting will correct."""
+
+from __future__ import annotations
+
+from uploader.errors.base import ExitStatus, ServerError
+
+
+class NotFigshare(ServerError):
+    """The endpoint answers, but not as Figshare does."""
+
+    code = "not-figshare"
+    exit_status = ExitStatus.USAGE
+    default_hint = "Check the endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."
+
+
+class ProtocolViolation(ServerError):
+    """An answer that no honest Figshare gives (parts with gaps, an upload address that is none …)."""
+
+    code = "protocol-violation"
+    exit_status = ExitStatus.SOME_FAILED
+
+
+class RequestRejected(ServerError):
+    """Figshare refused a request for good; `message` carries its own words.
+
+    `permanent` is True when the same request would be refused again: what it asks for is at fault.
+    """
+
+    code = "refused"
+    exit_status = ExitStatus.SOME_FAILED
+    default_hint = "Fix what Figshare reports."
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: str | None = None, permanent: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.permanent = permanent
+
+
+class Md5Mismatch(ServerError):
+    """Figshare's MD5 differs from the source's."""
+
+    code = "md5-mismatch"
+    exit_status = ExitStatus.INTEGRITY
+
+
+class Md5Pending(ServerError):
+    """All sent and completed, but Figshare has not computed the MD5 in time."""
+
+    code = "md5-pending"
+    exit_status = ExitStatus.PENDING

@@ -1,0 +1,62 @@
+"""Errors that may pass: the same call continues."""
+
+from __future__ import annotations
+
+from uploader.errors.base import TransientError
+
+
+class _RetriesExhausted(TransientError):
+    """A request that was retried until the retry time was used up.
+
+    `isolated` is True when other requests were answered meanwhile: the service as such works.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: str | None = None, isolated: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.isolated = isolated
+
+
+class Unreachable(_RetriesExhausted):
+    """No connection, or none that lasts."""
+
+    code = "unreachable"
+
+
+class ServerFailing(_RetriesExhausted):
+    """Figshare kept answering with transient errors until the retry time was used up."""
+
+    code = "server-failing"
+
+
+class UploadFailing(TransientError):
+    """One file's upload was lost, or refused, again and again, while Figshare was there for others."""
+
+    code = "upload-failing"
+
+
+class StateDiskFull(TransientError):
+    """The disk that holds the journal is full."""
+
+    code = "state-full"
+    default_hint = "Make room where the state directory is."
+
+
+class OutputLost(TransientError):
+    """What the command says cannot be written: the disk that its stdout goes to is full."""
+
+    code = "output-lost"
+
+
+class StateLost(TransientError):
+    """The state directory could be used when the run began, and cannot be written any more."""
+
+    code = "state-lost"
+    default_hint = "Make it writable again; what was sent is kept."
+
+
+class Interrupted(TransientError):
+    """A signal or a deadline ended the run; it can go on."""
+
+    code = "interrupted"
