@@ -34,10 +34,19 @@ def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> N
     assert local == remote
     assert "ok   1 item on Figshare" in text
     assert "ok   1 file of this name in it, 1 in all" in text
-    assert re.search(r"The item's page: http://127\.0\.0\.1:\d+/account/articles/\d+", text)
+    assert "http://127" not in text.splitlines()[-1], "an address that is dead by now"
     assert "NOT" not in text
     assert list(place.iterdir()) == []
     assert not bare_figup.state_dir.exists()
+
+
+def test_on_a_terminal_the_page_can_be_opened_until_enter_is_pressed(bare_figup: Figup, place: Path) -> None:
+    done = bare_figup.run_on_terminal("demo", "--size", "2Mi", "--dir", place, typed="\n")
+    assert done.returncode == 0
+    text = "".join(done.screen)
+    assert re.search(r"The item's page: http://127\.0\.0\.1:\d+/account/articles/\d+", text)
+    assert "Open it in a browser; Enter stops the local Figshare and removes everything." in text
+    assert list(place.iterdir()) == []
 
 
 def test_it_leaves_the_evidence_when_asked_to(bare_figup: Figup, place: Path) -> None:

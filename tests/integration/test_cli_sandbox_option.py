@@ -101,6 +101,20 @@ def test_it_does_not_outlive_a_command_that_is_killed_and_the_job_goes_on(
     assert done.events[0]["resumed"] is True
 
 
+@pytest.mark.parametrize("command", ["resume", "cancel"])
+def test_a_job_knows_that_it_belongs_to_the_sandbox(
+    bare_figup: Figup, folder: Path, source: Path, command: str
+) -> None:
+    run = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "5M")
+    job = run.wait_for_event("job")["job"]
+    run.wait_for_event("file")
+    run.kill()
+    assert bare_figup.run(command, job, "--json").expect(0).summary["job"] == job
+    # What the command line says comes first.
+    other = bare_figup.run(command, job, "--endpoint", "http://127.0.0.1:9/v2").expect(3)
+    assert "no token for http://127.0.0.1:9/v2" in other.stderr
+
+
 def test_ctrl_c_ends_the_command_before_the_sandbox(bare_figup: Figup, folder: Path, source: Path) -> None:
     run = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "5M", "--grace", "1s")
     run.wait_for_event("progress")
@@ -126,6 +140,39 @@ def test_two_commands_share_the_one_that_the_first_started(bare_figup: Figup, fo
     small.write_bytes(b"content")
     bare_figup.run("upload", "small.bin", "--sandbox").expect(0)
     first.wait().expect(0)
+
+
+def test_it_lives_until_its_last_user_has_ended(bare_figup: Figup, folder: Path, source: Path) -> None:
+    small = bare_figup.cwd / "small.bin"
+    small.write_bytes(b"content")
+    first = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "10M")
+    first.wait_for_event("file")
+    pid = pid_of(folder)
+    second = bare_figup.start("upload", "data.bin", "--sandbox", "--title", "Other", "--json", "--limit-rate", "10M")
+    second.wait_for_event("file")
+    first.kill()
+    bare_figup.run("upload", "small.bin", "--sandbox").expect(0)
+    done = second.wait(20).expect(0)
+    assert not [event for event in done.events if event["event"] == "retry"]
+    assert gone(pid)
+
+
+def test_how_to_see_its_pages_is_said_with_an_address(
+    bare_figup: Figup, folder: Path, source: Path, running: Callable[[], Process]
+) -> None:
+    done = bare_figup.run("upload", "data.bin", "--sandbox").expect(0)
+    assert "to open its pages in a browser, run `figup sandbox`\n" in done.stderr
+    elsewhere = bare_figup.run("upload", "data.bin", "--sandbox", "--state-dir", "other place").expect(0)
+    assert "run `figup sandbox --dir 'other place/sandbox'`\n" in elsewhere.stderr
+    assert "in a browser" not in bare_figup.run("auth", "status", "--sandbox").expect(0).stderr
+    running()
+    assert "in a browser" not in bare_figup.run("upload", "data.bin", "--sandbox").expect(0).stderr
+
+
+def test_it_needs_no_login(bare_figup: Figup, folder: Path) -> None:
+    for command in ("login", "logout"):
+        assert "needs no log" in bare_figup.run("auth", command, "--sandbox").expect(2).stderr
+    assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_made(bare_figup: Figup, source: Path) -> None:

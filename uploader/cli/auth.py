@@ -50,6 +50,8 @@ def login(context: click.Context, common: GlobalOptions) -> int:
     if context.args:
         # Not as click does it: that would show the token.
         raise click.UsageError("the token does not belong on the command line; it is asked for, or read from stdin")
+    if common.sandbox:
+        raise UsageError("a sandbox needs no login: --sandbox finds its token in its folder")
     with open_context(common) as at:
         token = _read_token(common, at)
         client = at.client(retry=INTERACTIVE_RETRY, token=token.reveal())
@@ -67,8 +69,6 @@ def login(context: click.Context, common: GlobalOptions) -> int:
 
 def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     """From --token-file, a person, or stdin. Raises NoToken, UsageError."""
-    if context.token is not None:
-        return tokens.Token(context.token)
     if common.token_file is not None:
         return _find(common, context).token
     if sys.stdin is None:

@@ -5,6 +5,8 @@ What talks to Figshare takes long to import, so it is imported when a client is 
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,17 +27,23 @@ if TYPE_CHECKING:
     from uploader.transfer.client import Client
     from uploader.transfer.options import Options, RequestOptions
 
+SANDBOX = "sandbox"
+"""The name under which a job's options say that it was begun with `--sandbox`."""
 INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 """For commands that a person waits for; seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one."""
+    """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one.
+
+    `remark` is what to add after the address of an item, None for nothing.
+    """
 
     endpoint: str
     token: str | None
     common: GlobalOptions
+    remark: str | None = None
 
     def client(
         self,
@@ -88,21 +96,30 @@ def state_dir(common: GlobalOptions) -> Path:
 
 
 @contextmanager
-def open_context(common: GlobalOptions, *, recorded: str | None = None) -> Iterator[Context]:
-    """Yield the context that the command line describes. `recorded` is the endpoint of the job concerned, used unless
-    `--endpoint` is given. With `--sandbox` the sandbox runs until the block ends.
+def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> Iterator[Context]:
+    """Yield the context that the command line describes. Without `--endpoint` and `--sandbox` on it, the Figshare of
+    `job` is used, if given. A sandbox runs until the block ends, and as long as others use it.
 
     Raises UsageError, InsecureEndpoint, and what starting a sandbox raises.
     """
-    if common.sandbox:
+    of_job = job is not None and not common.endpoint_given
+    if common.sandbox or (of_job and job is not None and job.options.get(SANDBOX)):
         from uploader.cli.sandbox_process import local_sandbox
 
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
-            yield Context(endpoint=sandbox.url, token=sandbox.token, common=common)
+            remark = _how_to_look(common) if sandbox.temporary else None
+            yield Context(endpoint=sandbox.url, token=sandbox.token, common=common, remark=remark)
         return
-    chosen = common.endpoint if common.endpoint_given or recorded is None else recorded
-    endpoint = check_endpoint(chosen or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
+    chosen = job.endpoint if of_job and job is not None else None
+    endpoint = check_endpoint(chosen or common.endpoint or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
     yield Context(endpoint=endpoint, token=None, common=common)
+
+
+def _how_to_look(common: GlobalOptions) -> str:
+    """Say how pages of a sandbox can be seen that ends with the command."""
+    by_option = common.state_dir is not None and str(common.state_dir) != os.environ.get("FIGUP_STATE_DIR")
+    where = f" --dir {shlex.quote(str(state_dir(common) / 'sandbox'))}" if by_option else ""
+    return f"the sandbox runs only while it is used; to open its pages in a browser, run `figup sandbox{where}`"
 
 
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +20,7 @@ import anyio.abc
 import anyio.to_thread
 
 from uploader import units
+from uploader.cli.confirm import next_line
 from uploader.cli.output.bars import Bars
 from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.writer import GREEN, RED, Mark
@@ -158,16 +160,30 @@ class Demo:
         for claim, held in claims:
             self._write(f"  {'ok ' if held else 'NOT'}  {claim}", Mark("ok", GREEN) if held else Mark("NOT", RED))
             self._console.event("claim", claim=claim, holds=held)
-        self._write(f"The item's page: {summary['item_url']}")
-        if self._keep:
-            self._write(
-                f"Kept in {self._folder}; `figup sandbox --dir {self._folder / 'sandbox'}` shows the page again."
-            )
         broken = [claim for claim, holds in claims if not holds]
         if broken:
             raise DemoFailed(f"this does not hold: {'; '.join(broken)}", hint="Please report it.")
         self._write("Nothing was lost, and nothing was sent twice.")
+        await self._show_page(summary["item_url"])
         return 0
+
+    async def _show_page(self, url: str) -> None:
+        """Let the item's page be opened: on a terminal now, elsewhere later if everything is kept."""
+        if self._is_watched():
+            self._write(f"The item's page: {url}")
+            removes = "" if self._keep else " and removes everything"
+            self._write(f"Open it in a browser; Enter stops the local Figshare{removes}.")
+            await next_line(sys.stdin.fileno())
+        if self._keep:
+            again = f"`figup sandbox --dir {shlex.quote(str(self._folder / 'sandbox'))}`"
+            self._write(f"Kept in {self._folder}; to see the item's page, {url}, run {again}.")
+        elif not self._is_watched():
+            self._write("To see the item's page, run it on a terminal or with --keep.")
+
+    def _is_watched(self) -> bool:
+        common = self._session.common
+        streams = (sys.stdin, sys.stdout)
+        return not common.json and all(stream is not None and stream.isatty() for stream in streams)
 
     # --- the tools ------------------------------------------------------------------------------------------------
 

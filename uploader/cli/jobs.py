@@ -118,7 +118,7 @@ def cancel(job: str, common: GlobalOptions) -> int:
     Complete files and the item are kept. Local files are not touched.
     """
     recorded = recorded_job(common, job)
-    with open_context(common, recorded=recorded.endpoint) as context:
+    with open_context(common, job=recorded) as context:
         client = context.client()
 
         async def work(session: Session) -> int:
@@ -136,4 +136,4 @@ def cancel(job: str, common: GlobalOptions) -> int:
                 session.console.result(f"Item {done.item_id}: {done.item_url or 'its address is not known'}")
             return 0
 
-        return run(common, work)
+        return run(common, work, remark=context.remark)

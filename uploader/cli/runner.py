@@ -65,8 +65,10 @@ class Session:
 Work = Callable[[Session], Awaitable[int]]
 
 
-def run(common: GlobalOptions, work: Work) -> int:
+def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
     """Do the work on an event loop of its own, say how it ended, and return the exit status.
+
+    `remark` is told at the end if the address of an item was, None for nothing.
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
@@ -74,7 +76,7 @@ def run(common: GlobalOptions, work: Work) -> int:
         # Its thread inherits the mask: a Ctrl-C that it took would strike the main thread while the loop is made.
         console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
         start_logging(common.verbose, common.log_file, console.output.err)
-        return anyio.run(_supervised, common, console, work)
+        return anyio.run(_supervised, common, console, work, remark)
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def _mask_sigint() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _supervised(common: GlobalOptions, console: Console, work: Work) -> int:
+async def _supervised(common: GlobalOptions, console: Console, work: Work, remark: str | None) -> int:
     started = time.monotonic()
     summary = Summary()
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
@@ -111,6 +113,8 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work) -> in
         status = await _run_reporting_errors(session, work)
         summary.exit_status = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
+        if remark is not None and summary.item_url is not None and not console.json:
+            console.note(remark)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.output.drain)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -173,7 +177,7 @@ def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
                 with client.figshare(display.show) as api:
                     return await work(session, api)
 
-        return run(common, connected)
+        return run(common, connected, remark=context.remark)
 
 
 def on_item(common: GlobalOptions, item_id: int, work: OnItem) -> int:

@@ -1,8 +1,13 @@
-"""The local sandbox that `--sandbox` and `figup demo` use: one that runs on a folder, or a child started for now."""
+"""The local sandbox that `--sandbox` and `figup demo` use: one that runs on a folder, or one started for its users.
+
+Every command that uses it holds a shared lock on `users` in its folder. One that was started by a command ends when it
+can lock `users` exclusively: when its last user has ended, however that ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -23,6 +28,9 @@ from uploader.sandbox.data_dir import DataDir, SandboxBusy
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 5.0
+_POLL = 0.05
+_UNUSED_POLL = 0.2
+_USERS = "users"
 _READY = b"ready "
 
 
@@ -41,41 +49,75 @@ class PortTaken(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSandbox:
-    """A sandbox that runs. `url` is its API."""
+    """A sandbox that runs. `url` is its API. `temporary`: this command started it."""
 
     url: str
     token: str
     pid: int
+    temporary: bool = False
 
 
 @contextmanager
 def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
-    """Run the sandbox of this folder during the block; one that runs already keeps running.
+    """Run the sandbox of this folder at least during the block; one that others use keeps running.
 
     `more` are further arguments for one that is started. It keeps its port from one start to the next, since a job is
-    known by its endpoint. Raises PortTaken, SandboxFailed, StateUnusable. Blocks: not for the event loop.
+    known by its endpoint. Raises PortTaken, SandboxFailed, SandboxBusy, StateUnusable. Blocks: not for the event loop.
     """
     folder = folder.absolute()
     deadline = time.monotonic() + _START_TIMEOUT
-    while True:
-        running = _running(folder)
-        if running is not None:
-            yield running
-            return
-        try:
-            child = _start(folder, more)
-            break
-        except SandboxBusy:
-            # Another command is just starting or ending one: soon there is one to use, or none.
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    users = _open_users(folder)
+    child: subprocess.Popen[bytes] | None = None
     try:
-        note = _running(folder)
-        if note is None:
-            raise SandboxFailed(f"the sandbox on {folder} ended at once")
-        yield note
+        # One that is ending has it locked until it has ended.
+        while not _lock(users, fcntl.LOCK_SH):
+            _wait(folder, deadline)
+        while (running := _running(folder)) is None:
+            if child is not None:
+                raise SandboxFailed(f"the sandbox on {folder} ended at once")
+            try:
+                child = _start(folder, more)
+            except SandboxBusy:
+                # Another command is just starting one.
+                _wait(folder, deadline)
+        yield dataclasses.replace(running, temporary=child is not None)
     finally:
+        if child is not None:
+            _leave(users, child)
+        os.close(users)
+
+
+def _open_users(folder: Path) -> int:
+    """Open the file that users lock. Raises StateUnusable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(folder / _USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise StateUnusable(f"the sandbox's folder {folder} cannot be used: {fault.strerror}") from None
+
+
+def _lock(users: int, kind: int) -> bool:
+    """Lock it without waiting; False if others keep it from being locked so."""
+    try:
+        fcntl.flock(users, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(folder: Path, deadline: float) -> None:
+    """Wait a moment. Raises SandboxBusy after the deadline (monotonic seconds)."""
+    if time.monotonic() > deadline:
+        raise SandboxBusy(f"another sandbox runs on {folder}")
+    time.sleep(_POLL)
+
+
+def _leave(users: int, child: subprocess.Popen[bytes]) -> None:
+    """Stop the sandbox that this command started, unless others use it."""
+    if _lock(users, fcntl.LOCK_EX):
+        _stop(child)
+    elif not _lock(users, fcntl.LOCK_SH):
+        # It found itself unused meanwhile.
         _stop(child)
 
 
@@ -100,14 +142,13 @@ def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
     port, _ = DataDir(folder).ports()
     arguments = ["--dir", str(folder), "--port", str(port), *more]
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = os.open(folder / "sandbox.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as fault:
         raise StateUnusable(f"the sandbox's folder {folder} cannot be used: {fault.strerror}") from None
     with contextlib.closing(os.fdopen(log, "wb")) as stderr:
         child = subprocess.Popen(
             [sys.executable, "-m", "uploader.cli.sandbox_process", *arguments],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=package_home(),
@@ -130,16 +171,17 @@ def package_home() -> Path:
 
 
 def _first_line(child: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Read the child's first line; empty if there is none in time."""
+    """Read the child's first line, and no more; empty if there is none in time."""
     line = b""
     if child.stdout is None:
         return line
-    while not line.endswith(b"\n"):
-        ready, _, _ = select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))
-        piece = os.read(child.stdout.fileno(), 4096) if ready else b""
-        if not piece:
-            break
-        line += piece
+    with child.stdout as out:
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([out], [], [], max(0.0, deadline - time.monotonic()))
+            piece = os.read(out.fileno(), 4096) if ready else b""
+            if not piece:
+                break
+            line += piece
     return line
 
 
@@ -165,17 +207,16 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()
 
 
 # --- in the child -------------------------------------------------------------------------------------------------
 
 
-def _end_with_parent() -> None:
-    """Stdin is a pipe that the parent never writes to: it closes when the parent ends, even by SIGKILL."""
-    os.read(0, 1)
+def _end_when_unused(folder: Path) -> None:
+    """Wait until nobody uses the sandbox, and keep new users waiting until this process has ended."""
+    users = os.open(folder / _USERS, os.O_RDWR | os.O_CLOEXEC)
+    while not _lock(users, fcntl.LOCK_EX):
+        time.sleep(_UNUSED_POLL)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_STOP_TIMEOUT)
     os._exit(1)
@@ -184,5 +225,7 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     from uploader.cli.main import main
 
-    threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
-    main(["sandbox", *sys.argv[1:]])
+    arguments = sys.argv[1:]
+    place = Path(arguments[arguments.index("--dir") + 1])
+    threading.Thread(target=_end_when_unused, args=[place], name="sandbox-users", daemon=True).start()
+    main(["sandbox", *arguments])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from uploader.cli.context import complete_jobs, open_context, recorded_job
+from uploader.cli.context import SANDBOX, complete_jobs, open_context, recorded_job
 from uploader.cli.errors import exit_status_table
 from uploader.cli.metadata_options import Item, item_options, read_item_options
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
@@ -85,7 +85,7 @@ def upload(
     if about.item is None and about.title is None:
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
-    recorded = given_options(options, requests, accounting)
+    recorded = given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {})
     with open_context(common) as context:
         client = context.client(options, requests) if not dry_run else None
 
@@ -123,7 +123,7 @@ def upload(
                 show_title=about.item is None and title is None,
             )
 
-        return run(common, work)
+        return run(common, work, remark=context.remark)
 
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
@@ -145,7 +145,7 @@ def resume(
     """
     recorded = recorded_job(common, job)
     restored = with_recorded(options, requests, accounting, recorded.options)
-    with open_context(common, recorded=recorded.endpoint) as context:
+    with open_context(common, job=recorded) as context:
         client = context.client(restored.options, restored.requests)
 
         async def work(session: Session) -> int:
@@ -159,7 +159,7 @@ def resume(
                 restored.accounting,
             )
 
-        return run(common, work)
+        return run(common, work, remark=context.remark)
 
 
 class JobObserver:
