@@ -1,4 +1,4 @@
-"""Errors of task groups, isolated tasks and stopping."""
+"""Errors of task groups, isolated tasks, blocking calls and stopping."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 
 from uploader.errors import FigupError
+from uploader.system import system_errors
 
 T = TypeVar("T")
 
@@ -66,6 +68,12 @@ async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:
             task.exception()
         raise
     return task.result()
+
+
+async def in_thread(call: Callable[..., T], *args: object) -> T:
+    """Make a blocking call in a thread. Raises what it raises; what the system refuses, as an error of figup."""
+    with system_errors():
+        return await anyio.to_thread.run_sync(call, *args)
 
 
 class Stopped(Exception):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from uploader.errors import FigupError, StateDiskFull, StateLost, StateUnusable
+from uploader.system import PATH_FAULTS, passing_error, resource_error
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -26,17 +27,21 @@ _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 
 @contextmanager
 def map_os_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError inside into StateDiskFull or StateUnusable naming `path`."""
+    """Turn an OSError inside into StateDiskFull, StateUnusable, StateLost or ResourcesExhausted, naming `path`."""
     try:
         yield
-    except OSError as error:
+    except PATH_FAULTS as error:
         raise _translated(error, path) from error
 
 
-def _translated(error: OSError, path: Path) -> FigupError:
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
+def _translated(error: OSError | ValueError, path: Path) -> FigupError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, OSError) and error.errno in _FULL:
         return StateDiskFull(f"the disk that holds figup's state is full: {path}: {reason}")
+    if (exhausted := resource_error(error)) is not None:
+        return exhausted
+    if passing_error(error, str(path)) is not None:
+        return StateLost(f"the storage that holds figup's state does not answer: {path}: {reason}")
     return StateUnusable(f"figup's state cannot be written: {path}: {reason}")
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.command import Figup
+from tests.support.command import COMMAND, Figup
 from tests.support.control import drop_faults
 from tests.support.invariants import check_exactly_once, files, items
+from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
 
@@ -200,3 +201,17 @@ def test_more_files_than_an_item_of_a_free_account_holds(bare_figup: Figup, star
     assert warning in bare_figup.run(*words).expect(1).stderr
     (bare_figup.cwd / "set" / "0").unlink()
     assert bare_figup.run(*words, "--new-job", "--dry-run").expect(0).stderr == ""
+
+
+def test_few_descriptors_are_enough_whatever_the_rate(bare_figup: Figup, start_sandbox: Start) -> None:
+    sandbox = start_sandbox()
+    point(bare_figup, sandbox)
+    names = sources(bare_figup, 80)
+    script = 'ulimit -n 48; exec "$@" --title many --api-rate 1000 --connections 32'
+    process = Process(["sh", "-c", script, "sh", *COMMAND, "upload", *names], env=bare_figup.env, cwd=bare_figup.cwd)
+    try:
+        assert process.wait(60) == 0, process.stderr.text
+    finally:
+        process.end()
+    assert "connection" not in process.stderr.text
+    check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))

@@ -10,6 +10,7 @@ import click
 
 from uploader.cli.hints import HINTS, hint_for
 from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
+from uploader.system import system_error
 from uploader.text import printable
 
 
@@ -38,6 +39,8 @@ class Failure:
 
 def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True) -> Failure:
     """Turn any exception into a failure. `job` and `kept` are for its hint: see `hint_for`."""
+    if (refused := system_error(error)) is not None:
+        error = refused
     if isinstance(error, FigupError):
         path = printable(error.path) if error.path is not None else None
         hint = hint_for(error, path=path, job=job, kept=kept)

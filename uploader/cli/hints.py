@@ -84,6 +84,15 @@ HINTS: dict[str, Hint] = {
     "not-figshare": Hint("Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."),
     "refused": Hint(f"Fix what Figshare reports; then {_RERUN}.", complete=True),
     "state-full": Hint(f"Make room where the state directory is, then {_RERUN}.", complete=True),
+    "storage-unavailable": Hint(
+        f"Mount it again, or wait until it answers; then {_RERUN}. What was sent is kept.", complete=True
+    ),
+    "out-of-resources": Hint(f"When the machine has more to give, {_RERUN}; what was sent is kept.", complete=True),
+    "out-of-memory": Hint(f"Give the process more memory, then {_RERUN}; what was sent is kept.", complete=True),
+    "out-of-descriptors": Hint(
+        f"Raise the limit (ulimit -n), or lower --connections and --api-rate; then {_RERUN}; what was sent is kept.",
+        complete=True,
+    ),
     "state-lost": Hint(f"Make it writable again, then {_RERUN}; what was sent is kept.", complete=True),
     "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
     # Situations.

@@ -118,7 +118,9 @@ class _Watchdog:
             self._status = status
             self._changed.notify()
         if first:
-            threading.Thread(target=self._watch, name="figup-last-resort", daemon=True).start()
+            # Without a thread for it, the work is still asked to stop.
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=self._watch, name="figup-last-resort", daemon=True).start()
 
     def _watch(self) -> None:
         with self._changed:

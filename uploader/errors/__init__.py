@@ -23,9 +23,11 @@ from uploader.errors.server import (
 from uploader.errors.transient import (
     Interrupted,
     OutputLost,
+    ResourcesExhausted,
     ServerFailing,
     StateDiskFull,
     StateLost,
+    StorageUnavailable,
     Unreachable,
     UploadFailing,
 )
@@ -85,6 +87,7 @@ __all__ = [
     "ProtocolViolation",
     "QuotaExceeded",
     "RequestRejected",
+    "ResourcesExhausted",
     "ServerError",
     "ServerFailing",
     "SomeFilesFailed",
@@ -95,6 +98,7 @@ __all__ = [
     "StateDiskFull",
     "StateLost",
     "StateUnusable",
+    "StorageUnavailable",
     "TlsFailure",
     "TokenFileExposed",
     "TokenRejected",

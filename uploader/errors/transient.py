@@ -56,6 +56,20 @@ class StateLost(TransientError):
     default_hint = "Make it writable again; what was sent is kept."
 
 
+class StorageUnavailable(TransientError):
+    """A source, or another file that is to be read, is on storage that does not answer: a dead mount, a lost device."""
+
+    code = "storage-unavailable"
+    default_hint = "Mount it again, or wait until it answers; what was sent is kept."
+
+
+class ResourcesExhausted(TransientError):
+    """The system gave this process no memory, thread or descriptor."""
+
+    code = "out-of-resources"
+    default_hint = "Repeat the call when the machine has more to give; what was sent is kept."
+
+
 class Interrupted(TransientError):
     """A signal or a deadline ended the run; it can go on."""
 

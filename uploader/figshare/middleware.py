@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import anyio
 from multidict import CIMultiDict
 
 from uploader.clock import Clock
@@ -53,19 +54,42 @@ def _redact(secret: str, answer: Response) -> Response:
 
 
 class RateLimited:
-    """Hold every request back until the bucket allows it, and count them."""
+    """Hold every request back until the bucket allows it, and count them; at most `in_flight` at a time."""
 
-    def __init__(self, send: Send, bucket: TokenBucket) -> None:
+    def __init__(self, send: Send, bucket: TokenBucket, in_flight: int) -> None:
         self._send = send
         self._bucket = bucket
+        self._room = anyio.Semaphore(in_flight)
         self.requests = 0
 
     async def __call__(self, request: Request) -> Response:
-        await self._bucket.acquire()
-        if request.on_turn is not None and request.attempt == 1:
-            await request.on_turn()
-        self.requests += 1
-        return await self._send(request)
+        async with self._room:
+            await self._bucket.acquire()
+            if request.on_turn is not None and request.attempt == 1:
+                await request.on_turn()
+            self.requests += 1
+            return await self._send(request)
+
+    @property
+    def idle(self) -> bool:
+        """True when a request could go out at once, and none waits to."""
+        return self._bucket.idle and self._room.value > 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to go out."""
+        return self._bucket.waiting + self._room.statistics().tasks_waiting
+
+
+def limited(send: Send, in_flight: int) -> Send:
+    """Hold requests back so that at most so many are on their way at a time."""
+    room = anyio.Semaphore(in_flight)
+
+    async def limited_send(request: Request) -> Response:
+        async with room:
+            return await send(request)
+
+    return limited_send
 
 
 def traced(send: Send, clock: Clock) -> Send:

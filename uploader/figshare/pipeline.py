@@ -22,18 +22,24 @@ from uploader.errors import (
 )
 from uploader.figshare import models
 from uploader.figshare.auth import Token
-from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, traced
+from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, limited, traced
 from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, object_spec
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, exchange_on
 from uploader.figshare.urls import host_of
+from uploader.system import descriptor_share
 
 T = TypeVar("T")
 
 _MAY_CONCERN_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
 """Errors that may be about the account that is to be acted for."""
+
+_API_IN_FLIGHT, _UPLOAD_IN_FLIGHT = 100, 64
+"""Small requests on their way at a time, each on a connection of its own."""
+_API_SHARE, _UPLOAD_SHARE = 0.25, 0.15
+"""Parts of the free descriptors that their connections may take."""
 
 _ACCOUNT = object_spec(models.Account, "the account", checks_token=True)
 
@@ -57,11 +63,13 @@ class Pipeline:
         self._identified = False
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
-        self._bucket = bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
+        bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
         raw_api = exchange_on(network, network.api, **times)
         # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
         self._budget = RateLimited(
-            self._server_clock.recording(traced(authorized(raw_api, token, endpoint), clock)), bucket
+            self._server_clock.recording(traced(authorized(raw_api, token, endpoint), clock)),
+            bucket,
+            descriptor_share(_API_IN_FLIGHT, _API_SHARE),
         )
         self._api = Retrier(
             self._budget,
@@ -71,7 +79,9 @@ class Pipeline:
             on_retry=on_retry,
             on_throttled=bucket.pause,
         )
-        raw_upload = exchange_on(network, network.upload, **times)
+        raw_upload = limited(
+            exchange_on(network, network.upload, **times), descriptor_share(_UPLOAD_IN_FLIGHT, _UPLOAD_SHARE)
+        )
         self._upload = Retrier(
             traced(raw_upload, clock), settings.retry, clock, self._server_clock.now, on_retry=on_retry
         )
@@ -85,12 +95,12 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """True when an API request could go out at once, and none waits to."""
-        return self._bucket.idle
+        return self._budget.idle
 
     @property
     def waiting(self) -> int:
         """API requests that wait for the budget."""
-        return self._bucket.waiting
+        return self._budget.waiting
 
     @property
     def answered(self) -> float:

@@ -21,6 +21,7 @@ import xxhash
 
 from uploader.errors import SourceChanged
 from uploader.sources.source import Source
+from uploader.system import system_errors
 from uploader.text import printable
 
 READ = 1 << 20
@@ -90,7 +91,10 @@ class Digest:
         if self._on_read is not None:
             self._timer = self._loop.call_later(_FIRST_NOTICE, self._report_read, self._on_read, _FIRST_NOTICE)
         try:
-            return await anyio.to_thread.run_sync(self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+            with system_errors():
+                return await anyio.to_thread.run_sync(
+                    self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                )
         finally:
             if self._timer is not None:
                 self._timer.cancel()

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, UsageError
+from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, StorageUnavailable, UsageError
 from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
-from uploader.sources.source import source_error
 from uploader.sources.walk import Found, Rules, chosen_file, walk
+from uploader.system import PATH_FAULTS, absolute, path_error
 from uploader.text import printable
 
 if TYPE_CHECKING:
@@ -62,9 +62,13 @@ def raise_problems(selection: Selection, begun: Container[str] = (), purpose: st
 
 
 def _several(problems: list[FigupError]) -> FigupError:
-    """One error for many: a mistake in what was written where all are such, else that sources cannot be sent."""
+    """One error for many: a mistake in what was written, or storage that does not answer, where all are such."""
     if all(isinstance(problem, UsageError) for problem in problems):
         return UsageError(f"{len(problems)} mistakes in the named sources; nothing was sent", causes=problems)
+    if all(isinstance(problem, StorageUnavailable) for problem in problems):
+        return StorageUnavailable(
+            f"{len(problems)} of the sources are on storage that does not answer", causes=problems
+        )
     return SourcesUnusable(f"{len(problems)} of the sources cannot be sent", causes=problems)
 
 
@@ -104,7 +108,7 @@ def collect(sources: Sources) -> Selection:
 def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
     """Return the files of a checksum list; "-" means `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
     data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), printable(file))
-    return parse_checksums(data, os.path.abspath(sources.base or "."), origin)  # as listed
+    return parse_checksums(data, absolute(sources.base or "."), origin)  # as listed
 
 
 def _clash(remote_path: str, one: str, other: str) -> UsageError:
@@ -127,7 +131,7 @@ class _Collector:
             hidden=sources.hidden,
             follow_symlinks=sources.follow_symlinks,
         )
-        self._base = os.path.abspath(sources.base or ".")  # lexical: the folders as they were written
+        self._base = absolute(sources.base or ".")  # lexical: the folders as they were written
 
     def all(self) -> Iterator[Found]:
         for path in self._sources.paths:
@@ -149,6 +153,9 @@ class _Collector:
             # Not the current folder, as the system would have it: a variable in a script was not set.
             yield UsageError("an empty path stands for no file")
             return
+        if problem := _encodable(path):
+            yield from problem
+            return
         last = path.rstrip("/").rpartition("/")[2]
         if last in ("", ".", ".."):
             whole = os.path.realpath(path)
@@ -156,14 +163,14 @@ class _Collector:
             self._selection.roots.append("")
             yield from _encodable(whole) or walk(whole, "", self._rules)
             return
-        absolute = _absolute(path.rstrip("/") if Path(path).is_dir() else path)
-        if not os.path.lexists(absolute) and (parts := Glob.split(os.path.abspath(path))) is not None:
+        whole = _absolute(path.rstrip("/") if os.path.isdir(path) else path)
+        if not os.path.lexists(whole) and (parts := Glob.split(absolute(path))) is not None:
             top, glob = os.path.realpath(parts[0]), parts[1]
             self._add_key(f"glob {top}/{glob.pattern}", os.path.basename(top) or top)
             yield from self._glob(path, top, glob)
             return
-        self._add_key(absolute, os.path.basename(absolute))
-        yield from self._entry(absolute, "")
+        self._add_key(whole, os.path.basename(whole))
+        yield from self._entry(whole, "")
 
     def _glob(self, path: str, top: str, glob: Glob) -> Iterator[Found]:
         matched = False
@@ -175,21 +182,19 @@ class _Collector:
                 f"{printable(path)}: no such file, and nothing that it could mean as a pattern", path=path
             )
 
-    def _entry(self, absolute: str, folder: str) -> Iterator[Found]:
-        """Add a file or folder that was named itself: it may be hidden or a link."""
-        name = os.path.basename(absolute)
-        if problem := _encodable(absolute):
+    def _entry(self, path: str, folder: str) -> Iterator[Found]:
+        """Add a file or folder that was named itself, by its absolute path: it may be hidden or a link."""
+        name = os.path.basename(path)
+        if problem := _encodable(path):
             yield from problem
-        elif Path(absolute).is_dir():
+        elif os.path.isdir(path):
             self._selection.roots.append(remote_path(folder, name))
-            yield from walk(absolute, remote_path(folder, name), self._rules)
+            yield from walk(path, remote_path(folder, name), self._rules)
         else:
             there = remote_path(folder, name)
             reason = self._rules.filters.reason_alone(there)
             yield (
-                Skipped(path=absolute, reason=reason, remote_path=there)
-                if reason is not None
-                else _chosen(absolute, folder)
+                Skipped(path=path, reason=reason, remote_path=there) if reason is not None else _chosen(path, folder)
             )
 
     def _list(self, file: str) -> Iterator[Found]:
@@ -202,12 +207,12 @@ class _Collector:
             self._add_key(f"list {self._base} {_absolute(file)}", Path(file).stem)
         unit = "entry" if self._sources.nul else "line"
         for number, path in paths:
-            absolute = _absolute(os.path.join(self._base, path))
-            if Path(absolute).is_dir():
+            whole = _absolute(os.path.join(self._base, path))
+            if os.path.isdir(whole):
                 # What `find` prints has the folders in it, too: not all that is in them is meant.
-                yield Skipped(path=f"{absolute}/", reason="folder")
+                yield Skipped(path=f"{whole}/", reason="folder")
             else:
-                for found in self._entry(absolute, remote_location(path, self._base)[0]):
+                for found in self._entry(whole, remote_location(path, self._base)[0]):
                     yield _located(found, f"{origin}: {unit} {number}")
 
     def _manifest(self, file: str) -> Iterator[Found]:
@@ -220,13 +225,13 @@ class _Collector:
             yield row if isinstance(row, UsageError) else _located(self._row(row, base), where)
 
     def _row(self, row: Row, base: str) -> Found:
-        absolute = _absolute(os.path.join(base, row.path))
-        if problem := _encodable(absolute):
+        path = _absolute(os.path.join(base, row.path))
+        if problem := _encodable(path):
             return problem[0]
-        found = _chosen(absolute, row.folder, row.name, row.md5)
+        found = _chosen(path, row.folder, row.name, row.md5)
         inner = remote_path(found.folder, found.name) if isinstance(found, SourceFile) else ""
         reason = self._rules.filters.reason_alone(inner) if inner else None
-        return found if reason is None else Skipped(path=absolute, reason=reason, remote_path=inner)
+        return found if reason is None else Skipped(path=path, reason=reason, remote_path=inner)
 
     def _link(self, link: str) -> Found:
         try:
@@ -263,21 +268,24 @@ def _encodable(path: str) -> list[Found]:
 
 
 def _content(file: str) -> bytes:
-    """Read a list or a manifest. Raises SourceNotFound, SourceUnreadable."""
+    """Read a list or a manifest. Raises what `path_error` returns."""
     try:
         return Path(file).read_bytes()
-    except OSError as error:
-        raise source_error(error, file) from error
+    except PATH_FAULTS as error:
+        raise path_error(error, file) from error
 
 
 @functools.lru_cache(maxsize=4096)
 def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+    try:
+        return os.path.realpath(folder)
+    except ValueError:
+        return folder  # not a possible path, which is told when it is used
 
 
 def _absolute(path: str) -> str:
     """Resolve links in the folders of a path; a link that is named itself keeps its name."""
-    folder, name = os.path.split(os.path.abspath(path))  # a hundred thousand of them
+    folder, name = os.path.split(absolute(path))  # a hundred thousand of them
     return os.path.join(_real_folder(folder), name)
 
 

@@ -8,7 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader.errors import Facts, FigupError, SourceChanged, SourceNotFound, SourceUnreadable, UsageError
+from uploader.errors import Facts, SourceChanged, SourceNotFound, UsageError
+from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 PUT_BACK = "Put it back."
@@ -40,16 +41,6 @@ def _snapshot(status: os.stat_result) -> FileStamp:
     )
 
 
-def source_error(error: OSError, path: str) -> FigupError:
-    """Translate an OSError about a source into SourceNotFound, SourceUnreadable or UsageError."""
-    why = error.strerror or str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return SourceNotFound(f"{printable(path)}: no such file", path=path)
-    if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{printable(path)}: {why}", path=path)
-    return SourceUnreadable(f"{printable(path)}: cannot be read: {why}", path=path)
-
-
 def refuse_special(status: os.stat_result, path: str) -> None:
     """Raise UsageError for what is no regular file."""
     if stat.S_ISDIR(status.st_mode):
@@ -71,17 +62,20 @@ class Source:
     """An open source. `snapshot` is its state when it was opened."""
 
     def __init__(self, path: str) -> None:
-        """Open the file at `path`. Raises SourceNotFound, SourceUnreadable, UsageError (a folder, a pipe)."""
+        """Open the file at `path`. Raises what `path_error` returns, and UsageError (a folder, a pipe)."""
         self.path = path
         self._cached_reads = bool(_NOWAIT)
         try:
             # A pipe without a writer would block an ordinary open for ever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise source_error(error, path) from error
+        except PATH_FAULTS as error:
+            raise path_error(error, path) from error
         try:
             status = os.fstat(self._fd)
             refuse_special(status, path)
+        except OSError as error:
+            os.close(self._fd)
+            raise path_error(error, path) from error
         except BaseException:
             os.close(self._fd)
             raise
@@ -113,7 +107,7 @@ class Source:
             return 0
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise source_error(error, self.path) from error
+                raise path_error(error, self.path) from error
             self._cached_reads = False
             return 0
 
@@ -121,7 +115,7 @@ class Source:
         try:
             return os.pread(self._fd, length, offset)
         except OSError as error:
-            raise source_error(error, self.path) from error
+            raise path_error(error, self.path) from error
 
     def changed_since_open(self) -> bool:
         """Return whether the file may have changed since it was opened, so that its content must be compared again.
@@ -139,7 +133,7 @@ class Source:
                 facts=Facts("put-back"),
             ) from None
         except OSError as error:
-            raise source_error(error, self.path) from error
+            raise path_error(error, self.path) from error
         if now.size != self.snapshot.size:
             raise SourceChanged(
                 f"{printable(self.path)}: changed while it was being sent, from {self.snapshot.size} to {now.size} "

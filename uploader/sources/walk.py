@@ -16,7 +16,8 @@ from uploader.errors import FigupError, SourceNotFound, UsageError
 from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores
 from uploader.sources.gitignore import Patterns, pattern_lines
 from uploader.sources.models import Reason, Skipped, SourceFile, remote_path
-from uploader.sources.source import refuse_special, remote_name, source_error, stat_source
+from uploader.sources.source import refuse_special, remote_name, stat_source
+from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 Found: TypeAlias = SourceFile | Skipped | FigupError
@@ -73,8 +74,8 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
     """All that is in the folder `top`; files get remote folders below `prefix`. Names are in order within a folder."""
     try:
         root = [_enter(top, "", Ignores(), frozenset(), os.stat(top))]
-    except OSError as error:
-        yield source_error(error, top)
+    except PATH_FAULTS as error:
+        yield path_error(error, top)
         return
     except _Empty:
         yield Skipped(path=f"{top.rstrip('/')}/", reason="empty-folder", remote_path=f"{prefix}/")
@@ -116,8 +117,8 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
         skip = "empty-folder"
     except FigupError as error:
         return error
-    except OSError as error:
-        return source_error(error, entry.path)
+    except PATH_FAULTS as error:
+        return path_error(error, entry.path)
     end = "/" if _is_folder(entry) else ""
     return (
         Skipped(path=entry.path + end, reason=skip, remote_path=remote_path(prefix, inner) + end) if asked_for else None

@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.clock import Clock
-from uploader.concurrency import Stopped, run_isolated
+from uploader.concurrency import Stopped, in_thread, run_isolated
 from uploader.disk import Disk
 from uploader.errors import Facts, Interrupted, SourceChanged, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
@@ -26,6 +26,7 @@ from uploader.figshare.settings import Settings
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.sources.models import Selection, Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
+from uploader.system import system_errors
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import (
@@ -183,7 +184,7 @@ class Client:
         check_instance("item_options", item_options, ItemOptions)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
-        selection = await anyio.to_thread.run_sync(collect, sources)
+        selection = await in_thread(collect, sources)
         account = self._settings.impersonate
         try:
             target = target_of(self.endpoint, item, title, selection, project=project, account=account)
@@ -192,7 +193,7 @@ class Client:
             raise_problems(selection)
             raise
         name = job_name(target, selection.job_key)
-        job, new = await anyio.to_thread.run_sync(lambda: self._states.generation(name, new=new_job))
+        job, new = await in_thread(lambda: self._states.generation(name, new=new_job))
         if new:
             raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
@@ -215,7 +216,7 @@ class Client:
         check_text("title", title)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
-        selection = await anyio.to_thread.run_sync(select, sources)
+        selection = await in_thread(select, sources)
         target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
         with self._listening(on_event):
             from uploader.transfer.preview import preview
@@ -229,14 +230,14 @@ class Client:
         `upload` raises.
         """
         check_text("job", job)
-        name = await anyio.to_thread.run_sync(self._find_job, job)
+        name = await in_thread(self._find_job, job)
         return await self._run(OpenJob(self._states, name, self._clock), on_event)
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Abandon a job: remove its unfinished remote files, and nothing else. Raises JobNotFound, JobBusy."""
         check_text("job", job)
-        name = await anyio.to_thread.run_sync(self._find_job, job)
-        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+        name = await in_thread(self._find_job, job)
+        with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
             return await run_isolated(lambda: self._cancel(name, notify, stop))
 
     async def verify(
@@ -256,7 +257,7 @@ class Client:
         sources, item_id = as_sources(paths), as_id("item", item)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)
-        expected = await anyio.to_thread.run_sync(read_checksums, str(listed), sources) if listed is not None else []
+        expected = await in_thread(read_checksums, str(listed), sources) if listed is not None else []
         with self._listening(on_event):
             from uploader.transfer.verify import verify
 
@@ -292,7 +293,7 @@ class Client:
         selection: Selection | None = None,
         item_options: ItemOptions | None = None,
     ) -> Report:
-        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+        with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
             return await run_isolated(lambda: self._run_open(job, notify, stop, selection, item_options))
 
     async def _run_open(

@@ -24,6 +24,7 @@ from uploader.errors import (
     PermissionDenied,
     QuotaExceeded,
     RequestRejected,
+    ResourcesExhausted,
     ServerFailing,
     SomeFilesFailed,
     SourceChanged,
@@ -36,6 +37,7 @@ from uploader.errors import (
     UploadFailing,
 )
 from uploader.sources.source import stat_source
+from uploader.system import descriptor_share
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_item, learn_address
@@ -44,6 +46,7 @@ from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.link import LinkDriver
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Step, Transfer, next_step
+from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.schedule import Schedule
@@ -64,8 +67,11 @@ _PACE_TICKS = 2
 _MAX_STARTING = 8
 """Files started at a time, and API requests that may be waiting while more files are started."""
 _BURST_PAUSE = 0.02
+_CONNECTION_SHARE = 0.2
+"""Part of the free descriptors that the connections of parts may take."""
 _JOB_ERRORS = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateDiskFull, StateLost, StateUnusable, Interrupted),
+    ResourcesExhausted,
     *(TokenRejected, PermissionDenied, NoToken, ItemNotFound, AccountNotFound, QuotaExceeded, JobBusy),
 )
 """Errors that concern every file of the job: they end the run."""
@@ -329,11 +335,11 @@ class Engine:
             await self._run.journal.commit()
 
     async def _new_pace(self) -> AdaptiveConcurrency:
-        run = self._run
+        run, most = self._run, descriptor_share(MAX_CONNECTIONS, _CONNECTION_SHARE)
         if run.options.connections is not None:
-            return AdaptiveConcurrency(run.options.connections)
+            return AdaptiveConcurrency(run.options.connections, most=most)
         return AdaptiveConcurrency(
-            remembered=await anyio.to_thread.run_sync(remembered_connections, run.states, run.endpoint)
+            remembered=await anyio.to_thread.run_sync(remembered_connections, run.states, run.endpoint), most=most
         )
 
     async def _remember(self, pace: AdaptiveConcurrency) -> None:

@@ -21,11 +21,14 @@ from uploader.errors import (
     FigupError,
     JobNotFound,
     Md5Pending,
+    ResourcesExhausted,
     SomeFilesFailed,
     StateDiskFull,
     StateLost,
     StateUnusable,
+    StorageUnavailable,
 )
+from uploader.system import system_errors
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_description, learn_address
@@ -92,11 +95,18 @@ class OpenJob:
         self.journal.close()
         # Also if the call was cancelled: a lock left held would make every later call of this process fail.
         with anyio.CancelScope(shield=True):
-            if not self.resumed and not _may_have_effects(self.state) and await self._is_ours():
-                await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-            elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
-                await anyio.to_thread.run_sync(self._leave_overview)
-            await self.lock.release()
+            try:
+                with suppress(ResourcesExhausted), system_errors():
+                    await self._tidy(fault)
+            finally:
+                await self.lock.release()
+
+    async def _tidy(self, fault: BaseException | None) -> None:
+        """Remove the folder of a new job that began nothing; leave an overview of any other."""
+        if not self.resumed and not _may_have_effects(self.state) and await self._is_ours():
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+        elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
+            await anyio.to_thread.run_sync(self._leave_overview)
 
     @property
     def journal(self) -> Journal:
@@ -189,7 +199,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         seconds = run.clock.monotonic() - started
         return make_report(job, meter, engine.problems, seconds, exit_status, run.api.requests - requests)
 
-    try:
+    async def work() -> None:
         await engine.run()
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
@@ -198,6 +208,10 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
         await job.lock.held_while(lambda: finalize(run))
+
+    try:
+        with system_errors():
+            await work()
     except FigupError as error:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
@@ -221,7 +235,8 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
         await finalize(run)
 
     try:
-        await job.lock.held_while(finish)
+        with system_errors():
+            await job.lock.held_while(finish)
     except FigupError as error:
         raise RunFailed(error, report(error.exit_status)) from error
     return report(ExitStatus.OK)
@@ -277,6 +292,8 @@ def _raise_problems(problems: dict[int, FigupError], files: int) -> None:
         return
     if files == 1 or all(isinstance(error, Md5Pending) for error in errors):
         raise errors[0]
+    if all(isinstance(error, StorageUnavailable) for error in errors):
+        raise StorageUnavailable(f"{len(errors)} of {files} files are on storage that does not answer")
     raise SomeFilesFailed(f"{len(errors)} of {files} files could not be sent")
 
 

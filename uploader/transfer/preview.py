@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import anyio.to_thread
 import msgspec
 
+from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
 from uploader.figshare.models import Account, File
 from uploader.items.checks import check_project
@@ -128,7 +128,7 @@ async def preview(
     new_job: bool = False,
 ) -> Preview:
     """Find out what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
-    job, summary, state = await anyio.to_thread.run_sync(_job, states, job_name(target, selection.job_key), new_job)
+    job, summary, state = await in_thread(_job, states, job_name(target, selection.job_key), new_job)
     item_id = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and item_id is None and target.project is not None:
@@ -139,7 +139,7 @@ async def preview(
     planner = _Planner(api, states, job, state, remote, options, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
-        files += _missing(state, await anyio.to_thread.run_sync(lost_sources, state), files)
+        files += _missing(state, await in_thread(lost_sources, state), files)
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
@@ -290,7 +290,7 @@ class _Planner:
 
     async def _read_owners(self) -> Mapping[int, str]:
         if self._owners is None:
-            self._owners = await anyio.to_thread.run_sync(self._states.owners, self._job)
+            self._owners = await in_thread(self._states.owners, self._job)
         return self._owners
 
 

@@ -224,18 +224,23 @@ def as_expected(transfer: Transfer, md5: str) -> str:
 
 
 async def check_source(
-    transfer: Transfer, notify: Listener, read_stamp: FileStamp | None = None, limiter: anyio.Semaphore | None = None
+    transfer: Transfer,
+    notify: Listener,
+    read_stamp: FileStamp | None = None,
+    *,
+    limiter: anyio.Semaphore | None = None,
+    looks: anyio.CapacityLimiter | None = None,
 ) -> None:
     """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
 
-    `seen` is its state when this run read it to the end; None if it did not: then the journal's record counts.
-    `turn` limits how many sources are read again at the same time; None for no limit.
+    `read_stamp` is its state when this run read it to the end; None if it did not: then the journal's record counts.
+    `limiter` limits how many sources are read again at the same time, `looks` how many are looked at; None: no limit.
     Raises SourceChanged, SourceNotFound, ChecksumWrong.
     """
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
     try:
-        source = await anyio.to_thread.run_sync(Source, transfer.path)
+        stamp = await anyio.to_thread.run_sync(stat_source, transfer.path, limiter=looks)
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
@@ -243,12 +248,8 @@ async def check_source(
             facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error
-    try:
-        stamp = source.snapshot
-        if stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp)):
-            return
-    finally:
-        source.close()
+    if stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp)):
+        return
     async with limiter or nullcontext():
         if stamp.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
             return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import anyio.to_thread
 import msgspec
 
+from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
 from uploader.figshare.models import File
 from uploader.sources.digest import Digest
@@ -107,7 +107,7 @@ async def verify(
     For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
     with what is skipped. Raises ItemNotFound, and what `select` raises.
     """
-    selection = await anyio.to_thread.run_sync(select, sources, "compare") if sources.named else Selection()
+    selection = await in_thread(select, sources, "compare") if sources.named else Selection()
     item = await api.item(item_id)
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     for skip in selection.skipped:
@@ -144,7 +144,7 @@ async def verify(
 async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
     md5 = None
     if any(file.size == chosen.size for file in remote):
-        source = await anyio.to_thread.run_sync(Source, chosen.path)
+        source = await in_thread(Source, chosen.path)
         try:
             md5 = await Digest(source, paced=False, on_read=report_reading(notify, source.path)).run()
         finally:

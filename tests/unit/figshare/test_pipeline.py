@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -318,3 +319,26 @@ async def test_what_goes_wrong_at_its_turn_keeps_a_request_from_being_sent(servi
         with pytest.raises(StateDiskFull):
             await call
     assert service.asked == []
+
+
+async def test_no_more_requests_are_on_their_way_than_this_process_has_connections_for(
+    service: Service, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.script = lambda _: HANG
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (128, 128))
+    async with (
+        Figshare(Settings(service.endpoint, api_rate=None), Token("x"), clock=clock) as figshare,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(40):
+            group.start_soon(figshare.account)
+            group.start_soon(figshare.upload, service.upload_url)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            while len(service.asked) < 25:
+                await anyio.sleep(0.005)
+        await anyio.sleep(0.05)
+        assert (len(service.asked), service.connections) == (25, 25)
+        assert figshare.waiting == 24
+        assert not figshare.idle
+        group.cancel_scope.cancel()

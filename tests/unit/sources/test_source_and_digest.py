@@ -12,7 +12,7 @@ import anyio
 import pytest
 import xxhash
 
-from uploader.errors import SourceChanged, SourceNotFound, SourceUnreadable, UsageError
+from uploader.errors import SourceChanged, SourceNotFound, StorageUnavailable, UsageError
 from uploader.sources import digest as digests
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.source import Source, remote_name
@@ -41,7 +41,7 @@ def test_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "pread", broken)
-    with pytest.raises(SourceUnreadable, match="Input/output error"):
+    with pytest.raises(StorageUnavailable, match="Input/output error"):
         source.read(0, 3)
     source.close()
 

@@ -42,7 +42,12 @@ class OutputThread:
         self.truncated = False
         """Something that was to be read later could not be written to stdout; a reader that went away is no loss."""
         self._lost: set[int] = set()
-        threading.Thread(target=self._work, name="figup-output", daemon=True).start()
+        self._threaded = True
+        """False where the system starts no thread: the caller then writes itself, and may be held up."""
+        try:
+            threading.Thread(target=self._work, name="figup-output", daemon=True).start()
+        except RuntimeError:
+            self._threaded = False
 
     @property
     def blocked(self) -> bool:
@@ -52,6 +57,8 @@ class OutputThread:
     def do(self, action: Callable[[], None]) -> None:
         """Have it done in turn. What it raises for a stream that takes nothing more is the stream's end, no error."""
         self._todo.put(action)
+        if not self._threaded:
+            self._do_next()
 
     def out(self, text: str, mark: Mark | None = None) -> None:
         """Write one or more lines to stdout; control characters in them are escaped."""
@@ -69,12 +76,14 @@ class OutputThread:
 
     def _work(self) -> None:
         while True:
-            action = self._todo.get()
-            try:
-                action()
-            except (OSError, ValueError):
-                # Bars on a terminal that went away.
-                self.line_sink = None
+            self._do_next()
+
+    def _do_next(self) -> None:
+        try:
+            self._todo.get()()
+        except (OSError, ValueError, MemoryError):
+            # Bars on a terminal that went away.
+            self.line_sink = None
 
     def _write(self, stream: TextIO | None, line: str, mark: Mark | None = None) -> None:
         if stream is None or id(stream) in self._lost:

@@ -72,7 +72,7 @@ class SourceSession:
         """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
             with _report_missing():
-                stamp = await anyio.to_thread.run_sync(stat_source, self._transfer.path)
+                stamp = await anyio.to_thread.run_sync(stat_source, self._transfer.path, limiter=self._run.looks)
             await self._compare_with_plan(stamp)
 
     async def source(self) -> Source:
@@ -91,7 +91,8 @@ class SourceSession:
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged if the source differs from what was verified."""
-        await check_source(self._transfer, self._run.notify, self._stamp, self._run.rereading)
+        run = self._run
+        await check_source(self._transfer, run.notify, self._stamp, limiter=run.rereading, looks=run.looks)
 
     async def digest(self, *, paced: bool) -> Digest:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable
+from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable, StorageUnavailable
 from uploader.figshare.models import File, Upload
 from uploader.transfer.compare import Expected, Match, classify, rank_matches
 from uploader.transfer.journal.lifecycle import Transfer
@@ -190,7 +190,7 @@ def is_retryable(error: FigupError, transfer: Transfer) -> bool:
     """Return True if a file that failed with this error may be tried again in the same run."""
     if isinstance(error, RequestRejected):
         return not error.permanent and not _is_empty(transfer)
-    return isinstance(error, SourceUnreadable)
+    return isinstance(error, SourceUnreadable | StorageUnavailable)
 
 
 def refusal_advice(transfer: Transfer, *, single_file: bool) -> tuple[str, str]:

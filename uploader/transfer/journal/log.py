@@ -24,6 +24,7 @@ import xxhash
 
 from uploader.disk import Disk, as_resumable
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
+from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent
 
 FORMAT = 1
@@ -219,33 +220,40 @@ class Journal:
 
     def record(self, event: AnyEvent) -> None:
         """Queue an event; it reaches the file with the next `commit`."""
-        line, self._seed = encode_line(event, self._seed)
+        line, seed = encode_line(event, self._seed)
         self._pending.append(line)
+        self._seed = seed  # last: should memory run out before, the chain of checksums is as it was
 
     async def commit(self) -> None:
-        """Write the queued events durably. Raises StateDiskFull or StateLost."""
+        """Write the queued events durably. Raises StateDiskFull, StateLost or ResourcesExhausted.
+
+        Events stay queued until they are written: without a thread to write them, a later call does.
+        """
         # Shielded, so that cancellation by the host leaves no torn line.
         with anyio.CancelScope(shield=True):
             async with self._turn:
-                data, seed = b"".join(self._pending), self._seed
-                self._pending.clear()
                 if self._broken is not None:
                     # Also for a caller with nothing to write: the failed batch may have contained its events.
                     # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
+                count, seed = len(self._pending), self._seed
+                data = b"".join(self._pending)
                 if data:
-                    await anyio.to_thread.run_sync(self._write, data, seed)
+                    with system_errors():
+                        await anyio.to_thread.run_sync(self._write, data, seed)
+                    del self._pending[:count]
 
     def _write(self, data: bytes, seed: int) -> None:
         try:
-            with as_resumable():
-                self._disk.write(self._fd, data, self._path)
-                self._disk.sync(self._fd, self._path)
+            with system_errors():
+                with as_resumable():
+                    self._disk.write(self._fd, data, self._path)
+                    self._disk.sync(self._fd, self._path)
+                self._length += len(data)
+                self._note_synced(seed)
         except FigupError as error:
             self._broken = error
             raise
-        self._length += len(data)
-        self._note_synced(seed)
 
     def _note_synced(self, seed: int) -> None:
         """Put the sync on record, not durably: after a power failure an older record is as good as none."""

@@ -30,10 +30,11 @@ class AdaptiveConcurrency:
     `limit` is the number of connections allowed now. A `fixed` number (None: adapt) is only reduced on trouble.
     """
 
-    def __init__(self, fixed: int | None = None, remembered: int | None = None) -> None:
-        """`remembered` is `worked` of the last run, None if unknown."""
-        self._fixed = fixed
-        self.limit = fixed or min(MAX_CONNECTIONS, max(1, remembered or START))
+    def __init__(self, fixed: int | None = None, remembered: int | None = None, *, most: int = MAX_CONNECTIONS) -> None:
+        """`remembered` is `best` of the last run, None if unknown; `most` is what this process can have."""
+        self._fixed = min(fixed, most) if fixed is not None else None
+        self._most = most
+        self.limit = self._fixed or min(most, max(1, remembered or START))
         self.best: int | None = None
         """The number found to work well; None until enough was observed."""
         self._rates: list[float] = []
@@ -55,7 +56,7 @@ class AdaptiveConcurrency:
         """
         if self._fixed is not None or self._congested or waiting > self.limit // 2:
             return self.limit
-        return min(MAX_CONNECTIONS, self.limit + waiting)
+        return min(self._most, self.limit + waiting)
 
     def observe(self, rate: float, busy: int) -> None:
         """Observe `rate` bytes per second since the last call, over `busy` connections. Call it twice a second."""
@@ -107,7 +108,7 @@ class AdaptiveConcurrency:
     def _probe(self, rate: float) -> None:
         self._reference = (rate, self.limit)
         step = max(1, self.limit // 2) if self._increasing else -max(1, self.limit // 3)
-        self.limit = min(MAX_CONNECTIONS, max(1, self.limit + step))
+        self.limit = min(self._most, max(1, self.limit + step))
         if self.limit == self._reference[1]:
             self._stop_probing()
 

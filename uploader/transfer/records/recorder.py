@@ -11,6 +11,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,8 @@ import anyio.to_thread
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import FigupError
+from uploader.errors import FigupError, ResourcesExhausted
+from uploader.system import system_errors
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
 from uploader.transfer.report import Report, RunFailed
@@ -132,27 +134,31 @@ class RunRecorder:
     def write_due(self) -> None:
         """Write the pending lines. Errors are logged and never end a transfer."""
         try:
-            if self._samples is None:
-                self._open()
-            with self._turn:
-                if self._latest_at >= self._due:
-                    self._sample()
-                    self._due = self._latest_at + run_log.spacing(self._samples or 0)
-                lines, latest = b"".join(self._lines), self._latest
-                self._lines.clear()
-            if latest is not None:
-                now = progress_file.Live(
-                    host=self._host, pid=self._pid, since=_iso(self._since), at=_iso(self._now()), progress=latest
-                )
-                progress_file.write(self._folder, now, self._disk)
-            if lines:
-                run_log.append(self._folder, lines, self._disk)
+            with system_errors():
+                self._write_due()
         except FigupError as error:
             if not self._failed:
                 log.info("the history of this run is incomplete: %s", error.message)
             self._failed = True
             with self._turn:
                 self._lines.insert(0, b"\n")
+
+    def _write_due(self) -> None:
+        if self._samples is None:
+            self._open()
+        with self._turn:
+            if self._latest_at >= self._due:
+                self._sample()
+                self._due = self._latest_at + run_log.spacing(self._samples or 0)
+            lines, latest = b"".join(self._lines), self._latest
+            self._lines.clear()
+        if latest is not None:
+            now = progress_file.Live(
+                host=self._host, pid=self._pid, since=_iso(self._since), at=_iso(self._now()), progress=latest
+            )
+            progress_file.write(self._folder, now, self._disk)
+        if lines:
+            run_log.append(self._folder, lines, self._disk)
 
     def _open(self) -> None:
         """Count the samples of earlier runs; start a new line if a killed run left an incomplete one."""
@@ -179,7 +185,9 @@ async def record_run(
         tell(notice)
 
     thread = threading.Thread(target=recorder.work, name="figup-historian", daemon=True)
-    thread.start()
+    # Reporting only: a run that gets no thread for it goes on without.
+    with suppress(ResourcesExhausted), system_errors():
+        thread.start()
     try:
         report = await run(on_event)
     except BaseException as error:
@@ -190,8 +198,9 @@ async def record_run(
         return report
     finally:
         recorder.close()
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
+        with anyio.CancelScope(shield=True), suppress(ResourcesExhausted), system_errors():
+            if thread.is_alive():
+                await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
 
 
 def _iso(moment: datetime) -> str:

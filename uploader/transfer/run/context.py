@@ -13,6 +13,7 @@ from uploader.clock import Clock
 from uploader.errors import ServerFailing
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState
@@ -33,6 +34,10 @@ REREADING = 4
 """Sources that are read again at the same time."""
 OPEN_SOURCES = 48
 """Sources that are open at the same time: more than there are connections, so that these need not wait."""
+_OPEN_SHARE, _LOOKS_SHARE = 0.2, 0.15
+"""Parts of the free descriptors that sources may take that are open, and that are only looked at."""
+_LOOKS = 32
+"""Sources that are looked at, and so open for a moment, at the same time."""
 
 
 @dataclass(kw_only=True)
@@ -55,8 +60,14 @@ class JobRun:
     listing: RemoteListing = field(init=False)
     rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
     """Limits sources that are read again to be compared."""
-    open_sources: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(OPEN_SOURCES))
+    open_sources: anyio.Semaphore = field(
+        default_factory=lambda: anyio.Semaphore(descriptor_share(OPEN_SOURCES, _OPEN_SHARE))
+    )
     """Limits open sources, and so digest threads."""
+    looks: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_LOOKS, _LOOKS_SHARE))
+    )
+    """Limits threads that look at a source."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while the item's address is requested."""
     started_elsewhere: dict[str, list[tuple[str, int | None, bool]]] = field(default_factory=dict)

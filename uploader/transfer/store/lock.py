@@ -25,6 +25,7 @@ from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.disk import Disk, as_resumable, open_lock_file, try_flock
 from uploader.errors import Facts, FigupError, JobBusy
+from uploader.system import system_errors
 from uploader.transfer.store.lease import (
     HEARTBEAT,
     NETWORK_STALE_BEATS,
@@ -81,8 +82,9 @@ class JobLock:
         """Release the lock. Never raises."""
         with anyio.CancelScope(shield=True):
             try:
-                await anyio.to_thread.run_sync(self._end_lease)
-            except (FigupError, OSError) as error:
+                with system_errors():
+                    await anyio.to_thread.run_sync(self._end_lease)
+            except FigupError as error:
                 log.warning("cannot release the lease of a job: %s", error)
             finally:
                 self._drop_kernel_lock()

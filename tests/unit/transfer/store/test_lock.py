@@ -16,7 +16,7 @@ import pytest
 
 from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import Facts, JobBusy, StateUnusable
+from uploader.errors import Facts, JobBusy, StateLost
 from uploader.transfer.store import lease as leases
 from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder, is_network_folder, machine_id
 from uploader.transfer.store.lock import JobLock
@@ -286,7 +286,7 @@ def test_a_file_system_that_cannot_sync_folders_is_no_error(
 
     monkeypatch.setattr(os, "fsync", fail)
     if refused:
-        with pytest.raises(StateUnusable):
+        with pytest.raises(StateLost):
             Disk().sync_folder(tmp_path)
     else:
         Disk().sync_folder(tmp_path)

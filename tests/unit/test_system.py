@@ -1,0 +1,93 @@
+"""Which error of figup an error of the operating system is, and how many descriptors one use may take."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from uploader.errors import ExitStatus, FigupError
+from uploader.system import absolute, descriptor_share, path_error, system_error, system_errors, write_error
+
+EXPECTED = {
+    errno.ENOENT: ("source-missing", 4),
+    errno.ENOTDIR: ("source-missing", 4),
+    errno.EACCES: ("source-unreadable", 4),
+    errno.EPERM: ("source-unreadable", 4),
+    errno.ELOOP: ("source-unreadable", 4),
+    errno.ENAMETOOLONG: ("usage", 2),
+    errno.EILSEQ: ("usage", 2),
+    errno.ENOTCONN: ("storage-unavailable", 75),
+    errno.ESTALE: ("storage-unavailable", 75),
+    errno.EIO: ("storage-unavailable", 75),
+    errno.ETIMEDOUT: ("storage-unavailable", 75),
+    errno.EMFILE: ("out-of-resources", 75),
+    errno.ENFILE: ("out-of-resources", 75),
+    errno.ENOMEM: ("out-of-resources", 75),
+    errno.EAGAIN: ("out-of-resources", 75),
+}
+
+
+def refused(number: int, path: str | None = None) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+@pytest.mark.parametrize("number", EXPECTED, ids=[errno.errorcode[number] for number in EXPECTED])
+def test_a_path_that_cannot_be_read(number: int) -> None:
+    error = path_error(refused(number), "/data/x\n")
+    assert (error.code, error.exit_status) == EXPECTED[number]
+    if error.code != "out-of-resources":
+        assert error.message.startswith("/data/x\\n: ")
+        assert error.path == "/data/x\n"
+
+
+@pytest.mark.parametrize("path", ["/a\0b", "/a\ud83d"])
+def test_a_path_that_can_be_none_is_a_mistake(path: str) -> None:
+    with pytest.raises(ValueError, match=r"null|surrogates") as caught:
+        os.stat(path)  # noqa: PTH116 - pathlib checks less
+    error = path_error(caught.value, path)
+    assert (error.code, error.message.partition(": ")[2].startswith("not a possible path")) == ("usage", True)
+
+
+def test_what_cannot_be_written_is_a_mistake_unless_it_may_pass() -> None:
+    assert write_error(refused(errno.EACCES), "out.json").exit_status == ExitStatus.USAGE
+    assert write_error(refused(errno.ESTALE), "out.json").exit_status == ExitStatus.RESUMABLE
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError(), RuntimeError("can't start new thread"), refused(errno.EMFILE), refused(errno.ENOMEM)]
+)
+def test_nothing_left_of_memory_threads_or_descriptors_may_pass(fault: BaseException) -> None:
+    with pytest.raises(FigupError) as caught, system_errors():
+        raise fault
+    assert (caught.value.code, caught.value.exit_status) == ("out-of-resources", ExitStatus.RESUMABLE)
+    assert caught.value.__cause__ is fault
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("a bug"), OSError("made by a library"), refused(errno.EBADF)])
+def test_a_bug_stays_one(fault: Exception) -> None:
+    assert system_error(fault) is None
+    with pytest.raises(type(fault)), system_errors():
+        raise fault
+
+
+def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FigupError, match="the current folder cannot be used") as caught:
+        absolute("data.bin")
+    assert caught.value.exit_status == ExitStatus.USAGE
+    assert absolute("/data.bin") == "/data.bin"
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"), [(resource.RLIM_INFINITY, 100), (100_000, 100), (256, 48), (64, 4), (10, 4)]
+)
+def test_descriptors_are_shared_out(limit: int, share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert descriptor_share(100, 0.25) == share

@@ -1,0 +1,138 @@
+"""What the operating system refuses, as errors of figup, and how many descriptors it grants this process.
+
+Everything that looks at a path translates OSError here, so that one cause has one error and one exit status. A path
+may also be none: a NUL, or a character without a UTF-8 encoding, is a ValueError of Python's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uploader.errors import (
+    Facts,
+    FigupError,
+    ResourcesExhausted,
+    SourceNotFound,
+    SourceUnreadable,
+    StorageUnavailable,
+    UsageError,
+)
+from uploader.text import printable
+
+PATH_FAULTS = (OSError, ValueError)
+"""What a call raises for a path that cannot be used."""
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+_UNAVAILABLE = frozenset(
+    {
+        *(errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ESHUTDOWN, errno.ECONNABORTED, errno.ECONNRESET),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT),
+    }
+)
+"""What a file system answers whose device, server or process is gone; it may come back."""
+_NO_PATH = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+_RESERVED = 64
+"""Descriptors for everything but sources and connections: streams, event loop, journal, locks, logs, libraries."""
+_FEWEST = 4
+
+
+def resource_error(fault: BaseException) -> ResourcesExhausted | None:
+    """Return the error if this process got no memory, thread or descriptor; None for anything else."""
+    if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
+        return ResourcesExhausted("out of memory", facts=Facts("out-of-memory"))
+    if isinstance(fault, OSError) and fault.errno == errno.EMFILE:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return ResourcesExhausted(
+            f"this process may not open more than {most} files and connections at once",
+            facts=Facts("out-of-descriptors"),
+        )
+    if isinstance(fault, OSError) and fault.errno in _EXHAUSTED:
+        return ResourcesExhausted(f"the system is short of resources: {fault.strerror}")
+    if isinstance(fault, RuntimeError) and "can't start new thread" in str(fault):
+        return ResourcesExhausted("the system starts no more threads for this user or job")
+    return None
+
+
+def passing_error(fault: BaseException, path: str) -> FigupError | None:
+    """Return the error for `path` if the cause may pass by itself; None for anything else."""
+    if isinstance(fault, OSError) and fault.errno in _UNAVAILABLE:
+        return StorageUnavailable(f"{printable(path)}: its storage does not answer: {fault.strerror}", path=path)
+    return resource_error(fault)
+
+
+def path_error(fault: BaseException, path: str) -> FigupError:
+    """Return the error for a path that cannot be read. Any cause: an OSError, or the ValueError of an impossible path.
+
+    One of SourceNotFound, SourceUnreadable, UsageError (no path can be so), StorageUnavailable, ResourcesExhausted.
+    """
+    if (passing := passing_error(fault, path)) is not None:
+        return passing
+    shown = printable(path)
+    if not isinstance(fault, OSError):
+        return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
+    if isinstance(fault, FileNotFoundError | NotADirectoryError):
+        return SourceNotFound(f"{shown}: no such file", path=path)
+    if fault.errno in _NO_PATH:
+        return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
+    if fault.errno == errno.ELOOP:
+        return SourceUnreadable(f"{shown}: its symbolic links lead in a circle", hint="Mend the links.", path=path)
+    return SourceUnreadable(f"{shown}: cannot be read: {_why(fault)}", path=path)
+
+
+def write_error(fault: BaseException, path: str) -> FigupError:
+    """Return the error for a file that the user asked for and that cannot be written."""
+    passing = passing_error(fault, path)
+    return passing or UsageError(f"cannot write {printable(path)}: {_why(fault)}", path=path)
+
+
+def _why(fault: BaseException) -> str:
+    if isinstance(fault, UnicodeError):
+        return "it is not valid UTF-8"
+    return (fault.strerror if isinstance(fault, OSError) else None) or str(fault) or type(fault).__name__
+
+
+@contextmanager
+def system_errors() -> Iterator[None]:
+    """Raise what the system refuses inside, and what nobody nearer to the call translated, as an error of figup."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as fault:
+        if (known := system_error(fault)) is None:
+            raise
+        raise known from fault
+
+
+def system_error(fault: BaseException) -> FigupError | None:
+    """Return the error for what the system refused; None for anything else."""
+    if isinstance(fault, OSError) and fault.errno is not None:
+        named = fault.filename
+        path = os.fsdecode(named) if isinstance(named, str | bytes) else None
+        if path is not None:
+            return path_error(fault, path)
+    return resource_error(fault)
+
+
+def absolute(path: str) -> str:
+    """Return the absolute path, without resolving links. Raises UsageError if the current folder is of no use."""
+    try:
+        return os.path.abspath(path)  # noqa: PTH100 - plain strings, a hundred thousand of them
+    except OSError as fault:
+        if (passing := passing_error(fault, "the current folder")) is not None:
+            raise passing from fault
+        raise UsageError(
+            f"the current folder cannot be used: {fault.strerror}", hint="Change to another one, or name whole paths."
+        ) from fault
+
+
+def descriptor_share(wanted: int, part: float) -> int:
+    """Return how many descriptors one use may take: `wanted`, or less where this process may open only a few files.
+
+    `part` is its part of those that are free for sources and connections, from 0 to 1.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return wanted
+    return max(_FEWEST, min(wanted, int(part * (most - _RESERVED))))
