@@ -17,7 +17,7 @@ from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores
 from uploader.sources.gitignore import Patterns, pattern_lines
 from uploader.sources.models import Reason, Skipped, SourceFile, remote_path
 from uploader.sources.source import refuse_special, remote_name, stat_source
-from uploader.system import PATH_FAULTS, path_error
+from uploader.system import PATH_FAULTS, passing_error, path_error
 from uploader.text import printable
 
 Found: TypeAlias = SourceFile | Skipped | FigupError
@@ -171,7 +171,8 @@ def _ignore_file(path: str) -> Patterns:
     except FileNotFoundError:
         raise UsageError(f"{printable(path)}: is a link that leads to nothing", path=path) from None
     except OSError as error:
-        raise UsageError(f"{printable(path)}: cannot be read: {error.strerror or error}", path=path) from error
+        text = f"{printable(path)}: cannot be read: {error.strerror or error}"
+        raise passing_error(error, path) or UsageError(text, path=path) from error
     return Patterns(pattern_lines(data, printable(path)))
 
 

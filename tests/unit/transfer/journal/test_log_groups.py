@@ -54,7 +54,7 @@ async def test_what_could_not_be_written_for_want_of_a_thread_is_written_by_the_
 ) -> None:
     path, disk = tmp_path / "journal", Disk()
     journal = await anyio.to_thread.run_sync(Journal.create, path, [], disk)
-    first, second = (ev.UploadIntended(number, "2026-03-14T09:26:53+00:00") for number in range(2))
+    first, second = (ev.UploadIntended(file=number, at="2026-03-14T09:26:53+00:00") for number in range(2))
     journal.record(first)
 
     async def no_thread(*_: object) -> None:
@@ -79,7 +79,7 @@ async def test_nothing_follows_a_batch_that_may_be_written_in_part(tmp_path: Pat
     path = tmp_path / "journal"
     journal = await anyio.to_thread.run_sync(Journal.create, path, [], Disk())
     journal._disk = ShortOfMemory()
-    journal.record(ev.UploadIntended(0, "2026-03-14T09:26:53+00:00"))
+    journal.record(ev.UploadIntended(file=0, at="2026-03-14T09:26:53+00:00"))
     for _ in range(2):
         with pytest.raises(ResourcesExhausted):
             await journal.commit()
@@ -97,7 +97,7 @@ def test_an_event_that_cannot_be_queued_leaves_the_chain_as_it_was(
 
     path = tmp_path / "journal"
     journal = Journal.create(path, [], Disk())
-    event = ev.UploadIntended(0, "2026-03-14T09:26:53+00:00")
+    event = ev.UploadIntended(file=0, at="2026-03-14T09:26:53+00:00")
     queue, journal._pending = journal._pending, Full()
     with pytest.raises(MemoryError):
         journal.record(event)
