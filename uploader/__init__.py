@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from uploader.metadata.description import describe
     from uploader.sources.models import Sources
     from uploader.transfer.blocking import jobs, preview, resume, upload, verify
-    from uploader.transfer.client import Cancellation, Client
+    from uploader.transfer.client import Client
     from uploader.transfer.destination.options import ItemOptions
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options, Timetable
     from uploader.transfer.preview import Preview
-    from uploader.transfer.report import FileReport, Report, RunFailed
+    from uploader.transfer.report import Cancellation, FileReport, Report, RunFailed
     from uploader.transfer.store.overview import JobOverview
     from uploader.transfer.verify import Comparison
 
@@ -72,7 +72,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Cancellation": "uploader.transfer.client",
+    "Cancellation": "uploader.transfer.report",
     "Client": "uploader.transfer.client",
     "Comparison": "uploader.transfer.verify",
     "FigupError": "uploader.errors",

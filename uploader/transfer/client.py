@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import Stopped, in_thread, run_isolated
 from uploader.disk import Disk
-from uploader.errors import Facts, Interrupted, SourceChanged, UsageError
+from uploader.errors import Interrupted, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
-from uploader.sources.models import Selection, Sources
+from uploader.sources.models import Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.system import system_errors
-from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import (
     AnyPath,
@@ -41,16 +39,12 @@ from uploader.transfer.arguments import (
     check_instance,
     check_text,
 )
-from uploader.transfer.destination.options import ItemOptions, apply_item_options
-from uploader.transfer.files.cancel import cancel_transfers
-from uploader.transfer.job import OpenJob, finish_item, run_job
-from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.plan import job_name, plan_events, renewal_events, target_of
+from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.execution import Execution
+from uploader.transfer.job import OpenJob
+from uploader.transfer.journal.plan import job_name, plan_events, target_of
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_job
-from uploader.transfer.records.recorder import record_run
-from uploader.transfer.report import Report
-from uploader.transfer.run.context import JobRun
+from uploader.transfer.report import Cancellation, Report
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore, default_state_dir
@@ -59,16 +53,6 @@ from uploader.transfer.store.overview import unfinished_job
 if TYPE_CHECKING:
     from uploader.transfer.preview import Preview
     from uploader.transfer.verify import Comparison
-
-
-class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of `Client.cancel`: ids of the remote files that were removed, and of complete ones that were kept."""
-
-    job: str
-    item_id: int | None
-    item_url: str | None
-    removed: tuple[int, ...]
-    kept: tuple[int, ...]
 
 
 class Client:
@@ -198,7 +182,8 @@ class Client:
             raise_problems(selection)
         plan = functools.partial(plan_events, target, selection, job)
         opened = OpenJob(self._states, job, self._clock, plan, new=new)
-        return await self._run(opened, on_event, selection, item_options or ItemOptions())
+        with self._executing(on_event) as execution:
+            return await run_isolated(lambda: execution.upload(opened, selection, item_options or ItemOptions()))
 
     async def preview(
         self,
@@ -231,14 +216,15 @@ class Client:
         """
         check_text("job", job)
         name = await in_thread(self._find_job, job)
-        return await self._run(OpenJob(self._states, name, self._clock), on_event)
+        with self._executing(on_event) as execution:
+            return await run_isolated(lambda: execution.resume(OpenJob(self._states, name, self._clock)))
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Abandon a job: remove its unfinished remote files, and nothing else. Raises JobNotFound, JobBusy."""
         check_text("job", job)
         name = await in_thread(self._find_job, job)
-        with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
-            return await run_isolated(lambda: self._cancel(name, notify, stop))
+        with self._executing(on_event) as execution:
+            return await run_isolated(lambda: execution.cancel(OpenJob(self._states, name, self._clock)))
 
     async def verify(
         self,
@@ -286,86 +272,20 @@ class Client:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    async def _run(
-        self,
-        job: OpenJob,
-        on_event: no.Listener | None,
-        selection: Selection | None = None,
-        item_options: ItemOptions | None = None,
-    ) -> Report:
+    @contextmanager
+    def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:
+        """Make what carries out one call on a job, until `stop` ends it."""
         with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
-            return await run_isolated(lambda: self._run_open(job, notify, stop, selection, item_options))
-
-    async def _run_open(
-        self,
-        job: OpenJob,
-        notify: no.Listener,
-        stop: Stop,
-        selection: Selection | None,
-        item_options: ItemOptions | None,
-    ) -> Report:
-        async with job:
-            self._check_endpoint(job)
-            if selection is not None and job.resumed:
-                await self._renew(job, selection, notify)
-            if selection is not None:
-                # There may be a hundred thousand files; the job has them now.
-                selection.files.clear()
-            if item_options is not None:
-                with self._listening(notify), stop.interruptible():
-                    await job.renew(await apply_item_options(self._api, job.state, item_options))
-            check = await self._recheck(job, notify, stop) if job.state.finished else None
-            if check is not None:
-                await anyio.to_thread.run_sync(job.write_manifests)
-                with self._listening(notify):
-                    return await finish_item(job, self._new_run(job, notify, stop), check)
-
-            async def run(tell: no.Listener) -> Report:
-                with self._listening(tell):
-                    return await run_job(job, self._new_run(job, tell, stop))
-
-            folder = self._states.folder(job.name)
-            return await record_run(folder, self._states.disk, self._clock, run, notify)
-
-    async def _recheck(self, job: OpenJob, notify: no.Listener, stop: Stop) -> ItemCheck | None:
-        """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
-        try:
-            with self._listening(notify), stop.interruptible():
-                check = await job.lock.held_while(lambda: recheck_finished_job(self._api, job.state, notify))
-        except SourceChanged:
-            if not self._options.restart_changed:
-                raise
-            return None
-        await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
-        for transfer, text, _ in check.lost:
-            notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))
-        return None if check.lost else check
-
-    async def _renew(self, job: OpenJob, selection: Selection, notify: no.Listener) -> None:
-        """Update the job to the files that the call selects now."""
-        raise_problems(selection, {transfer.path for transfer in job.state.transfers})
-        forget = self._options.forget_missing
-        lost = set() if forget else await anyio.to_thread.run_sync(lost_sources, job.state)
-        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection, lost)
-        if not changes:
-            return
-        await job.renew(changes)
-        added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
-        dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
-        if added or dropped:
-            notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
-
-    async def _cancel(self, name: str, notify: no.Listener, stop: Stop) -> Cancellation:
-        async with OpenJob(self._states, name, self._clock) as opened:
-            if opened.state.finished:
-                raise UsageError(f"job {name} is finished: nothing to give up")
-            self._check_endpoint(opened)
-            with self._listening(notify):
-                run = self._new_run(opened, notify, stop)
-                removed, kept = await opened.lock.held_while(lambda: cancel_transfers(run))
-            state = opened.state
-            return Cancellation(
-                job=name, item_id=state.item_id, item_url=state.item_url, removed=tuple(removed), kept=tuple(kept)
+            yield Execution(
+                api=self._api,
+                states=self._states,
+                settings=self._settings,
+                options=self._options,
+                throttle=self._throttle,
+                clock=self._clock,
+                notify=notify,
+                stop=stop,
+                listening=self._listening,
             )
 
     @contextmanager
@@ -394,35 +314,8 @@ class Client:
         if delivery.error is not None:
             raise delivery.error
 
-    def _check_endpoint(self, job: OpenJob) -> None:
-        plan = job.state.plan
-        if plan.endpoint != self.endpoint:
-            raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.endpoint}")
-        if plan.account != self._settings.impersonate:
-            whose = (
-                f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"
-            )
-            situation = "other-account" if plan.account is not None else "own-account"
-            raise UsageError(f"job {job.name} {whose}", facts=Facts(situation, account=plan.account))
-
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
-
-    def _new_run(self, job: OpenJob, notify: no.Listener, stop: Stop) -> JobRun:
-        return JobRun(
-            job=job.name,
-            state=job.state,
-            journal=job.journal,
-            lock=job.lock,
-            api=self._api,
-            states=self._states,
-            options=self._options,
-            retry=self._settings.retry,
-            clock=self._clock,
-            notify=notify,
-            stop=stop,
-            throttle=self._throttle,
-        )
 
     @contextmanager
     def _listening(self, on_event: no.Listener | None) -> Iterator[None]:

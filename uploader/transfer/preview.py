@@ -139,7 +139,7 @@ async def preview(
     planner = _Planner(api, states, job, state, remote, options, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
-        files += _missing(state, await in_thread(lost_sources, state), files)
+        files += _missing(state, await in_thread(lost_sources, state, selection), files)
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)

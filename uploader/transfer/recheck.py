@@ -15,7 +15,7 @@ from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pendi
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import SourceFile, remote_path
+from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
@@ -49,10 +49,15 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     ]
 
 
-def lost_sources(state: JobState) -> set[str]:
-    """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks."""
-    unverified = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    return {transfer.path for transfer in unverified if not os.path.exists(transfer.path)}  # noqa: PTH110 - plain strings
+def lost_sources(state: JobState, selection: Selection) -> set[str]:
+    """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks.
+
+    `selection` is what the command selects now: those files exist.
+    """
+    selected = {chosen.path for chosen in selection.files}
+    wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
+    paths = (transfer.path for transfer in wanted if transfer.path not in selected)
+    return {path for path in paths if not os.path.exists(path)}  # noqa: PTH110 - plain strings
 
 
 @dataclass(frozen=True)

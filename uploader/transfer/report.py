@@ -121,6 +121,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     manifest_remote: str | None = None
 
 
+class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `Client.cancel`: ids of the remote files that were removed, and of complete ones that were kept."""
+
+    job: str
+    item_id: int | None
+    item_url: str | None
+    removed: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
 class RunFailed(FigupError):
     """A job's run ended before everything was done; `report` has the results so far.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+import uploader
 from uploader import errors
 from uploader.cli.errors import Failure, exit_status_table, failure_of
 
@@ -56,7 +57,7 @@ def test_the_table_of_exit_statuses_has_them_all() -> None:
 
 
 def test_the_manual_has_the_same_table() -> None:
-    page = (Path(errors.__file__).parent / "manual" / "reference.md").read_text()
+    page = (Path(uploader.__file__).parent / "manual" / "reference.md").read_text()
     table = page.partition("<!-- exit statuses -->")[2].partition("\n\n")[0]
     rows = [f"| {int(status)} | {status.meaning} |" for status in errors.ExitStatus]
     assert table.strip().splitlines()[2:] == rows

@@ -13,10 +13,11 @@ from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_fi
 from tests.support.walks import PLAN
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File
+from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.recheck import ItemCheck, check_item, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, check_item, lost_sources, recheck_finished_job
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +203,26 @@ async def test_a_source_that_is_gone_is_reported(sources: list[Path]) -> None:
     sources[1].unlink()
     with pytest.raises(SourceNotFound, match="was sent and verified"):
         await recheck(sources, transfers)
+
+
+def test_only_sources_that_the_command_did_not_find_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here, gone, done = (str(tmp_path / name) for name in ("there", "here", "gone", "done"))
+    Path(here).touch()
+    asked: list[str] = []
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: asked.append(path) or exists(path))
+    state = JobState(
+        plan=PLAN,
+        transfers=[
+            *(
+                Transfer(index=index, path=path, name="n", size=1, mtime_ns=1, inode=1)
+                for index, path in enumerate((there, here, gone))
+            ),
+            verified(4, done),
+        ],
+    )
+    selection = Selection(files=[SourceFile(path=there, folder="", name="there")])
+    assert lost_sources(state, selection) == {gone}
+    assert asked == [here, gone]

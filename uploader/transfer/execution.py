@@ -1,0 +1,151 @@
+"""Carry out one call of a client on one job: bring the job up to date, recheck it or run it, keep a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from uploader.clock import Clock
+from uploader.errors import Facts, SourceChanged, UsageError
+from uploader.figshare.settings import Settings
+from uploader.sources.models import Selection
+from uploader.sources.select import raise_problems
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.destination.options import ItemOptions, apply_item_options
+from uploader.transfer.files.cancel import cancel_transfers
+from uploader.transfer.job import OpenJob, finish_item, run_job
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.plan import renewal_events
+from uploader.transfer.options import Options
+from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_job
+from uploader.transfer.records.recorder import record_run
+from uploader.transfer.report import Cancellation, Report
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.service import Service
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+from uploader.transfer.store.jobs import JobStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One call on one job. `listening` delivers retries of API requests to a listener as well."""
+
+    api: Service
+    states: JobStore
+    settings: Settings
+    options: Options
+    throttle: Throttle
+    clock: Clock
+    notify: no.Listener
+    stop: Stop
+    listening: Callable[[no.Listener], AbstractContextManager[None]]
+
+    async def upload(self, job: OpenJob, selection: Selection, item_options: ItemOptions) -> Report:
+        """Open the job, bring it up to date with the call, and finish it: see `Client.upload`.
+
+        Clears the selection's files, which the job has then.
+        """
+        async with job:
+            self._check_target(job)
+            if job.resumed:
+                await self._renew(job, selection)
+            # There may be a hundred thousand files; the job has them now.
+            selection.files.clear()
+            with self.listening(self.notify), self.stop.interruptible():
+                await job.renew(await apply_item_options(self.api, job.state, item_options))
+            return await self._finish(job)
+
+    async def resume(self, job: OpenJob) -> Report:
+        """Open the job and finish it as it is: see `Client.resume`."""
+        async with job:
+            self._check_target(job)
+            return await self._finish(job)
+
+    async def cancel(self, job: OpenJob) -> Cancellation:
+        """Remove what is unfinished: see `Client.cancel`."""
+        async with job:
+            if job.state.finished:
+                raise UsageError(f"job {job.name} is finished: nothing to give up")
+            self._check_target(job)
+            with self.listening(self.notify):
+                run = self._new_run(job, self.notify)
+                removed, kept = await job.lock.held_while(lambda: cancel_transfers(run))
+            state = job.state
+            return Cancellation(
+                job=job.name, item_id=state.item_id, item_url=state.item_url, removed=tuple(removed), kept=tuple(kept)
+            )
+
+    async def _finish(self, job: OpenJob) -> Report:
+        check = await self._recheck(job) if job.state.finished else None
+        if check is not None:
+            await anyio.to_thread.run_sync(job.write_manifests)
+            with self.listening(self.notify):
+                return await finish_item(job, self._new_run(job, self.notify), check)
+
+        async def run(notify: no.Listener) -> Report:
+            with self.listening(notify):
+                return await run_job(job, self._new_run(job, notify))
+
+        return await record_run(self.states.folder(job.name), self.states.disk, self.clock, run, self.notify)
+
+    async def _recheck(self, job: OpenJob) -> ItemCheck | None:
+        """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
+        try:
+            with self.listening(self.notify), self.stop.interruptible():
+                check = await job.lock.held_while(lambda: recheck_finished_job(self.api, job.state, self.notify))
+        except SourceChanged:
+            if not self.options.restart_changed:
+                raise
+            return None
+        await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
+        for transfer, text, _ in check.lost:
+            self.notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))
+        return None if check.lost else check
+
+    async def _renew(self, job: OpenJob, selection: Selection) -> None:
+        """Update the job to the files that the call selects now."""
+        raise_problems(selection, {transfer.path for transfer in job.state.transfers})
+        lost: set[str] = set()
+        if not self.options.forget_missing:
+            lost = await anyio.to_thread.run_sync(lost_sources, job.state, selection)
+        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection, lost)
+        if not changes:
+            return
+        await job.renew(changes)
+        added = sum(isinstance(change, ev.SourcePlanned) for change in changes)
+        dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
+        if added or dropped:
+            self.notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
+
+    def _check_target(self, job: OpenJob) -> None:
+        """Raise UsageError if the job belongs to another endpoint, or acts for another account."""
+        plan = job.state.plan
+        if plan.endpoint != self.settings.endpoint:
+            raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.settings.endpoint}")
+        if plan.account != self.settings.impersonate:
+            whose = (
+                f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"
+            )
+            situation = "other-account" if plan.account is not None else "own-account"
+            raise UsageError(f"job {job.name} {whose}", facts=Facts(situation, account=plan.account))
+
+    def _new_run(self, job: OpenJob, notify: no.Listener) -> JobRun:
+        return JobRun(
+            job=job.name,
+            state=job.state,
+            journal=job.journal,
+            lock=job.lock,
+            api=self.api,
+            states=self.states,
+            options=self.options,
+            retry=self.settings.retry,
+            clock=self.clock,
+            notify=notify,
+            stop=self.stop,
+            throttle=self.throttle,
+        )
