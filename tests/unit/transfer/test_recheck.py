@@ -209,10 +209,13 @@ def test_only_sources_that_the_command_did_not_find_are_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, here, gone, done = (str(tmp_path / name) for name in ("there", "here", "gone", "done"))
-    Path(here).touch()
     asked: list[str] = []
-    exists = os.path.exists
-    monkeypatch.setattr(os.path, "exists", lambda path: asked.append(path) or exists(path))
+
+    def exists(path: str) -> bool:
+        asked.append(path)
+        return path == here
+
+    monkeypatch.setattr(os.path, "exists", exists)
     state = JobState(
         plan=PLAN,
         transfers=[
