@@ -116,7 +116,7 @@ def pattern_of(line: str) -> str:
 
 def test_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
-    upload, lists, verify, limit = blocks("datasets", "sh")
+    upload, lists, verify, download, limit = blocks("datasets", "sh")
     (table,) = blocks("datasets", "csv")
     (folder / "files.csv").write_text(table.replace("0123456789abcdef" * 2, md5_of(folder / "out" / "run-07.nc")))
     assert "Nothing was sent" in run(upload, env, folder)
@@ -131,6 +131,11 @@ def test_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     sent = ("survey/raw/a.csv", "files.csv", "new.csv")
     (folder / "survey.md5").write_text("".join(f"{md5_of(folder / name)}  {name}\n" for name in sent))
     run(item_in(verify, item["id"]), env, folder)
+    whole, one = item_in(download, item["id"]).splitlines()
+    run(whole, env, folder)
+    assert (folder / "copy/survey/raw/a.csv").read_bytes() == (folder / "survey/raw/a.csv").read_bytes()
+    assert (folder / "copy/new.csv").read_bytes() == (folder / "new.csv").read_bytes()
+    run(one, env, folder, status=4)
     run(limit, env, folder)
     limited = next(i for i in items(sandbox) if i["title"] == "survey.tar")
     assert [f["computed_md5"] for f in files(sandbox, limited["id"])] == [md5_of(folder / "survey.tar")]

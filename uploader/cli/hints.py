@@ -63,6 +63,10 @@ HINTS: dict[str, Hint] = {
     ),
     "project-missing": Hint("Check the number; `figup auth status` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
+    "file-missing": Hint("Check its name on the item's page.", complete=True),
+    "target-unusable": Hint("Choose another folder with --output, or remove what is in the way.", complete=True),
+    "target-exists": Hint("Move it away, or replace it with --on-conflict replace.", complete=True),
+    "target-full": Hint(f"Make room there, then {_RERUN}; what was downloaded is kept.", complete=True),
     "job-missing": Hint("`figup jobs` lists the jobs on this machine.", complete=True),
     "source-changed": Hint(
         "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
@@ -95,25 +99,7 @@ HINTS: dict[str, Hint] = {
     ),
     "state-lost": Hint(f"Make it writable again, then {_RERUN}; what was sent is kept.", complete=True),
     "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
-    "protocol-violation": Hint(
-        "Run the same command again later; if that does not help, send this message to Figshare's support.",
-        complete=True,
-    ),
     # Situations.
-    "redirected": Hint(
-        "Something in between, such as a proxy or a login page, may answer in Figshare's place: check the network and "
-        f"HTTPS_PROXY, then {_RERUN}.",
-        complete=True,
-    ),
-    "upload-refused": Hint(
-        "Run the same command again, which asks for the upload's address anew. If it is still refused, something in "
-        "between may refuse it: try another network, or without HTTPS_PROXY.",
-        complete=True,
-    ),
-    "refused-unexplained": Hint(
-        "Run the same command again later; if it is still refused, send this message to Figshare's support.",
-        complete=True,
-    ),
     "refused-of-many": Hint(
         f"Fix what Figshare reports, or leave the file out with --exclude; then {_RERUN}.", complete=True
     ),

@@ -47,6 +47,8 @@ class Session:
     signals: Signals
     summary: Summary
     scope: anyio.CancelScope
+    resumable: bool = False
+    """The same command, run again, continues, although there is no job."""
     report_written: bool = False
     """What the command was for is done on Figshare, whether it can be told here or not."""
 
@@ -148,6 +150,8 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
 def _stopped(session: Session) -> Interrupted:
     if session.summary.job is not None:
         return Interrupted("stopped before everything was done")
+    if session.resumable:
+        return Interrupted("stopped before everything was done", hint="Run the same command again to continue.")
     return Interrupted("stopped", hint="")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader.errors.base import ExitStatus, Facts, ServerError
+from uploader.errors.base import ExitStatus, ServerError
 
 
 class NotFigshare(ServerError):
@@ -18,14 +18,12 @@ class ProtocolViolation(ServerError):
 
     code = "protocol-violation"
     exit_status = ExitStatus.SOME_FAILED
-    default_hint = "Try again later; if it happens again, report this message to whoever runs the server."
 
 
 class RequestRejected(ServerError):
     """Figshare refused a request for good; `message` carries its own words.
 
-    `permanent` is True when the same request would be refused again: what it asks for is at fault. `status` is the
-    HTTP status, None where the refusal sums up several answers.
+    `permanent` is True when the same request would be refused again: what it asks for is at fault.
     """
 
     code = "refused"
@@ -33,18 +31,10 @@ class RequestRejected(ServerError):
     default_hint = "Fix what Figshare reports."
 
     def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        path: str | None = None,
-        facts: Facts | None = None,
-        permanent: bool = False,
-        status: int | None = None,
+        self, message: str, *, hint: str | None = None, path: str | None = None, permanent: bool = False
     ) -> None:
-        super().__init__(message, hint=hint, path=path, facts=facts)
+        super().__init__(message, hint=hint, path=path)
         self.permanent = permanent
-        self.status = status
 
 
 class Md5Mismatch(ServerError):

@@ -43,6 +43,13 @@ class StateDiskFull(TransientError):
     default_hint = "Make room where the state directory is."
 
 
+class TargetFull(TransientError):
+    """The disk that a download is written to is full, or does not answer."""
+
+    code = "target-full"
+    default_hint = "Make room there; what was downloaded is kept."
+
+
 class OutputLost(TransientError):
     """What the command says cannot be written: the disk that its stdout goes to is full."""
 

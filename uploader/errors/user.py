@@ -134,6 +134,29 @@ class AccountNotFound(UserError):
     default_hint = "Check the number: it is the id of an account in your institution, not that of an author."
 
 
+class FileNotHeld(UserError):
+    """The item has no such file, or none that can be downloaded."""
+
+    code = "file-missing"
+    exit_status = ExitStatus.NOT_FOUND
+    default_hint = "Check its name on the item's page."
+
+
+class TargetUnusable(UserError):
+    """A file cannot be written to where a download would put it."""
+
+    code = "target-unusable"
+    exit_status = ExitStatus.USAGE
+    default_hint = "Choose another folder, or remove what is in the way."
+
+
+class TargetExists(UserError):
+    """A different file is already where a download would put one; it was not replaced."""
+
+    code = "target-exists"
+    exit_status = ExitStatus.SOME_FAILED
+
+
 class JobNotFound(UserError):
     """No such job on this machine."""
 

@@ -5,7 +5,7 @@ What a request contains and what its statuses mean is here; how requests are sen
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, NoReturn, Protocol, Self, TypeVar
@@ -15,6 +15,7 @@ from uploader.errors import ProtocolViolation
 from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
+from uploader.figshare.downloads import Downloads
 from uploader.figshare.item_api import Items
 from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
@@ -22,7 +23,7 @@ from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
+from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
@@ -48,13 +49,13 @@ class Figshare:
     GET and DELETE are retried until the retry time is used up, then raise Unreachable or ServerFailing. Creating
     requests are retried only if they certainly had no effect, else raise AmbiguousAnswer. Any API call may raise
     TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or TlsFailure. `on_retry` gets the
-    reason and the delay in seconds before each wait.
+    reason and the delay in seconds before each wait. Without a token only public things can be read.
     """
 
     def __init__(
         self,
         settings: Settings,
-        token: Token,
+        token: Token | None,
         *,
         clock: Clock | None = None,
         on_retry: Callable[[str, float], None] | None = None,
@@ -64,8 +65,11 @@ class Figshare:
         self._endpoint = check_endpoint(settings.endpoint, insecure_http=settings.insecure_http)
         self._network = Network(settings)
         self._calls = Pipeline(self._endpoint, settings, token, self._network, self._clock, on_retry)
+        self.has_token = token is not None
         self.items = Items(self._calls, _created("articles", self._endpoint))
         """Requests about items' metadata, and about collections."""
+        self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
+        """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)
 
@@ -129,8 +133,7 @@ class Figshare:
 
     def own_items(self) -> AsyncIterator[models.ItemRow]:
         """Yield every item of the account, in Figshare's order, fetched page by page."""
-        reader = list_spec(models.ItemRow, "the list of items")
-        return self._pages(lambda query: self._calls.api("GET", f"/account/articles?{query}", reader), reader.resource)
+        return self._pages("/account/articles", list_spec(models.ItemRow, "the list of items"))
 
     async def delete_item(self, item_id: int) -> None:
         """Delete an unpublished item; succeeds if it does not exist.
@@ -144,10 +147,17 @@ class Figshare:
 
     def files(self, item_id: int) -> AsyncIterator[models.File]:
         """Yield every file of the item, including unfinished ones. Raises ItemNotFound."""
-        reader = list_spec(models.File, **about_part_of_item(item_id, "the files"))
-        return self._pages(
-            lambda query: self._calls.part_of_item("GET", item_id, f"/files?{query}", reader), reader.resource
-        )
+        return self._pages(f"/account/articles/{item_id}/files", list_spec(models.File, **about_item(item_id)))
+
+    async def public_item(self, item_id: int, version: int | None = None) -> models.Item:
+        """Return a published item, the newest version if `version` is None. Raises ItemNotFound."""
+        reader = object_spec(models.Item, **about_item(item_id, public=True))
+        return await self._calls.api("GET", _public_path(item_id, version), reader)
+
+    def public_files(self, item_id: int, version: int | None = None) -> AsyncIterator[models.File]:
+        """Yield every file of a published item. Raises ItemNotFound."""
+        reader = list_spec(models.File, **about_item(item_id, public=True))
+        return self._pages(f"{_public_path(item_id, version)}/files", reader)
 
     async def initiate(
         self,
@@ -260,26 +270,27 @@ class Figshare:
     def _check_upload_url(self, upload_url: str) -> str:
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
-    async def _pages(self, fetch: Callable[[str], Awaitable[list[Row]]], resource: str) -> AsyncIterator[Row]:
-        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once.
-
-        `fetch` takes the query of a page; `resource` is for messages.
-        """
+    async def _pages(self, path: str, reader: ResponseSpec[list[Row]]) -> AsyncIterator[Row]:
+        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once."""
         seen: set[int] = set()
         page = 1
         while True:
-            rows = await fetch(f"page={page}&page_size={PAGE}")
+            rows = await self._calls.api("GET", f"{path}?page={page}&page_size={PAGE}", reader)
             new = [row for row in rows if row.id not in seen]
             if len(rows) >= PAGE and not new:
-                raise ProtocolViolation(f"page {page} of {resource} repeats earlier ones")
+                raise ProtocolViolation(f"page {page} of {reader.resource} repeats earlier ones")
             seen.update(row.id for row in new)
             if len(seen) > MAX_ROWS:
-                raise ProtocolViolation(f"{resource} has more than {MAX_ROWS} rows")
+                raise ProtocolViolation(f"{reader.resource} has more than {MAX_ROWS} rows")
             for row in new:
                 yield row
             if len(rows) < PAGE:
                 return
             page += 1
+
+
+def _public_path(item_id: int, version: int | None) -> str:
+    return f"/articles/{item_id}" + (f"/versions/{version}" if version is not None else "")
 
 
 def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Response], int]:

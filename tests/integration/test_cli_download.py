@@ -1,0 +1,117 @@
+"""`figup download`: the circle from upload to comparison, interrupted and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.support.command import Figup
+from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
+
+
+def uploaded(figup: Figup, size: int = 3_000_000) -> str:
+    """Upload a folder; return the item's id."""
+    folder = figup.cwd / "survey"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "big.bin").write_bytes(os.urandom(size))
+    (folder / "sub/readme.txt").write_text("hello")
+    (folder / "sub/größe.csv").write_text("1,2")
+    done = figup.run("upload", "survey", "--title", "A survey", "--json", "--api-rate", "1000").expect(0)
+    return str(done.summary["item_id"])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def downloads(sandbox: Sandbox) -> int:
+    return len(sandbox.requests(operation="download"))
+
+
+def test_what_was_uploaded_comes_back_and_compares_equal(figup: Figup, sandbox: Sandbox) -> None:
+    item = uploaded(figup)
+    done = figup.run("download", item, "-o", "copy", "--json").expect(0)
+    assert tree(figup.cwd / "copy/survey") == tree(figup.cwd / "survey")
+    assert [file["status"] for file in done.summary["files"]] == ["downloaded"] * 3
+    assert {file["remote"] for file in done.summary["files"]} == {
+        "survey/big.bin", "survey/sub/readme.txt", "survey/sub/größe.csv",
+    }  # fmt: skip
+    figup.run("verify", item, "copy/survey").expect(0)
+    before = downloads(sandbox)
+    again = figup.run("download", item, "-o", "copy").expect(0)
+    assert again.stdout.count("already here") == 4
+    assert downloads(sandbox) == before
+
+
+def test_some_files_are_chosen_by_name_and_pattern(figup: Figup) -> None:
+    item = uploaded(figup)
+    figup.run("download", item, "readme.txt", "-o", "one").expect(0)
+    assert list(tree(figup.cwd / "one")) == ["survey/sub/readme.txt"]
+    figup.run("download", item, "--include", "*.csv", "-o", "two").expect(0)
+    assert list(tree(figup.cwd / "two")) == ["survey/sub/größe.csv"]
+    missing = figup.run("download", item, "readme.md", "-o", "three").expect(4)
+    assert missing.stderr.startswith(f"figup: item {item} has no file readme.md.")
+    assert not (figup.cwd / "three").exists()
+
+
+def test_a_different_file_stays_as_it_is_unless_told_otherwise(figup: Figup) -> None:
+    item = uploaded(figup)
+    mine = figup.cwd / "survey/sub/readme.txt"
+    mine.write_text("my notes")
+    refused = figup.run("download", item).expect(1)
+    assert "survey/sub/readme.txt: a different file of this name exists" in refused.stderr
+    assert mine.read_text() == "my notes"
+    figup.run("download", item, "--on-conflict", "skip").expect(0)
+    assert mine.read_text() == "my notes"
+    figup.run("download", item, "--on-conflict", "replace").expect(0)
+    assert mine.read_text() == "hello"
+
+
+def test_a_killed_download_continues(figup: Figup) -> None:
+    item = uploaded(figup, 40_000_000)
+    running = figup.start("download", item, "-o", "copy", "--limit-rate", "8M")
+    record = figup.cwd / "copy/survey"
+    until(lambda: list(record.glob(".figup-*.json")))
+    running.kill()
+    figup.run("download", item, "-o", "copy").expect(0)
+    assert tree(figup.cwd / "copy/survey") == tree(figup.cwd / "survey")
+
+
+def test_ctrl_c_keeps_what_is_there(figup: Figup) -> None:
+    item = uploaded(figup, 40_000_000)
+    running = figup.start("download", item, "-o", "copy", "--limit-rate", "8M")
+    record = figup.cwd / "copy/survey"
+    until(lambda: list(record.glob(".figup-*.json")))
+    running.send_signal(signal.SIGINT)
+    done = running.wait(20).expect(130)
+    assert "Run the same command again to continue." in done.stderr
+    assert list(record.glob(".figup-*.json"))
+    figup.run("download", item, "-o", "copy").expect(0)
+    assert tree(record) == tree(figup.cwd / "survey")
+
+
+def test_an_item_that_is_not_there(figup: Figup) -> None:
+    refused = figup.run("download", "12345").expect(4)
+    assert refused.stderr.startswith("figup: Figshare has no item 12345")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_link_in_the_target_is_not_followed(figup: Figup) -> None:
+    item = uploaded(figup)
+    outside = figup.cwd / "outside"
+    outside.mkdir()
+    (figup.cwd / "copy").mkdir()
+    (figup.cwd / "copy/survey").symlink_to(outside)
+    refused = figup.run("download", item, "-o", "copy").expect(1)
+    assert "a link or a file is in the place of a folder" in refused.stderr
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written(figup: Figup) -> None:
+    item = uploaded(figup)
+    (figup.cwd / "file").write_text("")
+    refused = figup.run("download", item, "-o", "file/below").expect(1)
+    assert "cannot be written" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,109 @@
+"""A file on its way: what is there survives, what is not is fetched, and two processes do not write one file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import JobBusy, TargetUnusable
+from uploader.transfer.download.partial import PartialFile, Ranges
+from uploader.transfer.download.plan import Wanted
+
+CONTENT = bytes(range(256)) * 40
+
+
+def wanted(**fields: object) -> Wanted:
+    path = "set/a.bin"
+    values = {"size": len(CONTENT), "md5": hashlib.md5(CONTENT, usedforsecurity=False).hexdigest(), **fields}
+    return Wanted(file_id=5, remote=path, path=path, url="https://x", **values)  # type: ignore[arg-type]
+
+
+def opened(folder: Path, *written: tuple[int, int], **fields: object) -> PartialFile:
+    partial = PartialFile(folder, wanted(**fields))
+    for start, end in written:
+        partial.write(start, CONTENT[start:end])
+        partial.ranges.add(start, end)
+    return partial
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))))
+def test_ranges_are_a_set_of_bytes(pieces: list[tuple[int, int]]) -> None:
+    ranges, expected = Ranges(), set[int]()
+    for start, end in pieces:
+        ranges.add(start, end)
+        expected |= set(range(start, end))
+    assert ranges.total == len(expected)
+    assert {byte for a, b in ranges.missing(0, 60) for byte in range(a, b)} == set(range(60)) - expected
+    assert ranges.front == next((byte for byte in range(61) if byte not in expected), 61)
+    found = ranges.as_list()
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(found))
+
+
+def test_what_an_earlier_run_wrote_is_kept(tmp_path: Path) -> None:
+    opened(tmp_path, (0, 100), (300, 400)).close()
+    again = opened(tmp_path)
+    assert again.ranges.as_list() == [(0, 100), (300, 400)]
+    again.write(100, CONTENT[100:])
+    again.ranges.add(100, len(CONTENT))
+    assert again.digest() == wanted().md5
+    assert again.publish(replace=False)
+    again.close()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["a.bin"]
+    assert (tmp_path / "set/a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fields", [{"md5": "0" * 32}, {"size": 10}])
+def test_what_belongs_to_another_version_is_not(tmp_path: Path, fields: dict[str, object]) -> None:
+    opened(tmp_path, (0, 100)).close()
+    again = opened(tmp_path, **fields)
+    assert again.ranges.total == 0
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b'{"version":1}', b"\xff"])
+def test_a_damaged_record_means_that_nothing_is_there(tmp_path: Path, damage: bytes) -> None:
+    opened(tmp_path, (0, 100)).close()
+    (tmp_path / "set/.figup-5.json").write_bytes(damage)
+    again = opened(tmp_path)
+    assert again.ranges.total == 0
+    again.close()
+
+
+def test_a_file_of_which_nothing_is_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    assert list((tmp_path / "set").iterdir()) == []
+
+
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    with pytest.raises(JobBusy):
+        opened(tmp_path)
+    first.close()
+    opened(tmp_path).close()
+
+
+def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    partial = opened(tmp_path, (0, len(CONTENT)))
+    (tmp_path / "set/a.bin").write_bytes(b"mine")
+    assert not partial.publish(replace=False)
+    assert (tmp_path / "set/a.bin").read_bytes() == b"mine"
+    assert partial.publish(replace=True)
+    assert (tmp_path / "set/a.bin").read_bytes() == CONTENT
+    partial.close()
+
+
+@pytest.mark.parametrize("place", ["set", "set/.figup-5.part"])
+def test_no_link_leads_out_of_the_folder(tmp_path: Path, place: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = tmp_path / "target"
+    (target / place).parent.mkdir(parents=True)
+    (target / place).symlink_to(outside if place == "set" else outside / "victim")
+    with pytest.raises(TargetUnusable):
+        opened(target)
+    assert list(outside.iterdir()) == []

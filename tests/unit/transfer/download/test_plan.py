@@ -1,0 +1,92 @@
+"""What is downloaded and where it is stored, whatever the server calls its files."""
+
+from __future__ import annotations
+
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import FileNotHeld
+from uploader.figshare.models import File
+from uploader.sources.filters import Filters
+from uploader.transfer.download.plan import Plan, plan_download, safe_path
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def file(file_id: int, name: str, **fields: object) -> File:
+    values = {"size": 1, "status": "available", "computed_md5": MD5, "download_url": f"https://x/{file_id}", **fields}
+    return File(id=file_id, name=name, **values)  # type: ignore[arg-type]
+
+
+def plan(*files: File, folders: dict[int, str] | None = None, names: tuple[str, ...] = (), **rules: list[str]) -> Plan:
+    filters = Filters(rules.get("include", []), rules.get("exclude", []))
+    return plan_download(7, files, folders or {}, filters, names)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"(\.\.|/|\.|a|\x00){1,12}", fullmatch=True))
+def test_a_safe_path_stays_below_its_folder_and_can_be_stored(remote: str) -> None:
+    path = safe_path(remote)
+    assert path
+    assert not path.startswith("/")
+    assert posixpath.normpath(path) == path
+    assert all(piece not in ("", ".", "..") and len(piece.encode()) <= 255 for piece in path.split("/"))
+    assert all(ord(letter) >= 32 for letter in path)
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("a/b.txt", "a/b.txt"),
+        ("/etc/passwd", "etc/passwd"),
+        ("../../x", "__/__/x"),
+        ("a//./b", "a/b"),
+        ("bell\a.txt", "bell_.txt"),
+        ("é" * 200 + ".csv", "é" * 125 + ".csv"),
+        ("", "_"),
+    ],
+)
+def test_safe_paths(remote: str, expected: str) -> None:
+    assert safe_path(remote) == expected
+
+
+def test_the_folder_of_a_file_comes_from_the_item_or_from_its_name() -> None:
+    found = plan(file(1, "a"), file(2, "set/b"), folders={1: "set", 2: "set"})
+    assert [each.path for each in found.wanted] == ["set/a", "set/b"]
+
+
+def test_names_that_differ_only_in_case_or_composition_are_stored_apart() -> None:
+    found = plan(file(1, "Data.csv"), file(2, "data.csv"), file(3, "e\u0301"), file(4, "\u00e9"))
+    assert [each.path for each in found.wanted] == ["Data.csv", "data.2.csv", "e\u0301", "\u00e9.4"]
+    assert [each.file_id for each in found.renamed] == [2, 4]
+
+
+def test_links_and_unfinished_files_are_skipped_with_the_reason() -> None:
+    found = plan(file(1, "a", is_link_only=True), file(2, "b", status="created"), file(3, "c", status="ic_failure"))
+    assert not found.wanted
+    assert [each.reason for each in found.skipped] == ["link", "unfinished", "integrity-failed"]
+
+
+def test_patterns_choose_files_as_they_do_for_uploads() -> None:
+    found = plan(file(1, "a.csv"), file(2, "b.txt"), file(3, "c.csv"), include=["*.csv"], exclude=["c*"])
+    assert [each.path for each in found.wanted] == ["a.csv"]
+    assert [each.reason for each in found.skipped] == ["not-included", "excluded"]
+
+
+def test_files_and_folders_are_chosen_by_name() -> None:
+    files = [file(1, "a"), file(2, "b"), file(3, "c")]
+    found = plan(*files, folders={1: "set", 2: "set", 3: "other"}, names=("set", "c"))
+    assert [each.path for each in found.wanted] == ["set/a", "set/b", "other/c"]
+
+
+def test_an_unknown_name_is_refused_with_near_ones() -> None:
+    with pytest.raises(FileNotHeld, match=r"item 7 has no file survey\.cvs") as error:
+        plan(file(1, "survey.csv"), names=("survey.cvs",))
+    assert error.value.hint == 'Did you mean "survey.csv"?'
+
+
+def test_the_supplied_md5_serves_where_figshare_has_computed_none() -> None:
+    found = plan(file(1, "a", computed_md5=None, supplied_md5=MD5.upper()), file(2, "b", computed_md5=None))
+    assert [each.md5 for each in found.wanted] == [MD5, None]

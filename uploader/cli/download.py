@@ -1,0 +1,192 @@
+"""`figup download`: an item's files to a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from uploader import units
+from uploader.cli.context import open_context
+from uploader.cli.hints import hint_for
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
+from uploader.cli.output.progress import Display, display_for
+from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
+from uploader.cli.runner import Session, run
+from uploader.errors import ExitStatus
+from uploader.figshare.retry import RetryPolicy
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.options import Options, parse_connections, parse_limit
+
+if TYPE_CHECKING:
+    from uploader.transfer.download.engine import DownloadReport
+
+HELP = f"""\b
+Examples:
+  figup download 1234567                      all files, into this folder
+  figup download 1234567 -o data --include '*.csv'
+  figup download 1234567 survey/readme.txt    one file
+  figup download https://doi.org/10.6084/m9.figshare.1234567.v2
+
+\b
+Exit status:
+  {ExitStatus.OK} everything is here and verified
+  {ExitStatus.SOME_FAILED} some files failed, are unfinished, or a different one is in their place
+  {ExitStatus.NOT_FOUND} no such item or file
+  {ExitStatus.INTEGRITY} an MD5 differs
+  {ExitStatus.PENDING} Figshare has no MD5 to compare with
+  {ExitStatus.RESUMABLE} interrupted; run the same command again to continue
+
+"""
+_WORDS = {
+    "downloaded": "downloaded",
+    "same": "already here",
+    "kept": "KEPT: a different file is here",
+    "unknown": "NOT VERIFIED: Figshare has no MD5 of it",
+    "skipped": "skipped",
+    "failed": "FAILED",
+}
+_COLORS = {"downloaded": GREEN, "same": GREEN, "failed": RED}
+_REASONS = {
+    "link": "a link to another address",
+    "unfinished": "its upload was never completed",
+    "integrity-failed": "it did not pass Figshare's integrity check",
+    "excluded": "excluded",
+    "not-included": "not included",
+}
+_what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), grouped("Speed")
+
+
+@click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
+@click.argument("item", metavar="ITEM", type=click.IntRange(min=1))
+@click.argument("names", metavar="[FILE]...", nargs=-1)
+@_what(
+    "-o",
+    "--output",
+    "target",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
+    default=Path(),
+    help="Folder to write to; it is created if missing.  [default: current folder]",
+)
+@_what(
+    "--include",
+    metavar="PATTERN",
+    multiple=True,
+    help="Only files that match, in the syntax of .gitignore; may be repeated.",
+)
+@_what("--exclude", metavar="PATTERN", multiple=True, help="Not the files that match; may be repeated.")
+@_conflicts(
+    "--on-conflict",
+    type=click.Choice(["fail", "skip", "replace"]),
+    default="fail",
+    show_default=True,
+    help="If a different file is already here: report an error, keep it, or replace it once the new one is "
+    "verified. An identical file is never downloaded again.",
+)
+@_speed(
+    "--connections",
+    metavar="auto|N",
+    type=ParsedParam("connections", parse_connections),
+    default="auto",
+    show_default=True,
+    help="Ranges downloaded at the same time.",
+)
+@_speed(
+    "--limit-rate",
+    metavar="RATE",
+    type=ParsedParam("rate", parse_limit),
+    help="Maximum bytes per second, as for figup upload.  [default: no limit]",
+)
+@common_options
+def download(item: int, names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any) -> int:
+    """Download an item's files, or some of them, in parallel; verify their MD5s.
+
+    Run the same command again to continue an interrupted download. Folders of the item become folders; nothing is
+    written outside DIR, and no existing file is changed unless --on-conflict replace is given.
+    """  # fmt: skip
+    from uploader.transfer.download.engine import exit_status
+    from uploader.transfer.download.run import DownloadRequest
+    from uploader.transfer.download.run import download as download_item
+
+    request = DownloadRequest(
+        item_id=item,
+        target=target,
+        names=names,
+        include=values["include"],
+        exclude=values["exclude"],
+        existing=values["on_conflict"],
+    )
+    options = Options(connections=values["connections"], limit_rate=values["limit_rate"])
+    with open_context(common) as at:
+        client = at.client(options)
+
+        async def work(session: Session) -> int:
+            session.resumable = True
+            display = display_for(session.console, no_progress=common.no_progress)
+            shown = _Shown(session, display)
+            async with client:
+                with client.figshare(shown.take) as api:
+                    reports = await download_item(
+                        api, request, options, RetryPolicy(), api.clock, shown.take, shown.report
+                    )
+            display.close()
+            session.console.result(_totals(reports))
+            return exit_status(reports)
+
+        return run(common, work)
+
+
+class _Shown:
+    """Shows notices and reports of one download, and collects them for the summary."""
+
+    def __init__(self, session: Session, display: Display) -> None:
+        self._session = session
+        self._display = display
+
+    def take(self, notice: no.AnyNotice) -> None:
+        """Show a notice."""
+        summary = self._session.summary
+        if isinstance(notice, no.ItemKnown):
+            summary.item_id, summary.item_url = notice.item_id, notice.item_url or None
+        else:
+            self._display.show(notice)
+
+    def report(self, report: DownloadReport) -> None:
+        """Show the result of one file."""
+        session, fields = self._session, msgspec.to_builtins(report)
+        if report.error is not None:
+            fields["error"]["hint"] = hint_for(report.error)
+            del fields["error"]["facts"]
+        session.summary.files.append(fields)
+        session.summary.bytes_total += report.size or 0
+        session.console.event("downloaded", **fields)
+        if report.reason not in ("excluded", "not-included"):
+            words = _WORDS[report.status]
+            session.console.result(_line(report), Mark(words.partition(":")[0], _COLORS.get(report.status, YELLOW)))
+
+
+def _line(report: DownloadReport) -> str:
+    """Return one file's result, for a person."""
+    text = f"{printable(report.path or report.remote)}: {_WORDS[report.status]}"
+    if report.reason is not None:
+        return f"{text}: {_REASONS[report.reason]}"
+    if report.size is None or report.status == "failed":
+        return text
+    md5 = f", MD5 {report.md5}" if report.md5 is not None else ""
+    return f"{text} ({units.format_bytes(report.size)}{md5})"
+
+
+def _totals(reports: Sequence[DownloadReport]) -> str:
+    """Return how many files of each kind there are, and their size."""
+    pieces = []
+    for status, words in _WORDS.items():
+        sizes = [report.size or 0 for report in reports if report.status == status]
+        if sizes or status == "downloaded":
+            size = f" ({units.format_bytes(sum(sizes))})" if status != "skipped" else ""
+            pieces.append(f"{len(sizes)} {words.partition(':')[0].lower()}{size}")
+    return f"{units.format_count(len(reports), 'file')}: {', '.join(pieces)}"

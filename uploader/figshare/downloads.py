@@ -1,0 +1,171 @@
+"""Bytes of files: a range of one file per request, through the redirects that Figshare answers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from uploader.errors import FileNotHeld, PermissionDenied, ProtocolViolation, RequestRejected, TokenRejected
+from uploader.figshare.auth import Token
+from uploader.figshare.network import Network
+from uploader.figshare.outcomes import FetchFailed, RangeIgnored
+from uploader.figshare.responses import Peer, describe, is_firewall, transient_failure
+from uploader.figshare.retry import is_retryable
+from uploader.figshare.settings import Settings
+from uploader.figshare.transport import (
+    ExchangeFailed,
+    LostConnection,
+    Response,
+    failure_of,
+    read_response,
+    without_connection_reuse,
+    yarl_url,
+)
+from uploader.figshare.urls import check_upload_url, host_of, is_loopback
+
+_HOPS = 5
+"""Redirects followed for one request; Figshare needs one, to its storage (observed)."""
+
+Sink = Callable[[int, bytes], Awaitable[None]]
+"""Gets an offset in the file and the bytes from there on."""
+
+
+class Downloads:
+    """One attempt per call; retries are the caller's.
+
+    The token goes to the endpoint's host, and by https to hosts of the same domain (the API is at api.figshare.com,
+    downloads at ndownloader.figshare.com), never to the storage that they redirect to.
+    """
+
+    def __init__(
+        self, settings: Settings, endpoint: str, token: Token | None, network: Network, now: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._token = token
+        self._network = network
+        self._now = now
+
+    async def fetch(self, url: str, *, start: int, end: int, size: int, sink: Sink, authorized: bool = False) -> None:
+        """Fetch the bytes from `start` to `end` (exclusive) of a file of `size` bytes.
+
+        `authorized`: the file is private, the token is sent. Where the server has no ranges and `start` is 0, all bytes
+        of the file are delivered. Raises RangeIgnored where it has none and `start` is not 0; FetchFailed, which may
+        pass, after which the bytes delivered so far are valid; FileNotHeld, PermissionDenied, TokenRejected,
+        RequestRejected, ProtocolViolation, TlsFailure.
+        """
+        try:
+            await self._fetch(url, start, end, size, sink, authorized=authorized)
+        except (aiohttp.ClientError, OSError, LostConnection) as fault:
+            failure = failure_of(fault, host_of(url))
+        except ExchangeFailed as fault:
+            failure = fault
+        else:
+            return
+        if isinstance(failure, ExchangeFailed):
+            raise FetchFailed(f"{host_of(url)}: {failure.reason}", network=True)
+        raise failure
+
+    async def _fetch(self, url: str, start: int, end: int, size: int, sink: Sink, *, authorized: bool) -> None:
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=self._settings.connect_timeout,
+            sock_connect=self._settings.connect_timeout,
+            sock_read=self._settings.answer_timeout,
+        )
+        for _ in range(_HOPS + 1):
+            url = self._usable(url)
+            headers = {"Range": f"bytes={start}-{end - 1}"}
+            if authorized and self._token is not None and self._may_have_token(url):
+                headers["Authorization"] = f"token {self._token.reveal()}"
+            async with self._network.upload.get(
+                yarl_url(url),
+                headers=headers,
+                allow_redirects=False,
+                proxy=await self._network.proxy(url),
+                ssl=await self._network.tls(url),
+                timeout=timeout,
+                middlewares=(without_connection_reuse,),
+            ) as response:
+                if response.status not in (301, 302, 303, 307, 308):
+                    await self._take(response, url, start, end, size, sink)
+                    return
+                location = response.headers.get("Location", "")
+            url = urljoin(url, location)
+        raise ProtocolViolation(f"{host_of(url)} redirects a download without end")
+
+    async def _take(
+        self, response: aiohttp.ClientResponse, url: str, start: int, end: int, size: int, sink: Sink
+    ) -> None:
+        if response.status not in (200, 206) or "x-amzn-waf-action" in response.headers:
+            raise self._refusal(await read_response(response, self._settings.answer_timeout), url)
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise ProtocolViolation(f"{host_of(url)} sent compressed bytes although none were asked for")
+        if response.status == 200:
+            if start > 0:
+                raise RangeIgnored(f"{host_of(url)} answers no ranges")
+            _check_size(response.content_length, size, url)
+            end = size
+        else:
+            _check_range(response.headers.get("Content-Range", ""), start, size, url)
+        offset = start
+        async for data in response.content.iter_any():
+            room = end - offset
+            if len(data) > room:
+                raise ProtocolViolation(f"{host_of(url)} sent more bytes than the file has")
+            await sink(offset, data)
+            offset += len(data)
+        if offset < end:
+            raise FetchFailed(f"{host_of(url)}: the answer was cut off", network=True)
+
+    def _refusal(self, answer: Response, url: str) -> Exception:
+        """Return the error, or the FetchFailed, that an answer without the file means."""
+        host = host_of(url)
+        peer = Peer(host=host, name="the download service", is_api=False, identified=True)
+        if is_firewall(answer) or answer.status == 202:
+            # Observed: an empty 202 with x-amzn-waf-action, or a 403 with a page, mostly for cloud addresses.
+            return FetchFailed(f"a firewall in front of Figshare ({host}) turned the request away")
+        if is_retryable(answer.status) or answer.status >= 500:
+            failure = transient_failure(answer, peer, self._now())
+            return FetchFailed(failure.reason, retry_after=failure.retry_after)
+        words = describe(answer, peer)
+        if answer.status == 401:
+            return TokenRejected(f"the token is not accepted: {words}")
+        if answer.status == 403:
+            return PermissionDenied(f"this file may not be downloaded: {words}")
+        if answer.status in (404, 410):
+            return FileNotHeld(f"Figshare no longer has this file: {words}")
+        return RequestRejected(f"the download was refused: {words}")
+
+    def _usable(self, url: str) -> str:
+        try:
+            return check_upload_url(url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
+        except ProtocolViolation as fault:
+            raise ProtocolViolation(fault.message.replace("upload address", "download address")) from None
+
+    def _may_have_token(self, url: str) -> bool:
+        target, api = urlsplit(url), urlsplit(self._endpoint)
+        if (target.scheme, target.netloc) == (api.scheme, api.netloc):
+            return True
+        domain = (api.hostname or "").partition(".")[2]
+        host = target.hostname or ""
+        named = "." in domain and not re.fullmatch(r"[0-9.]+|.*:.*", domain) and not is_loopback(host)
+        return target.scheme == "https" and named and host.endswith(f".{domain}")
+
+
+def _check_size(length: int | None, size: int, url: str) -> None:
+    """Private downloads may come without Content-Length (observed)."""
+    if length is not None and length != size:
+        raise ProtocolViolation(f"{host_of(url)} sent {length} bytes where Figshare lists {size}")
+
+
+def _check_range(content_range: str, start: int, size: int, url: str) -> None:
+    found = re.fullmatch(r"\s*bytes (\d+)-\d+/(\d+|\*)\s*", content_range)
+    if found is None or int(found[1]) != start:
+        raise ProtocolViolation(f"{host_of(url)} sent another range than was asked for")
+    if found[2] != "*":
+        _check_size(int(found[2]), size, url)

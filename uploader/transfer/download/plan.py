@@ -1,0 +1,156 @@
+"""Which of an item's files are downloaded, and to which paths below the target folder. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from uploader.errors import FileNotHeld
+from uploader.figshare.models import File
+from uploader.sources.filters import Filters, Ignores
+from uploader.text import did_you_mean, printable
+from uploader.transfer.compare import FAILED_STATUSES
+
+MAX_NAME = 255
+"""Bytes of a file name on the file systems in use."""
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A file to download. `remote` is its path in the item, `path` the one below the target folder.
+
+    `size` is bytes. `md5` is Figshare's, lower-case hex, None if Figshare has none. `url` may hold a secret.
+    `available`: Figshare has finished processing it; before that it may answer 404.
+    """
+
+    file_id: int
+    remote: str
+    path: str
+    size: int
+    md5: str | None
+    url: str = field(repr=False)
+    available: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """A file of the item that is not downloaded.
+
+    `reason`: `link` (it only refers to an address), `unfinished`, `integrity-failed` (it did not pass Figshare's
+    check), `excluded` or `not-included`.
+    """
+
+    file_id: int
+    remote: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is downloaded and what is not, in the item's order. `renamed` are those whose name was made safe."""
+
+    wanted: Sequence[Wanted]
+    skipped: Sequence[Skip]
+
+    @property
+    def renamed(self) -> list[Wanted]:
+        """Files that are stored under another name than they have in the item."""
+        return [each for each in self.wanted if each.path != each.remote]
+
+
+def plan_download(
+    item_id: int, files: Iterable[File], folders: Mapping[int, str], filters: Filters, names: Sequence[str] = ()
+) -> Plan:
+    """Choose the files. `names` are remote paths, or names without folder; empty for all files.
+
+    Raises FileNotHeld if one of the names fits no file.
+    """
+    placed = [(file, file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)) for file in files]
+    chosen = _named(item_id, placed, names) if names else placed
+    wanted: list[Wanted] = []
+    skipped: list[Skip] = []
+    taken: set[str] = set()
+    for file, remote in chosen:
+        reason = _reason(file) or filters.reason(remote, Ignores())
+        if reason is not None:
+            skipped.append(Skip(file_id=file.id, remote=remote, reason=reason))
+            continue
+        path = _unique(safe_path(remote), file.id, taken)
+        md5 = file.computed_md5 or file.supplied_md5
+        wanted.append(
+            Wanted(
+                file_id=file.id,
+                remote=remote,
+                path=path,
+                size=file.size,
+                md5=md5.lower() if md5 else None,
+                url=file.download_url,
+                available=file.status in ("available", ""),
+            )
+        )
+    return Plan(wanted=wanted, skipped=skipped)
+
+
+def _named(item_id: int, placed: Sequence[tuple[File, str]], names: Sequence[str]) -> list[tuple[File, str]]:
+    for name in names:
+        if not any(_fits(remote, name) for _, remote in placed):
+            raise FileNotHeld(
+                f"item {item_id} has no file {printable(name)}",
+                hint=did_you_mean(name, [remote for _, remote in placed], "Check its name on the item's page."),
+            )
+    return [(file, remote) for file, remote in placed if any(_fits(remote, name) for name in names)]
+
+
+def _fits(remote: str, name: str) -> bool:
+    wanted = name.strip("/")
+    return remote == wanted or remote.startswith(f"{wanted}/") or remote.rpartition("/")[2] == wanted
+
+
+def _reason(file: File) -> str | None:
+    if file.is_link_only:
+        return "link"
+    if file.status == "created":
+        return "unfinished"
+    return "integrity-failed" if file.status in FAILED_STATUSES else None
+
+
+def safe_path(remote: str) -> str:
+    """Return a relative path that stays below its folder and that a file system can store.
+
+    Empty components and "." are dropped; ".." becomes "__"; control characters and invalid characters become "_";
+    too long names are cut before their extension.
+    """
+    pieces = [_safe_name(piece) for piece in remote.split("/") if piece not in ("", ".")]
+    return "/".join(pieces) or "_"
+
+
+def _safe_name(name: str) -> str:
+    if name == "..":
+        return "__"
+    clean = _UNSAFE.sub("_", name).encode("utf-8", "replace").decode()
+    if len(clean.encode()) <= MAX_NAME:
+        return clean
+    stem, dot, extension = clean.rpartition(".")
+    tail = f"{dot}{extension}" if stem and len(extension.encode()) <= 16 else ""
+    room = MAX_NAME - len(tail.encode())
+    return (clean.encode()[:room].decode("utf-8", "ignore")) + tail
+
+
+def _unique(path: str, file_id: int, taken: set[str]) -> str:
+    """Return a path that no other file of the download has, also where case and composition do not count."""
+    key = _folded(path)
+    if key in taken:
+        folder, slash, name = path.rpartition("/")
+        stem, dot, extension = name.rpartition(".")
+        name = f"{stem}.{file_id}{dot}{extension}" if stem else f"{name}.{file_id}"
+        path = folder + slash + _safe_name(name)
+        key = _folded(path)
+    taken.add(key)
+    return path
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
