@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -26,8 +27,31 @@ if TYPE_CHECKING:
     from uploader.transfer.verify import Comparison
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
+class ClientArguments(TypedDict, total=False):
+    """The arguments of `Client`, which every call here takes as well, by name."""
+
+    token: str | None
+    endpoint: str | None
+    token_file: AnyPath | None
+    state_dir: AnyPath | None
+    options: Options | None
+    settings: Settings | None
+
+
+def _accepting_client_arguments(call: F) -> F:
+    """Have `help` and `inspect` show the arguments of `Client` in place of `**client`."""
+    shown = inspect.signature(call)
+    named = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    accepted = inspect.signature(Client).parameters
+    more = [accepted[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in ClientArguments.__annotations__]
+    call.__signature__ = shown.replace(parameters=[*named, *more])  # type: ignore[attr-defined]
+    return call
+
+
+@_accepting_client_arguments
 def upload(
     paths: Paths | Sources,
     *,
@@ -36,22 +60,16 @@ def upload(
     project: int | str | None = None,
     item_options: ItemOptions | None = None,
     new_job: bool = False,
-    token: str | None = None,
-    endpoint: str | None = None,
-    state_dir: AnyPath | None = None,
-    options: Options | None = None,
-    settings: Settings | None = None,
     on_event: no.Listener | None = None,
+    **client: Unpack[ClientArguments],
 ) -> Report:
     """Send files and folders to an item, and return once every byte is there and verified: see `Client.upload`.
 
     Raises what `Client` and `Client.upload` raise, and UsageError inside a running event loop.
     """
-    _check_no_loop("upload")
-    client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options, settings=settings)
-    return _run(
-        client,
-        lambda: client.upload(
+
+    async def call(session: Client) -> Report:
+        return await session.upload(
             paths,
             item=item,
             title=title,
@@ -59,50 +77,42 @@ def upload(
             item_options=item_options,
             new_job=new_job,
             on_event=on_event,
-        ),
-    )
+        )
+
+    return _run(call, "upload", client)
 
 
-def resume(
-    job: str | None = None,
-    *,
-    token: str | None = None,
-    endpoint: str | None = None,
-    state_dir: AnyPath | None = None,
-    options: Options | None = None,
-    settings: Settings | None = None,
-    on_event: no.Listener | None = None,
-) -> Report:
+@_accepting_client_arguments
+def resume(job: str | None = None, *, on_event: no.Listener | None = None, **client: Unpack[ClientArguments]) -> Report:
     """Continue an interrupted job, None: the only unfinished one; block until it is done: see `Client.resume`.
 
     Raises what `Client` and `Client.resume` raise, and UsageError inside a running event loop.
     """
-    _check_no_loop("resume")
-    client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options, settings=settings)
-    return _run(client, lambda: client.resume(job, on_event=on_event))
+    return _run(lambda session: session.resume(job, on_event=on_event), "resume", client)
 
 
+@_accepting_client_arguments
 def verify(
     item: int | str,
     paths: Paths | Sources = (),
     *,
     checksums: AnyPath | None = None,
-    token: str | None = None,
-    endpoint: str | None = None,
-    state_dir: AnyPath | None = None,
-    settings: Settings | None = None,
     on_result: Callable[[Comparison], None] | None = None,
     on_event: no.Listener | None = None,
+    **client: Unpack[ClientArguments],
 ) -> list[Comparison]:
     """Compare local files with the files of an item; send nothing: see `Client.verify`.
 
     Raises what `Client` and `Client.verify` raise, and UsageError inside a running event loop.
     """
-    _check_no_loop("verify")
-    client = Client(token, endpoint=endpoint, state_dir=state_dir, settings=settings)
-    return _run(client, lambda: client.verify(item, paths, checksums=checksums, on_result=on_result, on_event=on_event))
+
+    async def call(session: Client) -> list[Comparison]:
+        return await session.verify(item, paths, checksums=checksums, on_result=on_result, on_event=on_event)
+
+    return _run(call, "verify", client)
 
 
+@_accepting_client_arguments
 def preview(
     paths: Paths | Sources,
     *,
@@ -110,23 +120,18 @@ def preview(
     title: str | None = None,
     project: int | str | None = None,
     new_job: bool = False,
-    token: str | None = None,
-    endpoint: str | None = None,
-    state_dir: AnyPath | None = None,
-    options: Options | None = None,
-    settings: Settings | None = None,
     on_event: no.Listener | None = None,
+    **client: Unpack[ClientArguments],
 ) -> Preview:
     """Return what `upload` with these arguments would do; write nothing: see `Client.preview`.
 
     Raises what `Client` and `Client.preview` raise, and UsageError inside a running event loop.
     """
-    _check_no_loop("preview")
-    client = Client(token, endpoint=endpoint, state_dir=state_dir, options=options, settings=settings)
-    return _run(
-        client,
-        lambda: client.preview(paths, item=item, title=title, project=project, new_job=new_job, on_event=on_event),
-    )
+
+    async def call(session: Client) -> Preview:
+        return await session.preview(paths, item=item, title=title, project=project, new_job=new_job, on_event=on_event)
+
+    return _run(call, "preview", client)
 
 
 def jobs(*, state_dir: AnyPath | None = None) -> list[JobOverview]:
@@ -138,21 +143,20 @@ def jobs(*, state_dir: AnyPath | None = None) -> list[JobOverview]:
     return list_jobs(JobStore(folder if folder is not None else default_state_dir(), Disk()))
 
 
-def _check_no_loop(name: str) -> None:
-    """Raise UsageError inside a running event loop, where blocking would stall everything else."""
+def _run(call: Callable[[Client], Awaitable[T]], name: str, arguments: ClientArguments) -> T:
+    """Make a client and call it. Raises UsageError inside a running event loop, where blocking would stall the rest."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise UsageError(
-        f"uploader.{name} blocks and cannot be called inside a running event loop",
-        hint=f"Use: async with uploader.Client() as client: await client.{name}(...)",
-    )
+        client = Client(**arguments)
+    else:
+        raise UsageError(
+            f"uploader.{name} blocks and cannot be called inside a running event loop",
+            hint=f"Use: async with uploader.Client() as client: await client.{name}(...)",
+        )
 
-
-def _run(client: Client, call: Callable[[], Awaitable[T]]) -> T:
     async def main() -> T:
         async with client:
-            return await call()
+            return await call(client)
 
     return anyio.run(main)

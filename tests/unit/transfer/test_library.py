@@ -20,7 +20,9 @@ import uploader
 from tests.fakes.figshare import Fault
 from tests.fakes.world import ENDPOINT, World
 from uploader import errors, events
+from uploader.transfer import client as client_module
 from uploader.transfer import notices
+from uploader.transfer.blocking import ClientArguments
 
 pytestmark = pytest.mark.anyio
 
@@ -264,9 +266,20 @@ def test_blocking_calls_take_the_arguments_of_the_client(name: str) -> None:
     del method["self"]
     assert method.items() <= blocking.items()
     session = inspect.signature(uploader.Client).parameters
-    assert {p: blocking[p].annotation for p in blocking.keys() - method.keys()} == {
-        p: session[p].annotation for p in blocking.keys() - method.keys()
+    assert {p: (blocking[p].annotation, blocking[p].default) for p in blocking.keys() - method.keys()} == {
+        name: (parameter.annotation, parameter.default) for name, parameter in session.items()
     }
+
+
+def test_blocking_calls_are_typed_as_the_client() -> None:
+    client = typing.get_type_hints(uploader.Client.__init__, vars(client_module))
+    assert typing.get_type_hints(ClientArguments) == {n: kind for n, kind in client.items() if n != "return"}
+
+
+def test_blocking_calls_reject_what_the_client_does_not_know() -> None:
+    call: Any = uploader.resume
+    with pytest.raises(TypeError, match="tokn"):
+        call(tokn="t0ken")
 
 
 def test_an_upload_without_asyncio_from_the_preview_to_the_list_of_jobs(world: World) -> None:
