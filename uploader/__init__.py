@@ -7,7 +7,7 @@ Rerun the same call until it returns: it continues where it was interrupted, and
     report = uploader.upload("survey.tar", title="Survey 2024")
     print(report.item_url, report.files[0].md5)
 
-`upload`, `resume`, `verify` and `preview` block. In a program with a running event loop use `Client`:
+`upload`, `resume`, `verify`, `preview` and `download` block. In a program with a running event loop use `Client`:
 
     async with uploader.Client() as client:
         report = await client.upload("survey.tar", item=1234567, on_event=print)
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from uploader.figshare.settings import Settings
     from uploader.metadata.description import describe
     from uploader.sources.models import Sources
-    from uploader.transfer.blocking import jobs, preview, resume, upload, verify
+    from uploader.transfer.blocking import download, jobs, preview, resume, upload, verify
     from uploader.transfer.client import Client
     from uploader.transfer.destination.options import ItemOptions
+    from uploader.transfer.download.engine import DownloadReport
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options, Timetable
     from uploader.transfer.preview import Preview
@@ -47,6 +48,7 @@ __all__ = [
     "Cancellation",
     "Client",
     "Comparison",
+    "DownloadReport",
     "FigupError",
     "FileReport",
     "ItemOptions",
@@ -62,6 +64,7 @@ __all__ = [
     "Timetable",
     "__version__",
     "describe",
+    "download",
     "errors",
     "events",
     "jobs",
@@ -75,6 +78,7 @@ _MODULES = {
     "Cancellation": "uploader.transfer.report",
     "Client": "uploader.transfer.client",
     "Comparison": "uploader.transfer.verify",
+    "DownloadReport": "uploader.transfer.download.engine",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
     "ItemOptions": "uploader.transfer.destination.options",
@@ -89,6 +93,7 @@ _MODULES = {
     "Sources": "uploader.sources.models",
     "Timetable": "uploader.transfer.options",
     "describe": "uploader.metadata.description",
+    "download": "uploader.transfer.blocking",
     "jobs": "uploader.transfer.blocking",
     "preview": "uploader.transfer.blocking",
     "resume": "uploader.transfer.blocking",

@@ -92,6 +92,35 @@ def test_ctrl_c_keeps_what_is_there(figup: Figup) -> None:
     assert tree(record) == tree(figup.cwd / "survey")
 
 
+def test_a_public_item_needs_no_token(figup: Figup, sandbox: Sandbox) -> None:
+    (figup.cwd / "a.bin").write_bytes(b"public")
+    (figup.cwd / "about.yaml").write_text(
+        "title: A survey\ndescription: Of something.\ncategories: [animal behaviour]\nkeywords: [beaver]\n"
+        "license: CC0\nauthors: [{name: Ann B}]\n"
+    )
+    done = figup.run("upload", "a.bin", "--metadata", "about.yaml", "--publish", "--json").expect(0)
+    item = str(done.summary["item_id"])
+    del figup.env["FIGSHARE_TOKEN"]
+    figup.run("download", item, "-o", "copy").expect(0)
+    assert (figup.cwd / "copy/a.bin").read_bytes() == b"public"
+    draft = figup.run("download", "12345").expect(4)
+    assert draft.stderr.startswith("figup: Figshare has no public item 12345")
+    figup.env["FIGSHARE_TOKEN"] = "another"
+    refused = figup.run("download", item, "-o", "other").expect(3)
+    assert "token" in refused.stderr
+
+
+def test_two_downloads_of_one_item_at_once(figup: Figup) -> None:
+    item = uploaded(figup, 20_000_000)
+    first = figup.start("download", item, "-o", "copy", "--limit-rate", "8M")
+    record = figup.cwd / "copy/survey"
+    until(lambda: list(record.glob(".figup-*.json")))
+    second = figup.run("download", item, "big.bin", "-o", "copy").expect(8)
+    assert "another process is downloading it" in second.stderr
+    first.wait(30).expect(0)
+    assert tree(record) == tree(figup.cwd / "survey")
+
+
 def test_an_item_that_is_not_there(figup: Figup) -> None:
     refused = figup.run("download", "12345").expect(4)
     assert refused.stderr.startswith("figup: Figshare has no item 12345")

@@ -52,8 +52,11 @@ class Context:
         *,
         retry: RetryPolicy | None = None,
         token: str | None = None,
+        anonymous: bool = False,
     ) -> Client:
-        """Return a client for this endpoint; without `token` it uses the one that is configured.
+        """Return a client for this endpoint; without `token` it uses the one that is configured, if any.
+
+        `anonymous`: it may do without one.
 
         Blocks briefly. Raises what `Client` raises.
         """
@@ -78,6 +81,7 @@ class Context:
                 state_dir=state_dir(common),
                 options=options,
                 settings=settings,
+                anonymous=anonymous,
             )
         except NoToken as error:
             if "//127.0.0.1:" in self.endpoint:

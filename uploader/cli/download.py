@@ -17,7 +17,6 @@ from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.errors import ExitStatus
-from uploader.figshare.retry import RetryPolicy
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.options import Options, parse_connections, parse_limit
@@ -108,33 +107,31 @@ def download(item: int, names: tuple[str, ...], target: Path, common: GlobalOpti
 
     Run the same command again to continue an interrupted download. Folders of the item become folders; nothing is
     written outside DIR, and no existing file is changed unless --on-conflict replace is given.
-    """  # fmt: skip
+    """
     from uploader.transfer.download.engine import exit_status
-    from uploader.transfer.download.run import DownloadRequest
-    from uploader.transfer.download.run import download as download_item
 
-    request = DownloadRequest(
-        item_id=item,
-        target=target,
-        names=names,
-        include=values["include"],
-        exclude=values["exclude"],
-        existing=values["on_conflict"],
-    )
     options = Options(connections=values["connections"], limit_rate=values["limit_rate"])
     with open_context(common) as at:
-        client = at.client(options)
+        client = at.client(options, anonymous=True)
 
         async def work(session: Session) -> int:
             session.resumable = True
             display = display_for(session.console, no_progress=common.no_progress)
             shown = _Shown(session, display)
-            async with client:
-                with client.figshare(shown.take) as api:
-                    reports = await download_item(
-                        api, request, options, RetryPolicy(), api.clock, shown.take, shown.report
+            try:
+                async with client:
+                    reports = await client.download(
+                        item,
+                        target,
+                        names=names,
+                        include=values["include"],
+                        exclude=values["exclude"],
+                        on_conflict=values["on_conflict"],
+                        on_result=shown.report,
+                        on_event=shown.take,
                     )
-            display.close()
+            finally:
+                display.close()
             session.console.result(_totals(reports))
             return exit_status(reports)
 

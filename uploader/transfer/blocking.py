@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import anyio
@@ -23,6 +23,7 @@ from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, list_jobs
 
 if TYPE_CHECKING:
+    from uploader.transfer.download.engine import DownloadReport, Existing
     from uploader.transfer.preview import Preview
     from uploader.transfer.verify import Comparison
 
@@ -39,6 +40,7 @@ class ClientArguments(TypedDict, total=False):
     state_dir: AnyPath | None
     options: Options | None
     settings: Settings | None
+    anonymous: bool
 
 
 def _accepting_client_arguments(call: F) -> F:
@@ -110,6 +112,41 @@ def verify(
         return await session.verify(item, paths, checksums=checksums, on_result=on_result, on_event=on_event)
 
     return _run(call, "verify", client)
+
+
+@_accepting_client_arguments
+def download(
+    item: int | str,
+    folder: AnyPath = ".",
+    *,
+    version: int | None = None,
+    names: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    on_conflict: Existing = "fail",
+    on_result: Callable[[DownloadReport], None] | None = None,
+    on_event: no.Listener | None = None,
+    **client: Unpack[ClientArguments],
+) -> list[DownloadReport]:
+    """Download an item's files into a folder, verified: see `Client.download`. Public items need no token.
+
+    Raises what `Client` and `Client.download` raise, and UsageError inside a running event loop.
+    """
+
+    async def call(session: Client) -> list[DownloadReport]:
+        return await session.download(
+            item,
+            folder,
+            version=version,
+            names=names,
+            include=include,
+            exclude=exclude,
+            on_conflict=on_conflict,
+            on_result=on_result,
+            on_event=on_event,
+        )
+
+    return _run(call, "download", {"anonymous": True, **client})
 
 
 @_accepting_client_arguments

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ import anyio.to_thread
 from uploader.clock import Clock
 from uploader.concurrency import Stopped, in_thread, run_isolated
 from uploader.disk import Disk
-from uploader.errors import Interrupted, UsageError
+from uploader.errors import Interrupted, NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Account
@@ -51,6 +51,7 @@ from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import unfinished_job
 
 if TYPE_CHECKING:
+    from uploader.transfer.download.engine import DownloadReport, Existing
     from uploader.transfer.preview import Preview
     from uploader.transfer.verify import Comparison
 
@@ -76,11 +77,13 @@ class Client:
         state_dir: AnyPath | None = None,
         options: Options | None = None,
         settings: Settings | None = None,
+        anonymous: bool = False,
     ) -> None:
         """Read what is None from the environment (FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR), or use defaults.
 
-        `options` control transfers. `settings` control requests; their endpoint is used if `endpoint` is None. Blocks
-        briefly to find a token. Raises NoToken, TokenFileExposed, UsageError, InsecureEndpoint, TypeError.
+        `options` control transfers. `settings` control requests; their endpoint is used if `endpoint` is None.
+        `anonymous`: if no token is configured, read public items without one. Blocks briefly to find a token. Raises
+        NoToken, TokenFileExposed, UsageError, InsecureEndpoint, TypeError.
         """
         check_text("token", token)
         check_text("endpoint", endpoint)
@@ -93,7 +96,12 @@ class Client:
         )
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()
-        self._token = Token(token) if token is not None else self._find_token(as_path("token_file", token_file))
+        self._token: Token | None = None
+        try:
+            self._token = Token(token) if token is not None else self._find_token(as_path("token_file", token_file))
+        except NoToken:
+            if not anonymous or token is not None or token_file is not None:
+                raise
         self._states = JobStore(folder if folder is not None else default_state_dir(), Disk())
         self._clock = Clock()
         self._stops: set[Stop] = set()
@@ -250,6 +258,51 @@ class Client:
             return await verify(
                 self._api, item_id, sources, expected, on_result or (lambda _: None), on_event or (lambda _: None)
             )
+
+    async def download(
+        self,
+        item: int | str,
+        folder: AnyPath = ".",
+        *,
+        version: int | None = None,
+        names: Sequence[str] = (),
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        on_conflict: Existing = "fail",
+        on_result: Callable[[DownloadReport], None] | None = None,
+        on_event: no.Listener | None = None,
+    ) -> list[DownloadReport]:
+        """Download an item's files into a folder, verified; return a report for each. Nothing is sent.
+
+        The account's own item is read, else the public one; `version` is a published version. `names` are files or
+        folders of the item, none for all; `include` and `exclude` are patterns as in .gitignore. `on_conflict` is for a
+        different file that is already there: `fail`, `skip` or `replace`. The same call continues an interrupted
+        download. `on_result` is called with each report as it is known.
+
+        Errors of single files are in their reports. Raises ItemNotFound, FileNotHeld, UsageError, TargetFull.
+        """
+        from uploader.transfer.download.run import DownloadRequest, download
+
+        target = as_path("folder", folder)
+        check_callback("on_result", on_result)
+        request = DownloadRequest(
+            item_id=as_id("item", item),
+            target=target if target is not None else Path(),
+            version=version,
+            names=names,
+            include=include,
+            exclude=exclude,
+            existing=on_conflict,
+        )
+
+        async def work(notify: no.Listener, stop: Stop) -> list[DownloadReport]:
+            with self._listening(notify), stop.interruptible():
+                return await download(
+                    self._api, request, self._options, self._settings.retry, self._clock, notify, on_result
+                )
+
+        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+            return await run_isolated(lambda: work(notify, stop))
 
     def stop(self) -> None:
         """Stop the running calls: parts in flight may finish within the grace period, then the calls raise Interrupted.

@@ -27,7 +27,7 @@ from uploader.transfer.blocking import ClientArguments
 pytestmark = pytest.mark.anyio
 
 ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value)}
-BLOCKING = ["upload", "resume", "verify", "preview"]
+BLOCKING = ["upload", "resume", "verify", "preview", "download"]
 
 
 # --- what can be imported -----------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ async def download(
     retry: RetryPolicy,
     clock: Clock,
     notify: Listener,
-    on_result: Callable[[DownloadReport], None],
+    on_result: Callable[[DownloadReport], None] | None = None,
 ) -> list[DownloadReport]:
     """Download an item's files; return a report for each. `on_result` gets each as it is known.
 
@@ -92,7 +92,7 @@ async def download(
         throttle=Throttle(options.limit_rate, clock),
         clock=clock,
         notify=notify,
-        on_result=on_result,
+        on_result=on_result or (lambda _: None),
     )
     return await run.run()
 
