@@ -1,9 +1,16 @@
 """Entry point of the command `figup` and of `python -m uploader`."""
 
+import os
 import signal
+import sys
 
 # Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
 _handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+    # Names are UTF-8 on Figshare, and so they are read here, whatever the locale says: else a job's paths and the names
+    # of its files would differ between two locales. An option of the interpreter overrides PYTHONUTF8=0.
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
 
 from uploader.cli.main import main  # noqa: E402
 

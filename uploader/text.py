@@ -66,6 +66,11 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) 
     return f"Did you mean {or_list(found)}?" if found else otherwise
 
 
+def composed(name: str) -> str:
+    """Return a name with its letters composed (NFC): what two spellings of the same letters have in common."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def printable(path: str) -> str:
     """Escape control characters and invalid encodings, so that a path fits in one line of a message."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -652,3 +653,26 @@ def test_what_is_excluded_like_in_git_is_not_sent(figup: Figup, sandbox: Sandbox
     (top / ".figupignore").write_text("secret\n!keep/\n")
     done = upload(figup, "set", "--exclude", "c")
     assert set(held(sandbox, done.summary["item_id"])) == {"set/keep/a", "set/b"}
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, {"LC_ALL": "C.UTF-8"}])
+def test_the_locale_is_no_part_of_a_name(tmp_path: Path, locale: dict[str, str]) -> None:
+    folder = make(tmp_path / "d\u00e9", **{"caf\u00e9.txt": "1"})
+    done = subprocess.run(
+        [sys.executable, "-m", "uploader", "upload", folder, "--title", "\u00c9t\u00e9", "--dry-run", "--json"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONUTF8": "0", **locale},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    summary = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+    assert [(file["folder"], file["name"]) for file in summary["files"]] == [("d\u00e9", "caf\u00e9.txt")]
+
+
+def test_a_name_whose_letters_are_composed_otherwise_is_the_same_name(figup: Figup, sandbox: Sandbox) -> None:
+    mac, linux = make(figup.cwd / "mac", **{"cafe\u0301.txt": "1"}), make(figup.cwd / "linux", **{"caf\u00e9.txt": "1"})
+    item = upload(figup, f"{mac}/.").summary["item_id"]
+    verified = figup.run("verify", str(item), f"{linux}/.").expect(0)
+    assert r"the same, there under another spelling, 'cafe\u0301.txt'" in verified.stdout
+    upload(figup, f"{linux}/.", "--item", str(item))
+    assert list(held(sandbox, item)) == ["cafe\u0301.txt"]

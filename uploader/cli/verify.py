@@ -142,6 +142,8 @@ def line(result: Comparison) -> str:
     """One comparison, for a person."""
     path = printable(result.path if result.path is not None else remote_path(result.folder, result.name))
     text = f"{path}: {_STATUS_TEXTS[result.status]}"
+    if result.spelling is not None:
+        text += f", there under another spelling, {result.spelling!a}"
     local = _content(result.size, result.md5)
     remote = _content(result.remote_size, result.remote_md5)
     if result.status == "left-out":

@@ -44,6 +44,8 @@ class Filters:
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         self._include = Patterns(include)
         self._exclude = Patterns(exclude)
+        self.malformed = [*self._include.malformed, *self._exclude.malformed]
+        """Patterns that never match."""
 
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
         """Why a path in a folder that is not left out is; None when it is not. A folder is left out with all in it."""

@@ -46,7 +46,12 @@ class Patterns:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Compile patterns as they are, without the rules for lines of a file."""
-        self._latest_first = [_pattern(octets(one)) for one in patterns][::-1]
+        texts = list(patterns)
+        self._latest_first = [_pattern(octets(text)) for text in texts][::-1]
+        self.malformed = [
+            text for text, one in zip(reversed(texts), self._latest_first, strict=True) if one.regex is _NEVER
+        ]
+        """Patterns that never match, to git's mind as well: "[a", or with a backslash at the end."""
 
     def __bool__(self) -> bool:
         return bool(self._latest_first)

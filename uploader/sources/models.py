@@ -90,6 +90,8 @@ class Selection:
     problems: list[FigupError] = field(default_factory=list)
     roots: list[str] = field(default_factory=list)
     """Remote folders of which all is meant, "" for the whole item."""
+    warnings: list[str] = field(default_factory=list)
+    """What may not be what the user meant, but is done."""
 
 
 def remote_path(folder: str, name: str) -> str:

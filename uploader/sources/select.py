@@ -17,6 +17,7 @@ from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, 
 from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
+from uploader.sources.names import alike, alike_warnings, is_one_file
 from uploader.sources.walk import Found, Rules, chosen_file, walk
 from uploader.system import PATH_FAULTS, absolute, path_error
 from uploader.text import printable
@@ -88,7 +89,7 @@ def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
 def collect(sources: Sources) -> Selection:
     """As `select`, but what stands in the way is only noted among the `problems`."""
     selection = Selection()
-    taken: dict[str, str] = {}
+    taken: dict[str, list[tuple[str, str]]] = {}
     for found in _Collector(sources, selection).all():
         if isinstance(found, Skipped):
             selection.skipped.append(found)
@@ -96,12 +97,17 @@ def collect(sources: Sources) -> Selection:
             selection.problems.append(found)
         else:
             there = found.path if found.link else remote_path(found.folder, found.name)
-            other = taken.get(there)
-            if other is None:
-                taken[there] = found.path
+            others = taken.setdefault(alike(there), [])
+            other = next((path for other_there, path in others if other_there == there), None)
+            if other is not None:
+                if other != found.path:
+                    selection.problems.append(_clash(there, other, found.path))
+            elif not any(is_one_file(found.path, path) for _, path in others):
+                others.append((there, found.path))
                 selection.files.append(found)
-            elif other != found.path:
-                selection.problems.append(_clash(there, other, found.path))
+    selection.warnings += alike_warnings(
+        remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link
+    )
     return selection
 
 
@@ -126,12 +132,20 @@ class _Collector:
     def __init__(self, sources: Sources, selection: Selection) -> None:
         self._sources = sources
         self._selection = selection
+        filters = Filters(sources.include, sources.exclude)
         self._rules = Rules(
-            filters=Filters(sources.include, sources.exclude),
+            filters=filters,
             hidden=sources.hidden,
             follow_symlinks=sources.follow_symlinks,
+            on_malformed=self._warn_of_pattern,
         )
+        for pattern in filters.malformed:
+            self._warn_of_pattern(pattern)
         self._base = absolute(sources.base or ".")  # lexical: the folders as they were written
+
+    def _warn_of_pattern(self, pattern: str, file: str | None = None) -> None:
+        where = f"{printable(file)}: " if file is not None else ""
+        self._selection.warnings.append(f"{where}the pattern {pattern!r} is malformed: like git, figup ignores it")
 
     def all(self) -> Iterator[Found]:
         for path in self._sources.paths:

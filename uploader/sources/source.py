@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,6 +160,12 @@ def stat_source(path: str) -> FileStamp:
 def remote_name(path: str) -> str:
     """Return the name of a source on Figshare: its file name. Raises UsageError if it is not UTF-8."""
     name = Path(path).name
+    if not name.isascii() and sys.getfilesystemencoding() != "utf-8":
+        raise UsageError(
+            f"{printable(path)}: this Python reads file names as {sys.getfilesystemencoding()}, not as UTF-8",
+            hint="Start Python with -X utf8.",
+            path=path,
+        )
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -26,12 +26,16 @@ Found: TypeAlias = SourceFile | Skipped | FigupError
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How folders are walked. With a `glob`, what it does not match was not asked for, and nothing is said of it."""
+    """How folders are walked. With a `glob`, what it does not match was not asked for, and nothing is said of it.
+
+    `on_malformed` is called with a pattern that never matches, and the ignore file that has it.
+    """
 
     filters: Filters
     hidden: bool = False
     follow_symlinks: bool = False
     glob: Glob | None = None
+    on_malformed: Callable[[str, str], object] = lambda _pattern, _file: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +77,7 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
     """All that is in the folder `top`; files get remote folders below `prefix`. Names are in order within a folder."""
     try:
-        root = [_enter(top, "", Ignores(), frozenset(), os.stat(top))]
+        root = [_enter(top, "", Ignores(), frozenset(), os.stat(top), rules)]
     except PATH_FAULTS as error:
         yield path_error(error, top)
         return
@@ -146,11 +150,11 @@ def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules
         return None
     if (status.st_dev, status.st_ino) in folder.above:
         return "link-loop"
-    return _enter(entry.path, inner, folder.ignores, folder.above, status)
+    return _enter(entry.path, inner, folder.ignores, folder.above, status, rules)
 
 
 def _enter(
-    path: str, inner: str, ignores: Ignores, above: frozenset[tuple[int, int]], status: os.stat_result
+    path: str, inner: str, ignores: Ignores, above: frozenset[tuple[int, int]], status: os.stat_result, rules: Rules
 ) -> _Folder:
     """List a folder and read its ignore file. Raises OSError, UsageError, _Empty."""
     with os.scandir(path) as entries:
@@ -158,11 +162,11 @@ def _enter(
     if not found:
         raise _Empty
     if any(entry.name == IGNORE_FILE for entry in found):
-        ignores = ignores.with_file(inner, _ignore_file(os.path.join(path, IGNORE_FILE)))
+        ignores = ignores.with_file(inner, _ignore_file(os.path.join(path, IGNORE_FILE), rules))
     return _Folder(inner=inner, ignores=ignores, above=above | {(status.st_dev, status.st_ino)}, entries=iter(found))
 
 
-def _ignore_file(path: str) -> Patterns:
+def _ignore_file(path: str, rules: Rules) -> Patterns:
     """Read an ignore file. Raises UsageError: without what it says, files could be sent that must not be."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block
@@ -173,7 +177,10 @@ def _ignore_file(path: str) -> Patterns:
     except OSError as error:
         text = f"{printable(path)}: cannot be read: {error.strerror or error}"
         raise passing_error(error, path) or UsageError(text, path=path) from error
-    return Patterns(pattern_lines(data, printable(path)))
+    patterns = Patterns(pattern_lines(data, printable(path)))
+    for pattern in patterns.malformed:
+        rules.on_malformed(pattern, path)
+    return patterns
 
 
 def _may_contain_matches(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:

@@ -7,11 +7,12 @@ about which remote file is "that source, complete and verified".
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from uploader.figshare.models import File
 from uploader.sources.models import remote_path
+from uploader.text import composed
 from uploader.transfer.journal.lifecycle import Transfer
 
 FAILED_STATUSES = frozenset({"ic_failure"})
@@ -82,6 +83,25 @@ def folder_of(folders: Mapping[int, str], file_id: int) -> str | None:
     return folders.get(file_id, "") if folders else None
 
 
+def paths_in_item(wanted: Collection[str], held: Iterable[str]) -> dict[str, list[str]]:
+    """Return for each wanted remote path the paths in the item that stand for it: itself, else other spellings of it.
+
+    A spelling has the same letters, composed or decomposed: macOS stores names decomposed that are composed elsewhere.
+    A path that is wanted itself stands for no other. Wanted paths that the item does not have are not in the answer.
+    """
+    there = set(held)
+    spellings: dict[str, list[str]] = {}
+    for path in sorted(there.difference(wanted)):
+        spellings.setdefault(composed(path), []).append(path)
+    found = {path: [path] if path in there else spellings.get(composed(path), []) for path in wanted}
+    return {path: paths for path, paths in found.items() if paths}
+
+
+def other_spelling(wanted: str, paths: Collection[str]) -> str | None:
+    """Return the spelling of which `paths_in_item` says that it stands for a wanted path; None without another."""
+    return next((path for path in paths if path != wanted), None)
+
+
 def classify(file: File | None, expected: Expected, folder: str | None = None) -> Match:
     """Compare a remote file with what it must be. `folder` is the file's own; None: not known, not compared."""
     if file is None or expected.file_id not in (None, file.id):
@@ -114,8 +134,9 @@ def needs_md5(files: Iterable[File], size: int) -> bool:
 def _in_place(file: File, expected: Expected, folder: str | None) -> bool:
     if expected.name is None:
         return True
+    same_name = composed(file.name) == composed(expected.name)
     if expected.folder is None:
-        return file.name == expected.name
-    place = remote_path(expected.folder, expected.name)
+        return same_name
+    place = composed(remote_path(expected.folder, expected.name))
     # Without the item's folders, a file that is known by its id may be in the right one.
-    return file.path_in(folder or "") == place or (folder is None and file.name == expected.name)
+    return composed(file.path_in(folder or "")) == place or (folder is None and same_name)

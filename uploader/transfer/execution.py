@@ -54,6 +54,8 @@ class Execution:
             self._check_target(job)
             if job.resumed:
                 await self._renew(job, selection)
+            for warning in selection.warnings:
+                self.notify(no.Warned(message=warning))
             # There may be a hundred thousand files; the job has them now.
             selection.files.clear()
             with self.listening(self.notify), self.stop.interruptible():

@@ -11,9 +11,10 @@ from uploader.errors import ExitStatus
 from uploader.figshare.models import Account, File
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, SourceFile, remote_path
-from uploader.transfer.compare import Expected, Match, classify, needs_md5
+from uploader.transfer.compare import Expected, Match, classify, needs_md5, other_spelling, paths_in_item
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import resolve
+from uploader.transfer.files.decide import spelled_otherwise
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name
 from uploader.transfer.journal.state import JobState
@@ -49,7 +50,8 @@ class FilePlan(msgspec.Struct, frozen=True, kw_only=True):
     finished job: `lost`
     (no longer held as it was verified: sent again if it is gone or of no use, else refused) or `unverified` (Figshare
     no longer gives its MD5).
-    `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused.
+    `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused, or how the item
+    spells the name of one that is skipped.
     `parts` is an estimate; `bytes_left` are still to be sent. `replaces` are the ids of all files that would be removed
     once this one is verified.
     """
@@ -136,7 +138,8 @@ async def preview(
     item = await api.item(item_id) if api is not None and item_id is not None else None
     remote = await files_by_path(api, item) if api is not None and item is not None else {}
     unseen = api is None and item_id is not None
-    planner = _Planner(api, states, job, state, remote, options, unseen=unseen)
+    paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
+    planner = _Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
         files += _missing(state, await in_thread(lost_sources, state, selection), files)
@@ -184,7 +187,7 @@ def _warnings(selection: Selection, remote: Mapping[str, Sequence[File]]) -> tup
         links.update(file.download_url for file in remote_files if file.is_link_only)
         files.update(path for file in remote_files if not file.is_link_only)
     text = mixed_links_warning(len(links), len(files))
-    return () if text is None else (text,)
+    return (*selection.warnings, *(() if text is None else (text,)))
 
 
 def _completed_steps(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:
@@ -219,9 +222,13 @@ class _Planner:
         remote: Mapping[str, Sequence[File]],
         options: Options,
         *,
+        paths: Collection[str],
         unseen: bool,
     ) -> None:
-        """`held` are the item's files by path; `unseen`: there is an item, but Figshare was not asked."""
+        """`remote` are the item's files by path; `paths` are the remote paths of the sources.
+
+        `unseen`: there is an item, but Figshare was not asked.
+        """
         self._api = api
         self._states = states
         self._job = job
@@ -229,7 +236,8 @@ class _Planner:
         self._new = "unseen" if unseen else "new"
         self._state = state
         self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
-        self._remote = remote
+        self._places = paths_in_item(paths, remote)
+        self._remote = {path: [f for place in places for f in remote[place]] for path, places in self._places.items()}
         self._by_id = {file.id: file for files in remote.values() for file in files}
         self._links: dict[str, list[File]] = {}
         for file in (file for file in self._by_id.values() if file.is_link_only):
@@ -264,7 +272,11 @@ class _Planner:
         decision = await resolve(api, source, others, self._read_owners, on_conflict)
         action = "link" if chosen.link and decision.action == "send" else decision.action
         file_id = decision.file.id if decision.file is not None else None
-        plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=decision.reason or None)
+        reason = decision.reason or None
+        path = remote_path(chosen.folder, chosen.name)
+        if action == "skip" and (spelling := other_spelling(path, self._places.get(path, ()))) is not None:
+            reason = spelled_otherwise(spelling)
+        plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=reason)
         return msgspec.structs.replace(plan, replaces=decision.replaces)
 
     async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:

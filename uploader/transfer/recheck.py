@@ -17,7 +17,7 @@ from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.sources.source import FileStamp, Source, stat_source
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -184,9 +184,9 @@ def _difference(match: Match, file: File | None, expected: Expected, folder: str
         return "does not link there"
     expected_path = remote_path(expected.folder or "", expected.name or "")
     actual_path = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
-    if actual_path.rpartition("/")[2] != expected.name:
+    if composed(actual_path.rpartition("/")[2]) != composed(expected.name or ""):
         return f"is called {printable(file.name)}"
-    if actual_path != expected_path:
+    if composed(actual_path) != composed(expected_path):
         folder = actual_path.rpartition("/")[0]
         return f"is in folder {printable(folder)}" if folder else "is in no folder"
     if file.size != expected.size:

@@ -15,7 +15,8 @@ from uploader.sources.lists import ChecksumEntry
 from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.select import select
 from uploader.sources.source import Source
-from uploader.transfer.compare import Expected, Match, rank_matches
+from uploader.text import composed
+from uploader.transfer.compare import Expected, Match, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, report_reading
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
@@ -42,6 +43,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     elsewhere: str | None = None
     """For a missing file: another path in the item with the same name."""
+    spelling: str | None = None
+    """The path that the item gives the file if its letters are composed otherwise; None if it is the same."""
     reason: str | None = None
 
 
@@ -120,25 +123,34 @@ async def verify(
         results.append(result)
         on_result(result)
 
-    seen = set()
+    wanted = {remote_path(one.folder, one.name) for one in selection.files}
+    paths = paths_in_item(wanted | {remote_path(line.folder, line.name) for line in listed}, remote)
     for chosen in selection.files:
-        there = remote_path(chosen.folder, chosen.name)
-        seen.add(there)
-        for result in await _compare(chosen, notify, remote.get(there, []), by_name.get(chosen.name)):
-            report(result)
+        places = paths.get(remote_path(chosen.folder, chosen.name), [])
+        files = [file for place in places for file in remote[place]]
+        for result in await _compare(chosen, notify, files, by_name.get(chosen.name)):
+            report(_with_spelling(result, places))
     for line in listed:
-        there = remote_path(line.folder, line.name)
-        seen.add(there)
-        elsewhere = by_name.get(line.name)
-        for result in _compared(line.path, line.folder, line.name, None, line.md5, remote.get(there, []), elsewhere):
-            report(result)
+        places = paths.get(remote_path(line.folder, line.name), [])
+        files = [file for place in places for file in remote[place]]
+        for result in _compared(line.path, line.folder, line.name, None, line.md5, files, by_name.get(line.name)):
+            report(_with_spelling(result, places))
     left_out = {
-        skip.remote_path: skip.reason for skip in selection.skipped if skip.remote_path and skip.reason in _EXCLUSIONS
+        composed(skip.remote_path): skip.reason
+        for skip in selection.skipped
+        if skip.remote_path and skip.reason in _EXCLUSIONS
     }
+    seen = {place for places in paths.values() for place in places}
     for result in _missing_here(remote, seen, [*selection.roots, *([""] if listed else [])]):
         reason = _reason(left_out, remote_path(result.folder, result.name))
         report(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
     return results
+
+
+def _with_spelling(result: Comparison, places: Sequence[str]) -> Comparison:
+    """Add how the item spells the path, if otherwise. `places` are its paths for the local one, as `paths_in_item`."""
+    spelling = other_spelling(remote_path(result.folder, result.name), places)
+    return result if spelling is None else msgspec.structs.replace(result, spelling=spelling)
 
 
 async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
@@ -208,15 +220,17 @@ _EXCLUSIONS = ("hidden", "link", "link-loop", "excluded", "not-included")
 
 
 def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
-    """Why the local file, or a folder that contains it, is left out; None if it is not."""
+    """Why the local file, or a folder that contains it, is left out; None if it is not. Keys are composed."""
+    path = composed(path)
     ends = (at + 1 for at, letter in enumerate(path) if letter == "/")
     return left_out.get(path) or next((left_out[path[:end]] for end in ends if path[:end] in left_out), None)
 
 
 def _missing_here(remote: dict[str, list[File]], seen: set[str], roots: Sequence[str]) -> Iterator[Comparison]:
     """List the item's files in these folders that have no local counterpart; links have none."""
+    scopes = tuple(f"{composed(root)}/" if root else "" for root in roots)
     for path, files in remote.items():
-        if path in seen or not any(not scope or path.startswith(f"{scope}/") for scope in roots):
+        if path in seen or not composed(path).startswith(scopes):
             continue
         folder, _, name = path.rpartition("/")
         for file in files:

@@ -13,7 +13,7 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, needs_md5
 from uploader.transfer.files.content import SourceSession
-from uploader.transfer.files.decide import Decision, decide
+from uploader.transfer.files.decide import Decision, decide, spelled_otherwise
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
@@ -72,6 +72,9 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))
     if decision.remark:
         run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {decision.remark}"))
+    if decision.action == "skip" and (spelling := run.listing.spellings.get(transfer.remote_path)) is not None:
+        text = f"{printable(transfer.remote_path)}: {spelled_otherwise(spelling)}; it is not sent again"
+        run.notify(no.Warned(message=text))
     if decision.action != "skip" or decision.file is None or md5 is None:
         return None
     return decision.file.id, md5

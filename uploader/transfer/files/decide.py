@@ -183,6 +183,11 @@ def _list_files(files: Sequence[File]) -> str:
     return "; ".join([*named[:_NAMED], *(["..."] if len(named) > _NAMED else [])])
 
 
+def spelled_otherwise(path: str) -> str:
+    """Explain that the item has a file of that name whose letters are composed otherwise; `path` is its own."""
+    return f"there under another spelling, {path!a}"
+
+
 # --- files that Figshare refused ----------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ from uploader.clock import Clock
 from uploader.errors import RequestRejected
 from uploader.figshare.models import PAGE, File, Item
 from uploader.sources.models import remote_path
+from uploader.text import composed
+from uploader.transfer.compare import other_spelling, paths_in_item
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.run.service import Service
@@ -51,7 +53,7 @@ class _Batch:
         self.listed = False
         self.files: dict[int, File] = {}
         self.named: dict[str, list[File]] = defaultdict(list)
-        """Files by the last component of their names, which may have folders in them."""
+        """Files by the last component of their names, composed; the names may have folders in them."""
         self.with_folders = anyio.Lock()
         self.folders: Mapping[int, str] | None = None
         """The folders of the item's files, once they were needed; guarded by `placing`."""
@@ -60,7 +62,7 @@ class _Batch:
         """Keep a listed file if it was asked for."""
         if file.id in self.ids:
             self.files[file.id] = file
-        name = file.name.rpartition("/")[2]
+        name = composed(file.name.rpartition("/")[2])
         if name in self.names:
             self.named[name].append(file)
 
@@ -78,7 +80,9 @@ class RemoteListing:
 
     def __init__(self, api: Service, state: JobState, clock: Clock) -> None:
         self.foreign_files: dict[str, list[File]] = {}
-        """Other files at the remote paths of the job's files when the item was loaded or refreshed, by path."""
+        """Other files at the remote paths of the job's files when it was loaded or refreshed, by the job's path."""
+        self.spellings: dict[str, str] = {}
+        """Paths of such files where they are spelled otherwise (`compare.paths_in_item`), by the job's path."""
         self.links: dict[str, list[File]] = {}
         """Links of the item to the job's addresses at that time, by address."""
         self.other_links = self.other_files = 0
@@ -102,8 +106,7 @@ class RemoteListing:
         `everything`: also for verified files, which may have to be sent again.
         """
         unfinished = [t for t in self._state.transfers if everything or t.state is not State.VERIFIED]
-        names = {t.name for t in unfinished if not t.link}
-        places = {t.remote_path for t in unfinished if not t.link}
+        names = {composed(t.name) for t in unfinished if not t.link}
         links = {t.path for t in unfinished if t.link}
         found: list[File] = []
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
@@ -111,7 +114,7 @@ class RemoteListing:
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
-            if file.id not in begun and (file.name in names or "/" in file.name):
+            if file.id not in begun and (composed(file.name) in names or "/" in file.name):
                 found.append(file)
             if file.is_link_only and file.download_url in links:
                 self.links.setdefault(file.download_url, []).append(file)
@@ -123,10 +126,22 @@ class RemoteListing:
                 self._loaded[file.id] = file
         self.file_count = self._rows
         folders = await self.folders() if found else {}
+        by_path: dict[str, list[File]] = defaultdict(list)
         for file in found:
-            place = file.path_in(folders.get(file.id, ""))
-            if place in places:
-                self.foreign_files.setdefault(place, []).append(file)
+            by_path[file.path_in(folders.get(file.id, ""))].append(file)
+        self._set_foreign_files({t.remote_path for t in unfinished if not t.link}, by_path)
+
+    def _set_foreign_files(self, paths: set[str], held: Mapping[str, list[File]]) -> None:
+        """Note the files at these remote paths of the job. `held` are the item's files by path."""
+        places = paths_in_item(self._paths() | paths, held)
+        here = {path: places[path] for path in paths.intersection(places)}
+        self.foreign_files = {path: [file for place in found for file in held[place]] for path, found in here.items()}
+        spellings = ((path, other_spelling(path, found)) for path, found in here.items())
+        self.spellings = {path: spelling for path, spelling in spellings if spelling is not None}
+
+    def _paths(self) -> set[str]:
+        """Return the remote paths of the job's files."""
+        return {t.remote_path for t in self._state.active if not t.link}
 
     async def refresh(self) -> None:
         """List the item once more: other files at the job's remote paths, and links to its addresses, as they are now.
@@ -134,9 +149,8 @@ class RemoteListing:
         Raises ItemNotFound.
         """
         held = await files_by_path(self._api, await self._api.item(self._item_id))
-        places = {t.remote_path for t in self._state.transfers if not t.link}
+        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, held)
         addresses = {t.path for t in self._state.transfers if t.link}
-        self.foreign_files = {place: files for place, files in held.items() if place in places}
         self.links = {}
         for file in (file for files in held.values() for file in files):
             if file.is_link_only and file.download_url in addresses:
@@ -196,21 +210,23 @@ class RemoteListing:
         return await self._api.file(self._item_id, file_id, fresh=fresh)
 
     async def at(self, folder: str, name: str) -> list[File]:
-        """Look up the item's files of this folder and name, as they are now."""
+        """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise."""
         batch = self._next if self._running else _Batch()
-        batch.names.add(name)
+        batch.names.add(composed(name))
         if self._running:
             await self._wait_for(batch)
         else:
             await self._list(batch)
-        found = batch.named[name]
+        found = batch.named[composed(name)]
         if not found:
             return []
         async with batch.with_folders:
             if batch.folders is None:
                 batch.folders = await self.folders()
-        place = remote_path(folder, name)
-        return [file for file in found if file.path_in(batch.folders.get(file.id, "")) == place]
+        path, paths = remote_path(folder, name), [file.path_in(batch.folders.get(file.id, "")) for file in found]
+        wanted = {path} if path in paths else self._paths()
+        places = paths_in_item(wanted, paths).get(path, [])
+        return [file for file, place in zip(found, paths, strict=True) if place in places]
 
     async def _wait_for(self, batch: _Batch) -> None:
         self._requested.set()

@@ -1,0 +1,57 @@
+"""Names that are easily taken for one another: they differ only in case, or in how their letters are composed.
+
+On macOS and Windows such names are one file, on Linux and Figshare two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from uploader.text import composed, printable
+
+_NAMED = 3
+"""Pairs named in warnings."""
+
+
+def alike(path: str) -> str:
+    """Return what paths have in common that differ only in case or composition."""
+    return composed(path).casefold()
+
+
+def is_one_file(path: str, other: str) -> bool:
+    """Return True if two spellings of a path lead to one file on this disk, and not to two links to it. Blocks."""
+    try:
+        one, two = os.lstat(path), os.lstat(other)
+    except OSError:
+        return False
+    return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino) and one.st_nlink == 1
+
+
+def alike_warnings(paths: Iterable[str]) -> list[str]:
+    """Return warnings about files and folders, in one folder of the item, whose names are alike."""
+    first: dict[tuple[str, str], str] = {}
+    seen: set[str] = set()
+    pairs = []
+    for path in paths:
+        while path and path not in seen:
+            seen.add(path)
+            folder, _, name = path.rpartition("/")
+            other = first.setdefault((folder, alike(name)), path)
+            if other != path:
+                pairs.append((other, path))
+            path = folder
+    warnings = [_warning(*pair) for pair in pairs[:_NAMED]]
+    more = len(pairs) - _NAMED
+    return [*warnings, f"{more} more names differ from another only in that way"] if more > 0 else warnings
+
+
+def _warning(one: str, other: str) -> str:
+    if composed(one) == composed(other):
+        return (
+            f"the names of {one!a} and {other!a} differ only in how their letters are composed; the item "
+            "would hold both"
+        )
+    return (
+        f"the names of {printable(one)} and {printable(other)} differ only in case; macOS and Windows cannot hold both"
+    )
