@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_patterns_that_never_match_are_told(tmp_path: Path) -> None:
 
 
 def test_a_program_that_reads_names_in_another_encoding_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source.sys, "getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     assert source.remote_name("/d/plain") == "plain"
     with pytest.raises(UsageError, match="reads file names as iso8859-1, not as UTF-8"):
         source.remote_name("/d/caf\u00c3\u00a9")
