@@ -88,7 +88,7 @@ async def sent(source: Path, service: Any, store: Any, options: Options) -> tupl
         api=service,
         commit=commit,
         job="this",
-        listing=SimpleNamespace(foreign_files={"data.bin": service.held}, removed=set()),
+        listing=SimpleNamespace(foreign_files={"data.bin": service.held}, spellings={}, removed=set()),
         notify=lambda _: None,
         options=options,
         states=store,

@@ -39,7 +39,7 @@ class Rig:
             api=self.api,
             commit=self._commit,
             job="this",
-            listing=SimpleNamespace(foreign_files={"d/data.bin": list(held)}, removed=set()),
+            listing=SimpleNamespace(foreign_files={"d/data.bin": list(held)}, spellings={}, removed=set()),
             notify=self.notices.append,
             options=Options(on_conflict=on_conflict),
             states=SimpleNamespace(owners=self._read_owners),
