@@ -99,7 +99,25 @@ HINTS: dict[str, Hint] = {
     ),
     "state-lost": Hint(f"Make it writable again, then {_RERUN}; what was sent is kept.", complete=True),
     "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
+    "protocol-violation": Hint(
+        "Run the same command again later; if that does not help, send this message to Figshare's support.",
+        complete=True,
+    ),
     # Situations.
+    "redirected": Hint(
+        "Something in between, such as a proxy or a login page, may answer in Figshare's place: check the network and "
+        f"HTTPS_PROXY, then {_RERUN}.",
+        complete=True,
+    ),
+    "upload-refused": Hint(
+        "Run the same command again, which asks for the upload's address anew. If it is still refused, something in "
+        "between may refuse it: try another network, or without HTTPS_PROXY.",
+        complete=True,
+    ),
+    "refused-unexplained": Hint(
+        "Run the same command again later; if it is still refused, send this message to Figshare's support.",
+        complete=True,
+    ),
     "refused-of-many": Hint(
         f"Fix what Figshare reports, or leave the file out with --exclude; then {_RERUN}.", complete=True
     ),

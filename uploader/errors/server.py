@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader.errors.base import ExitStatus, ServerError
+from uploader.errors.base import ExitStatus, Facts, ServerError
 
 
 class NotFigshare(ServerError):
@@ -18,12 +18,14 @@ class ProtocolViolation(ServerError):
 
     code = "protocol-violation"
     exit_status = ExitStatus.SOME_FAILED
+    default_hint = "Try again later; if it happens again, report this message to whoever runs the server."
 
 
 class RequestRejected(ServerError):
     """Figshare refused a request for good; `message` carries its own words.
 
-    `permanent` is True when the same request would be refused again: what it asks for is at fault.
+    `permanent` is True when the same request would be refused again: what it asks for is at fault. `status` is the
+    HTTP status, None where the refusal sums up several answers.
     """
 
     code = "refused"
@@ -31,10 +33,18 @@ class RequestRejected(ServerError):
     default_hint = "Fix what Figshare reports."
 
     def __init__(
-        self, message: str, *, hint: str | None = None, path: str | None = None, permanent: bool = False
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: str | None = None,
+        facts: Facts | None = None,
+        permanent: bool = False,
+        status: int | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, path=path)
+        super().__init__(message, hint=hint, path=path, facts=facts)
         self.permanent = permanent
+        self.status = status
 
 
 class Md5Mismatch(ServerError):

@@ -5,7 +5,7 @@ What a request contains and what its statuses mean is here; how requests are sen
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, NoReturn, Protocol, Self, TypeVar
@@ -23,7 +23,7 @@ from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
+from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
@@ -133,7 +133,8 @@ class Figshare:
 
     def own_items(self) -> AsyncIterator[models.ItemRow]:
         """Yield every item of the account, in Figshare's order, fetched page by page."""
-        return self._pages("/account/articles", list_spec(models.ItemRow, "the list of items"))
+        reader = list_spec(models.ItemRow, "the list of items")
+        return self._pages(lambda query: self._calls.api("GET", f"/account/articles?{query}", reader), reader.resource)
 
     async def delete_item(self, item_id: int) -> None:
         """Delete an unpublished item; succeeds if it does not exist.
@@ -147,7 +148,10 @@ class Figshare:
 
     def files(self, item_id: int) -> AsyncIterator[models.File]:
         """Yield every file of the item, including unfinished ones. Raises ItemNotFound."""
-        return self._pages(f"/account/articles/{item_id}/files", list_spec(models.File, **about_item(item_id)))
+        reader = list_spec(models.File, **about_part_of_item(item_id, "the files"))
+        return self._pages(
+            lambda query: self._calls.part_of_item("GET", item_id, f"/files?{query}", reader), reader.resource
+        )
 
     async def public_item(self, item_id: int, version: int | None = None) -> models.Item:
         """Return a published item, the newest version if `version` is None. Raises ItemNotFound."""
@@ -157,7 +161,8 @@ class Figshare:
     def public_files(self, item_id: int, version: int | None = None) -> AsyncIterator[models.File]:
         """Yield every file of a published item. Raises ItemNotFound."""
         reader = list_spec(models.File, **about_item(item_id, public=True))
-        return self._pages(f"{_public_path(item_id, version)}/files", reader)
+        path = f"{_public_path(item_id, version)}/files"
+        return self._pages(lambda query: self._calls.api("GET", f"{path}?{query}", reader), reader.resource)
 
     async def initiate(
         self,
@@ -270,18 +275,21 @@ class Figshare:
     def _check_upload_url(self, upload_url: str) -> str:
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
-    async def _pages(self, path: str, reader: ResponseSpec[list[Row]]) -> AsyncIterator[Row]:
-        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once."""
+    async def _pages(self, fetch: Callable[[str], Awaitable[list[Row]]], resource: str) -> AsyncIterator[Row]:
+        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once.
+
+        `fetch` takes the query of a page; `resource` is for messages.
+        """
         seen: set[int] = set()
         page = 1
         while True:
-            rows = await self._calls.api("GET", f"{path}?page={page}&page_size={PAGE}", reader)
+            rows = await fetch(f"page={page}&page_size={PAGE}")
             new = [row for row in rows if row.id not in seen]
             if len(rows) >= PAGE and not new:
-                raise ProtocolViolation(f"page {page} of {reader.resource} repeats earlier ones")
+                raise ProtocolViolation(f"page {page} of {resource} repeats earlier ones")
             seen.update(row.id for row in new)
             if len(seen) > MAX_ROWS:
-                raise ProtocolViolation(f"{reader.resource} has more than {MAX_ROWS} rows")
+                raise ProtocolViolation(f"{resource} has more than {MAX_ROWS} rows")
             for row in new:
                 yield row
             if len(rows) < PAGE:

@@ -15,7 +15,7 @@ from uploader.errors import ItemNotFound, ProjectNotFound
 from uploader.figshare import models
 from uploader.figshare.decode import parse_json
 from uploader.figshare.pipeline import Pipeline
-from uploader.figshare.responses import ResponseSpec, about_item, list_spec, object_spec
+from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
 from uploader.figshare.transport import Response
 
 T = TypeVar("T")
@@ -87,7 +87,8 @@ class Items:
 
     async def detail(self, item_id: int) -> models.ItemDetail:
         """Return the item with all its metadata."""
-        return await self._item_request("GET", item_id, "", object_spec(models.ItemDetail, **about_item(item_id)))
+        reader = object_spec(models.ItemDetail, **about_item(item_id))
+        return await self._calls.api("GET", f"/account/articles/{item_id}", reader)
 
     async def exists(self, item_id: int) -> bool:
         """Return whether the item is one of this account's or public."""
@@ -113,7 +114,8 @@ class Items:
 
     async def authors(self, item_id: int) -> list[models.Author]:
         """Return the item's authors, in order."""
-        return await self._item_request("GET", item_id, "/authors", list_spec(models.Author, **about_item(item_id)))
+        reader = list_spec(models.Author, **about_part_of_item(item_id, "the authors"))
+        return await self._calls.part_of_item("GET", item_id, "/authors", reader)
 
     async def authors_with(self, orcid: str) -> list[models.Author]:
         """Return Figshare's authors with this ORCID iD."""
@@ -150,13 +152,13 @@ class Items:
 
     async def reserve_doi(self, item_id: int) -> str:
         """Reserve and return the item's DOI. Idempotent."""
-        reader = object_spec(models.ReservedDoi, **about_item(item_id))
-        return (await self._item_request("POST", item_id, "/reserve_doi", reader)).doi
+        reader = object_spec(models.ReservedDoi, **about_part_of_item(item_id, "the DOI"))
+        return (await self._calls.part_of_item("POST", item_id, "/reserve_doi", reader)).doi
 
     async def private_links(self, item_id: int) -> list[models.PrivateLink]:
         """Return all private links, including expired ones."""
-        reader = list_spec(models.PrivateLink, **about_item(item_id))
-        return await self._item_request("GET", item_id, "/private_links", reader)
+        reader = list_spec(models.PrivateLink, **about_part_of_item(item_id, "the private links"))
+        return await self._calls.part_of_item("GET", item_id, "/private_links", reader)
 
     async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
         """Create a private link; return its address. `expires` as 2018-02-22 22:22:22, by default in a year.
@@ -164,8 +166,9 @@ class Items:
         Raises AmbiguousAnswer. Observed: an item has one link, which a new one replaces.
         """
         body = {} if expires is None else {"expires_date": expires}
-        reader = object_spec(models.NewPrivateLink, **about_item(item_id))
-        return (await self._item_request("POST", item_id, "/private_links", reader, body=body, creating=True)).url
+        reader = object_spec(models.NewPrivateLink, **about_part_of_item(item_id, "the private links"))
+        created = await self._calls.part_of_item("POST", item_id, "/private_links", reader, body=body, creating=True)
+        return created.url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
         """Remove it; succeeds if it does not exist."""
@@ -197,18 +200,6 @@ class Items:
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
-
-    async def _item_request(
-        self,
-        method: str,
-        item_id: int,
-        rest: str,
-        reader: ResponseSpec[T],
-        *,
-        body: Body | None = None,
-        creating: bool = False,
-    ) -> T:
-        return await self._calls.api(method, f"/account/articles/{item_id}{rest}", reader, body=body, creating=creating)
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
         # A 404 may be about the value (observed: a category that the account may not use), so its message is shown.

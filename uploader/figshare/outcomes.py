@@ -52,16 +52,24 @@ class PartFailed(Outcome):
     """One attempt to send a part failed.
 
     `retry_after` is the delay the server asked for, in seconds, or None. `transient`: another attempt may succeed.
-    `congested`: fewer parts at a time may help (429, 503, a stall).
+    `congested`: fewer parts at a time may help (429, 503, a stall). `advice`: the hint and the situation of an answer
+    whose words do not say what to do, None if they do.
     """
 
     def __init__(
-        self, reason: str, retry_after: float | None = None, *, transient: bool = True, congested: bool = False
+        self,
+        reason: str,
+        retry_after: float | None = None,
+        *,
+        transient: bool = True,
+        congested: bool = False,
+        advice: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.transient = transient
         self.congested = congested
+        self.advice = advice
 
 
 class FetchFailed(Outcome):

@@ -17,7 +17,7 @@ from uploader.figshare.models import Part
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunks, PartBody
-from uploader.figshare.responses import Peer, describe, is_firewall, transient_failure
+from uploader.figshare.responses import Peer, advice_on, describe, is_firewall, transient_failure
 from uploader.figshare.retry import is_retryable
 from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
@@ -77,7 +77,7 @@ class PartUploader:
         try:
             answer = await self._exchange(url, body, tls=tls, proxy=proxy, fresh_connection=fresh_connection)
             peer = Peer(host=urls.host_of(url), name="the upload service", is_api=False, identified=True)
-            raise_for_response(answer, body, peer, self._server_now())
+            raise_for_response(answer, body, peer, url, self._server_now())
             outcome = answer.status
         except Exception as fault:
             outcome = fault if isinstance(fault, Outcome | FigupError) else type(fault).__name__
@@ -121,7 +121,7 @@ class PartUploader:
         raise translate(fault, body, urls.host_of(url))
 
 
-def raise_for_response(answer: Response, body: PartBody, peer: Peer, now: datetime) -> None:
+def raise_for_response(answer: Response, body: PartBody, peer: Peer, url: str, now: datetime) -> None:
     """Return for an accepted part (observed: 200, body "OK"), else raise what the answer means."""
     if is_firewall(answer):
         raise PartFailed(f"a firewall in front of Figshare ({peer.host}) turned the part away")
@@ -133,9 +133,17 @@ def raise_for_response(answer: Response, body: PartBody, peer: Peer, now: dateti
         raise UploadGone(describe(answer, peer))
     if answer.status == 409:
         raise PartLocked(describe(answer, peer))
+    if 300 <= answer.status < 400:
+        raise PartFailed(describe(answer, peer, url), transient=False, advice=advice_on(answer, peer))
     problem = transient_failure(answer, peer, now)
     transient = answer.status < 300 or answer.status >= 500 or is_retryable(answer.status)
-    raise PartFailed(problem.reason, problem.retry_after, transient=transient, congested=answer.status in (429, 503))
+    raise PartFailed(
+        problem.reason,
+        problem.retry_after,
+        transient=transient,
+        congested=answer.status in (429, 503),
+        advice=advice_on(answer, peer),
+    )
 
 
 def translate(fault: Exception, body: PartBody, host: str) -> Exception:

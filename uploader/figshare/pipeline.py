@@ -25,7 +25,7 @@ from uploader.figshare.auth import Token
 from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, limited, traced
 from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
-from uploader.figshare.responses import Peer, ResponseSpec, object_spec
+from uploader.figshare.responses import Peer, ResponseSpec, about_item, object_spec
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, exchange_on
 from uploader.figshare.urls import host_of
@@ -139,6 +139,28 @@ class Pipeline:
                 await self._verify_token()
             if not self._impersonation_verified:
                 await self._verify_impersonation()
+            raise
+
+    async def part_of_item(
+        self,
+        method: str,
+        item_id: int,
+        path: str,
+        reader: ResponseSpec[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        creating: bool = False,
+    ) -> T:
+        """Make an API call about something of an item; `path` starts after the item, `reader` is `about_part_of_item`.
+
+        Raises ItemNotFound for a 404 only if the item itself is missing.
+        """
+        item = f"/account/articles/{item_id}"
+        try:
+            return await self.api(method, f"{item}{path}", reader, body=body, creating=creating)
+        except RequestRejected as refusal:
+            if refusal.status == 404:
+                await self.api("GET", item, ResponseSpec(parse=lambda _: None, **about_item(item_id)))
             raise
 
     async def _verify_token(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 import msgspec
 
 from uploader.errors import (
+    Facts,
     FigupError,
     ItemNotFound,
     NotFigshare,
@@ -32,6 +33,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _PERMANENT = (413, 422)
 """Too large, and invalid: statuses about the request itself (RFC 9110). A 400 of Figshare's may mean anything."""
+_REFUSES_ADDRESS = (401, 403, 410)
+"""Statuses of the upload service by which it, or something in between, does not accept the upload address."""
+_ADVICE = {
+    "redirected": "Something in between, such as a proxy or a login page, may answer in its place: check the network.",
+    "upload-refused": "Repeat the call, which asks for the upload's address again; or try another network.",
+    "refused-unexplained": "Try again later; if it is still refused, report this message to whoever runs the server.",
+}
+"""Hints by situation, for refusals that nobody can act on by their words."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
 
 
@@ -70,6 +79,23 @@ def about_item(item_id: int, *, public: bool = False) -> dict[str, Any]:
         raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
 
     return {"resource": f"item {item_id}", "on_not_found": missing}
+
+
+def about_part_of_item(item_id: int, part: str) -> dict[str, Any]:
+    """Return the options of ResponseSpec for a request about something of an item, such as "the authors".
+
+    A 404 raises RequestRejected: the caller finds out whether the item itself is missing.
+    """
+
+    def missing() -> NoReturn:
+        raise RequestRejected(
+            f"Figshare has item {item_id}, but does not find {part} of it",
+            hint=_ADVICE["refused-unexplained"],
+            facts=Facts("refused-unexplained"),
+            status=404,
+        )
+
+    return {"resource": f"{part} of item {item_id}", "on_not_found": missing}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +182,14 @@ def _requested_delay(answer: Response, now: datetime) -> float | None:
     return parse_retry_after(headers.get("Retry-After"), parse_http_date(headers.get("Date")) or now)
 
 
-def describe(answer: Response, peer: Peer) -> str:
-    """Return e.g. "api.figshare.com answered 422: the server's message"."""
+def describe(answer: Response, peer: Peer, url: str = "") -> str:
+    """Return e.g. "api.figshare.com answered 422: the server's message"; of a redirect, the host that it points to.
+
+    `url` is the address that was requested.
+    """
+    if 300 <= answer.status < 400:
+        target = urls.host_of_location(answer.headers.get("Location", ""), base=url)
+        return f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
     words = server_message(answer.body)
     return f"{peer.host} answered {answer.status}" + (f": {words}" if words else "")
 
@@ -235,9 +267,23 @@ def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
 
 
 def _redirect_error(answer: Response, peer: Peer, url: str) -> FigupError:
-    target = urls.host_of_location(answer.headers.get("Location", ""), base=url)
-    message = f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
-    return ProtocolViolation(message) if peer.identified else NotFigshare(message)
+    message = describe(answer, peer, url)
+    if not peer.identified:
+        return NotFigshare(message)
+    return ProtocolViolation(message, hint=_ADVICE["redirected"], facts=Facts("redirected"))
+
+
+def advice_on(answer: Response, peer: Peer) -> tuple[str, str] | None:
+    """Return the hint and the situation of a refusal that its words do not explain; None if they do."""
+    if 300 <= answer.status < 400:
+        situation = "redirected"
+    elif not peer.is_api and answer.status in _REFUSES_ADDRESS:
+        situation = "upload-refused"
+    elif server_message(answer.body):
+        return None
+    else:
+        situation = "refused-unexplained"
+    return _ADVICE[situation], situation
 
 
 def _rejection(answer: Response, reader: ResponseSpec[T], peer: Peer) -> FigupError:
@@ -250,4 +296,11 @@ def _rejection(answer: Response, reader: ResponseSpec[T], peer: Peer) -> FigupEr
         return PermissionDenied(f"this account may not do that with {reader.resource}: {message}")
     if answer.status in (404, 405) and not peer.identified:
         return NotFigshare(message)
-    return RequestRejected(f"{reader.resource}: {message}", permanent=answer.status in _PERMANENT)
+    hint, situation = advice_on(answer, peer) or (None, RequestRejected.code)
+    return RequestRejected(
+        f"{reader.resource}: {message}",
+        hint=hint,
+        facts=Facts(situation),
+        permanent=answer.status in _PERMANENT,
+        status=answer.status,
+    )

@@ -284,9 +284,10 @@ class Engine:
         if error.path is None:
             # A server's answer does not name the file that the request was made for.
             error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
-        if isinstance(error, RequestRejected) and error.facts.situation == error.code:
-            hint, situation = refusal_advice(transfer, single_file=len(self._run.state.transfers) == 1)
-            error = error.with_context(hint=hint, situation=situation)
+        if isinstance(error, RequestRejected):
+            advice = refusal_advice(error, transfer, single_file=len(self._run.state.transfers) == 1)
+            if advice is not None:
+                error = error.with_context(hint=advice[0], situation=advice[1])
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
             self._failed += 1

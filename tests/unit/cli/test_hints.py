@@ -20,7 +20,7 @@ PACKAGE = Path(uploader.__file__).parent
 KINDS: list[type[FigupError]] = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, FigupError)
 ]
-BY_VALUE = {"refused", "refused-of-many", "empty-file", "empty-file-of-many"}
+BY_VALUE = {"refused", "redirected", "upload-refused", "refused-of-many", "empty-file", "empty-file-of-many"}
 """Situations that are returned, or chosen, instead of being named where an error is made."""
 
 
@@ -67,7 +67,7 @@ def test_whatever_may_pass_says_how_to_continue() -> None:
             errors.QuotaExceeded("x", hint="Make room."),
             "Make room. Then run the same command again to continue, or `figup resume abc`.",
         ),
-        (errors.ProtocolViolation("x"), "Run the same command again to continue, or `figup resume abc`"),
+        (errors.ProtocolViolation("x"), "Run the same command again later"),
         (errors.PermissionDenied("x"), "use one that may do this, then run the same command again"),
         (
             errors.Md5Pending("x", hint="Verify it later.", path="a", facts=Facts("verify-later", item_id=1)),

@@ -354,8 +354,31 @@ async def test_words_about_a_quota_reach_the_user(service: Service, connect: Con
 
 @pytest.mark.parametrize("call", [lambda f: f.initiate(5, name="a", size=1), lambda f: anext(aiter(f.files(5)))])
 async def test_an_item_that_is_missing(service: Service, connect: Connect, call: Call) -> None:
-    service.answers = [reply(404, {"message": "x"})]
-    with pytest.raises(ItemNotFound):
+    service.script = lambda _: reply(404, {"message": "x"})
+    with pytest.raises(ItemNotFound, match="no item 5"):
+        await call(connect())
+
+
+PARTS: dict[str, Call] = {
+    "the files": lambda f: anext(aiter(f.files(5))),
+    "the authors": lambda f: f.items.authors(5),
+    "the private links": lambda f: f.items.private_links(5),
+    "the DOI": lambda f: f.items.reserve_doi(5),
+}
+
+
+@pytest.mark.parametrize(("part", "call"), PARTS.items(), ids=PARTS)
+async def test_something_of_an_item_is_missing_and_not_the_item(
+    service: Service, connect: Connect, part: str, call: Call
+) -> None:
+    service.answers = [reply(404, {"message": "Entity not found"}), reply(200, {"id": 5})]
+    with pytest.raises(
+        RequestRejected, match=f"has item 5, but does not find {part} of it: Entity not found"
+    ) as caught:
+        await call(connect())
+    assert caught.value.facts.situation == "refused-unexplained"
+    service.script = lambda _: reply(404)
+    with pytest.raises(ItemNotFound, match="no item 5"):
         await call(connect())
 
 

@@ -193,6 +193,26 @@ async def test_a_part_that_was_not_taken(
     assert caught.value.congested is words.startswith(("answered 429", "503"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "situation", "reason"),
+    [
+        (reply(307, b"", {"Location": "https://login.example/x?s=1"}), "redirected", "points to login.example"),
+        (reply(403, {"message": "Request has expired"}), "upload-refused", "403: Request has expired"),
+        (reply(401), "upload-refused", "401"),
+        (reply(422), "refused-unexplained", "422"),
+        (reply(422, {"message": "too short"}), None, "422: too short"),
+    ],
+)
+async def test_what_helps_where_a_part_is_refused(
+    service: Service, connect: Connect, answer: bytes, situation: str | None, reason: str
+) -> None:
+    service.answers = [answer]
+    with pytest.raises(PartFailed, match=reason) as caught:
+        await connect().send_part(service.upload_url, part_of(10), Source(10))
+    assert not caught.value.transient
+    assert (caught.value.advice or (None, None))[1] == situation
+
+
 async def test_no_connection(refusing: str, connect: Connect) -> None:
     url = refusing.replace("/v2", f"/upload/{SECRET}")
     source = Source(10)

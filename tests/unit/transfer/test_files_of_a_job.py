@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -14,8 +15,10 @@ from uploader.errors import (
     ChecksumWrong,
     Conflict,
     Interrupted,
+    ItemNotFound,
     Md5Mismatch,
     Md5Pending,
+    ProtocolViolation,
     QuotaExceeded,
     RequestRejected,
     ServerFailing,
@@ -250,6 +253,70 @@ async def test_one_refused_file_does_not_keep_the_others(world: World) -> None:
     world.figshare.mend()
     assert await world.upload(sources, title=TITLE) == 0
     assert held(world) == [(name, md5(name.encode() * 100)) for name in "abc"]
+
+
+def required_md5(world: World, *, status: int = 422, message: str = "md5 is required") -> list[str | None]:
+    """Refuse every initiation without MD5; return the MD5s of all."""
+    initiate, seen = world.figshare.initiate, []
+
+    async def strict(item_id: int, *, md5: str | None = None, **more: Any) -> int:
+        seen.append(md5)
+        if md5 is None:
+            await more["on_turn"]()
+            raise RequestRejected(f"item 1: {message}", permanent=True, status=status)
+        return await initiate(item_id, md5=md5, **more)
+
+    world.figshare.initiate = strict  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.parametrize(("status", "message"), [(422, ""), (422, "invalid"), (400, "Missing MD5")])
+async def test_an_initiation_refused_for_want_of_an_md5_gets_one(world: World, status: int, message: str) -> None:
+    seen = required_md5(world, status=status, message=message)
+    for name in ("a", "b", "c"):
+        world.source(f"set/{name}", CONTENT + name.encode())
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == 0
+    assert sorted(held(world)) == [(f"set/{name}", md5(CONTENT + name.encode())) for name in ("a", "b", "c")]
+    assert {one for one in seen if one} == {md5(CONTENT + name.encode()) for name in ("a", "b", "c")}
+
+
+async def test_once_an_md5_is_known_to_be_required_it_is_sent_at_once(world: World) -> None:
+    seen = required_md5(world)
+    for number in range(60):
+        world.source(f"set/{number}", b"%d" % number)
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == 0
+    assert 1 <= seen.count(None) < 20
+    assert len([one for one in seen if one]) == 60
+
+
+@pytest.mark.parametrize(("status", "message"), [(400, "name too long"), (413, "too large"), (422, "no")])
+async def test_other_refusals_are_not_asked_again_for_every_file(world: World, status: int, message: str) -> None:
+    world.figshare.fail("initiate", RequestRejected(message, permanent=True, status=status), times=100)
+    for name in ("a", "b"):
+        world.source(f"set/{name}", CONTENT)
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == 1
+    assert world.figshare.log.count("initiate") <= (4 if status == 422 else 2)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_an_upload_of_another_size_is_the_servers_fault(world: World, resumed: bool) -> None:
+    path = world.source("a.bin", CONTENT)
+    if resumed:
+        world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=2)
+        assert await world.upload(path, title=TITLE) == KILLED
+    world.figshare.on_request["file"] = lambda _: setattr(the_file(world), "size", 300)
+    assert await world.upload(path, title=TITLE) == 1
+    assert isinstance(world.error, ProtocolViolation)
+    assert "upload of it has 300 bytes, the file 200" in world.error.message
+    Path(path).write_bytes(CONTENT + b"more")
+    assert await world.upload(path, title=TITLE) == 5
+    assert isinstance(world.error, SourceChanged)
+
+
+async def test_an_item_that_takes_no_file_is_not_called_missing(world: World) -> None:
+    world.figshare.fail("initiate", ItemNotFound("no item"), times=10)
+    assert await world.upload(world.source("a.bin", CONTENT), title=TITLE) == 1
+    assert "but takes no file for it" in str(world.error)
 
 
 async def test_a_refusal_that_may_pass_is_tried_once_more_after_the_others(world: World) -> None:

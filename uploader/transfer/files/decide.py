@@ -198,12 +198,15 @@ def is_retryable(error: FigupError, transfer: Transfer) -> bool:
     return isinstance(error, SourceUnreadable | StorageUnavailable)
 
 
-def refusal_advice(transfer: Transfer, *, single_file: bool) -> tuple[str, str]:
-    """Return the hint and the situation of a file that Figshare refused. `alone`: the job sends nothing else."""
+def refusal_advice(error: RequestRejected, transfer: Transfer, *, single_file: bool) -> tuple[str, str] | None:
+    """Return the hint and the situation of a file that Figshare refused, None if the error has better ones.
+
+    `single_file`: the job sends nothing else.
+    """
     several = "" if single_file or transfer.link else "-of-many"
     if _is_empty(transfer):
         return "Put something in it (Figshare seems to take no empty files).", f"empty-file{several}"
-    return "Fix what Figshare reports.", f"refused{several}"
+    return ("Fix what Figshare reports.", f"refused{several}") if error.facts.situation == error.code else None
 
 
 def _is_empty(transfer: Transfer) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from anyio.abc import TaskGroup
 
-from uploader.errors import Facts, Md5Mismatch, Md5Pending, RequestRejected, SourceChanged, UploadFailing
+from uploader.errors import Facts, Md5Mismatch, Md5Pending, ProtocolViolation, RequestRejected, UploadFailing
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
@@ -96,12 +96,41 @@ class FileDriver:
             self._meter.verified()
             self._run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
             return
-        if self._run.options.hash_first:
-            await self._content.md5()
-            self._content.release()
+        if self._run.options.hash_first or self._run.md5_required:
+            await self._hash()
         others = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
-        if await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating):
+        try:
+            initiated = await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating)
+        except RequestRejected as refusal:
+            if not self._may_require_md5(refusal):
+                raise
+            initiated = await self._initiate_with_md5(others)
+        if initiated:
             self._not_yet_listed, self._initiating = True, self._run.new_backoff()
+
+    def _may_require_md5(self, refusal: RequestRejected) -> bool:
+        """Return whether an initiation may have been refused because it had no MD5.
+
+        The documentation can be read so; observed: none is needed. What such a server answers is not known.
+        """
+        if self._content.known_md5 is not None or self._run.md5_required is False:
+            return False
+        return refusal.status == 422 or (refusal.status == 400 and "md5" in refusal.message.lower())
+
+    async def _initiate_with_md5(self, others: Collection[int]) -> bool:
+        """Hash the source and initiate again; remember for the files to come whether that was it."""
+        await self._hash()
+        try:
+            initiated = await steps.initiate(self._run, self._transfer, others, self._ask_for_upload, self._initiating)
+        except RequestRejected:
+            self._run.md5_required = self._run.md5_required or False
+            raise
+        self._run.md5_required = True
+        return initiated
+
+    async def _hash(self) -> None:
+        await self._content.md5()
+        self._content.release()
 
     async def _ask_for_upload(self, on_turn: OnTurn) -> int:
         transfer = self._transfer
@@ -140,16 +169,23 @@ class FileDriver:
             await self._upload_lost("Figshare aborted the upload")
         elif upload.status == "completed":
             await self._record_completed()
-        elif upload.size != transfer.size:
-            raise SourceChanged(
-                f"{printable(transfer.path)}: the upload has {upload.size} bytes, the source {transfer.size}",
-                path=transfer.path,
-            )
         else:
             # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
+            self._check_size(upload)
             if transfer.state in (State.INITIATED, State.COMPLETING):
                 self._record_parts(upload, file.upload_url)
+
+    def _check_size(self, upload: Upload) -> None:
+        """Raise ProtocolViolation for an upload of another size than the file that it was made for."""
+        transfer = self._transfer
+        if upload.size != transfer.size:
+            raise ProtocolViolation(
+                f"{printable(transfer.path)}: Figshare's upload of it has {upload.size} bytes, the file "
+                f"{transfer.size}, as was announced",
+                hint=f"Remove the unfinished file {self._file_id} from the item, so that it is begun anew.",
+                path=transfer.path,
+            )
 
     async def _discard(self) -> None:
         """Give up a dropped source: remove its remote file unless it is complete."""

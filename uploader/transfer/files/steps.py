@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from uploader.concurrency import Stopped
-from uploader.errors import ItemNotFound, UploadFailing
+from uploader.errors import Facts, ItemNotFound, RequestRejected, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
@@ -56,8 +56,17 @@ async def initiate(
         return False
     except NO_EFFECT as error:
         await run.commit(ev.NotInitiated(transfer.index))
-        if not isinstance(error, ItemNotFound) or item_seen:
+        if not isinstance(error, ItemNotFound):
             raise
+        if item_seen:
+            await run.api.item(run.item_id)
+            raise RequestRejected(
+                f"{printable(transfer.path)}: Figshare has item {run.item_id}, but takes no file for it (404)",
+                hint="Try again later; if it happens again, report this message to whoever runs the server.",
+                path=transfer.path,
+                facts=Facts("refused-unexplained"),
+                status=404,
+            ) from None
         # Just created: it may not be visible everywhere yet.
         await learn_address(run)
         return False

@@ -10,7 +10,7 @@ import anyio.to_thread
 import xxhash
 
 from uploader.concurrency import Stopped
-from uploader.errors import RequestRejected, ServerFailing, UploadFailing
+from uploader.errors import Facts, RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
@@ -160,8 +160,12 @@ class PartWorker:
                 await self._wait(sending, part, slot, PartFailed(outcome.reason))
             except PartFailed as outcome:
                 if not outcome.transient:
+                    hint, situation = outcome.advice or (None, RequestRejected.code)
                     raise RequestRejected(
-                        f"{self._label(sending, part)}: {outcome.reason}", path=sending.transfer.path
+                        f"{self._label(sending, part)}: {outcome.reason}",
+                        hint=hint,
+                        path=sending.transfer.path,
+                        facts=Facts(situation),
                     ) from None
                 if outcome.congested:
                     self._pace.on_congestion()

@@ -77,6 +77,8 @@ class JobRun:
     """
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
+    md5_required: bool | None = None
+    """Whether Figshare takes an initiation only with an MD5; None while none was refused for want of it."""
     described: bool = False
     """True once this run changed the item's metadata."""
 

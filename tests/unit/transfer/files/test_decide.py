@@ -166,9 +166,15 @@ def test_which_failures_are_worth_another_try(error: FigupError, size: int, agai
     assert is_retryable(error, transfer(size)) is again
 
 
+REFUSAL = RequestRejected("no")
+
+
 def test_the_advice_about_a_refused_file() -> None:
-    assert refusal_advice(transfer(), single_file=True) == ("Fix what Figshare reports.", "refused")
-    assert refusal_advice(transfer(), single_file=False)[1] == "refused-of-many"
-    assert refusal_advice(transfer(0, link=True), single_file=False)[1] == "refused"
-    assert refusal_advice(transfer(0), single_file=True)[0].startswith("Put something in it")
-    assert refusal_advice(transfer(0), single_file=False)[1] == "empty-file-of-many"
+    assert refusal_advice(REFUSAL, transfer(), single_file=True) == ("Fix what Figshare reports.", "refused")
+    assert refusal_advice(REFUSAL, transfer(), single_file=False) == ("Fix what Figshare reports.", "refused-of-many")
+    assert refusal_advice(RequestRejected("no", facts=Facts("redirected")), transfer(), single_file=True) is None
+    link = refusal_advice(REFUSAL, transfer(0, link=True), single_file=False)
+    assert link == ("Fix what Figshare reports.", "refused")
+    empty = "Put something in it (Figshare seems to take no empty files)."
+    assert refusal_advice(REFUSAL, transfer(0), single_file=True) == (empty, "empty-file")
+    assert refusal_advice(REFUSAL, transfer(0), single_file=False) == (empty, "empty-file-of-many")
