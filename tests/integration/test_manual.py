@@ -150,6 +150,17 @@ def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     assert item["title"] == "Beavers of the north"
 
 
+def test_the_configuration_file(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = blocks("reference", "toml")
+    config = folder / "config/figup/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(block.replace("/scratch/jane/figup", str(folder / "jobs")))
+    env |= {"XDG_CONFIG_HOME": str(folder / "config")}
+    del env["FIGUP_STATE_DIR"]
+    assert str(folder / "jobs") in run("figup jobs --profile work", env, folder)
+
+
 def test_items(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
     (block,) = blocks("items", "sh")

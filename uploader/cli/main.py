@@ -65,7 +65,9 @@ POINTERS = {
 _FLAGS = frozenset(
     {"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--sandbox", "--insecure-http"}
 )
-_WITH_VALUE = frozenset({"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--log-file"})
+_WITH_VALUE = frozenset(
+    {"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--log-file", "--profile"}
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 EPILOG = """\b

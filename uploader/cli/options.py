@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ Environment:
   FIGSHARE_TOKEN      the token; takes precedence over a stored one
   FIGSHARE_ENDPOINT   address of the API, unless --endpoint is given
   FIGUP_STATE_DIR     where jobs are stored, unless --state-dir is given
+  FIGUP_PROFILE       a profile of the configuration file, unless --profile is given
 """
 """For the end of a command's help."""
 COMMON, ADVANCED = "Common options", "Advanced options"
@@ -36,6 +38,7 @@ class GlobalOptions:
     log_file: Path | None
     no_progress: bool
     no_color: bool
+    profile: str | None = None
     endpoint: str | None = None
     endpoint_given: bool = False
     token_file: Path | None = None
@@ -80,6 +83,18 @@ class FigupCommand(click.Command):
         settings.setdefault("context_settings", {}).setdefault("max_content_width", 100)
         super().__init__(*args, **settings)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context with the defaults of the configuration file. Raises UsageError for what is wrong in it."""
+        from uploader.cli.profiles import named_profile, option_defaults
+
+        path = [*(parent.command_path.split()[1:] if parent is not None else []), info_name or ""]
+        if not (set(args) & {"-h", "--help"} or extra.get("resilient_parsing")):
+            defaults = option_defaults(path, self.params, _common_names(), named_profile(args))
+            extra.setdefault("default_map", defaults)
+        return super().make_context(info_name, args, parent, **extra)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
@@ -99,6 +114,8 @@ class FigupCommand(click.Command):
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
 _ENDPOINT_OPTIONS = [
+    _common("--profile", metavar="NAME", envvar="FIGUP_PROFILE", show_envvar=True,
+            help="Take defaults from this profile of the configuration file."),
     _common("--endpoint", metavar="URL", envvar="FIGSHARE_ENDPOINT", show_envvar=True,
             help="Address of the API.  [default: https://api.figshare.com/v2]"),
     _common("--token-file", metavar="PATH", type=_PATH,
@@ -141,11 +158,25 @@ def _collected(command: Callable[..., int]) -> Callable[..., int]:
         common = GlobalOptions(
             endpoint_given=source is ParameterSource.COMMANDLINE, **{name: values.pop(name) for name in names}
         )
+        if click.get_current_context().get_parameter_source("token_file") is ParameterSource.DEFAULT_MAP:
+            common = _unless_in_environment(common)
         if common.endpoint_given:
             check_exclusive({"--sandbox": common.sandbox, "--endpoint": common.endpoint})
         return command(common=common, **values)
 
     return collected
+
+
+def _unless_in_environment(common: GlobalOptions) -> GlobalOptions:
+    """Drop a token file that only the configuration names if the environment has a token, which comes first."""
+    return dataclasses.replace(common, token_file=None) if "FIGSHARE_TOKEN" in os.environ else common
+
+
+@functools.cache
+def _common_names() -> frozenset[str]:
+    """Return the names of the options that all commands take, without dashes."""
+    probe: Any = common_options(lambda: 0)
+    return frozenset(opt.lstrip("-") for param in probe.__click_params__ for opt in param.opts)
 
 
 def check_exclusive(options: Mapping[str, object], reason: str = "") -> None:

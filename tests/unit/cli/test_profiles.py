@@ -1,0 +1,135 @@
+"""The configuration file: which values reach a command, what takes precedence, and how mistakes in it are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from uploader.cli import profiles
+from uploader.cli.options import FigupCommand, GlobalOptions, ParsedParam, common_options
+from uploader.errors import UsageError
+from uploader.units import parse_rate
+
+CONFIG = """
+profile = "work"
+[defaults]
+state-dir = "~/jobs"
+no-progress = true
+[defaults.upload]
+limit-rate = "50M"
+exclude = ["*.tmp", "*.bak"]
+[profiles.work]
+endpoint = "https://work.example.org/v2"
+token-file = "~/work.token"
+[profiles.work.upload]
+limit-rate = 20
+[profiles.home]
+[profiles.home.item.update]
+title = "Home"
+"""
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("FIGUP_PROFILE", "FIGSHARE_ENDPOINT", "FIGUP_STATE_DIR", "FIGSHARE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    monkeypatch.setattr(profiles, "config_file", lambda: path)
+    return path
+
+
+def run(*words: str, name: str = "upload") -> dict[str, Any]:
+    """Run a command of this name and return what it got."""
+    got: dict[str, Any] = {}
+
+    @click.option("--limit-rate", type=ParsedParam("rate", parse_rate))
+    @click.option("--exclude", multiple=True)
+    @common_options
+    def command(common: GlobalOptions, **values: Any) -> int:
+        got.update(values, common=common)
+        return 0
+
+    FigupCommand(name, params=command.__click_params__, callback=command).main(
+        list(words), standalone_mode=False, prog_name=name
+    )
+    return got
+
+
+def test_the_profile_comes_before_the_defaults(config: Path, tmp_path: Path) -> None:
+    got = run()
+    assert got["limit_rate"] == 20
+    assert got["exclude"] == ("*.tmp", "*.bak")
+    common = got["common"]
+    assert (common.endpoint, common.endpoint_given) == ("https://work.example.org/v2", False)
+    assert (common.state_dir, common.no_progress) == (tmp_path / "jobs", True)
+    assert common.token_file == tmp_path / "work.token"
+
+
+def test_the_command_line_and_the_environment_come_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIGSHARE_ENDPOINT", "https://env.example.org/v2")
+    monkeypatch.setenv("FIGSHARE_TOKEN", "t0ken")
+    got = run("--limit-rate", "7", "--exclude", "x")
+    assert (got["limit_rate"], got["exclude"]) == (7, ("x",))
+    assert got["common"].endpoint == "https://env.example.org/v2"
+    assert got["common"].token_file is None
+    assert run("--token-file", "mine")["common"].token_file == Path("mine")
+
+
+def test_a_profile_is_named_by_an_option_or_a_variable(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--profile", "home")["common"].endpoint is None
+    assert run("--profile=home")["limit_rate"] == 50_000_000
+    monkeypatch.setenv("FIGUP_PROFILE", "home")
+    assert run()["common"].endpoint is None
+    assert run("--profile", "work")["common"].endpoint == "https://work.example.org/v2"
+
+
+def test_resume_takes_the_defaults_of_upload(config: Path) -> None:
+    assert run(name="resume")["limit_rate"] == 20
+    assert run(name="verify")["limit_rate"] is None
+
+
+def test_there_need_be_no_file(config: Path) -> None:
+    config.unlink()
+    assert run()["limit_rate"] is None
+    with pytest.raises(UsageError, match="unknown profile 'work'"):
+        run("--profile", "work")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("profile = ", "not valid TOML"),
+        ("profiles = 3", "profiles must be a table"),
+        ("profil = 'x'", "unknown key 'profil'"),
+        ("profile = 'wrok'\n[profiles.work]", "unknown profile 'wrok'"),
+        ("[defaults]\nendpont = 'x'", "unknown key 'endpont'"),
+        ("[defaults]\ntoken = 'x'", "it takes no token"),
+        ("[defaults.upload]\nlimit_rate = 'x'", "unknown key 'limit_rate'"),
+        ("[defaults]\njson = 'yes'", "json is true or false"),
+        ("[defaults]\nendpoint = ['x']", "endpoint is one text or number"),
+        ("[defaults]\nupload = 3", "unknown key 'upload'"),
+    ],
+)
+def test_mistakes_are_named(config: Path, content: str, message: str) -> None:
+    config.write_text(content)
+    with pytest.raises(UsageError, match=message) as error:
+        run()
+    assert error.value.path == str(config)
+
+
+def test_a_wrong_value_is_reported_like_one_on_the_command_line(config: Path) -> None:
+    config.write_text("[defaults.upload]\nlimit-rate = 'fast'")
+    with pytest.raises(click.BadParameter, match="invalid rate 'fast'"):
+        run()
+
+
+def test_help_works_whatever_the_file_contains(config: Path) -> None:
+    config.write_text("profile = ")
+    assert run("--help") == {}

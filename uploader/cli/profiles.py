@@ -1,0 +1,156 @@
+"""The configuration file: defaults for options, for every command or for one, in profiles.
+
+    profile = "work"                  # the profile in use if none is named
+
+    [defaults]                        # for every profile
+    state-dir = "/scratch/jane/figup"
+
+    [defaults.upload]                 # for one command; `resume` takes those of `upload`
+    limit-rate = "50M"
+
+    [profiles.work]
+    endpoint = "https://api.figshare.com/v2"
+    token-file = "~/.config/figup/work.token"
+
+Keys are the names of options without their dashes. The command line comes first, then the environment, the profile,
+`[defaults]`, and what figup does by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uploader.errors import UsageError
+from uploader.text import did_you_mean, printable
+
+PROFILE_VARIABLE = "FIGUP_PROFILE"
+_SECRETS = ("token", "password", "secret")
+_TOP = ("profile", "defaults", "profiles")
+
+
+def config_file() -> Path:
+    """Return the path of the configuration file, whether it exists or not."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("figup")) / "config.toml"
+
+
+def named_profile(args: Sequence[str]) -> str | None:
+    """Return the profile that the command line or the environment names; None if neither does."""
+    words = list(args)
+    words = words[: words.index("--")] if "--" in words else words
+    for at, word in enumerate(words):
+        if word.startswith("--profile="):
+            return word.partition("=")[2]
+        if word == "--profile" and at + 1 < len(words):
+            return words[at + 1]
+    return os.environ.get(PROFILE_VARIABLE) or None
+
+
+def option_defaults(
+    command: Sequence[str], params: Iterable[click.Parameter], common: Iterable[str], profile: str | None
+) -> dict[str, Any]:
+    """Return the defaults of a command's options, by parameter name.
+
+    `command` is the path of its names, `common` the names of the options that all commands have. Blocks briefly.
+    Raises UsageError for a file that cannot be read, an unknown profile, or an unknown option.
+    """
+    path = config_file()
+    content = _read(path)
+    if content is None:
+        if profile is not None:
+            raise UsageError(f"unknown profile {profile!r}: there is no configuration file {path}")
+        return {}
+    options = {opt.lstrip("-"): param for param in params if isinstance(param, click.Option) for opt in param.opts}
+    values: dict[str, Any] = {}
+    for table in _tables(content, profile, path):
+        for key, value in _of_command(table, command, frozenset(common), frozenset(options), path):
+            if key in options:
+                values[options[key].name or ""] = _value(value, options[key], key, path)
+    return values
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
+
+
+def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the tables that apply, the one that comes first last."""
+    for key in content:
+        if key not in _TOP:
+            raise _unknown(key, _TOP, path)
+    profiles = _table(content.get("profiles", {}), "profiles", path)
+    chosen = profile if profile is not None else content.get("profile")
+    if chosen is not None and chosen not in profiles:
+        raise UsageError(
+            f"{path}: unknown profile {printable(str(chosen))!r}",
+            hint=did_you_mean(str(chosen), profiles, "It has none." if not profiles else None),
+            path=str(path),
+        )
+    yield _table(content.get("defaults", {}), "defaults", path)
+    if chosen is not None:
+        yield _table(profiles[chosen], f"profiles.{chosen}", path)
+
+
+def _of_command(
+    table: Mapping[str, Any], command: Sequence[str], common: frozenset[str], own: frozenset[str], path: Path
+) -> Iterator[tuple[str, Any]]:
+    """Yield the keys for one command: those of all commands, then its own. Checks their names."""
+    for key, value in table.items():
+        if not isinstance(value, Mapping):
+            if key not in common:
+                raise _unknown(key, common, path)
+            yield key, value
+    for names in ([["upload"]] if list(command) == ["resume"] else []) + [list(command)]:
+        inner: Any = table
+        for name in names:
+            inner = inner.get(name, {}) if isinstance(inner, Mapping) else {}
+        for key, value in _table(inner, ".".join(names), path).items():
+            if isinstance(value, Mapping):
+                continue
+            if key not in own and names == list(command):
+                raise _unknown(key, own, path)
+            yield key, value
+
+
+def _value(value: Any, param: click.Option, key: str, path: Path) -> Any:
+    """Return a value as click takes it: a text as on the command line, a list of them, or a flag."""
+    if param.is_flag or param.count:
+        if not isinstance(value, bool | int):
+            raise UsageError(f"{path}: {key} is true or false", path=str(path))
+        return value
+    if param.multiple:
+        return [_text(each, param, key, path) for each in (value if isinstance(value, list) else [value])]
+    return _text(value, param, key, path)
+
+
+def _text(value: Any, param: click.Option, key: str, path: Path) -> str:
+    if isinstance(value, bool | list | dict):
+        raise UsageError(f"{path}: {key} is one text or number", path=str(path))
+    text = str(value)
+    return str(Path(text).expanduser()) if isinstance(param.type, click.Path) else text
+
+
+def _table(value: Any, name: str, path: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{path}: {name} must be a table", path=str(path))
+    return value
+
+
+def _unknown(key: str, known: Iterable[str], path: Path) -> UsageError:
+    if key in _SECRETS:
+        return UsageError(f"{path}: it takes no {key}; name a private file with token-file", path=str(path))
+    return UsageError(f"{path}: unknown key {printable(key)!r}", hint=did_you_mean(key, known), path=str(path))
