@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import operator
 import re
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ TYPES: dict[tuple[str, str], dict[str, Any]] = {
 }
 """Fields whose type is another in reality."""
 
+LISTS = (
+    "/account/institution/reviews",  # a list for a client that reads them
+    "/account/institution/review/{curation_id}/comments",  # paged like a list
+)
+"""Paths whose GET responds a list, where the description has the object of one entry."""
+
 LINKED_LACK = ("upload_url", "upload_token")
 """Required of every file by the description, and missing in linked files."""
 
@@ -68,6 +75,38 @@ def operations() -> frozenset[tuple[str, str]]:
     return frozenset(
         (method.upper(), re.sub(r"\{[^}]*\}", "{}", path)) for path, methods in paths.items() for method in methods
     )
+
+
+def operations_with_bodies() -> list[tuple[str, str]]:
+    """Method and path, without /v2, of every operation that takes JSON."""
+    paths: dict[str, dict[str, Any]] = _description()["paths"]
+    return [
+        (method.upper(), path)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
+
+
+def example_body(method: str, path: str) -> Any:
+    """A body for an operation made of the description's examples: every field that its schema names."""
+    operation = _description()["paths"][path][method.lower()]
+    return _example(operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def _example(schema: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _example(_description()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if "example" in schema:
+        return schema["example"]
+    if schema.get("properties") or "allOf" in schema:
+        parts = [_example(one) for one in schema.get("allOf", ())]
+        own = {name: _example(one) for name, one in schema.get("properties", {}).items()}
+        return functools.reduce(operator.or_, parts, {}) | own
+    if schema.get("type") == "array":
+        return [_example(schema["items"])]
+    known = {"string": "text", "integer": 1, "number": 1, "boolean": True}
+    return schema.get("default", known.get(schema.get("type", ""), {}))
 
 
 @functools.cache
@@ -122,6 +161,8 @@ def validate_response(method: str, path: str, status: int, body: Any = None) -> 
     if content is None:
         return
     schema = content["schema"]
+    if method == "GET" and path in LISTS and status == 200:
+        schema = {"type": "array", "items": schema}
     if isinstance(body, dict) and body.get("is_link_only") and schema.get("$ref", "").endswith("/PrivateFile"):
         body = {**dict.fromkeys(LINKED_LACK, ""), **body}
     _check(schema, body, answers=True)

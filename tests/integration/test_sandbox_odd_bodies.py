@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.openapi import example_body, operations_with_bodies
 from tests.support.sandbox_api import Api, sandbox_api
 from uploader.sandbox.server import API
 
@@ -40,7 +43,15 @@ VALID: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def addresses(api: Api) -> dict[str, int]:
+KEPT_OUT = {"delete-item", "unpublish-item", "page"}
+"""Operations that would take away what the others are about."""
+
+
+def _failed(status: int, kind: str) -> bool:
+    return status >= 500 and (status, kind) != (501, "unserved")
+
+
+async def addresses(api: Api) -> dict[str, Any]:
     """What the names in paths stand for: things that are there."""
     item = await api.item(description="d", categories=[24418], keywords=["k"])
     file = (await api.available(await api.send(item, b"0123")))["id"]
@@ -49,20 +60,24 @@ async def addresses(api: Api) -> dict[str, int]:
     project = (await api.call("POST", "/account/projects", {"title": "abc"}))[1]["entity_id"]
     collection = (await api.call("POST", "/account/collections", {"title": "abc"}))[1]["entity_id"]
     account = (await api.get("/account/institution/accounts"))[1]["id"]
+    made = (await api.call("POST", f"/account/projects/{project}/notes", {"text": "A note"}))[1]
+    note = int(made["location"].rpartition("/")[2])
+    review = (await api.get("/account/institution/reviews"))[0]["id"]
     return {
         "item_id": number, "resource_id": number, "file_id": file, "project_id": project, "collection_id": collection,
         "account_id": account, "author_id": 1, "category_id": 1, "version": 1, "link_id": 1, "group_id": 2101,
-        "token": 1, "again": 1,
+        "token": 1, "again": 1, "string_id": "sandbox", "user_id": 1, "note_id": note, "role_id": 1,
+        "review_id": review, "custom_field_id": 1, "external_user_id": 1,
     }  # fmt: skip
 
 
 async def test_no_request_causes_a_server_error(tmp_path: Path) -> None:
     chance = random.Random(20)
     failed: list[tuple[str, str, str, dict[str, Any] | None, int]] = []
-    async with sandbox_api(tmp_path / "s", institution=True) as api:
+    async with sandbox_api(tmp_path / "s", institution=True, review="approve") as api:
         places = await addresses(api)
         origin = api.at.url.removesuffix("/v2")
-        routes = [route for group in API for route in group.routes() if route.kind not in {"delete-item", "page"}]
+        routes = [route for group in API for route in group.routes() if route.kind not in KEPT_OUT]
         for field, value in itertools.product(NESTED, VALUES):
             path = "/account/collections" if field == "articles" else "/account/articles"
             status, _ = await api.call("POST", path, VALID | {field: value})
@@ -75,6 +90,72 @@ async def test_no_request_causes_a_server_error(tmp_path: Path) -> None:
                 query = "&".join(f"{name}={chance.choice(('', 'x', '-1', '9' * 30, '%00'))}" for name in odd)
                 body = (VALID | odd) if route.method in {"POST", "PUT", "PATCH"} else None
                 status, answer = await api.call(route.method, f"{origin}{path}?{query}", body)
-                if status >= 500 or (status >= 400 and not answer):
+                if _failed(status, route.kind) or (status >= 400 and not answer):
                     failed.append((route.method, path, query, body, status))
     assert failed == []
+
+
+ODD: tuple[Any, ...] = (
+    None, {}, [], [{}], [[]], {"a": {}}, "", "x\0", "9" * 30, 0, -1, 2**70, 1.5, True, [None], {"id": {}, "title": []},
+)  # fmt: skip
+
+
+FITTING: dict[str, Any] = {
+    "categories": [24418], "categories_by_source_id": ["310204"], "authors": [{"name": "Ann Bee", "orcid_id": ""}],
+    "funding_list": [{"title": "A grant"}], "custom_fields": {"Instrument": "A scale"},
+    "custom_fields_list": [{"name": "Site", "value": ["North"]}], "group_id": 2101, "institution": 2000, "license": 1,
+    "related_materials": [{"identifier": "10.1/x", "identifier_type": "DOI", "relation": "Cites", "title": "t"}],
+    "timeline": {"firstOnline": "2020-01-01", "publisherAcceptance": "2020-01-01"}, "link": None, "doi": "", "size": 4,
+    "embargo_options": [{"id": 2201, "group_ids": [2101]}], "embargo_date": "2099-01-01", "email": None,
+}  # fmt: skip
+"""What the examples of the description are replaced by: those name things that are not there."""
+
+
+def variants(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every place in a body, with what is there: the whole, and whatever is nested in it."""
+    yield (), body
+    pairs: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(body, dict):
+        pairs = body.items()
+    elif isinstance(body, list):
+        pairs = enumerate(body)
+    for name, value in pairs:
+        for place, inner in variants(value):
+            yield (name, *place), inner
+
+
+def replaced(body: Any, place: tuple[str | int, ...], value: Any) -> Any:
+    """The body with another value at this place."""
+    if not place:
+        return value
+    copied = copy.copy(body)
+    copied[place[0]] = replaced(body[place[0]], place[1:], value)
+    return copied
+
+
+async def test_whatever_is_nested_in_a_body_is_no_server_error(tmp_path: Path) -> None:
+    """Every place in the documented body of every operation gets other values, in turn."""
+    turn = itertools.cycle(ODD)
+    failed: list[tuple[str, str, Any, int]] = []
+    sent = 0
+    async with sandbox_api(tmp_path / "s", institution=True, review="approve") as api:
+        places = await addresses(api)
+        by_path = {"article_id": places["item_id"], "version_id": 1, "curation_id": places["review_id"]}
+        for method, template in operations_with_bodies():
+            if template.endswith("/unpublish"):
+                continue
+            path = re.sub(r"\{(\w+)\}", lambda match: str((places | by_path)[match[1]]), template)
+            whole = example_body(method, template)
+            whole = {name: FITTING.get(name, value) for name, value in whole.items()}
+            if (method, template) == ("POST", "/account/articles"):
+                status, answer = await api.call(method, path, whole)
+                assert status == 201, f"the others are not about what is nested deeply: {answer}"
+            for place, _ in variants(whole):
+                for value in itertools.islice(turn, 3):
+                    body = replaced(whole, place, value)
+                    status, _ = await api.call(method, path, body)
+                    sent += 1
+                    if status >= 500:
+                        failed.append((method, path, body, status))
+    assert failed == []
+    assert sent > 1000

@@ -90,6 +90,8 @@ OPTIONS: list[Callable[[Any], Any]] = [
                help="The account is an institution's, and administers it: it may impersonate others."),
     _behaviour("--custom-fields", metavar="FILE", type=_CUSTOM,
                help="The institution's custom fields: a JSON list as the API's.  [default: some of each type]"),
+    _behaviour("--review", type=click.Choice(["none", "approve", "pending"]), default="none", show_default=True,
+               help="Before an institution publishes an item: no review, an approved one, or one without end."),
     _behaviour("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
                help="Answer to a bad token."),
     _times("--hidden-for", metavar="TIME", type=_TIME, default="0", show_default=True,

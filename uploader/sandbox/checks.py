@@ -203,14 +203,20 @@ def authors(name: str, value: Any) -> list[int | NewAuthor]:
     return named
 
 
+def orcid_of(text: str) -> str:
+    """Return an ORCID without its address, "" for anything else."""
+    found = _ORCID.fullmatch(text)
+    return found[2] if found else ""
+
+
 def _author(name: str, one: dict[str, Any]) -> NewAuthor:
     parts = {key: one.get(key) or "" for key in ("name", "first_name", "last_name", "orcid_id", "email")}
     if not all(isinstance(part, str) for part in parts.values()):
         raise invalid("An author's names must be strings", name)
     if parts["email"]:
         raise invalid("An author cannot be added by e-mail address", name)
-    orcid = _ORCID.fullmatch(parts["orcid_id"])
-    if parts["orcid_id"] and orcid is None:
+    orcid = orcid_of(parts["orcid_id"])
+    if parts["orcid_id"] and not orcid:
         raise invalid(f"Invalid value received for {name}.orcid_id", name)
     first, last = parts["first_name"].strip(), parts["last_name"].strip()
     if parts["name"] and not (first or last):
@@ -218,4 +224,4 @@ def _author(name: str, one: dict[str, Any]) -> NewAuthor:
     full = parts["name"].strip() or f"{first} {last}".strip()
     if not full:
         raise invalid("An author needs an id or a name", name)
-    return NewAuthor(full_name=full, first_name=first, last_name=last, orcid_id=orcid[2] if orcid else "")
+    return NewAuthor(full_name=full, first_name=first, last_name=last, orcid_id=orcid)

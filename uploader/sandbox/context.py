@@ -55,6 +55,8 @@ class Context:
     now: Callable[[], float]
     faults: FaultRules
     effects: Effects
+    codes: set[str] = field(default_factory=set)
+    """OAuth codes that were given out and not yet redeemed."""
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
     """Host and port of the API."""

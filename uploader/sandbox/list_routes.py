@@ -9,7 +9,8 @@ from uploader.sandbox.answers import invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import relations
-from uploader.sandbox.reference_data import ITEM_TYPES, licenses
+from uploader.sandbox.listing import slice_of
+from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES, licenses
 from uploader.sandbox.routes import Route
 
 
@@ -21,6 +22,7 @@ def routes() -> list[Route]:
         Route("list-categories", "GET", "/v2/account/categories", own_categories),
         Route("list-categories", "GET", "/v2/categories", public_categories, public=True),
         Route("list-item-types", "GET", "/v2/item_types", item_types, public=True),
+        Route("list-institutions", "GET", "/v2/altmetric/institutions", institutions, public=True),
         Route("search-funding", "POST", "/v2/account/funding/search", search_funding),
     ]
 
@@ -59,9 +61,16 @@ async def item_types(_: web.Request) -> web.Response:
     )
 
 
+async def institutions(request: web.Request) -> web.Response:
+    """Return the institutions from `offset` on."""
+    rows = slice_of(request.query)
+    known = [INSTITUTION] if context_of(request).settings.institution else []
+    return json_answer([{"id": one["id"], "name": one["name"], "custom_domain": None} for one in known[rows.offset :]])
+
+
 async def search_funding(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        text = checks.checked(body, {"search_for": checks.text(0, 1000)})
-    return json_answer(await context.db.run(relations.search_fundings, text.get("search_for", "")))
+        criteria = checks.checked(body, {"search_for": checks.text(0, 1000)})
+    return json_answer(await context.db.run(relations.search_fundings, criteria.get("search_for", "")))

@@ -13,23 +13,29 @@ _ITEMS = frozenset(
         "list-items", "search-items", "create-item", "get-item", "update-item", "delete-item", "publish-item",
         "reserve-item-doi", "get-embargo", "update-embargo", "delete-embargo", "update-thumbnail",
         "get-own-version", "update-version", "unpublish-item",
+        "get-confidentiality", "update-confidentiality", "delete-confidentiality", "reserve-item-handle",
+        "set-item-resource", "download-item",
     }
 )  # fmt: skip
 _PUBLIC_ITEMS = frozenset(
     {
         "list-public-items", "search-public-items", "get-public-item", "list-versions", "get-version",
-        "get-version-embargo", "list-public-files", "list-version-files", "get-public-file",
+        "get-version-embargo", "get-version-confidentiality", "download-public-item", "list-institution-public-items",
+        "list-public-files", "list-version-files", "get-public-file",
     }
 )  # fmt: skip
-_PEOPLE = frozenset({"get-account", "get-token", "search-authors", "get-author"})
+_PEOPLE = frozenset(
+    {"get-account", "get-token", "search-authors", "get-author", "create-token", "authorize", "update-profile"}
+)
 _INSTITUTION = frozenset(
     {
         "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-group-fields",
         "list-accounts", "list-institution-items", "create-account", "search-accounts", "get-institution-account",
-        "update-account",
+        "update-account", "get-institution-user", "list-roles", "list-account-roles", "add-account-roles",
+        "delete-account-role", "list-reviews", "get-review", "list-review-comments", "create-review-comment",
     }
 )  # fmt: skip
-_LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding"})
+_LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding", "list-institutions"})
 
 
 _RESOURCE_OPERATIONS = (
@@ -42,13 +48,16 @@ _PROJECTS = frozenset(
     {
         "list-projects", "create-project", "get-project", "update-project", "delete-project", "publish-project",
         "list-project-items", "create-project-item", "get-project-item", "delete-project-item", "list-project-files",
-        "get-project-file", "list-public-projects", "get-public-project", "list-public-project-items",
+        "get-project-file", "search-projects", "list-collaborators", "invite-collaborator", "remove-collaborator",
+        "leave-project", "list-notes", "create-note", "get-note", "update-note", "delete-note",
+        "search-public-projects", "list-public-projects", "get-public-project", "list-public-project-items",
     }
 )  # fmt: skip
 _COLLECTIONS = frozenset(
     {
         "list-collections", "create-collection", "get-collection", "update-collection", "delete-collection",
         "reserve-collection-doi", "publish-collection", "list-collection-items", "add-collection-items",
+        "search-collections", "reserve-collection-handle", "set-collection-resource", "search-public-collections",
         "replace-collection-items", "delete-collection-item", "get-collection-link", "list-public-collections",
         "get-public-collection", "list-collection-versions", "get-collection-version", "list-public-collection-items",
     }
@@ -56,7 +65,7 @@ _COLLECTIONS = frozenset(
 
 REQUESTS: Final = (
     UPLOAD_REQUESTS | _FILES | _ITEMS | _PUBLIC_ITEMS | _PEOPLE | _LISTS
-    | _INSTITUTION | _PROJECTS | _COLLECTIONS
+    | {"unserved"} | _INSTITUTION | _PROJECTS | _COLLECTIONS
     | {name.format(word) for name in _RESOURCE_OPERATIONS for word in ("item", "collection")}
 )  # fmt: skip
 """Every request that a fault can be set for; `any` means all of them."""

@@ -78,6 +78,19 @@ GROUPS: Final[dict[int, dict[str, Any]]] = {
 TOP_GROUP: Final = 2100
 """The group of accounts for which no other was named."""
 
+ROLES: Final[dict[int, dict[str, Any]]] = {
+    number: {"id": number, "name": name, "category": "group", "description": description}
+    for number, name, description in (
+        (1, "Curator", "Comments on reviews of the group"),
+        (2, "Administrator", "Administers the group and its accounts"),
+        (7, "User", "Uploads to the group"),
+        (9, "Reviewer", "Decides on reviews of the group"),
+    )
+}
+"""Roles in a group; the documentation names those of 1 and 7, the others are made up."""
+
+ADMINISTRATOR, USER = 2, 7
+
 EMBARGO_OPTIONS: Final[dict[int, dict[str, Any]]] = {
     2201: {"id": 2201, "type": "logged_in", "ip_name": ""},
     2202: {"id": 2202, "type": "ip_range", "ip_name": "Campus"},

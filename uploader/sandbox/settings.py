@@ -91,6 +91,9 @@ class Settings:
     """Whether faults can be set over HTTP."""
     institution: bool = False
     """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
+    review: str = "none"
+    """The institution's answer to a request to publish: "none" (no review), "approve" (published at once, with an
+    approved review), or "pending" (a review that nobody decides)."""
     custom_fields: tuple[CustomField, ...] = DEFAULTS
     """Those of the institution; ignored without one."""
     item_files: int = 1000

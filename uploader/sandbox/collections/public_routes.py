@@ -9,13 +9,15 @@ from aiohttp import web
 
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import json_answer, not_found
-from uploader.sandbox.collections import store, view
-from uploader.sandbox.collections.routes import institution_id, rank
+from uploader.sandbox.bodies import search_of
+from uploader.sandbox.collections import search, store, view
+from uploader.sandbox.collections.routes import SEARCH_SORT_FIELDS, institution_id
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.context import context_of
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.filters import in_listing, in_search
 from uploader.sandbox.items import public_view, versions
 from uploader.sandbox.items import store as items
-from uploader.sandbox.listing import Slice, order_of, slice_of
+from uploader.sandbox.listing import Order, Slice, order_of, slice_of
 from uploader.sandbox.routes import Route
 
 _COLLECTION = r"/v2/collections/{collection_id:\d{1,18}}"
@@ -34,6 +36,7 @@ def routes() -> list[Route]:
     """Return this module's routes."""
     return [
         Route("list-public-collections", "GET", "/v2/collections", list_public, public=True),
+        Route("search-public-collections", "POST", "/v2/collections/search", search_public, public=True),
         Route("get-public-collection", "GET", _COLLECTION, read, public=True),
         Route("list-collection-versions", "GET", f"{_COLLECTION}/versions", list_versions, public=True),
         Route("get-collection-version", "GET", _VERSION, read, public=True),
@@ -43,14 +46,15 @@ def routes() -> list[Route]:
 
 async def list_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
-    now, at = context.now(), context.addresses(request)
+    criteria = in_listing(request)
+    rows, order = slice_of(request.query), order_of(request.query, _SORT_FIELDS)
+    return json_answer(await context.db.run(_published, context, criteria, rows, order, context.addresses(request)))
 
-    def page(db: sqlite3.Connection) -> list[dict[str, Any]]:
-        found = order.sort(store.public(db, now), rank)[rows.offset : rows.offset + rows.limit]
-        return [view.public_row(one, store.versions(db, one.id, now)[-1], at) for one in found]
 
-    return json_answer(await context.db.run(page))
+async def search_public(request: web.Request) -> web.Response:
+    context = context_of(request)
+    criteria, rows, order = in_search(request, await search_of(request), SEARCH_SORT_FIELDS)
+    return json_answer(await context.db.run(_published, context, criteria, rows, order, context.addresses(request)))
 
 
 async def read(request: web.Request) -> web.Response:
@@ -85,6 +89,17 @@ async def list_items(request: web.Request) -> web.Response:
     return json_answer(await context.db.run(_items, request, slice_of(request.query), at, context.now()))
 
 
+def _published(
+    db: sqlite3.Connection, context: Context, criteria: dict[str, Any], rows: Slice, order: Order, at: Addresses
+) -> list[dict[str, Any]]:
+    """Return the rows of what is found among the published collections."""
+    now = context.now()
+    pairs = [(one, store.versions(db, one.id, now)[-1]) for one in store.public(db, now)]
+    shown = {one.id: version for one, version in pairs}
+    matching = search.found([(view.as_published(*pair), pair[1].authors) for pair in pairs], criteria, order)
+    return [view.public_row(one, shown[one.id], at) for one in matching[rows.offset : rows.offset + rows.limit]]
+
+
 def _number(request: web.Request) -> int:
     return int(request.match_info["collection_id"])
 
@@ -93,10 +108,10 @@ def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
     collection = store.find(db, _number(request))
     seen = store.versions(db, _number(request), now)
     wanted = request.match_info.get("version")
-    fitting = [one for one in seen if wanted is None or one.number == int(wanted)]
-    if collection is None or not fitting:
+    matching = [one for one in seen if wanted is None or one.number == int(wanted)]
+    if collection is None or not matching:
         raise not_found("Collection")
-    return Found(collection, fitting[-1])
+    return Found(collection, matching[-1])
 
 
 def _items(

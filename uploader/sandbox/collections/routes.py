@@ -17,19 +17,21 @@ from uploader.sandbox.answers import (
     no_content,
     not_found,
 )
-from uploader.sandbox.bodies import body_of, optional_body_of
-from uploader.sandbox.collections import body, item_routes, store, view
+from uploader.sandbox.bodies import body_of, optional_body_of, search_of
+from uploader.sandbox.collections import body, item_routes, search, store, view
 from uploader.sandbox.collections.store import Collection
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.filters import in_search
 from uploader.sandbox.items import relations
 from uploader.sandbox.items.publish_routes import doi_of
-from uploader.sandbox.listing import order_of, slice_of
+from uploader.sandbox.listing import Order, order_of, slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.reference_data import GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 COLLECTION = item_routes.COLLECTION
+SEARCH_SORT_FIELDS = ("created_date", "published_date", "modified_date", "views", "shares", "cites")
 _SORT_FIELDS = ("published_date", "modified_date", "views", "shares", "cites")
 
 
@@ -38,6 +40,7 @@ def routes() -> list[Route]:
     return [
         Route("list-collections", "GET", "/v2/account/collections", list_collections),
         Route("create-collection", "POST", "/v2/account/collections", create_collection),
+        Route("search-collections", "POST", "/v2/account/collections/search", search_collections),
         Route("get-collection", "GET", COLLECTION, get_collection),
         Route("update-collection", "PUT", COLLECTION, update_collection),
         Route("update-collection", "PATCH", COLLECTION, update_collection),
@@ -52,18 +55,20 @@ def institution_id(context: Context) -> int:
     return int(INSTITUTION["id"]) if context.settings.institution else 0
 
 
-def rank(collection: Collection, field: str) -> float | None:
-    """Return the sort key of a collection for `field`."""
-    if field in {"views", "shares", "cites"}:
-        return 0.0
-    known = {"published_date": collection.published, "created_date": collection.created}
-    return known.get(field, collection.modified)
-
-
 async def list_collections(request: web.Request) -> web.Response:
     context = context_of(request)
     order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
-    found = order.sort(await context.db.run(store.of_account, account_of(request)), rank)
+    found = order.sort(await context.db.run(store.of_account, account_of(request)), search.rank)
+    at = context.addresses(request)
+    return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
+
+
+async def search_collections(request: web.Request) -> web.Response:
+    context = context_of(request)
+    body = await search_of(request)
+    with invalid_is_bad_request():
+        criteria, rows, order = in_search(request, body, SEARCH_SORT_FIELDS)
+    found = await context.db.run(_found, account_of(request), criteria, order)
     at = context.addresses(request)
     return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
 
@@ -122,6 +127,12 @@ async def _read(request: web.Request, *, creating: bool) -> body.CollectionChang
         if changes.fields["group_id"] not in GROUPS:
             raise not_found("Group")
     return changes
+
+
+def _found(db: sqlite3.Connection, account_id: int, criteria: dict[str, Any], order: Order) -> list[Collection]:
+    every = store.of_account(db, account_id)
+    people = [[authors.shown(author) for author in authors.get_many(db, one.metadata["authors"])] for one in every]
+    return search.found(zip(every, people, strict=True), criteria, order)
 
 
 def _create(db: sqlite3.Connection, changes: body.CollectionChanges, account_id: int, now: float) -> int:

@@ -37,12 +37,12 @@ def full(
 
 def public_row(collection: Collection, version: CollectionVersion, at: Addresses) -> dict[str, Any]:
     """Return the row of a collection in a public listing."""
-    return row(_as_published(collection, version), public_url(collection.id, at))
+    return row(as_published(collection, version), public_url(collection.id, at))
 
 
 def public(collection: Collection, version: CollectionVersion, institution: int, at: Addresses) -> dict[str, Any]:
     """Return a published version."""
-    shown = _as_published(collection, version)
+    shown = as_published(collection, version)
     return _complete(shown, version.authors, len(version.items), institution, public_url(collection.id, at))
 
 
@@ -51,7 +51,8 @@ def public_url(collection_id: int, at: Addresses, version: int | None = None) ->
     return f"{at.api}/collections/{collection_id}" + ("" if version is None else f"/versions/{version}")
 
 
-def _as_published(collection: Collection, version: CollectionVersion) -> Collection:
+def as_published(collection: Collection, version: CollectionVersion) -> Collection:
+    """Return the collection as it was when the version was made."""
     metadata = {**version.metadata, "doi": f"{version.metadata['doi']}.v{version.number}"}
     return dataclasses.replace(collection, metadata=metadata, modified=version.visible, version=version.number)
 

@@ -12,8 +12,8 @@ from uploader.sandbox.people.authors import NewAuthor
 EMPTY: dict[str, Any] = {
     "title": "", "description": "", "tags": [], "references": [], "related_materials": [], "categories": [],
     "authors": [], "custom_fields": {}, "defined_type": "dataset", "funding": None, "funding_list": [], "license": 1,
-    "doi": "", "handle": "", "resource_doi": None, "resource_title": None, "timeline": {}, "group_id": None,
-    "is_metadata_record": False, "metadata_reason": "", "download_disabled": False, "embargo": None,
+    "doi": "", "handle": "", "resource_id": None, "resource_doi": None, "resource_title": None, "timeline": {},
+    "group_id": None, "is_metadata_record": False, "metadata_reason": "", "download_disabled": False, "embargo": None,
 }  # fmt: skip
 """An item's fields and what they are where nothing was given. `authors` holds ids, `embargo` is that of items.embargo;
 `funding_list` and `related_materials` hold whole objects."""

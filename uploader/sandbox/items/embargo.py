@@ -79,6 +79,18 @@ def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
     }
 
 
+def confidential(reason: str) -> dict[str, Any]:
+    """Return the embargo that replaces what used to be confidentiality, as documented: on the files, without end."""
+    return {"until": None, "type": "file", "title": "", "reason": reason, "options": []}
+
+
+def confidentiality(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
+    """Return an embargo as the deprecated operations show it."""
+    if embargo is None or not is_active(embargo, now) or embargo["until"] is not None or embargo["type"] != "file":
+        return {"is_confidential": False, "reason": ""}
+    return {"is_confidential": True, "reason": embargo["reason"]}
+
+
 def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
     """Parse who is exempt. ApiError 400 for an option or group that the account does not have."""
     options: list[dict[str, Any]] = []

@@ -34,6 +34,7 @@ def routes() -> list[Route]:
         Route("list-versions", "GET", f"{_ITEM}/versions", list_versions, public=True),
         Route("get-version", "GET", _VERSION, read, public=True),
         Route("get-version-embargo", "GET", f"{_VERSION}/embargo", read_embargo, public=True),
+        Route("get-version-confidentiality", "GET", f"{_VERSION}/confidentiality", read_confidentiality, public=True),
         Route("list-public-files", "GET", f"{_ITEM}/files", list_files, public=True),
         Route("list-version-files", "GET", f"{_VERSION}/files", list_files, public=True),
         Route("get-public-file", "GET", _ITEM + r"/files/{file_id:\d{1,18}}", read_file, public=True),
@@ -69,6 +70,13 @@ async def read_embargo(request: web.Request) -> web.Response:
     now = context.now()
     found = await context.db.run(_found, request, now)
     return json_answer(embargo.shown(found.item.metadata["embargo"], now))
+
+
+async def read_confidentiality(request: web.Request) -> web.Response:
+    context = context_of(request)
+    now = context.now()
+    found = await context.db.run(_found, request, now)
+    return json_answer(embargo.confidentiality(found.item.metadata["embargo"], now))
 
 
 async def list_files(request: web.Request) -> web.Response:
@@ -110,6 +118,14 @@ def _versions(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]
     """Return the versions that can be seen: none of an item that was unpublished, and None where there never were."""
     item = store.find(db, item_id)
     return versions.all_of(db, item_id, now) if item is not None and item.appeared(now) else None
+
+
+def downloadable(db: sqlite3.Connection, request: web.Request, now: float) -> list[PublishedFile]:
+    """Return the files of the version that a request is about which everyone may download. ApiError 404."""
+    item, version = _found(db, request, now)
+    if embargo.is_active(item.metadata["embargo"], now) or item.metadata["download_disabled"]:
+        return []
+    return versions.files(db, version, None)
 
 
 def _files(db: sqlite3.Connection, request: web.Request, context: Context, rows: Slice) -> list[PublishedFile]:

@@ -20,7 +20,7 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import unfilled
-from uploader.sandbox.items import embargo, item_custom_fields, store, versions
+from uploader.sandbox.items import embargo, item_custom_fields, reviews_db, store, versions
 from uploader.sandbox.items.routes import ITEM, item_id_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
@@ -41,6 +41,9 @@ def routes() -> list[Route]:
         Route("get-embargo", "GET", f"{ITEM}/embargo", get_embargo),
         Route("update-embargo", "PUT", f"{ITEM}/embargo", update_embargo),
         Route("delete-embargo", "DELETE", f"{ITEM}/embargo", delete_embargo),
+        Route("get-confidentiality", "GET", f"{ITEM}/confidentiality", get_confidentiality),
+        Route("update-confidentiality", "PUT", f"{ITEM}/confidentiality", update_confidentiality),
+        Route("delete-confidentiality", "DELETE", f"{ITEM}/confidentiality", delete_embargo),
         Route("update-thumbnail", "PUT", ITEM + r"/versions/{version:\d{1,9}}/update_thumb", update_thumbnail),
     ]
 
@@ -86,6 +89,25 @@ async def delete_embargo(request: web.Request) -> web.Response:
     return no_content()
 
 
+async def get_confidentiality(request: web.Request) -> web.Response:
+    context = context_of(request)
+    item = await context.db.run(store.get, item_id_of(request), account_of(request))
+    return json_answer(embargo.confidentiality(item.metadata["embargo"], context.now()))
+
+
+async def update_confidentiality(request: web.Request) -> web.Response:
+    """Put the files under an embargo without end: what this deprecated operation means today."""
+    context = context_of(request)
+    item_id = item_id_of(request)
+    with invalid_is_bad_request():
+        body = await body_of(request)
+        if body.get("reason") is None:
+            raise invalid("Missing mandatory field - reason", "reason")
+        wanted = embargo.confidential(checks.text(0, 10000)("reason", body["reason"]))
+    await context.db.run(_embargo, item_id, account_of(request), wanted, context.now())
+    return reset_content(f"{context.addresses(request).item(item_id)}/confidentiality")
+
+
 async def update_thumbnail(request: web.Request) -> web.Response:
     context = context_of(request)
     item_id, number = item_id_of(request), int(request.match_info["version"])
@@ -110,6 +132,11 @@ def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Con
     if unfinished:
         raise ApiError(400, "BadRequest", f"The item has {unfinished} files that are not uploaded and checked yet")
     now = context.now()
+    if context.settings.institution and context.settings.review != "none":
+        status = "pending" if context.settings.review == "pending" else "approved"
+        reviews_db.request(db, item.id, item.version + 1, status, now)
+        if status == "pending":
+            return
     metadata: dict[str, Any] = {**item.metadata, "doi": item.metadata["doi"] or doi_of("", item_id)}
     people = [authors.shown(author) for author in authors.get_many(db, metadata["authors"])]
     visible = embargo.visible_from(metadata["embargo"], now + context.settings.public_delay)

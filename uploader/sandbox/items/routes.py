@@ -13,7 +13,7 @@ from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import encoded, forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items import body, item_custom_fields, relations, store, versions, view
+from uploader.sandbox.items import body, item_custom_fields, relations, reviews_db, store, versions, view
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of, reader_of
@@ -152,7 +152,7 @@ def read_whole(
         has_link=item.linked > 0,
         thumb=None if shown is None else shown.thumb,
     )
-    return view.full(item, at, now, contents)
+    return view.full(item, at, now, contents) | {"curation_status": reviews_db.status_of(db, item_id)}
 
 
 def _update(db: sqlite3.Connection, item_id: int, account_id: int, changes: body.ItemChanges, context: Context) -> None:

@@ -8,12 +8,13 @@ the same; the real service stems them instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from uploader.sandbox import categories
 from uploader.sandbox.answers import invalid
 from uploader.sandbox.checks import moment_of
+from uploader.sandbox.filters import dois
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.reference_data import licenses
 
@@ -27,13 +28,6 @@ _EXACT = frozenset({"tag", "doi", "orcid", "item_type", "extension", "institutio
 _ALIASES = {"search_term": "", "keyword": "tag"}
 _PREFIXED = frozenset({"extension", "institution"})
 """Fields that are searched by their prefix only."""
-_VERSION = re.compile(r"\.v\d+$")
-
-
-def dois(doi: str, version: int) -> list[str]:
-    """Return the DOIs that find an item with this one and so many versions: each version's, and the one of all."""
-    base = _VERSION.sub("", doi.lower())
-    return [base, *(f"{base}.v{number}" for number in range(1, version + 1))] if base else []
 
 
 def document(
@@ -58,17 +52,21 @@ def document(
         "resource_title": [meta["resource_title"] or ""],
         "licence": [licenses(institution=True)[meta["license"]]["name"]],
         "project": [str(item.project_id or "")],
-        "custom fields": _values(meta["custom_fields"]),
+        "custom fields": values_of(meta["custom_fields"]),
         "extension": {name.rpartition(".")[2] for name in files if "." in name},
         "institution": [institution],
     }
+    return searchable(fields, item.published)
+
+
+def searchable(fields: Mapping[str, Iterable[str]], published: float | None) -> Document:
+    """Return the texts of something for a search. `published` is in seconds since the epoch."""
     found = {name: [text.lower() for text in texts if text] for name, texts in fields.items()}
     words = [text for name, texts in found.items() if name not in _PREFIXED for text in texts]
-    published = [] if item.published is None else [str(item.published)]
-    return {**found, "published": published, "": words}
+    return {**found, "published": [] if published is None else [str(published)], "": words}
 
 
-def _values(custom: dict[str, Any]) -> list[str]:
+def values_of(custom: dict[str, Any]) -> list[str]:
     """Return the texts in the values of custom fields."""
     every = [one for value in custom.values() for one in (value if isinstance(value, list) else [value])]
     return [one for one in every if isinstance(one, str)]

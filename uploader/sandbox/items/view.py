@@ -90,6 +90,7 @@ def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str,
 def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
     """Return what both a public version and the private copy show beyond the row."""
     meta = item.metadata
+    confidential = embargo.confidentiality(meta["embargo"], now)
     return {
         "files": None if contents.files is None else list(contents.files),
         "folder_structure": contents.folders,
@@ -101,9 +102,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "funding": meta["funding"],
         "funding_list": meta["funding_list"],
         "size": contents.size,
-        "is_confidential": False,
         "is_metadata_record": meta["is_metadata_record"],
-        "confidential_reason": "",
         "metadata_reason": meta["metadata_reason"],
         "license": licenses(institution=True)[meta["license"]],
         "tags": meta["tags"],
@@ -114,6 +113,8 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "citation": _citation(item, contents.authors),
         "related_materials": meta["related_materials"],
         **embargo.shown(meta["embargo"], now),
+        "is_confidential": confidential["is_confidential"],
+        "confidential_reason": confidential["reason"],
     }
 
 

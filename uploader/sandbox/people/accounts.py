@@ -106,6 +106,12 @@ def taken(db: sqlite3.Connection, email: str) -> bool:
     return db.execute("SELECT 1 FROM accounts WHERE email = ?", (email,)).fetchone() is not None
 
 
+def author_of(db: sqlite3.Connection, email: str) -> int | None:
+    """Return the author id of the account with this address, or None."""
+    row = db.execute("SELECT author_id FROM accounts WHERE email = ?", (email,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     """Store an account with its author and return the account's id."""
     full_name = f"{new.first_name} {new.last_name}".strip()

@@ -53,22 +53,22 @@ def routes() -> list[Route]:
 
 
 async def institution(request: web.Request) -> web.Response:
-    _administrator(request)
+    administrator(request)
     return json_answer(INSTITUTION)
 
 
 async def groups(request: web.Request) -> web.Response:
-    _administrator(request)
+    administrator(request)
     return json_answer(list(GROUPS.values()))
 
 
 async def embargo_options(request: web.Request) -> web.Response:
-    _administrator(request)
+    administrator(request)
     return json_answer(list(EMBARGO_OPTIONS.values()))
 
 
 async def group_options(request: web.Request) -> web.Response:
-    _administrator(request)
+    administrator(request)
     if int(request.match_info["group_id"]) not in GROUPS:
         raise not_found("Group")
     return json_answer(list(EMBARGO_OPTIONS.values()))
@@ -76,7 +76,7 @@ async def group_options(request: web.Request) -> web.Response:
 
 async def custom_fields(request: web.Request) -> web.Response:
     """Serve the fields of the group in the query, by default the account's. ApiError 403 for an unknown group."""
-    context = _administrator(request)
+    context = administrator(request)
     asked = request.query.get("group_id")
     if asked is None:
         account = await context.db.run(accounts.get, account_of(request))
@@ -91,7 +91,7 @@ async def custom_fields(request: web.Request) -> web.Response:
 
 async def group_fields(request: web.Request) -> web.Response:
     """Serve the custom fields of a group's items, as definitions without values."""
-    context = _administrator(request)
+    context = administrator(request)
     group = int(request.match_info["group_id"])
     if group not in GROUPS:
         raise not_found("Group")
@@ -99,7 +99,7 @@ async def group_fields(request: web.Request) -> web.Response:
 
 
 async def list_accounts(request: web.Request) -> web.Response:
-    context = _administrator(request)
+    context = administrator(request)
     rows = slice_of(request.query)
     criteria = AccountFilter(
         active=_active(request.query.get("is_active")),
@@ -112,7 +112,7 @@ async def list_accounts(request: web.Request) -> web.Response:
 
 
 async def search_accounts(request: web.Request) -> web.Response:
-    context = _administrator(request)
+    context = administrator(request)
     body = await search_of(request)
     with invalid_is_bad_request():
         rows = slice_in(body)
@@ -128,7 +128,7 @@ async def search_accounts(request: web.Request) -> web.Response:
 
 
 async def create_account(request: web.Request) -> web.Response:
-    context = _administrator(request)
+    context = administrator(request)
     with invalid_is_bad_request():
         new = _new_account(await body_of(request))
     account_id = await context.db.run(_create, new, context.now())
@@ -136,12 +136,12 @@ async def create_account(request: web.Request) -> web.Response:
 
 
 async def get_account(request: web.Request) -> web.Response:
-    context = _administrator(request)
+    context = administrator(request)
     return json_answer(await context.db.run(account_object, int(request.match_info["account_id"]), context))
 
 
 async def update_account(request: web.Request) -> web.Response:
-    context = _administrator(request)
+    context = administrator(request)
     account_id = int(request.match_info["account_id"])
     with invalid_is_bad_request():
         fields = checks.checked(await body_of(request), {"group_id": checks.integer, "is_active": checks.boolean})
@@ -152,7 +152,7 @@ async def update_account(request: web.Request) -> web.Response:
     return reset_content(f"{context.addresses(request).api}/account/institution/accounts/{account_id}")
 
 
-def _administrator(request: web.Request) -> Context:
+def administrator(request: web.Request) -> Context:
     """Return the context, where the account administers an institution. ApiError 403."""
     context = context_of(request)
     if not context.settings.institution:

@@ -20,21 +20,21 @@ from uploader.sandbox.answers import (
     not_found,
     reset_content,
 )
-from uploader.sandbox.bodies import body_of, optional_body_of
+from uploader.sandbox.bodies import body_of, optional_body_of, search_of
 from uploader.sandbox.context import context_of
+from uploader.sandbox.filters import in_listing, in_search
 from uploader.sandbox.items import relations
-from uploader.sandbox.listing import order_of, slice_of
+from uploader.sandbox.listing import Order, Slice, order_of, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import store, view
+from uploader.sandbox.projects import collaborators_db, search, store, view
 from uploader.sandbox.projects.store import Project
 from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.routes import Route
 
 PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"
 _PUBLIC = r"/v2/projects/{project_id:\d{1,18}}"
-_SORT_FIELDS = ("published_date", "modified_date", "views")
 
 _CHECKS: dict[str, checks.Check] = {
     "title": checks.text(3, 1000),
@@ -52,6 +52,8 @@ def routes() -> list[Route]:
     return [
         Route("list-projects", "GET", "/v2/account/projects", list_projects),
         Route("create-project", "POST", "/v2/account/projects", create_project),
+        Route("search-projects", "POST", "/v2/account/projects/search", search_projects),
+        Route("search-public-projects", "POST", "/v2/projects/search", search_public, public=True),
         Route("get-project", "GET", PROJECT, get_project),
         Route("update-project", "PUT", PROJECT, update_project),
         Route("update-project", "PATCH", PROJECT, update_project),
@@ -69,8 +71,8 @@ def project_id_of(request: web.Request) -> int:
 
 async def list_projects(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
-    found = order.sort(await context.db.run(store.of_account, account_of(request)), _rank)
+    order, rows = order_of(request.query, search.SORT_FIELDS), slice_of(request.query)
+    found = order.sort(await context.db.run(store.of_account, account_of(request)), search.rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
 
@@ -113,17 +115,37 @@ async def publish_project(request: web.Request) -> web.Response:
 
 
 async def list_public(request: web.Request) -> web.Response:
+    criteria = in_listing(request)
+    rows, order = slice_of(request.query), order_of(request.query, search.SORT_FIELDS)
+    return await _published(request, criteria, rows, order)
+
+
+async def search_public(request: web.Request) -> web.Response:
+    return await _published(request, *in_search(request, await search_of(request), search.SORT_FIELDS))
+
+
+async def search_projects(request: web.Request) -> web.Response:
     context = context_of(request)
-    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
-    found = order.sort(await context.db.run(store.public, context.now()), _rank)
+    body = await search_of(request)
+    with invalid_is_bad_request():
+        criteria, rows, order = in_search(request, body, search.SORT_FIELDS)
+    found = search.found(await context.db.run(store.of_account, account_of(request)), criteria, order)
     at = context.addresses(request)
-    return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+    return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
 
 
 async def get_public(request: web.Request) -> web.Response:
     context = context_of(request)
-    project, owner = await context.db.run(_public, project_id_of(request), context.now())
-    return json_answer(view.public(project, owner, context.addresses(request)))
+    at = context.addresses(request)
+    return json_answer(await context.db.run(_public, project_id_of(request), context.now(), at))
+
+
+async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> web.Response:
+    """Respond with what is found among the published projects."""
+    context = context_of(request)
+    found = search.found(await context.db.run(store.public, context.now()), criteria, order)
+    at = context.addresses(request)
+    return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
 
 
 async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
@@ -143,12 +165,6 @@ async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
     return fields
 
 
-def _rank(project: Project, field: str) -> float | None:
-    if field == "views":
-        return 0.0
-    return project.published if field == "published_date" else project.modified
-
-
 def _create(db: sqlite3.Connection, fields: dict[str, Any], account_id: int, now: float) -> int:
     return store.create(db, account_id, store.EMPTY | _resolved(db, fields), now)
 
@@ -165,7 +181,8 @@ def _resolved(db: sqlite3.Connection, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _read_full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresses) -> dict[str, Any]:
     project = store.get(db, project_id, account_id)
-    return view.full(project, _owner(db, project), store.used(db, project_id), at)
+    people = collaborators_db.of_project(db, project_id)
+    return view.full(project, _owner(db, project), people, store.used(db, project_id), at)
 
 
 def _delete(db: sqlite3.Connection, project_id: int, account_id: int, now: float) -> None:
@@ -184,11 +201,11 @@ def _publish(db: sqlite3.Connection, project_id: int, account_id: int, now: floa
     store.publish(db, project_id, now)
 
 
-def _public(db: sqlite3.Connection, project_id: int, now: float) -> tuple[Project, Account]:
+def _public(db: sqlite3.Connection, project_id: int, now: float, at: Addresses) -> dict[str, Any]:
     project = store.find(db, project_id)
     if project is None or project.published is None or project.published > now:
         raise not_found("Project")
-    return project, _owner(db, project)
+    return view.public(project, _owner(db, project), collaborators_db.of_project(db, project_id), at)
 
 
 def _owner(db: sqlite3.Connection, project: Project) -> Account:

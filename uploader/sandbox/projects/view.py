@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from uploader.sandbox import custom_fields
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.items.view import moment
 from uploader.sandbox.people.accounts import Account
+from uploader.sandbox.projects.collaborators_db import Collaborator
 from uploader.sandbox.projects.store import Project
 
 
@@ -28,22 +30,24 @@ def row(project: Project, at: Addresses) -> dict[str, Any]:
     return {**public_row(project, at), "url": at.project(project.id), "role": "Owner", "storage": "individual"}
 
 
-def public(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
-    """Return a published project."""
+def public(project: Project, owner: Account, people: Sequence[Collaborator], at: Addresses) -> dict[str, Any]:
+    """Return a published project. `people` are those besides the owner."""
     return {
         **public_row(project, at),
-        **_described(project, owner, at),
+        **_described(project, owner, people, at),
         "custom_fields": custom_fields.given(project.metadata["custom_fields"]),
     }
 
 
-def full(project: Project, owner: Account, used: tuple[int, int], at: Addresses) -> dict[str, Any]:
-    """Return a project as its owner sees it. `used` are bytes, private and public."""
+def full(
+    project: Project, owner: Account, people: Sequence[Collaborator], used: tuple[int, int], at: Addresses
+) -> dict[str, Any]:
+    """Return a project as its owner sees it. `people` are those besides it, `used` bytes, private and public."""
     known = {one.name: one.id for one in custom_fields.DEFAULTS}
     fields = custom_fields.given(project.metadata["custom_fields"])
     return {
         **row(project, at),
-        **_described(project, owner, at),
+        **_described(project, owner, people, at),
         "quota": 0,
         "used_quota": sum(used),
         "used_quota_private": used[0],
@@ -54,13 +58,21 @@ def full(project: Project, owner: Account, used: tuple[int, int], at: Addresses)
     }
 
 
-def _described(project: Project, owner: Account, at: Addresses) -> dict[str, Any]:
-    meta = project.metadata
+def collaborators(owner: Account, people: Sequence[Collaborator]) -> list[dict[str, Any]]:
+    """Return the owner and the others, as a project's object shows them."""
     name = f"{owner.first_name} {owner.last_name}".strip()
+    return [
+        {"role_name": "Owner", "user_id": owner.author_id, "name": name},
+        *({"role_name": one.role.capitalize(), "user_id": one.author_id, "name": one.name} for one in people),
+    ]
+
+
+def _described(project: Project, owner: Account, people: Sequence[Collaborator], at: Addresses) -> dict[str, Any]:
+    meta = project.metadata
     return {
         "funding": meta["funding"],
         "funding_list": meta["funding_list"],
         "description": meta["description"],
-        "collaborators": [{"role_name": "Owner", "user_id": owner.author_id, "name": name}],
+        "collaborators": collaborators(owner, people),
         "figshare_url": f"{at.origin}/projects/{project.id}",
     }
