@@ -71,6 +71,25 @@ def composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes at most: wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "FW" else 1 for c in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Shorten a text in its middle to a number of columns, and make it printable; its beginning and end stay."""
+    text = printable(text)
+    if columns(text) <= width:
+        return text
+    tail = text
+    while tail and columns(tail) > width // 2:
+        tail = tail[1:]
+    head = text
+    while head and columns(head) > width - columns(tail) - 1:
+        head = head[:-1]
+    return f"{head}…{tail}"
+
+
 def printable(path: str) -> str:
     """Escape control characters and invalid encodings, so that a path fits in one line of a message."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

@@ -104,6 +104,15 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02} h"
 
 
+def format_age(seconds: float) -> str:
+    """Format how long ago something was, with one unit: "45 s", "3 min", "5 h", "12 d"."""
+    whole = max(0, int(seconds))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if whole >= length:
+            return f"{whole // length} {unit}"
+    return f"{whole} s"
+
+
 def format_percent(part: int, whole: int) -> str:
     """Format a whole percentage, rounded down so that 100 % means all."""
     return f"{100 * part // whole if whole else 100} %"

@@ -29,7 +29,7 @@ def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> N
     assert sent + found == 101
     assert "ok   0 parts were sent again although Figshare had them" in text
     assert "killed with SIGKILL" in text
-    assert "unfinished" in text
+    assert "interrupted" in text
     local, remote = re.findall(r"MD5 +([0-9a-f]{32})", text)
     assert local == remote
     assert "ok   1 item on Figshare" in text

@@ -165,7 +165,7 @@ def test_what_is_excluded_later_is_not_sent_and_what_was_begun_of_it_is_removed(
     assert held(sandbox, item) == {"data/good": md5_of(top / "good")}
     assert done.summary["skipped"] == [{"path": f"{top}/junk", "reason": "excluded"}]
     assert [file["name"] for file in done.summary["files"]] == ["good"]
-    assert "finished" in bare_figup.run("status", done.summary["job"]).expect(0).stdout
+    assert ": done, " in bare_figup.run("status", done.summary["job"]).expect(0).stdout
 
 
 def test_lists_in_every_form(figup: Figup, sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -59,14 +60,14 @@ def test_jobs_are_listed_latest_first_without_token_or_network(parts: Sandbox, b
     parts.kill()
     del bare_figup.env["FIGSHARE_TOKEN"], bare_figup.env["FIGSHARE_ENDPOINT"]
     heading, first, second = bare_figup.run("jobs").expect(0).stdout.splitlines()
-    assert heading.split() == ["JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "FILES"]
-    assert first.split()[:2] == [job, "unfinished"]
-    assert second.split()[:4] == [finished["job"], "finished", "100", "%"]
-    assert second.endswith("done\\n.bin")
+    assert heading.split() == ["JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE", "OR", "FILES"]
+    assert first.split()[:2] == [job, "interrupted"]
+    assert second.split()[:4] == [finished["job"], "done", "100", "%"]
+    assert second.endswith("  Done")
     listed = bare_figup.run("jobs", "--json").expect(0).events
     assert [(event["event"], event.get("state")) for event in listed] == [
-        ("job", "unfinished"),
-        ("job", "finished"),
+        ("job", "interrupted"),
+        ("job", "done"),
         ("summary", None),
     ]
 
@@ -74,16 +75,16 @@ def test_jobs_are_listed_latest_first_without_token_or_network(parts: Sandbox, b
 def test_status_tells_who_works_on_a_job_and_how_it_goes_on(parts: Sandbox, bare_figup: Figup) -> None:
     run, _, job = under_way(bare_figup)
     now = bare_figup.run("status", job[:5]).expect(0).stdout
-    assert f"Job {job}: unfinished" in now
+    assert f"Job {job}: running, " in now
     assert f"Worked on by process {run.process.pid} on " in now
     run.kill()
     later = bare_figup.run("status", job).expect(0).stdout
-    assert "Nobody works on it." in later
+    assert f"Job {job}: interrupted, " in later
     assert f"To go on: figup resume {job}" in later
     assert f"Item {items(parts)[0]['id']}: http://" in later
     assert bare_figup.run("status").expect(0).stdout == later
     told = bare_figup.run("status", job, "--json").expect(0)
-    assert (told.events[0]["state"], told.events[0]["holder"]) == ("unfinished", None)
+    assert (told.events[0]["state"], told.events[0]["holder"]) == ("interrupted", None)
     assert (told.summary["job"], told.summary["files"][0]["name"]) == (job, "data.bin")
 
 
@@ -92,8 +93,8 @@ def test_watching_ends_with_the_job(parts: Sandbox, bare_figup: Figup) -> None:
     watched = bare_figup.run("status", job, "--watch", "--json").expect(0)
     run.wait().expect(0)
     assert [event["event"] for event in watched.events[-3:]] == ["progress", "job", "summary"]
-    assert watched.events[-2]["state"] == "finished"
-    assert f"Job {job}: finished" in bare_figup.run("status", job, "--watch").expect(0).stdout
+    assert watched.events[-2]["state"] == "done"
+    assert f"Job {job}: done" in bare_figup.run("status", job, "--watch").expect(0).stdout
 
 
 def test_watching_ends_when_the_work_is_cut_off(parts: Sandbox, bare_figup: Figup) -> None:
@@ -113,6 +114,47 @@ def test_watching_is_ended_by_ctrl_c(parts: Sandbox, bare_figup: Figup) -> None:
     watching.wait(5).expect(130)
 
 
+# --- records that are no longer wanted -------------------------------------------------------------------------------
+
+
+def test_records_of_ended_jobs_are_removed_and_no_others(parts: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, "old.bin", 1000)
+    source(bare_figup, "new.bin", 1000)
+    old = bare_figup.run("upload", "old.bin", "--json").expect(0).summary["job"]
+    new = bare_figup.run("upload", "new.bin", "--json").expect(0).summary["job"]
+    run, _, job = under_way(bare_figup)
+    os.utime(bare_figup.state_dir / "jobs" / old / "journal", (1e9, 1e9))
+    refused = bare_figup.run("jobs", "--prune").expect(2)
+    assert "Remove the records of 2 jobs?" in refused.stderr
+    assert "--yes" in refused.stderr
+    pruned = bare_figup.run("jobs", "--prune", "--older-than", "30d", "--yes").expect(0).stdout
+    assert pruned == f"Removed the record of job {old} (done, old.bin).\n"
+    busy = bare_figup.run("jobs", "rm", job, "--yes").expect(8)
+    assert "another process works on this job" in busy.stderr
+    run.kill()
+    removed = bare_figup.run("jobs", "rm", job, new[:6], "--yes", "--json").expect(0)
+    assert [(event["event"], event.get("job")) for event in removed.events[:2]] == [("removed", job), ("removed", new)]
+    assert bare_figup.run("jobs").expect(0).stdout == f"No jobs in {bare_figup.state_dir}.\n"
+    assert len(items(parts)) == 3, "nothing on Figshare changes"
+
+
+def test_options_before_a_command_of_jobs_are_its_own(bare_figup: Figup) -> None:
+    done = bare_figup.run("jobs", "--state-dir", "elsewhere", "rm", "abc").expect(4)
+    assert "job 'abc' not found in elsewhere" in done.stderr
+    assert "goes with --prune" in bare_figup.run("jobs", "--older-than", "1d").expect(2).stderr
+
+
+def test_the_list_fits_a_terminal(parts: Sandbox, bare_figup: Figup) -> None:
+    source(bare_figup, size=1000)
+    bare_figup.run("upload", "data.bin", "--title", "A title that is longer than the rest of the line").expect(0)
+    heading, line = (text for text in bare_figup.run_on_terminal("jobs", columns=80).screen if text)
+    assert heading.endswith("TITLE OR FILES")
+    assert line.startswith(bare_figup.run("jobs", "--json").events[0]["job"])
+    assert re.search(r"  A title.*….*the line$", line)
+    piped = bare_figup.run("jobs").expect(0).stdout
+    assert piped.endswith("  A title that is longer than the rest of the line\n")
+
+
 # --- resume ---------------------------------------------------------------------------------------------------------
 
 
@@ -125,7 +167,7 @@ def test_resume_goes_on_with_the_one_unfinished_job(parts: Sandbox, bare_figup: 
     assert f"figup: job {job}, goes on where it was: 1 file, 1.00 MB" in done.stderr
     assert "data.bin: 1.00 MB (1000000 bytes)" in done.stdout
     check_exactly_once(parts, path)
-    assert "finished" in bare_figup.run("resume").expect(4).stderr
+    assert "no interrupted job" in bare_figup.run("resume").expect(4).stderr
 
 
 def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup: Figup) -> None:
@@ -139,6 +181,16 @@ def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup
     assert "a.bin" in done.stderr
     summary = bare_figup.run("resume", jobs[1][:4], "--json").expect(0).summary
     assert (summary["job"], summary["files"][0]["path"]) == (jobs[1], str(path))
+
+
+def test_resume_leaves_out_what_is_running(parts: Sandbox, bare_figup: Figup) -> None:
+    _, _, job = under_way(bare_figup)
+    done = bare_figup.run("resume").expect(4)
+    assert done.stderr.startswith(f"figup: no interrupted job; running: {job} (data.bin).")
+    assert [event["state"] for event in bare_figup.run("jobs", "--json").expect(0).events[:-1]] == ["running"]
+    other, _, second = under_way(bare_figup, "other.bin")
+    other.kill()
+    assert bare_figup.run("resume", "--json").expect(0).summary["job"] == second
 
 
 def test_resume_talks_to_the_jobs_own_endpoint(parts: Sandbox, bare_figup: Figup, start_sandbox: Start) -> None:
@@ -173,13 +225,30 @@ def test_cancel_removes_the_unfinished_file_and_nothing_else(parts: Sandbox, bar
     run.kill()
     del bare_figup.env["FIGSHARE_ENDPOINT"]
     done = bare_figup.run("cancel", job).expect(0)
-    assert done.stdout.startswith(f"Job {job} is given up: removed 1 unfinished file from item {item}.\n")
+    assert done.stdout.startswith(f"Job {job} is cancelled: removed 1 unfinished file from item {item}.\n")
     assert [file["name"] for file in files(parts, item)] == ["kept.bin"]
     assert (bare_figup.cwd / "half.bin").exists()
     assert [event["state"] for event in bare_figup.run("jobs", "--json").expect(0).events[:2]] == [
         "cancelled",
-        "finished",
+        "done",
     ]
+
+
+def test_a_cancelled_job_stays_so(parts: Sandbox, bare_figup: Figup) -> None:
+    run, path, job = under_way(bare_figup)
+    run.kill()
+    (item,) = items(parts)
+    done = bare_figup.run("cancel", job).expect(0).stdout
+    assert done.startswith(f"Job {job} is cancelled: removed 1 unfinished file from item {item['id']}.\n")
+    assert done.endswith(f"It has no files. To delete it: figup item delete {item['id']}\n")
+    again = bare_figup.run("cancel", job).expect(0).stdout
+    assert again.startswith(f"Job {job} was cancelled before; there is nothing left to remove.\n")
+    refused = bare_figup.run("resume", job).expect(2)
+    told = f"figup: job {job} was cancelled. To send its files after all, run its `figup upload` command again."
+    assert refused.stderr.splitlines()[-1] == told
+    assert files(parts, item["id"]) == []
+    assert bare_figup.run("upload", "data.bin", "--json").expect(0).summary["job"] == job
+    check_exactly_once(parts, path)
 
 
 def test_a_finished_job_is_not_cancelled(parts: Sandbox, bare_figup: Figup) -> None:

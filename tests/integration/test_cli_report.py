@@ -61,7 +61,7 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     assert f"figup: the report is in {bare_figup.cwd / 'r.html'}" in done.stderr
     told = read(bare_figup.cwd / "r.json")
     (item,) = items(faulty)
-    assert (told["job"], told["state"], told["item_id"], told["title"]) == (job, "finished", item["id"], item["title"])
+    assert (told["job"], told["state"], told["item_id"], told["title"]) == (job, "done", item["id"], item["title"])
     held = {file["name"]: file["id"] for file in files(faulty, item["id"])}
     assert [(f["path"], f["name"], f["size"], f["md5"], f["file_id"], f["status"]) for f in told["files"]] == [
         (str(path), path.name, path.stat().st_size, md5_of(path), held[path.name], "verified") for path in paths

@@ -226,7 +226,7 @@ def test_a_dry_run_knows_the_job_that_exists(figup: Figup, sandbox: Sandbox) -> 
     check_events(dry.events)
     assert [event["event"] for event in dry.events] == ["plan", "file", "summary"]
     assert (dry.summary["job"], dry.summary["item_id"]) == (real["job"], real["item_id"])
-    assert dry.events[0]["state"] == "finished"
+    assert dry.events[0]["state"] == "done"
     new = figup.run("upload", "data.bin", "--dry-run", "--json", "--new-job").expect(0)
     assert (new.summary["job"], new.events[0]["state"]) == (f"{real['job']}-2", "new")
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}

@@ -291,11 +291,11 @@ def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
     assert (
         "every file is verified, but publishing the item failed: item 30000001: 127.0.0.1 answered 400" in done.stderr
     )
-    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "unfinished"
+    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "interrupted"
     assert "publishing the item failed" in figup.run("resume").expect(1).stderr
     drop_faults(sandbox)
     upload(figup, "--metadata", "dataset.yaml")
-    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "finished"
+    assert figup.run("jobs", "--json").expect(0).events[0]["state"] == "done"
     assert not the_item(sandbox)["is_public"]
     upload(figup, "--metadata", "dataset.yaml", "--publish")
     assert the_item(sandbox)["version"] == 1

@@ -38,7 +38,7 @@ def test_killed_again_and_again_and_complete_in_the_end(
     bare_figup.run(*command).expect(0)
     check_exactly_once(sandbox, source)
     check_token_stayed_home(sandbox)
-    assert bare_figup.run("jobs", "--json").expect(0).events[0]["state"] == "finished"
+    assert bare_figup.run("jobs", "--json").expect(0).events[0]["state"] == "done"
 
 
 @pytest.mark.fast

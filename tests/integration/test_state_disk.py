@@ -97,7 +97,7 @@ def test_the_disk_can_no_longer_be_written(figup: Figup, sandbox: Sandbox, disk:
     assert error["code"] == "state-unusable"
     assert "Read-only file system" in error["message"]
     assert "Traceback" not in done.stderr
-    assert figup.run("jobs", "--state-dir", disk.place).expect(0).stdout.count("unfinished") == 1
+    assert figup.run("jobs", "--state-dir", disk.place).expect(0).stdout.count("interrupted") == 1
     disk.remount("rw")
     figup.run("upload", "data.bin", "--state-dir", disk.place).expect(0)
     check_exactly_once(sandbox, path)

@@ -5,6 +5,7 @@ What talks to Figshare takes long to import, so it is imported when a client is 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 from collections.abc import Iterator
@@ -110,6 +111,7 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
     if common.sandbox or (of_job and job is not None and job.options.get(SANDBOX)):
         from uploader.cli.sandbox_process import local_sandbox
 
+        common = dataclasses.replace(common, sandbox=True)
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
             remark = _how_to_look(common) if sandbox.temporary else None
             yield Context(endpoint=sandbox.url, token=sandbox.token, common=common, remark=remark)

@@ -185,8 +185,9 @@ HINTS: dict[str, Hint] = {
     "may-not-impersonate": Hint("{hint} Without --impersonate you act for yourself."),
     "other-account": Hint("Add --impersonate {account}."),
     "own-account": Hint("Leave --impersonate out."),
+    "job-cancelled": Hint("To send its files after all, run its `figup upload` command again.", complete=True),
     "no-jobs": Hint("`figup upload` makes one.", complete=True),
-    "no-unfinished-job": Hint("`figup jobs` lists the finished ones.", complete=True),
+    "no-unfinished-job": Hint("`figup jobs` lists the others.", complete=True),
     "several-unfinished": Hint(
         "Name one of them: figup resume JOB. Give up what is not wanted: figup cancel JOB.", complete=True
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,15 +14,28 @@ import click
 import msgspec
 
 from uploader import units
+from uploader.cli.confirm import confirm
 from uploader.cli.context import complete_jobs, job_store, open_context, recorded_job
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, ParsedParam, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.report_files import report_option, write_reports
 from uploader.cli.runner import Session, run
-from uploader.cli.status import format_job, view_job, watch
-from uploader.text import printable
-from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs
+from uploader.cli.status import watch, write_job
+from uploader.clock import Clock
+from uploader.errors import ExitStatus, JobBusy, JobNotFound
+from uploader.text import columns, printable, shorten
+from uploader.transfer.report import Cancellation
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs, overview, summarize
+from uploader.transfer.store.removal import remove_job
 
+JOBS_HELP = """\b
+Examples:
+  figup jobs
+  figup jobs --prune --older-than 30d   forget what was done or cancelled a month ago
+  figup jobs rm k3v9                    forget the job whose id begins so
+
+"""
 STATUS_HELP = """\b
 Examples:
   figup status                  the job that changed last
@@ -38,47 +54,138 @@ Example:
 
 """
 
+YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_ENDED = frozenset({"done", "cancelled"})
+"""States of jobs whose records are needed only to run their commands again."""
+_LEAST_WIDTH = 12
+"""Columns of a title at least, however narrow the terminal is."""
 
-@click.command("jobs", cls=FigupCommand, epilog=ENVIRONMENT)
+
+@click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
+@click.option("--prune", is_flag=True, help="Remove the records of jobs that are done or cancelled. Asks first.")
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    type=ParsedParam("time", units.parse_duration),
+    help="With --prune: only those that changed longer ago than this, such as 30d.",
+)
+@YES
 @common_options
-def jobs(common: GlobalOptions) -> int:
-    """List the jobs on this machine: status, progress, age and item.
+def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions) -> int:
+    """List the jobs on this machine: state, progress, age, item and title.
 
-    Needs no token and no network.
+    Needs no token and no network. A job is running, interrupted, failed, done, cancelled or damaged.
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return 0
+    if older_than is not None and not prune:
+        raise click.UsageError("--older-than goes with --prune")
 
     async def work(session: Session) -> int:
         states = job_store(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
+        now = datetime.now(UTC)
+        if prune:
+            ended = [job for job in found if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
+            return await _prune(session, states, ended, yes=yes)
         for job in found:
             fields: dict[str, Any] = msgspec.to_builtins(job)
             session.console.event("job", **fields)
-        session.console.result(table(found, datetime.now(UTC)) if found else f"No jobs in {states.path}.")
+        width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+        session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
         return 0
 
     return run(common, work)
 
 
-def table(found: list[JobOverview], now: datetime) -> str:
-    """One line a job, under a heading."""
-    rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "FILES")]
+@jobs.command("rm", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("names", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_jobs)
+@YES
+@common_options
+def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
+    """Remove the records of jobs from this machine. Asks first.
+
+    Nothing on Figshare changes. An upload whose record is removed cannot be continued; `figup cancel` removes its
+    unfinished files, too.
+    """
+
+    async def work(session: Session) -> int:
+        states = job_store(common)
+        chosen = [await anyio.to_thread.run_sync(overview, states, states.find(name)) for name in dict.fromkeys(names)]
+        for job in chosen:
+            if await confirm(session, _question(job), yes=yes):
+                await remove_job(states, job.job, Clock())
+                _write_removed(session, job)
+        return 0
+
+    return run(common, work)
+
+
+def _question(job: JobOverview) -> str:
+    known = f"job {job.job} ({job.state}, {printable(_subject(job))})"
+    if job.state in _ENDED:
+        return f"Remove the record of {known}? Its `figup upload` command would then send everything again."
+    return f"Remove the record of {known}? Its upload can then not be continued, and its files stay on Figshare."
+
+
+async def _prune(session: Session, states: JobStore, ended: list[JobOverview], *, yes: bool) -> int:
+    """Remove the records of these jobs, unless one is in use by now."""
+    if not ended:
+        session.console.result("There is nothing to remove.")
+        return 0
+    question = (
+        f"Remove the records of {units.format_count(len(ended), 'job')}? Their `figup upload` commands would then send "
+        "everything again."
+    )
+    if not await confirm(session, question, yes=yes):
+        return ExitStatus.SOME_FAILED
+    for job in ended:
+        with suppress(JobBusy, JobNotFound):
+            if await remove_job(states, job.job, Clock(), only=_ENDED):
+                _write_removed(session, job)
+    return 0
+
+
+def _write_removed(session: Session, job: JobOverview) -> None:
+    session.console.event("removed", job=job.job, state=job.state, item_id=job.item_id)
+    session.console.result(f"Removed the record of job {job.job} ({job.state}, {printable(_subject(job))}).")
+
+
+def table(found: list[JobOverview], now: datetime, width: int | None = None) -> str:
+    """One line a job, under a heading; the last column is shortened to fit into `width` columns, None for any width."""
+    rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE OR FILES")]
     rows += [_row(job, now) for job in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    lines = []
+    for *cells, last in rows:
+        line = "  ".join([*map(str.ljust, cells, widths), ""])
+        room = max(_LEAST_WIDTH, width - len(line)) if width is not None else columns(last)
+        lines.append(line + shorten(last, room))
+    return "\n".join(lines)
 
 
 def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
     known = job.first is not None
-    more = f" and {job.files_total - 1} more" if job.files_total > 1 else ""
     return (
         job.job,
         job.state,
         units.format_percent(job.bytes_done, job.bytes_total) if known else "?",
         units.format_bytes(job.bytes_total) if known else "?",
-        f"{units.format_duration(max(0.0, (now - job.changed).total_seconds()))} ago",
+        f"{units.format_age(_age(job, now))} ago",
         str(job.item_id) if job.item_id is not None else "-",
-        printable(job.first or job.problem or "") + more,
+        printable(_subject(job)),
     )
+
+
+def _age(job: JobOverview, now: datetime) -> float:
+    """Return the seconds since the job last changed."""
+    return (now - job.changed).total_seconds()
+
+
+def _subject(job: JobOverview) -> str:
+    """Return what the job is about: the title of its new item, or its files."""
+    more = f" and {job.files_total - 1} more" if job.files_total > 1 else ""
+    return job.title or f"{job.first or job.problem or ''}{more}"
 
 
 @click.command("status", cls=FigupCommand, epilog=STATUS_HELP + ENVIRONMENT)
@@ -99,9 +206,7 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
         if follow:
             exit_status = await watch(session, states, name)
         else:
-            now = await view_job(states, name)
-            now.write(session)
-            session.console.result(format_job(now))
+            write_job(session, await anyio.to_thread.run_sync(summarize, states, name))
             exit_status = 0
         await anyio.to_thread.run_sync(write_reports, states, name, reports)
         return exit_status
@@ -113,7 +218,7 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
 @click.argument("job", shell_complete=complete_jobs)
 @common_options
 def cancel(job: str, common: GlobalOptions) -> int:
-    """Give up a job and remove its unfinished remote files, and only those.
+    """Cancel a job and remove its unfinished remote files, and only those.
 
     Complete files and the item are kept. Local files are not touched.
     """
@@ -128,12 +233,23 @@ def cancel(job: str, common: GlobalOptions) -> int:
             session.summary.job, session.summary.item_id = done.job, done.item_id
             session.summary.item_url = done.item_url
             session.console.event("cancelled", **msgspec.to_builtins(done))
-            removed = units.format_count(len(done.removed), "unfinished file")
-            kept = f"; kept {units.format_count(len(done.kept), 'complete file')}" if done.kept else ""
-            where = f" from item {done.item_id}" if done.item_id is not None else ""
-            session.console.result(f"Job {done.job} is given up: removed {removed}{where}{kept}.")
-            if done.item_id is not None:
-                session.console.result(f"Item {done.item_id}: {done.item_url or 'its address is not known'}")
+            session.console.result(_cancelled_text(done, context.common))
             return 0
 
         return run(common, work, remark=context.remark)
+
+
+def _cancelled_text(done: Cancellation, common: GlobalOptions) -> str:
+    removed = units.format_count(len(done.removed), "unfinished file")
+    kept = f"; kept {units.format_count(len(done.kept), 'complete file')}" if done.kept else ""
+    where = f" from item {done.item_id}" if done.item_id is not None else ""
+    if done.again:
+        lines = [f"Job {done.job} was cancelled before; there is nothing left to remove{kept}."]
+    else:
+        lines = [f"Job {done.job} is cancelled: removed {removed}{where}{kept}."]
+    if done.item_id is not None:
+        lines.append(f"Item {done.item_id}: {done.item_url or 'its address is not known'}")
+    if done.item_empty:
+        sandbox = " --sandbox" if common.sandbox else ""
+        lines.append(f"It has no files. To delete it: figup item delete {done.item_id}{sandbox}")
+    return "\n".join(lines)

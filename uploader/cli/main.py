@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("uploader.cli.upload:resume", "Continue an interrupted job."),
     "jobs": ("uploader.cli.jobs:jobs", "List the jobs on this machine."),
     "status": ("uploader.cli.jobs:status", "Show one job."),
-    "cancel": ("uploader.cli.jobs:cancel", "Give up a job and remove its unfinished remote files."),
+    "cancel": ("uploader.cli.jobs:cancel", "Cancel a job and remove its unfinished remote files."),
     "verify": ("uploader.cli.verify:verify", "Compare local files with what Figshare holds."),
     "download": ("uploader.cli.download:download", "Download an item's files and verify them."),
     "item": ("uploader.cli.item:item", "Show, create, describe, publish and delete items."),

@@ -111,6 +111,19 @@ class FigupCommand(click.Command):
         return param.group if isinstance(param, GroupedOption) else "Options"
 
 
+class FigupGroup(FigupCommand, click.Group):
+    """A command with commands of its own: both its options and those are in its help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        from uploader.cli.main import with_global_options_last
+
+        return super().parse_args(ctx, with_global_options_last(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
 _ENDPOINT_OPTIONS = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -30,39 +29,23 @@ _EVERY = 1.0
 _SUMMARY_FIELDS = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
 """What the summary line says of a job as its event does."""
 _EXIT_STATUS = {
-    "finished": ExitStatus.OK,
+    "done": ExitStatus.OK,
     "failed": ExitStatus.SOME_FAILED,
     "cancelled": ExitStatus.SOME_FAILED,
     "damaged": ExitStatus.SOME_FAILED,
+    "interrupted": ExitStatus.RESUMABLE,
 }
+"""State of a job that nobody works on → exit status of watching it to its end."""
 
 
-@dataclass(frozen=True)
-class JobView:
-    """A job as it was seen at one moment. `holder` is who works on it, None for nobody."""
-
-    job: JobSummary
-    holder: str | None
-
-    def write(self, session: Session) -> None:
-        """Write the event and the summary."""
-        fields: dict[str, Any] = msgspec.to_builtins(self.job)
-        summary = session.summary
-        for name in _SUMMARY_FIELDS:
-            setattr(summary, name, fields[name])
-        summary.files = fields["files"]
-        session.console.event("job", **fields, holder=self.holder)
-
-    @property
-    def exit_status(self) -> ExitStatus | None:
-        """Of watching it to its end; None while somebody works on it."""
-        return None if self.holder is not None else _EXIT_STATUS.get(self.job.state, ExitStatus.RESUMABLE)
-
-
-async def view_job(states: JobStore, name: str) -> JobView:
-    """Read the job as it is now. Raises JobNotFound."""
-    worker = await anyio.to_thread.run_sync(current_holder, states.folder(name), states.disk)
-    return JobView(await anyio.to_thread.run_sync(summarize, states, name), worker)
+def write_job(session: Session, job: JobSummary) -> None:
+    """Write the event and the result, and fill the summary."""
+    fields: dict[str, Any] = msgspec.to_builtins(job)
+    for name in _SUMMARY_FIELDS:
+        setattr(session.summary, name, fields[name])
+    session.summary.files = fields["files"]
+    session.console.event("job", **fields)
+    session.console.result(format_job(job))
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
@@ -75,14 +58,13 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
             progress = await anyio.to_thread.run_sync(follower.progress)
             if progress is not None:
                 display.show(progress)
-            elif (view := await view_job(states, name)).exit_status is not None:
+            elif (job := await anyio.to_thread.run_sync(summarize, states, name)).holder is None:
                 break
             await anyio.sleep(_EVERY)
     finally:
         display.close()
-    view.write(session)
-    session.console.result(format_job(view))
-    return view.exit_status or ExitStatus.OK
+    write_job(session, job)
+    return _EXIT_STATUS[job.state]
 
 
 class _JobFollower:
@@ -115,11 +97,10 @@ class _JobFollower:
         )
 
 
-def format_job(view: JobView) -> str:
+def format_job(job: JobSummary) -> str:
     """For a person."""
-    job = view.job
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
-    lines.append(f"Worked on by {view.holder}" if view.holder else "Nobody works on it.")
+    lines += [f"Worked on by {job.holder}"] if job.holder is not None else []
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
@@ -129,7 +110,7 @@ def format_job(view: JobView) -> str:
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
-    if view.exit_status == ExitStatus.RESUMABLE:
+    if job.state == "interrupted":
         lines.append(f"To go on: figup resume {job.job}")
     return "\n".join(lines)
 

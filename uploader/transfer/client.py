@@ -217,10 +217,10 @@ class Client:
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
-        """Continue a job, given by its id or the beginning of it; None: the only unfinished one.
+        """Continue a job, given by its id or the beginning of it; None: the only interrupted one.
 
-        Raises JobNotFound, UsageError (several are unfinished, or the job belongs to another endpoint), and what
-        `upload` raises.
+        Raises JobNotFound, UsageError (several are interrupted, the job was cancelled or belongs to another endpoint),
+        and what `upload` raises.
         """
         check_text("job", job)
         name = await in_thread(self._find_job, job)

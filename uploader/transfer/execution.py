@@ -16,7 +16,7 @@ from uploader.sources.select import raise_problems
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
-from uploader.transfer.files.cancel import cancel_transfers
+from uploader.transfer.files.cancel import cancel_transfers, holds_nothing, is_cancelled
 from uploader.transfer.job import OpenJob, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
@@ -66,6 +66,8 @@ class Execution:
         """Open the job and finish it as it is: see `Client.resume`."""
         async with job:
             self._check_target(job)
+            if job.state.cancelled:
+                raise UsageError(f"job {job.name} was cancelled", facts=Facts("job-cancelled"))
             return await self._finish(job)
 
     async def cancel(self, job: OpenJob) -> Cancellation:
@@ -74,12 +76,20 @@ class Execution:
             if job.state.finished:
                 raise UsageError(f"job {job.name} is finished: nothing to give up")
             self._check_target(job)
+            again = is_cancelled(job.state)
             with self.listening(self.notify):
                 run = self._new_run(job, self.notify)
                 removed, kept = await job.lock.held_while(lambda: cancel_transfers(run))
+                empty = await holds_nothing(run)
             state = job.state
             return Cancellation(
-                job=job.name, item_id=state.item_id, item_url=state.item_url, removed=tuple(removed), kept=tuple(kept)
+                job=job.name,
+                item_id=state.item_id,
+                item_url=state.item_url,
+                removed=tuple(removed),
+                kept=tuple(kept),
+                again=again and not removed,
+                item_empty=empty,
             )
 
     async def _finish(self, job: OpenJob) -> Report:

@@ -122,13 +122,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of `Client.cancel`: ids of the remote files that were removed, and of complete ones that were kept."""
+    """The result of `Client.cancel`: ids of the remote files that were removed, and of complete ones that were kept.
+
+    `again`: the job had been cancelled before, and nothing was left to do. `item_empty`: the job created the item, and
+    it holds no file now.
+    """
 
     job: str
     item_id: int | None
     item_url: str | None
     removed: tuple[int, ...]
     kept: tuple[int, ...]
+    again: bool = False
+    item_empty: bool = False
 
 
 class RunFailed(FigupError):

@@ -58,7 +58,7 @@ def job_report(*files: FileReport, **fields: Any) -> JobReport:
         made="2026-03-01T13:00:00+00:00",
         made_by="0.1.0",
         job="k3f9",
-        state="finished",
+        state="done",
         endpoint="https://api.figshare.com/v2",
         item_id=1234,
         item_url="https://figshare.com/account/articles/1234",

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
-from tqdm.utils import disp_len, disp_trim
 
 from uploader import units
 from uploader.cli.output.progress_lines import Forecast, Speed
 from uploader.cli.output.writer import OutputThread
-from uploader.text import printable
+from uploader.text import shorten
 from uploader.transfer import notices as no
 
 WAITING = "waiting for Figshare's checksum"
@@ -86,18 +85,6 @@ class Bar(tqdm):  # type: ignore[type-arg]
 def _style_for_width(style: str) -> str:
     """Apply a style if this terminal shows colours."""
     return _SHORT.get(style, style) if _terminal().columns < _WIDE_COLUMNS else style
-
-
-def shorten(name: str, columns: int) -> str:
-    """Shorten a name to a number of terminal columns, keeping its end; wide characters take two columns."""
-    name = printable(name)
-    if disp_len(name) <= columns:
-        return name
-    tail = name
-    while tail and disp_len(tail) > columns // 2:
-        tail = tail[1:]
-    head: str = disp_trim(name, columns - disp_len(tail) - 1)
-    return f"{head}…{tail}"
 
 
 class Bars:

@@ -12,7 +12,7 @@ from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.files.steps import remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.state import ItemState
+from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
 
 
@@ -45,6 +45,23 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             await learn_address(run)
     await remove_late_items(run)
     return removed, kept
+
+
+def is_cancelled(state: JobState) -> bool:
+    """Return True if the job was cancelled to the end: nothing of it is left to remove."""
+    return state.cancelled and all(
+        t.state is State.VERIFIED or (t.state is State.CANCELLED and not t.remnants and not t.superseded)
+        for t in state.transfers
+    )
+
+
+async def holds_nothing(run: JobRun) -> bool:
+    """Return True if the job created the item, and it exists without any file."""
+    if not run.state.creates_item or run.state.item_id is None:
+        return False
+    with suppress(ItemNotFound):
+        return not [file async for file in run.api.files(run.state.item_id)]
+    return False
 
 
 async def _adopt(run: JobRun, transfer: Transfer) -> None:

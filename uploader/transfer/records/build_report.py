@@ -17,7 +17,6 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.records import run_log
 from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import JobSummary, summary_of
 
 FORMAT = 1
@@ -101,11 +100,11 @@ class JobReport(JobSummary, frozen=True, kw_only=True):
 
 def build_report(states: JobStore, job: str) -> JobReport:
     """Build the report of a job. Blocks. Raises JobNotFound, and what reading the journal raises."""
-    worker = current_holder(states.folder(job), states.disk)
     state = states.read(job)
-    past = _History(run_log.read(states.folder(job), states.disk), at_work=worker is not None)
+    summary = summary_of(states, job, state)
+    past = _History(run_log.read(states.folder(job), states.disk), at_work=summary.holder is not None)
     files = tuple(_file(transfer, past.verified) for transfer in state.reported)
-    known = msgspec.structs.asdict(summary_of(states, job, state))
+    known = msgspec.structs.asdict(summary)
     known |= {"files": files, "bytes_total": sum(file.size for file in files)}
     published = state.publication is not None
     return JobReport(

@@ -6,6 +6,7 @@ journal, which is valid until the journal changes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,23 +20,27 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lease import current_holder
 
 _OVERVIEW = "overview.json"
+_FORMAT = 2
+"""Of the cached overviews; others are ignored."""
 CACHE_FROM = 1_000_000
 """Journal size (bytes) from which a cached overview is kept."""
 
 
 class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """A job on this machine. `state`: planned, unfinished, failed, finished, cancelled, damaged.
+    """A job on this machine. `state`: running, interrupted, failed, done, cancelled, damaged.
 
-    `bytes_done` is an estimate for unfinished files (parts may differ in size), or the last report of the process
-    working on the job. `files_done` are verified; `first` is the name of the first file. `problem` is why the job
-    stopped. `doi` and `published` are results of the final steps: see `Report`.
+    `holder` is who works on it, None for nobody. `bytes_done` is an estimate for unfinished files (parts may differ in
+    size), or the last report of the process working on the job. `files_done` are verified; `first` is the name of the
+    first file. `problem` is why the job stopped. `doi` and `published` are results of the final steps: see `Report`.
     """
 
     job: str
     state: str
     changed: datetime
+    holder: str | None = None
     endpoint: str | None = None
     item_id: int | None = None
     item_url: str | None = None
@@ -61,8 +66,9 @@ class JobSummary(JobOverview, frozen=True, kw_only=True):
 
 
 class _CachedOverview(msgspec.Struct, frozen=True):
-    """A cached overview, and the version of the journal that it was made from."""
+    """A cached overview, and the version of the journal that it was made from. `format` is `_FORMAT`."""
 
+    format: int
     journal: tuple[int, int, int]
     overview: JobOverview
 
@@ -72,19 +78,18 @@ def summarize(states: JobStore, job: str) -> JobSummary:
     seen, state = _read(states, job)
     if state is None:
         return JobSummary(**msgspec.structs.asdict(seen))
-    return _summary(states, state, _with_live_progress(states, seen))
+    return _summary(states, state, _with_holder(states, seen))
 
 
 def summary_of(states: JobStore, job: str, state: JobState) -> JobSummary:
     """Summarize a job whose journal leads to `state`. Blocks. Raises JobNotFound."""
-    return _summary(states, state, _overview(job, state, states.last_change(job)))
+    return _summary(states, state, _with_holder(states, _overview(job, state, states.last_change(job))))
 
 
 def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary:
     manifests = states.manifests(seen.job)
     local, remote = (
-        str(path) if seen.state == "finished" and path.exists() else None
-        for path in (manifests.local, manifests.remote)
+        str(path) if state.concluded and path.exists() else None for path in (manifests.local, manifests.remote)
     )
     return JobSummary(
         **msgspec.structs.asdict(seen),
@@ -98,10 +103,10 @@ def overview(states: JobStore, job: str) -> JobOverview:
     """One job. Raises as `summarize` does."""
     kept = _read_cached(states, job)
     if kept is not None:
-        return kept
+        return _with_holder(states, kept)
     before = _as_it_is(states, job)
     seen, state = _read(states, job)
-    told = _with_live_progress(states, seen)
+    told = _with_holder(states, seen)
     if told is seen and state is not None and before[0] >= CACHE_FROM:
         # Not written by a process that was killed; one that starts now writes its own.
         with suppress(FigupError):
@@ -140,35 +145,47 @@ def latest_job(states: JobStore) -> str:
 
 
 def unfinished_job(states: JobStore) -> str:
-    """Find the one interrupted job, or else the one failed job.
+    """Find the one interrupted job, or else the one failed job; nobody works on it.
 
     Raises JobNotFound, or UsageError naming several.
     """
     listed = list_jobs(states)
-    jobs = [s for s in listed if s.state in ("planned", "unfinished")] or [s for s in listed if s.state == "failed"]
+    jobs = _in_state(listed, "interrupted") or _in_state(listed, "failed")
     if not jobs:
-        raise JobNotFound("no unfinished job", facts=Facts("no-unfinished-job"))
+        running = _in_state(listed, "running")
+        besides = f"; running: {_named(running)}" if running else ""
+        raise JobNotFound(f"no interrupted job{besides}", facts=Facts("no-unfinished-job"))
     if len(jobs) > 1:
-        names = ", ".join(f"{s.job} ({s.first})" for s in jobs)
         raise UsageError(
-            f"{len(jobs)} jobs are unfinished: {names}",
+            f"{len(jobs)} jobs are {jobs[0].state}: {_named(jobs)}",
             hint="Name one of them.",
             facts=Facts("several-unfinished"),
         )
     return jobs[0].job
 
 
+def _in_state(jobs: Iterable[JobOverview], state: str) -> list[JobOverview]:
+    return [job for job in jobs if job.state == state]
+
+
+def _named(jobs: Iterable[JobOverview]) -> str:
+    return ", ".join(f"{job.job} ({job.first})" for job in jobs)
+
+
+def recorded_state(states: JobStore, job: str) -> str:
+    """Return the state of a job as if nobody worked on it: see `JobOverview`. Blocks. Raises JobNotFound."""
+    return _read(states, job)[0].state
+
+
 def state_name(state: JobState) -> str:
-    """Return the state of a job in one word: see `JobOverview`."""
+    """Return the state of a job that nobody works on, in one word: see `JobOverview`."""
     if state.concluded:
-        return "finished"
+        return "done"
     if state.cancelled:
         return "cancelled"
     if any(t.state is State.FAILED for t in state.active):
         return "failed"
-    if all(t.state is State.PLANNED and t.file_id is None for t in state.active):
-        return "planned"
-    return "unfinished"
+    return "interrupted"
 
 
 def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
@@ -181,9 +198,14 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
     return _overview(job, state, changed), state
 
 
-def _with_live_progress(states: JobStore, seen: JobOverview) -> JobOverview:
-    """Use the progress reported by the process working on the job, which is newer than the journal."""
-    told = progress_file.of_job_at_work(states.folder(seen.job), states.disk)
+def _with_holder(states: JobStore, seen: JobOverview) -> JobOverview:
+    """Add the process working on the job and the progress that it reports, which is newer than the journal."""
+    folder = states.folder(seen.job)
+    holder = current_holder(folder, states.disk)
+    if holder is None or seen.state == "damaged":
+        return seen
+    seen = msgspec.structs.replace(seen, state="running", holder=holder)
+    told = progress_file.read(folder, states.disk)
     if told is None:
         return seen
     return msgspec.structs.replace(seen, bytes_done=told.progress.bytes_done, files_done=told.progress.files_done)
@@ -212,7 +234,7 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
 
 
 def _write_cached(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) -> None:
-    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_CachedOverview(journal, seen)))
+    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_CachedOverview(_FORMAT, journal, seen)))
 
 
 def _read_cached(states: JobStore, job: str) -> JobOverview | None:
@@ -222,7 +244,7 @@ def _read_cached(states: JobStore, job: str) -> JobOverview | None:
         kept = msgspec.json.decode(data or b"", type=_CachedOverview)
     except (FigupError, msgspec.MsgspecError):
         return None
-    return kept.overview if kept.journal == _as_it_is(states, job) else None
+    return kept.overview if (kept.format, kept.journal) == (_FORMAT, _as_it_is(states, job)) else None
 
 
 def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:

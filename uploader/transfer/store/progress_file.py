@@ -14,7 +14,6 @@ import msgspec
 from uploader.disk import Disk
 from uploader.errors import FigupError
 from uploader.transfer.notices import Progress
-from uploader.transfer.store.lease import current_holder
 
 NAME = "progress.json"
 
@@ -32,11 +31,6 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
 def write(folder: Path, live: Live, disk: Disk) -> None:
     """Replace the progress file. Raises StateDiskFull, StateUnusable."""
     disk.put(folder / NAME, msgspec.json.encode(live))
-
-
-def of_job_at_work(folder: Path, disk: Disk) -> Live | None:
-    """Read the progress of the process that works on the job; None if there is none."""
-    return read(folder, disk) if current_holder(folder, disk) is not None else None
 
 
 def remove(folder: Path) -> None:

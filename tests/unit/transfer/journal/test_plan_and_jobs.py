@@ -145,25 +145,25 @@ def test_what_the_journals_say(states: JobStore) -> None:
     (states.folder("rot") / "journal").write_bytes(b"rubbish\n")
     by_name = {s.job: s for s in list_jobs(states)}
     assert {name: s.state for name, s in by_name.items()} == {
-        "new": "planned",
-        "half": "unfinished",
+        "new": "interrupted",
+        "half": "interrupted",
         "bad": "failed",
         "gone": "cancelled",
-        "done": "finished",
+        "done": "done",
         "rot": "damaged",
     }
     assert (by_name["half"].bytes_done, by_name["half"].bytes_total) == (40, 90)
     assert summarize(states, "half").files[0].parts_done == 4
     assert by_name["bad"].problem == "no room"
     assert by_name["done"].files_done == 1
-    with pytest.raises(UsageError, match="2 jobs are unfinished"):
+    with pytest.raises(UsageError, match="2 jobs are interrupted"):
         unfinished_job(states)
     with pytest.raises(JobNotFound):
         summarize(states, "nowhere")
 
 
 def test_without_an_unfinished_job_there_is_nothing_to_resume(states: JobStore) -> None:
-    with pytest.raises(JobNotFound, match="no unfinished job"):
+    with pytest.raises(JobNotFound, match="no interrupted job"):
         unfinished_job(states)
     make_job(states, "bad", ev.ItemReady(id=3, url="u"), ev.Failed(0, code="quota-exceeded", message="no room"))
     assert unfinished_job(states) == "bad"

@@ -56,7 +56,7 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> 
         hi.RunEnded(3.0, None, None, 50),
     )
     made = build_report(states, "k3")
-    assert (made.state, made.item_id, made.item_url, made.counts) == ("finished", 3, "https://x/3", {"verified": 1})
+    assert (made.state, made.item_id, made.item_url, made.counts) == ("done", 3, "https://x/3", {"verified": 1})
     first, second = made.runs
     assert (first.outcome, first.seconds, first.sent, first.host) == ("killed", 4.0, 300, "laptop")
     assert first.samples == ((0.0, 0), (2.0, 100), (4.0, 300))

@@ -1,4 +1,4 @@
-"""Bars: names that fit, whatever they are made of. What they look like on a terminal is tested on one."""
+"""Names that fit into columns of a terminal, whatever they are made of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm.utils import disp_len
 
-from uploader.cli.output.bars import shorten
+from uploader.text import columns, shorten
 
 
 @pytest.mark.parametrize(
-    ("name", "columns", "text"),
+    ("name", "width", "text"),
     [
         ("short.bin", 20, "short.bin"),
         ("a very long name of a file.tar.gz", 15, "a very ….tar.gz"),
@@ -19,12 +19,12 @@ from uploader.cli.output.bars import shorten
         ("\x1b[2J", 20, "\\x1b[2J"),
     ],
 )
-def test_names(name: str, columns: int, text: str) -> None:
-    assert shorten(name, columns) == text
+def test_names(name: str, width: int, text: str) -> None:
+    assert shorten(name, width) == text
 
 
 @given(st.text(min_size=1), st.integers(min_value=4, max_value=60))
-def test_a_name_never_takes_more_columns_than_it_may(name: str, columns: int) -> None:
-    fitted = shorten(name, columns)
-    assert disp_len(fitted) <= columns
+def test_a_name_never_takes_more_columns_than_it_may(name: str, width: int) -> None:
+    fitted = shorten(name, width)
+    assert columns(fitted) == disp_len(fitted) <= width
     assert fitted.isprintable()

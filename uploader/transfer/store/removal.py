@@ -1,0 +1,41 @@
+"""Removing what this machine knows of a job: its folder, under its lock. Nothing on Figshare changes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import anyio.to_thread
+
+from uploader.clock import Clock
+from uploader.disk import map_os_errors
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lock import JobLock
+from uploader.transfer.store.overview import recorded_state
+
+
+async def remove_job(states: JobStore, job: str, clock: Clock, *, only: Collection[str] | None = None) -> bool:
+    """Remove a job from this machine. With `only`, do so if its state is one of these; return False if it is not.
+
+    Raises JobNotFound, JobBusy, StateUnusable.
+    """
+    folder = states.folder(job)
+    lock = JobLock(folder, states.disk, clock)
+    await lock.acquire()
+    try:
+        # It may have been continued since it was listed.
+        if only is not None and await anyio.to_thread.run_sync(recorded_state, states, job) not in only:
+            return False
+        await lock.confirm()
+        await anyio.to_thread.run_sync(_remove, folder)
+    finally:
+        await lock.release()
+    return True
+
+
+def _remove(folder: Path) -> None:
+    with map_os_errors(folder):
+        # Without its journal it is no job any more: what an interruption leaves is not listed.
+        (folder / "journal").unlink(missing_ok=True)
+        shutil.rmtree(folder)
