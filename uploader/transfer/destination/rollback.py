@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.transfer import notices as no
-from uploader.transfer.destination.mark import remove_mark
+from uploader.transfer.destination.drafts import remove_mark
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
