@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.figshare import CREATING, Fault, StoredItem
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
-from uploader.items.payload import ItemPayload
-from uploader.items.service import Lookup
 from uploader.sources.models import Sources
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
@@ -26,18 +25,6 @@ pytestmark = pytest.mark.anyio
 CONTENT = bytes(range(200))
 TITLE = "my data"
 ADDRESS = "https://example.org/elsewhere"
-
-
-class Metadata:
-    """Metadata in which no name has to be looked up."""
-
-    fingerprint = "fixed"
-
-    async def resolve(
-        self, _: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
-    ) -> ItemPayload:
-        fields = {"description": "<p>d</p>", "keywords": ["a"], "categories": [7], "license": 1}
-        return ItemPayload(fields=fields, authors=[{"name": "Jane Doe"}])
 
 
 @dataclass

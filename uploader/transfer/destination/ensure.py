@@ -59,6 +59,7 @@ async def ensure_description(run: JobRun) -> None:
             requested.payload.creation_fields(in_project=run.state.plan.project is not None) if run.created_item else {}
         )
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
+        await run.lock.check()
         await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
@@ -88,7 +89,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     if run.stop.requested:
         raise Stopped
     mark = new_mark(run.job)
-    await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
+    await run.commit_intent(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     requested = run.state.description
     sent = (
         requested.payload.creation_fields(in_project=run.state.plan.project is not None)
