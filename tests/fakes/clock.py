@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -23,6 +24,8 @@ class VirtualClock(Clock):
         self._numbers = itertools.count()
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._watching = False
+        self.gate: Callable[[], Awaitable[None]] = _pass
+        """Awaited after each sleep: a process that stands still does not wake up."""
 
     def monotonic(self) -> float:
         return self._time
@@ -51,6 +54,7 @@ class VirtualClock(Clock):
             if sleeper in self._sleepers:
                 self._sleepers.remove(sleeper)
                 heapq.heapify(self._sleepers)
+        await self.gate()
 
     def _advance_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
@@ -61,3 +65,7 @@ class VirtualClock(Clock):
         self._watching = bool(self._sleepers)
         if self._watching:
             loop.call_soon(self._advance_when_idle)
+
+
+async def _pass() -> None:
+    """Let every task go on at once."""

@@ -1,4 +1,4 @@
-"""Metadata for jobs in memory."""
+"""Metadata as a command has it once its file is read."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,9 @@ class World:
         self.error: FigupError | None = None
         """That ended the last run."""
         self._disk = KillableDisk()
-        patch.setattr(anyio.to_thread, "run_sync", _run_inline)
+        self.gate: Callable[[str], Awaitable[None]] = _pass
+        """Awaited before each call that blocks, by the qualified name of its function."""
+        patch.setattr(anyio.to_thread, "run_sync", self._run_inline)
         patch.setattr(client_module, "Clock", lambda: self.clock)
         patch.setattr(client_module, "Figshare", self._connect)
         patch.setattr(client_module, "Disk", self._new_disk)
@@ -133,6 +135,12 @@ class World:
         self.report = answer if isinstance(answer, Report) else None
         return 0
 
+    async def _run_inline(self, func: Callable[..., Any], *args: Any, **_: Any) -> Any:
+        """Stands for `anyio.to_thread.run_sync`: one thread, so that time and the order of events are reproducible."""
+        await anyio.lowlevel.checkpoint()
+        await self.gate(getattr(func, "__qualname__", ""))
+        return func(*args)
+
     def _kill(self) -> None:
         self._disk.dead = True
 
@@ -143,10 +151,6 @@ class World:
     def _connect(self, *_: object, on_retry: Callable[[str, float], None], **__: object) -> FakeFigshare:
         self.figshare.on_retry = on_retry
         return self.figshare
-
-    def jobs(self, state: str = "state") -> set[Path]:
-        """The folders of the jobs."""
-        return set((self.folder / state / "jobs").iterdir())
 
     def contents(self, item_id: int) -> list[tuple[str, str]]:
         """Path, or address, and MD5 of each of the item's files, in order."""
@@ -163,7 +167,5 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-async def _run_inline(func: Callable[..., Any], *args: Any, **_: Any) -> Any:
-    """Stands for `anyio.to_thread.run_sync`: one thread, so that time and the order of events are reproducible."""
-    await anyio.lowlevel.checkpoint()
-    return func(*args)
+async def _pass(_: str) -> None:
+    """Let every call be made at once."""

@@ -13,7 +13,6 @@ from uploader.errors import (
     Unreachable,
     UsageError,
 )
-from uploader.redaction import redact
 
 NO_EFFECT = (
     *(RequestRejected, PermissionDenied, TokenRejected, ItemNotFound, AccountNotFound),
@@ -29,8 +28,8 @@ class Outcome(Exception):
     """Base of the outcomes; `reason` is one line without secrets."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(redact(reason))
-        self.reason = redact(reason)
+        super().__init__(reason)
+        self.reason = reason
 
 
 class AmbiguousAnswer(Outcome):

@@ -31,12 +31,13 @@ from uploader.errors import (
 from uploader.system import system_errors
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import ensure_description, learn_address
 from uploader.transfer.destination.finalize import finalize
+from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
 from uploader.transfer.files import steps
+from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
@@ -75,8 +76,7 @@ class OpenJob:
 
     async def __aenter__(self) -> Self:
         try:
-            await anyio.to_thread.run_sync(self._states.disk.make_folder, self._folder)
-            await self.lock.acquire()
+            await self._acquire()
             try:
                 await anyio.to_thread.run_sync(self._open_journal)
             except BaseException:
@@ -88,6 +88,18 @@ class OpenJob:
                 raise error.with_context(hint=hint) from error
             raise
         return self
+
+    async def _acquire(self) -> None:
+        """Make the folder and take the lock; once more if a process that began nothing removed the folder meanwhile."""
+        make_folder = self._states.disk.make_folder
+        await anyio.to_thread.run_sync(make_folder, self._folder)
+        try:
+            await self.lock.acquire()
+        except StateUnusable:
+            if await anyio.to_thread.run_sync(self._folder.exists):
+                raise
+            await anyio.to_thread.run_sync(make_folder, self._folder)
+            await self.lock.acquire()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
@@ -230,6 +242,7 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
         await _remove_duplicates(run, check)
+        await remove_late_files(run, check.late)
         await remove_late_items(run)
         await ensure_description(run)
         await finalize(run)
@@ -261,6 +274,7 @@ async def _check_item(run: JobRun) -> None:
             path=transfer.path,
         )
     await _remove_duplicates(run, check)
+    await remove_late_files(run, check.late)
 
 
 async def _remove_duplicates(run: JobRun, check: ItemCheck) -> None:

@@ -70,6 +70,8 @@ class ItemCheck:
 
     lost: tuple[tuple[Transfer, str, bool], ...] = ()
     duplicates: tuple[tuple[Transfer, int], ...] = ()
+    late: tuple[tuple[Transfer, File], ...] = ()
+    """Unfinished files in the places of transfers one of whose initiations was looked for in vain."""
 
 
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
@@ -100,10 +102,11 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     remote = {file.id: file async for file in api.files(state.item_id)}
-    folders = (await api.item(state.item_id)).folders if _needs_folders(state, remote) else {}
+    # The listing of files has no folders (official API description).
+    folders = (await api.item(state.item_id)).folders
     by_path = _by_path(remote.values(), folders)
     error: FigupError | None = None
-    lost, duplicates = [], []
+    lost, duplicates, late = [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
         if match is Match.MISSING and transfer.file_id is not None:
@@ -131,19 +134,10 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             )
         elif (duplicate := _find_duplicate(transfer, by_path)) is not None:
             duplicates.append((transfer, duplicate))
+        late += [(transfer, file) for file in _late_files(transfer, by_path)]
     if error is not None and not lost:
         raise error
-    return ItemCheck(tuple(lost), tuple(duplicates))
-
-
-def _needs_folders(state: JobState, remote: Iterable[int]) -> bool:
-    """Return True if the folders matter, which the listing of files does not have (official API description).
-
-    They do not in an item that the job created, that holds only its files, and none of them in a folder.
-    """
-    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
-    others = any(file_id not in own for file_id in remote)
-    return others or not state.creates_item or any(transfer.folder for transfer in state.active)
+    return ItemCheck(tuple(lost), tuple(duplicates), tuple(late))
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
@@ -163,6 +157,15 @@ def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -
         f for f in by_path.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
     )
     return min((f.id for f in others if classify(f, expected) is Match.SAME), default=None)
+
+
+def _late_files(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> list[File]:
+    """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
+    if transfer.link or not transfer.late:
+        return []
+    before = {*transfer.owned_ids(), *(transfer.known or ())}
+    found = by_path.get(transfer.remote_path, ())
+    return [f for f in found if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
 
 
 def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+
+import anyio
+import anyio.to_thread
 
 from uploader.concurrency import Stopped
-from uploader.errors import Facts, ItemNotFound, RequestRejected, UploadFailing
+from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
@@ -18,6 +22,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.store.late_notes import leave_note
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
 _MAX_RESTARTS = 3
@@ -49,7 +54,12 @@ async def initiate(
         async with turn_to_start(run, transfer) as decided:
             if not decided:
                 return False
-            await run.commit(ev.UploadInitiated(transfer.index, id=await run.send_intended(intent, ask)))
+            file_id = await run.send_intended(intent, ask)
+            try:
+                await run.commit(ev.UploadInitiated(transfer.index, id=file_id))
+            finally:
+                if run.lock.lost:
+                    await _leave_note(run, transfer, file_id)
     except AmbiguousAnswer as outcome:
         reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
         await run.wait_to_try_again(backoff, reason)
@@ -71,6 +81,13 @@ async def initiate(
         await learn_address(run)
         return False
     return True
+
+
+async def _leave_note(run: JobRun, transfer: Transfer, file_id: int) -> None:
+    """Note a remote file that was made after the job was lost, for its new holder."""
+    folder = run.states.folder(run.job)
+    with anyio.CancelScope(shield=True), suppress(FigupError):
+        await anyio.to_thread.run_sync(leave_note, folder, run.states.disk, transfer.index, file_id)
 
 
 async def look_up(run: JobRun, transfer: Transfer) -> None:
@@ -97,20 +114,27 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
     for file_id in ours:
         await remove(run, transfer, file_id)
     for file_id in doubtful:
-        run.notify(
-            no.Warned(
-                message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
-                "this name: it may come from a request of this job whose answer was lost, or from another user, and "
-                "was kept"
-            )
-        )
+        name_doubtful(run, transfer, file_id)
     await run.commit(ev.LeftoversRemoved(transfer.index))
+
+
+def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
+    """Warn about an unfinished file that may be this job's or somebody else's, once in a run."""
+    if file_id in run.named_files:
+        return
+    run.named_files.add(file_id)
+    run.notify(
+        no.Warned(
+            message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
+            "this name: it may come from a request of this job whose answer was lost, or from another user, and "
+            "was kept"
+        )
+    )
 
 
 async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     """Delete a remote file and check that it is gone. Raises UploadFailing."""
     for _ in range(_MAX_RESTARTS):
-        await run.lock.confirm()
         await run.api.delete_file(run.item_id, file_id)
         try:
             await run.api.file(run.item_id, file_id)

@@ -24,9 +24,8 @@ from uploader.transfer.run.context import JobRun
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.places import Turn
 
-_PAUSE = 0.1
-_TELL_AFTER = 10
-"""Pauses after which a wait is reported."""
+_FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.05, 1.5, 1.0
+"""Seconds between two tries to get the turn: the first pause, its growth factor, the longest."""
 _BEGUN = frozenset({*OPEN, State.INITIATING, State.FAILED})
 
 
@@ -36,7 +35,7 @@ async def turn_to_start(run: JobRun, transfer: Transfer) -> AsyncIterator[bool]:
 
     Yields False, without the turn, if another job has started something in that place: decide again.
     """
-    waits = 0
+    pause = _FIRST_PAUSE
     with run.stop.interruptible():
         while True:
             # Shielded, so that no descriptor is lost.
@@ -44,11 +43,11 @@ async def turn_to_start(run: JobRun, transfer: Transfer) -> AsyncIterator[bool]:
                 turn = await anyio.to_thread.run_sync(run.places.begin, place_of(transfer))
             if turn is not Turn.TAKEN:
                 break
-            if waits == _TELL_AFTER:
+            if pause < _LONGEST_PAUSE <= pause * _FACTOR:
                 reason = "another process is about to start a file of this name"
-                run.notify(no.Retrying(reason=f"{printable(transfer.remote_path)}: {reason}", delay=_PAUSE))
-            waits += 1
-            await run.clock.sleep(_PAUSE)
+                run.notify(no.Retrying(reason=f"{printable(transfer.remote_path)}: {reason}", delay=_LONGEST_PAUSE))
+            await run.clock.sleep(pause)
+            pause = min(pause * _FACTOR, _LONGEST_PAUSE)
         if isinstance(turn, Turn):
             await _look_again(run)
     if isinstance(turn, Turn):

@@ -157,6 +157,9 @@ class Transfer:
     """Ids of the item's files of this name from before that initiation; None if the record of them is lost."""
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
+    late: bool = False
+    """True if it ever was: the effect may even appear after this job is finished, if another process's request made it.
+    """
     unseen: tuple[int, ...] = ()
     """Remote files that were announced, never seen and given up: they may still appear."""
     parts: Parts = field(default_factory=Parts)
@@ -227,6 +230,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.NotInitiated():
             transfer.intended_at = None
             transfer.unanswered |= event.looked
+            transfer.late |= event.looked
         case ev.UploadInitiated():
             transfer.intended_at = None
             transfer.file_id = event.id

@@ -75,6 +75,8 @@ class JobRun:
 
     The id is None if it is not known yet.
     """
+    named_files: set[int] = field(default_factory=set)
+    """Remote files that a warning of this run has named."""
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
     md5_required: bool | None = None
@@ -99,11 +101,7 @@ class JobRun:
         await self.lock.check()
         self.record(event)
         await self.journal.commit()
-
-    async def commit_intent(self, intent: AnyEvent) -> None:
-        """Commit an intent, directly before its request. Raises as `commit` does."""
-        await self.commit(intent)
-        # The process may have been suspended while the intent was written.
+        # An intent is followed by its request: the process may have been stopped since it was recorded.
         await self.lock.check()
 
     async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
@@ -116,7 +114,7 @@ class JobRun:
 
             async def on_turn() -> None:
                 proceed()
-                await self.commit_intent(intent())
+                await self.commit(intent())
 
             return await send(on_turn)
 

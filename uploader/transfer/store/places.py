@@ -54,6 +54,7 @@ class PlaceLog:
         self._job = job
         self._item = _digest(f"{endpoint}\n{item_id}")
         self._seen: frozenset[_Start] = frozenset()
+        self._made = False
 
     def survey(self) -> None:
         """Note what other jobs have started by now, before the item is listed.
@@ -83,7 +84,9 @@ class PlaceLog:
     def _begin(self, place: str) -> int | Turn:
         digest = _digest(place)
         stripe = int(digest, 16) % _STRIPES
-        self._disk.make_folder(self._folder)
+        if not self._made:
+            self._disk.make_folder(self._folder)
+            self._made = True
         fd = open_lock_file(self._path(stripe).with_suffix(".lock"))
         begun = False
         try:

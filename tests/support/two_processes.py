@@ -1,0 +1,205 @@
+"""Two processes on one job, or two jobs on one item: the scenes, and the page of FAULTS.md that says how they end.
+
+`python -m tests.support.two_processes` plays every cell and writes that page.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.fakes.figshare import CREATING, Fault
+from tests.fakes.metadata import Metadata
+from tests.fakes.world import World
+from tests.support.interleaving import Command, Played, Scene, Stage, Turn
+from tests.support.matrix import PAGE, SECOND_PART
+from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.options import Options
+
+BOTH = ("a", "b")
+TITLE = {"title": "data"}
+PUBLISHED = {"title": "data", "item_options": ItemOptions(metadata=Metadata(), publish=True)}
+WORDS = {
+    "JobLock._take_kernel_lock": "take the lock",
+    "JobLock._claim": "take the lease",
+    "JobLock._write_lease": "renew the lease",
+    "JobLock._end_lease": "release the job",
+    "Leases.newest": "look at the lease",
+    "OpenJob._open_journal": "open the journal",
+    "OpenJob._leave_overview": "write the overview",
+    "OpenJob.write_manifests": "write the manifests",
+    "Journal._write": "write the journal",
+    "PlaceLog.survey": "note what other jobs started",
+    "PlaceLog.survey_all": "note what other jobs started",
+    "PlaceLog.begin": "take the turn for a file",
+    "_take": "take the turn for a title",
+}
+"""Steps that are no requests, in words."""
+
+
+def _scene(
+    name: str,
+    *names: tuple[str, ...],
+    states: tuple[str, str] = ("state", "state"),
+    locks: bool = True,
+    titles: tuple[str, ...] = (),
+    options: Options | None = None,
+    target: Mapping[str, object] | None = None,
+) -> Scene:
+    first, second = (
+        Command(who=who, names=what, state=state, options=options or Options(), target=target or {})
+        for who, what, state in zip(("first", "second"), names, states, strict=True)
+    )
+    return Scene(name=name, commands=(first, second), named=not titles, titles=titles, locks=locks)
+
+
+_TO_ONE = "`upload a` and `upload a b` to one item"
+_APART = ("one", "two")
+_SAME_TITLE = ("data", "data")
+SCENES = (
+    _scene("one job to a new item, two machines", BOTH, BOTH, locks=False, titles=("data",), target=TITLE),
+    _scene("one job to a given item, two machines", BOTH, BOTH, locks=False),
+    _scene("one job that publishes, two machines", BOTH, BOTH, locks=False, titles=("data",), target=PUBLISHED),
+    _scene("one job to a new item, one machine", BOTH, BOTH, titles=("data",), target=TITLE),
+    _scene("one job to a given item, one machine", BOTH, BOTH),
+    _scene(f"{_TO_ONE}, one machine", ("a",), BOTH),
+    _scene(f"{_TO_ONE}, replacing, one machine", ("a",), BOTH, options=Options(on_conflict="replace")),
+    _scene(f"{_TO_ONE}, two machines", ("a",), BOTH, states=_APART, locks=False),
+    _scene(f"{_TO_ONE}, one folder without file locks", ("a",), BOTH, locks=False),
+    _scene("the same command to one item, two machines", BOTH, BOTH, states=_APART, locks=False),
+    _scene("two jobs to new items of one title, one machine", ("a",), ("b",), titles=_SAME_TITLE, target=TITLE),
+    _scene("two machines, one title", ("a",), ("a",), states=_APART, locks=False, titles=_SAME_TITLE, target=TITLE),
+)
+ORDERS = (("first", "second"), ("second", "first"))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """In this scene the one runs so many steps, stands still until the other has ended, and runs on."""
+
+    scene: Scene
+    one: str
+    other: str
+    steps: int
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Its schedule."""
+        return Turn(self.one, self.steps), Turn(self.other), Turn(self.one)
+
+
+def is_symmetrical(scene: Scene) -> bool:
+    """Return True if it does not matter which of the two stands still."""
+    first, second = scene.commands
+    return first.names == second.names and first.target == second.target
+
+
+async def cells(stage: Stage, scene: Scene) -> list[tuple[Cell, str]]:
+    """Each step that each of the two makes if it runs first, with its name."""
+    found = []
+    for one, other in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
+        played = await stage.play(scene, (Turn(one), Turn(other)))
+        found += [(Cell(scene, one, other, number), step) for number, step in enumerate(played.steps[one])]
+    return found
+
+
+def random_turns(seed: int) -> tuple[Turn, ...]:
+    """Some schedule with one to five preemptions."""
+    rng = random.Random(seed)
+    order = rng.choice(ORDERS)
+    return tuple(Turn(order[number % 2], rng.randint(0, 30)) for number in range(rng.randint(2, 6)))
+
+
+def disturb(world: World, seed: int) -> None:
+    """Let an answer to a creating request be lost, or what is made appear late, or both."""
+    rng = random.Random(-seed)
+    request = rng.choice(sorted(CREATING - {"link", "create_private_link"}))
+    if rng.random() < 0.7:
+        fault = rng.choice((Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.TRANSIENT))
+        world.figshare.fail(request, fault, first=rng.randint(1, 2))
+    world.figshare.files_lag = world.figshare.items_lag = rng.choice((0.0, 0.0, 3.0))
+
+
+def pairs(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[Turn, ...]]:
+    """Yield every pair of steps of two processes: each stands still there once, and the other runs."""
+    for one, other in itertools.product(range(len(first)), range(len(second))):
+        yield Turn("first", one), Turn("second", other), Turn("first"), Turn("second")
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+def rows(cell: Cell, step: str, played: Played) -> tuple[str, str, str]:
+    """A cell as a row: where the one stands still, and how it and the other end."""
+    ended = dict(zip(("first", "second"), played.statuses, strict=True))
+    once_more = ", publishes once more" if played.versions > 1 else ""
+    return WORDS.get(step, f"`{step}`"), f"{int(ended[cell.one])}{once_more}", str(int(ended[cell.other]))
+
+
+def table(found: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Rows of a table; those that follow each other and end alike are one."""
+    lines = []
+    for ends, group in itertools.groupby(found, key=lambda row: row[1:]):
+        steps = [row[0] for row in group]
+        where = steps[0] if len(steps) == 1 else f"{steps[0]} … {steps[-1]} ({len(steps)} steps)"
+        lines.append(f"| {where} | {ends[0]} | {ends[1]} |")
+    return lines
+
+
+async def section(stage: Stage, scene: Scene, one: str) -> list[str]:
+    """What the page says about a scene in which this one stands still."""
+    found = [(cell, step) for cell, step in await cells(stage, scene) if cell.one == one]
+    return table([rows(cell, step, await stage.play(scene, cell.turns)) for cell, step in found])
+
+
+def title(scene: Scene, one: str) -> str:
+    """The heading of a section."""
+    return scene.name if is_symmetrical(scene) else f"{scene.name}; the {one} stands still"
+
+
+async def page(folder: Path) -> str:
+    """Play every cell; the page."""
+    lines = [
+        SECOND_PART,
+        "",
+        "Two commands at the same time, in memory. One of them stands still before each of its steps, as a suspended",
+        "machine does, until the other has ended or waits for it; then it goes on. The table says with which status",
+        "each of the two ends (0 verified, 1 a file is named, 8 another process works on the job). Then both are run",
+        "again until both say 0, and everything is there: one item for each job, each file once, nothing of others",
+        "touched, and no status 0 was untrue when it was said. Without file locks between two machines, who stands",
+        "still for 20 seconds loses the job. A request that was on its way then is obeyed by Figshare when it arrives:",
+        "what it makes is removed, but what it publishes is public.",
+        "",
+        "This page is made by `python -m tests.support.two_processes`; `./scripts/test --all` plays every cell, every",
+        "pair of steps of one job, and random schedules with lost answers.",
+    ]
+    patch = pytest.MonkeyPatch()
+    stage = Stage(folder, patch)
+    for scene in SCENES:
+        for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
+            lines += ["", f"## {title(scene, one)}", ""]
+            lines += ["| stands still before | it ends with | the other ends with |", "|---|---|---|"]
+            lines += await section(stage, scene, one)
+    return "\n".join([*lines, ""])
+
+
+def expected() -> dict[str, list[str]]:
+    """The tables that the page holds figup to, by heading."""
+    tables: dict[str, list[str]] = {}
+    for part in PAGE.read_text("utf-8").partition(SECOND_PART)[2].split("\n## ")[1:]:
+        heading, _, rest = part.partition("\n")
+        tables[heading] = [line for line in rest.splitlines() if line.startswith("| ")][1:]
+    return tables
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        first_part = PAGE.read_text("utf-8").partition(SECOND_PART)[0].rstrip("\n")
+        PAGE.write_text(f"{first_part}\n\n{anyio.run(page, Path(place))}", "utf-8")

@@ -1,0 +1,92 @@
+"""Two processes at once, in every order: nothing is lost, doubled, removed or called done that is not.
+
+A sample of the schedules is played, and with `exhaustive` all of them. How each scene ends is in `tests/FAULTS.md`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+from tests.fakes.world import World
+from tests.support.interleaving import Scene, Stage, Turn
+from tests.support.two_processes import (
+    ORDERS,
+    SCENES,
+    cells,
+    disturb,
+    expected,
+    is_symmetrical,
+    pairs,
+    random_turns,
+    section,
+    title,
+)
+
+pytestmark = pytest.mark.anyio
+
+EVERY = 4
+"""Of the cells, every so many are in the sample."""
+SEEDS = 8
+"""Random schedules of a scene in the sample."""
+ALL_SEEDS = 150
+PAIRS = 5
+"""Of the pairs of steps, one in so many squared is played."""
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster) -> Stage:
+    no_blocking_calls.deactivate()
+    return Stage(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+async def test_one_stands_still_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
+    for cell, _ in (await cells(stage, scene))[SCENES.index(scene) % EVERY :: EVERY]:
+        await stage.play(scene, cell.turns)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+async def test_one_stands_still_at_every_step(stage: Stage, scene: Scene) -> None:
+    for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
+        assert await section(stage, scene, one) == expected()[title(scene, one)]
+
+
+def test_the_page_has_every_scene_and_no_other() -> None:
+    wanted = [title(s, one) for s in SCENES for one, _ in (ORDERS[:1] if is_symmetrical(s) else ORDERS)]
+    assert list(expected()) == wanted
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
+    await play_at_random(stage, scene, range(SEEDS))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
+    await play_at_random(stage, scene, range(SEEDS, ALL_SEEDS))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scene", [scene for scene in SCENES if not scene.locks], ids=lambda scene: scene.name)
+@pytest.mark.parametrize("share", range(PAIRS))
+async def test_pairs_of_steps(stage: Stage, scene: Scene, share: int) -> None:
+    first, second = [(await stage.play(scene, (Turn(one), Turn(other)))).steps[one] for one, other in ORDERS]
+    for turns in list(pairs(first, second))[share :: PAIRS * PAIRS]:
+        await stage.play(scene, turns)
+
+
+async def play_at_random(stage: Stage, scene: Scene, seeds: range) -> None:
+    for seed in seeds:
+
+        def prepare(world: World, seed: int = seed) -> None:
+            disturb(world, seed)
+
+        await stage.play(scene, random_turns(seed), prepare)

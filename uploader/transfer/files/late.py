@@ -1,0 +1,56 @@
+"""Remote files of requests whose effect came too late: after another process had taken the job over, or given them up.
+
+A process that stood still between its last look at the lease and its request can make a remote file that the job's new
+holder does not know. If it learns the id, it leaves a note (`store.late_notes`), and the holder, or the next run,
+removes the file. Otherwise the closing listing shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+
+from uploader.figshare.models import File
+from uploader.figshare.outcomes import FileGone
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.destination.lookup import is_untouched
+from uploader.transfer.files import steps
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.store.late_notes import drop_note, read_notes
+
+
+async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> None:
+    """Remove the files that notes name, and those `found` that only this job can have made; name the others.
+
+    `found` are unfinished files in the places of verified transfers. A file that has parts is kept. Raises Stopped.
+    """
+    folder, transfers = run.states.folder(run.job), run.state.transfers
+    with run.stop.interruptible():
+        for index, file_id in await anyio.to_thread.run_sync(read_notes, folder):
+            if index < len(transfers):
+                await _remove(run, transfers[index], file_id)
+            await anyio.to_thread.run_sync(drop_note, folder, index, file_id)
+        for transfer, file in found:
+            if run.state.creates_item:
+                await _remove(run, transfer, file.id)
+            else:
+                steps.name_doubtful(run, transfer, file.id)
+
+
+async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
+    if any(file_id in other.owned_ids() for other in run.state.transfers):
+        return
+    try:
+        file = await run.api.file(run.item_id, file_id)
+    except FileGone:
+        return
+    if not transfer.link and not await is_untouched(run.api, run.item_id, file):
+        steps.name_doubtful(run, transfer, file_id)
+        return
+    await run.lock.confirm()
+    await steps.remove(run, transfer, file_id)
+    text = f"file {file_id} came from a request of this job that had been given up; it was empty and is removed"
+    run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
