@@ -676,3 +676,38 @@ def test_a_name_whose_letters_are_composed_otherwise_is_the_same_name(figup: Fig
     assert r"the same, there under another spelling, 'cafe\u0301.txt'" in verified.stdout
     upload(figup, f"{linux}/.", "--item", str(item))
     assert list(held(sandbox, item)) == ["cafe\u0301.txt"]
+
+
+def test_a_table_as_excel_saves_it_is_sent(figup: Figup, sandbox: Sandbox) -> None:
+    make(figup.cwd, data__a="1", data__b="2")
+    table = "sep=\t\r\npath\tname\tfolder\t\r\ndata\\a\tx.csv\t raw\\x \t\r\ndata/b\t\t\t\r\n"
+    (figup.cwd / "files.csv").write_bytes(table.encode("utf-16"))
+    done = upload(figup, "--manifest", "files.csv", "--title", "A table")
+    assert set(held(sandbox, done.summary["item_id"])) == {"raw/x/x.csv", "b"}
+
+
+def test_two_rows_of_one_name_are_named_with_their_lines(figup: Figup) -> None:
+    make(figup.cwd, a="1", b="2")
+    (figup.cwd / "files.csv").write_text("path,name\na,x\nb,x\n")
+    done = figup.run("upload", "--manifest", "files.csv", "--title", "A table").expect(2)
+    assert "a (files.csv: line 2) and " in done.stderr
+    assert "b (files.csv: line 3)" in done.stderr
+
+
+def test_a_listed_file_whose_name_begins_like_a_comment_is_sent_and_one_that_is_missing_is_told(
+    figup: Figup, sandbox: Sandbox
+) -> None:
+    make(figup.cwd, **{"a.txt": "1", "#b.txt": "2"})
+    (figup.cwd / "list").write_text("a.txt\n#b.txt\n#c.txt\n# a remark\n")
+    done = upload(figup, "--from-file", "list", "--title", "A list")
+    assert set(held(sandbox, done.summary["item_id"])) == {"a.txt", "#b.txt"}
+    assert warnings(done) == "list: line 3: taken for a comment, because there is no such file: #c.txt"
+
+
+def test_checksums_of_another_system_are_compared(figup: Figup) -> None:
+    top = make(figup.cwd / "set", sub__a="1", b="2")
+    item = str(upload(figup, f"{top}/.").summary["item_id"])
+    rows = "".join(f'"MD5","{md5.upper()}","D:\\set\\{path}"\n' for path, md5 in tree_md5(top).items())
+    (figup.cwd / "list.csv").write_bytes(f'"Algorithm","Hash","Path"\n{rows}'.replace("sub/", "sub\\").encode("utf-16"))
+    done = figup.run("verify", item, "--checksums", "list.csv", "--base", "D:\\set").expect(0)
+    assert "2 compared: 2 the same" in done.stdout

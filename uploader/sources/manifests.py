@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from uploader.errors import UsageError
+from uploader.sources.encoding import as_utf8, decoded
 
 FIELDS = ("path", "name", "folder", "md5")
+_SEPARATOR = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
+_YAML_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -31,9 +33,9 @@ class Row:
 def kind_of(path: str) -> str:
     """csv, json or yaml, by the name's ending. Raises UsageError."""
     suffix = path.rpartition(".")[2].lower()
-    kind = {"csv": "csv", "json": "json", "yaml": "yaml", "yml": "yaml"}.get(suffix)
+    kind = {"csv": "csv", "tsv": "csv", "json": "json", "yaml": "yaml", "yml": "yaml"}.get(suffix)
     if kind is None:
-        raise UsageError(f"{path}: a manifest's name ends with .csv, .json, .yaml or .yml")
+        raise UsageError(f"{path}: a manifest's name ends with .csv, .tsv, .json, .yaml or .yml")
     return kind
 
 
@@ -42,10 +44,8 @@ def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, R
 
     Raises UsageError for what cannot be read as a manifest at all.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{origin}: is not UTF-8 (byte {error.start})") from None
+    save = 'In Excel, save it as "CSV UTF-8".' if kind == "csv" else "Save it as UTF-8."
+    text = decoded(as_utf8(data, origin), origin, save)
     entries = _csv_entries(text, origin) if kind == "csv" else _listed(_loaded(text, kind, origin), origin)
     empty = True
     for where, entry in entries:
@@ -60,45 +60,89 @@ Entries = Iterator[tuple[str, Mapping[Any, Any] | UsageError]]
 
 
 def _csv_entries(text: str, origin: str) -> Entries:
-    try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text.partition("\n")[0], delimiters=",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    # Quotes are doubled within quotes in every dialect that spreadsheets write; the sniffer sees one line alone.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, strict=True)
+    first, _, rest = text.partition("\n")
+    named = _SEPARATOR.fullmatch(first)
+    if named is not None:
+        text = rest  # Excel's line that names the separator
+    head = text.partition("\n")[0]
+    separator = named[1] if named is not None else max(",", ";", "\t", key=head.count)
+    # Quotes are doubled within quotes in every dialect that spreadsheets write.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    offset = int(named is not None)
     try:
         header = [column.strip().lower() for column in next(reader, [])]
-        where = f"{origin}: line 1"
-        unknown = [column for column in header if column not in FIELDS]
-        yield from ((where, _no_field(column, where)) for column in unknown)
+        mistakes = list(_header_mistakes(header, f"{origin}: line {reader.line_num + offset}"))
+        yield from mistakes
         if header and "path" not in header:
-            yield where, UsageError(f"{where}: has no column for the path", hint=f"Columns are {', '.join(FIELDS)}.")
             return
         for cells in reader:
-            where = f"{origin}: line {reader.line_num}"
-            if len(cells) > len(header):
+            where = f"{origin}: line {reader.line_num + offset}"
+            if any(cell.strip() for cell in cells[len(header) :]):
                 message = f"{where}: has {len(cells)} columns, and the first line names {len(header)}"
                 yield where, UsageError(message)
             elif any(cell.strip() for cell in cells):
-                values = zip(header, cells, strict=False)
-                yield where, {column: cell for column, cell in values if column in FIELDS}
+                yield where, _row_of_cells(header, cells, where)
     except csv.Error as error:
-        where = f"{origin}: line {reader.line_num}"
+        where = f"{origin}: line {reader.line_num + offset}"
         yield where, UsageError(f"{where}: {error}")
+
+
+def _header_mistakes(header: Sequence[str], where: str) -> Iterator[tuple[str, UsageError]]:
+    yield from ((where, _no_field(column, where)) for column in header if column and column not in FIELDS)
+    for column in FIELDS:
+        numbers = [str(number) for number, name in enumerate(header, start=1) if name == column]
+        if len(numbers) > 1:
+            yield where, UsageError(f"{where}: columns {' and '.join(numbers)} are both called {column!r}")
+    if header and "path" not in header:
+        yield where, UsageError(f"{where}: has no column for the path", hint=f"Columns are {', '.join(FIELDS)}.")
+
+
+def _row_of_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Mapping[Any, Any] | UsageError:
+    """Return the fields of a row; an error if a column without a name, which spreadsheets leave behind, is filled."""
+    row: dict[str, str] = {}
+    for number, (column, cell) in enumerate(zip(header, cells, strict=False), start=1):
+        if column in FIELDS:
+            row.setdefault(column, cell)
+        elif not column and cell.strip():
+            return UsageError(f"{where}: column {number} has no name in the first line, and holds {cell!r}")
+    return row
 
 
 def _loaded(text: str, kind: str, origin: str) -> Any:
     if kind == "json":
         try:
-            return msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return json.loads(text, object_pairs_hook=_without_duplicates)
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{origin}: is not JSON: {error}") from None
     import yaml
 
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe ones
+        return yaml.load(text, Loader=_text_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UsageError(f"{origin}: is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _text_loader(safe: Any) -> Any:
+    """Return a safe loader that reads every value as it stands: 010 is no number, `no` no truth value."""
+
+    def construct_mapping(loader: Any, node: Any, deep: bool = False) -> Any:
+        _without_duplicates([(key.value, value) for key, value in node.value if isinstance(key.value, str)])
+        return safe.construct_mapping(loader, node, deep=deep)
+
+    resolvers = {
+        letter: [(tag, pattern) for tag, pattern in found if tag in _YAML_TAGS]
+        for letter, found in safe.yaml_implicit_resolvers.items()
+    }
+    return type("TextLoader", (safe,), {"yaml_implicit_resolvers": resolvers, "construct_mapping": construct_mapping})
+
+
+def _without_duplicates(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return the fields. Raises ValueError for one that is given twice: which value is meant is not known."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return found
 
 
 def _listed(value: Any, origin: str) -> Entries:
@@ -158,13 +202,15 @@ class _EntryReader:
 
     def _folder(self, entry: Mapping[Any, Any]) -> str:
         text = self._text(entry, "folder")
-        pieces = text.strip("/").split("/") if text.strip("/") else []
+        # As spreadsheets have it: blanks around a name, and folders as Windows writes them.
+        inner = text.strip().replace("\\", "/").strip("/")
+        pieces = [piece.strip() for piece in inner.split("/")] if inner else []
         if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:
             self._add_problem(f"invalid folder {text!r}", 'Write it as "a/b".')
         return "/".join(pieces)
 
     def _md5(self, entry: Mapping[Any, Any]) -> str | None:
-        md5 = self._text(entry, "md5").lower()
+        md5 = self._text(entry, "md5").strip().lower()
         if md5 and not _MD5.fullmatch(md5):
             self._add_problem(f"invalid MD5 {md5!r}; use 32 hexadecimal digits")
         return md5 or None

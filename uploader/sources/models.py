@@ -62,6 +62,8 @@ class SourceFile:
     ctime_ns: int | None = None
     md5: str | None = None
     link: bool = False
+    where: str = field(default="", compare=False)
+    """Where a list or manifest names it ("list: line 3"); "" for one that was found otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, StorageUnavailable, UsageError
+from uploader.sources.checksums import ChecksumEntry, parse_checksums
 from uploader.sources.filters import Filters, Glob
-from uploader.sources.lists import ChecksumEntry, parse_checksums, parse_list, remote_location
+from uploader.sources.lists import may_be_path, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.names import alike, alike_warnings, is_one_file
 from uploader.sources.walk import Found, Rules, chosen_file, walk
@@ -89,7 +90,7 @@ def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
 def collect(sources: Sources) -> Selection:
     """As `select`, but what stands in the way is only noted among the `problems`."""
     selection = Selection()
-    taken: dict[str, list[tuple[str, str]]] = {}
+    taken: dict[str, list[tuple[str, SourceFile]]] = {}
     for found in _Collector(sources, selection).all():
         if isinstance(found, Skipped):
             selection.skipped.append(found)
@@ -98,12 +99,12 @@ def collect(sources: Sources) -> Selection:
         else:
             there = found.path if found.link else remote_path(found.folder, found.name)
             others = taken.setdefault(alike(there), [])
-            other = next((path for other_there, path in others if other_there == there), None)
+            other = next((file for other_there, file in others if other_there == there), None)
             if other is not None:
-                if other != found.path:
-                    selection.problems.append(_clash(there, other, found.path))
-            elif not any(is_one_file(found.path, path) for _, path in others):
-                others.append((there, found.path))
+                if (other.path, other.md5) != (found.path, found.md5):
+                    selection.problems.append(_clash(there, other, found))
+            elif not any(is_one_file(found.path, file.path) for _, file in others):
+                others.append((there, found))
                 selection.files.append(found)
     selection.warnings += alike_warnings(
         remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link
@@ -114,15 +115,19 @@ def collect(sources: Sources) -> Selection:
 def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
     """Return the files of a checksum list; "-" means `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
     data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), printable(file))
-    return parse_checksums(data, absolute(sources.base or "."), origin)  # as listed
+    base = sources.base or ""
+    return parse_checksums(data, absolute(base or "."), origin, given_base=base)  # as listed
 
 
-def _clash(remote_path: str, one: str, other: str) -> UsageError:
+def _clash(remote_path: str, one: SourceFile, other: SourceFile) -> UsageError:
+    names = [printable(file.path) + (f" ({file.where})" if file.where else "") for file in (one, other)]
+    if one.path == other.path:
+        hint = "Give one MD5."
+        return UsageError(f"one source has two MD5s: {' and '.join(names)}", hint=hint, path=other.path)
     return UsageError(
-        f"two sources would have the same name on Figshare, {printable(remote_path)}: {printable(one)} "
-        f"and {printable(other)}",
+        f"two sources would have the same name on Figshare, {printable(remote_path)}: {' and '.join(names)}",
         hint="Rename one, or name the folder that holds both: files keep their folders below it.",
-        path=other,
+        path=other.path,
     )
 
 
@@ -214,13 +219,16 @@ class _Collector:
     def _list(self, file: str) -> Iterator[Found]:
         data = self._sources.stdin if file == STDIN else _content(file)
         origin = "stdin" if file == STDIN else printable(file)
-        paths = parse_list(data, origin, nul=self._sources.nul)
+        paths = parse_list(
+            data, origin, nul=self._sources.nul, is_file=lambda line, path: self._is_listed_file(origin, line, path)
+        )
         if file == STDIN:
             self._selection.job_key += [f"listed {_absolute(os.path.join(self._base, path))}" for _, path in paths]
         else:
             self._add_key(f"list {self._base} {_absolute(file)}", Path(file).stem)
         unit = "entry" if self._sources.nul else "line"
         for number, path in paths:
+            path = _as_it_exists(self._base, path)
             whole = _absolute(os.path.join(self._base, path))
             if os.path.isdir(whole):
                 # What `find` prints has the folders in it, too: not all that is in them is meant.
@@ -228,6 +236,16 @@ class _Collector:
             else:
                 for found in self._entry(whole, remote_location(path, self._base)[0]):
                     yield _located(found, f"{origin}: {unit} {number}")
+
+    def _is_listed_file(self, origin: str, line: int, path: str) -> bool:
+        """Return whether a line that looks like a comment is a file, and warn if it is not but looks like one."""
+        if os.path.lexists(os.path.join(self._base, path)):
+            return True
+        if may_be_path(path):
+            self._selection.warnings.append(
+                f"{origin}: line {line}: taken for a comment, because there is no such file: {printable(path)}"
+            )
+        return False
 
     def _manifest(self, file: str) -> Iterator[Found]:
         from uploader.sources.manifests import kind_of, parse_manifest
@@ -239,7 +257,7 @@ class _Collector:
             yield row if isinstance(row, UsageError) else _located(self._row(row, base), where)
 
     def _row(self, row: Row, base: str) -> Found:
-        path = _absolute(os.path.join(base, row.path))
+        path = _absolute(os.path.join(base, _as_it_exists(base, row.path)))
         if problem := _encodable(path):
             return problem[0]
         found = _chosen(path, row.folder, row.name, row.md5)
@@ -267,7 +285,15 @@ def _located(found: Found, where: str) -> Found:
     """Return what was found; problems state where the path was named."""
     if isinstance(found, FigupError):
         return found.with_context(prefix=where)
-    return found
+    return replace(found, where=where) if isinstance(found, SourceFile) else found
+
+
+def _as_it_exists(base: str, path: str) -> str:
+    r"""Return a listed path as it is, or, if nothing is there, as Windows and spreadsheets mean it: a\b, " a"."""
+    meant = path.strip().replace("\\", "/")
+    if meant == path or os.path.lexists(os.path.join(base, path)) or not os.path.lexists(os.path.join(base, meant)):
+        return path
+    return meant
 
 
 def _encodable(path: str) -> list[Found]:

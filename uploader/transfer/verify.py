@@ -10,8 +10,8 @@ import msgspec
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
 from uploader.figshare.models import File
+from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.digest import Digest
-from uploader.sources.lists import ChecksumEntry
 from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.select import select
 from uploader.sources.source import Source

@@ -1,14 +1,11 @@
-"""Lists, checksums and manifests: what programs write is read, and what is wrong is named with its line."""
+"""Lists and manifests: what programs write is read, and what is wrong is named with its line."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -16,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import UsageError
-from uploader.sources.lists import parse_checksums, parse_list
+from uploader.sources.lists import may_be_path, parse_list
 from uploader.sources.manifests import Row, kind_of, parse_manifest
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -49,42 +46,26 @@ def test_the_wrong_kind_of_list_is_noticed() -> None:
     assert parse_list(b"\xef\xbb\xbfa\n", "files.txt") == [(1, "a")]
 
 
+def test_a_line_that_begins_like_a_comment_may_be_a_file() -> None:
+    asked: list[tuple[int, str]] = []
+
+    def is_file(line: int, path: str) -> bool:
+        asked.append((line, path))
+        return path == "#b.txt"
+
+    data = b"a\n#b.txt\n# a remark\n#c.txt\n"
+    assert parse_list(data, "list", is_file=is_file) == [(1, "a"), (2, "#b.txt")]
+    assert asked == [(2, "#b.txt"), (3, "# a remark"), (4, "#c.txt")]
+    assert [may_be_path(line) for _, line in asked] == [True, False, True]
+
+
+def test_a_list_of_powershell_is_read() -> None:
+    assert parse_list("a\r\nü\r\n".encode("utf-16"), "list") == [(1, "a"), (2, "ü")]
+
+
 def test_a_path_has_the_line_that_it_stands_on() -> None:
     assert parse_list(b"# a remark\n\na\r\n\nb", "list") == [(3, "a"), (5, "b")]
     assert parse_list(b"a\0\nb\0", "list", nul=True) == [(1, "a"), (2, "\nb")]
-
-
-# --- checksums ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("option", ["--text", "--binary", "--tag"])
-def test_what_md5sum_writes_is_read(tmp_path: Path, option: str) -> None:
-    names = ["plain", "two words", " leading", "new\nline", "back\\slash", "ünïcode", "sub/deep"]
-    (tmp_path / "sub").mkdir()
-    for name in names:
-        (tmp_path / name).write_text(name)
-    written = subprocess.run(["md5sum", option, *names], cwd=tmp_path, capture_output=True, check=True).stdout
-    listed = parse_checksums(written, str(tmp_path), "list")
-    assert [(f"{x.folder}/{x.name}" if x.folder else x.name) for x in listed] == names
-    assert [x.md5 for x in listed] == [hashlib.md5(name.encode(), usedforsecurity=False).hexdigest() for name in names]
-
-
-def test_listed_files_keep_their_folders_below_the_base_and_no_others() -> None:
-    lines = f"{MD5}  ./a/b\n{MD5}  /base/x/c\n{MD5}  /elsewhere/d\n{MD5}  ../up/e\n{MD5.upper()} *f\n".encode()
-    listed = parse_checksums(lines, "/base", "list")
-    assert [(x.folder, x.name) for x in listed] == [("a", "b"), ("x", "c"), ("", "d"), ("", "e"), ("", "f")]
-    assert {x.md5 for x in listed} == {MD5}
-
-
-def test_a_line_that_is_none_is_named() -> None:
-    with pytest.raises(UsageError, match="list: line 2"):
-        parse_checksums(f"{MD5}  a\nnonsense\n".encode(), "/", "list")
-    for line in ("a" * 40 + "  f", "A" * 64 + " *f", "SHA256 (f) = " + "0" * 64):
-        with pytest.raises(UsageError, match="list: line 1: is a SHA sum, and Figshare knows MD5s alone"):
-            parse_checksums(f"{line}\n".encode(), "/", "list")
-    assert parse_checksums(f"MD5 (a b) = {MD5}\n".encode(), "/", "list")[0].name == "a b"
-    with pytest.raises(UsageError, match="no checksums"):
-        parse_checksums(b"\n", "/", "list")
 
 
 # --- manifests ------------------------------------------------------------------------------------------------------
@@ -131,6 +112,24 @@ def test_a_spreadsheet_in_another_country_is_read() -> None:
     assert parsed(b"- a\n- path: b\n", "yaml") == [Row(path="a"), Row(path="b")]
 
 
+def test_what_excel_writes_is_read() -> None:
+    table = "path\tname\tfolder\r\ndata/ü.csv\ta.csv\t raw \r\n"
+    rows = [Row(path="data/ü.csv", name="a.csv", folder="raw")]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be"):
+        bom = "\ufeff" if encoding == "utf-16-be" else ""
+        assert parsed((bom + table).encode(encoding), "csv") == rows
+    named = "sep=;\r\npath;folder;;\r\na;raw\\x \\y;;\r\n;;;\r\n"
+    assert parsed(named.encode("utf-8-sig"), "csv") == [Row(path="a", folder="raw/x/y")]
+    ((where, mistake),) = parse_manifest(b"sep=;\npath;md5\na;1\n", "csv", "m")
+    assert (where, isinstance(mistake, UsageError)) == ("m: line 3", True)
+
+
+def test_a_value_of_a_yaml_manifest_is_the_text_that_stands_there() -> None:
+    for text in ("010", "1.10", "no", "12:30", "2024-01-01", "0x1f", "1_000", "NaN", "1e3", "12345678901234567890123"):
+        assert parsed(f"- path: {text}\n  name: ~\n".encode(), "yaml") == [Row(path=text)]
+    assert parsed(b"- &a {path: a, folder: x}\n- {<<: *a, path: b}\n", "yaml")[1] == Row(path="b", folder="x")
+
+
 @pytest.mark.parametrize(
     ("data", "kind", "said"),
     [
@@ -139,6 +138,8 @@ def test_a_spreadsheet_in_another_country_is_read() -> None:
         (b"name\na\n", "csv", "line 1: has no column for the path"),
         (b"path,name\n,b\n", "csv", "line 2: names no path"),
         (b"path,md5\na,123\n", "csv", "invalid MD5 '123'"),
+        (b"path,name,path\na,b,c\n", "csv", "line 1: columns 1 and 3 are both called 'path'"),
+        (b"path,,\na,,b\n", "csv", "line 2: column 3 has no name in the first line, and holds 'b'"),
         (b"path,name\na,b/c\n", "csv", "invalid file name 'b/c'"),
         (b"path,folder\na,b/../c\n", "csv", "invalid folder"),
         (b'path\n"a"b\n', "csv", "line 2: "),
@@ -161,7 +162,11 @@ def test_a_mistake_in_a_manifest_is_named(data: bytes, kind: str, said: str) -> 
     [
         (b"path\n", "csv", "names no file"),
         (b"", "csv", "names no file"),
-        (b"\xff\xfe", "csv", "is not UTF-8"),
+        (b"\xff\xfe", "csv", "names no file"),
+        (b"\xff\xfea", "csv", "begins like UTF-16"),
+        (b"path\nb \xfc.csv\n", "csv", r"is not UTF-8 \(line 2\); perhaps ANSI"),
+        (b'[{"path": "a", "path": "b"}]', "json", "'path' is given twice"),
+        (b"- path: a\n  path: b\n", "yaml", "'path' is given twice"),
         (b"{", "json", "is not JSON"),
         (b"3", "json", "not a list of files"),
         (b"a: [", "yaml", "is not YAML"),
@@ -192,6 +197,6 @@ def test_every_mistake_in_a_manifest_is_told_and_what_is_right_is_read() -> None
 
 
 def test_the_name_says_what_kind_it_is() -> None:
-    assert [kind_of(f"x.{end}") for end in ("csv", "JSON", "yaml", "yml")] == ["csv", "json", "yaml", "yaml"]
-    with pytest.raises(UsageError, match=r"\.csv, \.json"):
+    assert [kind_of(f"x.{end}") for end in ("csv", "tsv", "JSON", "yml")] == ["csv", "csv", "json", "yaml"]
+    with pytest.raises(UsageError, match=r"\.csv, \.tsv, \.json"):
         kind_of("manifest.txt")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
 from uploader.figshare.models import File
-from uploader.sources.lists import ChecksumEntry
+from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.verify import EXIT_STATUS, Comparison, Total, exit_status, likely_folder, totals, verify
