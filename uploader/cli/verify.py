@@ -73,7 +73,7 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
     "--checksums",
     metavar="FILE",
     type=click.Path(readable=False, dir_okay=False, allow_dash=True),
-    help="Compare the MD5s in this file, as md5sum, md5 or programs for Windows write them; reads no local files. - reads stdin.",
+    help="Compare the MD5s in this file, as md5sum and other programs write them; reads no local files. - reads stdin.",
 )
 @common_options
 def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
