@@ -77,7 +77,7 @@ def _csv_entries(text: str, origin: str) -> Entries:
             return
         for cells in reader:
             where = f"{origin}: line {reader.line_num + offset}"
-            if any(cell.strip() for cell in cells[len(header) :]):
+            if len(cells) > len(header):
                 message = f"{where}: has {len(cells)} columns, and the first line names {len(header)}"
                 yield where, UsageError(message)
             elif any(cell.strip() for cell in cells):
