@@ -1,4 +1,4 @@
-"""Metadata as a command has it once its file is read."""
+"""Metadata for jobs in memory."""
 
 from __future__ import annotations
 

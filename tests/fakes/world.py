@@ -152,6 +152,10 @@ class World:
         self.figshare.on_retry = on_retry
         return self.figshare
 
+    def jobs(self, state: str = "state") -> set[Path]:
+        """The folders of the jobs."""
+        return set((self.folder / state / "jobs").iterdir())
+
     def contents(self, item_id: int) -> list[tuple[str, str]]:
         """Path, or address, and MD5 of each of the item's files, in order."""
         found = []

@@ -12,7 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
+import venv
+import zipfile
 from pathlib import Path
 
 import click
@@ -90,7 +93,7 @@ def test_the_readme(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None
     for script in ("demo", "test", "check", "bench", "live-smoke"):
         assert os.access(ROOT / "scripts" / script, os.X_OK)
     install, login, upload, verify = first.splitlines()
-    assert install == "pip install ."
+    assert install == "pipx install ."
     token = env.pop("FIGSHARE_TOKEN")
     run(login, env, folder, stdin=f"{token}\n")
     printed = run(upload, env, folder)
@@ -250,35 +253,61 @@ def test_commands_in_sentences_exist(span: str) -> None:
             assert word.split("=")[0] in known, span
 
 
-def test_the_wheel_has_everything(tmp_path: Path) -> None:
-    built = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--no-deps",
-            "--no-build-isolation",
-            "-q",
-            "-w",
-            str(tmp_path),
-            str(ROOT),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+
+
+def run_pip(*words: str | Path) -> None:
+    """Run pip without its index: what figup depends on is here already."""
+    done = subprocess.run([*PIP, *map(str, words)], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def installed(tmp_path: Path, source: str) -> Path:
+    """Install from a source into an environment of its own, as pipx does; return its `figup`."""
+    home = tmp_path / "venv"
+    venv.create(home, symlinks=True)
+    packages = next(home.glob("lib/python*/site-packages"))
+    # Behind the environment's own packages: the dependencies, and an editable figup that must not be found first.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    run_pip("--python", home / "bin/python", "install", "--no-deps", "--no-build-isolation", "--no-index",
+            "--ignore-installed", source)  # fmt: skip
+    return home / "bin/figup"
+
+
+def check_installed(figup: Path, folder: Path) -> None:
+    """Check that the installed command works from anywhere, with its manual and the local Figshare."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "FIGUP_STATE_DIR": str(folder / "state"), "LANG": "C.UTF-8"}
+    where = "import uploader; print(uploader.__file__)"
+    found = subprocess.run(
+        [figup.with_name("python"), "-c", where], capture_output=True, text=True, cwd="/", env=env, check=True
     )
-    assert built.returncode == 0, built.stderr
+    assert found.stdout.startswith(str(figup.parents[1])), found.stdout
+    (folder / "a.txt").write_text("hello")
+    for words in (["--version"], ["help", "datasets"], ["upload", "a.txt", "--sandbox"], ["metadata", "template"]):
+        done = subprocess.run(
+            [figup, *words], capture_output=True, text=True, cwd=folder, env=env, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_wheel_installs_and_has_everything(tmp_path: Path) -> None:
+    run_pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("figup-*.whl")
-    listed = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True
-    ).stdout
-    assert "uploader/py.typed" in listed
-    assert "entry_points.txt" in listed
-    for name in ("manual/datasets.md", "manual/reference.md", "metadata/template.yaml"):
-        assert f"uploader/{name}" in listed
-    assert "uploader/manual/images" not in listed
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if name.startswith("uploader/manual/images")]
+    assert {"uploader/py.typed", "uploader/manual/datasets.md", "uploader/metadata/template.yaml"} <= set(names)
+    check_installed(installed(tmp_path, str(wheel)), tmp_path)
+
+
+def test_it_installs_from_the_repositorys_address(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "uploader", checkout / "uploader", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, checkout)
+    git = ("git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "All"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    check_installed(installed(tmp_path, f"git+file://{checkout}"), tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -10,16 +10,17 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.support.command import Figup, Result
 from tests.support.control import add_faults, drop_faults
-from tests.support.hostile import SECRET, answer, hostile
+from tests.support.hostile import SECRET, Asked, Hostile, answer, hostile
 from tests.support.sandbox import Sandbox
-from tests.support.secrets import TOKEN, UploadSecrets, check_silent
+from tests.support.secrets import TOKEN, UploadSecrets, check_silent, encodings
 
 QUICK = ("--retry-timeout", "0.6s", "--settle-timeout", "0.5s", "--verify-timeout", "0.5s", "--stall-timeout", "0.5s")
 LOUD = ("-vv", "--json", "--log-file", "figup.log")
@@ -214,6 +215,76 @@ def test_a_server_that_says_the_secrets_back(bare_figup: Figup) -> None:
             done = bare_figup.run("upload", "data.bin", "--new-job", *LOUD, *QUICK)
             assert "bad token ... for http://127.0.0.1" in done.stderr
             check(bare_figup, done, secrets=(SECRET,))
+
+
+EARLY = " ".join(encodings(TOKEN).values())
+"""The token in every form that is known."""
+ECHO = " ".join([EARLY, *encodings(SECRET).values()])
+"""Also the secret of the upload address, for answers that come after it."""
+TELLING: dict[str, dict[str, Callable[[Hostile], bytes]]] = {
+    "messages": {"initiate": lambda _: answer(422, {"message": EARLY})},
+    "codes": {"initiate": lambda _: answer(400, {"error": {"x": EARLY}, "code": EARLY})},
+    "an answer that may pass": {"file": lambda _: answer(500, {"error_description": EARLY})},
+    "reasons and headers": {
+        "file": lambda _: f"HTTP/1.1 409 {EARLY}\r\nX-{TOKEN}: {EARLY}\r\nContent-Length: 0\r\n\r\n".encode()
+    },
+    "no HTTP": {"file": lambda _: f"{EARLY}\r\n\r\n".encode()},
+    "a title and an address": {
+        "item": lambda s: answer(200, {"id": 11, "title": EARLY, "figshare_url": f"{s.url}/{EARLY.replace(' ', '/')}"})
+    },
+    "names": {"files": lambda s: answer(200, [s.file(id=5, name=EARLY, status=EARLY, computed_md5=EARLY)])},
+    "an MD5": {"file": lambda s: answer(200, s.file(computed_md5=ECHO if s.complete else "", status="available"))},
+    "a file": {"file": lambda s: answer(200, s.file(name=EARLY, status=EARLY, supplied_md5=EARLY))},
+    "an id": {"create": lambda _: answer(201, {"location": EARLY, "entity_id": EARLY})},
+    "a redirect": {"file": lambda _: answer(307, Location=f"https://{TOKEN.upper()}.org/{TOKEN}?x={TOKEN}")},
+    "a redirect of a part": {"put": lambda _: answer(307, Location=f"https://{SECRET}.org/{SECRET}")},
+    "a part": {"put": lambda _: answer(422, {"message": ECHO})},
+    "an upload": {"upload": lambda _: answer(403, {"message": ECHO})},
+    "parts": {"upload": lambda s: answer(200, s.upload(status=ECHO, token=ECHO, name=ECHO))},
+    "an account": {
+        "account": lambda _: answer(200, {"id": 1, "email": EARLY, "first_name": EARLY, "last_name": EARLY})
+    },
+}
+
+
+@pytest.mark.parametrize("place", TELLING)
+def test_no_form_of_a_secret_that_a_server_says_back_is_shown_or_kept(bare_figup: Figup, place: str) -> None:
+    with hostile() as server:
+        bare_figup.env |= {"FIGSHARE_ENDPOINT": server.url, "FIGSHARE_TOKEN": TOKEN}
+        (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
+        server.answers = {kind: lambda _, say=say: say(server) for kind, say in TELLING[place].items()}  # type: ignore[misc]
+        reports = ("--report", "r.html", "--report", "r.json", "--failed-to", "failed")
+        done = [bare_figup.run("upload", "data.bin", *LOUD, *QUICK, *reports)]
+        if place in ("a title and an address", "names"):
+            done.append(bare_figup.run("upload", "data.bin", "--item", "11", "--new-job", *LOUD, *QUICK))
+        done += [
+            bare_figup.run(*words) for words in (("status",), ("jobs",), ("auth", "status"), ("item", "show", "11"))
+        ]
+        assert all("internal error" not in one.stderr for one in done)
+        check(bare_figup, *done, secrets=(SECRET,))
+
+
+def test_the_credentials_of_a_proxy_are_shown_nowhere(bare_figup: Figup) -> None:
+    """The proxy says them back, in the header that it got and decoded."""
+    user, password = "jo-proxy", "hunter2-c4nary"
+    with hostile() as proxy:
+
+        def say(asked: Asked) -> bytes:
+            return answer(422, {"message": f"{asked.headers.get('proxy-authorization')} {' '.join(forms)}"})
+
+        forms = [*encodings(password).values(), *encodings(f"{user}:{password}").values()]
+        proxy.answers = dict.fromkeys(["other", "account", "create"], say)
+        bare_figup.env |= {
+            "FIGSHARE_ENDPOINT": "http://figshare.example/v2",
+            "FIGSHARE_TOKEN": TOKEN,
+            "HTTP_PROXY": f"http://{user}:{quote(password)}@127.0.0.1:{proxy.port}",
+            "NO_PROXY": "",
+        }
+        (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
+        done = bare_figup.run("upload", "data.bin", *LOUD, *QUICK, "--insecure-http")
+        assert proxy.asked
+        assert proxy.asked[0].headers["proxy-authorization"].startswith("Basic ")
+        check(bare_figup, done, secrets=(password,))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

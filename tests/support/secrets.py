@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.support.sandbox import Sandbox
 
@@ -44,8 +46,35 @@ def check_silent(folder: Path, texts: Iterable[str], secrets: Iterable[str], *, 
             said.append((str(path), str(path).encode() + path.read_bytes()))
     wanted = [needle for secret in secrets for needle in _forms(secret)]
     for name, text in said:
-        assert not any(needle in text for needle in wanted), f"a secret in {name}"
+        assert not any(needle in text.lower() for needle in wanted), f"a secret in {name}"
 
 
-def _forms(secret: str) -> tuple[bytes, bytes]:
-    return secret.encode(), hashlib.sha256(secret.encode()).hexdigest().encode()
+def _forms(secret: str) -> list[bytes]:
+    return [
+        form.encode().lower() for form in (*encodings(secret).values(), hashlib.sha256(secret.encode()).hexdigest())
+    ]
+
+
+def encodings(secret: str) -> dict[str, str]:
+    """How a server may repeat a secret."""
+    code = secret.encode()
+    return {
+        "plain": secret,
+        "upper case": secret.upper(),
+        "swapped case": secret.swapcase(),
+        "JSON, slashes": secret.replace("/", "\\/"),
+        "JSON, one letter": f"{secret[:4]}\\u{ord(secret[4]):04x}{secret[5:]}",
+        "JSON, all": "".join(f"\\u{ord(c):04X}" for c in secret),
+        "percent": quote(secret, safe=""),
+        "percent, all": "".join(f"%{byte:02x}" for byte in code),
+        "percent, twice": quote(quote(secret, safe="")),
+        "percent in JSON": "".join(f"\\u0025{byte:02X}" for byte in code),
+        "HTML": "".join(f"&#{ord(c)};" for c in secret),
+        "HTML, hexadecimal": "".join(f"&#x{ord(c):X};" for c in secret),
+        "base64": base64.b64encode(code).decode(),
+        "base64 for addresses": base64.urlsafe_b64encode(code).decode().rstrip("="),
+        "credentials": base64.b64encode(b"me:" + code).decode(),
+        "credentials of a user": base64.b64encode(b"user:" + code).decode(),
+        "base64 of percent": base64.b64encode(quote(secret, safe="").encode()).decode(),
+        "base64 in an address": quote(base64.b64encode(b"x:" + code).decode(), safe=""),
+    }

@@ -88,7 +88,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         spec = await resolve_description(session, api.items, description, project=project)
         item_id, rest = await lists.create(api, name, spec, project=project)
         session.summary.item_id = item_id
-        await describe(api, item_id, rest)
+        await describe(api, item_id, rest, title=name)
         made = await api.items.detail(item_id)
         session.summary.item_id, session.summary.item_url = made.id, made.url or None
         session.console.event("created", **fields(made))

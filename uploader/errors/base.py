@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from enum import IntEnum
 from typing import ClassVar, Self
 
+from uploader.redaction import redact
+
 
 class ExitStatus(IntEnum):
     """How a command ended. Job scripts rely on these numbers."""
@@ -55,8 +57,8 @@ class Facts:
 class FigupError(Exception):
     """Base of all errors of figup.
 
-    `message` is one line: what happened, to which file. `hint` says what to do, None where there is nothing to add;
-    `facts` let a front end say it in its own terms.
+    `message` is one line, without secrets: what happened, to which file. `hint` says what to do, None where there is
+    nothing to add; `facts` let a front end say it in its own terms.
     `path` is the source concerned as the user gave it, None where no single file is concerned. `causes` are the errors
     that this one sums up.
     """
@@ -74,6 +76,7 @@ class FigupError(Exception):
         causes: Sequence[FigupError] = (),
         facts: Facts | None = None,
     ) -> None:
+        message = redact(message)
         super().__init__(message)
         self.message = message
         self.hint = hint if hint is not None else self.default_hint

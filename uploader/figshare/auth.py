@@ -16,6 +16,7 @@ import platformdirs
 
 from uploader.disk import Disk
 from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
+from uploader.redaction import add_secret
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -43,6 +44,7 @@ class Token:
         if len(text) > _MAX_SIZE or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
             raise UsageError(f"{origin} is not a token (one word of plain characters)")
         self._value = text
+        add_secret(text)
 
     def reveal(self) -> str:
         """Return the secret, for the Authorization header."""

@@ -29,6 +29,7 @@ from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
 from uploader.figshare.urls import check_endpoint
+from uploader.redaction import add_upload_address
 
 MAX_ROWS = 500_000
 """Rows of one list; a server that sends more is broken."""
@@ -273,6 +274,7 @@ class Figshare:
         )
 
     def _check_upload_url(self, upload_url: str) -> str:
+        add_upload_address(upload_url)
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
 
     async def _pages(self, fetch: Callable[[str], Awaitable[list[Row]]], resource: str) -> AsyncIterator[Row]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 import msgspec
 
 from uploader.errors import ProtocolViolation
+from uploader.redaction import may_have_token, redact_values
 
 T = TypeVar("T", bound=msgspec.Struct)
 Convert = Callable[[Any], Any]
@@ -46,15 +47,20 @@ def parse_json(body: bytes) -> Any:
 
 
 def parse_object(kind: type[T], body: bytes, resource: str) -> T:
-    """Return the object in a body; `what` names it in errors. Raises NotJson, ProtocolViolation."""
-    return decode(kind, parse_json(body), resource)
+    """Return the object in a body; `resource` names it in errors. Raises NotJson, ProtocolViolation."""
+    return decode(kind, redact_values(parse_json(body)), resource)
 
 
 def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
-    """Return the objects of the list in a body; `what` names the list in errors. Raises NotJson, ProtocolViolation."""
+    """Return the objects of the list in a body; `resource` names the list in errors.
+
+    Raises NotJson, ProtocolViolation.
+    """
     value = parse_json(body)
     if not isinstance(value, list):
         raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
+    if may_have_token(body.decode("utf-8", "replace")):
+        value = redact_values(value)
     return [decode(kind, row, resource) for row in value]
 
 

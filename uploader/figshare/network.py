@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import anyio.to_thread
@@ -18,6 +18,7 @@ from uploader.errors import UsageError
 from uploader.figshare import urls
 from uploader.figshare.answer_head import MAX_HEADERS, MAX_LINE, Connector
 from uploader.figshare.settings import Settings
+from uploader.redaction import add_credentials
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -123,4 +124,6 @@ def _proxy_for(scheme: str, host: str) -> str | None:
             f"the environment's proxy for {scheme} is not an http(s) address",
             hint=f"Set {scheme.upper()}_PROXY to http://host:port, or name {host} in NO_PROXY.",
         )
+    parts = urlsplit(address)
+    add_credentials(unquote(parts.username or ""), unquote(parts.password or ""))
     return address

@@ -13,6 +13,7 @@ from uploader.errors import (
     Unreachable,
     UsageError,
 )
+from uploader.redaction import redact
 
 NO_EFFECT = (
     *(RequestRejected, PermissionDenied, TokenRejected, ItemNotFound, AccountNotFound),
@@ -28,8 +29,8 @@ class Outcome(Exception):
     """Base of the outcomes; `reason` is one line without secrets."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        super().__init__(redact(reason))
+        self.reason = redact(reason)
 
 
 class AmbiguousAnswer(Outcome):

@@ -27,6 +27,7 @@ from uploader.figshare.decode import NotJson, as_text, parse_json, parse_list, p
 from uploader.figshare.outcomes import Outcome
 from uploader.figshare.retry import is_retryable, parse_http_date, parse_retry_after
 from uploader.figshare.transport import ExchangeFailed, Response
+from uploader.redaction import redact
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -188,7 +189,7 @@ def describe(answer: Response, peer: Peer, url: str = "") -> str:
     `url` is the address that was requested.
     """
     if 300 <= answer.status < 400:
-        target = urls.host_of_location(answer.headers.get("Location", ""), base=url)
+        target = redact(urls.host_of_location(answer.headers.get("Location", ""), base=url))
         return f"{peer.host} answered {answer.status} and points to {target}; redirects are not followed"
     words = server_message(answer.body)
     return f"{peer.host} answered {answer.status}" + (f": {words}" if words else "")
@@ -205,7 +206,7 @@ def server_message(body: bytes) -> str:
     except NotJson:
         return ""
     for key in ("message", "error_description", "error", "code") if isinstance(value, Mapping) else ():
-        lines = (as_text(value.get(key)) or "").strip().splitlines()
+        lines = redact(as_text(value.get(key)) or "").strip().splitlines()
         words = "".join(c if c.isprintable() else " " for c in lines[0]).strip() if lines else ""
         if words:
             return _without_secrets(words)[:300]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
 from uploader.items.describe import is_same
+from uploader.items.mark import bears_mark, marked_title, new_mark
 from uploader.items.payload import ItemPayload
 from uploader.items.reconcile import confirm
 from uploader.text import did_you_mean, plain, plausibly_same
@@ -22,26 +22,22 @@ from uploader.text import did_you_mean, plain, plausibly_same
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
-_CLOCK_SLACK = timedelta(seconds=2)
 _PAGE = 1000
 
 
 async def create(
     api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None
 ) -> tuple[int, ItemPayload]:
-    """Create a draft. Returns its id and the metadata that `describe` still has to set."""
-    since = api.server_now() - _CLOCK_SLACK
-    known = {row.id async for row in api.own_items() if row.title == title}
+    """Create a draft whose title still has a mark. Returns its id and what `describe` has to set beside the title."""
+    mark = new_mark("item")
 
     async def check() -> int | None:
-        rows = [row async for row in api.own_items() if row.title == title and not row.published]
-        new = [r.id for r in rows if r.id not in known and r.created is not None and r.created >= since]
-        return min(new, default=None)
+        return min([row.id async for row in api.own_items() if bears_mark(row.title, [mark])], default=None)
 
-    creation_fields = spec.creation_fields(in_project=project is not None)
-    ask = functools.partial(api.items.create, {"title": title, **creation_fields}, project=project)
+    sent = spec.creation_fields(in_project=project is not None)
+    ask = functools.partial(api.items.create, {"title": marked_title(title, mark), **sent}, project=project)
     item_id = await confirm(api, ask, check, "creating the item")
-    rest = {name: value for name, value in spec.fields.items() if name not in creation_fields}
+    rest = {name: value for name, value in spec.fields.items() if name not in sent}
     return item_id, msgspec.structs.replace(spec, fields=rest)
 
 

@@ -31,9 +31,9 @@ from uploader.errors import (
 from uploader.system import system_errors
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import ensure_description, learn_address
 from uploader.transfer.destination.finalize import finalize
-from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
 from uploader.transfer.files import steps

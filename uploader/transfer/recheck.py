@@ -102,8 +102,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     remote = {file.id: file async for file in api.files(state.item_id)}
-    # The listing of files has no folders (official API description).
-    folders = (await api.item(state.item_id)).folders
+    folders = (await api.item(state.item_id)).folders if _needs_folders(state, remote) else {}
     by_path = _by_path(remote.values(), folders)
     error: FigupError | None = None
     lost, duplicates, late = [], [], []
@@ -138,6 +137,16 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     if error is not None and not lost:
         raise error
     return ItemCheck(tuple(lost), tuple(duplicates), tuple(late))
+
+
+def _needs_folders(state: JobState, remote: Iterable[int]) -> bool:
+    """Return True if the folders matter, which the listing of files does not have (official API description).
+
+    They do not in an item that the job created, that holds only its files, and none of them in a folder.
+    """
+    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
+    others = any(file_id not in own for file_id in remote)
+    return others or not state.creates_item or any(transfer.folder for transfer in state.active)
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
+from uploader.items import lists
+from uploader.items.describe import describe
+from uploader.items.payload import ItemPayload
 from uploader.transfer import notices as no
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.log import decode, encode
+from uploader.transfer.store.jobs import JobStore
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +33,16 @@ def held(world: World) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def warnings(world: World) -> str:
     return "\n".join(notice.message for notice in world.notices if isinstance(notice, no.Warned))
+
+
+def change_journal(
+    job: Path, change: Callable[[ev.AnyEvent], ev.AnyEvent] = lambda event: event, more: Sequence[ev.AnyEvent] = ()
+) -> None:
+    """Rewrite a job's journal, which is clean."""
+    journal = job / "journal"
+    events = decode(journal.read_bytes()).events
+    journal.with_name("journal.synced").unlink()
+    journal.write_bytes(encode([*map(change, events), *more])[0])
 
 
 MINE = (TITLE, [("a", md5(CONTENT))])
@@ -120,3 +138,45 @@ async def test_a_cancelled_job_leaves_its_item_without_the_mark(world: World) ->
     assert await world.upload(source, title=TITLE) == KILLED
     assert await world.cancel() == 0
     assert held(world) == [(TITLE, [])]
+
+
+async def test_without_a_mark_the_draft_that_another_job_records_is_not_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = world.source("a", CONTENT), world.source("b", CONTENT)
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.upload(mine, title=TITLE) == KILLED
+    (my_job,) = world.jobs()
+    change_journal(my_job, lambda e: ev.ItemIntended(e.at) if isinstance(e, ev.ItemIntended) else e)
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.upload(theirs, title=TITLE) == KILLED
+    (their_job,) = world.jobs() - {my_job}
+    (draft,) = world.figshare.items_held.values()
+
+    foreign_ids = JobStore.foreign_ids
+
+    def then_record(states: JobStore, job: str) -> tuple[set[int], set[int]]:
+        found = foreign_ids(states, job)
+        if draft.title != TITLE:
+            change_journal(their_job, more=[ev.ItemCreated(draft.id)])
+            draft.title = TITLE
+        return found
+
+    monkeypatch.setattr(JobStore, "foreign_ids", then_record)
+    assert await world.upload(mine, title=TITLE) == 0
+    assert await world.upload(theirs, title=TITLE) == 0
+    assert held(world) == [(TITLE, [("b", md5(CONTENT))]), MINE]
+
+
+async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World) -> None:
+    world.figshare.fail("create", Fault.LOST_AFTER)
+
+    def create_another(_: str) -> None:
+        world.figshare.add_item(TITLE)
+
+    world.figshare.on_request["own_items"] = create_another
+    item_id, rest = await lists.create(world.figshare, TITLE, ItemPayload())  # type: ignore[arg-type]
+    await describe(world.figshare, item_id, rest, title=TITLE)
+    assert item_id == min(world.figshare.items_held)
+    assert {title for title, _ in held(world)} == {TITLE}
+    assert world.figshare.log.count("create") == 1

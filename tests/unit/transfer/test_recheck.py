@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+import msgspec
 import pytest
 
 from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
@@ -40,7 +41,25 @@ def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Trans
 
 async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
     api: Any = HeldFiles(held, folders)
-    return await check_item(api, JobState(plan=PLAN, item_id=7, transfers=list(transfers)))
+    plan = msgspec.structs.replace(PLAN, item=7, title=None)
+    return await check_item(api, JobState(plan=plan, item_id=7, transfers=list(transfers)))
+
+
+@pytest.mark.parametrize(
+    ("held", "folder", "requests"),
+    [
+        ([held_file()], "", 0),
+        ([held_file()], "d", 1),
+        ([held_file(), held_file(2)], "", 1),
+    ],
+)
+async def test_the_item_is_asked_for_folders_only_where_they_matter(
+    held: list[File], folder: str, requests: int
+) -> None:
+    api = HeldFiles(held, {1: folder} if folder else None)
+    state = JobState(plan=PLAN, item_id=7, transfers=[verified(folder=folder, known=(2,))])
+    assert await check_item(api, state) == ItemCheck()  # type: ignore[arg-type]
+    assert api.item_requests == requests
 
 
 @pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])

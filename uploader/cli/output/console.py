@@ -12,6 +12,7 @@ from typing import Any
 from uploader.cli.errors import Failure
 from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
+from uploader.redaction import has_secret, redact_values
 
 _ERROR = Mark("figup:", RED)
 MAX_REPORTED = 30
@@ -43,7 +44,8 @@ class Summary:
 def json_line(event: str, fields: dict[str, Any]) -> str:
     """One event. Plain ASCII, whatever the names of files are made of."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"event": event, "time": time, **fields})
+    line = json.dumps({"event": event, "time": time, **fields})
+    return json.dumps(redact_values(json.loads(line))) if has_secret(line) else line
 
 
 class Console:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from uploader.cli.output.writer import plain
 from uploader.errors import UsageError
+from uploader.redaction import redact
 
 
 class _Formatter(logging.Formatter):
-    """No control characters, whatever a server or a file name brings."""
+    """No control characters and no secrets, whatever a server, a file name or a traceback brings."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return plain(super().format(record))
+        return plain(redact(super().format(record)))
 
 
 class _File(logging.FileHandler):

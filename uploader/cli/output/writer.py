@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple, TextIO
 
+from uploader.redaction import redact
 from uploader.text import printable
 
 RED, GREEN, YELLOW = "31", "32", "33"
@@ -62,11 +63,11 @@ class OutputThread:
 
     def out(self, text: str, mark: Mark | None = None) -> None:
         """Write one or more lines to stdout; control characters in them are escaped."""
-        self.do(lambda: self._write(sys.stdout, plain(text), mark))
+        self.do(lambda: self._write(sys.stdout, plain(redact(text)), mark))
 
     def err(self, text: str, mark: Mark | None = None) -> None:
         """Write to stderr like `out`, above the progress bars if there are any."""
-        self.do(lambda: self._write(sys.stderr, plain(text), mark))
+        self.do(lambda: self._write(sys.stderr, plain(redact(text)), mark))
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything was written; False when that took longer than `timeout` seconds. Blocks."""

@@ -12,10 +12,10 @@ from uploader.concurrency import Stopped
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
 from uploader.figshare.retry import Backoff
 from uploader.items.describe import describe
+from uploader.items.mark import marked_title, new_mark
 from uploader.transfer import notices as no
-from uploader.transfer.destination.creation_lock import creation_lock
+from uploader.transfer.destination.drafts import remove_mark
 from uploader.transfer.destination.lookup import find_item
-from uploader.transfer.destination.mark import marked_title, new_mark, remove_mark
 from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
@@ -24,10 +24,9 @@ from uploader.transfer.run.context import JobRun
 
 async def ensure_item(run: JobRun) -> None:
     """Find or create the job's item and apply its metadata. Raises ItemNotFound, Stopped."""
-    state, plan = run.state, run.state.plan
+    state = run.state
     if state.creates_item and state.item_state not in (ItemState.CREATED, ItemState.READY):
-        async with creation_lock(run, plan.endpoint, plan.title or ""):
-            await _find_or_create(run, plan.title or "")
+        await _find_or_create(run, state.plan.title or "")
     if state.item_state is ItemState.READY:
         run.notify(no.ItemKnown(item_id=run.item_id, item_url=state.item_url or "", created=False))
     elif not run.created_item or _needs_description(run) or all(transfer.link for transfer in state.active):
@@ -60,6 +59,7 @@ async def ensure_description(run: JobRun) -> None:
             requested.payload.creation_fields(in_project=run.state.plan.project is not None) if run.created_item else {}
         )
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
+        await run.lock.check()
         await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
@@ -89,7 +89,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     if run.stop.requested:
         raise Stopped
     mark = new_mark(run.job)
-    await run.commit(ev.ItemIntended(run.api.server_now().isoformat(), mark))
+    await run.commit_intent(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     requested = run.state.description
     sent = (
         requested.payload.creation_fields(in_project=run.state.plan.project is not None)

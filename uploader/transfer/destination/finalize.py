@@ -38,6 +38,7 @@ async def finalize(run: JobRun) -> None:
 
 async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
     """Run one step and journal the result."""
+    await run.lock.check()
     try:
         value = await do()
     except FigupError as error:
@@ -51,7 +52,7 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
-        await run.commit(ev.PublishIntended(item.version, mark))
+        await run.commit_intent(ev.PublishIntended(item.version, mark))
         item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
     return release.visibility(item)
 

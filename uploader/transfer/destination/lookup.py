@@ -11,10 +11,10 @@ import anyio.to_thread
 from uploader.figshare.models import File, ItemRow
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
+from uploader.items.mark import bears_mark, mark_prefix
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES
-from uploader.transfer.destination.mark import any_mark, bears_mark
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
@@ -61,10 +61,12 @@ async def find_item(run: JobRun) -> int | None:
     intent = run.state.item_intent
     if intent is None:
         return None
-    owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
 
     async def check() -> int | None:
-        rows = [row async for row in run.api.own_items() if row.id not in owned]
+        listed = [row async for row in run.api.own_items()]
+        # Afterwards: another job here removes its draft's mark only when the id is in its journal.
+        owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
+        rows = [row for row in listed if row.id not in owned]
         marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks)]
         if marked or intent.mark is not None:
             return min(marked, default=None)
@@ -81,7 +83,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
     title = run.state.plan.title
     best: tuple[int, int] | None = None
     for row in rows:
-        marked = bears_mark(row.title, [any_mark(run.job)])
+        marked = bears_mark(row.title, [mark_prefix(run.job)])
         if row.published or not (marked or row.title == title):
             continue
         files = [file async for file in run.api.files(row.id)]

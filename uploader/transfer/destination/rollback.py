@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.transfer import notices as no
-from uploader.transfer.destination.mark import remove_mark
+from uploader.transfer.destination.drafts import remove_mark
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
@@ -43,6 +43,7 @@ async def remove_unwanted(run: JobRun) -> None:
             await remove_mark(run, item)
             await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))
             return
+        await run.lock.confirm()
         await run.api.delete_item(item_id)
     except ItemNotFound:
         pass  # removed by a run that was killed before it could journal that

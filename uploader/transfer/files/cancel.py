@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from uploader.errors import ItemNotFound
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file
-from uploader.transfer.destination.mark import remove_late_items
 from uploader.transfer.files.steps import remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer

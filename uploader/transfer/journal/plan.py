@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 
 from uploader._version import __version__
 from uploader.errors import Facts, UsageError
+from uploader.items.payload import LONGEST_TITLE, SHORTEST_TITLE
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
 
-SHORTEST_TITLE, LONGEST_TITLE = 3, 1000
-"""Characters in an item's title (official API description, ArticleCreate)."""
 VANISHED = "vanished"
 
 

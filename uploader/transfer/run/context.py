@@ -101,7 +101,11 @@ class JobRun:
         await self.lock.check()
         self.record(event)
         await self.journal.commit()
-        # An intent is followed by its request: the process may have been stopped since it was recorded.
+
+    async def commit_intent(self, intent: AnyEvent) -> None:
+        """Commit an intent, directly before its request. Raises as `commit` does."""
+        await self.commit(intent)
+        # The process may have been suspended while the intent was written.
         await self.lock.check()
 
     async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
@@ -114,7 +118,7 @@ class JobRun:
 
             async def on_turn() -> None:
                 proceed()
-                await self.commit(intent())
+                await self.commit_intent(intent())
 
             return await send(on_turn)
 

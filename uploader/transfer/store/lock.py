@@ -60,7 +60,7 @@ class JobLock:
         self._machine = machine
         self._flock_works = True
         self._number = 0
-        self._heartbeat_due = (0.0, 0.0)
+        self._last_heartbeat = (0.0, 0.0)
         """When the lease was last written, by the wall clock and by a clock that runs while the machine sleeps."""
         self._network = False
         self._lease: Lease
@@ -110,7 +110,7 @@ class JobLock:
         That can happen while this process is suspended (a sleeping laptop, a frozen container). Call it before
         journaling anything, and directly before a request that creates, completes or removes something.
         """
-        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._heartbeat_due, strict=True))
+        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._last_heartbeat, strict=True))
         if max(ages) > STALE_BEATS * self._beat / 2:
             await self._write_heartbeat()
 
@@ -123,7 +123,7 @@ class JobLock:
         if not await anyio.to_thread.run_sync(self._write_lease):
             self.lost = True
             raise self._busy("another machine took over this job while this process was suspended")
-        self._heartbeat_due = _now(self._clock)
+        self._last_heartbeat = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """Return True if its holder released it, or was a process of this machine that has ended."""
@@ -146,7 +146,7 @@ class JobLock:
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just started'}")
         self._number = number
-        self._heartbeat_due = _now(self._clock)
+        self._last_heartbeat = _now(self._clock)
 
     def _take_kernel_lock(self) -> None:
         self._lease = Lease(

@@ -1,0 +1,60 @@
+"""A job that another machine took over sends no request that creates or removes anything."""
+
+from __future__ import annotations
+
+import pytest
+
+import uploader
+from tests.fakes.metadata import Metadata
+from tests.fakes.world import World
+from uploader.errors import JobBusy
+from uploader.transfer.journal.log import Journal
+from uploader.transfer.options import Options
+from uploader.transfer.store.lock import JobLock
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = bytes(range(200))
+BUSY = 8
+
+
+def take_over_after(tag: str, patch: pytest.MonkeyPatch) -> None:
+    """Another machine takes the job over once an event with this tag is on disk; this process learns it on asking."""
+    committed = Journal.commit
+    lost = False
+
+    async def commit(journal: Journal) -> None:
+        nonlocal lost
+        await committed(journal)
+        lost = lost or f'"e":"{tag}"'.encode() in journal._path.read_bytes()
+
+    async def check(_: JobLock) -> None:
+        if lost:
+            raise JobBusy("another machine took over this job")
+
+    patch.setattr(Journal, "commit", commit)
+    patch.setattr(JobLock, "check", check)
+    patch.setattr(JobLock, "confirm", check)
+
+
+@pytest.mark.parametrize(
+    ("tag", "request_name"),
+    [("item?", "create"), ("init?", "initiate"), ("done?", "complete"), ("public?", "publish"), ("p", "complete")],
+)
+async def test_a_creating_request_is_not_sent_if_the_lease_was_lost_after_its_intent(
+    tag: str, request_name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over_after(tag, monkeypatch)
+    source = world.source("a", CONTENT)
+    options = uploader.ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(source, title="title", item_options=options) == BUSY
+    assert request_name not in world.figshare.log
+
+
+async def test_nothing_is_removed_if_the_lease_was_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = world.figshare.add_item("title")
+    world.figshare.add_file(item, "a", b"earlier")
+    take_over_after("ok", monkeypatch)
+    status = await world.upload(world.source("a", CONTENT), item=item.id, options=Options(on_conflict="replace"))
+    assert status == BUSY
+    assert "delete_file" not in world.figshare.log

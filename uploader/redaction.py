@@ -1,0 +1,210 @@
+"""Secrets of this process, and how they are cut out of words that are shown, reported, logged or kept.
+
+A server may repeat a token in its words: as it is, in another case, percent-encoded, escaped as in JSON or HTML, or in
+base64 (alone, or as credentials with a user name), and any of these inside another. Words are therefore decoded before
+they are searched. What is shorter than a secret can be told from ordinary words by is not one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+_SHORTEST = 12
+_SHORTEST_PASSWORD = 8
+"""Characters; Figshare's tokens have 128."""
+_MOST_SECRETS = 100
+_MOST_WORDS = 5000
+"""Secrets of upload addresses: there is one for each file, and only the latest matter."""
+_CUT = "..."
+_DEPTH = 4
+"""Encodings inside each other."""
+_SHORT = 8192
+"""Characters up to which a text is searched for encodings in base64; longer ones for base64 of a token alone."""
+_LONGEST = 1 << 20
+"""Characters up to which a text is searched for upload addresses."""
+
+_WORD = re.compile(rf"[\w.~-]{{{_SHORTEST},}}")
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_PASSWORD},}}={{0,2}}")
+_WORDS = re.compile(rf"[ -~]{{{_SHORTEST_PASSWORD},}}")
+_ESCAPE = re.compile(r"\\+(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_PUBLIC_KEYS = frozenset({"upload_url", "upload_token"})
+"""Where an API answer has the secret of an upload, which is needed; nothing shows these fields."""
+
+
+class _Secrets:
+    """What to cut. Read by several threads without a lock: collections are replaced or only searched."""
+
+    def __init__(self) -> None:
+        self.texts: tuple[str, ...] = ()
+        """In lower case."""
+        self.base64: tuple[str, ...] = ()
+        """What is the same in the base64 of any text with one of them."""
+        self.words: OrderedDict[str, None] = OrderedDict()
+        self.lock = threading.Lock()
+
+
+_SECRETS = _Secrets()
+
+
+def add_secret(text: str, *, shortest: int = _SHORTEST) -> None:
+    """Cut this token from now on."""
+    folded = text.casefold()
+    with _SECRETS.lock:
+        if len(text) >= shortest and folded not in _SECRETS.texts:
+            _SECRETS.texts = (*_SECRETS.texts, folded)[-_MOST_SECRETS:]
+            forms = [core for form in {text, text.lower(), text.upper(), quote(text, safe="")} for core in _cores(form)]
+            _SECRETS.base64 = (*_SECRETS.base64, *forms)[-_MOST_SECRETS * 24 :]
+
+
+def add_credentials(user: str | None, password: str | None) -> None:
+    """Cut these credentials of a proxy, which are sent as base64 of "user:password"."""
+    if password:
+        add_secret(password, shortest=_SHORTEST_PASSWORD)
+        add_secret(f"{user or ''}:{password}", shortest=_SHORTEST_PASSWORD)
+
+
+def add_upload_address(url: str) -> None:
+    """Cut the long words in the path and the query of this address: whoever has them may send parts."""
+    parts = urlsplit(url)
+    with _SECRETS.lock:
+        for word in _WORD.findall(unquote(f"{parts.path}?{parts.query}")):
+            _SECRETS.words[word.casefold()] = None
+            _SECRETS.words.move_to_end(word.casefold())
+        while len(_SECRETS.words) > _MOST_WORDS:
+            _SECRETS.words.popitem(last=False)
+
+
+def has_secret(text: str) -> bool:
+    """Return whether a secret is in a text, in whatever encoding."""
+    if not _SECRETS.texts and not _SECRETS.words:
+        return False
+    if any(True for one in _decodings(text, _DEPTH) for _ in _found_in(one)):
+        return True
+    return len(text) > _SHORT and any(core in text for core in _SECRETS.base64)
+
+
+def may_have_token(text: str) -> bool:
+    """Return whether a token or password is in a long text; quick, and without encodings in base64."""
+    if not _SECRETS.texts:
+        return False
+    if any(core in text for core in _SECRETS.base64):
+        return True
+    for _ in range(_DEPTH):
+        folded = text.casefold()
+        if any(secret in folded for secret in _SECRETS.texts):
+            return True
+        if (decoded := _unescape(text)) == text:
+            return False
+        text = decoded
+    return False
+
+
+def redact(text: str) -> str:
+    """Return the text without secrets: each is replaced by "...", a line that would still have one as a whole."""
+    if not has_secret(text):
+        return text
+    found = {secret for one in _decodings(text, _DEPTH) for secret in _found_in(one)}
+    for secret in sorted(found, key=len, reverse=True):
+        text = _pattern(secret).sub(_CUT, text)
+    text = _BASE64.sub(lambda run: _CUT if has_secret(run[0]) else run[0], text)
+    if not has_secret(text):
+        return text
+    lines = [_CUT if has_secret(line) else line for line in text.split("\n")]
+    return _CUT if has_secret("\n".join(lines)) else "\n".join(lines)
+
+
+def redact_values(value: Any, key: object = None) -> Any:
+    """Return a JSON value with all its texts redacted, but those of upload addresses."""
+    if isinstance(value, str):
+        return value if key in _PUBLIC_KEYS else redact(value)
+    if isinstance(value, Mapping):
+        return {
+            redact(name) if isinstance(name, str) else name: redact_values(one, name) for name, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact_values(one) for one in value]
+    return value
+
+
+def _cores(text: str) -> Iterator[str]:
+    """Yield the base64 of a text at each of the three places that it can have in a longer one, in both alphabets."""
+    raw = text.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        after = -(before + len(raw)) % 3
+        coded = base64.b64encode(bytes(before) + raw + bytes(after))
+        core = coded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6].decode()
+        yield core
+        yield core.replace("+", "-").replace("/", "_")
+
+
+def _found_in(text: str) -> Iterator[str]:
+    """Yield the secrets that are in a text as they are, but for their case."""
+    folded = text.casefold()
+    yield from (secret for secret in _SECRETS.texts if secret in folded)
+    if _SECRETS.words and len(folded) <= _LONGEST:
+        for word in _WORD.findall(folded):
+            # It may stand in a host name, or before a full stop.
+            yield from (one for one in (word, *word.split(".")) if one in _SECRETS.words)
+
+
+def _decodings(text: str, depth: int) -> Iterator[str]:
+    """Yield the text, and what it is once escapes or base64 in it are decoded, `depth` times inside each other."""
+    yield text
+    if depth == 0:
+        return
+    decoded = _unescape(text)
+    if decoded != text:
+        yield from _decodings(decoded, depth - 1)
+    if len(text) <= _SHORT:
+        for run in _BASE64.findall(text):
+            for inner in _from_base64(run):
+                yield from _decodings(inner, depth - 1)
+
+
+def _unescape(text: str) -> str:
+    if "%" in text:
+        text = unquote(text)
+    if "&" in text:
+        text = html.unescape(text)
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2]
+    return chr(int(code, 16)) if code else escape[3]
+
+
+def _from_base64(run: str) -> Iterator[str]:
+    """Yield what a run of base64 may mean: other text in front of it may have shifted it."""
+    plain = run.rstrip("=").replace("-", "+").replace("_", "/")
+    for start in range(4):
+        block = plain[start:]
+        block = block[: len(block) - 1] if len(block) % 4 == 1 else block
+        try:
+            found = base64.b64decode(block + "=" * (-len(block) % 4)).decode("latin-1")
+        except binascii.Error:
+            continue
+        # A digest decodes to bytes, which are no words.
+        if _WORDS.search(found):
+            yield found
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    """Return a pattern for a secret, each character as it is or in one of its escapes."""
+
+    def character(c: str) -> str:
+        code = f"{ord(c):02x}"
+        other = f"{ord(c.upper()):02x}" if len(c.upper()) == 1 else code
+        hexes = code if code == other else f"(?:{code}|{other})"
+        numbers = f"(?:{ord(c)}|{int(other, 16)})"
+        return rf"\\*(?:{re.escape(c)}|(?:%|\\+u0025)(?:25)*{hexes}|\\+(?:u00|x){hexes}|&#0*{numbers};|&#x0*{hexes};)"
+
+    return re.compile("".join(map(character, secret)), re.IGNORECASE)
