@@ -10,14 +10,14 @@ import anyio
 
 
 class Clock:
-    """The real thing; a test gives its own object with these methods."""
+    """The real clock; tests pass an object with the same methods."""
 
     def monotonic(self) -> float:
-        """Return seconds on a clock that never goes back; only differences are meaningful."""
+        """Return monotonic seconds; only differences are meaningful."""
         return time.monotonic()
 
     def uptime(self) -> float:
-        """Seconds on a clock that is never set and runs while the machine sleeps; only differences mean something."""
+        """Return seconds since boot, including sleep; only differences are meaningful."""
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
     def now(self) -> datetime:

@@ -22,7 +22,7 @@ FOLDER_MODE = 0o700
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
-"""What file systems answer that cannot sync a folder (some FUSE mounts); their names are durable when they say so."""
+"""Errors of file systems that cannot sync a folder (some FUSE mounts); names on them count as durable."""
 
 
 @contextmanager
@@ -122,16 +122,15 @@ class Disk:
         self.sync_folder(path.parent)
 
     def create(self, path: Path, data: bytes) -> bool:
-        """Create `path` atomically and durably; return False if it exists. Of several processes, one succeeds.
-
-        Also between machines that share the file system; without hard links, another may see the file half written.
+        """Create `path` atomically and durably; return False if it exists. Of several processes, one succeeds, also
+        across machines that share the file system. Without hard links, another process may see a partly written file.
         """
         with self._temporary(path, data, FILE_MODE) as temporary, map_os_errors(path):
             try:
                 os.link(temporary, path)
             except FileExistsError:
-                # A network file system may have made the link, lost the answer and repeated the request. The number of
-                # links may come from a cache; the content does not lie.
+                # A network file system may have made the link, lost the response and repeated the request. The link
+                # count may come from a cache, so compare the content.
                 if self.read(path) != data:
                     return False
             except OSError as error:
@@ -172,7 +171,7 @@ class Disk:
             os.close(fd)
 
     def append(self, path: Path, data: bytes) -> None:
-        """Append to a file, created if missing. Not durable; after an error or a crash, some of it may be there."""
+        """Append to a file, created if missing. Not durable: an error or a crash may leave part of the data."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         with map_os_errors(path):
             fd = os.open(path, flags, FILE_MODE)

@@ -11,7 +11,7 @@ _MAX_SUGGESTIONS = 3
 
 
 def plain(name: str) -> str:
-    """Remove what people write differently: case, blanks, dots, dashes; "CC-BY-4.0" is "CC BY 4.0"."""
+    """Normalise case, blanks, dots and dashes: "CC-BY-4.0" equals "CC BY 4.0"."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
@@ -25,7 +25,7 @@ def suggest(name: str, names: Iterable[str]) -> list[str]:
         return []
     close = difflib.get_close_matches(target, by_plain, n=_MAX_SUGGESTIONS, cutoff=0.65)
     if len(target) > 3:
-        # "zoology" is far from "zoologynotelsewhereclassified", yet that is what people look for.
+        # "zoology" is not similar to "zoologynotelsewhereclassified", but is what people search for.
         inside = sorted((key for key in by_plain if target in key and key not in close), key=len)
         close += inside[: _MAX_SUGGESTIONS - len(close)]
     return [by_plain[key] for key in close] or _by_shared_words(name, by_plain.values())
@@ -44,7 +44,7 @@ def _long_words(name: str) -> set[str]:
 
 
 def plausibly_same(name: str, other: str) -> bool:
-    """Return False if two names clearly belong to two people: they share no word and look unlike."""
+    """Return False if two names clearly belong to different people: they share no word and are not similar."""
     return bool(_words(name) & _words(other) or suggest(name, [other]))
 
 

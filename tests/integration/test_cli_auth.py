@@ -78,7 +78,7 @@ def test_logout_says_from_where_and_what_is_left(without: Figup, sandbox: Sandbo
     done = without.run("auth", "logout").expect(0)
     assert done.stdout.splitlines() == [
         f"The token for {sandbox.url} was removed from the file {store(without)}.",
-        "Still there: the environment variable FIGSHARE_TOKEN holds a token, and commands go on to use it.",
+        "the environment variable FIGSHARE_TOKEN still holds a token, which commands will use.",
     ]
     del without.env["FIGSHARE_TOKEN"]
     again = without.run("auth", "logout").expect(0)

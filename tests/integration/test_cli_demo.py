@@ -27,13 +27,13 @@ def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> N
     sent = int(re.findall(r"ok +(\d+) parts were sent by the second run", text)[0])
     assert 50 <= found < 101
     assert sent + found == 101
-    assert "ok   0 parts were sent again although Figshare had them" in text
+    assert "ok   0 parts were sent twice" in text
     assert "killed with SIGKILL" in text
     assert "interrupted" in text
     local, remote = re.findall(r"MD5 +([0-9a-f]{32})", text)
     assert local == remote
     assert "ok   1 item on Figshare" in text
-    assert "ok   1 file of this name in it, 1 in all" in text
+    assert "ok   1 file of this name, 1 in total" in text
     assert "http://127" not in text.splitlines()[-1], "an address that is dead by now"
     assert "NOT" not in text
     assert list(place.iterdir()) == []
@@ -70,5 +70,5 @@ def test_ctrl_c_cleans_up_too(bare_figup: Figup, place: Path) -> None:
 
 def test_no_room_is_found_out_beforehand(bare_figup: Figup, place: Path) -> None:
     done = bare_figup.run("demo", "--size", "900T", "--dir", place).expect(2)
-    assert "has room for" in done.stderr
+    assert "free. Choose" in done.stderr
     assert list(place.iterdir()) == []

@@ -52,16 +52,16 @@ def refused(result: Result, status: int, *words: str) -> str:
     ("words", "said"),
     [
         (["nonsense"], "no such command 'nonsense'"),
-        (["upload"], "no file was named"),
+        (["upload"], "no files given"),
         (["uplaod", "x"], "unknown command 'uplaod'; did you mean upload?"),
         (
             ["upload", "x", "--what"],
-            "no such option '--what'. A file whose name begins with a dash stands behind `--`.",
+            "no such option '--what'. Put file names that begin with a dash after `--`.",
         ),
-        (["upload", "-odd.txt"], "no such option '-o'. A file whose name begins with a dash stands behind `--`."),
-        (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? `figup upload --help` tells more."),
-        (["jobs", "-x"], "no such option '-x'. `figup jobs --help` tells more."),
-        (["item", "shwo", "5"], "no such command 'shwo'. Did you mean show? `figup item --help` tells more."),
+        (["upload", "-odd.txt"], "no such option '-o'. Put file names that begin with a dash after `--`."),
+        (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? See `figup upload --help`."),
+        (["jobs", "-x"], "no such option '-x'. See `figup jobs --help`."),
+        (["item", "shwo", "5"], "no such command 'shwo'. Did you mean show? See `figup item --help`."),
         (["upload", "x", "--item", "0"], "0 is not in the range"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title are mutually exclusive"),
         (["upload", "x", "--title", ""], "a title has 3 to 1000 characters"),
@@ -75,9 +75,9 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "x", "--endpoint", "http://example.org/v2"], "would send the token in the clear"),
         (["verify", "abc", "x"], "'abc' is not a whole number"),
         (["cancel"], "missing argument 'JOB'"),
-        (["auth", "login", "t0ken-on-the-line"], "does not belong on the command line"),
-        (["upload", "x", "--token", "t0ken-on-the-line"], "never given on the command line"),
-        (["demo", "--size", "1k"], "the demo needs 1Mi at least"),
+        (["auth", "login", "t0ken-on-the-line"], "is not given on the command line"),
+        (["upload", "x", "--token", "t0ken-on-the-line"], "not accepted on the command line"),
+        (["demo", "--size", "1k"], "the demo needs at least 1Mi"),
     ],
 )
 def test_a_mistake_in_the_command_line_is_one_line_and_2(bare_figup: Figup, words: list[str], said: str) -> None:
@@ -116,7 +116,7 @@ def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
 
 
 def test_a_dash_is_no_source_but_where_a_file_is_called_so(figup: Figup) -> None:
-    refused(figup.run("upload", "-"), 2, "no file called -", "`--from-file -` reads a list of paths")
+    refused(figup.run("upload", "-"), 2, "file - not found", "`--from-file -` reads a list of paths")
     (figup.cwd / "-").write_text("data")
     figup.run("upload", "-", "--title", "Dash").expect(0)
 
@@ -198,7 +198,10 @@ def test_an_unknown_item(figup: Figup) -> None:
 
 @pytest.mark.parametrize(
     ("switch", "words"),
-    [(("--quota", "5k"), "room for"), (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)")],
+    [
+        (("--quota", "5k"), "this account has 5.00 kB"),
+        (("--max-file-size", "5k"), "files of at most 5.00 kB (5000 bytes)"),
+    ],
 )
 def test_limits_are_found_before_the_first_byte(
     bare_figup: Figup, start_sandbox: Start, switch: tuple[str, str], words: str
@@ -308,7 +311,7 @@ def test_a_full_disk_stops_the_job_and_it_goes_on_when_there_is_room(
     with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
         while True:
             stream.write(b"x" * 4096)
-    refused(figup.run("upload", "data.bin", "--state-dir", tiny_disk), 75, "is full", "Make room")
+    refused(figup.run("upload", "data.bin", "--state-dir", tiny_disk), 75, "is full", "Free space on")
     filler.unlink()
     figup.run("upload", "data.bin", "--state-dir", tiny_disk).expect(0)
     check_exactly_once(sandbox, path)

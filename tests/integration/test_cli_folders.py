@@ -105,7 +105,7 @@ def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
         "link": "link",
     }
     told = figup.run("upload", top, *FAST).expect(0)
-    assert "Skipped: 1 hidden (--hidden takes it):" in told.stdout
+    assert "Skipped: 1 hidden (--hidden includes it):" in told.stdout
     assert "\x1b" not in told.stdout
     assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
 
@@ -179,7 +179,7 @@ def test_lists_in_every_form(figup: Figup, sandbox: Sandbox) -> None:
     assert len(sandbox.requests(kind="initiate")) == 3, "what the item holds is not sent again"
     assert [f["status"] for f in more["files"]] == ["verified", "verified"]
     assert "--title" in figup.run("upload", "--from-file", "-", input="d/a\n").expect(2).stderr
-    assert "no file was named" in figup.run("upload", "--title", "nothing").expect(2).stderr
+    assert "no files given" in figup.run("upload", "--title", "nothing").expect(2).stderr
 
 
 def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, start_sandbox: Start) -> None:
@@ -211,7 +211,7 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
     assert len(done.events) == 100 + 2
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"figup: list: line 2: {figup.cwd}/d/0: no such file")
-    assert lines[-2] == "figup: and 70 more like these; --json tells all of them"
+    assert lines[-2] == "figup: and 70 more like these; --json has all"
     assert sandbox.requests() == []
 
 
@@ -380,7 +380,7 @@ def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandb
     old = {f["name"]: f["id"] for f in files(sandbox, item)}["differs"]
     words = ("upload", "d", "--item", str(item), "--on-conflict", "replace", "--report", "r.json", "--report", "r.html")
     said = figup.run(*words, *FAST).expect(0).stdout
-    assert "Replaced: 1 file that the item had" in said
+    assert "Replaced and removed from the item: 1 file" in said
     assert f"  d/differs: file {old}\n" in said
     again = figup.run(*words, "--json", *FAST).expect(0)
     told = {f["name"]: f["replaced"] for f in again.summary["files"]}
@@ -555,7 +555,9 @@ def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> N
     (figup.cwd / "sums").write_text(f"{'0' * 32}  gone\n")
     gone = figup.run("verify", str(item), "--checksums", "sums").expect(1).stdout
     assert "4 missing here (5 bytes)" in gone.splitlines()[-1]
-    assert "1 missing there, " in gone.splitlines()[-1], "a list of checksums does not say how large its files are"
+    assert "1 missing on Figshare, " in gone.splitlines()[-1], (
+        "a list of checksums does not say how large its files are"
+    )
 
 
 def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:
@@ -580,17 +582,17 @@ def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start
     }
     replacing = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "replace").expect(0)
     old = next(file["id"] for file in files(sandbox, item) if file["name"] == "differs")
-    assert f"a different file of that name is there: replace (file {old})\n" in replacing.stdout
+    assert f"the item has a different file of that name: replace (file {old})\n" in replacing.stdout
     (found,) = [line for line in replacing.stdout.splitlines() if line.startswith("Found: ")]
     assert sorted(found.removeprefix("Found: ").split("; ")) == [
-        "a different file of that name is there: 1",
         "new: 1",
-        "the same is there: 1",
+        "the item has a different file of that name: 1",
+        "the item has the same file: 1",
     ]
     make(other, big="3" * 600_000, bulk="4" * 450_000)
     full = bare_figup.run("upload", "d", "--item", str(item), "--dry-run", "--on-conflict", "keep").expect(6)
-    assert "NOT ENOUGH room" in full.stdout
-    assert f"larger than this account's 500 kB a file: {other}/big" in full.stdout
+    assert "NOT ENOUGH space" in full.stdout
+    assert f"over this account's maximum file size of 500 kB: {other}/big" in full.stdout
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
     assert not (bare_figup.state_dir / "jobs" / plan["job"]).exists()
 

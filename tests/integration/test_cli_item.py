@@ -174,8 +174,8 @@ def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     assert shown(figup, item)["keywords"] == ["telemetry", "a", "b"]
     assert "Keywords: telemetry, a, b." in figup.run("item", "tags", "remove", item, "x").expect(2).stderr
     for words in (["c", ""], ["c", " , "]):
-        assert "a tag is empty" in figup.run("item", "tags", "add", item, *words).expect(2).stderr
-    assert "an author is empty" in figup.run("item", "authors", "add", item, "Ann Bee", " ").expect(2).stderr
+        assert "a tag must not be empty" in figup.run("item", "tags", "add", item, *words).expect(2).stderr
+    assert "an author needs a name" in figup.run("item", "authors", "add", item, "Ann Bee", " ").expect(2).stderr
     figup.run("item", "tags", "remove", item, "a, b").expect(0)
     assert shown(figup, item)["keywords"] == ["telemetry"]
     assert "Ann Bee" not in names(shown(figup, item))
@@ -219,7 +219,7 @@ def test_doi_link_and_embargo_come_to_the_same_when_done_twice(figup: Figup, ite
 
 def test_publishing_asks_and_wants_what_figshare_wants(figup: Figup, item: str) -> None:
     done = figup.run("item", "publish", item).expect(2)
-    assert "Nobody is here to answer. In a script, add --yes." in done.stderr
+    assert "There is no terminal to answer on. In a script, add --yes." in done.stderr
     asked = figup.run_on_terminal("item", "publish", item, typed="n\n")
     assert asked.returncode == 1
     assert not shown(figup, item)["is_public"]
@@ -273,7 +273,7 @@ def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> 
     assert sorted(line.split()[-1] for line in lines) == ["a.csv", "b.csv", "raw/c.csv"]
     done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
     assert 'Did you mean "b.csv"?' in done.stderr
-    assert f"`figup item publish {item}` comes first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr
+    assert f"run `figup item publish {item}` first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr
     figup.run("item", "publish", item, "--yes").expect(0)
     figup.run("item", "thumbnail", item, str(listed[1]["file_id"])).expect(0)
-    assert "deletes no published items" in figup.run("item", "delete", item, "--yes").expect(2).stderr
+    assert "does not delete published items" in figup.run("item", "delete", item, "--yes").expect(2).stderr

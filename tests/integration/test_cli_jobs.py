@@ -76,11 +76,11 @@ def test_status_tells_who_works_on_a_job_and_how_it_goes_on(parts: Sandbox, bare
     run, _, job = under_way(bare_figup)
     now = bare_figup.run("status", job[:5]).expect(0).stdout
     assert f"Job {job}: running, " in now
-    assert f"Worked on by process {run.process.pid} on " in now
+    assert f"Running on process {run.process.pid} on " in now
     run.kill()
     later = bare_figup.run("status", job).expect(0).stdout
     assert f"Job {job}: interrupted, " in later
-    assert f"To go on: figup resume {job}" in later
+    assert f"To continue: figup resume {job}" in later
     assert f"Item {items(parts)[0]['id']}: http://" in later
     assert bare_figup.run("status").expect(0).stdout == later
     told = bare_figup.run("status", job, "--json").expect(0)
@@ -164,7 +164,7 @@ def test_resume_goes_on_with_the_one_unfinished_job(parts: Sandbox, bare_figup: 
     run.wait_for_event("progress")
     run.kill()
     done = bare_figup.run("resume").expect(0)
-    assert f"figup: job {job}, goes on where it was: 1 file, 1.00 MB" in done.stderr
+    assert f"figup: job {job}, resumed: 1 file, 1.00 MB" in done.stderr
     assert "data.bin: 1.00 MB (1000000 bytes)" in done.stdout
     check_exactly_once(parts, path)
     assert "no interrupted job" in bare_figup.run("resume").expect(4).stderr

@@ -24,11 +24,11 @@ def test_the_template_is_written_once_and_right(bare_figup: Figup) -> None:
     bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(0)
     assert (bare_figup.cwd / "dataset.yaml").read_text() == printed
     again = bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(2)
-    assert again.stderr == "figup: dataset.yaml exists already; it is not overwritten\n"
+    assert again.stderr == "figup: dataset.yaml exists already and is not overwritten\n"
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert done.stdout == (
-        "dataset.yaml is right. It says: license, type.\n"
-        "To publish the item, Figshare also wants: title, description, categories, keywords.\n"
+        "dataset.yaml is valid. Fields: license, type.\n"
+        "Required to publish: title, description, categories, keywords.\n"
     )
     events = bare_figup.run("metadata", "template", "--json").expect(0).events
     assert events[0]["text"].startswith("# The description of an item")
@@ -65,7 +65,7 @@ def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
 def test_the_description_is_held_against_its_limit_and_what_goes_of_it_is_told(bare_figup: Figup) -> None:
     write(bare_figup, "title: Abc\ndescription: |\n  A *map*.\n\n  ![map](map.png)\n")
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
-    assert "\nAs HTML, its description has 29 of at most 20000 characters.\n" in done.stdout
+    assert "\nThe description has 29 characters as HTML; Figshare allows 20000.\n" in done.stdout
     assert done.stderr == (
         "figup: dataset.yaml: line 2, description: removed what a description cannot contain: 1 image\n"
     )
@@ -86,7 +86,7 @@ def test_a_file_that_says_nothing_is_not_right(bare_figup: Figup, text: str) -> 
 def test_other_formats_are_understood(bare_figup: Figup) -> None:
     write(bare_figup, "cff-version: 1.2.0\ntitle: Tools\nauthors: [{name: A}]\nkeywords: [x]\n", "CITATION.cff")
     done = bare_figup.run("metadata", "check", "CITATION.cff").expect(0)
-    assert "CITATION.cff is right. It says: title, authors, keywords, type." in done.stdout
+    assert "CITATION.cff is valid. Fields: title, authors, keywords, type." in done.stdout
 
 
 def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sandbox) -> None:
@@ -124,9 +124,7 @@ def test_custom_fields_authors_and_grants_are_looked_up(
     write(figup, text.replace("  - id: 99\n", "").replace("Sight: x", "shelf mark: ''").replace("Nes]", "Ness]")
           .replace("17.5.2024", "2024-05-17"))  # fmt: skip
     right = figup.run("metadata", "check", "dataset.yaml", "--online").expect(0)
-    assert right.stdout.endswith(
-        "To publish the item, Figshare also wants: description, categories, keywords, Shelfmark.\n"
-    )
+    assert right.stdout.endswith("Required to publish: description, categories, keywords, Shelfmark.\n")
     assert right.stderr.splitlines() == [
         "figup: dataset.yaml: line 10, funding[1]: 'Open data in the humanities' is matched to grant 3000003",
         "figup: dataset.yaml: line 11, funding[2].id: grant 7 is not found by search; "
@@ -153,4 +151,4 @@ def test_categories_are_found_by_a_word(figup: Figup) -> None:
     found = figup.run("metadata", "categories", "--json").expect(0)
     assert all(event["is_selectable"] for event in found.events[:-1])
     assert len(found.events) > 1967
-    assert "no category has" in figup.run("metadata", "categories", "xyzzy").expect(0).stderr
+    assert "no category contains" in figup.run("metadata", "categories", "xyzzy").expect(0).stderr

@@ -58,7 +58,7 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
         time.sleep(0.05)
     run.kill()
     done = bare_figup.run(*command, "--report", "r.html", "--report", "r.json").expect(0)
-    assert f"figup: the report is in {bare_figup.cwd / 'r.html'}" in done.stderr
+    assert f"figup: report: {bare_figup.cwd / 'r.html'}" in done.stderr
     told = read(bare_figup.cwd / "r.json")
     (item,) = items(faulty)
     assert (told["job"], told["state"], told["item_id"], told["title"]) == (job, "done", item["id"], item["title"])
@@ -79,7 +79,7 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
         "Two <i>files</i>",
         *(md5_of(path) for path in paths),
         str(held["big.bin"]),
-        "killed, or the machine went down",
+        "killed, or the machine crashed",
     ):
         assert wanted in page.text
     assert not list(page.all("b"))
@@ -210,7 +210,7 @@ def test_a_list_of_what_failed_does_not_make_an_item_of_its_own(figup: Figup, sa
     (folder / "bad").write_text("other")
     figup.run("upload", "set/bad", "set/good", "--item", str(item), "--failed-to", "failed.txt").expect(1)
     refused = figup.run("upload", "--from-file", "failed.txt").expect(2).stderr
-    assert "is a list of what failed; alone, it would make a new item" in refused
+    assert "is a list of failed files; on its own it would create a new item" in refused
     assert f"--item {item}" in refused
     figup.run("upload", "--from-file", "failed.txt", "--item", str(item), "--on-conflict", "keep").expect(0)
     assert len(items(sandbox)) == 1

@@ -92,7 +92,7 @@ def test_a_finished_job_run_again_sends_nothing(figup: Figup, sandbox: Sandbox) 
     path = source(figup)
     figup.run("upload", "data.bin").expect(0)
     again = figup.run("upload", "data.bin").expect(0)
-    assert "was finished before, and its files are unchanged: nothing was sent." in again.stdout
+    assert "was already finished and its files are unchanged; nothing was sent." in again.stdout
     assert again.stderr == ""
     summary = figup.run("upload", str(path), "--json").expect(0).summary
     assert (summary["bytes_sent"], summary["files"][0]["status"]) == (0, "verified")

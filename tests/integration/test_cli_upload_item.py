@@ -198,7 +198,7 @@ def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> 
 def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert f"DOI: {the_item(sandbox)['doi']}\nPrivate link: http" in done.stdout
-    assert "\nIt is published.\n" in done.stdout
+    assert "\nPublished.\n" in done.stdout
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert "was published before; what changed is in its draft alone. `figup item publish" in done.stderr
@@ -345,12 +345,12 @@ def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, 
     project = str(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
     words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--project", project)
     told = figup.run(*words, *ENDS, "--dry-run").expect(0).stdout
-    assert f"a new item called 'Beavers of the north' in project {project} at " in told
+    assert f"a new item 'Beavers of the north' in project {project} at " in told
     assert (
-        "The item would be told: description, keywords, categories, license, authors, embargo\n"
+        "Metadata that would be set: description, keywords, categories, license, authors, embargo\n"
         "Its files would be under embargo, until 2090-01-01.\n"
-        "When all is verified, a DOI would be reserved and a private link would be made.\n"
-        "When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more.\n"
+        "After verification, a DOI would be reserved and a private link would be created.\n"
+        "After verification the item WOULD BE PUBLISHED; a public item cannot be deleted.\n"
         "Nothing was sent"
     ) in told
     plan = figup.run(*words, "--publish", "--dry-run", "--json").expect(0).events[0]
@@ -368,8 +368,8 @@ def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, 
     assert not any(word in bare for word in ("would be", "WOULD BE"))
     del figup.env["FIGSHARE_TOKEN"]
     blind = figup.run(*words, "--publish", "--dry-run").expect(0).stdout
-    assert "The item would be described; what names in the description mean is not known without a token." in blind
-    assert "it WOULD BE PUBLISHED" in blind
+    assert "Metadata would be applied; names in it cannot be resolved without a token." in blind
+    assert "the item WOULD BE PUBLISHED" in blind
     assert items(sandbox) == []
 
 
@@ -377,12 +377,12 @@ def test_a_dry_run_tells_nothing_that_was_done_before(figup: Figup, sandbox: San
     publish(figup, *ENDS)
     words = ("upload", "data", "--metadata", "dataset.yaml", *ENDS, "--dry-run")
     told = figup.run(*words).expect(0).stdout
-    assert "\nIts files were published by this job as they are: there would be no new version.\n" in told
+    assert "\nThis job has already published these files; there would be no new version.\n" in told
     assert "would be told" not in told
     assert "When all is verified" not in told
     (folder / "later.txt").write_text("later")
     told = figup.run(*words).expect(0).stdout
-    assert "When all is verified, it WOULD BE PUBLISHED" in told
+    assert "After verification the item WOULD BE PUBLISHED" in told
     assert "a DOI" not in told
 
 

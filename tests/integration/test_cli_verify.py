@@ -31,7 +31,7 @@ def test_the_same(figup: Figup, sandbox: Sandbox) -> None:
     first, second, total = done.stdout.splitlines()
     assert first == f"{figup.cwd}/a: the same (7 bytes, MD5 {md5_of(figup.cwd / 'a')})"
     assert second.startswith(f"{figup.cwd}/b: the same")
-    none = "0 different (0 bytes), 0 missing there (0 bytes), 0 missing here (0 bytes)"
+    none = "0 different (0 bytes), 0 missing on Figshare (0 bytes), 0 missing here (0 bytes)"
     assert total == f"2 compared: 2 the same (14 bytes), {none}"
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
 
@@ -71,8 +71,8 @@ def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(fig
     assert more["file_id"] != same["file_id"]
     assert done.summary["totals"]["extra-copy"] == {"files": 1, "bytes": 7}
     told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
-    assert f"a: EXTRA COPY: the item has this one of the same name, too (file {more['file_id']}, 7 bytes, MD5 " in told
-    assert "1 more of the same name (7 bytes)" in told
+    assert f"a: EXTRA COPY: another file of the same name in the item (file {more['file_id']}, 7 bytes, MD5 " in told
+    assert "1 duplicate (7 bytes)" in told
 
 
 def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
@@ -102,9 +102,9 @@ def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
     }
     (top / "empty" / "e").write_text("empty/e")
     told = figup.run("verify", item, "d", *rules).expect(0).stdout
-    assert "d/.hid: LEFT OUT: the item has it, and here it is not looked at: hidden (--hidden takes it)" in told
+    assert "d/.hid: LEFT OUT: in the item, but excluded here: hidden (--hidden includes it)" in told
     assert "Skipped: 2 excluded by --exclude or .figupignore:" in told
-    assert told.splitlines()[-1].endswith("3 left out here (14 bytes)")
+    assert told.splitlines()[-1].endswith("3 left out (14 bytes)")
 
 
 def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:
@@ -142,7 +142,7 @@ def test_where_a_folder_is_named_otherwise_than_it_was_sent_that_is_said(figup: 
     for name in ("a", "in/a"):
         (figup.cwd / "set" / name).write_text(name)
     item = str(figup.run("upload", "set", "--json").expect(0).summary["item_id"])
-    hint = "figup: what is missing is in the item's folder set: name the folder itself, not what is in it"
+    hint = "figup: the missing files are in the item's folder set: name the folder itself, not its contents"
     assert figup.run("verify", item, "set/.").expect(1).stderr.splitlines() == [hint]
     assert figup.run("verify", item, "set").expect(0).stderr == ""
     (figup.cwd / "set" / "in" / "a").rename(figup.cwd / "set" / "b")

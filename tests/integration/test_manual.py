@@ -148,7 +148,7 @@ def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
     first, publish = blocks("metadata", "sh")
     run(first, env, folder)
-    assert "It is published." in run(publish, env, folder)
+    assert "Published." in run(publish, env, folder)
     (item,) = items(sandbox)
     assert item["title"] == "Beavers of the north"
 

@@ -183,7 +183,7 @@ def test_custom_fields_of_another_institution(figup: Figup, start_sandbox: Start
     sandbox = start_sandbox("--institution", "--custom-fields", str(figup.cwd / "fields.json"))
     assert [one["name"] for one in ask(sandbox, "/account/institution/custom_fields")] == ["Grade"]
     done = figup.run("sandbox", "--custom-fields", "fields.json").expect(2)
-    assert done.stderr == "figup: --custom-fields are an institution's: add --institution\n"
+    assert done.stderr == "figup: --custom-fields needs --institution\n"
     (figup.cwd / "fields.json").write_text('[{"name": 1}]')
     done = figup.run("sandbox", "--institution", "--custom-fields", "fields.json").expect(2)
     assert "fields.json: not a list of custom fields: Expected `str`, got `int` - at `$[0].name`" in done.stderr

@@ -79,7 +79,7 @@ def test_the_disk_fills_up(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
     (error,) = [event for event in done.events if event["event"] == "error"]
     assert error["code"] == "state-full"
     assert str(disk.place) in error["message"]
-    assert "Make room" in error["hint"]
+    assert "Free space on" in error["hint"]
     assert done.summary["exit_status"] == 75
     assert "Traceback" not in done.stderr
     disk.empty()
@@ -112,7 +112,7 @@ def test_a_log_whose_disk_is_full_is_told_once(figup: Figup, sandbox: Sandbox, d
     log = tmp_path / "disk" / "log"
     log.touch(mode=0o600)
     done = figup.run("upload", "data.bin", "-v", "--log-file", log).expect(0)
-    assert done.stderr.count("--log-file: the log is not whole") == 1
+    assert done.stderr.count("--log-file: the log is incomplete") == 1
     assert "Traceback" not in done.stderr
     assert "Logging error" not in done.stderr
     check_exactly_once(sandbox, path)

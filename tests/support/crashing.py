@@ -300,7 +300,7 @@ def _fork(order: Order) -> Outcome:
     with os.fdopen(told, "rb") as stream:
         answer = stream.read()
     _, status = os.waitpid(child, 0)
-    outcome = msgspec.json.decode(answer, type=Outcome) if answer else Outcome(0, -1, "it said nothing")
+    outcome = msgspec.json.decode(answer, type=Outcome) if answer else Outcome(0, -1, "no output")
     outcome.seconds = time.monotonic() - started
     outcome.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     return outcome

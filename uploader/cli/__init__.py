@@ -1,1 +1,1 @@
-"""The shell's front door: one module a command group, progress, exit codes."""
+"""The command line: one module per command group, output and exit statuses."""

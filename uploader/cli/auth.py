@@ -48,8 +48,8 @@ def login(context: click.Context, common: GlobalOptions) -> int:
     installed and works, otherwise in a file that only you can read.
     """
     if context.args:
-        # Not as click does it: that would show the token.
-        raise click.UsageError("the token does not belong on the command line; it is asked for, or read from stdin")
+        # click's own error would show the token.
+        raise click.UsageError("the token is not given on the command line; it is prompted for, or read from stdin")
     if common.sandbox:
         raise UsageError("a sandbox needs no login: --sandbox finds its token in its folder")
     with open_context(common) as at:
@@ -68,7 +68,7 @@ def login(context: click.Context, common: GlobalOptions) -> int:
 
 
 def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
-    """From --token-file, a person, or stdin. Raises NoToken, UsageError."""
+    """Read the token from --token-file, a prompt or stdin. Raises NoToken, UsageError."""
     if common.token_file is not None:
         return _find(common, context).token
     if sys.stdin is None:
@@ -78,7 +78,7 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     else:
         text = sys.stdin.readline()
     if not text.strip():
-        raise NoToken("no token was given", hint="Make one at figshare.com/account/applications.")
+        raise NoToken("no token was given", hint="Create one at figshare.com/account/applications.")
     return tokens.Token(text, origin="what was given")
 
 
@@ -131,7 +131,7 @@ def status(common: GlobalOptions) -> int:
 
 def _quota_text(account: Account) -> str:
     if account.quota is None or account.used_quota is None:
-        return "How much room there is, the account does not say."
+        return "Free space: not reported by the account."
     left = units.format_bytes(max(0, account.quota - account.used_quota))
     text = f"Room: {left} of {units.format_bytes(account.quota)} left."
     if account.maximum_file_size is not None:
@@ -157,7 +157,7 @@ def logout(common: GlobalOptions) -> int:
             where = f"removed from {' and '.join(gone)}" if gone else "not stored on this machine"
             session.console.result(f"The token for {context.endpoint} was {where}.")
             if left:
-                session.console.result(f"Still there: {left[0]} holds a token, and commands go on to use it.")
+                session.console.result(f"{left[0]} still holds a token, which commands will use.")
             return 0
 
         return run(common, work)

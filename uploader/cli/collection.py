@@ -1,4 +1,4 @@
-"""`figup collection`: items into collections and out of them."""
+"""`figup collection`: add items to collections and remove them."""
 
 from __future__ import annotations
 

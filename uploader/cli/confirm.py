@@ -1,4 +1,4 @@
-"""Asking a person before something that cannot be undone."""
+"""Confirmation prompts before actions that cannot be undone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from uploader.errors import UsageError
 
 
 async def confirm(session: Session, question: str, *, yes: bool) -> bool:
-    """Ask for a confirmation; True for yes, also given on the command line. Raises UsageError without a terminal."""
+    """Ask for confirmation; True for yes, or if `yes` was given on the command line. Raises UsageError without a
+    terminal.
+    """
     if yes:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is here to answer", hint="In a script, add --yes.")
+        raise UsageError(f"{question} There is no terminal to answer on", hint="In a script, add --yes.")
     session.console.output.err(f"figup: {question} [y/N]")
     answer = await next_line(sys.stdin.fileno())
     if answer.strip().lower() in (b"y", b"yes"):
@@ -36,7 +38,7 @@ async def next_line(terminal: int) -> bytes:
             typed.set_result(line)
 
     def wait() -> None:
-        # Not through sys.stdin, whose lock an interpreter that ends would wait for.
+        # Not through sys.stdin: the interpreter would wait for its lock at exit.
         line = os.read(terminal, 1024)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(deliver, line)

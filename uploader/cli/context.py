@@ -1,6 +1,6 @@
 """The context of a command: which Figshare it uses, with which token, and where its jobs are stored.
 
-What talks to Figshare takes long to import, so it is imported when a client is made.
+The HTTP client is slow to import, so it is imported when a client is created.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 """The name under which a job's options say that it was begun with `--sandbox`."""
 INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
-"""For commands that a person waits for; seconds."""
+"""Retry policy of interactive commands, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""`figup demo`: the promise in one minute. The real command against a sandbox, killed half way and run again.
+"""`figup demo`: run the real command against a sandbox, kill it half way and run it again, in one minute.
 
-Everything that it claims at the end is counted: from the sandbox's request log, from its API, and by reading the file.
+Every claim at the end is measured: from the sandbox's request log, from its API and from the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SMALLEST = 1 << 20
 _PARTS = 100
 _PART_SIZE = 10 << 20
 _CLEAN_UP = 8.0
-"""Seconds that removing everything may take after Ctrl-C."""
+"""Seconds allowed for removing everything after Ctrl-C."""
 
 HELP = """\b
 Examples:
@@ -59,7 +59,7 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
     Needs no account and no network. Takes twice the size on disk and less than a minute.
     """
     if size < SMALLEST:
-        raise UsageError(f"--size is {units.format_bytes(size)}, and the demo needs 1Mi at least to have a half way")
+        raise UsageError(f"--size is {units.format_bytes(size)}; the demo needs at least 1Mi")
     with _folder(parent, size, keep=keep) as folder:
         log = folder / "requests.jsonl"
         part_size = min(_PART_SIZE, max(1 << 12, size // _PARTS))
@@ -67,7 +67,7 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
         with local_sandbox(folder / "sandbox", *more) as sandbox:
 
             async def work(session: Session) -> int:
-                # A child is killed at once; what takes time afterwards is removing the folder.
+                # The child is killed at once; removing the folder takes time.
                 session.signals.stop_with(session.scope.cancel, _CLEAN_UP)
                 return await Demo(session, folder, sandbox, log, size, keep=keep).run()
 
@@ -81,8 +81,8 @@ def _folder(parent: Path | None, size: int, *, keep: bool) -> Iterator[Path]:
     need, room = 2 * size + (64 << 20), shutil.disk_usage(place).free
     if room < need:
         raise UsageError(
-            f"the demo takes {units.format_bytes(need)}, and {place} has room for {units.format_bytes(room)}",
-            hint="Give a smaller --size, or another place with --dir.",
+            f"the demo needs {units.format_bytes(need)}; {place} has {units.format_bytes(room)} free",
+            hint="Choose a smaller --size, or another folder with --dir.",
         )
     folder = Path(tempfile.mkdtemp(prefix="figup-demo-", dir=place))
     try:

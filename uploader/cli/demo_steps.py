@@ -1,4 +1,4 @@
-"""The steps of the demo: what is started, killed, asked and counted. Uses the command as a person would."""
+"""The steps of the demo. They run the command as a user would."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ from uploader.transfer import notices as no
 
 _BLOCK = 8 << 20
 _FIRST_RUN = 6.0
-"""Seconds that the first run would take undisturbed: slow enough for a kill to land half way on a fast machine."""
+"""Duration of the first run in seconds if it were not killed: slow enough for a kill half way on a fast machine."""
 _POLL_INTERVAL = 0.02
 _DRAW = 0.25
 _RETRY_TIMEOUT = "30s"
 
 
 class DemoFailed(FigupError):
-    """Something did not happen that had to."""
+    """A claim of the demo does not hold."""
 
     code = "demo-failed"
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What the request log of the sandbox says about parts: taken in all, and sent although they were there."""
+    """Parts in the sandbox's request log: accepted in total, and sent although already present."""
 
     taken: int
     repeated: int
 
 
 class Demo:
-    """One run of it."""
+    """One run of the demo."""
 
     def __init__(
         self, session: Session, folder: Path, sandbox: LocalSandbox, log: Path, size: int, *, keep: bool
@@ -75,15 +75,13 @@ class Demo:
         }
 
     async def run(self) -> int:
-        """Do it all, and say what came of it. Raises DemoFailed."""
-        self._write(f"A local Figshare runs at {self._sandbox.url}.")
+        """Run all steps and print the result. Raises DemoFailed."""
+        self._write(f"Local Figshare: {self._sandbox.url}.")
         self._write(f"Making a file of {units.format_bytes(self._size)} ({self._size} bytes) of random bytes.")
         await self._make_file()
         upload = ["upload", str(self._file), "--json", "--retry-timeout", _RETRY_TIMEOUT]
         rate = str(round(self._size / _FIRST_RUN))
-        self._write(
-            f"$ figup upload {self._file.name}        (held to {units.format_rate(float(rate))}, to be killed in time)"
-        )
+        self._write(f"$ figup upload {self._file.name}        (limited to {units.format_rate(float(rate))})")
         total, killed_at = await self._run_until_killed([*upload, "--limit-rate", rate])
         self._write(f"  killed with SIGKILL after {killed_at} of {total} parts")
         self._write("$ figup jobs")
@@ -104,7 +102,7 @@ class Demo:
                     show(done)
 
     async def _run_until_killed(self, arguments: list[str]) -> tuple[int, int]:
-        """How many parts there are, and how many were there when the first run was killed."""
+        """Return the number of parts, and how many were present when the first run was killed."""
         out = self._folder / "first-run.jsonl"
         async with self._started(arguments, out) as process:
             while True:
@@ -113,7 +111,9 @@ class Demo:
                 if total and taken * 2 >= total:
                     break
                 if process.returncode is not None:
-                    raise DemoFailed(f"the first run ended by itself with {process.returncode}: {self._complaint(out)}")
+                    raise DemoFailed(
+                        f"the first run ended by itself with status {process.returncode}: {self._complaint(out)}"
+                    )
                 await anyio.sleep(_POLL_INTERVAL)
             process.kill()
             await process.wait()
@@ -130,12 +130,12 @@ class Demo:
                         await process.wait()
         events = await _events(out)
         if process.returncode != 0 or not events or events[-1]["event"] != "summary":
-            raise DemoFailed(f"the second run ended with {process.returncode}: {self._complaint(out)}")
+            raise DemoFailed(f"the second run ended with status {process.returncode}: {self._complaint(out)}")
         summary: dict[str, Any] = events[-1]
         return summary
 
     async def _compare(self, summary: dict[str, Any]) -> int:
-        """Compare what was promised with what is there."""
+        """Check every claim."""
         counted = await self._counted()
         local = await anyio.to_thread.run_sync(_md5, self._file)
         items, files = await self._query_sandbox(summary["item_id"])
@@ -150,20 +150,20 @@ class Demo:
                 f"{reported['parts_sent']} parts were sent by the second run",
                 reported["parts_found"] + reported["parts_sent"] == reported["parts_total"],
             ),
-            (f"{counted.repeated} parts were sent again although Figshare had them", counted.repeated == 0),
-            (f"{counted.taken} parts were taken by Figshare in all", counted.taken == reported["parts_total"]),
+            (f"{counted.repeated} parts were sent twice", counted.repeated == 0),
+            (f"{counted.taken} parts were accepted by Figshare in total", counted.taken == reported["parts_total"]),
             (f"local MD5   {local}", True),
             (f"remote MD5  {', '.join(md5 or 'not computed' for md5 in remote) or 'none'}", remote == [local]),
             (f"{units.format_count(len(items), 'item')} on Figshare", items == [summary["item_id"]]),
-            (f"{units.format_count(len(remote), 'file')} of this name in it, {len(files)} in all", len(files) == 1),
+            (f"{units.format_count(len(remote), 'file')} of this name, {len(files)} in total", len(files) == 1),
         ]
         for claim, held in claims:
             self._write(f"  {'ok ' if held else 'NOT'}  {claim}", Mark("ok", GREEN) if held else Mark("NOT", RED))
             self._console.event("claim", claim=claim, holds=held)
         broken = [claim for claim, holds in claims if not holds]
         if broken:
-            raise DemoFailed(f"this does not hold: {'; '.join(broken)}", hint="Please report it.")
-        self._write("Nothing was lost, and nothing was sent twice.")
+            raise DemoFailed(f"claim failed: {'; '.join(broken)}", hint="Please report it.")
+        self._write("Nothing was lost, nothing was sent twice.")
         await self._show_page(summary["item_url"])
         return 0
 
@@ -176,7 +176,7 @@ class Demo:
             await next_line(sys.stdin.fileno())
         if self._keep:
             again = f"`figup sandbox --dir {shlex.quote(str(self._folder / 'sandbox'))}`"
-            self._write(f"Kept in {self._folder}; to see the item's page, {url}, run {again}.")
+            self._write(f"Files kept in {self._folder}; to see the item's page, {url}, run {again}.")
         elif not self._is_watched():
             self._write("To see the item's page, run it on a terminal or with --keep.")
 
@@ -193,7 +193,7 @@ class Demo:
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[int], None]]:
-        """On a terminal, a bar that is told how many bytes are done."""
+        """On a terminal, a progress bar fed with the number of bytes done."""
         common = self._session.common
         if common.json or common.quiet or common.no_progress or sys.stderr is None or not sys.stderr.isatty():
             yield lambda _: None
@@ -206,7 +206,7 @@ class Demo:
 
     @asynccontextmanager
     async def _started(self, arguments: list[str], out: Path) -> AsyncIterator[anyio.abc.Process]:
-        """`figup ARGUMENTS`, which does not outlive the block; stdout goes to a file, stderr to one beside it."""
+        """Run `figup ARGUMENTS` during the block; stdout goes to a file, stderr to another one next to it."""
         command = [sys.executable, "-m", "uploader", *arguments]
         async with aiofiles.open(out, "wb") as stdout, aiofiles.open(out.with_suffix(".err"), "wb") as stderr:
             process = await anyio.open_process(
@@ -235,14 +235,14 @@ class Demo:
     def _complaint(self, out: Path) -> str:
         """Return the last line that a run wrote to stderr."""
         lines = out.with_suffix(".err").read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1].removeprefix("figup: ") if lines else "it said nothing"
+        return lines[-1].removeprefix("figup: ") if lines else "no output"
 
     async def _counted(self) -> Counted:
         puts = [event for event in await _events(self._log) if event["kind"] == "put-part" and event["status"] == 200]
         return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
 
     async def _query_sandbox(self, item_id: int) -> tuple[list[int], list[File]]:
-        """Ids of all items on the sandbox, and the files of ours, asked from its API."""
+        """Return the ids of all items on the sandbox and the files of the demo's item, from its API."""
         from uploader.figshare.client import Figshare
 
         async with Figshare(Settings(self._sandbox.url, api_rate=None), Token(self._sandbox.token)) as figshare:
@@ -256,7 +256,7 @@ def _md5(path: Path) -> str:
 
 
 async def _events(path: Path) -> list[dict[str, Any]]:
-    """JSON Lines that are whole."""
+    """Return the complete JSON Lines of a file."""
     async with aiofiles.open(path, "rb") as file:
         return [json.loads(line) for line in await file.readlines() if line.endswith(b"\n")]
 

@@ -1,6 +1,6 @@
-"""`figup upload --dry-run`: what the command would do, found out without a byte written anywhere.
+"""`figup upload --dry-run`: show what the command would do without writing anything.
 
-Figshare is asked, by reading alone, where there is a token; without one the answer says what it could not know.
+With a token, Figshare is queried (read-only); without one, the output says what is unknown.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from uploader.transfer.run.limits import file_count_warning, too_large
 from uploader.transfer.run.throttle import Throttle
 
 LINE_RATES = {"100mbit": 12.5e6, "1gbit": 125e6}
-"""Bytes a second of the lines for which the time is estimated, where no --limit-rate says how fast it may be."""
+"""Bytes per second of the network links for which the time is estimated without --limit-rate."""
 _STATUS_TEXTS = {
     "new": "new",
-    "same": "the same is there",
-    "different": "a different file of that name is there",
-    "unfinished": "an unfinished upload of that name is there",
-    "unknown": "a file of that name and size is there, without an MD5 yet",
-    "unseen": "what is there was not asked",
+    "same": "the item has the same file",
+    "different": "the item has a different file of that name",
+    "unfinished": "the item has an unfinished upload of that name",
+    "unknown": "the item has a file of that name and size, still without an MD5",
+    "unseen": "the item was not checked",
     "begun": "begun by this job",
     "done": "verified by this job",
-    "changed": "changed since this job began with it",
-    "missing": "begun by this job, but no longer there",
+    "changed": "changed since this job began to send it",
+    "missing": "begun by this job, but the source no longer exists",
     "lost": "verified by this job, but the item no longer holds it",
     "unverified": "verified by this job, but Figshare no longer gives its MD5",
 }
@@ -53,7 +53,7 @@ _STATUS_TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for."""
+    """The request as given on the command line."""
 
     sources: Sources
     item: int | None
@@ -66,10 +66,10 @@ class Request:
 
 
 async def show_plan(session: Session, context: Context, request: Request) -> int:
-    """Say what `figup upload` with these arguments would do.
+    """Show what `figup upload` with these arguments would do.
 
-    The exit status is that of the upload as far as it is decided already: see `Preview.exit_status`. Raises what the
-    upload would raise before its first byte.
+    Returns the predicted exit status of the upload: see `Preview.exit_status`. Raises what the upload would raise
+    before its first byte.
     """
     display = Display(session.console, None)
     plan, spec = await _make_preview(display, context, request)
@@ -113,7 +113,7 @@ async def _make_preview(display: Display, context: Context, request: Request) ->
 
 
 def _estimate(plan: Preview, request: Request) -> dict[str, Any]:
-    """How long it would take at least: the bytes over a line, beside requests that are counted by the second."""
+    """Estimate the minimum duration from the bytes to send and the rate-limited requests."""
     requests = plan.requests / request.requests.api_rate
     limit = Throttle(request.options.limit_rate, Clock()).rate
     lines = LINE_RATES if limit is None else {"limit": limit}
@@ -152,7 +152,7 @@ def _text(plan: Preview, estimate: dict[str, Any], steps: FinalSteps) -> str:
     total = units.format_bytes(sum(file.size for file in plan.files))
     title = repr(printable(plan.title or ""))
     if plan.item_id is None:
-        target = f"a new item called {title}" + (f" in project {steps.project}" if steps.project is not None else "")
+        target = f"a new item {title}" + (f" in project {steps.project}" if steps.project is not None else "")
     else:
         target = f"item {plan.item_id}" + (f", called {title}" if plan.title is not None else "")
     so_far = plan.state if plan.state == "new" else f"{plan.state}, {units.format_bytes(plan.bytes_done)} sent"
@@ -211,26 +211,26 @@ def _file_line(file: FilePlan) -> str:
 
 def _space_line(space: Space | None, files: Sequence[FilePlan]) -> str:
     if space is None:
-        return "Room: not known without a token"
-    text = f"Room: {units.format_bytes(space.needed)} needed"
+        return "Free space: unknown without a token"
+    text = f"Space: {units.format_bytes(space.needed)} needed"
     if space.free is None or space.quota is None:
-        text += "; the account does not say how much it has"
+        text += "; the account does not report how much is free"
     else:
-        text += f", {units.format_bytes(space.free)} of the quota's {units.format_bytes(space.quota)} free"
+        text += f", {units.format_bytes(space.free)} of {units.format_bytes(space.quota)} free"
     if space.too_large:
         maximum, large = units.format_bytes(space.maximum_file_size or 0), frozenset(space.too_large)
         listed = too_large((file.path, file.size) for file in files if file.path in large)
-        text += f"; larger than this account's {maximum} a file: {listed}"
+        text += f"; over this account's maximum file size of {maximum}: {listed}"
     return text if space.enough else f"NOT ENOUGH {text[0].lower()}{text[1:]}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalSteps:
-    """What would be done.
+    """The final steps that would be done.
 
-    `project` is where the item would be created. `says`: what would be set of its description, as the API calls it;
-    None where names in it could not be looked up. `embargo` has `until` (a date, None for no end) and `scope` ("file"
-    or "article"). `published_before`: this job published the files before, as they are.
+    `project` is where the item would be created. `says` are the metadata fields that would be set, by their API names;
+    None if names in them could not be looked up. `embargo` has `until` (a date, None for no end) and `scope` ("file" or
+    "article"). `published_before`: this job published the files before, as they are.
     """
 
     project: int | None
@@ -242,36 +242,36 @@ class FinalSteps:
     published_before: bool
 
     def fields(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the fields for `--json`."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """Return the lines for a user."""
         steps = ["a DOI would be reserved"] if self.reserve_doi else []
-        steps += ["a private link would be made"] if self.private_link else []
+        steps += ["a private link would be created"] if self.private_link else []
         return [
             *self._described(),
-            *([f"When all is verified, {' and '.join(steps)}."] if steps else []),
+            *([f"After verification, {' and '.join(steps)}."] if steps else []),
             *self._published(),
         ]
 
     def _described(self) -> list[str]:
         if self.says is None:
-            return ["The item would be described; what names in the description mean is not known without a token."]
-        lines = [f"The item would be told: {', '.join(self.says)}"] if self.says else []
+            return ["Metadata would be applied; names in it cannot be resolved without a token."]
+        lines = [f"Metadata that would be set: {', '.join(self.says)}"] if self.says else []
         if self.embargo is not None:
             what = "The whole item" if self.embargo["scope"] == "article" else "Its files"
             until = self.embargo["until"]
-            lines.append(f"{what} would be under embargo, {f'until {until}' if until else 'without an end'}.")
+            lines.append(f"{what} would be under embargo, {f'until {until}' if until else 'permanently'}.")
         return lines
 
     def _published(self) -> list[str]:
         if self.published_before:
-            also = ", and the description would change in the draft alone" if self.says or self.says is None else ""
-            return [f"Its files were published by this job as they are: there would be no new version{also}."]
+            also = "; the metadata would change in the draft only" if self.says or self.says is None else ""
+            return [f"This job has already published these files; there would be no new version{also}."]
         if not self.publish:
             return []
-        return ["When all is verified, it WOULD BE PUBLISHED: what is public cannot be deleted any more."]
+        return ["After verification the item WOULD BE PUBLISHED; a public item cannot be deleted."]
 
 
 def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: int | None, plan: Preview) -> FinalSteps:
@@ -291,6 +291,6 @@ def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: in
 
 
 def _embargo(body: dict[str, Any]) -> dict[str, str | None]:
-    """Of an embargo as the API takes one: a date of "0" means none."""
+    """Return an embargo in the API's form; the date "0" means permanent."""
     until = str(body.get("embargo_date") or "0")
     return {"until": None if until == "0" else until.partition("T")[0], "scope": body.get("embargo_type")}

@@ -1,4 +1,4 @@
-"""Failures: how whatever goes wrong becomes one line for a person, one JSON object, and an exit status."""
+"""Failures: map every error to one line, one JSON object and an exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from uploader.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What went wrong, ready to be told. `message` and `hint` are single lines."""
+    """An error ready for output. `message` and `hint` are single lines."""
 
     code: str
     message: str
@@ -24,16 +24,16 @@ class Failure:
     path: str | None
     exit_status: int
     place: Mapping[str, Any] = field(default_factory=dict)
-    """For `--json`, of a problem in a metadata file: its `field` and `line`."""
+    """`field` and `line` of a problem in a metadata file, for `--json`."""
 
     def line(self) -> str:
-        """For a person."""
+        """Return the line for a user."""
         hint = f" {self.hint}" if self.hint else ""
         stop = "" if self.message.endswith((".", "!", "?")) else "."
         return f"figup: {self.message}{stop if hint else ''}{hint}"
 
     def fields(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the fields for `--json`."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
 
 
@@ -63,7 +63,7 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
     return Failure(
         code="internal",
         message=f"internal error ({type(error).__name__})",
-        hint="Please report it, with what --log-file FILE writes when you run the same command again.",
+        hint="Please report it, with the log that --log-file FILE writes when you run the same command again.",
         path=None,
         exit_status=ExitStatus.SOME_FAILED,
     )
@@ -74,18 +74,18 @@ def from_click(error: click.ClickException) -> Failure:
     if isinstance(error, click.NoSuchOption) and error.option_name == "--token":
         return Failure(
             code="usage",
-            message="a token is never given on the command line, where everybody on this machine can read it",
+            message="tokens are not accepted on the command line, where other users of this machine can read them",
             hint=HINTS[NoToken.code].text,
             path=None,
             exit_status=ExitStatus.USAGE,
         )
     context = getattr(error, "ctx", None)
-    hint = f"`{context.command_path} --help` tells more." if context is not None else "`figup --help` tells more."
+    hint = f"See `{context.command_path} --help`." if context is not None else "See `figup --help`."
     said = error.format_message()
     if near := getattr(error, "possibilities", None):
         said, hint = error.message, f"Did you mean {near[0]}? {hint}"
     elif isinstance(error, click.NoSuchOption) and context is not None and _accepts_paths(context.command):
-        hint = f"A file whose name begins with a dash stands behind `--`. {hint}"
+        hint = f"Put file names that begin with a dash after `--`. {hint}"
     message = printable(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure(
@@ -94,7 +94,7 @@ def from_click(error: click.ClickException) -> Failure:
 
 
 def exit_status_table() -> str:
-    """Every exit status and its meaning, a line each, for help texts and the manual."""
+    """Return every exit status with its meaning, one per line, for help texts and the manual."""
     return "\n".join(f"{status:>5}  {status.meaning}" for status in ExitStatus)
 
 

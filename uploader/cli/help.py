@@ -1,4 +1,4 @@
-"""`figup help`, `figup completion`, `figup version`: what needs neither a network nor a job."""
+"""`figup help`, `figup completion` and `figup version`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @click.argument("words", metavar="[TOPIC | COMMAND]", nargs=-1, shell_complete=_complete)
 @click.pass_context
 def help_(ctx: click.Context, words: tuple[str, ...]) -> int:
-    """Show a page of the manual, or the help of a command. Without a word, list the pages."""
+    """Show a page of the manual or the help of a command. Without TOPIC, list the pages."""
     known = topics()
     if not words:
         formatter = ctx.make_formatter()
@@ -51,12 +51,12 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> int:
     group = ctx.find_root().command
     if words[0] not in COMMANDS or not isinstance(group, click.Group):
         names = ", ".join((*known, *COMMANDS))
-        raise click.UsageError(f"unknown topic or command {words[0]!r}; known are {names}")
+        raise click.UsageError(f"unknown topic or command {words[0]!r}; known topics: {names}")
     return group.main([*words, "--help"])
 
 
 def _show(text: str) -> None:
-    """Use the pager on a terminal."""
+    """Print the text, through the pager on a terminal."""
     if sys.stdout.isatty():
         click.echo_via_pager(text)
     else:

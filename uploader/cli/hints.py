@@ -1,7 +1,7 @@
 """Hints in terms of the command line: which option or command helps in which situation.
 
-Code below the command line says what happened and, where it can, what to do about it in general; the option names are
-here. A hint is chosen by the error's situation (see `uploader.errors.Facts`), never by what its text contains.
+Code below the command line says what happened and, if possible, what to do in general; option names appear only here. A
+hint is chosen by the error's situation (see `uploader.errors.Facts`), never by what its text contains.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uploader.errors import Facts
 
 
 class Fault(Protocol):
-    """What hints are for: an error, a warning, the notice of a file that failed, a problem in a report."""
+    """What a hint can belong to: an error, a warning, the notice of a failed file, a problem in a report."""
 
     @property
     def hint(self) -> str | None: ...
@@ -25,9 +25,9 @@ class Fault(Protocol):
 
 @dataclass(frozen=True)
 class Hint:
-    """`text` may contain facts in braces, `{hint}` (that of the library) and `{path}`.
+    """`text` may contain facts in braces, `{hint}` (the library's) and `{path}`.
 
-    `complete` is True where the text says itself how to continue, or where it makes no sense to.
+    `complete` is True if the text already says how to continue, or continuing makes no sense.
     """
 
     text: str
@@ -40,7 +40,7 @@ _CONTINUE = Hint("Run the same command again to continue; what was sent is kept.
 _TRANSIENT = frozenset(
     {"unreachable", "server-failing", "upload-failing", "output-lost", "interrupted", "sandbox-failed"}
 )
-"""Situations about which there is nothing to do but to continue."""
+"""Situations in which the only advice is to continue."""
 _METADATA_FORMAT = "`figup metadata template` documents every field."
 
 HINTS: dict[str, Hint] = {
@@ -49,7 +49,7 @@ HINTS: dict[str, Hint] = {
     "tls": Hint("If your network or server has its own certificate authority, give its file with --ca-file."),
     "no-token": Hint("Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`.", complete=True),
     "token-refused": Hint(
-        "Make a new token at figshare.com/account/applications and run `figup auth login`.", complete=True
+        "Create a new token at figshare.com/account/applications and run `figup auth login`.", complete=True
     ),
     "not-allowed": Hint(
         f"`figup auth status` shows whose token this is; use one that may do this, then {_RERUN}.", complete=True
@@ -72,7 +72,7 @@ HINTS: dict[str, Hint] = {
         "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
         complete=True,
     ),
-    "checksum-wrong": Hint(f"Put the right file, or the right MD5, in its place; then {_RERUN}.", complete=True),
+    "checksum-wrong": Hint(f"Correct the file or its MD5; then {_RERUN}.", complete=True),
     "some-files-failed": Hint(
         "Fix what the messages report and run the same command again; the other files are not sent again.",
         complete=True,
@@ -87,7 +87,7 @@ HINTS: dict[str, Hint] = {
     ),
     "not-figshare": Hint("Check --endpoint (FIGSHARE_ENDPOINT); the public API is https://api.figshare.com/v2."),
     "refused": Hint(f"Fix what Figshare reports; then {_RERUN}.", complete=True),
-    "state-full": Hint(f"Make room where the state directory is, then {_RERUN}.", complete=True),
+    "state-full": Hint(f"Free space on the disk of the state directory, then {_RERUN}.", complete=True),
     "storage-unavailable": Hint(
         f"Mount it again, or wait until it answers; then {_RERUN}. What was sent is kept.", complete=True
     ),
@@ -97,7 +97,7 @@ HINTS: dict[str, Hint] = {
         f"Raise the limit (ulimit -n), or lower --connections and --api-rate; then {_RERUN}; what was sent is kept.",
         complete=True,
     ),
-    "state-lost": Hint(f"Make it writable again, then {_RERUN}; what was sent is kept.", complete=True),
+    "state-lost": Hint(f"Make it writable, then {_RERUN}; what was sent is kept.", complete=True),
     "sandbox-busy": Hint("Stop it, or use another directory with --dir."),
     "protocol-violation": Hint(
         "Run the same command again later; if that does not help, send this message to Figshare's support.",
@@ -121,9 +121,9 @@ HINTS: dict[str, Hint] = {
     "refused-of-many": Hint(
         f"Fix what Figshare reports, or leave the file out with --exclude; then {_RERUN}.", complete=True
     ),
-    "empty-file": Hint(f"Put something in it (Figshare seems to take no empty files); then {_RERUN}.", complete=True),
+    "empty-file": Hint(f"Figshare does not seem to accept empty files. Add content, then {_RERUN}.", complete=True),
     "empty-file-of-many": Hint(
-        "Put something in it (Figshare seems to take no empty files), or leave the file out with --exclude; then "
+        "Figshare does not seem to accept empty files. Add content or leave the file out with --exclude, then "
         f"{_RERUN}.",
         complete=True,
     ),
@@ -137,11 +137,11 @@ HINTS: dict[str, Hint] = {
     "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
     "verify-later": Hint("Later: figup verify {item_id} {path}", complete=True),
     "several-of-that-name": Hint(
-        f"Remove all but that one on the item's page, then {_RERUN} with --on-conflict replace; or add this file to "
-        "them with --on-conflict keep.",
+        f"Remove all others on the item's page, then {_RERUN} with --on-conflict replace; or keep them all with "
+        "--on-conflict keep.",
         complete=True,
     ),
-    "being-sent": Hint(f"Wait until that has ended, then {_RERUN}.", complete=True),
+    "being-sent": Hint(f"Wait until it ends, then {_RERUN}.", complete=True),
     "replace-or-keep": Hint(f"{_REPLACE_OR_KEEP[0].upper()}{_REPLACE_OR_KEEP[1:]}"),
     "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
     "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
@@ -159,7 +159,7 @@ HINTS: dict[str, Hint] = {
         "items (published files do not count)."
     ),
     "not-regular": Hint(
-        "Figshare needs the size beforehand: write it to a file first, or leave it out with --exclude."
+        "Figshare needs the size in advance: write the data to a file first, or leave it out with --exclude."
     ),
     "all-skipped": Hint("{skipped}"),
     "nul-separated": Hint("If they separate the paths, add -0."),
@@ -170,11 +170,11 @@ HINTS: dict[str, Hint] = {
     "published-before": Hint("`figup item publish {item_id}` publishes it."),
     "unfinished-files": Hint("Finish their uploads (`figup resume`), or remove them.", complete=True),
     "another-author": Hint(
-        "Check the iD. If it is the same person: figup item authors add {item_id} {author_id}",
+        "Check the ORCID iD. If it is the same person: figup item authors add {item_id} {author_id}",
         complete=True,
     ),
     "metadata-format": Hint(_METADATA_FORMAT, complete=True),
-    "found-metadata": Hint("{hint} --metadata names your own, --no-found-metadata ignores what was found."),
+    "found-metadata": Hint("{hint} --metadata names your own file, --no-found-metadata ignores sidecar files."),
     "unknown-category": Hint("`figup metadata categories WORD` searches them.", complete=True),
     "token-store-damaged": Hint("Remove it and run `figup auth login`.", complete=True),
     "no-token-for-loopback": Hint(
@@ -186,27 +186,27 @@ HINTS: dict[str, Hint] = {
     "other-account": Hint("Add --impersonate {account}."),
     "own-account": Hint("Leave --impersonate out."),
     "job-cancelled": Hint("To send its files after all, run its `figup upload` command again.", complete=True),
-    "no-jobs": Hint("`figup upload` makes one.", complete=True),
+    "no-jobs": Hint("`figup upload` starts one.", complete=True),
     "no-unfinished-job": Hint("`figup jobs` lists the others.", complete=True),
     "several-unfinished": Hint(
-        "Name one of them: figup resume JOB. Give up what is not wanted: figup cancel JOB.", complete=True
+        "Resume one of them: figup resume JOB. Give up the others: figup cancel JOB.", complete=True
     ),
 }
 
 _SKIP_HINTS = {
-    "hidden": "--hidden takes what has a name that begins with a dot.",
-    "link": "--follow-symlinks takes what links lead to.",
-    "excluded": "Look at --exclude and .figupignore.",
-    "not-included": "Look at --include.",
+    "hidden": "--hidden includes names that begin with a dot.",
+    "link": "--follow-symlinks includes the targets of links.",
+    "excluded": "Check --exclude and .figupignore.",
+    "not-included": "Check --include.",
     "folder": "Name folders on the command line.",
 }
 
 
 def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True) -> str | None:
-    """Return what to do about an error, None for nothing. `path` is the file's, as it is shown.
+    """Return what to do about an error, None if there is nothing to say.
 
-    `job` is the job that can be continued, if any: then the hint says how. `kept` is False for a command that sends
-    nothing, so that nothing of it is kept.
+    `path` is the file's path as shown. `job` is the job that can be continued, if any; then the hint says how. `kept`
+    is False for a command that sends nothing and so leaves nothing to continue.
     """
     situation = fault.facts.situation
     if situation in _TRANSIENT and not kept:
@@ -224,7 +224,7 @@ def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, k
 
 
 def _fill(text: str, fault: Fault, path: str | None) -> str | None:
-    """Fill the text with its facts; None if one of them is not known."""
+    """Fill in the facts; None if one of them is unknown."""
     facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
     facts |= {
         "hint": fault.hint or "",

@@ -76,7 +76,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
     Each run creates another item. To send files to a new item, use `figup upload`, which creates only one.
     """
     if title is None and metadata is None:
-        raise click.UsageError("an item needs a title: give --title, or --metadata with a title in it")
+        raise click.UsageError("an item needs a title: give --title, or --metadata with a title")
 
     async def work(session: Session, api: Figshare) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
@@ -110,7 +110,7 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
     again.
     """
     if title is None and metadata is None:
-        raise click.UsageError("there is nothing to update: give --metadata or --title")
+        raise click.UsageError("nothing to update: give --metadata or --title")
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
@@ -119,9 +119,9 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.present_fields()), **fields(now))
         said = ", ".join(description.metadata.present_fields()).replace("_", " ")
-        session.console.result(f"Item {found.id} is updated: {said}." if said else "There was nothing to change.")
+        session.console.result(f"Item {found.id} is updated: {said}." if said else "Nothing to change.")
         if found.is_public:
-            session.console.note(f"its public version stays as it is until `figup item publish {found.id}`")
+            session.console.note(f"the public version does not change until `figup item publish {found.id}`")
         return 0
 
     return on_item(common, item, work)
@@ -137,8 +137,8 @@ def delete(item: int, yes: bool, common: GlobalOptions) -> int:
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if found.is_public:
             raise UsageError(
-                f"item {found.id} is published, and Figshare deletes no published items",
-                hint="Write to Figshare's support to have it withdrawn.",
+                f"item {found.id} is published; Figshare does not delete published items",
+                hint="Ask Figshare's support to withdraw it.",
             )
         files = [file async for file in api.files(found.id)]
         size = units.format_bytes(sum(file.size for file in files))
@@ -183,7 +183,7 @@ def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
         chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)
         await _set_thumbnail(api, found, chosen)
         session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
-        session.console.result(f"{printable(chosen.name)} now stands for item {found.id}.")
+        session.console.result(f"{printable(chosen.name)} is now the thumbnail of item {found.id}.")
         return 0
 
     return on_item(common, item, work)
@@ -196,8 +196,8 @@ async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
     except RequestRejected as error:
         if item.version:
             raise
-        # The official description knows thumbnails of public versions alone.
-        hint = f"Figshare sets the thumbnail of a published version: `figup item publish {item.id}` comes first."
+        # The official description has thumbnails of public versions only.
+        hint = f"Figshare sets thumbnails only for published versions: run `figup item publish {item.id}` first."
         raise RequestRejected(error.message, hint=hint) from error
 
 
@@ -208,7 +208,7 @@ def _file_of(wanted: str, held: list[File], item_id: int) -> File:
         return found[0]
     if found:
         ids = ", ".join(str(one.id) for one in found)
-        raise UsageError(f"item {item_id} has several files of the name {wanted!r}", hint=f"Give an id: {ids}.")
+        raise UsageError(f"item {item_id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
     raise UsageError(
         f"item {item_id} has no file {wanted!r}",
         hint=did_you_mean(wanted, [one.name for one in held], f"`figup item files {item_id}` lists them."),

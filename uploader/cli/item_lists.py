@@ -50,7 +50,7 @@ def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if not all(one.strip() for one in who):
-            raise UsageError("an author is empty: there is no name in it")
+            raise UsageError("an author needs a name")
         given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
@@ -125,7 +125,7 @@ def _tags_in(word: str) -> list[str]:
     """Split one argument into tags. Raises UsageError if there is none."""
     found = split_keywords(word)
     if not found:
-        raise UsageError("a tag is empty: there is no word in it")
+        raise UsageError("a tag must not be empty")
     return found
 
 

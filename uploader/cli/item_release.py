@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 EMBARGO_HELP = """\b
 Examples:
-  figup item embargo 1234567 --until 2030-01-01              the files are closed until then
-  figup item embargo 1234567 --until permanent --scope item  the whole item is, for good
+  figup item embargo 1234567 --until 2030-01-01              the files until that day
+  figup item embargo 1234567 --until permanent --scope item  the whole item, permanently
   figup item embargo 1234567 --lift
 
 """
@@ -34,7 +34,7 @@ Examples:
   figup item publish 1234567 --yes    in a script
 
 \b
-Exit status: 0 published (or handed to your institution's review), 1 the item lacks something, or you said no.
+Exit status: 0 published (or handed to your institution's review), 1 the item lacks metadata, or you answered no.
 
 """
 _ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
@@ -100,7 +100,7 @@ def private_link(item: int, expires: datetime | None, renew: bool, remove: bool,
 @click.option("--title", metavar="T", help="Title shown instead of the files.")
 @click.option("--reason", metavar="R", help="Reason shown with it.")
 @click.option("--option", "options", metavar="ID", multiple=True, type=click.IntRange(min=1),
-              help="Group with access all the same: an option of your institution; may be repeated.")  # fmt: skip
+              help="Exemption for a group: id of an option of your institution; may be repeated.")  # fmt: skip
 @click.option("--lift", is_flag=True, help="End the embargo instead.")
 @common_options
 def embargo(
@@ -149,7 +149,7 @@ def publish(item: int, yes: bool, common: GlobalOptions) -> int:
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         await release.check_publishable(api, found)
-        question = f'Publish item {found.id}, "{printable(found.title)}", for everybody? It cannot be taken back.'
+        question = f'Publish item {found.id}, "{printable(found.title)}"? This cannot be undone.'
         if not await confirm(session, question, yes=yes):
             return ExitStatus.SOME_FAILED
         now = await release.publish(api, found)

@@ -1,4 +1,4 @@
-"""Items as a person sees them on a terminal, and as `--json` gives them."""
+"""Format items for a terminal and for `--json`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from uploader.sources.models import remote_path
 from uploader.text import printable
 
 _DESCRIPTION = 300
-"""Characters of a description that are shown; `--json` has all of it."""
+"""Maximum characters of a description shown; `--json` has all of it."""
 
 
 def fields(item: ItemDetail) -> dict[str, Any]:
-    """For `--json`."""
+    """Return the item for `--json`."""
     values: dict[str, Any] = msgspec.to_builtins(item)
     values["item_id"] = values.pop("id")
     values["item_url"] = values.pop("url")
-    del values["folders"]  # `figup item files` tells them
+    del values["folders"]  # shown by `figup item files`
     return values
 
 
@@ -61,7 +61,7 @@ def card(item: ItemDetail) -> str:
 
 
 def state(item: ItemDetail) -> str:
-    """Whether others see it."""
+    """Describe the item's visibility."""
     review = f", review: {item.curation_status}" if item.curation_status else ""
     if item.is_public or item.status == "public":
         return f"public, version {item.version}{review}"
@@ -80,7 +80,7 @@ def _material(value: dict[str, Any]) -> str:
 
 
 def _timeline(days: dict[str, str]) -> str:
-    """`firstOnline` and its like, as a person writes them, with their days."""
+    """Format the timeline: `firstOnline` etc. as words, with their days."""
     words = {name: re.sub(r"([A-Z])", lambda found: f" {found[1].lower()}", name) for name in days}
     return "; ".join(f"{words[name]} {day[:10]}" for name, day in days.items())
 
@@ -91,12 +91,12 @@ def _value(value: object) -> str:
 
 def _embargo(embargo: Embargo) -> str:
     what = "the whole item" if embargo.scope == "article" else "the files"
-    until = f"until {embargo.until[:10]}" if embargo.until and embargo.until != "0" else "for good"
+    until = f"until {embargo.until[:10]}" if embargo.until and embargo.until != "0" else "permanently"
     return f"{what}, {until}{f': {embargo.reason}' if embargo.reason else ''}"
 
 
 def file_fields(file: File, folder: str) -> dict[str, Any]:
-    """For `--json`; the upload's address is a secret, and left out."""
+    """Return the file for `--json`, without the upload URL, which is a secret."""
     return {
         "file_id": file.id,
         "folder": folder,
@@ -110,6 +110,6 @@ def file_fields(file: File, folder: str) -> dict[str, Any]:
 
 
 def file_line(file: File, folder: str) -> str:
-    """One file and the folder that it is in, for a person."""
+    """Format one file with its folder."""
     md5 = "a link" if file.is_link_only else file.computed_md5 or f"({file.status})"
     return f"{file.id:>12}  {units.format_bytes(file.size):>10}  {md5:<32}  {printable(remote_path(folder, file.name))}"

@@ -33,13 +33,13 @@ JOBS_HELP = """\b
 Examples:
   figup jobs
   figup jobs --prune --older-than 30d   forget what was done or cancelled a month ago
-  figup jobs rm k3v9                    forget the job whose id begins so
+  figup jobs rm k3v9                    forget the job whose id begins with k3v9
 
 """
 STATUS_HELP = """\b
 Examples:
   figup status                  the job that changed last
-  figup status k3v9             the job whose id begins so
+  figup status k3v9             the job whose id begins with k3v9
   figup status k3v9 --watch     follow it while another process works on it, also from another node
   figup status k3v9 --report upload.html    an HTML report
 

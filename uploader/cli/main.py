@@ -1,6 +1,5 @@
-"""The command `figup`: find the command and import only that one, so that `--version` is instant.
-
-Errors before a command runs, mistakes in the command line above all, are reported here.
+"""The command `figup`: find the command and import only that one, so that `--version` is fast. Errors before a command
+runs, such as usage errors, are reported here.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("uploader.cli.help:completion", "Print the completion script of a shell."),
     "version": ("uploader.cli.help:version", "Print the version."),
 }
-"""Command name → module:attribute and its line in `figup --help`, in order."""
+"""Command name → module:attribute and summary in `figup --help`, in order."""
 POINTERS = {
     "login": "auth login",
     "logout": "auth logout",
@@ -61,7 +60,7 @@ POINTERS = {
     "rm": "item delete",
     "man": "help",
 }
-"""Words that people try → the command to use."""
+"""Likely guesses → the command to use."""
 _FLAGS = frozenset(
     {"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--sandbox", "--insecure-http"}
 )
@@ -86,7 +85,7 @@ Environment:
 
 
 def with_global_options_last(words: Sequence[str]) -> list[str]:
-    """Move options of all commands that stand before the command behind its own words, where click expects them."""
+    """Move global options that precede the command to the end, where click expects them."""
     front, rest = [], list(words)
     while rest and rest[0].partition("=")[0] in _FLAGS | _WITH_VALUE:
         word = rest.pop(0)
@@ -101,7 +100,7 @@ def with_global_options_last(words: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _interrupted_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process: raised in a callback of the import system, KeyboardInterrupt is printed and lost."""
+    """Let Ctrl-C end the process: a KeyboardInterrupt raised in a callback of the import system is printed and lost."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is not signal.default_int_handler:  # ignored, or handled by another program
         yield
@@ -171,7 +170,7 @@ class LazyGroup(click.Group):
 
 
 def _report(error: BaseException, options: Sequence[str]) -> int:
-    """Report the error that kept a command from running, and return the exit status."""
+    """Report an error raised before the command ran, and return the exit status."""
     from uploader.cli.errors import failure_of
     from uploader.cli.output.console import Console, Summary
 

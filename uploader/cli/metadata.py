@@ -63,7 +63,7 @@ def template(output: Path | None, common: GlobalOptions) -> int:
         await anyio.to_thread.run_sync(_write_new, output, text)
         session.console.event("template", path=str(output))
         session.console.result(
-            f"{printable(str(output))} is there; `figup metadata check {printable(str(output))}` checks it."
+            f"Wrote {printable(str(output))}; `figup metadata check {printable(str(output))}` checks it."
         )
         return 0
 
@@ -75,7 +75,7 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} exists already; it is not overwritten", path=str(path)) from None
+        raise UsageError(f"{path} exists already and is not overwritten", path=str(path)) from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}", path=str(path)) from None
 
@@ -115,7 +115,7 @@ def check(file: str, online: bool, common: GlobalOptions) -> int:
 
 
 def _write_valid(session: Session, file: str, description: Description, more: Sequence[str] = ()) -> int:
-    """Say that the file is right, what it says, and what publishing would still want: of all items, and `more`."""
+    """Report a valid file, its fields, and the fields still required to publish, including `more`."""
     fields = description.metadata.present_fields()
     defaults = {"license", "type", "authors"}
     missing = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
@@ -124,11 +124,11 @@ def _write_valid(session: Session, file: str, description: Description, more: Se
         "checked", path=file, fields=list(fields), lacking=missing, description_length=length, description_limit=LONGEST
     )
     text = ", ".join(fields).replace("_", " ") or "nothing"
-    session.console.result(f"{printable(file)} is right. It says: {text}.")
+    session.console.result(f"{printable(file)} is valid. Fields: {text}.")
     if length:
-        session.console.result(f"As HTML, its description has {length} of at most {LONGEST} characters.")
+        session.console.result(f"The description has {length} characters as HTML; Figshare allows {LONGEST}.")
     if missing:
-        session.console.result(f"To publish the item, Figshare also wants: {', '.join(missing)}.")
+        session.console.result(f"Required to publish: {', '.join(missing)}.")
     return 0
 
 
@@ -160,4 +160,4 @@ def _list_categories(session: Session, known: list[Category], word: str | None) 
         session.console.event("category", path=category_path(one, by_id), **msgspec.to_builtins(one))
         session.console.result(f"{one.id}  {printable(category_path(one, by_id))}")
     if not found:
-        session.console.note(f"no category has {printable(word or '')!r} in its name")
+        session.console.note(f"no category contains {printable(word or '')!r}")

@@ -1,4 +1,4 @@
-"""Descriptions on the command line: read, resolved against the account's lists, and what was taken from where said."""
+"""Metadata given on the command line: read it, resolve names, report the sources used."""
 
 from __future__ import annotations
 
@@ -60,8 +60,7 @@ async def resolve_description(
 ) -> ItemPayload:
     """Resolve the description for an existing item, or for a new one, in a project if given.
 
-    Asks for lists where names have to be looked up. Raises MetadataInvalid, with `publish` also for what could only be
-    left out.
+    Requests lists if names must be looked up. Raises MetadataInvalid, with `publish` also for rejected safety fields.
     """
     from uploader.metadata.description import resolve
     from uploader.metadata.resolve import Resolver
@@ -81,7 +80,7 @@ async def resolve_description(
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """The options of `figup upload` about the item: which one, what it says, and what is done with it in the end."""
+    """The options of `figup upload` about the item: which one, its metadata and the final steps."""
 
     item: int | None
     title: str | None
@@ -126,14 +125,13 @@ def item_options(command: Callable[..., int]) -> Any:
 
 
 def _check(about: Item) -> None:
-    """Raise UsageError where the options contradict each other, or would do what was hardly meant."""
-    reason = "an item is either given or created"
+    """Raise UsageError if the options contradict each other or are probably a mistake."""
+    reason = "the item is either given or created"
     check_exclusive({"--item": about.item, "--title": about.title}, reason)
     check_exclusive({"--item": about.item, "--project": about.project}, reason)
     if about.item is not None and about.metadata is not None and not about.update_metadata:
         raise click.UsageError(
-            f"item {about.item} has a description already: add --update-metadata to have it changed, or leave "
-            "--metadata out"
+            f"item {about.item} already has metadata: add --update-metadata to change it, or leave --metadata out"
         )
     if about.update_metadata and about.metadata is None:
         raise click.UsageError("--update-metadata needs --metadata")
@@ -143,9 +141,9 @@ def _check(about: Item) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _CommandLineMetadata:
-    """A description as a client asks for it: see `MetadataSource` in `uploader.transfer.destination.options`.
+    """Metadata for the client: see `MetadataSource` in `uploader.transfer.destination.options`.
 
-    `title` is one that an item which exists is to have.
+    `title` is the new title of an existing item, None to keep it.
     """
 
     session: Session
@@ -176,7 +174,7 @@ async def read_item_options(session: Session, about: Item, sources: Sources) -> 
     title = " ".join(about.title.split()) if about.title is not None else None
     has_sidecars = await anyio.to_thread.run_sync(lambda: any(True for _ in find_sidecars(sidecars_of)))
     if about.metadata is None and not has_sidecars and (title is None or title == about.title):
-        # Nothing to be read: what reads it takes a while to load.
+        # Nothing to read: avoid importing the parser.
         return title, ItemOptions(reserve_doi=about.reserve_doi, private_link=about.private_link, publish=about.publish)
     description = await read_description(
         session, given={"title": about.title}, file=about.metadata, sidecars_of=sidecars_of

@@ -22,10 +22,10 @@ Environment:
   FIGUP_STATE_DIR     where jobs are stored, unless --state-dir is given
   FIGUP_PROFILE       a profile of the configuration file, unless --profile is given
 """
-"""For the end of a command's help."""
+"""Shown at the end of a command's help."""
 COMMON, ADVANCED = "Common options", "Advanced options"
 _LAST = (COMMON, ADVANCED)
-"""Groups that the help lists after a command's own."""
+"""Groups listed after a command's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class GlobalOptions:
 
 
 class ParsedParam(click.ParamType[Any]):
-    """A value that a function parses from text, raising ValueError if it is invalid."""
+    """A parameter parsed by a function that raises ValueError if it is invalid."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -77,7 +77,7 @@ def grouped(group: str) -> Callable[..., Callable[[F], F]]:
 
 
 class FigupCommand(click.Command):
-    """A command whose help lists its options in groups: its own in the order of declaration, then those of all."""
+    """A command whose help lists its options in groups: its own in the order of declaration, then the common ones."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         settings.setdefault("context_settings", {}).setdefault("max_content_width", 100)

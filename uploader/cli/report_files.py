@@ -1,4 +1,4 @@
-"""Options for files about a job: `--report` writes a report, `--failed-to` the list for the next attempt."""
+"""Options for files about a job: `--report` writes a report, `--failed-to` a list of the failed files."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _PAGES = (".html", ".htm")
 _COMMAND, _RESUME = "# figup ", "# figup resume "
-"""How the first line of a list of what failed begins."""
+"""Start of the first line of a list of failed files."""
 
 
 def _report_path(text: str) -> Path:
     if Path(text).suffix.lower() not in (*_PAGES, ".json"):
-        raise ValueError(f"{text!r} is neither a page (FILE.html) nor JSON (FILE.json)")
+        raise ValueError(f"{text!r} must end in .html or .json")
     return _file_path(text)
 
 
@@ -49,7 +49,7 @@ def _file_path(text: str) -> Path:
     if folders[0]:
         raise ValueError(f"{text!r} is a folder")
     if not folders[1]:
-        raise ValueError(f"{text!r}: there is no folder {str(path.parent)!r}")
+        raise ValueError(f"{text!r}: folder {str(path.parent)!r} does not exist")
     return path
 
 
@@ -66,18 +66,18 @@ _failed_to_option = _reports(
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What is to be written where, when a job's run is over."""
+    """Files to write at the end of a job's run."""
 
     reports: tuple[Path, ...] = ()
     failed_to: Path | None = None
     nul: bool = False
-    """The list of what failed is separated by NUL, and has no comments."""
+    """Separate the list of failed files by NUL, without comments."""
     repeated: tuple[str, ...] = ()
-    """Words of the command line that belong into one which sends what failed again."""
+    """Options that the command for retrying the failed files must repeat."""
 
 
 def report_options(command: Callable[..., int]) -> Any:
-    """Give a command that runs a job these options, as one argument `accounting`."""
+    """Add these options to a command that runs a job, as one argument `accounting`."""
 
     @functools.wraps(command)
     def collected(*, reports: tuple[Path, ...], failed_to: Path | None, **values: Any) -> int:
@@ -87,7 +87,7 @@ def report_options(command: Callable[..., int]) -> Any:
 
 
 async def write_outputs(session: Session, accounting: ReportOptions, report: Report) -> None:
-    """Write what was asked for about a run that is over, and say where; what cannot be written changes nothing else."""
+    """Write the requested files about a finished run and report where; errors are only reported."""
     states = job_store(session.common)
 
     def write() -> None:
@@ -98,11 +98,11 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
     try:
         await anyio.to_thread.run_sync(write)
     except FigupError as error:
-        advice = f"; `figup status {report.job} --report FILE` makes a report, too" if accounting.reports else ""
+        advice = f"; `figup status {report.job} --report FILE` writes one later" if accounting.reports else ""
         session.console.note(printable(error.message) + advice)
         return
     for path in accounting.reports:
-        session.console.note(f"the report is in {printable(str(path))}")
+        session.console.note(f"report: {printable(str(path))}")
 
 
 def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
@@ -141,45 +141,45 @@ def repeated(options: Options, common: GlobalOptions) -> tuple[str, ...]:
 def failed_list(report: Report, accounting: ReportOptions) -> bytes:
     """Format the failed files for `--from-file`: a comment with the reason, then the path.
 
-    The first line is the command that sends them, and no others, to where they were to go. With `nul` there are only
-    the paths, each before a NUL.
+    The first line is a comment with the command that sends just these files to their places. With `nul` there are only
+    the paths, each followed by NUL.
     """
     nul = accounting.nul
-    files = [file for file in failed(report) if file.path.startswith("/")]  # a link is no path
+    files = [file for file in failed(report) if file.path.startswith("/")]  # a link has no path
     if nul:
         return b"".join(os.fsencode(file.path) + b"\0" for file in files)
     return b"".join([_retry_command(report, files, accounting), *map(_failed_lines, files)])
 
 
 def _retry_command(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
-    """Put the command into a comment, or what to do if the list does not say where its files go."""
+    """Return the command as a comment, or what to do if the list cannot reproduce the files' remote paths."""
     if not files:
         return b""
     bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}
     if len(bases) != 1 or report.item_id is None or bases & {file.path for file in files}:
-        return f"{_RESUME}{report.job}: this list does not say what its files are called on Figshare\n".encode()
+        return f"{_RESUME}{report.job}: this list lacks the files' names on Figshare\n".encode()
     words = ["upload", "--from-file", str(accounting.failed_to), "--base", bases.pop() or "/"]
     words += ["--item", str(report.item_id), *accounting.repeated]
     return f"{_COMMAND}{printable(shlex.join(words))}\n".encode()
 
 
 def check_list(sources: Sources) -> None:
-    """Raise UsageError for a list that `--failed-to` wrote, given without saying where its files go. Blocks shortly."""
+    """Raise UsageError for a list written by `--failed-to` that is used without a target item. Blocks briefly."""
     first = sources.stdin.partition(b"\n")[0].decode("utf-8", "replace")
     if sources.from_file not in (None, STDIN):
         with suppress(OSError, ValueError), Path(sources.from_file or "").open(encoding="utf-8") as lines:
             first = lines.readline().rstrip("\n")
     if first.startswith(_COMMAND):
         raise UsageError(
-            f"{sources.from_file}: is a list of what failed; alone, it would make a new item of these files",
-            hint=f"Its first line says how they go where they belong: {first.removeprefix('# ')}",
+            f"{sources.from_file}: is a list of failed files; on its own it would create a new item",
+            hint=f"Use the command in its first line: {first.removeprefix('# ')}",
         )
 
 
 def _failed_lines(file: FileReport) -> bytes:
     reason = printable(f"{file.error.code}: {file.error.message}") if file.error is not None else file.status
     if "\n" in file.path or "\r" in file.path:
-        return f"# {reason}\n# (a name with a line break has no place in a list of lines: add -0)\n".encode()
+        return f"# {reason}\n# (the name contains a line break: add -0)\n".encode()
     return f"# {reason}\n".encode() + os.fsencode(file.path) + b"\n"
 
 

@@ -21,7 +21,7 @@ from uploader.transfer.report import FileReport
 
 _OUTCOMES = {
     "verified": "all verified",
-    "killed": "killed, or the machine went down",
+    "killed": "killed, or the machine crashed",
     "running": "still running when this report was created",
     "interrupted": "stopped by a signal",
 }
@@ -30,7 +30,7 @@ _EVENTS = {"restarted": "sent again", "failed": "failed", "warning": "warning"}
 _MAX_INCIDENTS = 200
 """Incidents on the page; the JSON report has all."""
 _INTERNAL_OPTIONS = {"nul", "repeated"}
-"""Recorded options that say how lists are read, not how to send."""
+"""Recorded options about reading lists, not about sending."""
 _DURATIONS = {"retry_timeout", "stall_timeout", "verify_timeout", "grace", "settle_timeout"}
 """Options in seconds."""
 
@@ -56,7 +56,7 @@ class _FileRow:
 
 
 def report_html(job: JobReport) -> str:
-    """Return the page."""
+    """Return the report as HTML."""
     folder = _common_folder([file.path for file in job.files if file.status != "linked"])
     curve = run_rates(job.runs)
     return _environment().get_template("report.html.j2").render(
@@ -76,7 +76,7 @@ def report_html(job: JobReport) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    """Everything that a template puts out is made printable, then escaped."""
+    """Create the environment: all template output is made printable, then escaped."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -113,7 +113,7 @@ def _verdict(job: JobReport) -> _Outcome:
             parts.append(f"{units.format_count(linked, 'more file')} linked: only the address is stored.")
         return _Outcome(text=" ".join(parts), good=True)
     others = ", ".join(f"{count} {status}" for status, count in job.counts.items() if status != "verified")
-    text = f"{verified} of {units.format_count(total, 'file')} verified; {others}. State of the job: {job.state}."
+    text = f"{verified} of {units.format_count(total, 'file')} verified; {others}. Job state: {job.state}."
     return _Outcome(text=text, good=False)
 
 
@@ -158,7 +158,7 @@ def _network(job: JobReport) -> str:
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    """Return the recorded options as they are written on the command line."""
+    """Return the recorded options in command-line form."""
     shown = {name: value for name, value in options.items() if name not in _INTERNAL_OPTIONS}
     return "; ".join(_option(name, value) for name, value in shown.items()) or "none"
 

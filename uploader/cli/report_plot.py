@@ -23,7 +23,7 @@ _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRates:
-    """One run's part of the curve: `rates` (bytes per second) over equal steps of its `seconds`."""
+    """One run's section of the curve: `rates` (bytes per second) over equal steps of its `seconds`."""
 
     run: RunEntry
     seconds: float

@@ -1,4 +1,4 @@
-"""Running a command: its event loop, signals, console and log put together, and the one place where it ends."""
+"""Run a command: event loop, signals, console, log, and the one place where it ends."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("uploader.cli")
 
 FINAL_OUTPUT = 0.3
-"""Seconds that a process which has to be ended spends on its last line."""
+"""Seconds allowed for the last line before the process is ended."""
 
 
 @dataclass(kw_only=True)
 class Session:
-    """What a command works with."""
+    """The context of a running command."""
 
     common: GlobalOptions
     console: Console
@@ -50,7 +50,7 @@ class Session:
     resumable: bool = False
     """The same command, run again, continues, although there is no job."""
     report_written: bool = False
-    """What the command was for is done on Figshare, whether it can be told here or not."""
+    """True once the work on Figshare is done, whether or not the output can be written."""
 
     def add_report(self, report: Report) -> None:
         """Copy the report into the summary."""
@@ -75,7 +75,7 @@ def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
     Raises UsageError when the log cannot be written, before anything is done.
     """
     with _mask_sigint():
-        # Its thread inherits the mask: a Ctrl-C that it took would strike the main thread while the loop is made.
+        # The output thread inherits the mask, so that it never receives a Ctrl-C while the loop is being created.
         console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
         start_logging(common.verbose, common.log_file, console.output.err)
         return anyio.run(_supervised, common, console, work, remark)
@@ -83,13 +83,13 @@ def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
 
 @contextmanager
 def _mask_sigint() -> Iterator[None]:
-    """Ctrl-C waits while the event loop is made, and means nothing any more while it is closed: see `_supervised`."""
+    """Defer Ctrl-C while the event loop is created and ignore it while the loop is closed: see `_supervised`."""
     before = signal.getsignal(signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        # One that is pending is dropped by this.
+        # This drops a pending one.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, before)
@@ -102,7 +102,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
 
     def final_output(status: int) -> None:
         hint = None if summary.job is not None else ""
-        error = Interrupted("stopped; something that hangs was not waited for", hint=hint)
+        error = Interrupted("stopped without waiting for a blocked operation", hint=hint)
         console.failure(failure_of(error, job=summary.job))
         summary.exit_status, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
@@ -128,7 +128,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
 
 
 async def _run_reporting_errors(session: Session, work: Work) -> int:
-    """Return the exit status of the work, after reporting its error."""
+    """Run the work, report its error and return the exit status."""
     try:
         with session.scope:
             return await work(session)
@@ -162,7 +162,7 @@ def _status(session: Session, failure: Failure) -> int:
 
 
 def _log_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Faults that asyncio finds nobody to tell about go to our log, never as a traceback to the terminal."""
+    """Log errors that asyncio cannot deliver instead of printing a traceback."""
     log.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
@@ -171,7 +171,7 @@ OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 
 def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
-    """Run the work in a session with Figshare."""
+    """Run the work with a Figshare client."""
     with open_context(common) as context:
         client = context.client(retry=INTERACTIVE_RETRY)
 
@@ -185,7 +185,7 @@ def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
 
 
 def on_item(common: GlobalOptions, item_id: int, work: OnItem) -> int:
-    """Run the work on an item that there is; else the error says so."""
+    """Run the work on an existing item."""
 
     async def found(session: Session, api: Figshare) -> int:
         item = await api.items.detail(item_id)

@@ -1,4 +1,4 @@
-"""`figup sandbox`: a local Figshare in the foreground. Turns the command line into settings, and nothing else."""
+"""`figup sandbox`: run a local Figshare in the foreground, with settings from the command line."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def sandbox(
 ) -> None:
     """Run a Figshare on this machine, with a real disk store, until SIGTERM or Ctrl-C.
 
-    Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. Items have a page in
-    the browser at the same port. All it acknowledged is kept over restarts and kills.
+    Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. Items have a page in the
+    browser at the same port. All acknowledged data survives restarts and kills.
 
     Sizes are written 10MiB (binary) or 20GB (decimal), times 1.5 (seconds) or 2min.
     """
@@ -50,13 +50,13 @@ def sandbox(
     if part_size < 1:
         raise UsageError("--part-size must be at least 1 byte")
     if custom_fields is not None and not options["institution"]:
-        raise UsageError("--custom-fields are an institution's: add --institution")
+        raise UsageError("--custom-fields needs --institution")
     directory = (directory or _default_directory()).absolute()
     if not token:
         token = read_token(directory)
         click.echo(f"token {token}", err=True)
     if not _is_loopback(options["host"]):
-        click.echo(f"listens on {options['host']}: others can see the pages, which ask for no token", err=True)
+        click.echo(f"listens on {options['host']}: its pages need no token", err=True)
     settings = Settings(
         directory=directory,
         token=token,
@@ -77,7 +77,7 @@ def _default_directory() -> Path:
 
 
 def _delays(options: dict[str, Any]) -> Delays:
-    """Take the delays out of the options."""
+    """Return the delays from the options."""
     names = ("created", "checking", "success", "moving")
     md5 = options.pop("md5_delay")
     return Delays(**{name: options.pop(f"{name}_delay") for name in names}, md5=None if md5 < 0 else md5)
@@ -91,7 +91,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _serve(settings: Settings) -> None:
-    """Run until a signal comes."""
+    """Run until a signal arrives."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with running(settings) as at:
             click.echo(f"ready {at.url}")

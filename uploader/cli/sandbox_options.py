@@ -1,4 +1,4 @@
-"""The options of `figup sandbox`, in the groups that its help shows, and what it says of faults."""
+"""The options of `figup sandbox` by help group, and its help on faults."""
 
 from __future__ import annotations
 
@@ -41,38 +41,38 @@ _where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Beha
 _times, _faults = grouped("Times"), grouped("Faults")
 OPTIONS: list[Callable[[Any], Any]] = [
     _where("--port", metavar="N", type=_PORT, default=0,
-           help="Port of the API.  [default: the last one used on this directory if it is free, else any]"),
+           help="Port of the API.  [default: the last one used with this directory if free, else any]"),
     _where("--upload-port", metavar="N", type=_PORT, default=0,
            help="Port of the upload service.  [default: likewise]"),
     _where("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
-           help="Address to listen on. The pages ask for no token: mind who can see them."),
+           help="Address to listen on. The pages need no token."),
     _where("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-           help="Where everything is kept; one sandbox at a time.  [default: STATE-DIR/sandbox]"),
+           help="Data directory, for one sandbox at a time.  [default: STATE-DIR/sandbox]"),
     _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
-           help="The token that clients must use; it is no secret.  [default: one is made, kept and shown]"),
-    _where("--public-url", metavar="URL", help="What clients call the API behind a proxy (https://host/v2)."),
+           help="Token that clients must use; not a secret.  [default: generated, stored and printed]"),
+    _where("--public-url", metavar="URL", help="URL of the API behind a proxy (https://host/v2)."),
     _where("--public-upload-url", metavar="URL",
-           help="What clients call the upload service (https://up.host/upload)."),
+           help="URL of the upload service behind a proxy (https://up.host/upload)."),
     _where("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-           help="Append a line of JSON for each request."),
-    _limits("--quota", metavar="SIZE", type=_SIZE, default="1TB", show_default=True, help="Of the account."),
+           help="Append one line of JSON per request to FILE."),
+    _limits("--quota", metavar="SIZE", type=_SIZE, default="1TB", show_default=True, help="Quota of the account."),
     _limits("--max-file-size", metavar="SIZE", type=_SIZE, default="0", show_default=True,
-            help="Largest file; 0 is not stated, and no limit."),
+            help="Maximum file size; 0: no limit, and none reported."),
     _limits("--quota-counts", type=click.Choice(["initiated", "completed"]), default="initiated",
             show_default=True, help="Which files use quota."),
     _limits("--quota-status", type=click.Choice(["422", "403"]), default="422", show_default=True,
-            help="Answer to an initiate over quota or size."),
+            help="Response to an initiate over quota or size."),
     _behaviour("--part-size", metavar="SIZE", type=_SIZE, default="10MiB", show_default=True,
                help="Size of all parts."),
     _behaviour("--part-plan", metavar="PLAN", type=_PLAN,
-               help="Uneven parts: sizes over and over (1MiB,7MiB,3) or random:SEED."),
+               help="Uneven parts: sizes in turn (1MiB,7MiB,3) or random:SEED."),
     _behaviour("--hidden-gets", metavar="N", type=click.IntRange(0), default=0, show_default=True,
-               help="So many GETs of a new file answer 404; it is in no listing until then."),
+               help="Number of GETs of a new file that return 404; until then it is not listed."),
     _behaviour("--reput", type=_CHOICE, default="accept", show_default=True, help="A PUT of a COMPLETE part."),
     _behaviour("--put", type=click.Choice(["keep", "wipe"]), default="keep", show_default=True,
                help="What a PUT of an item does with the fields that it does not name."),
     _behaviour("--folders", type=click.Choice(["structure", "names"]), default="structure", show_default=True,
-               help="Where a file's folder is shown: in its item, or before its name."),
+               help="Where a file's folder is shown: in the item, or before the name."),
     _behaviour("--incomplete", type=_CHOICE, default="refuse", show_default=True,
                help="Completing with parts missing: 400, or a 202 that changes nothing."),
     _behaviour("--md5", type=click.Choice(["optional", "required"]), default="optional", show_default=True,
@@ -85,45 +85,45 @@ OPTIONS: list[Callable[[Any], Any]] = [
     _behaviour("--mixed-links", type=_CHOICE, default="refuse", show_default=True,
                help="Linked and uploaded files in one item."),
     _behaviour("--item-files", metavar="N", type=click.IntRange(0), default=1000, show_default=True,
-               help="Files that an item's object shows."),
+               help="Maximum number of files shown in an item's object."),
     _behaviour("--institution", is_flag=True,
-               help="The account is an institution's, and administers it: it may impersonate others."),
+               help="The account administers an institution and may impersonate its accounts."),
     _behaviour("--custom-fields", metavar="FILE", type=_CUSTOM,
-               help="The institution's custom fields: a JSON list as the API's.  [default: some of each type]"),
+               help="The institution's custom fields: a JSON list in the API's form.  [default: some of each type]"),
     _behaviour("--review", type=click.Choice(["none", "approve", "pending"]), default="none", show_default=True,
                help="Before an institution publishes an item: no review, an approved one, or one without end."),
     _behaviour("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
-               help="Answer to a bad token."),
+               help="Response to an invalid token."),
     _times("--hidden-for", metavar="TIME", type=_TIME, default="0", show_default=True,
-           help="A new file is invisible for so long."),
+           help="How long a new file is invisible."),
     _times("--lock-linger", metavar="TIME", type=_TIME, default="1", show_default=True,
-           help="A part stays locked for so long after its connection broke."),
+           help="How long a part stays locked after its connection broke."),
     _times("--short-body-timeout", metavar="TIME", type=_TIME, default="5", show_default=True,
-           help="Until a connection is closed whose body was shorter than its part."),
+           help="Time until a connection whose body was too short is closed."),
     _times("--idle-timeout", metavar="TIME", type=_TIME, default="60", show_default=True,
-           help="Until a connection is closed whose body stands still."),
+           help="Time until a connection whose body stalls is closed."),
     _times("--created-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
-           help="A completed file still shows created for so long,"),
+           help="How long a completed file still shows created,"),
     _times("--checking-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
-           help="then ic_checking at least so long,"),
+           help="then at least ic_checking,"),
     _times("--success-delay", metavar="TIME", type=_TIME, default="0.1", show_default=True,
            help="then ic_success,"),
     _times("--moving-delay", metavar="TIME", type=_TIME, default="0.2", show_default=True,
            help="then moving_to_final, and then it is available."),
     _times("--md5-delay", metavar="TIME|never", type=_MD5_TIME, default="0.2", show_default=True,
-           help="From completion to computed_md5."),
+           help="Time from completion to computed_md5."),
     _times("--latency", metavar="TIME", type=_TIME, default="0", show_default=True,
-           help="Before every answer of the API."),
+           help="Delay of every API response."),
     _times("--public-delay", metavar="TIME", type=_TIME, default="0", show_default=True,
-           help="Until a published item can be seen by all."),
+           help="Delay until a published item is public."),
     _times("--connection-rate", metavar="SIZE", type=_SIZE, default="0", show_default=True,
-           help="Bytes a second that are read of one PUT; 0 is no limit."),
+           help="Bytes per second read from one PUT; 0: no limit."),
     _faults("--fault", "fault_rules", metavar="RULE", type=_FAULT, multiple=True,
-            help="Something that goes wrong, see below; may be given many times."),
+            help="A fault to inject, see below; may be repeated."),
     _faults("--faults", "fault_files", metavar="FILE", type=_FAULTS, multiple=True,
-            help="The same from a TOML file."),
+            help="Read fault rules from a TOML file."),
     _faults("--control", is_flag=True,
-            help="Let faults be set while it runs: GET, POST, DELETE /sandbox/faults, with the token."),
+            help="Allow changing faults at run time: GET, POST, DELETE /sandbox/faults, with the token."),
 ]  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def fault_help() -> str:
                              break_on_hyphens=False)  # fmt: skip
     return f"""\b
 RULE is REQUEST[@PART][:WHEN]=FAULT[,OPTION=VALUE]...
-  put-part:2=reset-mid-body                     the second PUT of a part, whichever
+  put-part:2=reset-mid-body                     the second PUT of any part
   put-part@3:..2=503,retry-after=1              the first two PUTs of part 3
   initiate=lost-answer                          the first initiate; without WHEN it is 1
   get-file:4..=429,retry-after=date:2           from the fourth on
@@ -148,11 +148,11 @@ REQUEST is any or one of
 {requests}
 
 \b
-FAULT spoils the answer (the first of a request's rules that does so counts):
+FAULT changes the response (the first matching rule wins):
 {lines(Stage.ANSWER)}
 
 \b
-or changes the state, and then the request is served:
+or the state, before the request is served:
 {lines(Stage.STATE)}
 
 \b

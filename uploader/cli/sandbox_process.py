@@ -1,7 +1,7 @@
-"""The local sandbox that `--sandbox` and `figup demo` use: one that runs on a folder, or one started for its users.
+"""The local sandbox of `--sandbox` and `figup demo`: one already running on the folder, or one started for its users.
 
-Every command that uses it holds a shared lock on `users` in its folder. One that was started by a command ends when it
-can lock `users` exclusively: when its last user has ended, however that ended.
+Every command that uses it holds a shared lock on `users` in its folder. A sandbox started by a command exits once it
+can lock `users` exclusively, that is, when its last user has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SandboxFailed(TransientError):
 
 
 class PortTaken(UserError):
-    """The port by which jobs know their sandbox is used by another program."""
+    """The sandbox's recorded port is used by another program."""
 
     code = "sandbox-port-taken"
     exit_status = ExitStatus.USAGE
@@ -49,7 +49,7 @@ class PortTaken(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSandbox:
-    """A sandbox that runs. `url` is its API. `temporary`: this command started it."""
+    """A running sandbox. `url` is its API. `temporary`: this command started it."""
 
     url: str
     token: str
@@ -59,10 +59,10 @@ class LocalSandbox:
 
 @contextmanager
 def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
-    """Run the sandbox of this folder at least during the block; one that others use keeps running.
+    """Provide the sandbox of this folder during the block; one that others use keeps running.
 
-    `more` are further arguments for one that is started. It keeps its port from one start to the next, since a job is
-    known by its endpoint. Raises PortTaken, SandboxFailed, SandboxBusy, StateUnusable. Blocks: not for the event loop.
+    `more` are additional arguments for a new sandbox. It reuses its port, since jobs are identified by their endpoint.
+    Raises PortTaken, SandboxFailed, SandboxBusy, StateUnusable. Blocks: not for the event loop.
     """
     folder = folder.absolute()
     deadline = time.monotonic() + _START_TIMEOUT
@@ -74,7 +74,7 @@ def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
             _wait(folder, deadline)
         while (running := _running(folder)) is None:
             if child is not None:
-                raise SandboxFailed(f"the sandbox on {folder} ended at once")
+                raise SandboxFailed(f"the sandbox on {folder} exited immediately")
             try:
                 child = _start(folder, more)
             except SandboxBusy:
@@ -138,7 +138,7 @@ def _running(folder: Path) -> LocalSandbox | None:
 
 
 def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start one and wait until it listens. Raises SandboxBusy when another one has the folder."""
+    """Start a sandbox and wait until it listens. Raises SandboxBusy if another one uses the folder."""
     port, _ = DataDir(folder).ports()
     arguments = ["--dir", str(folder), "--port", str(port), *more]
     try:
@@ -166,7 +166,7 @@ def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
 
 
 def package_home() -> Path:
-    """Where `python -m uploader` finds this very package, and nothing that a user left in the working directory."""
+    """Return a working directory in which `python -m uploader` finds this package and nothing else."""
     return Path(uploader.__file__).parents[1]
 
 
@@ -186,7 +186,7 @@ def _first_line(child: subprocess.Popen[bytes], deadline: float) -> bytes:
 
 
 def _explain(status: int, folder: Path, port: int) -> None:
-    """Raise what kept a sandbox from starting."""
+    """Raise the error that prevented the start."""
     lines = (folder / "sandbox.log").read_text("utf-8", "replace").strip().splitlines()
     reason = lines[-1].removeprefix("figup: ") if lines else f"it ended with status {status}"
     if status == SandboxBusy.exit_status:
@@ -194,13 +194,13 @@ def _explain(status: int, folder: Path, port: int) -> None:
     if port and f":{port}: " in reason:
         raise PortTaken(
             f"the sandbox's port {port} is used by another program",
-            hint=f"Stop that program; or remove {folder / 'ports'}, and jobs of this sandbox have to be begun anew.",
+            hint=f"Stop that program, or remove {folder / 'ports'} and restart the jobs of this sandbox.",
         )
     raise SandboxFailed(f"the sandbox on {folder} did not start: {reason}", hint=f"See {folder / 'sandbox.log'}.")
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, then end it."""
+    """Terminate the process, or kill it if it does not exit."""
     child.terminate()
     try:
         child.wait(_STOP_TIMEOUT)

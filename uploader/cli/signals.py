@@ -1,4 +1,4 @@
-"""Signals: what Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 do to a command, and that it ends in time whatever hangs."""
+"""Signal handling: Ctrl-C, SIGTERM, SIGHUP and SIGUSR1/2, and a watchdog that ends a blocked process in time."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from uploader.errors import ExitStatus
 from uploader.units import format_duration
 
 _CANCEL_AFTER = 0.5
-"""Seconds after the grace period at which what still runs is cancelled."""
+"""Seconds after the grace period at which remaining work is cancelled."""
 _EXIT_AFTER = 1.3
-"""Seconds after the grace period at which a process that still runs is ended; the rest of 2 s is for last words."""
+"""Seconds after the grace period at which the process is ended; the rest of 2 s is for the final output."""
 
 
 class Signals:
-    """Ends the work in `scope`: in good order where it knows how to, else by cancelling it. A context manager, to be
-    entered on the loop. `received` is the first signal that ended the work, None so far."""
+    """Stops the work in `scope`: gracefully if possible, else by cancelling it. A context manager to enter on the event
+    loop. `received` is the first signal received, None before.
+    """
 
     def __init__(
         self, scope: anyio.CancelScope, write: Callable[[str], None], final_output: Callable[[int], None]
     ) -> None:
-        """`last_words(exit status)` is called, in a thread, before a process that hangs is ended."""
+        """`final_output(exit status)` is called in a thread before a blocked process is ended."""
         self.received: signal.Signals | None = None
         self.in_flight: Callable[[], int] = lambda: 0
         self.progress: Callable[[], str] = lambda: "at work"
         self.toggle_limit: Callable[[], bool] = lambda: False
-        """What SIGUSR2 does; False when there is no limit to lift."""
+        """Called on SIGUSR2; False if there is no limit to lift."""
         self._scope = scope
         self._write = write
         self._last_resort = _Watchdog(final_output)
@@ -46,18 +47,19 @@ class Signals:
 
     @property
     def exit_status(self) -> ExitStatus:
-        """Of a command that a signal ended."""
+        """Exit status of a command that a signal stopped."""
         return ExitStatus.INTERRUPTED if self.received is signal.SIGINT else ExitStatus.RESUMABLE
 
     def stop_with(self, stop: Callable[[], None] | None, grace: float = 0.0) -> None:
-        """From now on the first signal calls `stop`, which needs up to `grace` seconds, and the second one too, which
-        then needs none. None: signals cancel the work at once."""
+        """Call `stop` on the first signal, which may take up to `grace` seconds, and again on the second, which stops
+        at once. None: signals cancel the work at once.
+        """
         self._stop, self._grace = stop, grace
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Ignored by whoever started us (nohup, `&` in a script): it stays so.
+            # Keep a signal ignored if the parent ignored it (nohup, `&` in a script).
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 loop.add_signal_handler(signum, self._end, signum)
                 self._installed.append(signum)
@@ -88,7 +90,7 @@ class Signals:
 
     def _toggle(self) -> None:
         if not self.toggle_limit():
-            self._write("there is no rate limit to lift; --limit-rate sets one")
+            self._write("no rate limit to lift; set one with --limit-rate")
 
     def _stop_message(self, grace: float) -> str:
         parts = self.in_flight()
@@ -102,7 +104,7 @@ class Signals:
 
 
 class _Watchdog:
-    """Ends the process at a given time, for the case that a disk or a pipe holds it and nothing else can."""
+    """Ends the process at a given time, even if a disk or pipe blocks it."""
 
     def __init__(self, final_output: Callable[[int], None]) -> None:
         self._final_output = final_output
@@ -111,7 +113,7 @@ class _Watchdog:
         self._status = 1
 
     def exit_at(self, deadline: float, status: int) -> None:
-        """End it then (monotonic seconds), or at the earlier time that was set before."""
+        """End the process at `deadline` (monotonic seconds) or at an earlier time set before."""
         with self._changed:
             first = self._deadline is None
             self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)

@@ -38,7 +38,7 @@ LINK = _send(
 
 
 def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], Any]:
-    """Give the command the options that choose files, as one argument `sources`; `optional`: none is allowed."""
+    """Add the options that select files, as one argument `sources`; `optional`: no file is required."""
 
     def decorate(command: Callable[..., int]) -> Any:
         @functools.wraps(command)
@@ -46,10 +46,10 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
             own = {name: values.pop(name) for name in _NAMES}
             sources = Sources(**own, links=values.pop("links", ()))
             if not (sources.named or optional):
-                raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --link")
+                raise click.UsageError("no files given: use PATH, --from-file, --manifest or --link")
             if STDIN in sources.paths and not os.path.lexists(STDIN):
                 raise click.UsageError(
-                    "there is no file called -, and data is not read from stdin; `--from-file -` reads a list of paths"
+                    "file - not found; data is not read from stdin, but `--from-file -` reads a list of paths"
                 )
             if sources.nul and sources.from_file is None and not values.get("failed_to"):
                 raise click.UsageError("-0 is for --from-file and --failed-to")

@@ -1,4 +1,4 @@
-"""Watching a job from outside: what its journal says and who works on it, once or until it ends. Changes nothing."""
+"""Show or follow a job from outside: its journal and the process working on it. Read-only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from uploader.transfer.store.overview import JobSummary, summarize
 
 _EVERY = 1.0
 _SUMMARY_FIELDS = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
-"""What the summary line says of a job as its event does."""
+"""Fields of the summary that are copied from the job's event."""
 _EXIT_STATUS = {
     "done": ExitStatus.OK,
     "failed": ExitStatus.SOME_FAILED,
@@ -49,7 +49,7 @@ def write_job(session: Session, job: JobSummary) -> None:
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
-    """Follow a job until nobody works on it, showing how far it is; the exit status says how it ended."""
+    """Follow a job and show its progress until no process works on it; return the exit status of its result."""
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.summary_line
     follower = _JobFollower(states, name)
@@ -68,7 +68,7 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
 
 
 class _JobFollower:
-    """Looks at a job that somebody works on. Blocks, and disturbs nobody."""
+    """Reads the progress of a running job. Blocks; read-only."""
 
     def __init__(self, states: JobStore, name: str) -> None:
         self._states = states
@@ -76,7 +76,7 @@ class _JobFollower:
         self._speed = Speed()
 
     def progress(self) -> no.Progress | None:
-        """How far it is; None when nobody works on it."""
+        """Return the progress; None if no process works on the job."""
         folder, disk = self._states.folder(self._name), self._states.disk
         if current_holder(folder, disk) is None:
             return None
@@ -98,25 +98,25 @@ class _JobFollower:
 
 
 def format_job(job: JobSummary) -> str:
-    """For a person."""
+    """Format the job for a user."""
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
-    lines += [f"Worked on by {job.holder}"] if job.holder is not None else []
+    lines += [f"Running on {job.holder}"] if job.holder is not None else []
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
-        lines.append(f"To be a new item called {printable(job.title)!r}")
+        lines.append(f"New item: {printable(job.title)!r}")
     lines += [*doi_line(job.doi), *published_line(job.published)]
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
     if job.state == "interrupted":
-        lines.append(f"To go on: figup resume {job.job}")
+        lines.append(f"To continue: figup resume {job.job}")
     return "\n".join(lines)
 
 
 def _file_lines(job: JobSummary) -> list[str]:
-    """Each file; of many those that failed, and how many there are of each kind."""
+    """List each file; if there are many, counts by status and the failed files."""
     if len(job.files) <= MAX_LISTED:
         return [_file_line(file) for file in job.files]
     counts = ", ".join(f"{count} {status}" for status, count in Counter(file.status for file in job.files).items())
@@ -124,7 +124,7 @@ def _file_lines(job: JobSummary) -> list[str]:
     lines = [f"{len(job.files)} files: {counts}"]
     lines += [f"  {printable(message)}" for message in failed[:MAX_LISTED]]
     return lines + (
-        [f"  and {len(failed) - MAX_LISTED} more that failed; --json has all"] if len(failed) > MAX_LISTED else []
+        [f"  and {len(failed) - MAX_LISTED} more failed; --json has all"] if len(failed) > MAX_LISTED else []
     )
 
 

@@ -27,7 +27,7 @@ from uploader.transfer.options import (
 )
 
 _NOT_RECORDED = {"restart_changed", "forget_missing"}
-"""Discarding what was sent or planned is meant for one run."""
+"""Options that discard sent or planned files apply to one run only."""
 _SECONDS = ParsedParam("time", units.parse_duration)
 _conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
 _OPTIONS = [
@@ -64,7 +64,7 @@ _OPTIONS = [
 
 
 def transfer_options(command: Callable[..., int]) -> Any:
-    """Add the options of sending, as the arguments `options` and `requests`."""
+    """Add the options for sending, as the arguments `options` and `requests`."""
 
     @functools.wraps(command)
     def collected(**values: Any) -> int:

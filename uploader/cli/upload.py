@@ -48,8 +48,8 @@ Exit status:
 
 RESUME_HELP = """\b
 Examples:
-  figup resume             the one job that is unfinished
-  figup resume k3v9        the job whose id begins so (`figup jobs` lists them)
+  figup resume             the only unfinished job
+  figup resume k3v9        the job whose id begins with k3v9 (see `figup jobs`)
 
 """
 
@@ -163,7 +163,7 @@ def resume(
 
 
 class JobObserver:
-    """Passes events of a job to the display, and to the summary what it must name if the job is interrupted."""
+    """Passes events of a job to the display, and to the summary what it needs if the job is interrupted."""
 
     def __init__(self, session: Session, client: Client, grace: float, *, show_title: bool) -> None:
         self.started = False
@@ -185,7 +185,7 @@ class JobObserver:
             # Before this, a signal has nothing to stop gracefully.
             self._session.signals.stop_with(self._client.stop, self._grace)
             if self._show_title and notice.title is not None and not notice.resumed:
-                text = f'the new item is called "{printable(notice.title)}"; --title changes that'
+                text = f'title of the new item: "{printable(notice.title)}"; change it with --title'
                 self._session.console.note(text)
         elif isinstance(notice, no.ItemKnown):
             summary.item_id, summary.item_url = notice.item_id, notice.item_url

@@ -27,15 +27,15 @@ HELP = f"""\b
 Examples:
   figup verify 1234567 survey.tar
   figup verify 1234567 survey                   a whole folder, both ways
-  figup verify 1234567 --checksums survey.md5   the data is somewhere else
+  figup verify 1234567 --checksums survey.md5   the data is elsewhere
   figup verify 1234567 *.csv --json
 
 \b
 Exit status:
-  {ExitStatus.OK} all are the same
-  {ExitStatus.SOME_FAILED} one is missing, unfinished, or there more than once
-  {ExitStatus.NOT_FOUND} no such local file or item
-  {ExitStatus.INTEGRITY} one differs
+  {ExitStatus.OK} all files are the same
+  {ExitStatus.SOME_FAILED} a file is missing, unfinished or duplicated
+  {ExitStatus.NOT_FOUND} a local file or the item does not exist
+  {ExitStatus.INTEGRITY} a file differs
   {ExitStatus.PENDING} Figshare has not computed an MD5 yet
 
 """
@@ -44,26 +44,26 @@ _STATUS_TEXTS = {
     "different": "DIFFERENT",
     "failed": "FAILED: it did not pass Figshare's integrity check",
     "missing": "MISSING: the item has no file of this name",
-    "missing-here": "MISSING HERE: the item has it",
-    "extra-copy": "EXTRA COPY: the item has this one of the same name, too",
+    "missing-here": "MISSING HERE: only in the item",
+    "extra-copy": "EXTRA COPY: another file of the same name in the item",
     "unfinished": "UNFINISHED: its upload was never completed",
-    "left-out": "LEFT OUT: the item has it, and here it is not looked at",
-    "unknown": "not known: of the same size, but Figshare has not computed its MD5",
+    "left-out": "LEFT OUT: in the item, but excluded here",
+    "unknown": "UNKNOWN: same size, but Figshare has not computed the MD5",
 }
 _COLORS = {"same": GREEN, "different": RED, "missing": RED, "missing-here": RED}
 _TOTALS = {
     "same": "the same",
     "different": "different",
-    "failed": "failed there",
-    "missing": "missing there",
+    "failed": "failed on Figshare",
+    "missing": "missing on Figshare",
     "missing-here": "missing here",
-    "extra-copy": "more of the same name",
-    "unfinished": "unfinished there",
-    "left-out": "left out here",
+    "extra-copy": "extra copies",
+    "unfinished": "unfinished on Figshare",
+    "left-out": "left out",
     "unknown": "not known",
 }
 _ALWAYS = ("same", "different", "missing", "missing-here")
-"""Totals that are told also where nothing has that status."""
+"""Statuses whose totals are shown even if they are zero."""
 
 
 @click.command("verify", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
@@ -83,7 +83,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
     folder, and with --checksums, files that only the item has are listed, too.
     """
     if checksums is None and not sources.named:
-        raise click.UsageError("no file was named: give a PATH, --from-file, --manifest or --checksums")
+        raise click.UsageError("no files given: use PATH, --from-file, --manifest or --checksums")
     if checksums == sources.from_file == STDIN:
         raise click.UsageError("--from-file and --checksums cannot both read stdin")
     sources = replace(sources, stdin=read_stdin(sources, checksums))
@@ -117,15 +117,15 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
             write_result = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])
             session.console.result("\n".join([*write_result, totals_line(found)]))
             if (folder := likely_folder(results)) is not None:
-                where = f"what is missing is in the item's folder {printable(folder)}"
-                session.console.note(f"{where}: name the folder itself, not what is in it")
+                where = f"the missing files are in the item's folder {printable(folder)}"
+                session.console.note(f"{where}: name the folder itself, not its contents")
             return exit_status(results)
 
         return run(common, work)
 
 
 def totals_line(found: Mapping[str, Total]) -> str:
-    """How many files of each kind, and how large they are together."""
+    """Format the number and total size of files by status."""
     parts = [
         f"{found[status].files} {texts}{_in_bytes(found[status].bytes)}"
         for status, texts in _TOTALS.items()
@@ -139,7 +139,7 @@ def _in_bytes(size: int | None) -> str:
 
 
 def line(result: Comparison) -> str:
-    """One comparison, for a person."""
+    """Format one comparison for a user."""
     path = printable(result.path if result.path is not None else remote_path(result.folder, result.name))
     text = f"{path}: {_STATUS_TEXTS[result.status]}"
     if result.spelling is not None:
@@ -158,7 +158,7 @@ def line(result: Comparison) -> str:
 
 
 def mark(result: Comparison) -> Mark:
-    """Return the word that tells the status, with its colour."""
+    """Return the status word with its colour."""
     return Mark(_STATUS_TEXTS[result.status].partition(":")[0], _COLORS.get(result.status, YELLOW))
 
 

@@ -12,7 +12,7 @@ from uploader.redaction import redact
 
 
 class ExitStatus(IntEnum):
-    """How a command ended. Job scripts rely on these numbers."""
+    """Exit status of a command. Job scripts rely on these numbers."""
 
     meaning: str
     """One line for people."""
@@ -38,10 +38,10 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a front end needs to give advice of its own, such as which option to use.
+    """Facts from which a front end can build its own hint, such as which option to use.
 
-    `situation` tells apart what a code does not; it is the code itself for an error that was raised without a hint, and
-    "" where the hint says all. The other facts are None where the situation does not need them.
+    `situation` is finer than the error's code: the code itself for an error raised without a hint, "" if the hint needs
+    no addition. Other facts are None if the situation does not need them.
     """
 
     situation: str = ""
@@ -51,7 +51,7 @@ class Facts:
     account: int | None = None
     author_id: int | None = None
     reasons: tuple[str, ...] = ()
-    """Why everything was skipped: see `uploader.sources.models.Reason`."""
+    """Why all sources were skipped: see `uploader.sources.models.Reason`."""
 
 
 class FigupError(Exception):
@@ -96,10 +96,10 @@ class FigupError(Exception):
         hint: str | None = None,
         situation: str | None = None,
     ) -> Self:
-        """Return this error as seen by a caller that knows more, for `raise error.with_context(...) from error`.
+        """Return a copy with more context, for `raise error.with_context(...) from error`.
 
-        `prefix` and `suffix` are set off from the message by a colon; a `path`, `hint` or
-        `situation` replaces what was there.
+        `prefix` and `suffix` are joined to the message with a colon; `path`, `hint` and `situation` replace the old
+        values.
         """
         known = copy.copy(self)
         known.message = ": ".join(part for part in (prefix, self.message, suffix) if part)
@@ -111,15 +111,15 @@ class FigupError(Exception):
 
 
 class UserError(FigupError):
-    """Something that the user can put right."""
+    """An error that the user can fix."""
 
 
 class ServerError(FigupError):
-    """The server did or said something that neither the user nor waiting will mend by itself."""
+    """A server error that neither the user nor waiting can fix."""
 
 
 class TransientError(FigupError):
-    """It may pass: the same command, run again, goes on."""
+    """A temporary error: running the same command again continues."""
 
     exit_status = ExitStatus.RESUMABLE
     default_hint = "Repeat the call to continue; what was sent is kept."

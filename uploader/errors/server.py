@@ -6,7 +6,7 @@ from uploader.errors.base import ExitStatus, Facts, ServerError
 
 
 class NotFigshare(ServerError):
-    """The endpoint answers, but not as Figshare does."""
+    """The endpoint responds, but not like Figshare."""
 
     code = "not-figshare"
     exit_status = ExitStatus.USAGE
@@ -14,7 +14,7 @@ class NotFigshare(ServerError):
 
 
 class ProtocolViolation(ServerError):
-    """An answer that no honest Figshare gives (parts with gaps, an upload address that is none …)."""
+    """An invalid response from Figshare (parts with gaps, an invalid upload URL …)."""
 
     code = "protocol-violation"
     exit_status = ExitStatus.SOME_FAILED
@@ -22,9 +22,9 @@ class ProtocolViolation(ServerError):
 
 
 class RequestRejected(ServerError):
-    """Figshare refused a request for good; `message` carries its own words.
+    """Figshare rejected a request; `message` contains the server's message.
 
-    `permanent` is True when the same request would be refused again: what it asks for is at fault. `status` is the
+    `permanent` is True if the same request would be rejected again because its content is at fault. `status` is the
     HTTP status, None where the refusal sums up several answers.
     """
 
@@ -55,7 +55,7 @@ class Md5Mismatch(ServerError):
 
 
 class Md5Pending(ServerError):
-    """All sent and completed, but Figshare has not computed the MD5 in time."""
+    """Everything was sent and completed, but Figshare has not computed the MD5 in time."""
 
     code = "md5-pending"
     exit_status = ExitStatus.PENDING

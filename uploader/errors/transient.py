@@ -8,7 +8,7 @@ from uploader.errors.base import TransientError
 class _RetriesExhausted(TransientError):
     """A request that was retried until the retry time was used up.
 
-    `isolated` is True when other requests were answered meanwhile: the service as such works.
+    `isolated` is True if other requests succeeded meanwhile: the service itself works.
     """
 
     def __init__(
@@ -19,7 +19,7 @@ class _RetriesExhausted(TransientError):
 
 
 class Unreachable(_RetriesExhausted):
-    """No connection, or none that lasts."""
+    """No connection could be established or kept."""
 
     code = "unreachable"
 
@@ -31,7 +31,7 @@ class ServerFailing(_RetriesExhausted):
 
 
 class UploadFailing(TransientError):
-    """One file's upload was lost, or refused, again and again, while Figshare was there for others."""
+    """One file's upload was lost or rejected repeatedly while other requests succeeded."""
 
     code = "upload-failing"
 
@@ -40,7 +40,7 @@ class StateDiskFull(TransientError):
     """The disk that holds the journal is full."""
 
     code = "state-full"
-    default_hint = "Make room where the state directory is."
+    default_hint = "Free space on the disk of the state directory."
 
 
 class TargetFull(TransientError):
@@ -51,16 +51,16 @@ class TargetFull(TransientError):
 
 
 class OutputLost(TransientError):
-    """What the command says cannot be written: the disk that its stdout goes to is full."""
+    """The output cannot be written: the disk that stdout goes to is full."""
 
     code = "output-lost"
 
 
 class StateLost(TransientError):
-    """The state directory could be used when the run began, and cannot be written any more."""
+    """The state directory became unwritable during the run."""
 
     code = "state-lost"
-    default_hint = "Make it writable again; what was sent is kept."
+    default_hint = "Make it writable; what was sent is kept."
 
 
 class StorageUnavailable(TransientError):
@@ -78,6 +78,6 @@ class ResourcesExhausted(TransientError):
 
 
 class Interrupted(TransientError):
-    """A signal or a deadline ended the run; it can go on."""
+    """A signal or a deadline stopped the run; it can be resumed."""
 
     code = "interrupted"

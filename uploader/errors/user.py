@@ -8,17 +8,17 @@ from uploader.errors.base import ExitStatus, Facts, FigupError, UserError
 
 
 class UsageError(UserError):
-    """The command line, or a value given to the library, is wrong; nothing was sent."""
+    """Invalid command line or argument; nothing was sent."""
 
     code = "usage"
     exit_status = ExitStatus.USAGE
 
 
 class MetadataInvalid(UserError):
-    """What an item is to say of itself is wrong; nothing was created.
+    """Invalid metadata; nothing was created.
 
-    `field` is the one concerned, "" for the file as a whole or several (then `causes` has them); `line` is where it
-    stands, from 1, None where that is not known.
+    `field` is the field concerned, "" for the whole file or several fields (then see `causes`); `line` counts from 1,
+    None if unknown.
     """
 
     code = "metadata"
@@ -41,14 +41,14 @@ class MetadataInvalid(UserError):
 
 
 class InsecureEndpoint(UserError):
-    """Plain http to anything but loopback: the token would travel in the clear."""
+    """Plain http to a host other than loopback: the token would be sent unencrypted."""
 
     code = "insecure-endpoint"
     exit_status = ExitStatus.USAGE
 
 
 class TlsFailure(UserError):
-    """The server's certificate does not check out, or there is no common TLS: nothing was sent to it."""
+    """The server's certificate is invalid, or no TLS version is shared; nothing was sent."""
 
     code = "tls"
     exit_status = ExitStatus.USAGE
@@ -56,7 +56,7 @@ class TlsFailure(UserError):
 
 
 class NoToken(UserError):
-    """No token was found anywhere."""
+    """No token was found."""
 
     code = "no-token"
     exit_status = ExitStatus.NOT_PERMITTED
@@ -71,7 +71,7 @@ class TokenFileExposed(UserError):
 
 
 class TokenRejected(UserError):
-    """Figshare does not accept the token (wrong, expired, or its account is disabled)."""
+    """Figshare rejected the token (invalid, expired, or its account is disabled)."""
 
     code = "token-refused"
     exit_status = ExitStatus.NOT_PERMITTED
@@ -79,7 +79,7 @@ class TokenRejected(UserError):
 
 
 class PermissionDenied(UserError):
-    """The token is good, but not for this."""
+    """The token is valid but lacks the permission."""
 
     code = "not-allowed"
     exit_status = ExitStatus.NOT_PERMITTED
@@ -87,7 +87,7 @@ class PermissionDenied(UserError):
 
 
 class SourceNotFound(UserError):
-    """A source does not exist (any more)."""
+    """A source does not exist, or no longer exists."""
 
     code = "source-missing"
     exit_status = ExitStatus.NOT_FOUND
@@ -95,7 +95,7 @@ class SourceNotFound(UserError):
 
 
 class SourceUnreadable(UserError):
-    """A source exists and cannot be read."""
+    """A source exists but cannot be read."""
 
     code = "source-unreadable"
     exit_status = ExitStatus.NOT_FOUND
@@ -103,7 +103,7 @@ class SourceUnreadable(UserError):
 
 
 class SourcesUnusable(UserError):
-    """Several of the sources cannot be sent as they are, for the reasons that `causes` give; nothing was sent."""
+    """Several sources cannot be sent, for the reasons in `causes`; nothing was sent."""
 
     code = "sources-unusable"
     exit_status = ExitStatus.NOT_FOUND
@@ -127,7 +127,7 @@ class ProjectNotFound(UserError):
 
 
 class AccountNotFound(UserError):
-    """The account that is to be acted for does not exist, or is not one of the institution's."""
+    """The account to impersonate does not exist, or does not belong to the institution."""
 
     code = "account-missing"
     exit_status = ExitStatus.NOT_FOUND
@@ -158,14 +158,14 @@ class TargetExists(UserError):
 
 
 class JobNotFound(UserError):
-    """No such job on this machine."""
+    """The job does not exist on this machine."""
 
     code = "job-missing"
     exit_status = ExitStatus.NOT_FOUND
 
 
 class SourceChanged(UserError):
-    """The source is not what was sent, or what was planned."""
+    """The source is not the version that was sent or planned."""
 
     code = "source-changed"
     exit_status = ExitStatus.INTEGRITY
@@ -173,29 +173,29 @@ class SourceChanged(UserError):
 
 
 class ChecksumWrong(UserError):
-    """The source does not have the MD5 that the user says it has; it was not completed."""
+    """The source does not have the MD5 given by the user; its upload was not completed."""
 
     code = "checksum-wrong"
     exit_status = ExitStatus.INTEGRITY
-    default_hint = "Put the right file, or the right MD5, in its place."
+    default_hint = "Correct the file or its MD5."
 
 
 class QuotaExceeded(UserError):
-    """The account has no room for this."""
+    """The upload exceeds the account's quota."""
 
     code = "quota-exceeded"
     exit_status = ExitStatus.LIMIT
 
 
 class FileTooLarge(UserError):
-    """The account takes no file of this size."""
+    """The file exceeds the account's maximum file size."""
 
     code = "file-too-large"
     exit_status = ExitStatus.LIMIT
 
 
 class SomeFilesFailed(UserError):
-    """Several files were to be sent, and not all of them could be; the report names them."""
+    """Some of several files could not be sent; the report names them."""
 
     code = "some-files-failed"
     exit_status = ExitStatus.SOME_FAILED
@@ -203,21 +203,21 @@ class SomeFilesFailed(UserError):
 
 
 class Conflict(UserError):
-    """The item already holds something else under this name; nothing was replaced."""
+    """The item already has another file of this name; nothing was replaced."""
 
     code = "conflict"
     exit_status = ExitStatus.SOME_FAILED
 
 
 class NotPublishable(UserError):
-    """The item lacks something without which it cannot, or should not, be published."""
+    """The item lacks metadata without which it cannot, or should not, be published."""
 
     code = "not-publishable"
     exit_status = ExitStatus.SOME_FAILED
 
 
 class JobBusy(UserError):
-    """Another process works on this job."""
+    """Another process is working on this job."""
 
     code = "job-busy"
     exit_status = ExitStatus.BUSY
@@ -241,7 +241,7 @@ class JournalNewer(UserError):
 
 
 class JournalDamaged(UserError):
-    """The journal is damaged beyond what the server can tell."""
+    """The journal is damaged and cannot be recovered from the server."""
 
     code = "journal-damaged"
     exit_status = ExitStatus.USAGE

@@ -71,5 +71,5 @@ def test_ctrl_c_before_the_command_runs() -> None:
 def test_a_token_on_the_command_line_gets_a_hint() -> None:
     failure = failure_of(click.NoSuchOption("--token"))
     assert failure.exit_status == 2
-    assert "never given on the command line" in failure.message
+    assert "not accepted on the command line" in failure.message
     assert "FIGSHARE_TOKEN" in (failure.hint or "")

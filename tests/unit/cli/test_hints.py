@@ -64,8 +64,8 @@ def test_whatever_may_pass_says_how_to_continue() -> None:
         ),
         (errors.TokenRejected("x"), "run `figup auth login`."),
         (
-            errors.QuotaExceeded("x", hint="Make room."),
-            "Make room. Then run the same command again to continue, or `figup resume abc`.",
+            errors.QuotaExceeded("x", hint="Free space on."),
+            "Free space on. Then run the same command again to continue, or `figup resume abc`.",
         ),
         (errors.ProtocolViolation("x"), "Run the same command again later"),
         (errors.PermissionDenied("x"), "use one that may do this, then run the same command again"),
@@ -91,7 +91,7 @@ def test_how_a_job_continues_is_said_once(error: FigupError, words: str) -> None
     [
         (errors.JobBusy("x", facts=Facts("job-busy", job="k3v")), "`figup status k3v --watch` follows it"),
         (errors.JobBusy("x"), "Let it finish, or stop it where it runs."),
-        (errors.UsageError("x", facts=Facts("all-skipped", reasons=("hidden", "vanished"))), "--hidden takes"),
+        (errors.UsageError("x", facts=Facts("all-skipped", reasons=("hidden", "vanished"))), "--hidden includes"),
         (errors.UsageError("x", facts=Facts("other-account", account=12)), "Add --impersonate 12."),
         (
             errors.FileTooLarge("x", hint="Split it.", facts=Facts("too-large")),

@@ -68,7 +68,7 @@ def test_the_way_to_send_them_is_told_where_there_is_one() -> None:
     first = failed_list(report(inside, beside), LISTED).decode().splitlines()[0]
     assert first == "# figup upload --from-file failed.txt --base '/my data' --item 7"
     renamed = broken(3, path="/data/other name")
-    resumed = b"# figup resume k3: this list does not say what its files are called on Figshare\n# conflict"
+    resumed = b"# figup resume k3: this list lacks the files' names on Figshare\n# conflict"
     assert failed_list(report(renamed), LISTED).startswith(resumed)
     assert failed_list(msgspec.structs.replace(report(inside), item_id=None), LISTED).startswith(resumed)
     again = replace(LISTED, repeated=("--on-conflict", "keep"))
@@ -79,7 +79,7 @@ def test_names_that_are_no_lines() -> None:
     made = report(broken(1, path="/data/a\nb"), broken(2, path="/data/\udcff"))
     assert failed_list(made, LISTED).partition(b"\n")[2] == (
         b"# conflict: /data/a\\nb: there is another\n"
-        b"# (a name with a line break has no place in a list of lines: add -0)\n"
+        b"# (the name contains a line break: add -0)\n"
         b"# conflict: /data/\\udcff: there is another\n/data/\xff\n"
     )
 

@@ -118,7 +118,7 @@ def test_failed_files_come_first_with_their_reason() -> None:
         incidents=(Incident(at=AT, kind="restarted", path="/data/set/1.csv", message="/data/set/1.csv: lost"),),
     )  # fmt: skip
     page = parse(report_html(job))
-    assert "1 of 2 files verified; 1 failed. State of the job: failed." in page.text
+    assert "1 of 2 files verified; 1 failed. Job state: failed." in page.text
     assert tables(page)["Files that failed"][1] == ["/data/set/2.csv", "1.00 kB", "failed", "other file"]
     assert tables(page)["Incidents"][1] == ["2026-03-01 12:00:01", "sent again", "/data/set/1.csv", "lost"]
 
@@ -169,7 +169,7 @@ def test_folders_links_and_skipped_files() -> None:
     ]
     assert known["Files"][3][1:3] == ["-", "linked"]
     assert known["Skipped"][1:] == [
-        ["/data/set/.git/", "hidden (--hidden takes it)"],
+        ["/data/set/.git/", "hidden (--hidden includes it)"],
         ["/data/set/x", "excluded by --exclude or .figupignore"],
     ]
     alone = parse(report_html(job_report(link, counts={"linked": 1})))

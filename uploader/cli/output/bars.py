@@ -27,16 +27,16 @@ _TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
 _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
 _SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _TOTAL_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
-"""What a style becomes on a terminal of less than _WIDE_COLUMNS columns."""
+"""Replacement styles for terminals with fewer than _WIDE_COLUMNS columns."""
 _WIDE_COLUMNS = 90
 _FILES = 8
-"""Bars of files at most, however many are under way."""
+"""Maximum number of file bars."""
 _ROWS_KEPT = 3
-"""Lines of the terminal that bars leave free."""
+"""Terminal lines that bars leave free."""
 
 
 class Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that is told its rate and the time left instead of guessing them from when it was drawn."""
+    """A bar whose rate and remaining time are set, not estimated from when it was drawn."""
 
     monitor_interval = 0
 
@@ -58,9 +58,9 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What the style may name."""
+        """The fields that a style may use."""
         known = dict(super().format_dict)
-        # Two columns stay free for the ^C that a terminal echoes; else it would wrap the line.
+        # Leave two columns for the ^C that a terminal echoes, which would otherwise wrap the line.
         columns = max(10, (known["ncols"] or 80) - 2)
         return {
             **known,
@@ -83,12 +83,12 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
 
 def _style_for_width(style: str) -> str:
-    """Apply a style if this terminal shows colours."""
+    """Return the style, shortened on a narrow terminal."""
     return _SHORT.get(style, style) if _terminal().columns < _WIDE_COLUMNS else style
 
 
 class Bars:
-    """Progress on a terminal. Called on the loop; everything that draws is done by the output thread."""
+    """Progress on a terminal. Called on the event loop; the output thread does the drawing."""
 
     def __init__(self, output: OutputThread, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
@@ -103,17 +103,17 @@ class Bars:
         """Do nothing: the first progress opens the bars."""
 
     def file_started(self, notice: no.FileStarted) -> None:
-        """Leave what was there already out of the speed."""
+        """Exclude bytes already present from the speed."""
         self._output.do(lambda: self._forget_speed(notice.path))
 
     def update(self, notice: no.Progress) -> None:
-        """Draw it, unless the terminal is held up: there will be a newer one."""
+        """Draw the progress; skip it while the terminal is blocked, since newer progress follows."""
         now = self._clock()
         if not self._output.blocked:
             self._output.do(lambda: self._draw(notice, now))
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._output.do(self._close)
 
     def _draw(self, progress: no.Progress, now: float) -> None:
@@ -156,7 +156,7 @@ class Bars:
         return bar
 
     def _open(self, progress: no.Progress) -> Bar:
-        # The lock that tqdm would make of its own accord is one between processes, which not every machine has.
+        # By default tqdm creates a multiprocessing lock, which is not available on every machine.
         Bar.set_lock(threading.RLock())
         self._output.line_sink = lambda line: Bar.write(line, file=sys.stderr)
         self._total = Bar("total", progress.bytes_total, 0, _TOTAL)
@@ -170,7 +170,7 @@ class Bars:
 
 
 def _terminal() -> os.terminal_size:
-    """Columns and lines."""
+    """Return columns and lines."""
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Logs: what `-v`, `-vv` and `--log-file` turn on. Only the logger "uploader" is touched."""
+"""Logging for `-v`, `-vv` and `--log-file`. Only the logger "uploader" is configured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Formatter(logging.Formatter):
 
 
 class _File(logging.FileHandler):
-    """A log that cannot be written any more (its disk is full) is told once, and keeps nothing from going on."""
+    """A log file; if it cannot be written (disk full), that is reported once and ignored."""
 
     def __init__(self, path: Path, write: Callable[[str], None]) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
@@ -33,11 +33,11 @@ class _File(logging.FileHandler):
         report, self._report_failure = self._report_failure, None
         if report is not None:
             reason = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
-            report(f"figup: --log-file: the log is not whole: {self.baseFilename}: {reason}")
+            report(f"figup: --log-file: the log is incomplete: {self.baseFilename}: {reason}")
 
 
 class _Lines(logging.Handler):
-    """Hands each record on as lines."""
+    """Writes each record as lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Lines(logging.Handler):
 
 
 def start_logging(verbose: int, log_file: Path | None, write: Callable[[str], None]) -> None:
-    """Have the package's log written as far as was asked for. Raises UsageError when the file cannot be written."""
+    """Configure logging as requested. Raises UsageError if the file cannot be written."""
     logger = logging.getLogger("uploader")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Displays: how a running job is shown. JSON Lines for a program, bars on a terminal, a plain line elsewhere."""
+"""Displays of a running job: JSON Lines, bars on a terminal, or an occasional plain line."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from uploader.transfer import notices as no
 JSON_EVERY = 10.0
 """Seconds between two progress events with `--json`."""
 SAME_RETRY_EVERY = 5.0
-"""Seconds for which a retry for the same reason is not said again on a terminal."""
+"""Seconds for which a retry with the same cause is not repeated on a terminal."""
 SAME_RETRY_LOGGED_EVERY = 30.0
-"""The same where stderr is kept: a batch log must not fill with them."""
+"""The same if stderr is not a terminal, so that batch logs stay short."""
 
 
 class Progress(Protocol):
-    """Shows how far a job is."""
+    """Shows the progress of a job."""
 
     def job_started(self, notice: no.JobStarted) -> None:
         """Note that the job started or resumed."""
 
     def update(self, notice: no.Progress) -> None:
-        """So far it is now."""
+        """Show the current progress."""
 
     def file_started(self, notice: no.FileStarted) -> None:
         """Note that a file started, with the bytes already present."""
@@ -44,7 +44,7 @@ class Progress(Protocol):
 
 
 class Display:
-    """Takes all notices of a job."""
+    """Shows all notices of a job."""
 
     def __init__(
         self, console: Console, progress: Progress | None, clock: Callable[[], float] = time.monotonic
@@ -60,7 +60,7 @@ class Display:
         self._retry_every = SAME_RETRY_EVERY if on_terminal else SAME_RETRY_LOGGED_EVERY
 
     def show(self, notice: no.AnyNotice) -> None:
-        """Show it."""
+        """Show a notice."""
         if isinstance(notice, no.Progress):
             self._show_progress(notice)
             return
@@ -88,7 +88,7 @@ class Display:
             self._progress.file_started(notice)
 
     def summary_line(self) -> str:
-        """How far the job is, now."""
+        """Describe the current progress in one line."""
         return progress_line(self._latest) if self._latest is not None else "nothing was sent yet"
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Display:
             self._progress.close()
 
     def _show_failure(self, notice: no.FileFailed) -> None:
-        """Ten thousand files may fail for one reason: a person is told of the first ones, a program of all."""
+        """Thousands of files may fail: print only the first ones; `--json` has all."""
         path = printable(notice.path) if notice.path is not None else None
         hint = hint_for(notice, path=path)
         hint = printable(hint) if hint else None
@@ -114,7 +114,7 @@ class Display:
             return
         self._console.event("error", **failure.fields())
         if self._failures == MAX_LISTED + 1:
-            self._console.note(f"more files fail, and are not named here; {LIST_THEM}")
+            self._console.note(f"more files failed and are not listed here; {LIST_THEM}")
 
     def _show_progress(self, notice: no.Progress) -> None:
         self._latest = notice
@@ -154,24 +154,24 @@ class Display:
         elif isinstance(notice, no.JobUpdated):
             self._console.note(_describe_update(notice))
         elif isinstance(notice, no.Described):
-            self._console.note(f"item {notice.item_id} has its description")
+            self._console.note(f"metadata of item {notice.item_id} applied")
         elif isinstance(notice, no.FileRestarted):
             self._print_rarely(
                 f"restarted: {notice.reason}",
-                f"{notice.path}: is sent again from its beginning: {notice.reason}",
+                f"{notice.path}: restarting from the beginning: {notice.reason}",
             )
         elif isinstance(notice, no.ReadProgress):
             share = units.format_percent(notice.bytes_done, notice.bytes_total)
             self._console.note(f"{printable(notice.path)}: read {share} of {units.format_bytes(notice.bytes_total)}")
         elif isinstance(notice, no.LimitChanged):
             limit = units.format_rate(notice.rate) if notice.rate is not None else "lifted"
-            self._console.note(f"the rate limit is {limit} now")
+            self._console.note(f"rate limit: {limit}")
         elif isinstance(notice, no.Retrying):
             wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
             self._print_rarely(no.retry_cause(notice.reason), f"{notice.reason}{wait}")
 
     def _print_rarely(self, reason: str, text: str) -> None:
-        """Many files and parts meet one reason at the same time: it is said once in a while, not for each of them."""
+        """Print a note that many files and parts may cause at the same time only once in a while."""
         now = self._clock()
         if now < self._retries.get(reason, 0.0):
             return
@@ -188,7 +188,7 @@ def _describe_update(notice: no.JobUpdated) -> str:
 
 
 def display_for(console: Console, *, no_progress: bool) -> Display:
-    """Choose the display for where stderr goes."""
+    """Choose the display for the kind of stderr."""
     if console.json or console.quiet or no_progress or sys.stderr is None:
         return Display(console, None)
     if sys.stderr.isatty():

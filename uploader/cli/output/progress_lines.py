@@ -1,4 +1,4 @@
-"""Plain progress: a line now and then, for batch logs and pipes. No control characters."""
+"""Plain progress lines for batch logs and pipes, without control characters."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ EVERY = 30.0
 _WINDOW = 10.0
 """Seconds over which a speed is averaged."""
 _FILES_WINDOW = 60.0
-"""The same for files, of which few are done in ten seconds."""
+"""The same for files, which finish less often."""
 _MANY_FILES = 50
-"""From so many files on, their number tells how long it takes."""
+"""Number of files from which the remaining time is also estimated from the number of files."""
 
 
 class Speed:
-    """Bytes, or files, a second, lately, of something that is told how far it is."""
+    """Recent speed in bytes or files per second."""
 
     def __init__(self, window: float = _WINDOW) -> None:
         self._window = window
         self._samples: deque[tuple[float, int]] = deque()
 
     def __call__(self, now: float, done: int) -> float | None:
-        """None as long as it cannot be said. What goes back starts anew."""
+        """Return the speed, None if unknown. A decrease of `done` resets it."""
         if self._samples and done < self._samples[-1][1]:
             self._samples.clear()
         self._samples.append((now, done))
@@ -38,20 +38,20 @@ class Speed:
 
 
 def time_left(progress: no.Progress) -> float | None:
-    """Seconds until all is sent if it goes on like this; None when that cannot be said."""
+    """Return the remaining seconds at the current rate; None if unknown."""
     if not progress.rate:
         return None
     return (progress.bytes_total - progress.bytes_done) / progress.rate
 
 
 class Forecast:
-    """The same, told again and again. Many small files take requests rather than bytes, so their number counts, too."""
+    """Remaining time that also considers the number of files: many small files are limited by requests, not bytes."""
 
     def __init__(self) -> None:
         self._files = Speed(_FILES_WINDOW)
 
     def __call__(self, now: float, progress: no.Progress) -> float | None:
-        """Seconds left, or None."""
+        """Return the remaining seconds, or None."""
         by_bytes, rate = time_left(progress), self._files(now, progress.files_done)
         if progress.files_total < _MANY_FILES or not rate:
             return by_bytes
@@ -59,7 +59,7 @@ class Forecast:
 
 
 def progress_line(progress: no.Progress, left: float | None = None) -> str:
-    """How far a job is, in one line. `left`: seconds, as a forecast has it; None for what the bytes say."""
+    """Format progress as one line. `left`: remaining seconds; None: estimate them from the bytes."""
     parts = [
         f"{units.format_bytes(progress.bytes_done)} of {units.format_bytes(progress.bytes_total)}"
         f" ({units.format_percent(progress.bytes_done, progress.bytes_total)})",
@@ -79,7 +79,7 @@ def progress_line(progress: no.Progress, left: float | None = None) -> str:
 
 
 class Lines:
-    """Says how far the job is at its beginning, every so often, and at its end."""
+    """Writes a progress line at the start, at intervals and at the end."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
@@ -93,15 +93,15 @@ class Lines:
     def job_started(self, notice: no.JobStarted) -> None:
         """Write the first line."""
         self._due = self._clock() + EVERY
-        resumed = ", goes on where it was" if notice.resumed else ""
+        resumed = ", resumed" if notice.resumed else ""
         amount = f"{units.format_count(notice.files, 'file')}, {units.format_bytes(notice.bytes_total)}"
         self._write(f"job {notice.job}{resumed}: {amount}")
 
     def file_started(self, notice: no.FileStarted) -> None:
-        """Leave it to the next progress."""
+        """Do nothing: the next progress includes it."""
 
     def update(self, notice: no.Progress) -> None:
-        """So far it is now."""
+        """Write a line if one is due."""
         self._latest = notice
         now = self._clock()
         self._left = self._forecast(now, notice)

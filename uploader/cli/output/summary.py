@@ -1,4 +1,4 @@
-"""The summary of a run for a person: what became of each file, or of how many where there are many, and why."""
+"""The summary of a run: the result of each file, or counts if there are many."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from uploader.text import printable
 from uploader.transfer.report import FileReport, Report
 
 MAX_LISTED = 20
-"""So many files are named one by one; of more than these, those alone that failed, and so many at most."""
+"""Maximum number of files listed; if there are more, only that many failed ones."""
 _REASONS = {
-    "hidden": ("hidden (--hidden takes it)", "hidden (--hidden takes them)"),
+    "hidden": ("hidden (--hidden includes it)", "hidden (--hidden includes them)"),
     "link": (
-        "symbolic link (--follow-symlinks takes what it leads to)",
-        "symbolic links (--follow-symlinks takes what they lead to)",
+        "symbolic link (--follow-symlinks includes its target)",
+        "symbolic links (--follow-symlinks includes their targets)",
     ),
     "link-loop": (
-        "link that leads back to a folder that it is in",
-        "links that lead back to a folder that they are in",
+        "symbolic link to a folder that contains it",
+        "symbolic links to folders that contain them",
     ),
-    "empty-folder": ("empty folder, which Figshare does not have", "empty folders, which Figshare does not have"),
+    "empty-folder": ("empty folder (Figshare has no empty folders)", "empty folders (Figshare has no empty folders)"),
     "folder": (
-        "folder in a list, of which only files are taken that are in the list, too",
-        "folders in a list, of which only files are taken that are in the list, too",
+        "folder in a list (only files in the list are sent)",
+        "folders in a list (only files in the list are sent)",
     ),
 }
 _UNCOUNTED_REASONS = {
     "excluded": "excluded by --exclude or .figupignore",
-    "not-included": "not among what --include names",
-    "vanished": "planned, and no longer there",
+    "not-included": "not matched by --include",
+    "vanished": "no longer there",
 }
 LIST_THEM = "--failed-to FILE lists them all"
 
@@ -47,7 +47,7 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
     lines += _final_step_lines(report)
     lines += [manifest_line(report.manifest)] if report.manifest is not None else []
     if sent_before:
-        lines.append(f"Job {report.job} was finished before, and its files are unchanged: nothing was sent.")
+        lines.append(f"Job {report.job} was already finished and its files are unchanged; nothing was sent.")
     else:
         found = sum(_parts_found(file) for file in report.files)
         sent = sum(file.parts_sent for file in report.files)
@@ -60,9 +60,9 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
 
 
 _PUBLISHED = {
-    "public": "It is published.",
-    "embargoed": "It is published when its embargo ends.",
-    "review": "It was handed in; your institution reviews it before it is public.",
+    "public": "Published.",
+    "embargoed": "To be published when the embargo ends.",
+    "review": "Submitted for publishing; your institution reviews it first.",
 }
 
 
@@ -84,7 +84,7 @@ def published_line(published: str | None) -> list[str]:
 
 
 def manifest_line(path: str) -> str:
-    """Where the MD5s are."""
+    """Format the path of the file with the MD5s."""
     return f"MD5s, for md5sum -c: {printable(path)}"
 
 
@@ -106,7 +106,7 @@ def _failures(files: Sequence[FileReport]) -> list[str]:
 
 
 def _parts_found(file: FileReport) -> int:
-    """Parts that this run had not to send. It did not even ask about a file that an earlier one had verified."""
+    """Return the number of parts already present; all of them for a file verified by an earlier run."""
     untouched = file.parts_found == file.parts_sent == 0
     return file.parts_total or 0 if untouched else file.parts_found
 
@@ -126,24 +126,24 @@ def _ids(ids: Sequence[int]) -> str:
 
 
 def _replaced(files: Sequence[FileReport]) -> list[str]:
-    """Which of the item's files were removed, counted and named."""
+    """List the item's files that were replaced and removed."""
     if not files:
         return []
     count = units.format_count(sum(len(file.replaced) for file in files), "file")
-    lines = [f"Replaced: {count} that the item had under the same names, removed from it:"]
+    lines = [f"Replaced and removed from the item: {count} of the same names:"]
     lines += [f"  {printable(remote_path(f.folder, f.name))}: {_ids(f.replaced)}" for f in files[:MAX_LISTED]]
     more = len(files) - MAX_LISTED
-    return [*lines, f"  and those of {more} more names; --json names them all"] if more > 0 else lines
+    return [*lines, f"  and those of {more} more names; --json has all"] if more > 0 else lines
 
 
 def reason_text(reason: str, count: int = 1) -> str:
-    """Why so many things are skipped, as it stands behind their number."""
+    """Return the reason for skipping, as shown after the number of paths."""
     one, several = _REASONS.get(reason, (_UNCOUNTED_REASONS.get(reason, reason),) * 2)
     return one if count == 1 else several
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
-    """Count and name skipped paths by reason; `skipped` has paths with reasons."""
+    """List skipped paths by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}
     for path, reason in skipped:
         by_reason.setdefault(reason, []).append(path)

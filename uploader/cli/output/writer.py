@@ -1,7 +1,6 @@
 """The output thread: does all writing to stdout and stderr, in order.
 
-A terminal that is held (Ctrl-S) or a pipe that nobody empties stops this thread alone: bytes go on to Figshare, and
-signals are heard.
+A paused terminal (Ctrl-S) or a full pipe blocks only this thread: the upload continues and signals are handled.
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ RED, GREEN, YELLOW = "31", "32", "33"
 
 
 class Mark(NamedTuple):
-    """A word that is shown in a colour on a terminal where it first occurs in a text."""
+    """A word whose first occurrence in a text is coloured on a terminal."""
 
     word: str
     color: str
 
 
 class OutputThread:
-    """Does what it is given, one thing after the other, in a thread of its own that never keeps figup alive."""
+    """Runs output actions in order in a daemon thread."""
 
     def __init__(self, *, color: bool = True) -> None:
-        """With `color`, marks are coloured on terminals that have colours, unless NO_COLOR is set."""
+        """With `color`, marks are coloured on terminals with colours unless NO_COLOR is set."""
         self._color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
         for stream in (sys.stdout, sys.stderr):
-            # What a terminal or a file in another encoding cannot show must not end an upload.
+            # Characters that the output's encoding lacks must not end an upload.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self.line_sink: Callable[[str], None] | None = None
-        """While progress bars are shown: how a line gets above them. Set and called in the output thread."""
+        """Writes a line above the progress bars while they are shown. Set and called in the output thread."""
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.truncated = False
-        """Something that was to be read later could not be written to stdout; a reader that went away is no loss."""
+        """True if output to stdout was lost, other than by a reader that closed the pipe."""
         self._lost: set[int] = set()
         self._threaded = True
         """False where the system starts no thread: the caller then writes itself, and may be held up."""
@@ -52,11 +51,11 @@ class OutputThread:
 
     @property
     def blocked(self) -> bool:
-        """Something waits to be written: what may be left out should be."""
+        """True while output is waiting; optional output should then be skipped."""
         return not self._todo.empty()
 
     def do(self, action: Callable[[], None]) -> None:
-        """Have it done in turn. What it raises for a stream that takes nothing more is the stream's end, no error."""
+        """Queue an action. An error of its stream ends the stream and is not raised."""
         self._todo.put(action)
         if not self._threaded:
             self._do_next()
@@ -70,7 +69,7 @@ class OutputThread:
         self.do(lambda: self._write(sys.stderr, plain(redact(text)), mark))
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until everything was written; False when that took longer than `timeout` seconds. Blocks."""
+        """Wait until everything is written; False if that takes longer than `timeout` seconds. Blocks."""
         done = threading.Event()
         self.do(done.set)
         return done.wait(timeout)
@@ -83,7 +82,7 @@ class OutputThread:
         try:
             self._todo.get()()
         except (OSError, ValueError, MemoryError):
-            # Bars on a terminal that went away.
+            # Bars on a terminal that was closed.
             self.line_sink = None
 
     def _write(self, stream: TextIO | None, line: str, mark: Mark | None = None) -> None:
@@ -101,7 +100,7 @@ class OutputThread:
             self._lost.add(id(stream))
             redirect_to_devnull(stream)
             if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
-                # The work goes on, but whoever kept the output must know that it is not whole.
+                # The run continues, but a reader of the output must learn that it is incomplete.
                 self.truncated = True
                 self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
 
@@ -112,9 +111,8 @@ def plain(text: str) -> str:
 
 
 def redirect_to_devnull(stream: TextIO) -> None:
-    """Nobody reads it any more (`figup … | head`), or its disk is full: let what is buffered go nowhere.
-
-    Else the interpreter complains of it at its end.
+    """Discard buffered output of a closed pipe (`figup … | head`) or full disk; otherwise the interpreter reports an
+    error at exit.
     """
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -74,7 +74,7 @@ def test_of_many_failures_a_person_is_told_some_and_a_program_all(capsys: pytest
     assert len(out) == len(many)
     assert err[MAX_REPORTED:] == [
         f"figup: line {MAX_REPORTED} is wrong",
-        "figup: and 1 more like these; --json tells all of them",
+        "figup: and 1 more like these; --json has all",
     ]
 
 

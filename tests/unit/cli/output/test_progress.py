@@ -116,7 +116,7 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
             no.ReadProgress(path="/a\x1b[2J", bytes_done=5 << 30, bytes_total=10 << 30),
             "/a\\x1b[2J: read 50 % of 10.7 GB",
         ),
-        (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: is sent again from its beginning: lost"),
+        (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: restarting from the beginning: lost"),
     ],
 )
 def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None:
@@ -145,7 +145,7 @@ def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() ->
             no.FileFailed(code="conflict", message=f"{number}: other file", hint="Rename it.", path=f"/{number}")
         )
     assert [failure.path for failure in console.failures] == [f"/{number}" for number in range(MAX_LISTED)]
-    assert console.notes == [f"more files fail, and are not named here; {LIST_THEM}"]
+    assert console.notes == [f"more files failed and are not listed here; {LIST_THEM}"]
     assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(MAX_LISTED, 500)]
 
 
@@ -154,7 +154,7 @@ def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
     display = Display(console, None, Clock())
     for number in range(500):
         display.show(no.FileRestarted(f"/{number}", "Figshare aborted the upload"))
-    assert console.notes == ["/0: is sent again from its beginning: Figshare aborted the upload"]
+    assert console.notes == ["/0: restarting from the beginning: Figshare aborted the upload"]
 
 
 def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:

@@ -80,7 +80,7 @@ def test_a_line_at_the_beginning_every_thirty_seconds_and_at_the_end() -> None:
 
 @pytest.mark.parametrize(
     ("resumed", "words"),
-    [(False, "job k3: 2 files, 1.00 kB"), (True, "job k3, goes on where it was: 2 files, 1.00 kB")],
+    [(False, "job k3: 2 files, 1.00 kB"), (True, "job k3, resumed: 2 files, 1.00 kB")],
 )
 def test_the_first_line_names_the_job(resumed: bool, words: str) -> None:
     said: list[str] = []

@@ -41,15 +41,15 @@ def test_parts_of_files_verified_earlier_were_already_there(found: int, sent: in
 
 def test_a_job_that_was_finished_says_that_nothing_was_sent() -> None:
     assert summary_text(REPORT, sent_before=True).splitlines()[-1] == (
-        "Job k3 was finished before, and its files are unchanged: nothing was sent."
+        "Job k3 was already finished and its files are unchanged; nothing was sent."
     )
 
 
 def test_one_is_told_as_one_and_two_as_two() -> None:
     assert skipped_lines([("/a", "link"), ("/b", "empty-folder"), ("/c", "empty-folder")]) == [
-        "Skipped: 1 symbolic link (--follow-symlinks takes what it leads to):",
+        "Skipped: 1 symbolic link (--follow-symlinks includes its target):",
         "  /a",
-        "Skipped: 2 empty folders, which Figshare does not have:",
+        "Skipped: 2 empty folders (Figshare has no empty folders):",
         "  /b",
         "  /c",
     ]
@@ -61,11 +61,9 @@ def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:
         for n in range(MAX_LISTED + 2)
     )
     lines = summary_text(msgspec.structs.replace(REPORT, files=files)).splitlines()
-    begin = lines.index(
-        f"Replaced: {2 * MAX_LISTED + 4} files that the item had under the same names, removed from it:"
-    )
+    begin = lines.index(f"Replaced and removed from the item: {2 * MAX_LISTED + 4} files of the same names:")
     assert lines[begin + 1] == "  d/0: files 0, 1000"
     assert lines[begin + MAX_LISTED : begin + MAX_LISTED + 2] == [
         f"  d/{MAX_LISTED - 1}: files {MAX_LISTED - 1}, {999 + MAX_LISTED}",
-        "  and those of 2 more names; --json names them all",
+        "  and those of 2 more names; --json has all",
     ]
