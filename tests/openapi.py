@@ -94,6 +94,20 @@ def example_body(method: str, path: str) -> Any:
     return _example(operation["requestBody"]["content"]["application/json"]["schema"])
 
 
+def default_body(method: str, path: str) -> dict[str, Any]:
+    """The defaults in the schema of an operation's body: what generated clients send where nothing was chosen."""
+    operation = _description()["paths"][path][method.lower()]
+    return _defaults(operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def _defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return _defaults(_description()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    inherited = [_defaults(one) for one in schema.get("allOf", ())]
+    own = {name: one["default"] for name, one in schema.get("properties", {}).items() if "default" in one}
+    return functools.reduce(operator.or_, inherited, {}) | own
+
+
 def _example(schema: dict[str, Any]) -> Any:
     if "$ref" in schema:
         return _example(_description()["components"]["schemas"][schema["$ref"].rpartition("/")[2]])

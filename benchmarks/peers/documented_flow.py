@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import requests  # type: ignore[import-untyped]
+import requests
 
 CHUNK = 1048576
 
 
-def call(method: str, url: str, data: object = None, *, binary: bool = False) -> Any:
+def call(method: str, url: str, data: Any = None, *, binary: bool = False) -> Any:
     """One request, on a connection of its own, as `requests.request` does it."""
     headers = {"Authorization": f"token {os.environ['FIGSHARE_TOKEN']}"}
     body = data if binary or data is None else json.dumps(data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from pyfigshare.figshare import Figshare  # type: ignore[import-not-found]
+from pyfigshare.figshare import Figshare  # type: ignore[import-untyped]
 
 
 def main(endpoint: str, path: str, workers: int, file_workers: int) -> None:

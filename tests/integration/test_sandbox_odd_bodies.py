@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.openapi import example_body, operations_with_bodies
-from tests.support.sandbox_api import Api, sandbox_api
+from tests.support.populated import FITTING, populate
+from tests.support.sandbox_api import sandbox_api
 from uploader.sandbox.server import API
 
 pytestmark = pytest.mark.anyio
@@ -51,31 +52,11 @@ def _failed(status: int, kind: str) -> bool:
     return status >= 500 and (status, kind) != (501, "unserved")
 
 
-async def addresses(api: Api) -> dict[str, Any]:
-    """What the names in paths stand for: things that are there."""
-    item = await api.item(description="d", categories=[24418], keywords=["k"])
-    file = (await api.available(await api.send(item, b"0123")))["id"]
-    await api.call("POST", f"{item}/publish")
-    number = int(item.rpartition("/")[2])
-    project = (await api.call("POST", "/account/projects", {"title": "abc"}))[1]["entity_id"]
-    collection = (await api.call("POST", "/account/collections", {"title": "abc"}))[1]["entity_id"]
-    account = (await api.get("/account/institution/accounts"))[1]["id"]
-    made = (await api.call("POST", f"/account/projects/{project}/notes", {"text": "A note"}))[1]
-    note = int(made["location"].rpartition("/")[2])
-    review = (await api.get("/account/institution/reviews"))[0]["id"]
-    return {
-        "item_id": number, "resource_id": number, "file_id": file, "project_id": project, "collection_id": collection,
-        "account_id": account, "author_id": 1, "category_id": 1, "version": 1, "link_id": 1, "group_id": 2101,
-        "token": 1, "again": 1, "string_id": "sandbox", "user_id": 1, "note_id": note, "role_id": 1,
-        "review_id": review, "custom_field_id": 1, "external_user_id": 1,
-    }  # fmt: skip
-
-
 async def test_no_request_causes_a_server_error(tmp_path: Path) -> None:
     chance = random.Random(20)
     failed: list[tuple[str, str, str, dict[str, Any] | None, int]] = []
     async with sandbox_api(tmp_path / "s", institution=True, review="approve") as api:
-        places = await addresses(api)
+        places = await populate(api)
         origin = api.at.url.removesuffix("/v2")
         routes = [route for group in API for route in group.routes() if route.kind not in KEPT_OUT]
         for field, value in itertools.product(NESTED, VALUES):
@@ -98,17 +79,6 @@ async def test_no_request_causes_a_server_error(tmp_path: Path) -> None:
 ODD: tuple[Any, ...] = (
     None, {}, [], [{}], [[]], {"a": {}}, "", "x\0", "9" * 30, 0, -1, 2**70, 1.5, True, [None], {"id": {}, "title": []},
 )  # fmt: skip
-
-
-FITTING: dict[str, Any] = {
-    "categories": [24418], "categories_by_source_id": ["310204"], "authors": [{"name": "Ann Bee", "orcid_id": ""}],
-    "funding_list": [{"title": "A grant"}], "custom_fields": {"Instrument": "A scale"},
-    "custom_fields_list": [{"name": "Site", "value": ["North"]}], "group_id": 2101, "institution": 2000, "license": 1,
-    "related_materials": [{"identifier": "10.1/x", "identifier_type": "DOI", "relation": "Cites", "title": "t"}],
-    "timeline": {"firstOnline": "2020-01-01", "publisherAcceptance": "2020-01-01"}, "link": None, "doi": "", "size": 4,
-    "embargo_options": [{"id": 2201, "group_ids": [2101]}], "embargo_date": "2099-01-01", "email": None,
-}  # fmt: skip
-"""What the examples of the description are replaced by: those name things that are not there."""
 
 
 def variants(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -139,12 +109,11 @@ async def test_whatever_is_nested_in_a_body_is_no_server_error(tmp_path: Path) -
     failed: list[tuple[str, str, Any, int]] = []
     sent = 0
     async with sandbox_api(tmp_path / "s", institution=True, review="approve") as api:
-        places = await addresses(api)
-        by_path = {"article_id": places["item_id"], "version_id": 1, "curation_id": places["review_id"]}
+        places = await populate(api)
         for method, template in operations_with_bodies():
             if template.endswith("/unpublish"):
                 continue
-            path = re.sub(r"\{(\w+)\}", lambda match: str((places | by_path)[match[1]]), template)
+            path = re.sub(r"\{(\w+)\}", lambda match: str(places[match[1]]), template)
             whole = example_body(method, template)
             whole = {name: FITTING.get(name, value) for name, value in whole.items()}
             if (method, template) == ("POST", "/account/articles"):
