@@ -76,7 +76,7 @@ def test_the_item_is_made_as_it_is_described(figup: Figup, sandbox: Sandbox, dat
     check_exactly_once(sandbox, data)
     before = len(sandbox.requests())
     upload(figup, "--metadata", "dataset.yaml")
-    assert kinds(sandbox, before) == ["list-files", "get-item"]
+    assert kinds(sandbox, before) == ["list-files"]
 
 
 def test_the_options_title_wins(figup: Figup, sandbox: Sandbox, data: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_project_is_looked_at_once(figup: Figup, sandbox: Sandbox, data: Path)
     assert kinds(sandbox, before).count("get-project") == 1
     before = len(sandbox.requests())
     upload(figup, "--project", str(project))
-    assert kinds(sandbox, before) == ["list-files", "get-item"]
+    assert kinds(sandbox, before) == ["list-files"]
 
 
 def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
@@ -191,7 +191,7 @@ def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> 
     assert {name: again[name] for name in ("doi", "private_link", "published")} == {
         name: first[name] for name in ("doi", "private_link", "published")
     }
-    assert kinds(sandbox, before) == ["list-files", "get-item"]
+    assert kinds(sandbox, before) == ["list-files"]
     assert the_item(sandbox)["version"] == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.invariants import ask, check_exactly_once, files, items
 from tests.support.sandbox import Sandbox
-from uploader.errors import ItemNotFound, ProtocolViolation
+from uploader.errors import ProtocolViolation, RequestRejected
 from uploader.figshare.client import Figshare
 from uploader.figshare.item_api import Items
 from uploader.figshare.settings import Settings
@@ -75,7 +75,8 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
         else:
             with pytest.raises(RunFailed) as failed:
                 await session.upload(source, title="Title")
-            assert isinstance(failed.value.error, ItemNotFound)
+            assert isinstance(failed.value.error, RequestRejected)
+            assert "takes no file for it" in failed.value.error.message
     assert len(sandbox.requests(kind="initiate")) == 2
     assert len(sandbox.requests(kind="create-item")) == 1
 
