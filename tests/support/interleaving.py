@@ -22,7 +22,7 @@ from tests.fakes.world import World, md5
 from uploader.transfer.options import Options
 from uploader.transfer.store import lock
 
-SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.", "_take")
+SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.")
 """Calls that read or write what processes share, by the beginning of their names."""
 LONGEST = 100.0
 """Seconds that a process may run without ending before the next one has its turn: it waits for that one."""

@@ -29,7 +29,8 @@ PUBLISHED = {"title": "data", "item_options": ItemOptions(metadata=Metadata(), p
 WORDS = {
     "JobLock._take_kernel_lock": "take the lock",
     "JobLock._claim": "take the lease",
-    "JobLock._write_lease": "renew the lease",
+    "JobLock.still_held": "renew the lease",
+    "OpenJob._remove_if_unbegun": "remove the job that began nothing",
     "JobLock._end_lease": "release the job",
     "Leases.newest": "look at the lease",
     "OpenJob._open_journal": "open the journal",
@@ -39,7 +40,6 @@ WORDS = {
     "PlaceLog.survey": "note what other jobs started",
     "PlaceLog.survey_all": "note what other jobs started",
     "PlaceLog.begin": "take the turn for a file",
-    "_take": "take the turn for a title",
 }
 """Steps that are no requests, in words."""
 

@@ -115,9 +115,10 @@ class OpenJob:
 
     async def _tidy(self, fault: BaseException | None) -> None:
         """Remove the folder of a new job that began nothing; leave an overview of any other."""
-        if not self.resumed and not _may_have_effects(self.state) and await self._is_ours():
-            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
-        elif not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
+        unbegun = not self.resumed and not _may_have_effects(self.state)
+        if unbegun and await anyio.to_thread.run_sync(self._remove_if_unbegun):
+            return
+        if not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
             await anyio.to_thread.run_sync(self._leave_overview)
 
     @property
@@ -168,19 +169,18 @@ class OpenJob:
         with suppress(FigupError):  # optional: without it, reading only takes longer
             keep_overview(self._states, self.name, self.state)
 
-    async def _is_ours(self) -> bool:
-        """Confirm that the lease is held and that the journal on disk has nothing begun.
+    def _remove_if_unbegun(self) -> bool:
+        """Remove the folder if the journal on disk has nothing begun and the lease is held; False if not. Blocks.
 
         Another machine may have taken the job over and begun while this process was suspended.
         """
-        if self.lock.lost:
-            return False
         try:
-            await self.lock.confirm()
-            state = await anyio.to_thread.run_sync(self._states.read, self.name)
+            if self.lock.lost or _may_have_effects(self._states.read(self.name)) or not self.lock.still_held():
+                return False
         except FigupError:
             return False
-        return not _may_have_effects(state)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return True
 
 
 async def run_job(job: OpenJob, run: JobRun) -> Report:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
+from tests.fakes.figshare import Fault
 from tests.fakes.world import World
 from tests.support.interleaving import Scene, Stage, Turn
 from tests.support.two_processes import (
@@ -71,6 +72,25 @@ async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
     await play_at_random(stage, scene, range(SEEDS, ALL_SEEDS))
+
+
+async def test_a_process_that_began_nothing_does_not_remove_the_job_of_one_that_took_it_over(stage: Stage) -> None:
+    def prepare(world: World) -> None:
+        world.figshare.fail("create", Fault.TRANSIENT)
+
+    for steps in range(7, 12):
+        played = await stage.play(SCENES[0], (Turn("first", steps), Turn("second"), Turn("first")), prepare)
+        assert 0 in played.statuses
+        played = await stage.play(
+            SCENES[0], (Turn("first", steps), Turn("second", 6), Turn("first", 5), Turn("second", 5)), prepare
+        )
+        assert played.again == 1
+
+
+async def test_a_lease_that_was_renewed_after_it_was_watched_is_not_taken_over(stage: Stage) -> None:
+    # The second has seen for long enough that the lease does not change; then the first wakes, before it is taken over.
+    played = await stage.play(SCENES[0], (Turn("first", 11), Turn("second", 1), Turn("first", 5), Turn("second")))
+    assert played.statuses == (0, 8)
 
 
 @pytest.mark.exhaustive

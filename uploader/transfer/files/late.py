@@ -50,7 +50,6 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     if not transfer.link and not await is_untouched(run.api, run.item_id, file):
         steps.name_doubtful(run, transfer, file_id)
         return
-    await run.lock.confirm()
     await steps.remove(run, transfer, file_id)
     text = f"file {file_id} came from a request of this job that had been given up; it was empty and is removed"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))

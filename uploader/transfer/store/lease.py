@@ -77,13 +77,18 @@ class Leases:
                 return LeaseRecord(number=number, content=content, lease=_decoded(content))
         return None
 
-    def claim(self, number: int, lease: Lease) -> bool:
-        """Become the holder by taking this number; False if another process has it or a higher one."""
+    def claim(self, number: int, lease: Lease, before: LeaseRecord | None = None) -> bool:
+        """Become the holder by taking this number; False if another process has it or a higher one.
+
+        `before` is the lease that is replaced. False, too, if its holder has renewed it since that was read: it was
+        only suspended. Create before reading, as a holder writes before it lists: so one sees the other at least.
+        """
         if not self._disk.create(self._path(number), msgspec.json.encode(lease)):
             return False
         numbers = self._numbers()
-        if max(numbers, default=number) > number:
-            # The listing was out of date when the number was taken.
+        renewed = before is not None and self._disk.read(self._path(before.number)) not in (None, before.content)
+        if renewed or max(numbers, default=number) > number:
+            # Or the listing was out of date when the number was taken.
             self._remove(number)
             return False
         for earlier in numbers:

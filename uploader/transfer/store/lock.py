@@ -72,7 +72,7 @@ class JobLock:
             found = await anyio.to_thread.run_sync(self._leases.newest)
             if found is not None and not self._is_free(found):
                 await self._wait_stale(found)
-            await anyio.to_thread.run_sync(self._claim, 1 + (found.number if found is not None else 0))
+            await anyio.to_thread.run_sync(self._claim, found)
             self.took_over = found is not None and not self._is_free(found)
         except BaseException:
             self._drop_kernel_lock()
@@ -118,12 +118,23 @@ class JobLock:
         """Confirm the lease at once, before something shared is removed. Raises as `check` does."""
         await self._write_heartbeat()
 
-    async def _write_heartbeat(self) -> None:
+    def still_held(self) -> bool:
+        """Confirm the lease at once; False, and `lost`, if another machine took the job. Blocks.
+
+        Call it in the same thread as what must not be done without the lease, so that as little as possible is between.
+        """
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
-        if not await anyio.to_thread.run_sync(self._write_lease):
+        with as_resumable():
+            held = self._leases.write(self._number, self._lease)
+        if held:
+            self._last_heartbeat = _now(self._clock)
+        else:
             self.lost = True
+        return held
+
+    async def _write_heartbeat(self) -> None:
+        if not await anyio.to_thread.run_sync(self.still_held):
             raise self._busy("another machine took over this job while this process was suspended")
-        self._last_heartbeat = _now(self._clock)
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """Return True if its holder released it, or was a process of this machine that has ended."""
@@ -141,8 +152,9 @@ class JobLock:
             if now != found:
                 raise self._busy(f"another process works on this job: {(now or found).holder()}")
 
-    def _claim(self, number: int) -> None:
-        if not self._leases.claim(number, self._lease):
+    def _claim(self, found: LeaseRecord | None) -> None:
+        number = 1 + (found.number if found is not None else 0)
+        if not self._leases.claim(number, self._lease, found):
             now = self._leases.newest()
             raise self._busy(f"another process works on this job: {now.holder() if now else 'it just started'}")
         self._number = number
@@ -185,10 +197,6 @@ class JobLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _write_lease(self) -> bool:
-        with as_resumable():
-            return self._leases.write(self._number, self._lease)
 
     def _end_lease(self) -> None:
         self._leases.write(self._number, msgspec.structs.replace(self._lease, ended=True))

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from uploader.clock import Clock
 from uploader.disk import map_os_errors
+from uploader.errors import Facts, JobBusy
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.overview import recorded_state
@@ -27,14 +28,15 @@ async def remove_job(states: JobStore, job: str, clock: Clock, *, only: Collecti
         # It may have been continued since it was listed.
         if only is not None and await anyio.to_thread.run_sync(recorded_state, states, job) not in only:
             return False
-        await lock.confirm()
-        await anyio.to_thread.run_sync(_remove, folder)
+        await anyio.to_thread.run_sync(_remove, folder, lock)
     finally:
         await lock.release()
     return True
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: Path, lock: JobLock) -> None:
+    if not lock.still_held():
+        raise JobBusy("another machine took over this job", facts=Facts(JobBusy.code, job=folder.name))
     with map_os_errors(folder):
         # Without its journal it is no job any more: what an interruption leaves is not listed.
         (folder / "journal").unlink(missing_ok=True)
