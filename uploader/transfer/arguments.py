@@ -1,4 +1,4 @@
-"""Check and convert the arguments of the public API: what a program passes, before anything is done with it.
+"""Check and convert the arguments of the public API.
 
 A wrong type is a TypeError, an invalid value a UsageError; both name the argument and say what is expected.
 """
@@ -52,7 +52,7 @@ def as_id(name: str, value: int | str) -> int:
 
 
 def as_optional_id(name: str, value: int | str | None) -> int | None:
-    """Do as `as_id`; None for None."""
+    """Like `as_id`; None for None."""
     return None if value is None else as_id(name, value)
 
 
