@@ -55,23 +55,8 @@ async def run_to_the_end(world: World, target: dict[str, Any]) -> None:
     assert await world.upload(str(world.folder / "set"), **target) == 0, world.error
 
 
-@pytest.mark.parametrize(
-    ("interrupted", "named", "on_conflict"),
-    [
-        ("never", False, "skip"),
-        ("never", False, "keep"),
-        ("never", True, "skip"),
-        ("create 1", False, "skip"),
-        ("initiate 2", False, "skip"),
-        ("initiate 2", True, "skip"),
-        ("send_part 5", False, "keep"),
-        ("send_part 5", True, "skip"),
-        ("complete 1", False, "replace"),
-    ],
-)
-async def test_the_same_command_ends_with_everything_there_exactly_once(
-    world: World, interrupted: str, named: bool, on_conflict: OnConflict
-) -> None:
+async def prepare(world: World, interrupted: str, named: bool, on_conflict: OnConflict) -> dict[str, Any]:
+    """Run the command until it is killed after this request, or to its end; what it sends to."""
     options = Options(on_conflict=on_conflict)
     for name, content in FILES.items():
         world.source(f"set/{name}", content)
@@ -84,17 +69,53 @@ async def test_the_same_command_ends_with_everything_there_exactly_once(
         world.figshare.mend()
     else:
         await run_to_the_end(world, target)
+    return target
+
+
+async def check_cut(world: World, stored: Stored, length: int, target: dict[str, Any], *, named: bool) -> None:
+    """Leave so many bytes of the journal; the same command ends with everything there exactly once."""
+    stored.restore(length)
+    await run_to_the_end(world, target)
+    (item,) = world.figshare.items_held
+    held = world.contents(item)
+    if named:
+        # What the item held before cannot be told from the upload whose record is lost: it is kept, and named.
+        held = [one for one in held if one[1] != "created"]
+    assert held == HELD, length
+    assert world.figshare.items_held[item].title == TITLE
+
+
+CASES: list[tuple[str, bool, OnConflict]] = [
+    ("never", False, "skip"),
+    ("never", False, "keep"),
+    ("never", True, "skip"),
+    ("create 1", False, "skip"),
+    ("initiate 2", False, "skip"),
+    ("initiate 2", True, "skip"),
+    ("send_part 5", False, "keep"),
+    ("send_part 5", True, "skip"),
+    ("complete 1", False, "replace"),
+]
+
+
+@pytest.mark.parametrize(("interrupted", "named", "on_conflict"), CASES)
+async def test_the_same_command_ends_with_everything_there_exactly_once(
+    world: World, interrupted: str, named: bool, on_conflict: OnConflict
+) -> None:
+    target = await prepare(world, interrupted, named, on_conflict)
     stored = Stored(world)
     for length in cuts(stored.job / "journal"):
-        stored.restore(length)
-        await run_to_the_end(world, target)
-        (item,) = world.figshare.items_held
-        held = world.contents(item)
-        if named:
-            # What the item held before cannot be told from the upload whose record is lost: it is kept, and named.
-            held = [one for one in held if one[1] != "created"]
-        assert held == HELD, length
-        assert world.figshare.items_held[item].title == TITLE
+        await check_cut(world, stored, length, target, named=named)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("interrupted", "named", "on_conflict"), [CASES[0], CASES[2], CASES[5], CASES[7]])
+async def test_cut_at_every_byte(world: World, interrupted: str, named: bool, on_conflict: OnConflict) -> None:
+    target = await prepare(world, interrupted, named, on_conflict)
+    stored = Stored(world)
+    for length in range((stored.job / "journal").stat().st_size):
+        await check_cut(world, stored, length, target, named=named)
 
 
 async def test_an_unreadable_or_older_record_of_the_last_sync_is_ignored(world: World) -> None:
