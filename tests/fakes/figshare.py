@@ -6,6 +6,7 @@ fault can strike before the effect or after it. Requests and their order are in 
 
 from __future__ import annotations
 
+import copy
 import enum
 import hashlib
 import itertools
@@ -61,6 +62,8 @@ class Fault(enum.Enum):
     KILLED_AFTER = "process killed after its effect"
 
 
+READING = frozenset({"files", "item", "file", "upload", "part", "own_items", "detail", "authors", "private_links"})
+"""Requests that only show what is stored; a replica may answer them with what was stored earlier."""
 BEFORE = frozenset({Fault.LOST_BEFORE, Fault.TRANSIENT, Fault.REJECTED, Fault.KILLED_BEFORE})
 
 
@@ -141,6 +144,9 @@ class FakeFigshare:
         self.clock = clock
         self._ids = itertools.count(100)
         self._counts: Counter[str] = Counter()
+        self._aged: tuple[str, int, int] | None = None
+        self._earlier: list[dict[int, StoredItem]] = []
+        """What was stored before each request, while one is to be answered with it."""
         self._script: list[tuple[str, range, Fault | Exception]] = []
 
     # --- what tests do --------------------------------------------------------------------------------------------
@@ -150,9 +156,14 @@ class FakeFigshare:
         start = self._counts[request] + first
         self._script.append((request, range(start, start + times), fault))
 
+    def age(self, request: str, requests: int, *, first: int = 1) -> None:
+        """Let a reading request show once what was stored that many requests before, at its occurrence `first`."""
+        self._aged = (request, self._counts[request] + first, requests)
+
     def mend(self) -> None:
         """Forget all scripted faults."""
         self._script.clear()
+        self._aged = None
 
     def add_item(self, title: str = "theirs", *, project: int | None = None) -> StoredItem:
         """An item, visible at once."""
@@ -192,7 +203,7 @@ class FakeFigshare:
         if fault in BEFORE:
             raise self._error(name, fault)
         try:
-            answer = effect()
+            answer = self._aged_answer(name, effect) if self._aged is not None else effect()
         except (FigupError, Outcome):
             if fault is None:
                 raise
@@ -201,6 +212,17 @@ class FakeFigshare:
         self.answered = self.clock.monotonic()
         self.on_request.get(name, _ignore)(name)
         return answer
+
+    def _aged_answer(self, name: str, effect: Callable[[], T]) -> T:
+        request, occurrence, requests = self._aged or ("", 0, 0)
+        self._earlier.append(copy.deepcopy(self.items_held))
+        if (name, self._counts[name]) != (request, occurrence):
+            return effect()
+        now, self.items_held = self.items_held, self._earlier[max(0, len(self._earlier) - 1 - requests)]
+        try:
+            return effect()
+        finally:
+            self.items_held = now
 
     def _error(self, name: str, fault: Fault) -> BaseException:
         if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):

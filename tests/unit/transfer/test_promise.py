@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import BlockBuster
 
-from tests.fakes.figshare import CREATING, Fault, StoredItem
+from tests.fakes.figshare import CREATING, READING, Fault, StoredItem
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.sources.models import Sources
@@ -157,3 +159,29 @@ def expected_statuses(request: str, fault: Fault) -> set[int]:
     if fault is Fault.REJECTED:
         return {0, 1}
     return {0} if request in {*CREATING, "send_part"} and fault is not Fault.TRANSIENT else {0, 75}
+
+
+@pytest.mark.parametrize("requests", [1, 3, 8])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+async def test_after_any_answer_that_is_out_of_date_the_same_command_ends_with_everything_there_exactly_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster, scenario: Scenario, requests: int
+) -> None:
+    """A replica that lags answers each reading request once with what was stored some requests before."""
+    no_blocking_calls.deactivate()
+    for request, count in Counter(scenario.requests.split()).items():
+        for occurrence in range(1, count + 1) if request in READING else ():
+            with monkeypatch.context() as patch:
+                folder = tmp_path / f"{request}-{occurrence}"
+                folder.mkdir()
+                world = World(folder, patch)
+                item = scenario.prepare(world)
+                world.figshare.age(request, requests, first=occurrence)
+                where = f"{request} {occurrence}, {requests} requests old"
+                first = await scenario.run(world, item)
+                assert world.figshare.log.count(request) >= occurrence, where
+                assert first in (0, 1, 7, 75), f"{where}: {world.error}"
+                if first == 0:
+                    scenario.check(world, item)
+                world.figshare.mend()
+                assert await scenario.run(world, item) == 0, f"{where}: {world.error}"
+                scenario.check(world, item)
