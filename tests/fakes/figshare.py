@@ -248,7 +248,8 @@ class FakeFigshare:
         return self.items_held[item_id]
 
     def _file(self, item_id: int, file_id: int) -> StoredFile:
-        file = self.stored(item_id).files.get(file_id)
+        item = self.items_held.get(item_id)
+        file = item.files.get(file_id) if item is not None else None
         if file is None or file.visible_at > self.clock.monotonic():
             raise FileGone(f"no file {file_id}")
         return file
@@ -367,7 +368,12 @@ class FakeFigshare:
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
         if fresh:
             await self.clock.sleep(self.files_lag)
-        return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
+        try:
+            return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
+        except FileGone:
+            if not fresh or self._aged is None:
+                raise
+        return await self.file(item_id, file_id)
 
     async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         def complete() -> None:

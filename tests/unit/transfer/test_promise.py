@@ -179,7 +179,9 @@ async def test_after_any_answer_that_is_out_of_date_the_same_command_ends_with_e
                 where = f"{request} {occurrence}, {requests} requests old"
                 first = await scenario.run(world, item)
                 assert world.figshare.log.count(request) >= occurrence, where
-                assert first in (0, 1, 7, 75), f"{where}: {world.error}"
+                # 4: the answer is from before the item was created, although the item has been read since.
+                assert first in (0, 1, 4, 7, 75), f"{where}: {world.error}"
+                assert first != 4 or requests > 1, where
                 if first == 0:
                     scenario.check(world, item)
                 world.figshare.mend()

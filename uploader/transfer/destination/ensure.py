@@ -9,8 +9,10 @@ from __future__ import annotations
 import msgspec
 
 from uploader.concurrency import Stopped
+from uploader.errors import ItemNotFound
+from uploader.figshare.models import Item
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
-from uploader.figshare.retry import Backoff
+from uploader.figshare.retry import Backoff, poll
 from uploader.items.describe import describe
 from uploader.items.mark import marked_title, new_mark
 from uploader.transfer import notices as no
@@ -43,10 +45,24 @@ async def learn_address(run: JobRun) -> None:
         if item_id is None:
             raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
-            item = await run.api.item(item_id)
+            item = await _read_item(run, item_id)
             await remove_mark(run, item)
         await run.commit(ev.ItemReady(id=item_id, url=item.url, found=not run.created_item))
     run.notify(no.ItemKnown(item_id=item_id, item_url=item.url, created=run.created_item))
+
+
+async def _read_item(run: JobRun, item_id: int) -> Item:
+    """Request the item; for a while, if this run created it and it is not visible everywhere yet."""
+
+    async def look() -> Item | None:
+        try:
+            return await run.api.item(item_id)
+        except ItemNotFound:
+            if not run.created_item:
+                raise
+            return None
+
+    return await poll(look, run.options.settle_timeout, run.clock) or await run.api.item(item_id)
 
 
 async def ensure_description(run: JobRun) -> None:
