@@ -283,6 +283,8 @@ async def test_items_are_downloaded_as_archives(tmp_path: Path) -> None:
         assert (await api.call("POST", f"{item}/publish"))[0] == 201
         for path in (f"/articles/{number}/download", f"/articles/{number}/versions/1/download"):
             assert await archived(api, path) == whole
+            async with api.http.head(api.at.url + path) as answer:
+                assert (answer.status, answer.content_type, await answer.read()) == (200, "application/zip", b"")
         embargo = {"is_embargoed": True, "embargo_date": "0", "embargo_type": "file"}
         assert (await api.call("PUT", f"{item}/embargo", embargo))[0] == 205
         assert (await api.call("GET", f"/articles/{number}/download", headers={}))[0] == 404

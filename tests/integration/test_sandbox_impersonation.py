@@ -68,6 +68,8 @@ async def test_impersonating_an_unknown_account(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         member = await member_of(api)
         assert (await api.call("GET", "/account/articles?impersonate=1"))[0] == 404
+        oneself = (await api.get("/account"))["id"]
+        assert (await api.call("GET", f"/account/articles?impersonate={oneself}"))[0] == 403
         for nobody in ("x", "", "1" * 40):
             assert (await api.call("GET", f"/account/articles?impersonate={nobody}"))[0] == 422
         for nothing in ("2000002", True, [member]):

@@ -139,6 +139,21 @@ async def test_accounts_and_items_of_an_institution_have_a_group(tmp_path: Path)
         assert await found(api, f"{HOME}/articles?group=2101") == ["Wiped", "An item"]
 
 
+async def test_authors_are_found_by_institution_and_group(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        account = f"{HOME}/accounts/{await member_of(api)}"
+        assert (await api.call("PUT", account, {"group_id": 2101, "is_active": True}))[0] == 205
+        await api.item(authors=[{"name": "Sandbox Stranger"}])
+        every = {"Sandbox Owner", "Sandbox Member", "Sandbox Stranger"}
+        for criteria, names in (
+            ({"group_id": 2101}, {"Sandbox Member"}), ({"group_id": 2100}, every - {"Sandbox Stranger"}),
+            ({"group_id": 2102}, set()), ({"institution_id": 2000}, every - {"Sandbox Stranger"}),
+            ({"institution_id": 1}, set()), ({"is_public": True}, set()), ({"is_public": False}, every),
+        ):  # fmt: skip
+            status, rows = await api.call("POST", "/account/authors/search", {"search_for": "sandbox", **criteria})
+            assert (status, {row["full_name"] for row in rows}) == (200, names), criteria
+
+
 async def test_the_timeline_of_a_published_item_says_when_it_was_posted(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("An item", **READY)

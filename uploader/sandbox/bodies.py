@@ -9,8 +9,21 @@ from aiohttp import web
 
 from uploader.sandbox.answers import ApiError
 
-_NUMBERS = frozenset({"page", "page_size", "limit", "offset", "institution", "group", "item_type", "project_id"})
-_BOOLEANS = frozenset({"is_active"})
+_NUMBERS = frozenset(
+    {
+        "page",
+        "page_size",
+        "limit",
+        "offset",
+        "institution",
+        "group",
+        "item_type",
+        "project_id",
+        "institution_id",
+        "group_id",
+    }
+)
+_BOOLEANS = frozenset({"is_active", "is_public"})
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:

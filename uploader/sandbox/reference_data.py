@@ -75,6 +75,15 @@ GROUPS: Final[dict[int, dict[str, Any]]] = {
 }  # fmt: skip
 """The institution's groups."""
 
+
+def subgroups(group: int) -> set[int]:
+    """Return a group and all those below it."""
+    found = {group}
+    while below := {one["id"] for one in GROUPS.values() if one["parent_id"] in found} - found:
+        found |= below
+    return found
+
+
 TOP_GROUP: Final = 2100
 """The group of accounts for which no other was named."""
 

@@ -1,7 +1,8 @@
 """The language of `search_for`, and what it is applied to. Pure.
 
 Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, put together with AND, OR, NOT and parentheses; a blank
-means OR. A prefix counts until the next operator or prefix. Words are found within words, upper and lower case being
+means OR. A prefix counts until the next operator or prefix; what
+follows `:tag:` until then is one tag. Words are found within words, upper and lower case being
 the same; the real service stems them instead.
 """
 
@@ -136,7 +137,16 @@ class _Parser:
         if field is not None:
             self._field = _ALIASES.get(field, field)
             return self._parse_term()
-        return _contains(self._field, (phrase if phrase is not None else word or "").lower())
+        text = phrase if phrase is not None else self._words(word or "")
+        return _contains(self._field, text.lower())
+
+    def _words(self, first: str) -> str:
+        """Return the text of a bare word: of a tag also the words that follow, up to an operator or a prefix."""
+        words = [first]
+        while self._field == "tag" and (word := self._peek()) and word not in {"AND", "OR", "NOT", "(", ")"}:
+            words.append(word)
+            self._index += 1
+        return " ".join(words)
 
 
 def _contains(field: str, sought: str) -> Query:

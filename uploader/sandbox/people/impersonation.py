@@ -30,14 +30,17 @@ def reader_of(request: web.Request, context: Context) -> int | None:
 
 
 async def settle(request: web.Request, context: Context) -> None:
-    """Determine the account that the request acts for. ApiError 422, 403 if not permitted, 404 for an unknown id."""
+    """Determine the account that the request acts for. ApiError 422, 404 for an unknown id, 403 if not permitted.
+
+    Impersonating oneself is not, as observed.
+    """
     request[_ACTING] = accounts.OWNER_ID
     requested = await _requested_account(request)
     if requested is None:
         return
     if not (isinstance(requested, int) and not isinstance(requested, bool)):
         raise invalid("impersonate must be an account id", "impersonate")
-    if not context.settings.institution:
+    if not context.settings.institution or requested == accounts.OWNER_ID:
         raise forbidden()
     account = await context.db.run(accounts.get, requested) if abs(requested) < 2**62 else None
     if account is None or not account.active:

@@ -16,7 +16,7 @@ from uploader.sandbox.listing import slice_in
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.authors import Author
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.reference_data import INSTITUTION
+from uploader.sandbox.reference_data import INSTITUTION, subgroups
 from uploader.sandbox.routes import Route
 
 
@@ -77,17 +77,16 @@ async def search_authors(request: web.Request) -> web.Response:
     body = await search_of(request)
     with invalid_is_bad_request():
         rows = slice_in(body)
-        text = checks.checked(body, {"search_for": checks.text(3, 1000), "orcid": checks.text(0, 100),
-                                       "is_active": checks.boolean})  # fmt: skip
+        criteria = checks.checked(body, _AUTHOR_FILTERS)
     found = await context.db.run(
         authors.search,
-        text.get("search_for", ""),
-        text.get("orcid", ""),
-        with_account=text.get("is_active"),
-        limit=rows.limit,
-        offset=rows.offset,
+        criteria.get("search_for", ""),
+        criteria.get("orcid", ""),
+        with_account=criteria.get("is_active"),
     )
-    return json_answer([_complete(one, institution=context.settings.institution) for one in found])
+    shown = [_complete(one, institution=context.settings.institution) for one in found]
+    matching = [one for one in shown if _matches(one, criteria)]
+    return json_answer(matching[rows.offset : rows.offset + rows.limit])
 
 
 async def get_author(request: web.Request) -> web.Response:
@@ -98,12 +97,31 @@ async def get_author(request: web.Request) -> web.Response:
     return json_answer(_complete(found, institution=context.settings.institution))
 
 
+_AUTHOR_FILTERS: dict[str, checks.Check] = {
+    "search_for": checks.text(3, 1000),
+    "orcid": checks.text(0, 100),
+    "is_active": checks.boolean,
+    "is_public": checks.boolean,
+    "institution_id": checks.integer,
+    "group_id": checks.integer,
+}
+
+
+def _matches(author: dict[str, Any], criteria: dict[str, Any]) -> bool:
+    """Return whether an author's object fits; a group includes those below it, as documented."""
+    group = criteria.get("group_id")
+    if group is not None and author["group_id"] not in subgroups(group):
+        return False
+    public, institution = criteria.get("is_public"), criteria.get("institution_id")
+    return (public is None or bool(author["is_public"]) == public) and institution in {None, author["institution_id"]}
+
+
 def _complete(author: Author, *, institution: bool) -> dict[str, Any]:
     in_institution = institution and author.account_id is not None
     return {
         **authors.shown(author),
         "institution_id": INSTITUTION["id"] if in_institution else 0,
-        "group_id": 0,
+        "group_id": author.group_id if in_institution else 0,
         "is_public": 0,
         "job_title": author.job_title,
     }

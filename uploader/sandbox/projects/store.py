@@ -78,7 +78,8 @@ def publish(db: sqlite3.Connection, project_id: int, now: float) -> None:
 def published_items(db: sqlite3.Connection, project_id: int, now: float) -> tuple[int, int]:
     """Return how many items of a project are public, and how many there are."""
     row = db.execute(
-        "SELECT COUNT(*) FILTER (WHERE published <= ?), COUNT(*) FROM items WHERE project_id = ?", (now, project_id)
+        "SELECT COUNT(*) FILTER (WHERE published <= ? AND NOT withdrawn), COUNT(*) FROM items WHERE project_id = ?",
+        (now, project_id),
     ).fetchone()
     return row[0], row[1]
 
