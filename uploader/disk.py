@@ -10,6 +10,8 @@ import errno
 import fcntl
 import os
 import secrets
+import shlex
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from uploader.system import PATH_FAULTS, passing_error, resource_error
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
@@ -42,7 +45,29 @@ def _translated(error: OSError | ValueError, path: Path) -> FigupError:
         return exhausted
     if passing_error(error, str(path)) is not None:
         return StateLost(f"the storage that holds figup's state does not answer: {path}: {reason}")
-    return StateUnusable(f"figup's state cannot be written: {path}: {reason}")
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        reason = "it is a symbolic link, and none is followed here"
+    return StateUnusable(f"figup's state cannot be used: {path}: {reason}")
+
+
+def check_private(folder: Path) -> None:
+    """Raise StateUnusable if other users can write to a folder: whoever can, decides what is sent, and where to.
+
+    One that does not exist, or that is no folder, is told by whoever uses it. Blocks.
+    """
+    with map_os_errors(folder):
+        try:
+            status = folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+    if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o022:
+        raise StateUnusable(
+            f"other users can write to {folder}, where figup keeps its jobs",
+            hint=f"Run `chmod go-w {shlex.quote(str(folder))}`, or use another state directory.",
+            path=str(folder),
+        )
+    if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
+        raise StateUnusable(f"{folder}, where figup keeps its jobs, belongs to another user", path=str(folder))
 
 
 @contextmanager
@@ -199,16 +224,18 @@ class Disk:
         """Yield the lines of a file with their line ends, reading lazily; none if it does not exist."""
         with map_os_errors(path):
             try:
-                file = path.open("rb")
+                fd = os.open(path, _READ)
             except FileNotFoundError:
                 return
-            with file:
+            with os.fdopen(fd, "rb") as file:
                 yield from file
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file, None if it does not exist."""
         with map_os_errors(path):
             try:
-                return path.read_bytes()
+                fd = os.open(path, _READ)
             except FileNotFoundError:
                 return None
+            with os.fdopen(fd, "rb") as file:
+                return file.read()

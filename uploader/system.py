@@ -11,6 +11,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from uploader.errors import (
     Facts,
@@ -125,6 +126,12 @@ def absolute(path: str) -> str:
         raise UsageError(
             f"the current folder cannot be used: {fault.strerror}", hint="Change to another one, or name whole paths."
         ) from fault
+
+
+def make_private_folder(path: Path) -> None:
+    """Create `path` and its missing parents, with access for this user alone. Raises OSError."""
+    for folder in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def descriptor_share(wanted: int, part: float) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable
 
 _MAX_SUGGESTIONS = 3
+_MAX_COMPARED = 500
+"""Characters of a name that others are compared with; a longer one resembles none, and takes long to compare."""
 
 
+@functools.lru_cache(maxsize=2048)
 def plain(name: str) -> str:
     """Normalise case, blanks, dots and dashes: "CC-BY-4.0" equals "CC BY 4.0"."""
     return re.sub(r"[\W_]+", "", name).casefold()
@@ -21,8 +24,10 @@ def suggest(name: str, names: Iterable[str]) -> list[str]:
     for one in names:
         by_plain.setdefault(plain(one), one)
     target = plain(name)
-    if not target:
+    if not target or len(target) > _MAX_COMPARED:
         return []
+    import difflib  # rarely needed, and every command imports this module
+
     close = difflib.get_close_matches(target, by_plain, n=_MAX_SUGGESTIONS, cutoff=0.65)
     if len(target) > 3:
         # "zoology" is not similar to "zoologynotelsewhereclassified", but is what people search for.
@@ -78,16 +83,27 @@ def columns(text: str) -> int:
 
 def shorten(text: str, width: int) -> str:
     """Shorten a text in its middle to a number of columns, and make it printable; its beginning and end stay."""
-    text = printable(text)
+    text = printable(text if len(text) <= 2 * width else f"{text[:width]}{text[-width:]}")
     if columns(text) <= width:
         return text
-    tail = text
-    while tail and columns(tail) > width // 2:
-        tail = tail[1:]
-    head = text
-    while head and columns(head) > width - columns(tail) - 1:
-        head = head[:-1]
-    return f"{head}…{tail}"
+    tail = _beginning(reversed(text), width // 2)[::-1]
+    return f"{_beginning(text, width - columns(tail) - 1)}…{tail}"
+
+
+def _beginning(text: Iterable[str], width: int) -> str:
+    """Return as many characters as fit."""
+    taken = []
+    for char in text:
+        width -= columns(char)
+        if width < 0:
+            break
+        taken.append(char)
+    return "".join(taken)
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it holds no half of a character, nor a byte that is not UTF-8."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def printable(path: str) -> str:

@@ -201,7 +201,7 @@ def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path
     assert "\nPublished.\n" in done.stdout
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
-    assert "was published before; the changes are only in its draft. `figup item publish" in done.stderr
+    assert "was published before; what changed is in its draft alone. `figup item publish" in done.stderr
     assert the_item(sandbox)["version"] == 1
 
 
@@ -263,7 +263,7 @@ def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
-    assert "was published before; the changes are only in its draft. `figup item publish" in done.stderr
+    assert "was published before; what changed is in its draft alone. `figup item publish" in done.stderr
     assert "It is published" not in done.stdout
     assert publish(figup)["published"] is None
     assert the_item(sandbox)["version"] == 1

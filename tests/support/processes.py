@@ -144,7 +144,10 @@ class Process:
             for descriptor in (read_in, write_out, write_err):
                 os.close(descriptor)
         if input is not None and write_in is not None:
-            with suppress(BrokenPipeError), os.fdopen(write_in, "w", encoding="utf-8") as stdin:
+            with (
+                suppress(BrokenPipeError),
+                os.fdopen(write_in, "w", encoding="utf-8", errors="surrogateescape") as stdin,
+            ):
                 stdin.write(input)
 
     @property

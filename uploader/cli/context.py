@@ -9,7 +9,7 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ import click
 
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
-from uploader.errors import NoToken
+from uploader.errors import FigupError, NoToken
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.transfer.store.jobs import JobStore, default_state_dir
@@ -131,7 +131,9 @@ def _how_to_look(common: GlobalOptions) -> str:
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the ids of jobs on this machine that begin with `incomplete`, for the completion of a shell."""
     states = JobStore(ctx.params.get("state_dir") or default_state_dir(), Disk())
-    return [job for job in states.names() if job.startswith(incomplete)]
+    with suppress(FigupError):
+        return [job for job in states.names() if job.startswith(incomplete)]
+    return []
 
 
 def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:

@@ -11,7 +11,10 @@ import click
 from uploader.cli.hints import HINTS, hint_for
 from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
 from uploader.system import system_error
-from uploader.text import printable
+from uploader.text import printable, shorten
+
+MAX_LENGTH = 4000
+"""Characters of a message or a hint; a few paths may be as long as paths can be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +47,11 @@ def failure_of(error: BaseException, *, job: str | None = None, kept: bool = Tru
     if isinstance(error, FigupError):
         path = printable(error.path) if error.path is not None else None
         hint = hint_for(error, path=path, job=job, kept=kept)
-        hint = printable(hint) if hint else None
+        hint = _line(hint) if hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
         return Failure(
             code=error.code,
-            message=printable(error.message),
+            message=_line(error.message),
             hint=hint,
             path=error.path,
             exit_status=error.exit_status,
@@ -86,11 +89,16 @@ def from_click(error: click.ClickException) -> Failure:
         said, hint = error.message, f"Did you mean {near[0]}? {hint}"
     elif isinstance(error, click.NoSuchOption) and context is not None and _accepts_paths(context.command):
         hint = f"Put file names that begin with a dash after `--`. {hint}"
-    message = printable(" ".join(said.split())).rstrip(".")
+    message = _line(" ".join(said.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure(
         code="usage", message=message[:1].lower() + message[1:], hint=hint, path=None, exit_status=ExitStatus.USAGE
     )
+
+
+def _line(text: str) -> str:
+    """One line that a terminal can show, whatever was typed or found."""
+    return shorten(text, MAX_LENGTH)
 
 
 def exit_status_table() -> str:

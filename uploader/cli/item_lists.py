@@ -12,6 +12,7 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import Facts, UsageError
+from uploader.figshare.decode import MAX_ID
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
@@ -51,7 +52,7 @@ def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if not all(one.strip() for one in who):
             raise UsageError("an author needs a name")
-        given: list[Any] = [int(one) if one.isdecimal() else one for one in who]
+        given: list[Any] = [int(one) if one.isdecimal() and len(one) <= len(str(MAX_ID)) else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
         now, recognized = await lists.add_authors(api, found, bodies)

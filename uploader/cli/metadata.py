@@ -21,6 +21,7 @@ from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.metadata.description import Description
 from uploader.metadata.markdown import LONGEST
 from uploader.metadata.resolve import category_path
+from uploader.system import PATH_FAULTS, write_error
 from uploader.text import plain, printable, suggest
 
 TEMPLATE_HELP = """\b
@@ -76,8 +77,8 @@ def _write_new(path: Path, text: str) -> None:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already and is not overwritten", path=str(path)) from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}", path=str(path)) from None
+    except PATH_FAULTS as error:
+        raise write_error(error, str(path)) from None
 
 
 @metadata.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from uploader.text import is_unicode
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 ENVIRONMENT = """\b
@@ -95,6 +97,14 @@ class FigupCommand(click.Command):
             extra.setdefault("default_map", defaults)
         return super().make_context(info_name, args, parent, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for param in self.get_params(ctx):
+            # Files may be called anything; what is said of them when they are used names them.
+            if not isinstance(param.type, click.Path) and not _is_unicode(ctx.params.get(param.name or "")):
+                raise click.BadParameter("not valid UTF-8", ctx, param)
+        return rest
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
@@ -122,6 +132,13 @@ class FigupGroup(FigupCommand, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+
+
+def _is_unicode(value: object) -> bool:
+    """Whether a parsed value, or each of several, can be written as UTF-8."""
+    if isinstance(value, tuple | list):
+        return all(map(_is_unicode, value))
+    return is_unicode(str(value)) if isinstance(value, str | os.PathLike) else True
 
 
 _PATH = click.Path(path_type=Path, readable=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from uploader.cli.options import GlobalOptions, ParsedParam, grouped
 from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
 from uploader.disk import Disk
-from uploader.errors import FigupError, StateDiskFull, StateUnusable, UsageError
+from uploader.errors import FigupError, UsageError
 from uploader.sources.models import STDIN, Sources, remote_path
+from uploader.system import absolute, write_error
 from uploader.text import printable
 from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Report
@@ -41,11 +43,11 @@ def _report_path(text: str) -> Path:
 
 
 def _file_path(text: str) -> Path:
-    path = Path(text).absolute()
+    path = Path(absolute(text))
     try:
         folders = path.is_dir(), path.parent.is_dir()
     except OSError as fault:
-        raise ValueError(f"{text!r}: {fault.strerror}") from None
+        raise write_error(fault, text) from None
     if folders[0]:
         raise ValueError(f"{text!r} is a folder")
     if not folders[1]:
@@ -184,16 +186,19 @@ def _failed_lines(file: FileReport) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that the user asked for, atomically unless it is a pipe or a terminal. Blocks. Raises UsageError."""
+    """Write a file that the user asked for, atomically unless it is a pipe or a terminal; its mode stays as it is.
+
+    Blocks. Raises UsageError, and StorageUnavailable or ResourcesExhausted for what may pass.
+    """
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
-        else:
-            Disk().replace(path, data, mode=0o666)
+            return
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        Disk().replace(path, data, mode=0o666 if mode is None else mode)
+        if mode is not None:
+            path.chmod(mode)  # also what the umask took away
     except OSError as fault:
-        cause = fault.strerror
-    except (StateUnusable, StateDiskFull) as error:
-        cause = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.message
-    else:
-        return
-    raise UsageError(f"cannot write {path}: {cause}", path=str(path))
+        raise write_error(fault, str(path)) from None
+    except FigupError as error:
+        raise write_error(error.__cause__ or error, str(path)) from None

@@ -23,6 +23,8 @@ from uploader.sandbox.faults import Rule
 from uploader.sandbox.parts import PartPlan, Uniform
 from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings
+from uploader.system import absolute
+from uploader.text import shorten
 
 
 @click.command("sandbox", cls=FigupCommand, epilog=fault_help(), context_settings={"max_content_width": 110})
@@ -51,12 +53,12 @@ def sandbox(
         raise UsageError("--part-size must be at least 1 byte")
     if custom_fields is not None and not options["institution"]:
         raise UsageError("--custom-fields needs --institution")
-    directory = (directory or _default_directory()).absolute()
+    directory = Path(absolute(str(directory or _default_directory())))
     if not token:
         token = read_token(directory)
         click.echo(f"token {token}", err=True)
     if not _is_loopback(options["host"]):
-        click.echo(f"listens on {options['host']}: its pages need no token", err=True)
+        click.echo(f"listens on {shorten(options['host'], 100)}: its pages need no token", err=True)
     settings = Settings(
         directory=directory,
         token=token,

@@ -25,6 +25,7 @@ from pathlib import Path
 import uploader
 from uploader.errors import ExitStatus, StateUnusable, TransientError, UserError
 from uploader.sandbox.data_dir import DataDir, SandboxBusy
+from uploader.system import make_private_folder
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 5.0
@@ -90,7 +91,7 @@ def local_sandbox(folder: Path, *more: str) -> Iterator[LocalSandbox]:
 def _open_users(folder: Path) -> int:
     """Open the file that users lock. Raises StateUnusable."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         return os.open(folder / _USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as fault:
         raise StateUnusable(f"the sandbox's folder {folder} cannot be used: {fault.strerror}") from None

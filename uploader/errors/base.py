@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import ClassVar, Self
 
 from uploader.redaction import redact
+from uploader.text import printable
 
 
 class ExitStatus(IntEnum):
@@ -76,7 +77,8 @@ class FigupError(Exception):
         causes: Sequence[FigupError] = (),
         facts: Facts | None = None,
     ) -> None:
-        message = redact(message)
+        # It is shown, logged and journaled, whatever the names of files in it are made of.
+        message = printable(redact(message))
         super().__init__(message)
         self.message = message
         self.hint = hint if hint is not None else self.default_hint
@@ -102,7 +104,7 @@ class FigupError(Exception):
         values.
         """
         known = copy.copy(self)
-        known.message = ": ".join(part for part in (prefix, self.message, suffix) if part)
+        known.message = printable(": ".join(part for part in (prefix, self.message, suffix) if part))
         known.path = path if path is not None else self.path
         known.hint = hint if hint is not None else self.hint
         if hint is not None or situation is not None:

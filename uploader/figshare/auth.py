@@ -17,6 +17,7 @@ import platformdirs
 from uploader.disk import Disk
 from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
 from uploader.redaction import add_secret
+from uploader.system import PATH_FAULTS, passing_error
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -142,8 +143,10 @@ def _read_private(path: Path) -> str | None:
             raw = stream.read(1 << 20)
     except FileNotFoundError:
         return None
-    except OSError as fault:
-        raise NoToken(f"cannot read the token file {path}: {fault.strerror}", path=str(path)) from None
+    except PATH_FAULTS as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        text = f"cannot read the token file {path}: {reason}"
+        raise passing_error(fault, str(path)) or NoToken(text, path=str(path)) from None
     return raw.decode("utf-8-sig", "replace")
 
 

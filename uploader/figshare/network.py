@@ -19,6 +19,7 @@ from uploader.figshare import urls
 from uploader.figshare.answer_head import MAX_HEADERS, MAX_LINE, Connector
 from uploader.figshare.settings import Settings
 from uploader.redaction import add_credentials
+from uploader.system import PATH_FAULTS, passing_error
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -105,8 +106,10 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         if path.is_dir():
             return ssl.create_default_context(capath=location)
         return ssl.create_default_context(cafile=location)
-    except (OSError, ssl.SSLError) as fault:
-        reason = fault.strerror or "no certificates in it"
+    except PATH_FAULTS as fault:
+        if (passing := passing_error(fault, location)) is not None:
+            raise passing from None
+        reason = (fault.strerror if isinstance(fault, OSError) else str(fault)) or "no certificates in it"
         raise UsageError(f"{origin}: cannot use the certificates of {location}: {reason}", path=location) from None
 
 
@@ -126,4 +129,12 @@ def _proxy_for(scheme: str, host: str) -> str | None:
         )
     parts = urlsplit(address)
     add_credentials(unquote(parts.username or ""), unquote(parts.password or ""))
+    try:
+        # As they are sent: HTTP's basic authentication knows no other characters (RFC 7617; aiohttp).
+        unquote(f"{parts.username}:{parts.password}").encode("latin-1")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the user name or password of the environment's proxy for {scheme} has a character that cannot be sent",
+            hint="Use one of plain characters.",
+        ) from None
     return address

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Location, Problem, field_name
-from uploader.text import did_you_mean, plain
+from uploader.text import did_you_mean, is_unicode, plain
 
 T = TypeVar("T")
 
@@ -100,6 +100,9 @@ class Cursor:
             self.problem(f"expected a text, found {_kind(self.value)}")
             return None
         text = str(self.value).strip()
+        if not is_unicode(text):
+            self.problem("has half of a character in it (an unpaired surrogate)", "Write the text again.")
+            return None
         if not lines:
             text = " ".join(text.split())
         if not min_length <= len(text) <= max_length:

@@ -135,7 +135,7 @@ def load_description(
 
 
 def _is(one: Loaded, file: str | os.PathLike[str] | None) -> bool:
-    return file is not None and Path(one.source).resolve() == Path(file).resolve()
+    return file is not None and os.path.realpath(one.source) == os.path.realpath(file)
 
 
 def describe(file: str | os.PathLike[str]) -> Description:

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from uploader.errors import FigupError, SourceNotFound, SourceUnreadable
+from uploader.errors import FigupError, SourceNotFound
 from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite
 from uploader.metadata.importers.extract import Extracted
@@ -23,6 +23,7 @@ from uploader.metadata.parse import MAX_SIZE, Document, parse
 from uploader.metadata.problems import Location, Problem, field_name, invalid, raise_problem
 from uploader.metadata.schema import ALIASES, Validator
 from uploader.metadata.vocabulary import DEFAULT_LICENSE
+from uploader.system import PATH_FAULTS, path_error
 
 _IMPORTERS: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
     "CITATION.cff": cff.extract,
@@ -230,8 +231,8 @@ def _content(path: Path) -> bytes:
             return file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         raise SourceNotFound(f"{path}: metadata file not found", path=str(path)) from None
-    except OSError as error:
-        raise SourceUnreadable(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
+    except PATH_FAULTS as error:
+        raise path_error(error, str(path)) from None
 
 
 def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
@@ -239,11 +240,12 @@ def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
     seen: set[Path] = set()
     for source in sources:
         path = Path(source)
-        is_folder = path.is_dir()
+        # What cannot be looked at is told when it is sent.
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - pathlib raises
         folder = path if is_folder else path.parent
         if folder in seen:
             continue
         seen.add(folder)
         for name in FOUND_NAMES:
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):  # noqa: PTH113
                 yield folder / name, is_folder

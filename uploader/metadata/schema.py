@@ -26,7 +26,7 @@ from uploader.metadata.model import (
     Timeline,
     Value,
 )
-from uploader.text import did_you_mean
+from uploader.text import did_you_mean, is_unicode
 
 TITLE = (3, 1000)
 """Characters of a title."""
@@ -267,7 +267,9 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
         one = Cursor(value=value, location=(*node.location, name), context=node.context)
         if one.blank:
             continue
-        if isinstance(value, list):
+        if not is_unicode(name):
+            one.problem("its name has half of a character in it (an unpaired surrogate)")
+        elif isinstance(value, list):
             values[name] = [
                 text for part in one.items(limit=1000) if (text := part.text(max_length=LONGEST)) is not None
             ]

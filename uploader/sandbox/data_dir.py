@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader.errors import ExitStatus, UserError
+from uploader.system import make_private_folder
 
 _LOCK_WAIT = 0.2
 """Seconds: a command that looks for a running sandbox may hold the lock for a moment."""
@@ -62,7 +63,7 @@ class DataDir:
     def open(self) -> None:
         """Create and lock the directory. SandboxBusy if another sandbox holds it, else SandboxUnusable."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.directory)
             self.files.mkdir(exist_ok=True, mode=0o700)
             lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -121,7 +122,7 @@ def read_token(directory: Path) -> str:
     """Return the token kept in a sandbox's directory; create one if missing. SandboxUnusable if that fails."""
     path = directory / "token"
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(directory)
         kept = path.read_text("utf-8").strip() if path.exists() else ""
         if not kept:
             kept = secrets.token_hex(32)

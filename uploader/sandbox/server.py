@@ -56,6 +56,7 @@ from uploader.sandbox.projects import routes as project_routes
 from uploader.sandbox.request_log import RequestLog
 from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
+from uploader.text import shorten
 
 API: Final[tuple[Operations, ...]] = (
     people_routes, institution_routes, list_routes,
@@ -197,11 +198,14 @@ async def _serve(
         try:
             await web.TCPSite(runner, host, port).start()
             break
+        except UnicodeError as error:
+            message = f"cannot listen on {shorten(host, 100)}: not a host name"
+            raise SandboxUnusable(message) from error
         except OSError as error:
             if port == ports[-1]:
                 # asyncio repeats the address in the message of a failed bind.
                 reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-                message = f"cannot listen on {host}:{port}: {reason}"
+                message = f"cannot listen on {shorten(host, 100)}:{port}: {reason}"
                 raise SandboxUnusable(message) from error
     address: tuple[str, int] = runner.addresses[0]
     return address[0], address[1]

@@ -146,7 +146,11 @@ class _Collector:
         )
         for pattern in filters.malformed:
             self._warn_of_pattern(pattern)
-        self._base = absolute(sources.base or ".")  # lexical: the folders as they were written
+
+    @functools.cached_property
+    def _base(self) -> str:
+        """The folder that listed paths are relative to; lexical: the folders as they were written."""
+        return absolute(self._sources.base or ".")
 
     def _warn_of_pattern(self, pattern: str, file: str | None = None) -> None:
         where = f"{printable(file)}: " if file is not None else ""

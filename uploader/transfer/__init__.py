@@ -1,1 +1,1 @@
-"""Jobs: journal, store, parts, files, engine and client."""
+"""The heart: lifecycle, journal, source, digest, pace, engine, job."""

@@ -1,4 +1,4 @@
-"""Check and convert the arguments of the public API.
+"""Check and convert the arguments of the public API: what a program passes, before anything is done with it.
 
 A wrong type is a TypeError, an invalid value a UsageError; both name the argument and say what is expected.
 """
@@ -13,11 +13,13 @@ from typing import TypeAlias
 
 from uploader.errors import UsageError
 from uploader.sources.models import Sources
+from uploader.text import is_unicode, printable, shorten
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = AnyPath | Iterable[AnyPath]
 """A file, a folder or a glob, or several of them."""
 
+_MAX_DIGITS = 19
 _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 
 
@@ -33,11 +35,17 @@ def as_sources(paths: Paths | Sources) -> Sources:
 
 
 def as_path(name: str, value: AnyPath | None) -> Path | None:
-    """Return a path, None for None. Raises TypeError."""
+    """Return a path, None for None. Raises TypeError, UsageError."""
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike):
         raise wrong_type(name, value, "a path (str or os.PathLike) or None")
+    try:
+        possible = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise UsageError(f"invalid {name}: not a possible path: {printable(os.fspath(value))}")
     return Path(value)
 
 
@@ -46,20 +54,22 @@ def as_id(name: str, value: int | str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(name, value, "an id (a number)")
     text = str(value).strip()
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise UsageError(f"invalid {name} {value!r}; expected a numeric id such as 1234567")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text) > 0):
+        raise UsageError(f"invalid {name} {shorten(repr(value), 100)}; expected a numeric id such as 1234567")
     return int(text)
 
 
 def as_optional_id(name: str, value: int | str | None) -> int | None:
-    """Like `as_id`; None for None."""
+    """Do as `as_id`; None for None."""
     return None if value is None else as_id(name, value)
 
 
 def check_text(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a string or None."""
+    """Raise TypeError unless `value` is a string or None, UsageError if it cannot be written as UTF-8."""
     if value is not None and not isinstance(value, str):
         raise wrong_type(name, value, "a string or None")
+    if value is not None and not is_unicode(value):
+        raise UsageError(f"invalid {name}: it has half of a character in it (an unpaired surrogate)")
 
 
 def check_flag(name: str, value: object) -> None:

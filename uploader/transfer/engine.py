@@ -95,7 +95,7 @@ class Engine:
         """Errors of single files in this run, by index."""
 
     async def run(self) -> None:
-        """Transfer everything. Raises errors of the whole job; errors of single files are in `problems`."""
+        """Transfer everything. Raises what concerns the whole job; `problems` has what concerns single files."""
         try:
             with unwrap_group():
                 async with anyio.create_task_group() as tasks:
@@ -273,7 +273,7 @@ class Engine:
             return True
         old_size = transfer.size
         self._run.progress.file(transfer).restart()
-        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; restarted as requested"))
+        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
         await self._run.commit(source_replaced(transfer, stamp))
         self._run.progress.replaced(transfer, old_size)
         return True
@@ -308,7 +308,7 @@ class Engine:
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
         text = f"{failed} failed, more than the {self._run.options.max_errors} allowed"
-        left = [f"in progress, resumable: {begun}"] if begun else []
+        left = [f"under way, to be continued: {begun}"] if begun else []
         left += [f"not started: {len(rest) - begun}"] if len(rest) > begun else []
         return f"{text}; {'; '.join(left)}" if left else text
 

@@ -42,7 +42,7 @@ def source_replaced(transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
 
 
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
-    """Return the parts whose hash was recorded when they were sent."""
+    """Return the parts of an upload whose content was recorded when it was sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
     return [
         Recorded(no=part.no, start=part.start, end=part.end + 1, xxh3=xxh3) for part, xxh3 in sums if xxh3 is not None
@@ -75,7 +75,7 @@ class ItemCheck:
 
 
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""The remote file is useless and is sent again. Any other difference was made by somebody, who must decide."""
+"""The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
 
 
 async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> ItemCheck:
@@ -95,7 +95,7 @@ async def recheck_finished_job(api: Service, state: JobState, notify: Listener) 
 
 
 async def check_item(api: Service, state: JobState) -> ItemCheck:
-    """List the item and compare every verified file of the job with it: the last check before success is reported.
+    """List the item and compare every verified file of the job with it: the last look before success is reported.
 
     Raises Conflict if a file was changed there, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
     """
@@ -109,7 +109,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
         if match is Match.MISSING and transfer.file_id is not None:
-            # A listing may be out of date: request the file itself.
+            # A listing may lag behind: the file itself decides.
             with suppress(FileGone):
                 one = await api.file(state.item_id, transfer.file_id)
                 match, text = remote_match(transfer, {one.id: one}, folders)
@@ -190,7 +190,7 @@ def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[
 
 
 def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
-    """Describe how a remote file differs, as a predicate."""
+    """Say what is wrong with a remote file, as a predicate."""
     if file is None or match is Match.MISSING:
         return "is gone"
     texts = {
@@ -228,7 +228,7 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
 
 
 def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
-    """Return transfers whose sources' metadata has changed. Blocks; one call, since there may be a hundred thousand."""
+    """Transfers whose sources do not look as recorded. Blocks; one call, since there may be a hundred thousand."""
 
     def is_unchanged(transfer: Transfer) -> bool:
         try:
@@ -270,7 +270,7 @@ async def check_source(
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
-            hint="Restore it to compare it; the item still holds it.",
+            hint="Put it back to have it compared; the item holds it.",
             facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error

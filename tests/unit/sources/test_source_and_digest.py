@@ -7,7 +7,6 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -16,7 +15,7 @@ import xxhash
 from uploader.errors import SourceChanged, SourceNotFound, StorageUnavailable, UsageError
 from uploader.sources import digest as digests
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.source import FileStamp, Source, remote_name
+from uploader.sources.source import Source, remote_name
 from uploader.text import printable
 
 
@@ -141,43 +140,6 @@ async def test_it_stays_within_its_window_of_the_sending_front(source: Source, m
         assert not results
         digest.all_sent()
     assert results == [hashlib.md5(Path(source.path).read_bytes(), usedforsecurity=False).hexdigest()]
-
-
-class Zeros:
-    """A source in memory that is read without waiting."""
-
-    path = "/zeros"
-
-    def __init__(self, size: int) -> None:
-        self.snapshot = FileStamp(size=size, mtime_ns=0, inode=0, ctime_ns=0, device=0)
-
-    def read(self, _: int, length: int) -> bytes:
-        return bytes(length)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("offset", "waits"),
-    [(64 << 20, False), ((64 << 20) + 1, True), (1 << 30, True), ((1 << 30) + 1, False)],
-)
-async def test_a_sender_waits_from_64_mib_to_1_gib_ahead_of_the_digest(offset: int, waits: bool) -> None:
-    source: Any = Zeros(4 << 30)
-    with anyio.move_on_after(0.02) as patience:
-        await Digest(source).wait_for_window(offset)
-    assert patience.cancelled_caught is waits
-
-
-@pytest.mark.anyio
-async def test_the_digest_waits_64_mib_ahead_of_the_senders() -> None:
-    source: Any = Zeros(256 << 20)
-    digest = Digest(source)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(digest.run)
-        with anyio.fail_after(10):
-            while not digest._detached:
-                await anyio.sleep(0.005)
-        assert digest._position == 64 << 20
-        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.anyio

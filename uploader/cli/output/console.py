@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from uploader.cli.errors import Failure
+from uploader.cli.errors import MAX_LENGTH, Failure
 from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
 from uploader.redaction import has_secret, redact_values
+from uploader.text import shorten
 
 _ERROR = Mark("figup:", RED)
 MAX_REPORTED = 30
@@ -72,7 +73,7 @@ class Console:
     def note(self, text: str) -> None:
         """Write a note to stderr; not with `--quiet`."""
         if not self.quiet:
-            self.output.err(f"figup: {text}")
+            self.output.err(f"figup: {shorten(text, MAX_LENGTH)}")
 
     def failure(self, failure: Failure) -> None:
         """Report an error to stderr and as an event, once."""

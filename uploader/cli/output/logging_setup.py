@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uploader.cli.output.writer import plain
-from uploader.errors import UsageError
 from uploader.redaction import redact
+from uploader.system import PATH_FAULTS, write_error
 
 
 class _Formatter(logging.Formatter):
@@ -75,5 +75,5 @@ def _file_handler(path: Path, write: Callable[[str], None]) -> logging.Handler:
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
         return _File(path, write)
-    except OSError as fault:
-        raise UsageError(f"--log-file: cannot write {path}: {fault.strerror}", hint="", path=str(path)) from None
+    except PATH_FAULTS as fault:
+        raise write_error(fault, str(path)).with_context(prefix="--log-file") from None

@@ -14,7 +14,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
 from uploader.transfer.run.context import JobRun
 
-_WORDS = {"reserve_doi": "reserving a DOI", "private_link": "creating a private link", "publish": "publishing the item"}
+_WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private link", "publish": "publishing the item"}
 
 
 async def finalize(run: JobRun) -> None:
@@ -60,5 +60,5 @@ async def _publish(run: JobRun, item: ItemDetail) -> str:
 def _warn_not_public(run: JobRun) -> None:
     """Warn that changes are only in the draft, if this job published the item earlier and does not do so now."""
     if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
-        text = f"item {run.item_id} was published before; the changes are only in its draft"
+        text = f"item {run.item_id} was published before; what changed is in its draft alone"
         run.notify(no.Warned(message=text, facts=Facts("published-before", item_id=run.item_id)))

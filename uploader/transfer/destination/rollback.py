@@ -1,4 +1,4 @@
-"""Remove an item that the job created but that stayed empty because Figshare rejected its links."""
+"""Remove an item that the job created and that stayed empty because Figshare refused its links."""
 
 from __future__ import annotations
 

@@ -43,20 +43,20 @@ from uploader.transfer.run.progress import SHOWN_FILES
 from uploader.transfer.run.throttle import Throttle
 
 SEGMENT = 32 << 20
-"""Bytes requested at a time."""
+"""Bytes that are asked for at a time."""
 AUTO_CONNECTIONS = 8
 """Connections unless a number is given."""
 _BLOCK = 1 << 20
 """Bytes that are written at a time."""
 _HASH_FROM = 16 << 20
-"""Bytes hashed at a time while they are still in memory."""
+"""Bytes that are hashed ahead at a time, while they are still in memory."""
 _SAVE_EVERY = 1.0
-"""Seconds between two writes of a file's ranges."""
+"""Seconds between two records of a file's ranges."""
 _PROGRESS_EVERY = 0.25
 _RATE_WINDOW = 10.0
 
 Existing: TypeAlias = Literal["fail", "skip", "replace"]
-"""What to do if a different file exists."""
+"""What happens to a different file that is already there."""
 
 
 class Fetch(Protocol):
@@ -236,7 +236,7 @@ class Download:
                     await self._range_done(active)
 
     async def _get(self, active: _Active, start: int, end: int) -> None:
-        """Fetch a range, retrying transient errors. Raises Unreachable or ServerFailing after the retry timeout."""
+        """Fetch a range, whatever passes. Raises Unreachable or ServerFailing when the retry time is used up."""
         writer = _Writer(self, active, start)
         backoff = Backoff(self._retry, self._clock.random)
         self._busy += 1
@@ -248,7 +248,7 @@ class Download:
                 except RangeIgnored:
                     active.unranged = True
                     if start > 0:
-                        return  # the first range returns the whole file
+                        return  # the range at the beginning brings the whole file
                     writer.position = 0
                 except FetchFailed as failure:
                     if writer.position > before and not active.unranged:
@@ -299,7 +299,7 @@ class Download:
                 await anyio.to_thread.run_sync(partial.save)
 
     async def throttled(self, count: int) -> None:
-        """Count received bytes and throttle their connection to the rate limit."""
+        """Count bytes that arrive, and hold back the connection they come from as the rate limit asks."""
         self._received += count
         if self._throttle.rate is not None:
             await self._throttle.take(count)
@@ -418,7 +418,7 @@ class Download:
 
 
 class _Writer:
-    """Collects the bytes of one range and writes them in blocks. `position` is where the next ones belong."""
+    """Collects the bytes of one range, and has them written in blocks. `position` is where the next ones belong."""
 
     def __init__(self, download: Download, active: _Active, start: int) -> None:
         self._download = download
@@ -435,7 +435,7 @@ class _Writer:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write everything collected so far."""
+        """Have everything written that was taken."""
         if self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
             await self._download.received(self._active, self.position - len(data), data)

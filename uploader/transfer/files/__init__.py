@@ -1,1 +1,1 @@
-"""The steps of one file of a job."""
+"""One file of a job from the first look to the last, step by step."""

@@ -158,9 +158,10 @@ class Transfer:
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
     late: bool = False
-    """True if an effect ever was missing: it may appear even after this job is finished."""
+    """True if it ever was: the effect may even appear after this job is finished, if another process's request made it.
+    """
     unseen: tuple[int, ...] = ()
-    """Ids of remote files that were announced but never seen: they may still appear."""
+    """Remote files that were announced, never seen and given up: they may still appear."""
     parts: Parts = field(default_factory=Parts)
     parts_total: int | None = None
     parts_done: int = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from uploader.disk import Disk
+from uploader.disk import Disk, check_private, map_os_errors
 from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
@@ -75,11 +75,15 @@ class JobStore:
         return int(number) if number.isdecimal() else 1
 
     def names(self) -> list[str]:
-        """All jobs, by name."""
-        try:
-            return sorted(p.name for p in self.jobs.iterdir() if (p / "journal").exists())
-        except OSError:
-            return []
+        """All jobs, by name. Raises StateUnusable, also where other users could have written to them, and StateLost."""
+        for folder in (self.path, self.jobs):
+            check_private(folder)
+        with map_os_errors(self.jobs):
+            try:
+                folders = list(self.jobs.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(folder.name for folder in folders if os.path.lexists(folder / "journal"))
 
     def find(self, text: str) -> str:
         """Find the one job whose name begins with `text`. Raises JobNotFound, or UsageError if there are several."""

@@ -175,6 +175,6 @@ def test_the_advice_about_a_refused_file() -> None:
     assert refusal_advice(RequestRejected("no", facts=Facts("redirected")), transfer(), single_file=True) is None
     link = refusal_advice(REFUSAL, transfer(0, link=True), single_file=False)
     assert link == ("Fix what Figshare reports.", "refused")
-    empty = "Figshare does not seem to accept empty files. Add content."
+    empty = "Put something in it (Figshare seems to take no empty files)."
     assert refusal_advice(REFUSAL, transfer(0), single_file=True) == (empty, "empty-file")
     assert refusal_advice(REFUSAL, transfer(0), single_file=False) == (empty, "empty-file-of-many")

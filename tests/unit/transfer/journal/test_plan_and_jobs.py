@@ -206,6 +206,6 @@ def test_the_manifest_is_one_that_md5sum_takes(states: JobStore, tmp_path: Path)
 
 def test_a_state_directory_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FigupError, match="cannot be written") as caught:
+    with pytest.raises(FigupError, match="cannot be used") as caught:
         Disk().make_folder(tmp_path / "file" / "jobs")
     assert (caught.value.code, caught.value.exit_status) == ("state-unusable", 2)

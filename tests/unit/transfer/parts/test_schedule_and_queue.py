@@ -145,23 +145,6 @@ async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
     assert file.take() is None
 
 
-async def test_a_file_with_two_parts_in_backoff_yields_to_the_others() -> None:
-    queue, sick, other = PartQueue(), sending(0, 1, 9), sending(1, 1, 1)
-    queue.offer(sick)
-    queue.offer(other)
-    with sick.retrying():
-        file, part = await next_part(queue)
-        assert (file.transfer.index, part.no) == (0, 1), "one part says nothing about the file"
-        with sick.retrying():
-            assert not sick.ready
-            file, _ = await next_part(queue)
-            assert file.transfer.index == 1
-            assert queue.take() is None
-            assert queue.empty
-        file, part = await next_part(queue)
-        assert (file.transfer.index, part.no) == (0, 2)
-
-
 def test_what_is_sent_without_a_gap_is_known_by_where_it_begins() -> None:
     def part(no: int) -> Part:
         return Part(no=no, start=10 * (no - 1), end=10 * no - 1, complete=False, locked=False)
