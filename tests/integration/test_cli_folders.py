@@ -411,7 +411,7 @@ def test_of_several_files_of_one_name_none_is_taken_for_the_one_to_replace(figup
     assert [(f["status"], f["action"]) for f in dry] == [("same", "skip")]
     told = upload(figup, *words)
     assert [e["message"] for e in told.events if e["event"] == "warning"] == [
-        f"d/a: the item holds this very file (file {min(before)}); others of that name stay: "
+        f"d/a: the item already holds this file (file {min(before)}); others of that name are kept: "
         f"file {max(before)}, {before[max(before)]} bytes"
     ]
     assert {f["id"]: f["size"] for f in files(sandbox, item)} == before

@@ -1,6 +1,6 @@
-"""What happens to a file, given what the item holds; and to one that Figshare refused. Pure.
+"""Decide what to do with a file, given the item's files, and with one that Figshare rejected. Pure.
 
-The upload and the dry run use the same decisions. What they depend on is looked up in `conflicts`.
+Upload and dry run share these decisions. `conflicts` looks up the facts they depend on.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def decide(
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None] = _NO_UPLOADS,
 ) -> Decision:
-    """Decide what happens to a source where the item holds these files in its place.
+    """Decide what happens to a source if the item has these files at its path.
 
     `held` must not contain the job's own files. `owners` are files of other jobs on this machine, with the job's name.
     `uploads` are the uploads of unfinished files, as far as they were asked for; None for one that is gone.
@@ -84,14 +84,14 @@ def _refusal(
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None],
 ) -> _RefusalAdvice | None:
-    """Why files that are not the source may not be replaced, and what to do about it; None if they may."""
+    """Return why files that differ from the source may not be replaced, and what to do; None if they may."""
     unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
     whole = [file for file in held if file not in unfinished]
     if len(whole) > 1:
         return (
             f"the item holds {len(whole)} different files of that name ({_list_files(whole)}): "
             "which of them to replace is not known",
-            "Remove all but that one on the item's page and replace it, or add this file to them.",
+            "Remove all others on the item's page and replace that one, or keep them all.",
             Facts("several-of-that-name"),
         )
     if on_conflict == "skip":
@@ -102,9 +102,9 @@ def _refusal(
         upload = uploads.get(file.id)
         if upload is not None and any(part.locked for part in upload.parts):
             return (
-                f"another process is sending a file of that name to the item right now (file {file.id}); "
+                f"another process is currently sending a file of that name to the item (file {file.id}); "
                 "it is not replaced",
-                "Wait until that has ended.",
+                "Wait until it ends.",
                 Facts("being-sent"),
             )
     return None
@@ -171,7 +171,7 @@ def _replace_note(same: File, different: Sequence[File], on_conflict: OnConflict
     """Explain that nothing is replaced although that was requested; "" if it was not."""
     if on_conflict != "replace" or not different:
         return ""
-    return f"the item holds this very file (file {same.id}); others of that name stay: {_list_files(different)}"
+    return f"the item already holds this file (file {same.id}); others of that name are kept: {_list_files(different)}"
 
 
 def _list_files(files: Sequence[File]) -> str:
@@ -184,7 +184,7 @@ def _list_files(files: Sequence[File]) -> str:
 
 
 def spelled_otherwise(path: str) -> str:
-    """Explain that the item has a file of that name whose letters are composed otherwise; `path` is its own."""
+    """Explain that the item has a file of that name in another Unicode composition; `path` is that file's."""
     return f"there under another spelling, {path!a}"
 
 
@@ -192,7 +192,7 @@ def spelled_otherwise(path: str) -> str:
 
 
 def is_retryable(error: FigupError, transfer: Transfer) -> bool:
-    """Return True if a file that failed with this error may be tried again in the same run."""
+    """Return True if a file that failed with this error may be retried in the same run."""
     if isinstance(error, RequestRejected):
         return not error.permanent and not _is_empty(transfer)
     return isinstance(error, SourceUnreadable | StorageUnavailable)
@@ -205,10 +205,10 @@ def refusal_advice(error: RequestRejected, transfer: Transfer, *, single_file: b
     """
     several = "" if single_file or transfer.link else "-of-many"
     if _is_empty(transfer):
-        return "Put something in it (Figshare seems to take no empty files).", f"empty-file{several}"
+        return "Figshare does not seem to accept empty files. Add content.", f"empty-file{several}"
     return ("Fix what Figshare reports.", f"refused{several}") if error.facts.situation == error.code else None
 
 
 def _is_empty(transfer: Transfer) -> bool:
-    """Figshare was seen to refuse empty files; with which HTTP status is not known."""
+    """Figshare has been observed to reject empty files; the HTTP status is unknown."""
     return transfer.size == 0 and not transfer.link

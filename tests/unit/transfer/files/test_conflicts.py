@@ -129,7 +129,9 @@ async def test_it_is_told_if_nothing_is_replaced_although_that_was_asked_for() -
     assert await rig.identical() == (1, MD5)
     (notice,) = rig.notices
     assert isinstance(notice, no.Warned)
-    assert notice.message.startswith("d/data.bin: the item holds this very file (file 1); others of that name stay")
+    assert notice.message.startswith(
+        "d/data.bin: the item already holds this file (file 1); others of that name are kept"
+    )
 
 
 async def test_another_job_s_upload_is_not_touched() -> None:

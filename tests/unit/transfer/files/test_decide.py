@@ -130,7 +130,7 @@ def test_where_the_same_file_is_there_the_others_stay_and_are_named() -> None:
     decision = decide(SOURCE, held, {}, "replace")
     assert decision.file == held[1]
     assert decision.remark == (
-        "the item holds this very file (file 2); others of that name stay: file 1, 9 bytes; file 4, unfinished"
+        "the item already holds this file (file 2); others of that name are kept: file 1, 9 bytes; file 4, unfinished"
     )
     assert decide(SOURCE, held, {}, "skip").remark == ""
     assert decide(SOURCE, [file(2), file(3)], {}, "replace").remark == ""
@@ -175,6 +175,6 @@ def test_the_advice_about_a_refused_file() -> None:
     assert refusal_advice(RequestRejected("no", facts=Facts("redirected")), transfer(), single_file=True) is None
     link = refusal_advice(REFUSAL, transfer(0, link=True), single_file=False)
     assert link == ("Fix what Figshare reports.", "refused")
-    empty = "Put something in it (Figshare seems to take no empty files)."
+    empty = "Figshare does not seem to accept empty files. Add content."
     assert refusal_advice(REFUSAL, transfer(0), single_file=True) == (empty, "empty-file")
     assert refusal_advice(REFUSAL, transfer(0), single_file=False) == (empty, "empty-file-of-many")
