@@ -102,8 +102,7 @@ def _refusal(
         upload = uploads.get(file.id)
         if upload is not None and any(part.locked for part in upload.parts):
             return (
-                f"another process is currently sending a file of that name to the item (file {file.id}); "
-                "it is not replaced",
+                f"another process is sending a file of that name to the item (file {file.id}); it is not replaced",
                 "Wait until it ends.",
                 Facts("being-sent"),
             )
