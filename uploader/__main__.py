@@ -4,6 +4,9 @@ import os
 import signal
 import sys
 
+from uploader.cli.startup import handle_signals
+
+handle_signals()
 # Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
 _handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -338,6 +338,64 @@ def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+_TRAP = """
+import os, signal, sys
+os.kill(os.getpid(), signal.{signal})
+sys.path.remove(os.path.dirname(__file__))
+del sys.modules[__name__]
+import {module}
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "msgspec"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_other_signals_while_it_is_still_being_loaded(
+    bare_figup: Figup, tmp_path: Path, name: str, module: str
+) -> None:
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / f"{module}.py").write_text(_TRAP.format(signal=name, module=module), "utf-8")
+    bare_figup.env["PYTHONPATH"] = str(tmp_path / "trap")
+    done = bare_figup.run("jobs")
+    if name in ("SIGTERM", "SIGHUP"):
+        said = "figup: stopped before anything was done. Run the same command again.\n"
+        assert (done.returncode, done.stdout, done.stderr) == (75, "", said)
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def _wait_until_handled(running: Running, signum: int) -> None:
+    """Wait until the process has a handler for the signal, or has ended."""
+    while running.process.returncode is None:
+        status = Path(f"/proc/{running.process.pid}/status").read_text("ascii")
+        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), "0")
+        if int(caught, 16) >> (signum - 1) & 1:
+            return
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it shows nowhere which signals are handled")
+def test_any_signal_at_any_moment_ends_it_as_documented_or_not_at_all(bare_figup: Figup) -> None:
+    """From the moment on at which Python runs figup's first lines, until it is gone."""
+    bare_figup.fresh = True
+    choice = random.Random(2)
+    signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    seen = set()
+    for moment in range(6):
+        runs = {signum: bare_figup.start("jobs") for signum in signals}
+        for signum, running in runs.items():
+            _wait_until_handled(running, signum)
+        time.sleep(choice.uniform(0, 0.1) * moment)
+        for signum, running in runs.items():
+            running.send_signal(signum)
+        for signum, running in runs.items():
+            done = running.wait()
+            assert done.returncode in ((0, 75) if signum in (signal.SIGTERM, signal.SIGHUP) else (0,)), (signum, done)
+            assert "Traceback" not in done.stderr
+            assert done.returncode == 0 or "figup: stopped" in done.stderr, done
+            seen.add(done.returncode)
+    assert seen == {0, 75}
+
+
 @pytest.mark.timeout(300)
 def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: Figup) -> None:
     """While Python starts, figup is loaded, the event loop is made, used and closed."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from uploader._version import __version__
+from uploader.cli.startup import ignore_signals
 from uploader.errors import FigupError, OutputLost
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
             status = _report(_stdout_error(error) or error, options)
+        ignore_signals()
         sys.exit(status if isinstance(status, int) else 0)
 
 

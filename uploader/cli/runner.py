@@ -24,6 +24,7 @@ from uploader.cli.output.console import Console, Summary
 from uploader.cli.output.logging_setup import start_logging
 from uploader.cli.output.progress import Display
 from uploader.cli.signals import Signals
+from uploader.cli.startup import ASKING, STOPPING, is_ours
 from uploader.errors import FigupError, Interrupted, OutputLost
 from uploader.text import printable
 from uploader.transfer.report import Report, RunFailed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("uploader.cli")
 
+_SIGNALS = {signal.SIGINT, *STOPPING, *ASKING}
 FINAL_OUTPUT = 0.3
 """Seconds allowed for the last line before the process is ended."""
 
@@ -74,25 +76,33 @@ def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
-    with _mask_sigint():
-        # The output thread inherits the mask, so that it never receives a Ctrl-C while the loop is being created.
+    with _masked_signals():
+        # The output thread inherits the mask, so that it never receives a signal while the loop is being created.
         console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
         start_logging(common.verbose, common.log_file, console.output.err)
         return anyio.run(_supervised, common, console, work, remark)
 
 
 @contextmanager
-def _mask_sigint() -> Iterator[None]:
-    """Defer Ctrl-C while the event loop is created and ignore it while the loop is closed: see `_supervised`."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _masked_signals() -> Iterator[None]:
+    """Defer signals while the event loop is created and ignore them while the loop is closed: see `_supervised`."""
+    before = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
-        # This drops a pending one.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, before)
+        # This drops pending ones.
+        _ignore_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        for signum, handler in before.items():
+            # All is done by now, so nothing is left to stop before it began.
+            if handler is not None and not is_ours(handler):
+                signal.signal(signum, handler)
+
+
+def _ignore_signals() -> None:
+    for signum in _SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 async def _supervised(common: GlobalOptions, console: Console, work: Work, remark: str | None) -> int:
@@ -110,7 +120,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
 
     scope = anyio.CancelScope()
     with Signals(scope, console.note, final_output) as signals:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         session = Session(common=common, console=console, signals=signals, summary=summary, scope=scope)
         status = await _run_reporting_errors(session, work)
         summary.exit_status = status
@@ -119,9 +129,9 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
             console.note(remark)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.output.drain)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     # Worker threads do not have this mask.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_signals()
     if status == 0 and console.output.truncated and not session.report_written:
         return OutputLost.exit_status
     return status

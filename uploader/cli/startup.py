@@ -1,0 +1,51 @@
+"""What signals do while figup is loaded and while it ends: outside the event loop there is nothing to stop gracefully.
+
+Imported before everything else, so that it may import next to nothing.
+"""
+
+import os
+import select
+import signal
+
+_STOPPED = b"figup: stopped before anything was done. Run the same command again.\n"
+_STATUS = 75  # ExitStatus.RESUMABLE, which takes long to import
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+ASKING = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+def handle_signals() -> None:
+    """From now on SIGTERM and SIGHUP end the process with the documented status, and SIGUSR1 and SIGUSR2 do nothing.
+
+    What is ignored by whoever started figup (nohup) stays ignored.
+    """
+    for signum in STOPPING:
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _end)
+    for signum in ASKING:
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _go_on)
+
+
+def ignore_signals() -> None:
+    """Ignore them from now on: the command has ended, and its exit status is known."""
+    for signum in (*STOPPING, *ASKING):
+        if is_ours(signal.getsignal(signum)):
+            signal.signal(signum, signal.SIG_IGN)
+
+
+def is_ours(handler: object) -> bool:
+    """Return whether a signal's handler is one of these."""
+    return handler in (_end, _go_on)
+
+
+def _end(*_: object) -> None:
+    # Not by an exception: raised in a callback of the import system, it is printed and lost.
+    try:
+        if select.select([], [2], [], 0)[1]:  # a pipe that nobody empties must not hold it up
+            os.write(2, _STOPPED)
+    finally:
+        os._exit(_STATUS)
+
+
+def _go_on(*_: object) -> None:
+    """Do nothing; other than an ignored signal, it is not ignored by programs that are started."""
