@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import Figup
+from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 
 ORCID = "0000-0002-1825-0097"
@@ -152,3 +154,27 @@ def test_categories_are_found_by_a_word(figup: Figup) -> None:
     assert all(event["is_selectable"] for event in found.events[:-1])
     assert len(found.events) > 1967
     assert "no category contains" in figup.run("metadata", "categories", "xyzzy").expect(0).stderr
+
+
+def test_metadata_beside_the_data_describe_the_item(figup: Figup, sandbox: Sandbox) -> None:
+    (figup.cwd / "set").mkdir()
+    write(figup, "x", "set/a.csv")
+    deposit = {"title": "From Zenodo", "creators": [{"name": "Doe, Jane", "affiliation": "Lab"}], "keywords": ["dams"]}
+    root = {"@id": "./", "@type": "Dataset", "name": "From the crate", "keywords": "beavers; lakes"}
+    about = {"@id": "ro-crate-metadata.json", "about": {"@id": "./"}}
+    crate = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [about, root]}
+    write(figup, json.dumps(deposit), "set/.zenodo.json")
+    write(figup, json.dumps(crate), "set/ro-crate-metadata.json")
+    done = figup.run("upload", "set", "--api-rate", "1000", "--json").expect(0)
+    item = ask(sandbox, f"/account/articles/{done.summary['item_id']}")
+    assert (item["title"], item["tags"], item["defined_type_name"]) == (
+        "From the crate",
+        ["beavers", "lakes"],
+        "dataset",
+    )
+    assert [author["full_name"] for author in item["authors"]] == ["Jane Doe"]
+    told = figup.run("metadata", "check", "set/.zenodo.json").expect(0)
+    assert "affiliations ignored" in told.stdout + told.stderr
+    write(figup, json.dumps({**crate, "@graph": [root]}), "set/ro-crate-metadata.json")
+    wrong = figup.run("metadata", "check", "set/ro-crate-metadata.json").expect(2)
+    assert "ro-crate-metadata.json: @graph: has no entity ro-crate-metadata.json" in wrong.stderr

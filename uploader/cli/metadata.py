@@ -45,7 +45,7 @@ _MAX_SHOWN = 40
 def metadata() -> None:
     """Write and check files that describe items: YAML, JSON or TOML.
 
-    CITATION.cff, DataCite JSON and codemeta.json are accepted, too.
+    CITATION.cff, DataCite JSON, codemeta.json, RO-Crate and .zenodo.json are accepted, too.
     """
 
 

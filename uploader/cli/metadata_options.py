@@ -103,8 +103,8 @@ _ITEM = [
           help="Description of the new item (YAML, JSON, TOML); see `figup metadata template`."),
     _item("--update-metadata", is_flag=True, help="With --item: apply --metadata to the existing item."),
     _item("--found-metadata/--no-found-metadata", default=True,
-          help="For a new item, read CITATION.cff, datacite.json and codemeta.json next to the data.  "
-               "[default: yes]"),
+          help="For a new item, read datacite.json, ro-crate-metadata.json, .zenodo.json, CITATION.cff and "
+               "codemeta.json next to the data.  [default: yes]"),
     _item("--reserve-doi", is_flag=True, help="When all files are verified, reserve a DOI."),
     _item("--private-link", is_flag=True, help="When all files are verified, create a private link."),
     _item("--publish", is_flag=True,

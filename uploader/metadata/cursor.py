@@ -86,6 +86,9 @@ class Cursor:
             Cursor(value=one, location=(*self.location, index), context=self.context)
             for index, one in enumerate(self.value)
         ]
+        for node in nodes:
+            if node.value is None:
+                node.remark("is empty; put a text such as null in quotes")
         nodes = [node for node in nodes if not node.blank]
         if len(nodes) > limit:
             self.problem(f"has {len(nodes)} entries; Figshare allows {limit}")

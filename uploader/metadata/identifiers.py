@@ -1,4 +1,4 @@
-"""Normalize identifiers, addresses, dates and names. Pure; each function raises ValueError."""
+"""Normalize identifiers, addresses and dates. Pure; each function raises ValueError."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-from uploader.metadata.model import Author
-
 _ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/|orcid:)?(\d{4}-?\d{4}-?\d{4}-?\d{3}[\dXx])/?", re.IGNORECASE)
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}(?:\.\d+)*/\S+)", re.IGNORECASE)
 
 
-_WITH_ORCID = re.compile(r"(.+?)[\s,(<]+((?:https?://orcid\.org/)?\d{4}-\d{4}-\d{4}-\d{3}[\dXx])[)>]?")
+_GIT_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "bitbucket": "bitbucket.org"}
+_GIT_SSH = re.compile(r"(?:git\+)?(?:ssh://)?(?:git@)([\w.-]+)(?::(?!\d+/)|:\d+/|/)(\S+)")
+_GIT_SHORT = re.compile(r"(github|gitlab|bitbucket):([\w.-]+/[\w.-]+)")
 
 
 def orcid(text: str) -> str:
@@ -43,9 +43,25 @@ def is_doi(text: str) -> bool:
     return _DOI.fullmatch(text.strip()) is not None
 
 
+def web_spelling(text: str) -> str:
+    """Return the web address that a repository's address stands for (`git+https://`, `git@host:path`, `github:a/b`).
+
+    Also takes one in angle brackets, and one without https:// that begins with www. Others are returned as they are.
+    """
+    text = text.strip().removeprefix("<").removesuffix(">").strip()
+    if short := _GIT_SHORT.fullmatch(text):
+        return f"https://{_GIT_HOSTS[short[1]]}/{short[2]}"
+    if ssh := _GIT_SSH.fullmatch(text):
+        return f"https://{ssh[1]}/{ssh[2]}"
+    text = re.sub(
+        r"^(?:git\+(?=https?://)|(?:git\+)?git://)", lambda found: "https://" if "://" in found[0] else "", text
+    )
+    return f"https://{text}" if text.lower().startswith("www.") else text
+
+
 def address(text: str) -> str:
-    """Return a web address; a DOI becomes https://doi.org/..."""
-    text = text.strip()
+    """Return a web address; a DOI becomes https://doi.org/..., a repository's address that of its page."""
+    text = web_spelling(text)
     if not text.lower().startswith(("http://", "https://")) and is_doi(text):
         return f"https://doi.org/{doi(text)}"
     try:
@@ -77,19 +93,3 @@ def day(text: str) -> str:
         return datetime.fromisoformat(text.strip()).date().isoformat()
     except ValueError:
         raise ValueError(f"invalid date {text!r}; use e.g. 2024-05-17") from None
-
-
-def person(text: str) -> Author:
-    """Parse an author on one line: `Jane Doe`, `Doe, Jane`, either followed by an ORCID iD."""
-    words = " ".join(text.split())
-    found = _WITH_ORCID.fullmatch(words)
-    name, iri = (found[1], found[2]) if found else (words, None)
-    checked = orcid(iri) if iri else None
-    first, last = first_and_last(name)
-    return Author(first_name=first, last_name=last, orcid=checked) if first else Author(name=name, orcid=checked)
-
-
-def first_and_last(name: str) -> tuple[str, str]:
-    """Split `Doe, Jane` into first and last name; the first is "" for other names."""
-    last, _, first = (part.strip() for part in name.partition(","))
-    return (first, last) if first and last else ("", name)

@@ -16,7 +16,7 @@ from typing import Any
 
 from uploader.errors import FigupError, SourceNotFound
 from uploader.metadata.cursor import Context
-from uploader.metadata.importers import cff, codemeta, datacite
+from uploader.metadata.importers import cff, codemeta, datacite, rocrate, zenodo
 from uploader.metadata.importers.extract import Extracted
 from uploader.metadata.model import Metadata
 from uploader.metadata.parse import MAX_SIZE, Document, parse
@@ -29,16 +29,19 @@ _IMPORTERS: dict[str, Callable[[dict[str, Any], date], Extracted]] = {
     "CITATION.cff": cff.extract,
     "DataCite JSON": datacite.extract,
     "codemeta.json": codemeta.extract,
+    "RO-Crate": rocrate.extract,
+    ".zenodo.json": zenodo.extract,
 }
 
 SAFETY_FIELDS = {
     "license": f"a new item gets Figshare's default licence, {DEFAULT_LICENSE}",
     "embargo": "the files are open to everyone once the item is published",
+    "authors": "the account's owner is the only author of a new item",
 }
-"""Fields without which an item is more open than intended, and what it is like without them."""
+"""Fields without which an item is not what was intended, and what it is like without them."""
 
 
-FOUND_NAMES = ("datacite.json", "CITATION.cff", "codemeta.json")
+FOUND_NAMES = ("datacite.json", "ro-crate-metadata.json", ".zenodo.json", "CITATION.cff", "codemeta.json")
 """Files that describe the folder they are in; earlier ones win, field by field."""
 
 
@@ -145,9 +148,14 @@ def _from_importer(document: Document, kind: str, today: date, *, describes_fold
     implied = extracted.implied if describes_folder else {}
     context = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
     metadata = Validator(today, whole_names=True).metadata(context)
-    rejected = [one for one in context.problems if root_field(one) in SAFETY_FIELDS]
+    # A problem of one author is only told, as long as there are others.
+    fatal = SAFETY_FIELDS.keys() - ({"authors"} if metadata.authors else set())
+    rejected = [one for one in context.problems if root_field(one) in fatal]
     if extracted.access_restriction is not None:
         rejected.append(Problem(message=extracted.access_restriction, field="embargo"))
+    if extracted.lost_authors:
+        message = f"none of the {extracted.lost_authors} authors has a name"
+        rejected.append(Problem(message=message, field="authors"))
     name = Path(document.source).name
     remarks = [f"{one.text}; ignored" for one in context.problems if one not in rejected]
     remarks += map(_with_hint, context.remarks)
@@ -177,12 +185,24 @@ def kind_of(document: Document) -> str:
     if "cff-version" in value:
         return "CITATION.cff"
     context = str(value.get("@context", ""))
+    name = Path(document.source).name
+    if name.endswith(("ro-crate-metadata.json", "ro-crate-metadata.jsonld")) or "w3id.org/ro/crate" in context:
+        return "RO-Crate"
+    if name == ".zenodo.json" or _is_deposit(value):
+        return ".zenodo.json"
     if "codemeta" in context or "schema.org" in context:
         return "codemeta.json"
     inner = value.get("data") if isinstance(value.get("data"), dict) else value
     if isinstance(inner, Mapping) and ("titles" in inner or "attributes" in inner or "creators" in inner):
         return "DataCite JSON"
     return "figup"
+
+
+def _is_deposit(value: Mapping[str, Any]) -> bool:
+    """Return True for the metadata of a deposit on Zenodo under another name."""
+    inner = value.get("metadata")
+    fields = inner if isinstance(inner, Mapping) else value
+    return "creators" in fields and any(name in fields for name in ("title", "upload_type", "access_right"))
 
 
 def load_sidecars(sources: Iterable[str | Path], today: date) -> list[Loaded]:

@@ -46,6 +46,7 @@ def kind_of(text: str) -> str | None:
     """Return the kind that the form of an identifier implies, None if it implies none."""
     if identifiers.is_doi(text):
         return "DOI"
+    text = identifiers.web_spelling(text)
     return next((kind for kind, prefix in _BY_PREFIX if re.match(prefix, text, re.IGNORECASE)), None)
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from uploader.errors import MetadataInvalid
-from uploader.metadata.problems import DUPLICATE, Location, raise_problem
+from uploader.metadata.problems import DUPLICATE, Location, WrittenFloat, raise_problem
 
 MAX_SIZE = 1024 * 1024
 """Maximum bytes of a metadata file; a larger one is most likely another kind of file."""
@@ -69,7 +69,7 @@ def _yaml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
 
 def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=WrittenFloat)
     except json.JSONDecodeError as error:
         raise_problem(source, f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
     except _Duplicate as error:
@@ -126,7 +126,7 @@ def _json_lines(source: str, text: str) -> dict[Location, int]:
 
 def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
-        value = tomllib.loads(text)
+        value = tomllib.loads(text, parse_float=WrittenFloat)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = re.search(r"\(at line (\d+), column \d+\)", message)

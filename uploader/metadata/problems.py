@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import msgspec
 
@@ -14,6 +14,20 @@ Location = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the top; () is the file itself."""
 DUPLICATE = "duplicate field"
 """How the message about a repeated field name begins."""
+
+
+class WrittenFloat(float):
+    """A number of a file that as a text is what stands there: 1.10 is the text "1.10"."""
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number._text = text
+        return number
+
+    def __str__(self) -> str:
+        return self._text
+
+    _text: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

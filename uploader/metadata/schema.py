@@ -5,6 +5,7 @@ Limits are Figshare's: the official API description, and the overview of its met
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.metadata import identifiers, materials, vocabulary
+from uploader.metadata import identifiers, materials, people, vocabulary
 from uploader.metadata.cursor import Context, Cursor
 from uploader.metadata.markdown import LONGEST, to_html
 from uploader.metadata.model import (
@@ -85,18 +86,31 @@ _AUTHOR_ALIASES = {
 def _authors(validator: Validator, node: Cursor) -> tuple[Author, ...]:
     authors: list[Author] = []
     for one in node.items():
-        author = _author(validator, one)
-        if author is None:
-            continue
-        if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
-            one.problem(f"duplicate author {author.display_name}")
-        authors.append(author)
+        for author in _several(validator, one):
+            if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
+                one.problem(f"duplicate author {author.display_name}")
+            else:
+                authors.append(author)
     return tuple(authors)
+
+
+def _several(validator: Validator, node: Cursor) -> list[Author]:
+    """Return the authors that one entry names: usually one, more if they are written in one text."""
+    names = people.people(node.value) if isinstance(node.value, str) else []
+    if isinstance(node.value, str) and people.names_others(node.value):
+        node.remark("does not name all authors; the others are missing")
+        node = dataclasses.replace(node, value="; ".join(names))
+    if len(names) > 1:
+        node.remark(f"read as {len(names)} authors: {'; '.join(names)}")
+        found = [dataclasses.replace(node, value=name).read(people.person) for name in names]
+    else:
+        found = [_author(validator, node)]
+    return [author for author in found if author is not None]
 
 
 def _author(validator: Validator, node: Cursor) -> Author | None:
     if isinstance(node.value, str):
-        return node.read(identifiers.person)
+        return node.read(people.person)
     if isinstance(node.value, int) and not isinstance(node.value, bool):
         number = node.number()
         return Author(id=number) if number else None
@@ -125,7 +139,7 @@ def _with_name(author: Author, node: Cursor, *, whole: bool) -> Author:
     """Return the author with the name given here, split if written as `Doe, Jane`."""
     if whole or author.first_name or author.last_name:
         return msgspec.structs.replace(author, name=node.text(max_length=255))
-    found = node.read(identifiers.person, max_length=255) or Author()
+    found = node.read(people.person, max_length=255) or Author()
     return msgspec.structs.replace(
         author,
         name=found.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from uploader.metadata.problems import DUPLICATE, Location, raise_problem
+from uploader.metadata.problems import DUPLICATE, Location, WrittenFloat, raise_problem
 
 _MAX_VALUES = 50_000
 """Values in one file; YAML's aliases can expand a few lines into billions."""
@@ -52,10 +52,10 @@ _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"~|null|Null|NULL|"), lambda _: None),
     (re.compile(r"true|True|TRUE"), lambda _: True),
     (re.compile(r"false|False|FALSE"), lambda _: False),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), float),
+    (re.compile(r"0|-?[1-9][0-9]{0,17}"), int),
+    (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), WrittenFloat),
 )
-"""YAML 1.2's plain values, without surprising ones: `no`, 1e3, 0x1f and dates are texts."""
+"""YAML 1.2's plain values, without surprising ones: `no`, 1e3, 0x1f, +49 and dates are texts."""
 
 
 class _Walk:

@@ -293,11 +293,80 @@ def test_an_invalid_licence_is_not_published_as_another(tmp_path: Path) -> None:
     assert left_out.text.startswith("codemeta.json: license: has 501 characters")
 
 
+def test_lists_that_are_written_otherwise_are_read() -> None:
+    cff = CFF.replace("[beavers, counting]", "[beavers; counting, dams]").replace("alias: bvr", "alias: Null")
+    loaded = read("CITATION.cff", cff)
+    assert loaded.metadata.keywords == ("beavers", "counting", "dams")
+    codemeta = {**CODEMETA, "author": {"@list": ["Doe, Jane and Roe, Max"]}, "keywords": "a; b, c"}
+    loaded = read("codemeta.json", {**codemeta, "codeRepository": "git+https://github.com/a/b.git"})
+    assert [author.display_name for author in loaded.metadata.authors] == ["Jane Doe", "Max Roe"]
+    assert loaded.metadata.keywords == ("a", "b, c")
+    assert loaded.metadata.related_materials == (Material(identifier="https://github.com/a/b.git"),)
+
+
+def test_what_cannot_be_used_is_told() -> None:
+    cff = CFF.replace("  - alias: bvr", "  - orcid: x").replace("[beavers, counting]", "[beavers, true, {a: b}]")
+    loaded = read("CITATION.cff", cff.replace("license: Apache-2.0", "license: [MIT, Apache-2.0]"))
+    assert loaded.metadata.license == "MIT"
+    assert loaded.remarks == (
+        'CITATION.cff: authors[3]: {"orcid": "x"} has no name; ignored',
+        "CITATION.cff: keywords[2]: true is no text; ignored",
+        'CITATION.cff: keywords[3]: {"a": "b"} is no text; ignored',
+        "CITATION.cff: license: Figshare takes one; 'MIT' is used, not 'Apache-2.0'",
+    )
+
+
+def test_codemeta_1() -> None:
+    people = [
+        {"@id": f"https://orcid.org/{ORCID}", "@type": "person", "name": "Jane Doe", "mustBeCited": True},
+        {"@type": "organization", "name": "Beavers, Inc", "mustBeCited": True},
+        {"@type": "person", "name": "A Helper", "mustBeCited": False},
+    ]
+    old = {
+        "@context": "https://raw.githubusercontent.com/codemeta/codemeta/1.0/codemeta.jsonld",
+        "@type": "Code",
+        "agents": people,
+        "title": "Beaver tools",
+        "tags": ["beavers", "counting"],
+        "licenseId": "Apache-2.0",
+        "codeRepositoryLink": "https://example.org/beavers",
+    }
+    loaded = read("codemeta.json", old)
+    said = loaded.metadata
+    assert (loaded.kind, said.title, said.type, said.license) == (
+        "codemeta.json", "Beaver tools", "software", "Apache 2.0",
+    )  # fmt: skip
+    assert said.authors == (Author(name="Jane Doe", orcid=ORCID), Author(name="Beavers, Inc"))
+    assert said.keywords == ("beavers", "counting")
+    assert said.related_materials == (Material(identifier="https://example.org/beavers"),)
+    assert loaded.remarks == ()
+
+
+@pytest.mark.parametrize("authors", ["[{orcid: x}, {email: a@b.org}]", "[Null, '']", "[{given-names: Null}]"])
+async def test_the_owner_is_not_published_as_the_author_because_the_others_were_lost(
+    authors: str, tmp_path: Path
+) -> None:
+    (tmp_path / "CITATION.cff").write_text(f"cff-version: 1.2.0\ntitle: Beavers\nauthors: {authors}\n")
+    description = await anyio.to_thread.run_sync(lambda: load_description(sidecars_of=[tmp_path], today=TODAY))
+    (line,) = (line for line in description.provenance() if "account's owner" in line)
+    assert "has a name; ignored: the account's owner is the only author of a new item" in line
+    with pytest.raises(MetadataInvalid, match="only author of a new item"):
+        await description.resolve(NO_LOOKUP, publish=True)
+    given = await anyio.to_thread.run_sync(
+        lambda: load_description(given={"authors": ["Jane Doe"]}, sidecars_of=[tmp_path], today=TODAY)
+    )
+    await given.resolve(NO_LOOKUP, publish=True)
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["name", "title", "@id", "value", "subject", "givenName"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "title", "@id", "value", "subject", "givenName", "about", "@list", "author"]),
+            inner,
+            max_size=3,
+        )
     ),
     max_leaves=8,
 )
@@ -305,6 +374,7 @@ KEYS = st.sampled_from(
     [
         *DATACITE,
         *CODEMETA,
+        *("@graph", "agents", "tags", "access_right", "grants", "related_identifiers", "upload_type", "metadata"),
         "dates",
         "embargoEndDate",
         "type",
@@ -320,7 +390,15 @@ KEYS = st.sampled_from(
 
 
 @hypothesis.given(
-    st.sampled_from([{"cff-version": "1"}, {"@context": "schema.org"}, {"titles": []}]),
+    st.sampled_from(
+        [
+            {"cff-version": "1"},
+            {"@context": "schema.org"},
+            {"titles": []},
+            {"creators": [], "title": "x"},
+            {"@context": "https://w3id.org/ro/crate/1.1/context"},
+        ]
+    ),
     st.dictionaries(KEYS, JUNK, max_size=6),
 )
 def test_any_content_of_foreign_files_is_tolerated(mark: dict[str, Any], junk: dict[str, Any]) -> None:

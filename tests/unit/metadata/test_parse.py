@@ -44,6 +44,14 @@ def test_plain_yaml_values_follow_yaml_1_2() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["1.10", "0.0", "12.500", "-0.50"])
+def test_a_number_is_as_a_text_what_stands_there(text: str) -> None:
+    for name, data in (("a.yaml", f"v: {text}"), ("a.json", f'{{"v": {text}}}'), ("a.toml", f"v = {text}")):
+        value = parse(name, data.encode()).value["v"]
+        assert (str(value), value) == (text, float(text))
+    assert parse("a.yaml", b"v: +49").value == {"v": "+49"}
+
+
 def test_toml_dates_stay_text() -> None:
     assert parse("a.toml", b"d = 2024-01-02\n").value == {"d": "2024-01-02"}
 

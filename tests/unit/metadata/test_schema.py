@@ -192,6 +192,17 @@ def test_a_problem(text: str, message: str) -> None:
     assert any(message in found for _, _, found, _ in problems(text))
 
 
+def test_several_authors_in_one_text_are_read_and_reported() -> None:
+    loaded = interpret(parse("a.yaml", b"authors: Doe, Jane and Roe, Max and others\nkeywords: [null, a]\n"), TODAY)
+    assert [author.display_name for author in loaded.metadata.authors] == ["Jane Doe", "Max Roe"]
+    assert loaded.remarks == (
+        "a.yaml: line 1, authors: does not name all authors; the others are missing",
+        "a.yaml: line 1, authors: read as 2 authors: Doe, Jane; Roe, Max",
+        "a.yaml: line 2, keywords[1]: is empty; put a text such as null in quotes",
+    )
+    assert read("keywords: [1.10, 2024-01-01, no]").keywords == ("1.10", "2024-01-01", "no")
+
+
 def test_lists_have_their_limit() -> None:
     assert one_problem(f"keywords: [{', '.join(map(str, range(101)))}]")[2] == "has 101 entries; Figshare allows 100"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from uploader.metadata.importers.extract import Extracted, as_list, compact, full_name, text, unique
+from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, full_name, text, unique
 
 _IMPLIED = {"type": "software"}
 """The default of `type` (schema of CFF 1.2.0; earlier versions were for software only)."""
@@ -13,6 +13,7 @@ _IMPLIED = {"type": "software"}
 
 def extract(value: dict[str, Any], _: date) -> Extracted:
     """Extract metadata about the accompanying dataset."""
+    found = Findings()
     preferred = value.get("preferred-citation")
     materials = [
         _material(text(value, "doi")),
@@ -23,13 +24,13 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=text(value, "title"),
         description=value.get("abstract"),
-        authors=[author for one in as_list(value, "authors") if (author := _author(one))],
-        keywords=as_list(value, "keywords"),
-        license=next(iter(as_list(value, "license")), None) or text(value, "license-url"),
+        authors=found.authors(as_list(value, "authors"), _author),
+        keywords=found.keywords(as_list(value, "keywords"), text),
+        license=found.only("license", [text(one) for one in as_list(value, "license")]) or text(value, "license-url"),
         type=text(value, "type"),
         related_materials=unique(materials, "identifier"),
     )
-    return Extracted(fields=fields, implied={name: meant for name, meant in _IMPLIED.items() if name not in fields})
+    return found.extracted(fields, implied={name: meant for name, meant in _IMPLIED.items() if name not in fields})
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:

@@ -1,56 +1,68 @@
-"""Import codemeta.json (CodeMeta 2 and 3: schema.org as JSON-LD). Pure."""
+"""Import codemeta.json (CodeMeta 1 to 3: schema.org as JSON-LD). Pure.
+
+CodeMeta 1 has names of its own: `agents`, `title`, `tags`, `licenseId`, `codeRepositoryLink`.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Any
 
-from uploader.metadata.importers.extract import Extracted, as_list, compact, embargo, full_name, text, unique
+from uploader.metadata.importers import jsonld
+from uploader.metadata.importers.extract import Extracted, Findings, compact, embargo, full_name, text, unique
 
-_TYPES = {"SoftwareSourceCode": "software", "SoftwareApplication": "software", "Dataset": "dataset"}
+_TYPES = {
+    "SoftwareSourceCode": "software", "SoftwareApplication": "software", "Code": "software", "Dataset": "dataset",
+}  # fmt: skip
+_RELATED = ("identifier", "codeRepository", "codeRepositoryLink", "referencePublication")
 
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
     """Extract metadata about the accompanying dataset."""
-    people = as_list(value, "author") or as_list(value, "creator")
-    related = ("identifier", "codeRepository", "referencePublication")
-    materials = [_material(_id(one)) for key in related for one in as_list(value, key)]
-    grants = [text(one) or text(one, "name", "identifier") for one in as_list(value, "funding")]
-    grants += [text(one) or text(one, "name") for one in as_list(value, "funder")] if not grants else []
+    found, graph = Findings(), jsonld.Graph.of(value)
+    main = value if "@graph" not in value else _main(graph)
+    materials = [_material(jsonld.identifier(one)) for one in graph.values(main, *_RELATED)]
+    grants = found.texts("funding", graph.values(main, "funding"), lambda one: text(one) or _name(one))
+    grants = grants or found.texts("funder", graph.values(main, "funder"), lambda one: text(one) or _name(one))
+    licenses = [jsonld.license_name(one) for one in graph.values(main, "license") or graph.values(main, "licenseId")]
     fields = compact(
-        title=text(value, "name"),
-        description=value.get("description"),
-        authors=[author for one in people if (author := _author(one))],
-        keywords=_keywords(value),
-        license=next((_id(one) for one in as_list(value, "license")), None),
-        type=_TYPES.get(text(value, "@type", "type") or ""),
+        title=text(main, "name", "title"),
+        description=main.get("description"),
+        authors=found.authors(_people(graph, main), _author),
+        keywords=found.keywords(graph.values(main, "keywords") or graph.values(main, "tags"), jsonld.keyword),
+        license=found.only("license", licenses),
+        type=next((kind for one in graph.values(main, "@type", "type") if (kind := _TYPES.get(text(one) or ""))), None),
         related_materials=unique(materials, "identifier"),
-        funding=[grant for grant in grants if grant],
+        funding=grants,
         # The names in CodeMeta 3 and CodeMeta 2.
-        embargo=embargo(text(value, "embargoEndDate", "embargoDate"), today),
+        embargo=embargo(text(main, "embargoEndDate", "embargoDate"), today),
     )
-    return Extracted(fields=fields)
+    return found.extracted(fields)
 
 
-def _id(value: Any) -> str | None:
-    """Return an identifier, whatever it is wrapped in."""
-    return text(value) or text(value, "@id", "id", "value", "identifier", "url", "name")
+def _main(graph: jsonld.Graph) -> dict[str, Any]:
+    """Return the entity that a graph is about: the first of a type that can be an item."""
+    typed = (one for one in graph.entities.values() for kind in graph.values(one, "@type") if text(kind) in _TYPES)
+    return next(typed, {})
 
 
-def _keywords(value: dict[str, Any]) -> list[str]:
-    words = as_list(value, "keywords")
-    if len(words) == 1 and isinstance(words[0], str):
-        return [word.strip() for word in words[0].split(",") if word.strip()]
-    return [word for one in words if (word := text(one) or text(one, "name"))]
+def _people(graph: jsonld.Graph, main: dict[str, Any]) -> list[Any]:
+    """Return authors; of CodeMeta 1's agents those that must be cited, if any are marked so."""
+    agents = graph.values(main, "agents")
+    cited = [one for one in agents if isinstance(one, dict) and (one.get("mustBeCited") or one.get("mustbeCited"))]
+    return graph.values(main, "author") or graph.values(main, "creator") or cited or agents
+
+
+def _name(value: Any) -> str | None:
+    return text(value, "name", "identifier")
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    of = text(value, "@type", "type") == "Organization"
-    parts = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
-    number = text(value, "@id", "id") or ""
-    return {**parts, **compact(orcid=number if "orcid.org/" in number else None)} if parts else None
+    name, of = text(value, "name", "alternateName"), jsonld.is_organisation(value)
+    parts = full_name(text(value, "givenName"), text(value, "familyName"), name, organisation=of)
+    return {**parts, **compact(orcid=jsonld.orcid(value))} if parts else None
 
 
 def _material(identifier: str | None) -> dict[str, Any] | None:

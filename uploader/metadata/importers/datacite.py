@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from uploader.metadata.importers.extract import Extracted, as_list, compact, embargo, full_name, text
-from uploader.metadata.vocabulary import DEFAULT_RELATION, IDENTIFIER_TYPES, RELATIONS
+from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, embargo, full_name, text
+from uploader.metadata.vocabulary import IDENTIFIER_TYPES, RELATIONS
 from uploader.text import plain
 
 _TYPES = {
@@ -30,30 +29,24 @@ _ACCESS = {
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
     """Extract metadata about the accompanying dataset. Its DOI is another publication's and not used for the item."""
-    value = _attributes(value)
+    value, found = _attributes(value), Findings()
     titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
     described = abstracts or as_list(value, "descriptions")
-    materials = [_material(one) for one in as_list(value, "relatedIdentifiers")]
+    materials = [_material(one, found) for one in as_list(value, "relatedIdentifiers")]
     embargo_ends = [day for one in as_list(value, "dates") if (day := _opening(one))]
     fields = compact(
         title=next((text(one, "title") for one in titles), None),
         description=described[0].get("description") if described and isinstance(described[0], dict) else None,
-        authors=[author for one in as_list(value, "creators") if (author := _author(one))],
-        keywords=[word for one in as_list(value, "subjects") if (word := text(one) or text(one, "subject"))],
-        license=next(
-            (name for one in as_list(value, "rightsList") if (name := _license(one)) and not _access(one)), None
-        ),
+        authors=found.authors(as_list(value, "creators"), _author),
+        keywords=found.keywords(as_list(value, "subjects"), lambda one: text(one) or text(one, "subject")),
+        license=found.only("rightsList", [_license(one) for one in as_list(value, "rightsList") if not _access(one)]),
         type=_TYPES.get(plain(text(value.get("types"), "resourceTypeGeneral") or "")),
         related_materials=[one for one in materials if one],
-        funding=[grant for one in as_list(value, "fundingReferences") if (grant := _grant(one))],
+        funding=found.texts("fundingReferences", as_list(value, "fundingReferences"), _grant),
         embargo=embargo(max(embargo_ends, default=None), today),
     )
-    return Extracted(
-        fields=fields,
-        remarks=tuple(_unknown_relations(value)),
-        access_restriction=_restriction(value, embargo_ends, "embargo" in fields),
-    )
+    return found.extracted(fields, access_restriction=_restriction(value, embargo_ends, "embargo" in fields))
 
 
 def _attributes(value: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +56,9 @@ def _attributes(value: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else value
 
 
-def _author(value: Any) -> dict[str, Any] | None:
+def _author(value: Any) -> dict[str, Any] | str | None:
+    if not isinstance(value, dict):
+        return text(value)
     of = text(value, "nameType") == "Organizational"
     name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
     ids = [text(one, "nameIdentifier") for one in as_list(value, "nameIdentifiers") if _is_orcid(one)]
@@ -98,25 +93,18 @@ def _license(value: Any) -> str | None:
     return text(value, "rightsIdentifier", "rightsUri", "rightsURI", "rights") or text(value)
 
 
-def _material(value: Any) -> dict[str, Any] | None:
+def _material(value: Any, found: Findings) -> dict[str, Any] | None:
     identifier = text(value, "relatedIdentifier")
     if identifier is None:
         return None
+    relation = text(value, "relationType")
+    if relation is not None and plain(relation) not in _RELATIONS:
+        found.unknown_relation(relation, identifier)
     return compact(
         identifier=identifier,
         identifier_type=_IDENTIFIERS.get(plain(text(value, "relatedIdentifierType") or "")),
-        relation=_RELATIONS.get(plain(text(value, "relationType") or "")),
+        relation=_RELATIONS.get(plain(relation or "")),
     )
-
-
-def _unknown_relations(value: dict[str, Any]) -> Iterator[str]:
-    for one in as_list(value, "relatedIdentifiers"):
-        relation = text(one, "relationType")
-        if relation is not None and plain(relation) not in _RELATIONS:
-            yield (
-                f"unknown relation {relation!r}: {text(one, 'relatedIdentifier')!r} is related by "
-                f"{DEFAULT_RELATION} instead"
-            )
 
 
 def _grant(value: Any) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from uploader.metadata import identifiers
-from uploader.metadata.identifiers import first_and_last
+from uploader.metadata.people import first_and_last
+from uploader.metadata.vocabulary import DEFAULT_RELATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +20,90 @@ class Extracted:
 
     `implied` are defaults of the format for fields that the file does not have; they apply to the folder, not to a
     single file beside it. `remarks` are lines for a person. `access_restriction` says why access is restricted if that
-    cannot be expressed as an embargo, else None.
+    cannot be expressed as an embargo, else None. `lost_authors` is the number of authors if none of them can be used.
     """
 
     fields: dict[str, Any]
     implied: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     access_restriction: str | None = None
+    lost_authors: int = 0
+
+
+class Findings:
+    """What is read of a file, with a remark for everything that cannot be used."""
+
+    def __init__(self) -> None:
+        self._remarks: list[str] = []
+        self._lost_authors = 0
+
+    def remark(self, message: str) -> None:
+        """Note a line for a person."""
+        self._remarks.append(message)
+
+    def unknown_relation(self, relation: str, identifier: str) -> None:
+        """Note that a material is related by the default instead."""
+        self.remark(f"unknown relation {relation!r}: {identifier!r} is related by {DEFAULT_RELATION} instead")
+
+    def texts(self, field: str, values: Iterable[Any], read: Callable[[Any], str | None]) -> list[str]:
+        """Return the texts of a list of values."""
+        found = []
+        for number, value in enumerate(values, start=1):
+            word = read(value)
+            if word:
+                found.append(word)
+            elif value not in ("", {}, []):
+                self.remark(f"{field}[{number}]: {_short(value)} is no text; ignored")
+        return found
+
+    def keywords(self, values: Sequence[Any], read: Callable[[Any], str | None]) -> list[str]:
+        """Return keywords. A single text is split at commas and semicolons, each of several at semicolons."""
+        words = self.texts("keywords", values, read)
+        separators = r"[;\n]" if len(values) > 1 or any(";" in word for word in words) else r"[,;\n]"
+        pieces = (piece.strip() for word in words for piece in re.split(separators, word))
+        return list(dict.fromkeys(piece for piece in pieces if piece))
+
+    def only(self, field: str, values: Sequence[str | None]) -> str | None:
+        """Return the first of several values where Figshare takes one."""
+        first, *others = dict.fromkeys(value for value in values if value) or (None,)
+        if others:
+            self.remark(f"{field}: Figshare takes one; {first!r} is used, not {', '.join(map(repr, others))}")
+        return first
+
+    def authors(self, values: Sequence[Any], read: Callable[[Any], dict[str, Any] | str | None]) -> list[Any]:
+        """Return authors in figup's fields."""
+        found: list[dict[str, Any] | str] = []
+        for number, value in enumerate(values, start=1):
+            author = read(value)
+            if author is None:
+                self.remark(f"authors[{number}]: {_short(value)} has no name; ignored")
+            else:
+                found.append(author)
+        if any(isinstance(value, dict) and value.get("affiliation") for value in values):
+            self.remark("authors: affiliations ignored; Figshare's authors have none")
+        self._lost_authors = len(values) if not found else 0
+        return found
+
+    def extracted(
+        self,
+        fields: dict[str, Any],
+        *,
+        implied: Mapping[str, str] | None = None,
+        access_restriction: str | None = None,
+    ) -> Extracted:
+        """Return the fields with all remarks."""
+        return Extracted(
+            fields=fields,
+            implied=implied or {},
+            remarks=tuple(self._remarks),
+            access_restriction=access_restriction,
+            lost_authors=self._lost_authors,
+        )
+
+
+def _short(value: object) -> str:
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def text(value: object, *keys: str) -> str | None:

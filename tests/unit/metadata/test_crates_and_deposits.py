@@ -1,0 +1,184 @@
+"""RO-Crates and Zenodo's deposits beside the data."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader.errors import MetadataInvalid
+from uploader.metadata.load import Loaded, interpret, load, load_sidecars
+from uploader.metadata.model import Author, Embargo, Funding, Material
+from uploader.metadata.parse import parse
+
+TODAY = date(2026, 1, 1)
+ORCID = "0000-0002-1825-0097"
+DESCRIPTOR = {
+    "@id": "ro-crate-metadata.json",
+    "@type": "CreativeWork",
+    "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+    "about": {"@id": "./"},
+}
+ROOT = {
+    "@id": "./",
+    "@type": "Dataset",
+    "name": "Beaver data",
+    "description": "Positions of *beavers*.",
+    "datePublished": "2024-05-17",
+    "author": [{"@id": f"https://orcid.org/{ORCID}"}, {"@id": "#max"}, {"@id": "https://ror.org/1"}],
+    "keywords": "beavers, telemetry",
+    "license": {"@id": "https://creativecommons.org/licenses/by/4.0/"},
+    "funding": {"@id": "#grant"},
+    "identifier": {"@id": "#doi"},
+    "citation": [{"@id": "https://doi.org/10.1234/paper"}],
+    "isBasedOn": "https://example.org/older",
+    "hasPart": [{"@id": "a.csv"}],
+}
+ENTITIES = [
+    {"@id": f"https://orcid.org/{ORCID}", "@type": "Person", "name": "Jane Doe", "affiliation": {"@id": "#lab"}},
+    {
+        "@id": "#max",
+        "@type": ["Person"],
+        "givenName": "Max",
+        "familyName": "Roe",
+        "identifier": "orcid:0000-0001-5109-3700",
+    },
+    {"@id": "https://ror.org/1", "@type": "Organization", "name": "Beavers, Inc"},
+    {"@id": "https://creativecommons.org/licenses/by/4.0/", "@type": "CreativeWork", "name": "Attribution 4.0"},
+    {"@id": "#grant", "@type": "Grant", "identifier": "123", "name": "Dams", "funder": {"@id": "#dfg"}},
+    {"@id": "#dfg", "@type": "Organization", "name": "DFG"},
+    {"@id": "#doi", "@type": "PropertyValue", "propertyID": "doi", "value": "https://doi.org/10.5281/zenodo.1"},
+    {"@id": "https://doi.org/10.1234/paper", "@type": "ScholarlyArticle", "name": "On beavers"},
+    {"@id": "a.csv", "@type": "File", "name": "Not the dataset"},
+]
+DEPOSIT = {
+    "title": "Beaver data",
+    "description": "<p>Positions of <em>beavers</em>.</p>",
+    "upload_type": "publication",
+    "publication_type": "conferencepaper",
+    "creators": [
+        {"name": "Doe, Jane", "affiliation": "Beaver Lab", "orcid": ORCID},
+        {"name": "The Beaver Group"},
+    ],
+    "keywords": ["beavers", "telemetry"],
+    "license": {"id": "cc-by-4.0"},
+    "access_right": "embargoed",
+    "embargo_date": "2030-01-01",
+    "related_identifiers": [
+        {"identifier": "10.1234/paper", "relation": "isSupplementTo"},
+        {"identifier": "https://github.com/a/b", "relation": "isTranslationOf", "scheme": "url"},
+    ],
+    "grants": [{"id": "10.13039/501100000780::283595"}, {"id": "654021"}, {"id": "10.13039/1::9"}],
+    "references": ["https://doi.org/10.1234/other", "Doe J (2020). A book."],
+    "contributors": [{"name": "Roe, Max", "type": "Editor"}],
+}
+
+
+def crate(*, descriptor: Any = DESCRIPTOR, root: Any = ROOT, context: str = "1.1") -> dict[str, Any]:
+    graph = [*ENTITIES, root, descriptor]
+    return {"@context": f"https://w3id.org/ro/crate/{context}/context", "@graph": graph}
+
+
+def read(name: str, value: Any) -> Loaded:
+    return interpret(parse(name, json.dumps(value).encode()), TODAY)
+
+
+@pytest.mark.parametrize("context", ["1.0", "1.1", "1.2"])
+def test_an_ro_crate(context: str) -> None:
+    loaded = read("ro-crate-metadata.json", crate(context=context))
+    said = loaded.metadata
+    assert (loaded.kind, said.title, said.type, said.license) == ("RO-Crate", "Beaver data", "dataset", "CC BY 4.0")
+    assert said.description == "<p>Positions of <em>beavers</em>.</p>"
+    assert said.authors == (
+        Author(name="Jane Doe", orcid=ORCID),
+        Author(first_name="Max", last_name="Roe", orcid="0000-0001-5109-3700"),
+        Author(name="Beavers, Inc"),
+    )
+    assert said.keywords == ("beavers", "telemetry")
+    assert said.funding == (Funding(title="DFG, 123, Dams"),)
+    assert said.related_materials == (
+        Material(identifier="10.5281/zenodo.1", identifier_type="DOI"),
+        Material(identifier="10.1234/paper", identifier_type="DOI", title="On beavers"),
+        Material(identifier="https://example.org/older", relation="IsDerivedFrom"),
+    )
+    assert loaded.remarks == ("ro-crate-metadata.json: authors: affiliations ignored; Figshare's authors have none",)
+
+
+@pytest.mark.parametrize(
+    "name", ["./ro-crate-metadata.json", "ro-crate-metadata.jsonld", "beavers-ro-crate-metadata.json"]
+)
+def test_the_descriptor_names_the_root_dataset(name: str) -> None:
+    renamed = {**ROOT, "@id": "https://example.org/crate/", "keywords": ["a", {"@id": "#dfg"}], "license": "MIT"}
+    about = {"@id": renamed["@id"]}
+    loaded = read("x.json", crate(descriptor={**DESCRIPTOR, "@id": name, "about": about}, root=renamed))
+    assert (loaded.metadata.title, loaded.metadata.keywords) == ("Beaver data", ("a", "DFG"))
+    assert loaded.metadata.license == "MIT"
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "root", "said"),
+    [
+        ({"@id": "other"}, ROOT, "@graph: has no entity ro-crate-metadata.json, so that the root dataset is unknown"),
+        ({**DESCRIPTOR, "about": {"@id": "nowhere"}}, ROOT, "about: names no entity, so that the root dataset"),
+    ],
+)
+def test_a_crate_without_a_root_is_an_error_that_names_the_key(
+    descriptor: Any, root: Any, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "ro-crate-metadata.json"
+    file.write_text(json.dumps(crate(descriptor=descriptor, root=root)))
+    with pytest.raises(MetadataInvalid) as caught:
+        load(file, TODAY)
+    assert f"ro-crate-metadata.json: {said}" in caught.value.message
+    (found,) = load_sidecars([tmp_path], TODAY)
+    assert said in found.remarks[0]
+
+
+@pytest.mark.parametrize(("name", "wrapped"), [(".zenodo.json", False), ("deposit.json", False), ("d.json", True)])
+def test_a_deposit_of_zenodo(name: str, wrapped: bool) -> None:
+    loaded = read(name, {"metadata": DEPOSIT} if wrapped else DEPOSIT)
+    said = loaded.metadata
+    assert (loaded.kind, said.title, said.license) == (".zenodo.json", "Beaver data", "CC BY 4.0")
+    assert said.type == "conference contribution"
+    assert said.description == "<p>Positions of <em>beavers</em>.</p>"
+    assert said.authors == (
+        Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="The Beaver Group"),
+    )  # fmt: skip
+    assert said.keywords == ("beavers", "telemetry")
+    assert said.embargo == Embargo(until="2030-01-01")
+    assert said.related_materials == (
+        Material(identifier="10.1234/paper", identifier_type="DOI", relation="IsSupplementTo"),
+        Material(identifier="https://github.com/a/b"),
+    )
+    assert [grant.title for grant in said.funding] == [
+        "European Commission, 283595", "European Commission, 654021", "10.13039/1, 9",
+    ]  # fmt: skip
+    assert said.references == ("https://doi.org/10.1234/other",)
+    told = "\n".join(loaded.remarks)
+    for part in ("references[2]", "affiliations", "isTranslationOf", "contributors: 1 ignored"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("access", "told"),
+    [
+        ({"access_right": "closed"}, "access_right is closed"),
+        ({"access_right": "restricted", "access_conditions": "Ask."}, "access_right is restricted"),
+        ({"access_right": "embargoed", "embargo_date": ""}, "access_right is embargoed"),
+    ],
+)
+def test_a_deposit_that_is_not_open(access: dict[str, str], told: str) -> None:
+    (rejected,) = read(".zenodo.json", {**DEPOSIT, **access}).rejected
+    assert (rejected.field, rejected.message) == ("embargo", told)
+    assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
+
+
+def test_a_deposit_with_creators_alone_is_one_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".zenodo.json").write_text(json.dumps({"creators": [{"name": "Jane Doe", "orcid": ORCID}]}))
+    (tmp_path / "ro-crate-metadata.json").write_text(json.dumps(crate(root={**ROOT, "author": []})))
+    found = load_sidecars([tmp_path], TODAY)
+    assert [one.kind for one in found] == ["RO-Crate", ".zenodo.json"], "in order of precedence"
+    assert found[1].metadata.authors == (Author(name="Jane Doe", orcid=ORCID),)

@@ -1,0 +1,94 @@
+"""Import .zenodo.json: the metadata of a deposit, as Zenodo's API documents them. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, embargo, full_name, text
+from uploader.metadata.vocabulary import RELATIONS
+from uploader.text import plain
+
+_TYPES = {
+    "dataset": "dataset", "image": "figure", "lesson": "educational resource", "physicalobject": "physical object",
+    "poster": "poster", "presentation": "presentation", "publication": "journal contribution", "software": "software",
+    "video": "media", "workflow": "workflow",
+}  # fmt: skip
+_PUBLICATIONS = {
+    "article": "journal contribution", "book": "book", "conferencepaper": "conference contribution",
+    "datamanagementplan": "data management plan", "peerreview": "peer review", "preprint": "preprint",
+    "report": "report", "section": "chapter", "softwaredocumentation": "software", "technicalnote": "report",
+    "thesis": "thesis", "workingpaper": "preprint",
+}  # fmt: skip
+_RELATIONS = {plain(name): name for name in RELATIONS}
+_FUNDERS = {
+    "100000001": "National Science Foundation", "100000002": "National Institutes of Health",
+    "100004440": "Wellcome Trust", "501100000780": "European Commission", "501100000923": "Australian Research Council",
+    "501100000925": "National Health and Medical Research Council", "501100001602": "Science Foundation Ireland",
+    "501100001659": "Deutsche Forschungsgemeinschaft", "501100001711": "Schweizerischer Nationalfonds",
+    "501100001871": "Fundação para a Ciência e a Tecnologia", "501100002428": "Austrian Science Fund",
+    "501100003246": "Nederlandse Organisatie voor Wetenschappelijk Onderzoek",
+}  # fmt: skip
+"""Funders by the number in their DOI, 10.13039/NUMBER, of which a grant's id begins with one (Crossref's registry)."""
+
+
+def extract(value: dict[str, Any], today: date) -> Extracted:
+    """Extract metadata about the deposit, whose DOI is another publication's and not used for the item."""
+    inner = value.get("metadata")
+    value = inner if isinstance(inner, dict) else value
+    found = Findings()
+    access = plain(text(value, "access_right") or "open")
+    words = found.keywords(as_list(value, "keywords"), text)
+    words += found.texts("subjects", as_list(value, "subjects"), lambda one: text(one, "term"))
+    fields = compact(
+        title=text(value, "title"),
+        description=value.get("description"),
+        authors=found.authors(as_list(value, "creators"), _author),
+        keywords=words,
+        license=found.only("license", [text(one) or text(one, "id") for one in as_list(value, "license")]),
+        type=_type(value),
+        references=found.texts("references", as_list(value, "references"), text),
+        related_materials=[
+            one
+            for number, related in enumerate(as_list(value, "related_identifiers"), start=1)
+            if (one := _material(related, number, found)) is not None
+        ],
+        funding=found.texts("grants", as_list(value, "grants"), _grant),
+        embargo=embargo(text(value, "embargo_date"), today) if access == "embargoed" else None,
+    )
+    if count := len(as_list(value, "contributors")):
+        found.remark(f"contributors: {count} ignored; Figshare has authors only")
+    closed = access in ("restricted", "closed") or (access == "embargoed" and not text(value, "embargo_date"))
+    return found.extracted(fields, access_restriction=f"access_right is {access}" if closed else None)
+
+
+def _type(value: dict[str, Any]) -> str | None:
+    kind = plain(text(value, "upload_type") or "")
+    detail = plain(text(value, "publication_type") or "")
+    return _PUBLICATIONS.get(detail, _TYPES["publication"]) if kind == "publication" else _TYPES.get(kind)
+
+
+def _author(value: Any) -> dict[str, Any] | str | None:
+    if not isinstance(value, dict):
+        return text(value)
+    name = full_name(None, None, text(value, "name"), organisation=plain(text(value, "type") or "") == "organization")
+    return {**name, **compact(orcid=text(value, "orcid"))} if name else None
+
+
+def _material(value: Any, number: int, found: Findings) -> dict[str, Any] | None:
+    identifier = text(value) or text(value, "identifier")
+    if identifier is None:
+        found.remark(f"related_identifiers[{number}]: has no identifier; ignored")
+        return None
+    relation = text(value, "relation")
+    if relation is not None and plain(relation) not in _RELATIONS:
+        found.unknown_relation(relation, identifier)
+    return compact(identifier=identifier, relation=_RELATIONS.get(plain(relation or "")))
+
+
+def _grant(value: Any) -> str | None:
+    """Return a grant as text. Its id is the number of the award, with the funder's DOI before it ("::")."""
+    funder, _, award = (text(value) or text(value, "id") or "").rpartition("::")
+    name = _FUNDERS.get(funder.removeprefix("10.13039/"), funder) or _FUNDERS["501100000780"]  # the default of Zenodo
+    parts = (name, award, text(value, "title", "acronym")) if award else ()
+    return ", ".join(part for part in parts if part) or None
