@@ -143,3 +143,18 @@ def descriptor_share(wanted: int, part: float) -> int:
     if most == resource.RLIM_INFINITY:
         return wanted
     return max(_FEWEST, min(wanted, int(part * (most - _RESERVED))))
+
+
+def file_system_of(device: int) -> str | None:
+    """Return the type of the mounted file system with this device number ("ext4", "nfs4"); None if unknown (macOS)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) > 2 and fields[2] == wanted and after:
+            return after.split()[0]
+    return None

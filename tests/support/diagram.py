@@ -15,6 +15,7 @@ _ANYWHERE = {
     "Cancelled",
     "Resumed",
     "SourceHashed",
+    "DigestKept",
     "SourceReplaced",
     "UploadLost",
     "SourceDropped",

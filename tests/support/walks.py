@@ -25,6 +25,9 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
         ev.PartReset: ev.PartReset(file, number % 9 + 1),
         ev.PartsComplete: ev.PartsComplete(file, 9),
         ev.SourceHashed: ev.SourceHashed(file, MD5),
+        ev.DigestKept: ev.DigestKept(
+            file, position=number, state="AA==", size=90, mtime_ns=1, ctime_ns=2, inode=3, device=4
+        ),
         ev.CompleteIntended: ev.CompleteIntended(file),
         ev.Completed: ev.Completed(file),
         ev.Verified: ev.Verified(file, MD5),

@@ -9,9 +9,9 @@ On the way it compares the parts that an earlier run sent with their recorded xx
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ import anyio.to_thread
 import xxhash
 
 from uploader.errors import SourceChanged
+from uploader.sources.checkpoint import Checkpoint
+from uploader.sources.md5 import Md5, SavableMd5, new_md5
 from uploader.sources.source import Source
 from uploader.system import system_errors
 from uploader.text import printable
@@ -35,6 +37,8 @@ DETACH = 1 << 30
 """Bytes from which on a sender does not wait any more: it would wait for long."""
 _FIRST_NOTICE, _NOTICE_INTERVAL = 2.0, 10.0
 """Seconds until it is first told how far the reading is, and at most between two times."""
+SAVE_BYTES, SAVE_SECONDS = 64 << 20, 1.0
+"""A state is kept when so many bytes and seconds have passed since the last one."""
 _STOP_TIMEOUT = 5.0
 """Seconds that the thread may take to let go of the source when it is told to end."""
 
@@ -63,17 +67,25 @@ class Digest:
         recorded: Sequence[Recorded] = (),
         paced: bool = True,
         on_read: Callable[[int, int], None] | None = None,
+        checkpoint: Checkpoint | None = None,
+        on_checkpoint: Callable[[Checkpoint], None] | None = None,
     ) -> None:
         """Take `recorded` in the order of `start`. Unless `paced`, read at full speed, without waiting for senders.
 
-        `on_read` is told now and then, on the loop, how many bytes of how many are read.
+        `on_read` is told now and then, on the loop, how many bytes of how many are read. `checkpoint` is where an
+        earlier digest of the same content was; the bytes before it are not read, and parts that begin there are not
+        compared. `on_checkpoint` gets new ones now and then, and a last one when the digest is stopped, on the loop.
         """
         self._on_read = on_read
+        self._md5: Md5 = SavableMd5(checkpoint.state) if checkpoint is not None else new_md5()
+        self._on_checkpoint = on_checkpoint if isinstance(self._md5, SavableMd5) else None
+        self._kept = checkpoint.position if checkpoint is not None else 0
+        self._kept_at = time.monotonic()
         self._source = source
         self._size = source.snapshot.size
-        self._recorded = recorded
+        self._recorded = [part for part in recorded if part.start >= self._kept]
         self._send_position = 0 if paced else self._size
-        self._position = 0
+        self._position = self._kept
         self._started = False
         self._stopped = False
         self._cond = threading.Condition()
@@ -177,11 +189,15 @@ class Digest:
             self._started = True
         try:
             return self._hash_all()
+        except _Stop:
+            if self._position > self._kept:
+                self._keep(self._position)
+            raise
         finally:
             self._ended.set()
 
     def _hash_all(self) -> str:
-        md5 = hashlib.md5(usedforsecurity=False)
+        md5 = self._md5
         boundaries = iter(self._recorded)
         part = next(boundaries, None)
         checked = xxhash.xxh3_64()
@@ -195,8 +211,23 @@ class Digest:
                 self._compare(part, checked.intdigest())
                 checked.reset()
                 part = next(boundaries, None)
+            self._keep_now_and_then(len(data))
             self._release_waiters(len(data))
         return md5.hexdigest()
+
+    def _keep_now_and_then(self, count: int) -> None:
+        """Keep the state, which has `count` bytes more than the position says, if it is time to."""
+        if self._on_checkpoint is None or self._position + count - self._kept < SAVE_BYTES:
+            return
+        if time.monotonic() - self._kept_at >= SAVE_SECONDS or self._position + count == self._size:
+            self._keep(self._position + count)
+
+    def _keep(self, position: int) -> None:
+        if self._on_checkpoint is None or not isinstance(self._md5, SavableMd5):
+            return
+        self._kept, self._kept_at = position, time.monotonic()
+        kept = Checkpoint(position=self._kept, state=self._md5.save())
+        self._loop.call_soon_threadsafe(self._on_checkpoint, kept)
 
     def _compare(self, part: Recorded, xxh3: int) -> None:
         if xxh3 != part.xxh3:

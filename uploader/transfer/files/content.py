@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import anyio
 import anyio.to_thread
+import xxhash
 from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
-from uploader.sources.digest import Digest
+from uploader.sources.checkpoint import Checkpoint, shows_changes
+from uploader.sources.digest import SAVE_BYTES, Digest
+from uploader.sources.md5 import can_save, is_state_of
 from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
 from uploader.transfer.notices import report_reading
 from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts, source_replaced
 from uploader.transfer.run.context import JobRun
@@ -50,6 +55,10 @@ class SourceSession:
         self._has_slot = False
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
+        self._may_continue = True
+        """True while the digest may continue where an earlier one was."""
+        self._continued = False
+        """True if it does."""
 
     def close(self) -> None:
         """Release the source for good."""
@@ -98,9 +107,18 @@ class SourceSession:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            on_read = None if paced else report_reading(self._run.notify, source.path)
+            keeping = source.snapshot.size >= SAVE_BYTES and await anyio.to_thread.run_sync(
+                shows_changes, source.snapshot
+            )
+            checkpoint = self._checkpoint(source.snapshot) if keeping else None
+            self._continued = checkpoint is not None
             self._digest = Digest(
-                source, recorded=recorded_parts(self._transfer, self.parts), paced=paced, on_read=on_read
+                source,
+                recorded=recorded_parts(self._transfer, self.parts),
+                paced=paced,
+                on_read=None if paced else report_reading(self._run.notify, source.path),
+                checkpoint=checkpoint,
+                on_checkpoint=functools.partial(self._keep, source.snapshot) if keeping else None,
             )
             self._tasks.start_soon(self._hash, self._digest)
         return self._digest
@@ -131,7 +149,53 @@ class SourceSession:
                 raise SourceChanged(f"{printable(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
             raise RuntimeError("the digest ended without a result")
+        if self.known_md5 != (self._transfer.expected or self.known_md5) and self._continued:
+            return await self.md5_from_start()
         return as_expected(self._transfer, self.known_md5)
+
+    def _checkpoint(self, stamp: FileStamp) -> Checkpoint | None:
+        """Return where an earlier digest of this very version of the source was, None if there is no such."""
+        kept = self._transfer.kept
+        if kept is None or self.suspect or not self._may_continue or not can_save():
+            return None
+        recorded = (kept.size, kept.mtime_ns, kept.ctime_ns, kept.inode)
+        if recorded != (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode):
+            return None
+        if kept.machine == self._machine and kept.device != stamp.device:
+            return None
+        with suppress(ValueError):
+            state = base64.b64decode(kept.state, validate=True)
+            if is_state_of(state, kept.position) and kept.position <= stamp.size:
+                return Checkpoint(position=kept.position, state=state)
+        return None
+
+    @property
+    def _machine(self) -> str:
+        return xxhash.xxh3_64_hexdigest(self._run.lock.machine.encode())
+
+    def _keep(self, stamp: FileStamp, checkpoint: Checkpoint) -> None:
+        """Record a checkpoint with the next group of events."""
+        if self._transfer.state not in UNFINISHED:
+            return
+        self._run.record(
+            ev.DigestKept(
+                self._transfer.index,
+                position=checkpoint.position,
+                state=base64.b64encode(checkpoint.state).decode(),
+                size=stamp.size,
+                mtime_ns=stamp.mtime_ns,
+                ctime_ns=stamp.ctime_ns,
+                inode=stamp.inode,
+                device=stamp.device,
+                machine=self._machine,
+            )
+        )
+
+    async def md5_from_start(self) -> str:
+        """Return the MD5 of all of the source, whatever state of an earlier digest was kept. Raises what `md5` does."""
+        self._may_continue = False
+        self.forget_md5()
+        return await self.md5()
 
     async def _compare_with_plan(self, stamp: FileStamp) -> None:
         """Never mix two versions of a source. Raises SourceChanged; a source may change until a part of it was sent."""

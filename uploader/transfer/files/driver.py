@@ -316,6 +316,9 @@ class FileDriver:
         except FileGone as outcome:
             await self._upload_lost(outcome.reason)
             return
+        if remote not in ("", local) and transfer.kept is not None:
+            # Before all is sent again: the kept state may be damaged.
+            local = await self._content.md5_from_start()
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))
             self._meter.verified()

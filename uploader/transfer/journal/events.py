@@ -249,6 +249,22 @@ class SourceHashed(FileEvent, frozen=True, tag="md5"):
     md5: str
 
 
+class DigestKept(FileEvent, frozen=True, kw_only=True, tag="md5~", omit_defaults=True):
+    """The MD5 after the first `position` bytes of the source has this state (base64), as its stamp was.
+
+    `machine` tells where `device` means something.
+    """
+
+    position: int = msgspec.field(name="n")
+    state: str = msgspec.field(name="s")
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+    machine: str = ""
+
+
 class CompleteIntended(FileEvent, frozen=True, tag="done?"):
     """The upload is about to be completed."""
 
@@ -368,6 +384,7 @@ AnyEvent: TypeAlias = (
     | PartReset
     | PartsComplete
     | SourceHashed
+    | DigestKept
     | CompleteIntended
     | Completed
     | Verified

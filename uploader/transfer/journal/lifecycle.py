@@ -85,6 +85,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.CANCELLED, ev.RemnantRemoved): S.CANCELLED,
     **{(state, ev.UploadLost): S.PLANNED for state in OPEN},
     **{(state, ev.SourceHashed): state for state in UNFINISHED},
+    **{(state, ev.DigestKept): state for state in UNFINISHED},
     **{(state, ev.SourceReplaced): S.PLANNED for state in (*UNFINISHED, S.VERIFIED, S.FAILED, S.CANCELLED)},
     **{(state, ev.Failed): S.FAILED for state in UNFINISHED},
     **{(state, ev.Cancelled): S.CANCELLED for state in (*UNFINISHED, S.FAILED)},
@@ -167,6 +168,8 @@ class Transfer:
     parts_done: int = 0
     """Number of parts that the server is known to have: from its last answer and the parts sent since."""
     md5: str | None = None
+    kept: ev.DigestKept | None = None
+    """Where the newest digest of the source was."""
     remnants: tuple[int, ...] = ()
     """Useless remote files, to be removed before the file restarts."""
     superseded: tuple[int, ...] = ()
@@ -249,6 +252,8 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.parts.reset(event.no)
         case ev.SourceHashed() | ev.Verified():
             transfer.md5 = event.md5
+        case ev.DigestKept():
+            transfer.kept = event
         case ev.ReplacementPlanned():
             transfer.replaces = event.ids
         case ev.SourceDropped():
@@ -257,6 +262,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.dropped, transfer.expected = False, event.md5
         case ev.Mismatched():
             transfer.superseded += _detach_remote(transfer)
+            transfer.kept = None
         case ev.UploadLost():
             seen = transfer.parts_total is not None
             lost = _detach_remote(transfer)
@@ -271,7 +277,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
                 transfer.remnants += _detach_remote(transfer)
             transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
             transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
-            transfer.md5 = None
+            transfer.md5 = transfer.kept = None
             transfer.error = None
         case ev.RemoteLost():
             lost = _detach_remote(transfer)

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from uploader.disk import Disk, map_os_errors
+from uploader.system import file_system_of
 
 HEARTBEAT = 5.0
 """Seconds between two beats of a lease."""
@@ -181,18 +182,10 @@ def machine_id(folder: Path) -> str:
 def is_network_folder(folder: Path) -> bool:
     """Return True if `folder` is on a network file system or a FUSE mount; False if unknown (macOS)."""
     try:
-        device = folder.stat().st_dev
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+        kind = file_system_of(folder.stat().st_dev) or ""
     except OSError:
         return False
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        fields = before.split()
-        if len(fields) > 2 and fields[2] == wanted:
-            kind = after.split()[0] if after else ""
-            return kind in _NETWORK_TYPES or kind.startswith("fuse")
-    return False
+    return kind in _NETWORK_TYPES or kind.startswith("fuse")
 
 
 def process_exists(pid: int) -> bool:

@@ -89,6 +89,11 @@ class JobLock:
             finally:
                 self._drop_kernel_lock()
 
+    @property
+    def machine(self) -> str:
+        """Identifies the processes that share this machine's kernel and mounts: see `machine_id`. Held locks only."""
+        return self._lease.machine
+
     async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work and renew the lease. Ends the work and raises JobBusy if another machine took the job."""
         with unwrap_group():

@@ -1,0 +1,117 @@
+"""MD5 whose state can be kept, so that a digest continues in another process.
+
+`hashlib` has no way to save a state. OpenSSL's MD5_Init, MD5_Update and MD5_Final work on a public structure of 92
+bytes (openssl/md5.h: four words of state, the length in bits in two, a block of 64 bytes, how much of it is in use);
+they are deprecated, and present in OpenSSL 1.1 and 3. The library is the one that Python's own `_hashlib` has loaded,
+called without the GIL and as fast as `hashlib`. Where it is missing (a static OpenSSL, LibreSSL, FIPS) or fails the
+self-test, `hashlib` computes the MD5 and no state is kept.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import struct
+from typing import Protocol
+
+log = logging.getLogger("uploader.sources")
+
+_SIZE = 92
+_LAYOUT = struct.Struct("=4I2I64sI")
+_BLOCK = 64
+
+
+class Md5(Protocol):
+    """An MD5 in the making."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the MD5 of all bytes so far, in hex."""
+
+
+class SavableMd5:
+    """An MD5 by OpenSSL's own structure. Not for use by several threads at once."""
+
+    def __init__(self, state: bytes | None = None) -> None:
+        """Begin, or continue from a state that `save` returned."""
+        self._library = _functions()
+        self._context = ctypes.create_string_buffer(_SIZE)
+        if state is not None:
+            self._context.raw = state
+        else:
+            self._library.MD5_Init(self._context)
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes; other threads run meanwhile."""
+        self._library.MD5_Update(self._context, data, len(data))
+
+    def hexdigest(self) -> str:
+        """Return the MD5 of all bytes so far, in hex; more can be added afterwards."""
+        digest = ctypes.create_string_buffer(16)
+        copy = ctypes.create_string_buffer(self._context.raw, _SIZE)
+        self._library.MD5_Final(digest, copy)
+        return digest.raw.hex()
+
+    def save(self) -> bytes:
+        """Return the state: 92 bytes."""
+        return self._context.raw
+
+
+def is_state_of(state: bytes, position: int) -> bool:
+    """Return whether this may be the state after `position` bytes, by its length fields."""
+    if len(state) != _SIZE:
+        return False
+    *_, low, high, _, used = _LAYOUT.unpack(state)
+    return bool((high << 32 | low) == position * 8 % (1 << 64) and used == position % _BLOCK)
+
+
+def new_md5() -> Md5:
+    """Return an MD5 that can be saved if this machine has it, else one that cannot."""
+    return SavableMd5() if can_save() else hashlib.md5(usedforsecurity=False)
+
+
+@functools.cache
+def can_save() -> bool:
+    """Return whether states can be kept here. The first call tests it, in a few milliseconds."""
+    try:
+        works = _works()
+    except (OSError, AttributeError, ImportError):
+        works = False
+    if not works:
+        log.info("the state of an MD5 cannot be kept with this Python's OpenSSL: sources are read again after a kill")
+    return works
+
+
+@functools.cache
+def _functions() -> ctypes.CDLL:
+    """Return the functions of the libcrypto that `_hashlib` is linked with. Raises OSError, AttributeError."""
+    import _hashlib
+
+    library = ctypes.CDLL(_hashlib.__file__)
+    library.MD5_Init.argtypes = [ctypes.c_char_p]
+    library.MD5_Update.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.MD5_Final.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    return library
+
+
+def _works() -> bool:
+    """Compare with `hashlib`: known sums, and states saved and restored at every offset within a block."""
+    library = _functions()
+    context = ctypes.create_string_buffer(_SIZE)
+    if library.MD5_Init(context) != 1 or not is_state_of(context.raw, 0):
+        return False
+    data = bytes(range(256)) * 2
+    expected = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    for cut in range(_BLOCK * 2 + 1):
+        first = SavableMd5()
+        first.update(data[:cut])
+        state = first.save()
+        second = SavableMd5(state)
+        second.update(data[cut:])
+        if not is_state_of(state, cut) or second.hexdigest() != expected:
+            return False
+    return SavableMd5().hexdigest() == "d41d8cd98f00b204e9800998ecf8427e"
