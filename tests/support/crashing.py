@@ -14,6 +14,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import msgspec
@@ -46,11 +48,14 @@ from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
 
 _CHECKOUT = Path(__file__).parents[2]
+_ID = re.compile(r"\d{4,}")
+"""Ids in addresses, which differ from story to story while the points have the same names."""
 
 
 class Order(msgspec.Struct):
     """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power, full or read-only.
 
+    With `name`, only points of this name are counted: how many others come before does not matter.
     `source` is a file or folder, or with `link` an address. With `cancel` the one job in `state_dir` is given up.
     """
 
@@ -60,6 +65,7 @@ class Order(msgspec.Struct):
     source: str
     title: str
     point: int = 0
+    name: str = ""
     how: str = "kill"
     item: int | None = None
     project: int | None = None
@@ -114,11 +120,17 @@ class Points:
     def reach(self, name: str) -> None:
         """One more point."""
         self.names.append(name)
-        if self._order.point == len(self.names) and self._order.how not in ERRORS:
+        if self._order.point == self._count() and self._order.how not in ERRORS:
             if self._order.how == "power":
                 self.disk.lose_power()
             self.tell(Outcome(0, 0, points=self.names))
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _count(self) -> int:
+        """How many points there were; with a name, how many of that name, 0 at another one."""
+        if not self._order.name:
+            return len(self.names)
+        return self.names.count(self._order.name) if self.names[-1] == self._order.name else 0
 
     def tell(self, outcome: Outcome) -> None:
         """Write the outcome to whoever forked us."""
@@ -191,7 +203,7 @@ def _with_points_around_requests(points: Points) -> None:
         send = exchange_on(*args, **kwargs)
 
         async def send_at_a_point(request: Request) -> Response:
-            with points.around(f"{request.method} {request.redacted_url.rsplit('/', 1)[0]}"):
+            with points.around(f"{request.method} {_ID.sub('ID', urlsplit(request.redacted_url).path)}"):
                 return await send(request)
 
         return send_at_a_point

@@ -60,9 +60,9 @@ class Story:
         self.order.source = str(top)
         return top
 
-    def run(self, point: int = 0, how: str = "kill") -> Outcome:
-        """Run the upload, to end at this point."""
-        self.order.point, self.order.how = point, how
+    def run(self, point: int = 0, how: str = "kill", *, name: str = "") -> Outcome:
+        """Run the upload, to end at this point; with `name`, at this one of the points of that name."""
+        self.order.point, self.order.how, self.order.name = point, how, name
         outcome = self._crasher.upload(self.order)
         self.crashes += outcome.signal == 9
         self._errors.append(outcome.error)
