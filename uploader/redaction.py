@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import re
 import threading
 from collections import OrderedDict
@@ -173,6 +172,8 @@ def _unescape(text: str) -> str:
     if "%" in text:
         text = unquote(text)
     if "&" in text:
+        import html  # only here: every command imports this module
+
         text = html.unescape(text)
     return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
 

@@ -19,7 +19,6 @@ Keys are the names of options without their dashes. The command line comes first
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,13 +77,19 @@ def option_defaults(
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
+    import tomllib  # only with a file: every command asks for one
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
 
 
 def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iterator[Mapping[str, Any]]:
