@@ -26,6 +26,8 @@ DOCUMENT = document(
         uploaded=0,
     ),
     AUTHORS,
+    files=["set/run.MDP", "README"],
+    institution="sandbox",
 )
 
 
@@ -65,6 +67,16 @@ DOCUMENT = document(
         (":title: otter AND (rivers OR dam)", False),
         ("otter AND rivers OR dam", True),
         ("otter AND (rivers OR dam) OR (bee)", True),
+        (":extension: mdp AND (:title: 'beavers' OR :description: 'md simulation')", True),
+        (":extension: mdp AND (:title: 'md simulation' OR :description: 'md simulation')", False),
+        (":description:rivers AND :item_type:dataset", True),
+        (":orcid:0000-0002-1825-0097", True),
+        (':author: "Ann Bee"', True),
+        (":category: 'Animal physiological ecology'", True),
+        (":extension: readme", False),
+        (":institution: sandbox", True),
+        ("don't OR beavers", True),
+        (":published_before: 2999-01-01", False),
         (":nothing: beaver", False),
         ("", True),
         (")", False),
