@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -21,6 +22,7 @@ ITEM = "/account/articles/{article_id}"
 PROJECT = "/account/projects/{project_id}"
 COLLECTION = "/account/collections/{collection_id}"
 HOME = "/account/institution"
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 READY: dict[str, Any] = {"description": "d", "categories": [24418], "keywords": ["k"]}
 
 
@@ -288,6 +290,38 @@ async def test_items_are_downloaded_as_archives(tmp_path: Path) -> None:
         embargo = {"is_embargoed": True, "embargo_date": "0", "embargo_type": "file"}
         assert (await api.call("PUT", f"{item}/embargo", embargo))[0] == 205
         assert (await api.call("GET", f"/articles/{number}/download", headers={}))[0] == 404
+
+
+async def test_reports(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        call, path = Checked(api), "/account/articles/export"
+        await api.item("Rivers & <lakes>\0")
+        await api.item("Of a group", group_id=2101)
+        assert await call("GET", path, path, 200) == []
+        made = await call("POST", path, path, 200)
+        assert (made["status"], made["group_id"]) == ("pending", 0)
+        await call("POST", path, path, 429)
+        api.clock.ahead += 86401
+        await call("POST", path, f"{path}?group_id=2101", 200)
+        ofgroup, whole = await call("GET", path, path, 200)
+        assert (ofgroup["status"], whole["id"]) == ("done", made["id"])
+        assert await api.get(f"{path}?group_id=2101") == [ofgroup]
+        for wrong in ("x", "-1"):
+            assert (await api.call("POST", f"{path}?group_id={wrong}"))[0] == 400
+        for report, titles in ((whole, ["Of a group", "Rivers & <lakes>"]), (ofgroup, ["Of a group"])):
+            async with api.http.get(report["download_url"]) as answer:
+                table = sheet(await answer.read())
+            assert table[0][:2] == ["id", "title"]
+            assert [row[1] for row in table[1:]] == titles
+        assert (await api.call("GET", whole["download_url"].replace("report-", "report-9")))[0] == 404
+
+
+def sheet(data: bytes) -> list[list[str]]:
+    """The cells of an XLSX file's only sheet."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        root = ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))  # noqa: S314 - of the sandbox
+    return [["".join(cell.itertext()) for cell in row] for row in root.iter(f"{MAIN}row")]
 
 
 async def test_institutions_for_everyone(tmp_path: Path) -> None:

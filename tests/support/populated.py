@@ -38,7 +38,7 @@ async def populate(api: Api) -> dict[str, Any]:
     author = (await api.get("/account"))["user_id"]
     ours = {
         "item_id": number, "resource_id": number, "version": 1, "review_id": review, "string_id": "sandbox",
-        "token": 1, "again": 1,
+        "token": 1, "again": 1, "report_id": 1,
     }  # fmt: skip
     return {
         **ours, "article_id": number, "version_id": 1, "curation_id": review, "institution_string_id": "sandbox",

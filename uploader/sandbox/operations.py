@@ -25,7 +25,18 @@ _PUBLIC_ITEMS = frozenset(
     }
 )  # fmt: skip
 _PEOPLE = frozenset(
-    {"get-account", "get-token", "search-authors", "get-author", "create-token", "authorize", "update-profile"}
+    {
+        "get-account",
+        "get-token",
+        "search-authors",
+        "get-author",
+        "create-token",
+        "authorize",
+        "update-profile",
+        "list-reports",
+        "create-report",
+        "download-report",
+    }
 )
 _INSTITUTION = frozenset(
     {

@@ -244,6 +244,16 @@ CREATE TABLE review_comments (
 INSERT INTO sqlite_sequence(name, seq) VALUES ('notes', 40000), ('reviews', 30000), ('review_comments', 20000);
 """
 
-STEPS: Final = (_FILES, _DATASETS, _PEOPLE)
+_REPORTS = """
+CREATE TABLE reports (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id INTEGER NOT NULL,
+    group_id INTEGER NOT NULL,       -- 0: of all groups
+    token TEXT NOT NULL,             -- in the address of the download
+    created REAL NOT NULL
+);
+"""
+
+STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS)
 VERSION: Final = len(STEPS)
 """The newest version, in `PRAGMA user_version`."""

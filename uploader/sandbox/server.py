@@ -42,13 +42,26 @@ from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.identifier_routes import IdentifierRoutes
-from uploader.sandbox.items import public_routes, publish_routes, review_routes, search_routes, version_routes
+from uploader.sandbox.items import (
+    public_routes,
+    publish_routes,
+    report_routes,
+    review_routes,
+    search_routes,
+    version_routes,
+)
 from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items.resource import ITEM
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import request_middleware
 from uploader.sandbox.pages import routes as page_routes
-from uploader.sandbox.people import accounts, institution_routes, profile_routes, role_routes, token_routes
+from uploader.sandbox.people import (
+    accounts,
+    institution_routes,
+    profile_routes,
+    role_routes,
+    token_routes,
+)
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import collaborator_routes, note_routes
 from uploader.sandbox.projects import item_routes as project_item_routes
@@ -62,7 +75,7 @@ API: Final[tuple[Operations, ...]] = (
     people_routes, institution_routes, list_routes,
     item_routes, search_routes, publish_routes, version_routes, public_routes,
     review_routes, file_routes, download_routes, archive_routes, page_routes,
-    role_routes, profile_routes, token_routes, unserved,
+    report_routes, role_routes, profile_routes, token_routes, unserved,
     project_routes, project_item_routes, collaborator_routes, note_routes,
     collection_routes, collection_item_routes, public_collection_routes,
     *(

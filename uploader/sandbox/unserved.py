@@ -10,11 +10,8 @@ from uploader.sandbox.answers import ApiError
 from uploader.sandbox.routes import Handler, Route
 
 _SYMPLECTIC = "needs the OAuth client of Symplectic Elements"
-_REPORT = "the columns of Figshare's report are not documented"
 
 UNSERVED: Final = (
-    ("GET", "/v2/account/articles/export", _REPORT),
-    ("POST", "/v2/account/articles/export", _REPORT),
     (
         "POST", r"/v2/account/institution/custom_fields/{custom_field_id:\d{1,18}}/items/upload",
         "deprecated; custom fields are set when the sandbox is started",
