@@ -139,6 +139,7 @@ class FakeFigshare:
         self.on_killed: Callable[[], None] = lambda: None
         self.on_retry: Callable[[str, float], None] = lambda *_: None
         self.idle, self.waiting, self.answered = True, 0, 0.0
+        self.request_rate: float | None = None
         self.requests = 0
         self.items = FakeItems(self)
         self.clock = clock

@@ -169,6 +169,22 @@ def test_how_to_see_its_pages_is_said_with_an_address(
     assert "in a browser" not in bare_figup.run("upload", "data.bin", "--sandbox").expect(0).stderr
 
 
+def test_its_requests_are_not_limited_unless_asked(bare_figup: Figup) -> None:
+    (bare_figup.cwd / "many").mkdir()
+    for number in range(50):
+        (bare_figup.cwd / "many" / str(number)).write_bytes(b"x")
+
+    def least_seconds(*more: str) -> int:
+        plan = bare_figup.run("upload", "many", "--sandbox", "--dry-run", "--json", *more).expect(0).events[0]
+        return int(max(plan["seconds"].values()))
+
+    assert least_seconds() == 0
+    assert least_seconds("--api-rate", "1") >= 100
+    began = time.monotonic()
+    bare_figup.run("upload", "many", "--sandbox").expect(0)
+    assert time.monotonic() - began < 60, "with Figshare's limit, it takes 80 s at least"
+
+
 def test_it_needs_no_login(bare_figup: Figup, folder: Path) -> None:
     for command in ("login", "logout"):
         assert "needs no log" in bare_figup.run("auth", command, "--sandbox").expect(2).stderr

@@ -25,6 +25,7 @@ from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
 
 if TYPE_CHECKING:
+    from uploader.figshare.settings import Settings
     from uploader.transfer.client import Client
     from uploader.transfer.options import Options, RequestOptions
 
@@ -46,6 +47,21 @@ class Context:
     common: GlobalOptions
     remark: str | None = None
 
+    def settings(self, requests: RequestOptions | None = None, *, retry: RetryPolicy | None = None) -> Settings:
+        """Return the settings of a session. Figshare asks for few requests a second; a local sandbox does not."""
+        from uploader.figshare.settings import Settings
+
+        settings = Settings(
+            self.endpoint,
+            retry=retry or RetryPolicy(),
+            ca_file=self.common.ca_file,
+            insecure_http=self.common.insecure_http,
+            impersonate=self.common.impersonate,
+        )
+        if self.common.sandbox:
+            settings = dataclasses.replace(settings, api_rate=None)
+        return requests.applied_to(settings) if requests is not None else settings
+
     def client(
         self,
         options: Options | None = None,
@@ -61,19 +77,9 @@ class Context:
 
         Blocks briefly. Raises what `Client` raises.
         """
-        from uploader.figshare.settings import Settings
         from uploader.transfer.client import Client
 
-        common = self.common
-        settings = Settings(
-            self.endpoint,
-            retry=retry or RetryPolicy(),
-            ca_file=common.ca_file,
-            insecure_http=common.insecure_http,
-            impersonate=common.impersonate,
-        )
-        if requests is not None:
-            settings = requests.applied_to(settings)
+        common, settings = self.common, self.settings(requests, retry=retry)
         try:
             return Client(
                 token or self.token,

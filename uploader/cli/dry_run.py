@@ -73,7 +73,7 @@ async def show_plan(session: Session, context: Context, request: Request) -> int
     """
     display = Display(session.console, None)
     plan, spec = await _make_preview(display, context, request)
-    estimate = _estimate(plan, request)
+    estimate = _estimate(plan, request, context.settings(request.requests).api_rate)
     steps = final_steps(request.item_options, spec, request.project, plan)
     _write_events(session, plan, estimate, steps)
     session.console.result(_text(plan, estimate, steps), Mark("NOT ENOUGH", RED))
@@ -112,9 +112,9 @@ async def _make_preview(display: Display, context: Context, request: Request) ->
             return plan, await check_item_options(api, request.item_options, plan.item_id, request.project)
 
 
-def _estimate(plan: Preview, request: Request) -> dict[str, Any]:
-    """Estimate the minimum duration from the bytes to send and the rate-limited requests."""
-    requests = plan.requests / request.requests.api_rate
+def _estimate(plan: Preview, request: Request, api_rate: float | None) -> dict[str, Any]:
+    """Estimate the minimum duration from the bytes to send and `api_rate` requests a second (None: no limit)."""
+    requests = plan.requests / api_rate if api_rate is not None else 0.0
     limit = Throttle(request.options.limit_rate, Clock()).rate
     lines = LINE_RATES if limit is None else {"limit": limit}
     return {

@@ -47,8 +47,9 @@ _OPTIONS = [
                 "SIGUSR2 lifts the limit and restores it.  [default: no limit]"),
     _speed("--hash-first", is_flag=True,
            help="Compute the MD5 before sending and send it to Figshare; reads the file twice."),
-    _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate), default="1", show_default=True,
-              help="API requests per second, with a burst of 20; parts do not count."),
+    _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate),
+              help="API requests per second, with a burst of 20; parts do not count.  [default: 1; no limit with "
+                   "--sandbox]"),
     _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
               help="How long to retry a request that keeps failing."),
     _advanced("--stall-timeout", metavar="TIME", type=_SECONDS, default="60s", show_default=True,

@@ -102,6 +102,11 @@ class Figshare:
         return self._calls.waiting
 
     @property
+    def request_rate(self) -> float | None:
+        """API requests per second that the budget allows; None for no limit."""
+        return self._calls.rate
+
+    @property
     def answered(self) -> float:
         """When the API last answered properly (monotonic seconds)."""
         return self._calls.answered

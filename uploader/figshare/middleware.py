@@ -60,6 +60,11 @@ class RateLimited:
         return self._bucket.idle and self._room.value > 0
 
     @property
+    def rate(self) -> float | None:
+        """Requests per second; None for no limit."""
+        return self._bucket.rate
+
+    @property
     def waiting(self) -> int:
         """Requests that wait to go out."""
         return self._bucket.waiting + self._room.statistics().tasks_waiting

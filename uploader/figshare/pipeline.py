@@ -100,6 +100,11 @@ class Pipeline:
         return self._budget.idle
 
     @property
+    def rate(self) -> float | None:
+        """API requests per second that the budget allows; None for no limit."""
+        return self._budget.rate
+
+    @property
     def waiting(self) -> int:
         """API requests that wait for the budget."""
         return self._budget.waiting

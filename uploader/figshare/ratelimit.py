@@ -43,6 +43,11 @@ class TokenBucket:
         self._tokens = min(self._tokens, self._burst)
 
     @property
+    def rate(self) -> float | None:
+        """Tokens per second; None for no limit."""
+        return self._rate
+
+    @property
     def idle(self) -> bool:
         """True when a token could be had at once, and nobody waits for one."""
         return not self._queue.locked() and self._wait_time(1) <= 0

@@ -361,4 +361,5 @@ class Engine:
             slots.total_tokens = pace.limit_for(self._queue.left)
             if self._run.throttle.refresh():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))
-            self._run.notify(meter.progress(now))
+            api = self._run.api
+            self._run.notify(meter.progress(now, request_rate=api.request_rate if api.waiting else None))

@@ -104,7 +104,9 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     """The progress of the whole job, several times a second.
 
     `rate` is the recent rate in bytes per second, None before anything was sent. `bytes_sent` were handed to the
-    network in this run, repeated ones included.
+    network in this run, repeated ones included. `request_rate` is set while the run waits for the budget of API
+    requests rather than for bytes: requests per second. Of `requests_total` that the files need, `requests_left` are
+    left; both are estimates.
     """
 
     bytes_done: int
@@ -115,6 +117,9 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     connections: int
     active: tuple[ActiveFile, ...]
     bytes_sent: int = 0
+    request_rate: float | None = None
+    requests_left: int = 0
+    requests_total: int = 0
 
 
 class ReadProgress(Notice, frozen=True, kw_only=True, tag="reading"):

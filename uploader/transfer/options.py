@@ -27,6 +27,7 @@ sent, except with `fail`. `skip`: a different file is an error; `replace`: it is
 MAX_CONNECTIONS = 32
 """More parts in flight have caused 429 responses for other clients (observed)."""
 
+_REQUEST_RATE = "a number of requests per second"
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -118,12 +119,12 @@ class Options:
 class RequestOptions:
     """How requests are sent. Times are seconds, or strings such as "15min".
 
-    `api_rate`: API requests per second; parts do not count. `retry_timeout`: how long to retry a request that keeps
-    failing. `stall_timeout`: how long the connection of a part may accept nothing. `settle_timeout`: how long to wait
-    for a file that was just created to become visible.
+    `api_rate`: API requests per second, None for those of the session; parts do not count. `retry_timeout`: how long to
+    retry a request that keeps failing. `stall_timeout`: how long the connection of a part may accept nothing.
+    `settle_timeout`: how long to wait for a file that was just created to become visible.
     """
 
-    api_rate: float
+    api_rate: float | None
     retry_timeout: float
     stall_timeout: float
     settle_timeout: float
@@ -131,7 +132,7 @@ class RequestOptions:
     def __init__(
         self,
         *,
-        api_rate: float | str = 1.0,
+        api_rate: float | str | None = None,
         retry_timeout: float | str = 900.0,
         stall_timeout: float | str = 60.0,
         settle_timeout: float | str = 30.0,
@@ -139,7 +140,7 @@ class RequestOptions:
         """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
         _set(
             self,
-            api_rate=_positive("api_rate", api_rate, parse_api_rate, "a number of requests per second"),
+            api_rate=None if api_rate is None else _positive("api_rate", api_rate, parse_api_rate, _REQUEST_RATE),
             retry_timeout=_seconds("retry_timeout", retry_timeout),
             stall_timeout=_seconds("stall_timeout", stall_timeout),
             settle_timeout=_seconds("settle_timeout", settle_timeout),
@@ -149,7 +150,7 @@ class RequestOptions:
         """Return the session settings with these options."""
         return dataclasses.replace(
             settings,
-            api_rate=self.api_rate,
+            api_rate=settings.api_rate if self.api_rate is None else self.api_rate,
             retry=dataclasses.replace(settings.retry, elapsed_cap=self.retry_timeout),
             stall_timeout=self.stall_timeout,
             visibility_timeout=self.settle_timeout,

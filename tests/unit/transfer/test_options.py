@@ -119,3 +119,4 @@ def test_request_options_change_the_settings_of_a_session_and_nothing_else() -> 
         visibility_timeout=5,
     )
     assert RequestOptions().applied_to(Settings("https://x/v2")) == Settings("https://x/v2")
+    assert RequestOptions().applied_to(Settings("https://x/v2", api_rate=None)).api_rate is None

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from uploader import units
-from uploader.cli.output.progress_lines import Forecast, Speed
+from uploader.cli.output.progress_lines import Forecast, Speed, limit_text, requests_time_left
 from uploader.cli.output.writer import OutputThread
 from uploader.text import shorten
 from uploader.transfer import notices as no
@@ -21,12 +21,20 @@ WAITING = "waiting for Figshare's checksum"
 _SENDING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {speed}, {left} left"
 _SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
 _QUEUED = "{desc} {percent:>3}%, {size} to come"
+_COMPLETING = "{desc} {percent:>3}%, being completed"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
 _TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
 _TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
 _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
+_TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {file_count}, {limit}, about {requests_left} left"
+_TOTAL_HELD_SHORT = "{desc} {percent:>3}%, {file_count}, limit: {request_rate}, {requests_left} left"
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
-_SHORT = {_SENDING: _SENDING_SHORT, _TOTAL: _TOTAL_SHORT, _TOTAL_WAITING: _TOTAL_WAITING_SHORT}
+_SHORT = {
+    _SENDING: _SENDING_SHORT,
+    _TOTAL: _TOTAL_SHORT,
+    _TOTAL_WAITING: _TOTAL_WAITING_SHORT,
+    _TOTAL_HELD: _TOTAL_HELD_SHORT,
+}
 """Replacement styles for terminals with fewer than _WIDE_COLUMNS columns."""
 _WIDE_COLUMNS = 90
 _FILES = 8
@@ -45,6 +53,8 @@ class Bar(tqdm):  # type: ignore[type-arg]
         self.left: float | None = None
         self.connections = ""
         self.files = ""
+        self.request_rate = 0.0
+        self.requests_left = ""
         self.waited = 0.0
         self._name = name
         super().__init__(
@@ -61,7 +71,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         """The fields that a style may use."""
         known = dict(super().format_dict)
         # Leave two columns for the ^C that a terminal echoes, which would otherwise wrap the line.
-        columns = max(10, (known["ncols"] or 80) - 2)
+        columns = max(10, _terminal().columns - 2)
         return {
             **known,
             "ncols": columns,
@@ -74,12 +84,26 @@ class Bar(tqdm):  # type: ignore[type-arg]
             "size": units.format_bytes(known["total"]),
             "connections": self.connections,
             "files": self.files,
+            "file_count": self.files.removeprefix(", "),
+            "limit": limit_text(self.request_rate),
+            "request_rate": f"{self.request_rate:g} {'request' if self.request_rate == 1 else 'requests'}/s",
+            "requests_left": self.requests_left,
         }
 
-    def show(self, done: int, style: str) -> None:
-        """Draw it."""
+    def show(self, done: int, style: str, *, of: int | None = None) -> None:
+        """Draw it; `of` is what there is in all, None for as much as before."""
         self.n, self.bar_format = done, _style_for_width(style)
+        self.total = self.total if of is None else of
         self.refresh()
+
+
+def _style_of(file: no.ActiveFile) -> str:
+    """Choose what a file's bar shows."""
+    if file.waiting:
+        return _WAITING
+    if file.bytes_done >= file.size:
+        return _COMPLETING
+    return _SENDING if file.bytes_done else _QUEUED
 
 
 def _style_for_width(style: str) -> str:
@@ -122,14 +146,21 @@ class Bars:
         connections = units.format_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
         total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
-        waiting = bool(progress.active) and all(file.waiting for file in progress.active)
-        total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL)
-        active = {file.path for file in progress.active[:_FILES]}
+        shown = progress.active[:_FILES]
+        if progress.request_rate is not None:
+            total.request_rate, total.requests_left = progress.request_rate, requests_time_left(progress)
+            total.show(progress.requests_total - progress.requests_left, _TOTAL_HELD, of=progress.requests_total)
+            # Most wait for a request, and that is said already.
+            shown = tuple(file for file in shown if 0 < file.bytes_done < file.size)
+        else:
+            waiting = bool(progress.active) and all(file.waiting for file in progress.active)
+            total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL, of=progress.bytes_total)
+        active = {file.path for file in shown}
         for path in [path for path in self._bars if path not in active]:
             self._bars.pop(path).close()
             self._forget_speed(path)
             self._waiting.pop(path, None)
-        for file in progress.active[:_FILES]:
+        for file in shown:
             self._draw_file(file, now)
 
     def _forget_speed(self, path: str) -> None:
@@ -143,8 +174,7 @@ class Bars:
         bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
         if file.waiting:
             bar.waited = now - self._waiting.setdefault(file.path, now)
-        style = _SENDING if file.bytes_done else _QUEUED
-        bar.show(file.bytes_done, _WAITING if file.waiting else style)
+        bar.show(file.bytes_done, _style_of(file))
 
     def _bar_for(self, file: no.ActiveFile) -> Bar | None:
         """Open a bar on the first free line; None if the terminal is full."""

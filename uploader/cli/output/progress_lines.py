@@ -58,8 +58,26 @@ class Forecast:
         return max(by_bytes or 0.0, (progress.files_total - progress.files_done) / rate)
 
 
+def limit_text(request_rate: float) -> str:
+    """Name the limit of requests per second."""
+    if request_rate == 1:
+        return "Figshare's limit of one request a second"
+    return f"the limit of {request_rate:g} requests a second"
+
+
+def requests_time_left(progress: no.Progress) -> str:
+    """Format how long the requests that are left take; "?" if nothing limits them."""
+    return units.format_duration(progress.requests_left / progress.request_rate) if progress.request_rate else "?"
+
+
 def progress_line(progress: no.Progress, left: float | None = None) -> str:
     """Format progress as one line. `left`: remaining seconds; None: estimate them from the bytes."""
+    if progress.request_rate is not None:
+        files = f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified"
+        done = units.format_percent(progress.requests_total - progress.requests_left, progress.requests_total)
+        return (
+            f"{files}, {done}, held by {limit_text(progress.request_rate)}, about {requests_time_left(progress)} left"
+        )
     parts = [
         f"{units.format_bytes(progress.bytes_done)} of {units.format_bytes(progress.bytes_total)}"
         f" ({units.format_percent(progress.bytes_done, progress.bytes_total)})",

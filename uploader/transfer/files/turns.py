@@ -18,7 +18,6 @@ from uploader.errors import Conflict, Facts
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.text import printable
-from uploader.transfer import notices as no
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.store.jobs import JobStore
@@ -43,9 +42,6 @@ async def turn_to_start(run: JobRun, transfer: Transfer) -> AsyncIterator[bool]:
                 turn = await anyio.to_thread.run_sync(run.places.begin, place_of(transfer))
             if turn is not Turn.TAKEN:
                 break
-            if pause < _LONGEST_PAUSE <= pause * _FACTOR:
-                reason = "another process is about to start a file of this name"
-                run.notify(no.Retrying(reason=f"{printable(transfer.remote_path)}: {reason}", delay=_LONGEST_PAUSE))
             await run.clock.sleep(pause)
             pause = min(pause * _FACTOR, _LONGEST_PAUSE)
         if isinstance(turn, Turn):

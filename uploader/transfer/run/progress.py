@@ -10,6 +10,8 @@ from uploader.transfer.notices import ActiveFile, Progress
 
 SHOWN_FILES = 8
 """Maximum number of files listed in `Progress`."""
+_REQUESTS_PER_FILE = 2
+"""A file is initiated and completed; its parts do not count, and lookups are batched."""
 _WINDOW = 10.0
 """Seconds over which the rate is averaged."""
 
@@ -78,6 +80,14 @@ class FileProgress:
             path=transfer.path, name=transfer.name, size=transfer.size, bytes_done=self._done, waiting=self.waiting
         )
 
+    @property
+    def requests_done(self) -> int:
+        """Of the two requests of a file, those that were answered: it is initiated, and completed."""
+        transfer = self._transfer
+        if transfer.state is State.COMPLETED:
+            return _REQUESTS_PER_FILE
+        return 0 if transfer.file_id is None else 1
+
     def _update(self) -> None:
         done = min(self._transfer.size, self.present + self.in_flight)
         self._meter.bytes_done += done - self._done
@@ -124,18 +134,34 @@ class ProgressTracker:
         (earlier, before), (_, accepted) = self._samples[0], self._samples[-1]
         return (accepted - before) / (now - earlier) if accepted and now > earlier else None
 
-    def progress(self, now: float) -> Progress:
-        """Return the job's progress."""
+    def progress(self, now: float, *, request_rate: float | None = None) -> Progress:
+        """Return the job's progress. `request_rate`: requests per second, if some wait for the budget; else None."""
+        rate, requests = self.sample(now), self._requests_left()
         return Progress(
             bytes_done=self.bytes_done,
             bytes_total=self.bytes_total,
             files_done=self.files_done,
             files_total=self.files_total,
-            rate=self.sample(now),
+            rate=rate,
             connections=self.busy,
             active=tuple(file.snapshot() for file in self._by_interest()),
             bytes_sent=self.accepted,
+            request_rate=request_rate if self._is_held(request_rate, requests, rate) else None,
+            requests_left=requests,
+            requests_total=_REQUESTS_PER_FILE * self.files_total,
         )
+
+    def _requests_left(self) -> int:
+        """Return the requests that the files still need, of two each."""
+        done = sum(file.requests_done for file in self.active.values())
+        return max(0, _REQUESTS_PER_FILE * (self.files_total - self.files_done) - done)
+
+    def _is_held(self, request_rate: float | None, requests: int, rate: float | None) -> bool:
+        """Return True if the requests left take longer than the bytes left."""
+        if request_rate is None:
+            return False
+        left = self.bytes_total - self.bytes_done
+        return not rate or requests / request_rate > left / rate
 
     def _by_interest(self) -> list[FileProgress]:
         """Active files: first those with bytes in flight, then those waiting for Figshare, then the rest."""

@@ -48,6 +48,10 @@ class Service(ItemService, Protocol):
         """API requests that wait for the request budget."""
 
     @property
+    def request_rate(self) -> float | None:
+        """API requests per second that the budget allows; None for no limit."""
+
+    @property
     def answered(self) -> float:
         """When the API last answered properly (monotonic seconds)."""
 

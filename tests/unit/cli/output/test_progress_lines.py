@@ -53,6 +53,22 @@ def test_many_small_files_are_forecast_by_their_number() -> None:
     assert few(10.0, progress()) == 15.0
 
 
+@pytest.mark.parametrize(
+    ("rate", "limit"), [(1.0, "Figshare's limit of one request a second"), (0.5, "the limit of 0.5 requests a second")]
+)
+def test_what_waits_for_requests_is_measured_by_requests(rate: float, limit: str) -> None:
+    held = msgspec.structs.replace(
+        progress(999, waiting=True),
+        files_done=112,
+        files_total=500,
+        request_rate=rate,
+        requests_left=540,
+        requests_total=1000,
+    )
+    left = {1.0: "9 min 00 s", 0.5: "18 min 00 s"}[rate]
+    assert progress_line(held) == f"112 of 500 files verified, 46 %, held by {limit}, about {left} left"
+
+
 def test_everything_sent_says_what_is_waited_for() -> None:
     line = progress_line(progress(1000, waiting=True))
     assert line == "1.00 kB of 1.00 kB (100 %), 0 of 1 file verified, waiting for Figshare's checksum"

@@ -1,0 +1,49 @@
+"""Bars: what they say at the widths of terminals."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from uploader.cli.output import bars
+from uploader.cli.output.writer import OutputThread
+from uploader.transfer import notices as no
+
+
+def small_files(*, request_rate: float | None) -> no.Progress:
+    waiting = no.ActiveFile(path="/a", name="a", size=9, bytes_done=9, waiting=True)
+    return no.Progress(
+        bytes_done=4000,
+        bytes_total=5000,
+        files_done=112,
+        files_total=500,
+        rate=0.0,
+        connections=0,
+        active=(waiting,),
+        request_rate=request_rate,
+        requests_left=540,
+        requests_total=1000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (80, "total  46%, 112 of 500 files, limit: 1 request/s, 9 min 00 s left"),
+        (120, "| 112 of 500 files, Figshare's limit of one request a second, about 9 min 00 s left"),
+    ],
+)
+def test_many_small_files_say_what_holds_them(columns: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bars, "_terminal", lambda: os.terminal_size((columns, 24)))
+    shown = bars.Bars(OutputThread())
+    shown._draw(small_files(request_rate=None), 0.0)
+    assert shown._total is not None
+    assert bars.WAITING in str(shown._total)
+    assert len(shown._bars) == 1
+    shown._draw(small_files(request_rate=1.0), 1.0)
+    assert words in str(shown._total)
+    assert bars.WAITING not in str(shown._total)
+    assert shown._bars == {}, "each of them waits, and that is said once"
+    assert len(str(shown._total)) <= columns - 2
+    shown._close()
