@@ -543,3 +543,14 @@ def test_what_lies_beside_a_file_leaves_it_its_name(figup: Figup, sandbox: Sandb
     found = next(event for event in events if event["event"] == "described")
     assert (found["format"], found["fields"]) == ("CITATION.cff", ["authors", "keywords", "license"])
     assert said(the_item(sandbox))[0::2] == ("data.bin", ["A B"], "CC BY 4.0")
+
+
+def test_addresses_and_dois_as_printed_are_ids(figup: Figup, data: Path) -> None:
+    made = upload(figup, "data.bin", "--title", "Described", "--reserve-doi")
+    assert made["doi"]
+    (data.parent / "more.bin").write_bytes(b"more")
+    for address in (made["item_url"], made["doi"], f"https://doi.org/{made['doi']}"):
+        assert figup.run("item", "show", address, "--json").expect(0).summary["item_id"] == made["item_id"]
+        figup.run("verify", address, "data.bin").expect(0)
+    jobs = {upload(figup, "more.bin", "--item", one)["job"] for one in (str(made["item_id"]), made["item_url"])}
+    assert len(jobs) == 1, "the same command"

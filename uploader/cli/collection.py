@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import COLLECTION_ID, ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare
 from uploader.items import lists
 from uploader.units import format_count
@@ -14,13 +14,13 @@ from uploader.units import format_count
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
-_COLLECTION = click.argument("collection", metavar="COLLECTION", type=click.IntRange(min=1))
-_ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=click.IntRange(min=1))
+_COLLECTION = click.argument("collection", metavar="COLLECTION", type=COLLECTION_ID)
+_ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=ITEM_ID)
 
 
 @click.group("collection")
 def collection() -> None:
-    """Add items to collections or remove them. Both are given by id."""
+    """Add items to collections or remove them. Both are given by number, address or DOI."""
 
 
 @collection.command("add", cls=FigupCommand, epilog=ENVIRONMENT)

@@ -12,7 +12,7 @@ import msgspec
 from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
@@ -61,7 +61,7 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
 
 
 @click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=click.IntRange(min=1))
+@click.argument("item", metavar="ITEM", type=ITEM_ID)
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @_what(
     "-o",

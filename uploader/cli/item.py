@@ -14,7 +14,7 @@ from uploader.cli import item_lists, item_release
 from uploader.cli.confirm import confirm
 from uploader.cli.item_views import card, fields, file_fields, file_line
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, PROJECT_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
 from uploader.figshare.models import File, ItemDetail
@@ -39,7 +39,7 @@ Examples:
   figup item update 1234567 --title "Survey 2024, corrected"
 
 """
-ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
 METADATA = click.option(
     "--metadata", metavar="FILE", type=click.Path(readable=False),
     help="Description of the item; `figup metadata template` writes one to start from.",
@@ -48,7 +48,10 @@ METADATA = click.option(
 
 @click.group("item")
 def item() -> None:
-    """Show, create, describe, publish and delete items."""
+    """Show, create, describe, publish and delete items.
+
+    ITEM is the item's number, the address of its page, or its DOI.
+    """
 
 
 @item.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -68,7 +71,7 @@ def show(item: int, common: GlobalOptions) -> int:
 @item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
 @click.option("--title", metavar="T", help="Title; takes precedence over the one in the metadata file.")
 @METADATA
-@click.option("--project", metavar="ID", type=click.IntRange(min=1), help="Create it in this project.")
+@click.option("--project", metavar="ID", type=PROJECT_ID, help="Create it in this project.")
 @common_options
 def create(title: str | None, metadata: str | None, project: int | None, common: GlobalOptions) -> int:
     """Create a private draft item without files and print its id.

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import Facts, UsageError
 from uploader.figshare.decode import MAX_ID
@@ -23,7 +23,7 @@ from uploader.text import printable
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
-_ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+_ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
 
 
 def add_to(group: click.Group) -> None:

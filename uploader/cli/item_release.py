@@ -10,7 +10,7 @@ import click
 from uploader.cli.confirm import confirm
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus
 from uploader.figshare.models import ItemDetail
@@ -37,7 +37,7 @@ Examples:
 Exit status: 0 published (or handed to your institution's review), 1 the item lacks metadata, or you answered no.
 
 """
-_ITEM = click.argument("item", metavar="ID", type=click.IntRange(min=1))
+_ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
 
 
 def add_to(group: click.Group) -> None:

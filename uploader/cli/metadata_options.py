@@ -13,7 +13,7 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.options import check_exclusive, grouped, with_options
+from uploader.cli.options import ITEM_ID, PROJECT_ID, check_exclusive, grouped, with_options
 from uploader.cli.runner import Session
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
@@ -95,10 +95,10 @@ class Item:
 
 _item = grouped("Item and description")
 _ITEM = [
-    _item("--item", metavar="ID", type=click.IntRange(min=1), help="Add the files to this item."),
+    _item("--item", metavar="ID", type=ITEM_ID, help="Add the files to this item: its number, address or DOI."),
     _item("--title", metavar="T",
           help="Title of the new item.  [default: from the metadata, or the name of the first path]"),
-    _item("--project", metavar="ID", type=click.IntRange(min=1), help="Create the item in this project."),
+    _item("--project", metavar="ID", type=PROJECT_ID, help="Create the item in this project."),
     _item("--metadata", metavar="FILE", type=click.Path(readable=False),
           help="Description of the new item (YAML, JSON, TOML); see `figup metadata template`."),
     _item("--update-metadata", is_flag=True, help="With --item: apply --metadata to the existing item."),

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.text import is_unicode
+from uploader.figshare.ids import parse_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +64,12 @@ class ParsedParam(click.ParamType[Any]):
             return self._parse(value) if isinstance(value, str) else value
         except ValueError as error:
             return self.fail(str(error), param, ctx)
+
+
+ITEM_ID = ParsedParam("id", parse_id)
+PROJECT_ID = ParsedParam("id", lambda text: parse_id(text, "project"))
+COLLECTION_ID = ParsedParam("id", lambda text: parse_id(text, "collection"))
+"""Ids: as numbers, addresses or DOIs."""
 
 
 class GroupedOption(click.Option):
@@ -163,7 +170,8 @@ _ENDPOINT_OPTIONS = [
 _OUTPUT = [
     _common("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),
     _common("-q", "--quiet", is_flag=True, help="Print only errors and the requested output."),
-    _common("-v", "verbose", count=True, help="Log to stderr; -vv also logs every request."),
+    _common("-v", "verbose", count=True,
+            help="Log to stderr what is done: item, files, retries, pace; with -vv every request, too."),
     _common("--log-file", metavar="PATH", type=_PATH, help="Append a full log, with times in UTC."),
     _common("--no-progress", is_flag=True, help="Show no progress."),
     _common("--no-color", is_flag=True, help="Use no colour on a terminal; so does NO_COLOR in the environment."),

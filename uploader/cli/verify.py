@@ -11,7 +11,7 @@ import msgspec
 
 from uploader import units
 from uploader.cli.context import open_context
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_text, skipped_lines
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
@@ -67,7 +67,7 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
 
 
 @click.command("verify", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=click.IntRange(min=1))
+@click.argument("item", metavar="ITEM", type=ITEM_ID)
 @source_options(optional=True)
 @click.option(
     "--checksums",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from uploader.errors import UsageError
+from uploader.figshare.ids import Kind, parse_id
 from uploader.sources.models import Sources
 from uploader.text import is_unicode, printable, shorten
 
@@ -19,7 +20,6 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = AnyPath | Iterable[AnyPath]
 """A file, a folder or a glob, or several of them."""
 
-_MAX_DIGITS = 19
 _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 
 
@@ -49,19 +49,19 @@ def as_path(name: str, value: AnyPath | None) -> Path | None:
     return Path(value)
 
 
-def as_id(name: str, value: int | str) -> int:
-    """Return the id that `value` is, as an int or in digits. Raises TypeError, UsageError."""
+def as_id(kind: Kind, value: int | str) -> int:
+    """Return the id that `value` is: see `parse_id`. Raises TypeError, UsageError."""
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise wrong_type(name, value, "an id (a number)")
-    text = str(value).strip()
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text) > 0):
-        raise UsageError(f"invalid {name} {shorten(repr(value), 100)}; expected a numeric id such as 1234567")
-    return int(text)
+        raise wrong_type(kind, value, "an id (a number)")
+    try:
+        return parse_id(str(value), kind)
+    except ValueError as error:
+        raise UsageError(f"invalid {kind} {shorten(repr(value), 100)}: {error}") from None
 
 
-def as_optional_id(name: str, value: int | str | None) -> int | None:
+def as_optional_id(kind: Kind, value: int | str | None) -> int | None:
     """Do as `as_id`; None for None."""
-    return None if value is None else as_id(name, value)
+    return None if value is None else as_id(kind, value)
 
 
 def check_text(name: str, value: object) -> None:

@@ -61,7 +61,8 @@ class Client:
 
     It prints nothing and changes no signal handler, no logging configuration and no event loop. Every method may raise
     a `uploader.FigupError`. Cancelling a call is safe: what was sent is in the job's journal, and the same call
-    continues. A wrong type raises TypeError, an invalid value UsageError. Ids are ints or strings of digits.
+    continues. A wrong type raises TypeError, an invalid value UsageError. Ids are ints, or strings: numbers,
+    addresses of pages, DOIs.
 
     `on_event` is a plain function, called on the event loop with each event (see `uploader.events`) as it happens; it
     must return quickly. If it raises, the call is stopped at once as by `stop`, no further events are delivered, and

@@ -1,0 +1,79 @@
+"""Ids as people have them: numbers, addresses and DOIs, of the right kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from uploader.figshare.ids import Kind, parse_id
+
+ITEM = 7654321
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7654321",
+        " 7654321\n",
+        "https://figshare.com/account/articles/7654321",
+        "https://figshare.com/articles/dataset/Beavers_of_the_north/7654321",
+        "https://figshare.com/articles/dataset/Beavers_of_the_north/7654321/2",
+        "https://figshare.com/articles/dataset/2024/7654321/12?file=11223344#top",
+        "https://figshare.com/articles/Beavers/7654321/1",
+        "https://figshare.com/articles/7654321/",
+        "https://brunel.figshare.com/articles/thesis/A_title/7654321",
+        "figshare.com/articles/dataset/A_title/7654321",
+        "https://api.figshare.com/v2/account/articles/7654321",
+        "https://api.figshare.com/v2/articles/7654321/versions/3",
+        "https://api.figshare.com/v2/account/projects/123456/articles/7654321",
+        "http://127.0.0.1:40293/account/articles/7654321",
+        "10.6084/m9.figshare.7654321",
+        "10.6084/m9.figshare.7654321.v2",
+        "doi:10.6084/m9.figshare.7654321",
+        "https://doi.org/10.6084/m9.figshare.7654321.v1",
+        "https://doi.org/10.17633%2Frd.brunel.7654321.v1",
+        "10.17633/rd.brunel.7654321.v1",
+        "10.5072/FK2.FIGSHARE.7654321",
+    ],
+)
+def test_an_item(text: str) -> None:
+    assert parse_id(text) == ITEM
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("https://figshare.com/collections/All_of_them/7654321", "collection"),
+        ("https://figshare.com/account/collections/7654321", "collection"),
+        ("10.6084/m9.figshare.c.7654321.v3", "collection"),
+        ("https://figshare.com/projects/A_project/7654321", "project"),
+        ("https://figshare.com/account/projects/7654321", "project"),
+    ],
+)
+def test_collections_and_projects(text: str, kind: Kind) -> None:
+    assert parse_id(text, kind) == ITEM
+    with pytest.raises(ValueError, match=f"a {kind}, not (of|to) an item"):
+        parse_id(text, "item")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("abc", "'abc' is not an item: use its number, the address of its page or its DOI"),
+        ("", "is not an item"),
+        ("0", "is not an item"),
+        ("9" * 5000, "is not an item"),
+        ("10.6084/m9.figshare." + "9" * 5000, "does not contain the item's number"),
+        ("https://figshare.com/articles/" + "9" * 5000, "does not contain the item's number"),
+        ("-1", "is not an item"),
+        ("٣", "is not an item"),
+        ("https://zenodo.org/records/7654321", "is not the address of an item"),
+        ("https://figshare.com/articles/dataset/Title", "does not contain the item's number"),
+        ("https://figshare.com/s/0123456789abcdef", "is a private link"),
+        ("https://[::1/articles/1", "is not the address of an item"),
+        ("10.5281/zenodo.7654321", "the DOI 10.5281/zenodo.7654321 does not contain the item's number"),
+        ("10.6084/m9.figshare.7654321/extra", "does not contain the item's number"),
+    ],
+)
+def test_what_tells_no_item(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_id(text)

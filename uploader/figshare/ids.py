@@ -1,0 +1,79 @@
+"""Ids of items, collections and projects, as people have them: numbers, addresses of pages, DOIs. Pure.
+
+Addresses are those of figshare.com, of institutions' portals, of the API and of a sandbox; hosts are not compared.
+DOIs that Figshare mints end with the id, and possibly a version (observed: 10.6084/m9.figshare.1234567.v2,
+10.6084/m9.figshare.c.1234567, 10.17633/rd.brunel.1234567.v1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from uploader.text import shorten
+
+Kind: TypeAlias = Literal["item", "collection", "project"]
+
+_SEGMENT: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
+_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
+_DOI_OF_PORTAL = re.compile(r"\.(c\.)?(\d{5,})\.v\d+", re.IGNORECASE)
+_MOST_DIGITS = 19
+_WIDTH = 100
+"""Characters of what was given that a message shows."""
+_LONG = 5
+"""Digits from which a number in an address is an id, and no version or title."""
+
+
+def parse_id(text: str, kind: Kind = "item") -> int:
+    """Return the id that a number, an address or a DOI tells. Raises ValueError."""
+    text = text.strip()
+    if _is_id(text):
+        return int(text)
+    shown = shorten(text, _WIDTH)
+    if (doi := _DOI.fullmatch(unquote(text))) is not None:
+        return _id_in_doi(doi[1], shown, kind)
+    if "/" in text:
+        return _id_in_address(text if "://" in text else f"https://{text}", shown, kind)
+    raise ValueError(f"{shown!r} is not {_article(kind)}: use its number, the address of its page or its DOI")
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) > 0
+
+
+def _id_in_doi(doi: str, shown: str, kind: Kind) -> int:
+    found = _DOI_OF_FIGSHARE.search(doi) or _DOI_OF_PORTAL.search(doi)
+    if found is None or found.end() != len(doi) or not _is_id(found[2]):
+        raise ValueError(f"the DOI {shown} does not contain the {kind}'s number: use the address of its page")
+    meant: Kind = "collection" if found[1] else "item"
+    if meant != kind:
+        raise ValueError(f"the DOI {shown} belongs to {_article(meant)}, not to {_article(kind)}")
+    return int(found[2])
+
+
+def _id_in_address(address: str, shown: str, kind: Kind) -> int:
+    try:
+        path = urlsplit(address).path
+    except ValueError:
+        path = ""
+    parts = [part for part in path.split("/") if part]
+    # An item may be addressed through its project or collection: the last of them counts.
+    places = {parts.index(segment): known for known, segment in _SEGMENT.items() if segment in parts}
+    if not places:
+        if parts[:1] == ["s"]:
+            raise ValueError(f"{shown} is a private link, which does not contain the {kind}'s number")
+        raise ValueError(f"{shown} is not the address of {_article(kind)}")
+    start = max(places)
+    if places[start] != kind:
+        raise ValueError(f"{shown} is the address of {_article(places[start])}, not of {_article(kind)}")
+    numbers = [part for part in parts[start + 1 :] if _is_id(part)]
+    if not numbers:
+        raise ValueError(f"{shown} does not contain the {kind}'s number")
+    # .../articles/dataset/Title/1234567/2: the title may be a number, and the last one is a version.
+    return int(next((number for number in reversed(numbers) if len(number) >= _LONG), numbers[0]))
+
+
+def _article(kind: Kind) -> str:
+    return f"an {kind}" if kind == "item" else f"a {kind}"
