@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import COMMAND, Figup
-from tests.support.invariants import check_exactly_once, check_token_stayed_home
+from tests.support.invariants import check_exactly_once, check_token_stayed_home, md5_of
 from tests.support.sandbox import Sandbox
 
 Start = Callable[..., Sandbox]
@@ -311,3 +311,20 @@ def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
     ):
         assert f"[default: {default}]" in text
     assert "-- -odd-name.csv" in text
+
+
+def test_v_tells_what_is_done_and_vv_every_request(figup: Figup) -> None:
+    path = source(figup)
+    said = figup.run("upload", "data.bin", "-v", "--private-link").expect(0).stderr
+    for words in (
+        "begins: 1 file",
+        r"item \d+ created: http://",
+        rf"{path}: begun as file \d+: ",
+        rf"{path}: sent; Figshare computes its MD5",
+        rf"{path}: verified, MD5 {md5_of(path)}",
+        "private link: done",
+    ):
+        assert re.search(rf"^\S+Z INFO uploader\.cli: .*{words}", said, re.MULTILINE), words
+    assert "DEBUG" not in said
+    more = figup.run("upload", "data.bin", "-vv").expect(0).stderr
+    assert re.search(r"DEBUG uploader\.figshare\.middleware: GET http://\S+/account", more)

@@ -5,6 +5,7 @@ File drivers handle files, part workers handle parts; the engine starts, retries
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -57,7 +58,9 @@ from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_
 from uploader.transfer.run.listing import is_listing_cheaper
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.tuning import remember_connections, remembered_connections
-from uploader.units import format_count
+from uploader.units import format_count, format_rate
+
+log = logging.getLogger("uploader.transfer.engine")
 
 _RESTARTS = 3
 """Restarts per run of a source that changed, if restarts were requested."""
@@ -350,7 +353,7 @@ class Engine:
 
     async def _tick(self, pace: AdaptiveConcurrency, slots: anyio.CapacityLimiter) -> None:
         meter, clock = self._run.progress, self._run.clock
-        ticks, last, accepted = 0, clock.monotonic(), meter.accepted
+        ticks, last, accepted, limit = 0, clock.monotonic(), meter.accepted, pace.limit
         while True:
             await clock.sleep(_TICK)
             now = clock.monotonic()
@@ -358,6 +361,9 @@ class Engine:
             if ticks % _PACE_TICKS == 0 and now > last:
                 pace.observe((meter.accepted - accepted) / (now - last), meter.busy)
                 last, accepted = now, meter.accepted
+            if pace.limit != limit:
+                limit = pace.limit
+                log.info("up to %s now, at %s", format_count(limit, "connection"), format_rate(meter.sample(now) or 0))
             slots.total_tokens = pace.limit_for(self._queue.left)
             if self._run.throttle.refresh():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))

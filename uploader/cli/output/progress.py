@@ -13,6 +13,7 @@ from uploader import units
 from uploader.cli.errors import Failure
 from uploader.cli.hints import hint_for
 from uploader.cli.output.console import Console
+from uploader.cli.output.notice_log import log_notice
 from uploader.cli.output.progress_lines import Lines, progress_line
 from uploader.cli.output.summary import LIST_THEM, MAX_LISTED
 from uploader.errors import ExitStatus
@@ -61,6 +62,7 @@ class Display:
 
     def show(self, notice: no.AnyNotice) -> None:
         """Show a notice."""
+        log_notice(notice)
         if isinstance(notice, no.Progress):
             self._show_progress(notice)
             return

@@ -84,9 +84,11 @@ def progress_line(progress: no.Progress, left: float | None = None) -> str:
         f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified",
     ]
     left = time_left(progress) if left is None else left
-    if progress.active and all(file.waiting for file in progress.active):
+    if progress.files_done == progress.files_total:
+        pass
+    elif progress.active and all(file.waiting for file in progress.active):
         parts.append("waiting for Figshare's checksum")
-    elif progress.files_done < progress.files_total:
+    else:
         if progress.rate is not None:
             parts.append(units.format_rate(progress.rate))
         if left is not None:

@@ -75,7 +75,10 @@ def test_everything_sent_says_what_is_waited_for() -> None:
 
 
 def test_everything_verified_says_no_more_than_that() -> None:
-    assert progress_line(progress(1000, verified=1)) == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    done = progress(1000, verified=1)
+    assert progress_line(done) == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
+    still_active = msgspec.structs.replace(done, active=progress(1000, waiting=True).active)
+    assert progress_line(still_active) == progress_line(done)
 
 
 def test_a_line_at_the_beginning_every_thirty_seconds_and_at_the_end() -> None:
