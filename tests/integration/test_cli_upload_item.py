@@ -185,11 +185,12 @@ def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> 
     item = the_item(sandbox)
     assert (item["is_public"], item["version"], first["published"]) == (True, 1, "public")
     assert first["doi"] == item["doi"]
+    assert first["public_url"] == item["url_public_html"]
     assert first["private_link"].startswith("http")
     before = len(sandbox.requests())
     again = upload(figup, "--metadata", "dataset.yaml", *ENDS)
-    assert {name: again[name] for name in ("doi", "private_link", "published")} == {
-        name: first[name] for name in ("doi", "private_link", "published")
+    assert {name: again[name] for name in ("doi", "public_url", "private_link", "published")} == {
+        name: first[name] for name in ("doi", "public_url", "private_link", "published")
     }
     assert kinds(sandbox, before) == ["list-files"]
     assert the_item(sandbox)["version"] == 1
@@ -198,11 +199,23 @@ def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> 
 def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert f"DOI: {the_item(sandbox)['doi']}\nPrivate link: http" in done.stdout
-    assert "\nPublished.\n" in done.stdout
+    assert f"\nPublished: {the_item(sandbox)['url_public_html']}\n" in done.stdout
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert "was published before; what changed is in its draft alone. `figup item publish" in done.stderr
     assert the_item(sandbox)["version"] == 1
+
+
+def test_publishing_tells_the_doi_and_the_public_page(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish").expect(0)
+    item = the_item(sandbox)
+    assert item["doi"]
+    assert f"DOI: {item['doi']}\nPublished: {item['url_public_html']}\n" in done.stdout
+    told = figup.run("status", "--json").expect(0).summary
+    assert (told["doi"], told["public_url"]) == (item["doi"], item["url_public_html"])
+    again = figup.run("item", "publish", str(item["id"]), "--yes", "--json").expect(0).summary
+    assert (again["doi"], again["public_url"], again["published"]) == (item["doi"], item["url_public_html"], "public")
+    assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
 
 
 def public_files(sandbox: Sandbox) -> dict[str, str]:

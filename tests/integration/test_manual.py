@@ -149,7 +149,7 @@ def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
     first, publish = blocks("metadata", "sh")
     run(first, env, folder)
-    assert "Published." in run(publish, env, folder)
+    assert "Published: http" in run(publish, env, folder)
     (item,) = items(sandbox)
     assert item["title"] == "Beavers of the north"
 

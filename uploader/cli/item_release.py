@@ -153,9 +153,14 @@ def publish(item: int, yes: bool, common: GlobalOptions) -> int:
         if not await confirm(session, question, yes=yes):
             return ExitStatus.SOME_FAILED
         now = await release.publish(api, found)
+        summary = session.summary
+        summary.doi, summary.published = now.doi or None, release.visibility(now)
+        summary.public_url = now.public_url or None if summary.published == "public" else None
         session.console.event("published", **fields(now))
         page = now.public_url or now.url
         session.console.result(f"Item {now.id} is {state(now)}.{f' {page}' if page else ''}")
+        if now.doi:
+            session.console.result(f"DOI: {printable(now.doi)}")
         return 0
 
     return on_item(common, item, work)

@@ -122,6 +122,8 @@ def _facts(job: JobReport) -> Iterator[tuple[str, str]]:
     yield "Size", f"{units.format_count(len(job.files), 'file')}, {_exact_size(job.bytes_total)}"
     if job.doi:
         yield "DOI", job.doi
+    if job.public_url:
+        yield "Public page", job.public_url
     if job.published:
         version = f", version {job.published_version}" if job.published_version is not None else ""
         when = f", {_format_time(job.published_at)} UTC" if job.published_at else ""

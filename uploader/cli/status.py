@@ -26,7 +26,17 @@ from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import JobSummary, summarize
 
 _EVERY = 1.0
-_SUMMARY_FIELDS = ("job", "item_id", "item_url", "doi", "published", "bytes_total", "manifest", "manifest_remote")
+_SUMMARY_FIELDS = (
+    "job",
+    "item_id",
+    "item_url",
+    "doi",
+    "public_url",
+    "published",
+    "bytes_total",
+    "manifest",
+    "manifest_remote",
+)
 """Fields of the summary that are copied from the job's event."""
 _EXIT_STATUS = {
     "done": ExitStatus.OK,
@@ -105,7 +115,7 @@ def format_job(job: JobSummary) -> str:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
         lines.append(f"New item: {printable(job.title)!r}")
-    lines += [*doi_line(job.doi), *published_line(job.published)]
+    lines += [*doi_line(job.doi), *published_line(job.published, job.public_url)]
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []

@@ -99,8 +99,9 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a job. `bytes_sent` were sent by this run and accepted; `exit_status` is that of the command.
 
-    `doi`, `private_link` and `published` (`public`, `embargoed`, `review`) are set if requested, the last only if it
-    was these files that were published. `manifest` and `manifest_remote` are paths of lists of MD5s, None unless
+    `private_link` and `published` (`public`, `embargoed`, `review`) are set if requested, the last only if it was these
+    files that were published; `public_url` is then the public page. `doi` is set if it was reserved or published.
+    `manifest` and `manifest_remote` are paths of lists of MD5s, None unless
     everything is verified: by the sources' paths, for `md5sum -c`, and by the files' names in the item.
     """
 
@@ -114,6 +115,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: int
     api_requests: int = 0
     doi: str | None = None
+    public_url: str | None = None
     private_link: str | None = None
     published: str | None = None
     skipped: tuple[SkipReport, ...] = ()

@@ -29,6 +29,7 @@ class Summary:
     item_id: int | None = None
     item_url: str | None = None
     doi: str | None = None
+    public_url: str | None = None
     private_link: str | None = None
     published: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)

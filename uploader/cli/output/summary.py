@@ -70,7 +70,7 @@ def _final_step_lines(report: Report) -> list[str]:
     """Describe the final steps of the item."""
     lines = doi_line(report.doi)
     lines += [f"Private link: {report.private_link}"] if report.private_link else []
-    return lines + published_line(report.published)
+    return lines + published_line(report.published, report.public_url)
 
 
 def doi_line(doi: str | None) -> list[str]:
@@ -78,9 +78,11 @@ def doi_line(doi: str | None) -> list[str]:
     return [f"DOI: {printable(doi)}"] if doi else []
 
 
-def published_line(published: str | None) -> list[str]:
+def published_line(published: str | None, url: str | None) -> list[str]:
     """Describe the result of publishing, if it was requested: see `Report`."""
-    return [_PUBLISHED.get(published, published)] if published else []
+    if published is None:
+        return []
+    return [f"Published: {printable(url)}" if url else _PUBLISHED.get(published, published)]
 
 
 def manifest_line(path: str) -> str:

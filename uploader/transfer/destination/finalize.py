@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from uploader.errors import Facts, FigupError
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
@@ -21,40 +23,48 @@ async def finalize(run: JobRun) -> None:
     """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors."""
     due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
     if due:
-        time_limit = run.options.settle_timeout
         with run.stop.interruptible():
             item = await run.api.items.detail(run.item_id)
             if "reserve_doi" in due:
-                await _run_step(run, "reserve_doi", lambda: release.reserve_doi(run.api, item))
+                await _run_step(run, "reserve_doi", lambda: _reserve_doi(run, item))
             if "private_link" in due:
-                await _run_step(
-                    run, "private_link", lambda: release.private_link(run.api, item.id, time_limit=time_limit)
-                )
+                await _run_step(run, "private_link", lambda: _private_link(run, item))
             if "publish" in due:
                 await _run_step(run, "publish", lambda: _publish(run, item))
     if "publish" not in due:
         _warn_not_public(run)
 
 
-async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[str]]) -> None:
+async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalStepDone]]) -> None:
     """Run one step and journal the result."""
     await run.lock.check()
     try:
-        value = await do()
+        done = await do()
     except FigupError as error:
         raise error.with_context(prefix=f"every file is verified, but {_WORDS[step]} failed") from error
-    await run.commit(ev.FinalStepDone(step=step, value=value, at=run.api.server_now().isoformat()))
-    run.notify(no.FinalStepCompleted(step, value))
+    await run.commit(msgspec.structs.replace(done, at=run.api.server_now().isoformat()))
+    run.notify(no.FinalStepCompleted(step, done.value))
 
 
-async def _publish(run: JobRun, item: ItemDetail) -> str:
+async def _reserve_doi(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
+    return ev.FinalStepDone(step="reserve_doi", value=await release.reserve_doi(run.api, item))
+
+
+async def _private_link(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
+    url = await release.private_link(run.api, item.id, time_limit=run.options.settle_timeout)
+    return ev.FinalStepDone(step="private_link", value=url)
+
+
+async def _publish(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
     """Publish the item, unless an earlier run did and was killed before it could journal that."""
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     if intent is None or item.version <= intent.version or intent.files != mark:
         await release.check_publishable(run.api, item)
         await run.commit_intent(ev.PublishIntended(item.version, mark))
         item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
-    return release.visibility(item)
+    return ev.FinalStepDone(
+        step="publish", value=release.visibility(item), url=item.public_url or None, doi=item.doi or None
+    )
 
 
 def _warn_not_public(run: JobRun) -> None:

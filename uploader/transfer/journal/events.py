@@ -179,12 +179,15 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
 class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end"):
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
-    `at` is None in journals of earlier versions.
+    `at` is None in journals of earlier versions. After publishing, `url` is the public page and `doi` the DOI, None if
+    Figshare has not told them.
     """
 
     step: str
     value: str
     at: str | None = None
+    url: str | None = None
+    doi: str | None = None
 
 
 class Resumed(JobEvent, frozen=True, tag="run"):

@@ -58,6 +58,8 @@ class JobState:
     published_at: str | None = None
     """When this job last published the item, and as which version; None if it did not, or unknown."""
     published_version: int | None = None
+    published_url: str | None = None
+    published_doi: str | None = None
     _version_intended: int | None = None
 
     def __post_init__(self) -> None:
@@ -162,6 +164,7 @@ class JobState:
         self.published = intent.files if intent is not None else self.files_fingerprint
         self.published_at = event.at
         self.published_version = self._version_intended if event.value == "public" else None
+        self.published_url, self.published_doi = event.url, event.doi or self.published_doi
 
     def _expect(self, event: ev.JobEvent, possible: bool) -> None:
         if not possible:
@@ -200,6 +203,16 @@ class JobState:
     def publication(self) -> str | None:
         """The visibility that publishing led to; None if the job's present files are not published."""
         return self.done_steps["publish"] if self.finished and self.is_done("publish") else None
+
+    @property
+    def public_url(self) -> str | None:
+        """The page that everybody can see; None if the job's present files are not public, or it is not known."""
+        return self.published_url if self.publication == "public" else None
+
+    @property
+    def doi(self) -> str | None:
+        """The DOI that the job reserved, or that publishing led to; None if it is not known."""
+        return self.published_doi or self.done_steps.get("reserve_doi")
 
     @property
     def active(self) -> list[Transfer]:

@@ -34,7 +34,8 @@ class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
 
     `holder` is who works on it, None for nobody. `bytes_done` is an estimate for unfinished files (parts may differ in
     size), or the last report of the process working on the job. `files_done` are verified; `first` is the name of the
-    first file. `problem` is why the job stopped. `doi` and `published` are results of the final steps: see `Report`.
+    first file. `problem` is why the job stopped. `doi`, `public_url` and `published` are results of the final steps:
+    see `Report`.
     """
 
     job: str
@@ -54,6 +55,7 @@ class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     """Options stored by the command."""
     doi: str | None = None
+    public_url: str | None = None
     published: str | None = None
 
 
@@ -228,7 +230,8 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
         first=wanted[0].name if wanted else None,
         problem=next((t.error.message for t in wanted if t.error is not None), None),
         options=state.options,
-        doi=state.done_steps.get("reserve_doi"),
+        doi=state.doi,
+        public_url=state.public_url,
         published=state.publication,
     )
 
