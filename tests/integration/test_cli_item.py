@@ -164,6 +164,14 @@ def test_an_orcid_stands_for_whoever_has_it_and_nobody_else_is_taken_for_them(fi
 def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     figup.run("item", "authors", "add", item, f"Max Power {ORCID[:-4]}000X", "Jane Doe").expect(2)
     figup.run("item", "authors", "add", item, "Max Power", "Jane Doe").expect(0)
+    forgot = figup.run("item", "authors", "add", item, "Lisa", "Simpson").expect(2).stderr
+    assert 'Add 2 authors with names of one word, "Lisa" and "Simpson"?' in forgot
+    assert "add --yes" in forgot
+    assert figup.run_on_terminal("item", "authors", "add", item, "Lisa", "Simpson", typed="n\n").returncode == 1
+    assert figup.run_on_terminal("item", "authors", "add", item, "Lisa", typed="y\n").returncode == 0
+    figup.run("item", "authors", "add", item, "Bart", "--yes").expect(0)
+    for name in ("Lisa", "Bart"):
+        figup.run("item", "authors", "remove", item, name).expect(0)
     assert names(shown(figup, item)) == ["Jane Doe", "John Doe", "Max Power"]
     figup.run("item", "authors", "remove", item, ORCID, "max power").expect(0)
     assert names(shown(figup, item)) == ["Jane Doe"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -170,13 +171,20 @@ def test_one_bad_file_does_not_keep_the_others_back(figup: Figup, sandbox: Sandb
     assert [f["name"] for f in files(sandbox, item["id"]) if f["status"] != "created"] == ["data.bin"]
 
 
-def test_an_empty_file_is_refused_with_figshares_own_words(figup: Figup) -> None:
+def test_an_empty_file_is_refused_with_figshares_own_words(figup: Figup, sandbox: Sandbox) -> None:
     source(figup, "empty.bin", b"")
     done = figup.run("upload", "empty.bin").expect(1)
-    *_, line = done.stderr.splitlines()
+    line, _ = done.stderr.splitlines()[-2:]
     assert line.startswith("figup: ")
     assert "/empty.bin: " in line
     assert "422" in line
+    assert items(sandbox) == [], "no empty draft is left"
+    assert re.search(r"the empty item \d+, created by this job, was removed", done.stderr)
+    source(figup, "nothing.bin", b"")
+    refused = figup.run("upload", "empty.bin", "nothing.bin", "--title", "Both", "--json").expect(1)
+    assert (refused.summary["item_id"], items(sandbox)) == (None, [])
+    dry = figup.run("upload", "empty.bin", "--dry-run").expect(0)
+    assert "Note: Figshare does not seem to accept empty files: " in dry.stdout
 
 
 def test_an_empty_file_is_sent_where_it_is_taken(bare_figup: Figup, start_sandbox: Start) -> None:

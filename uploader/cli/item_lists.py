@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from uploader.cli.confirm import confirm
 from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
-from uploader.errors import Facts, UsageError
+from uploader.errors import ExitStatus, Facts, UsageError
 from uploader.figshare.decode import MAX_ID
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
@@ -40,18 +41,21 @@ def authors() -> None:
 @authors.command("add", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask about names of one word.")
 @common_options
-def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
+def add_authors(item: int, who: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
     """Append authors to those of the item.
 
-    AUTHOR is a name ("Jane Doe", "Doe, Jane"), optionally followed by an ORCID iD, or the id of an author known to
-    Figshare. Authors that the item already has are not added again. An iD known to Figshare selects its owner there,
-    whose name is printed; an iD that clearly belongs to another person is an error.
+    AUTHOR is a name in quotes ("Jane Doe", "Doe, Jane"), optionally followed by an ORCID iD, or the id of an author
+    known to Figshare. Authors that the item already has are not added again. An iD known to Figshare selects its owner
+    there, whose name is printed; an iD that clearly belongs to another person is an error.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if not all(one.strip() for one in who):
             raise UsageError("an author needs a name")
+        if not await _confirm_short_names(session, who, yes=yes):
+            return ExitStatus.SOME_FAILED
         given: list[Any] = [int(one) if one.isdecimal() and len(one) <= len(str(MAX_ID)) else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
@@ -62,6 +66,18 @@ def add_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
         return _write_authors(session, found, now, recognized)
 
     return on_item(common, item, work)
+
+
+async def _confirm_short_names(session: Session, who: Sequence[str], *, yes: bool) -> bool:
+    """Ask about names of one word, which quotes that were left out make of one author."""
+    short = [one for one in who if len(one.split()) == 1 and not any(c.isdigit() for c in one)]
+    if not short:
+        return True
+    names = " and ".join(f'"{printable(one)}"' for one in short)
+    several = f"{len(short)} authors with names of one word" if len(short) > 1 else "an author with a name of one word"
+    return await confirm(
+        session, f'Add {several}, {names}? (A name of several words needs quotes: "Jane Doe".)', yes=yes
+    )
 
 
 @authors.command("remove", cls=FigupCommand, epilog=ENVIRONMENT)

@@ -131,7 +131,7 @@ def _check(about: Item) -> None:
     check_exclusive({"--item": about.item, "--project": about.project}, reason)
     if about.item is not None and about.metadata is not None and not about.update_metadata:
         raise click.UsageError(
-            f"item {about.item} already has metadata: add --update-metadata to change it, or leave --metadata out"
+            f"--metadata describes a new item; to apply it to item {about.item}, add --update-metadata"
         )
     if about.update_metadata and about.metadata is None:
         raise click.UsageError("--update-metadata needs --metadata")

@@ -21,7 +21,7 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.recheck import RESENDABLE, has_changed, lost_sources, remote_match, source_md5
 from uploader.transfer.report import SkipReport
-from uploader.transfer.run.limits import mixed_links_warning
+from uploader.transfer.run.limits import empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
@@ -186,8 +186,9 @@ def _warnings(selection: Selection, remote: Mapping[str, Sequence[File]]) -> tup
     for path, remote_files in remote.items():
         links.update(file.download_url for file in remote_files if file.is_link_only)
         files.update(path for file in remote_files if not file.is_link_only)
-    text = mixed_links_warning(len(links), len(files))
-    return (*selection.warnings, *(() if text is None else (text,)))
+    empty = [chosen.path for chosen in selection.files if chosen.size == 0 and not chosen.link]
+    texts = (mixed_links_warning(len(links), len(files)), empty_files_warning(empty))
+    return (*selection.warnings, *(text for text in texts if text is not None))
 
 
 def _completed_steps(state: JobState, files: Sequence[FilePlan]) -> tuple[str, ...]:

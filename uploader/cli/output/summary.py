@@ -39,7 +39,8 @@ LIST_THEM = "--failed-to FILE lists them all"
 def summary_text(report: Report, *, sent_before: bool = False) -> str:
     """Format the result of a job. `sent_before`: this run found it finished."""
     lines = [_file_line(file) for file in report.files] if len(report.files) <= MAX_LISTED else _counted(report)
-    lines += _replaced([file for file in report.files if file.replaced])
+    if not sent_before:
+        lines += _replaced([file for file in report.files if file.replaced])
     lines += skipped_lines([(skip.path, skip.reason) for skip in report.skipped])
     lines += _failures(failed(report))
     if report.item_id is not None:

@@ -1,4 +1,4 @@
-"""Remove an item that the job created and that stayed empty because Figshare refused its links."""
+"""Remove an item that the job created and that stayed empty because Figshare refused its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uploader.transfer.run.context import JobRun
 
 
 def is_left_empty(state: JobState, error: FigupError, problems: Mapping[int, FigupError]) -> bool:
-    """Return True if the links were refused and the item that the job created stayed empty."""
+    """Return True if Figshare refused the links or every file, and the item that the job created stayed empty."""
     if not state.creates_item:
         return False
     if state.item_state not in (ItemState.CREATED, ItemState.READY):
@@ -22,7 +22,9 @@ def is_left_empty(state: JobState, error: FigupError, problems: Mapping[int, Fig
         return False
     if isinstance(error, PermissionDenied):
         return all(transfer.link for transfer in state.active)
-    return any(transfer.link and isinstance(problems.get(transfer.index), RequestRejected) for transfer in state.active)
+    refused = [t for t in state.active if isinstance(problems.get(t.index), RequestRejected)]
+    nothing_is_left = all(transfer.index in problems for transfer in state.active)
+    return bool(refused) and (nothing_is_left or any(transfer.link for transfer in refused))
 
 
 async def give_up_item(run: JobRun) -> None:

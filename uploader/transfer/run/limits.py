@@ -76,6 +76,14 @@ def file_count_warning(files: int) -> str | None:
     )
 
 
+def empty_files_warning(paths: Sequence[str]) -> str | None:
+    """Warning about these empty files, which Figshare was seen to refuse; None if there are none."""
+    if not paths:
+        return None
+    named = ", ".join(map(printable, paths[:_NAMED])) + (" ..." if len(paths) > _NAMED else "")
+    return f"Figshare does not seem to accept empty files: {named}"
+
+
 def mixed_links_warning(links: int, files: int) -> str | None:
     """Warning if an item would hold several links, or links and files, else None.
 
