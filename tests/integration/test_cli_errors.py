@@ -62,7 +62,7 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? See `figup upload --help`."),
         (["jobs", "-x"], "no such option '-x'. See `figup jobs --help`."),
         (["item", "shwo", "5"], "no such command 'shwo'. Did you mean show? See `figup item --help`."),
-        (["upload", "x", "--item", "0"], "0 is not in the range"),
+        (["upload", "x", "--item", "0"], "'0' is not an item"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title are mutually exclusive"),
         (["upload", "x", "--title", ""], "a title has 3 to 1000 characters"),
         (["upload", "x", "--limit-rate", "fast"], "invalid rate 'fast'"),
@@ -73,6 +73,16 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "x", "--sandbox", "--endpoint", "http://localhost/v2"], "are mutually exclusive"),
         (["upload", "x", "--endpoint", "figshare.com"], "is not an http(s) address"),
         (["upload", "x", "--endpoint", "http://example.org/v2"], "would send the token in the clear"),
+        (["upload", "https://example.org/x"], "is an address; to add it to the item as a link, use --link https://"),
+        (
+            ["upload", "x", "--limit-rate", "20"],
+            "20 is 20 bytes per second; write 20M for megabytes, 20B if it is meant",
+        ),
+        (["upload", "x", "--limit-rate", "08:00,20M 19:00,40"], "40 is 40 bytes per second"),
+        (
+            ["verify", ".", "1234567"],
+            "'.' is a file or folder; the item's number, address or DOI comes before any files",
+        ),
         (["verify", "abc", "x"], "'abc' is not an item: use its number, the address of its page or its DOI"),
         (["upload", "x", "--item", "https://figshare.com/collections/A/123"], "is the address of a collection"),
         (["cancel"], "missing argument 'JOB'"),
@@ -111,6 +121,11 @@ def test_no_command_shows_the_help(bare_figup: Figup) -> None:
 
 def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
     refused(figup.run("upload", "nope.bin"), 4, f"{figup.cwd}/nope.bin", "no such file")
+    refused(figup.run("upload", "~/x"), 4, "~/x: no such file. Leave out the quotes around ~")
+    refused(figup.run("upload", "1234567"), 4, "1234567: no such file. To send files to that item, use --item 1234567.")
+    token = figup.env.pop("FIGSHARE_TOKEN")
+    refused(figup.run("upload", "nope.bin"), 4, f"{figup.cwd}/nope.bin", "no such file")
+    figup.env["FIGSHARE_TOKEN"] = token
     refused(figup.run("upload", "nope\n.bin"), 4, "nope\\n.bin")
     assert sandbox.requests() == []
     assert not (figup.state_dir / "jobs").exists() or not list((figup.state_dir / "jobs").iterdir())

@@ -16,10 +16,11 @@ from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptio
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
+from uploader.cli.transfer_options import LIMIT_RATE
 from uploader.errors import ExitStatus
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.options import Options, parse_connections, parse_limit
+from uploader.transfer.options import Options, parse_connections
 
 if TYPE_CHECKING:
     from uploader.transfer.download.engine import DownloadReport
@@ -98,7 +99,7 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
 @_speed(
     "--limit-rate",
     metavar="RATE",
-    type=ParsedParam("rate", parse_limit),
+    type=LIMIT_RATE,
     help="Maximum bytes per second, as for figup upload.  [default: no limit]",
 )
 @common_options

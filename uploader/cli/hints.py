@@ -127,6 +127,10 @@ HINTS: dict[str, Hint] = {
         f"{_RERUN}.",
         complete=True,
     ),
+    "quoted-home": Hint(
+        "Leave out the quotes around ~: the shell replaces it with your home directory.", complete=True
+    ),
+    "number-as-path": Hint("To send files to that item, use --item {path}.", complete=True),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
     "changed-since-verified": Hint(

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from uploader.figshare.ids import Kind, parse_id
 from uploader.text import is_unicode
-from uploader.figshare.ids import parse_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,9 +66,22 @@ class ParsedParam(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
-ITEM_ID = ParsedParam("id", parse_id)
-PROJECT_ID = ParsedParam("id", lambda text: parse_id(text, "project"))
-COLLECTION_ID = ParsedParam("id", lambda text: parse_id(text, "collection"))
+def _id_parser(kind: Kind) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            return parse_id(text, kind)
+        except ValueError:
+            if os.path.lexists(text):
+                known = f"the {kind}'s number, address or DOI"
+                raise ValueError(f"{text!r} is a file or folder; {known} comes before any files") from None
+            raise
+
+    return parse
+
+
+ITEM_ID = ParsedParam("id", _id_parser("item"))
+PROJECT_ID = ParsedParam("id", _id_parser("project"))
+COLLECTION_ID = ParsedParam("id", _id_parser("collection"))
 """Ids: as numbers, addresses or DOIs."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 import click
 
 from uploader.cli.options import grouped, with_options
+from uploader.errors import Facts, SourceNotFound
 from uploader.sources.models import STDIN, Sources
+from uploader.text import printable
 
 _send = grouped("What to send")
 _FILE = click.Path(readable=False, dir_okay=False)
@@ -44,20 +47,46 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
         @functools.wraps(command)
         def collected(**values: Any) -> int:
             own = {name: values.pop(name) for name in _NAMES}
-            sources = Sources(**own, links=values.pop("links", ()))
+            sources = Sources(**own, links=values.get("links", ()))
             if not (sources.named or optional):
                 raise click.UsageError("no files given: use PATH, --from-file, --manifest or --link")
             if STDIN in sources.paths and not os.path.lexists(STDIN):
                 raise click.UsageError(
                     "file - not found; data is not read from stdin, but `--from-file -` reads a list of paths"
                 )
+            for path in sources.paths:
+                _check_meaning(path, may_link="links" in values)
             if sources.nul and sources.from_file is None and not values.get("failed_to"):
                 raise click.UsageError("-0 is for --from-file and --failed-to")
+            values.pop("links", None)
             return command(sources=sources, **values)
 
         return with_options(collected, _SELECTION)
 
     return decorate
+
+
+def _check_meaning(path: str, *, may_link: bool) -> None:
+    """Explain a path that is not there and was hardly meant as one. `may_link`: the command takes links.
+
+    Raises UsageError, SourceNotFound.
+    """
+    if os.path.lexists(path):
+        return
+    if path.lower().startswith(("http://", "https://")):
+        how = f"; to add it to the item as a link, use --link {path}" if may_link else ", and no file"
+        raise click.UsageError(f"{path} is an address{how}")
+    situation = "quoted-home" if path.startswith("~") else "number-as-path" if may_link and path.isdecimal() else None
+    if situation is not None:
+        raise SourceNotFound(f"{printable(path)}: no such file", facts=Facts(situation), path=path)
+
+
+def check_present(sources: Sources) -> None:
+    """Raise SourceNotFound for a named path that is not there. Blocks."""
+    for path in sources.paths:
+        if not (glob.has_magic(path) or os.path.lexists(path)):
+            absolute = os.path.abspath(path)  # noqa: PTH100 - a path may be a name that pathlib would change
+            raise SourceNotFound(f"{printable(absolute)}: no such file", path=absolute)
 
 
 _NAMES = ("paths", "from_file", "nul", "base", "manifest", "include", "exclude", "hidden", "follow_symlinks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from uploader import units
 from uploader.cli.options import ADVANCED, ParsedParam, grouped, with_options
 from uploader.cli.report_files import ReportOptions
 from uploader.transfer.options import (
+    Limit,
     OnConflict,
     Options,
     RequestOptions,
@@ -26,8 +28,21 @@ from uploader.transfer.options import (
     parse_limit,
 )
 
+_LEAST_PLAIN_RATE = 1000
 _NOT_RECORDED = {"restart_changed", "forget_missing"}
 """Options that discard sent or planned files apply to one run only."""
+
+
+def _parse_limit(text: str) -> Limit | None:
+    """Parse a rate limit; refuse a small number without a unit, which was hardly meant as bytes."""
+    limit = parse_limit(text)
+    for word in re.split(r"[\s,]+", text):
+        if word.isdecimal() and 0 < int(word) < _LEAST_PLAIN_RATE:
+            raise ValueError(f"{word} is {word} bytes per second; write {word}M for megabytes, {word}B if it is meant")
+    return limit
+
+
+LIMIT_RATE = ParsedParam("rate", _parse_limit)
 _SECONDS = ParsedParam("time", units.parse_duration)
 _conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
 _OPTIONS = [
@@ -42,7 +57,7 @@ _OPTIONS = [
                help="Stop after more than N failed files; files in progress can be resumed.  [default: no limit]"),
     _speed("--connections", metavar="auto|N", type=ParsedParam("connections", parse_connections), default="auto",
            show_default=True, help="Parts sent at the same time."),
-    _speed("--limit-rate", metavar="RATE", type=ParsedParam("rate", parse_limit),
+    _speed("--limit-rate", metavar="RATE", type=LIMIT_RATE,
            help="Maximum bytes per second: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
                 "SIGUSR2 lifts the limit and restores it.  [default: no limit]"),
     _speed("--hash-first", is_flag=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from uploader.cli.context import SANDBOX, complete_jobs, open_context, recorded_job
+from uploader.cli.context import SANDBOX, Context, complete_jobs, open_context, recorded_job
 from uploader.cli.errors import exit_status_table
 from uploader.cli.metadata_options import Item, item_options, read_item_options
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
@@ -16,8 +16,9 @@ from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
 from uploader.cli.runner import Session, run
-from uploader.cli.source_options import LINK, read_stdin, source_options
+from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
 from uploader.cli.transfer_options import given_options, transfer_options, with_recorded
+from uploader.errors import NoToken
 from uploader.sources.models import Sources
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -87,7 +88,7 @@ def upload(
     accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
     recorded = given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {})
     with open_context(common) as context:
-        client = context.client(options, requests) if not dry_run else None
+        client = _client(context, sources, options, requests) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, item_options = await read_item_options(session, about, sources)
@@ -124,6 +125,15 @@ def upload(
             )
 
         return run(common, work, remark=context.remark)
+
+
+def _client(context: Context, sources: Sources, options: Options, requests: RequestOptions) -> Client:
+    """Return the client. Without a token, a source that is not there is named first: that is easier to mend."""
+    try:
+        return context.client(options, requests)
+    except NoToken:
+        check_present(sources)
+        raise
 
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
