@@ -131,6 +131,15 @@ def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
     assert not (figup.state_dir / "jobs").exists() or not list((figup.state_dir / "jobs").iterdir())
 
 
+def test_what_failed_before_anything_was_created_promises_no_job(figup: Figup, sandbox: Sandbox) -> None:
+    (figup.cwd / "data.bin").write_bytes(b"data")
+    sandbox.kill()
+    done = figup.run("upload", "data.bin", "--json", "--retry-timeout", "0").expect(75)
+    assert done.summary["job"] is None
+    assert done.events[-2]["hint"] == "Run the same command again."
+    assert figup.run("jobs", "--json").expect(0).events[0]["event"] == "summary"
+
+
 def test_a_dash_is_no_source_but_where_a_file_is_called_so(figup: Figup) -> None:
     refused(figup.run("upload", "-"), 2, "file - not found", "`--from-file -` reads a list of paths")
     (figup.cwd / "-").write_text("data")

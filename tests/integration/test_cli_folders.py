@@ -186,11 +186,13 @@ def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, 
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     make(bare_figup.cwd / "d", a="1", sub__b="2")
+    (bare_figup.cwd / "first").write_bytes(b"first")
+    item = upload(bare_figup, "first", "--title", "one item").summary["item_id"]
     add_faults(sandbox, "initiate:every=422")
-    item = upload(bare_figup, "d", "--title", "one item", "--failed-to", "failed.txt", status=1).summary["item_id"]
+    upload(bare_figup, "d", "--item", str(item), "--failed-to", "failed.txt", status=1)
     drop_faults(sandbox)
     upload(bare_figup, "--from-file", "failed.txt", "--item", str(item))
-    assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/")
+    assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/") | {"first": md5_of(bare_figup.cwd / "first")}
 
 
 def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox: Sandbox) -> None:
@@ -260,6 +262,13 @@ def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sa
     dry = figup.run(*words, str(done.summary["item_id"])).expect(0)
     assert [(f["status"], f["action"]) for f in dry.summary["files"]] == [("same", "skip"), ("new", "link")]
     assert sandbox.requests(kind="put-part") == []
+
+
+def test_a_link_alone_leaves_no_list_of_checksums(figup: Figup) -> None:
+    done = upload(figup, "--link", "https://example.org/x", "--title", "linked")
+    assert (done.summary["manifest"], done.summary["manifest_remote"]) == (None, None)
+    assert not list(figup.state_dir.rglob("manifest*"))
+    assert figup.run("status", "--json").expect(0).summary["manifest"] is None
 
 
 @pytest.mark.parametrize(("fault", "status"), [("initiate:every=422", 1), ("initiate:every=403", 3)])

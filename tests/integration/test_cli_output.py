@@ -302,7 +302,7 @@ def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
     for default in (
         "auto",
         "no limit",
-        "1",
+        "1; no limit with --sandbox",
         "15min",
         "60s",
         "10s",
@@ -311,6 +311,15 @@ def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
     ):
         assert f"[default: {default}]" in text
     assert "-- -odd-name.csv" in text
+
+
+def test_a_dumb_terminal_gets_lines_instead_of_bars(figup: Figup) -> None:
+    source(figup)
+    figup.env["TERM"] = "dumb"
+    done = figup.run_on_terminal("upload", "data.bin", columns=80)
+    assert done.returncode == 0
+    assert "\x1b" not in done.output
+    assert "1 of 1 file verified" in done.output
 
 
 def test_v_tells_what_is_done_and_vv_every_request(figup: Figup) -> None:
@@ -327,4 +336,4 @@ def test_v_tells_what_is_done_and_vv_every_request(figup: Figup) -> None:
         assert re.search(rf"^\S+Z INFO uploader\.cli: .*{words}", said, re.MULTILINE), words
     assert "DEBUG" not in said
     more = figup.run("upload", "data.bin", "-vv").expect(0).stderr
-    assert re.search(r"DEBUG uploader\.figshare\.middleware: GET http://\S+/account", more)
+    assert re.search(r"DEBUG uploader\.figshare\.\w+: GET /v2/account", more)

@@ -98,6 +98,23 @@ def check_no_secrets(sandbox: Sandbox, figup: Figup, job: str) -> None:
     assert not folder.joinpath("progress.json").exists()
 
 
+def test_a_report_has_the_metadata_and_what_was_asked_for(sandbox: Sandbox, figup: Figup) -> None:
+    source(figup, "data.bin", 1000)
+    (figup.cwd / "dataset.yaml").write_text("title: Beavers\ndescription: Dams & lodges\nkeywords: [rivers]\n")
+    words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--exclude", "*.tmp", "--reserve-doi")
+    figup.run(*words).expect(0)
+    done = figup.run("status", "--report", "r.json", "--report", "r.html").expect(0)
+    assert f"figup: report: {figup.cwd / 'r.json'}\nfigup: report: {figup.cwd / 'r.html'}\n" in done.stderr
+    told = read(figup.cwd / "r.json")
+    assert told["description"]["values"]["keywords"] == ["rivers"]
+    assert "Dams" in told["description"]["values"]["description"]
+    assert told["options"] == {"metadata": "dataset.yaml", "exclude": ["*.tmp"]}
+    assert told["final_steps"] == ["reserve_doi"]
+    text = (figup.cwd / "r.html").read_text("utf-8")
+    for words_in in ("Dams", "rivers", "reserve a DOI", "--exclude *.tmp", "--metadata dataset.yaml"):
+        assert words_in in text, words_in
+
+
 def test_a_report_can_be_made_later_and_of_a_job_that_failed(faulty: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, "a.bin", 1000)
     item = bare_figup.run("upload", "a.bin", "--json").expect(0).summary["item_id"]

@@ -176,7 +176,7 @@ def test_its_requests_are_not_limited_unless_asked(bare_figup: Figup) -> None:
 
     def least_seconds(*more: str) -> int:
         plan = bare_figup.run("upload", "many", "--sandbox", "--dry-run", "--json", *more).expect(0).events[0]
-        return int(max(plan["seconds"].values()))
+        return int(max(plan["estimate"]["seconds"].values()))
 
     assert least_seconds() == 0
     assert least_seconds("--api-rate", "1") >= 100

@@ -218,6 +218,16 @@ def test_publishing_tells_the_doi_and_the_public_page(figup: Figup, sandbox: San
     assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
 
 
+def test_what_is_sent_to_a_published_item_is_in_its_draft(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    upload(figup, "--metadata", "dataset.yaml", "--publish")
+    item = str(the_item(sandbox)["id"])
+    (figup.cwd / "more.bin").write_bytes(b"more")
+    sent = figup.run("upload", "more.bin", "--item", item).expect(0).stderr
+    assert f"item {item} was published before; what changed is in its draft alone. `figup item publish {item}`" in sent
+    again = figup.run("upload", "more.bin", "--item", item).expect(0).stderr
+    assert "draft" not in again, "nothing was sent"
+
+
 def public_files(sandbox: Sandbox) -> dict[str, str]:
     """What everybody sees of the item: name → MD5."""
     rows = ask(sandbox, f"/articles/{the_item(sandbox)['id']}/files?page_size=100")

@@ -184,7 +184,7 @@ class Figup:
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (rows, columns))
         os.write(ours, typed.encode())
-        env = {**self.env, "TERM": "xterm-256color"}
+        env = {"TERM": "xterm-256color", **self.env}
         words = (*COMMAND, *(os.fspath(arg) for arg in args))
         try:
             child = starter(env, fresh=self.fresh)(words, env, self.cwd, (theirs, theirs, theirs))

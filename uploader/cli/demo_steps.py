@@ -22,6 +22,7 @@ import anyio.to_thread
 from uploader import units
 from uploader.cli.confirm import next_line
 from uploader.cli.output.bars import Bars
+from uploader.cli.output.progress import has_bars
 from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.writer import GREEN, RED, Mark
 from uploader.cli.runner import Session
@@ -195,7 +196,7 @@ class Demo:
     def _bar(self) -> Iterator[Callable[[int], None]]:
         """On a terminal, a progress bar fed with the number of bytes done."""
         common = self._session.common
-        if common.json or common.quiet or common.no_progress or sys.stderr is None or not sys.stderr.isatty():
+        if common.json or common.quiet or common.no_progress or not has_bars():
             yield lambda _: None
             return
         bars, speed = Bars(self._console.output), Speed()

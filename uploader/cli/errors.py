@@ -40,13 +40,13 @@ class Failure:
         return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
 
 
-def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True) -> Failure:
-    """Turn any exception into a failure. `job` and `kept` are for its hint: see `hint_for`."""
+def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True, begun: bool = True) -> Failure:
+    """Turn any exception into a failure. `job`, `kept` and `begun` are for its hint: see `hint_for`."""
     if (refused := system_error(error)) is not None:
         error = refused
     if isinstance(error, FigupError):
         path = printable(error.path) if error.path is not None else None
-        hint = hint_for(error, path=path, job=job, kept=kept)
+        hint = hint_for(error, path=path, job=job, kept=kept, begun=begun)
         hint = _line(hint) if hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
         return Failure(

@@ -206,15 +206,20 @@ _SKIP_HINTS = {
 }
 
 
-def hint_for(fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True) -> str | None:
+def hint_for(
+    fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True, begun: bool = True
+) -> str | None:
     """Return what to do about an error, None if there is nothing to say.
 
     `path` is the file's path as shown. `job` is the job that can be continued, if any; then the hint says how. `kept`
-    is False for a command that sends nothing and so leaves nothing to continue.
+    is False for a command that sends nothing and so leaves nothing to continue; `begun` for a job that has not created
+    anything yet.
     """
     situation = fault.facts.situation
     if situation in _TRANSIENT and not kept:
         return "Try again later."
+    if situation in _TRANSIENT and not begun:
+        return "Run the same command again."
     known = HINTS.get(situation)
     text = _fill(known.text, fault, path) if known is not None else None
     if text is None:

@@ -209,6 +209,8 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
             write_job(session, await anyio.to_thread.run_sync(summarize, states, name))
             exit_status = 0
         await anyio.to_thread.run_sync(write_reports, states, name, reports)
+        for path in reports:
+            session.console.note(f"report: {printable(str(path))}")
         return exit_status
 
     return run(common, work)

@@ -31,6 +31,7 @@ _MAX_INCIDENTS = 200
 """Incidents on the page; the JSON report has all."""
 _INTERNAL_OPTIONS = {"nul", "repeated"}
 """Recorded options about reading lists, not about sending."""
+_STEPS = {"reserve_doi": "reserve a DOI", "private_link": "create a private link", "publish": "publish"}
 _DURATIONS = {"retry_timeout", "stall_timeout", "verify_timeout", "grace", "settle_timeout"}
 """Options in seconds."""
 
@@ -136,17 +137,37 @@ def _facts(job: JobReport) -> Iterator[tuple[str, str]]:
         yield "Sent", _network(job)
     yield "Sent from", ", ".join(sorted({run.host for run in job.runs})) or "unknown"
     yield "Sent by", f"figup {', '.join(sorted({job.version, *(run.version for run in job.runs)}))}"
+    yield from _request(job)
+
+
+def _request(job: JobReport) -> Iterator[tuple[str, str]]:
+    """Yield what was asked for: account, project, final steps, options, metadata."""
     if job.account is not None:
         yield "On behalf of", f"account {job.account}"
+    if job.project is not None:
+        yield "Project", str(job.project)
+    if job.final_steps:
+        yield "When verified", ", ".join(_STEPS.get(step, step) for step in job.final_steps)
     if job.options:
         yield "Options", _options(job.options)
     if job.description is not None:
         yield "Metadata", _metadata(job.description)
+        for name, value in job.description.values.items():
+            yield name.replace("_", " ").capitalize(), _metadata_value(value)
 
 
 def _metadata(given: Described) -> str:
     pending = "" if given.done else "; not applied yet"
     return f"{', '.join(given.fields) or 'nothing'} (fingerprint {given.mark}){pending}"
+
+
+def _metadata_value(value: Any) -> str:
+    """Format a value in the API's form."""
+    if isinstance(value, list):
+        return "; ".join(_metadata_value(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_metadata_value(one)}" for name, one in value.items())
+    return str(value)
 
 
 def _exact_size(count: int) -> str:

@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.cli.context import INTERACTIVE_RETRY, open_context
+from uploader.cli.context import INTERACTIVE_RETRY, job_store, open_context
 from uploader.cli.errors import Failure, failure_of
 from uploader.cli.hints import hint_for
 from uploader.cli.options import GlobalOptions
@@ -151,8 +151,13 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
     except Exception as error:
         log.debug("internal error", exc_info=error)
         ended = error
-    job = session.summary.job
-    failure = failure_of(ended, job=job if session.summary.item_id is not None else None, kept=job is not None)
+    job, begun = session.summary.job, session.summary.item_id is not None
+    if job is not None and not begun:
+        begun = await anyio.to_thread.run_sync(job_store(session.common).folder(job).exists)
+        # A job that has created nothing is not kept.
+        session.summary.job = job if begun else None
+    known = job if session.summary.item_id is not None else None
+    failure = failure_of(ended, job=known, kept=job is not None, begun=begun)
     session.console.failure(failure)
     return _status(session, failure)
 

@@ -28,6 +28,10 @@ from uploader.transfer.options import (
     parse_limit,
 )
 
+_REPORTED = (
+    *("title", "item", "project", "metadata", "update_metadata", "found_metadata", "links"),
+    *("from_file", "manifest", "base", "include", "exclude", "hidden", "follow_symlinks"),
+)
 _LEAST_PLAIN_RATE = 1000
 _NOT_RECORDED = {"restart_changed", "forget_missing"}
 """Options that discard sent or planned files apply to one run only."""
@@ -94,10 +98,15 @@ def transfer_options(command: Callable[..., int]) -> Any:
 
 
 def given_options(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:
-    """Return the options that the command line gives, in a form for the job's journal."""
+    """Return the options that the command line gives, in a form for the job's journal.
+
+    Those about the selection and the item are for reports: a resumed job has their effect in its plan.
+    """
+    context = click.get_current_context()
     sending = {name: getattr(kind, name) for kind in (options, requests) for name in _names(kind) if _is_given(name)}
     writing = {name: value for name in _names(accounting) if (value := getattr(accounting, name))}
-    return {name: _plain(value) for name, value in (sending | writing).items() if name not in _NOT_RECORDED}
+    reported = {name: context.params[name] for name in _REPORTED if name in context.params and _is_given(name)}
+    return {name: _plain(value) for name, value in (reported | sending | writing).items() if name not in _NOT_RECORDED}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,13 @@ class ItemPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     @property
     def present_fields(self) -> tuple[str, ...]:
         """The API's names of the fields that are set."""
+        return tuple(self.values)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields that are set, by the API's names, authors and embargo included."""
         more = {"authors": self.authors, "embargo": self.embargo}
-        return (*self.fields, *(name for name, value in more.items() if value is not None))
+        return {**self.fields, **{name: value for name, value in more.items() if value is not None}}
 
     def creation_fields(self, *, in_project: bool) -> dict[str, Any]:
         """Return the fields allowed when creating the item; fewer in a project (ArticleProjectCreate)."""

@@ -40,7 +40,7 @@ class Document:
 def parse(source: str, data: bytes) -> Document:
     """Parse a file. The format follows from the name's extension, else from the content. Raises MetadataInvalid."""
     if len(data) > MAX_SIZE:
-        raise_problem(source, f"has {len(data)} bytes; a metadata file has at most {MAX_SIZE}")
+        raise_problem(source, f"is larger than a metadata file may be ({MAX_SIZE} bytes)")
     text = _text(source, data)
     kind = _FORMATS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
     value, lines = {"YAML": _yaml, "JSON": _json, "TOML": _toml}[kind](source, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -339,8 +340,8 @@ def make_report(
         private_link=state.done_steps.get("private_link"),
         published=state.publication,
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
-        manifest=str(manifests.local) if manifests is not None else None,
-        manifest_remote=str(manifests.remote) if manifests is not None else None,
+        manifest=_path(manifests.local) if manifests is not None else None,
+        manifest_remote=_path(manifests.remote) if manifests is not None else None,
     )
 
 
@@ -351,3 +352,7 @@ def _file_report(transfer: Transfer, counted: FileProgress, problem: FigupError 
         parts_sent=counted.parts_sent,
         error=Problem.of(problem) if problem is not None else None,
     )
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path is not None else None

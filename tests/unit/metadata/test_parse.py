@@ -92,7 +92,7 @@ def test_an_empty_file_has_no_fields() -> None:
         (
             "a.yaml",
             b"x" * (MAX_SIZE + 1),
-            "a.yaml: has 1048577 bytes; a metadata file has at most 1048576",
+            "a.yaml: is larger than a metadata file may be (1048576 bytes)",
         ),
     ],
 )

@@ -97,7 +97,7 @@ WRONG_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"paths": [1]}, TypeError, "paths must contain only str or os.PathLike, not int"),
     ({"paths": ["a", None]}, TypeError, "paths must contain only str or os.PathLike, not None"),
     ({"paths": [b"a"]}, TypeError, "paths must contain only str or os.PathLike, not bytes"),
-    ({"item": "abc"}, errors.UsageError, "invalid item 'abc'; expected a numeric id"),
+    ({"item": "abc"}, errors.UsageError, "invalid item 'abc': 'abc' is not an item"),
     ({"item": ""}, errors.UsageError, "invalid item ''"),
     ({"item": -1}, errors.UsageError, "invalid item -1"),
     ({"item": 0}, errors.UsageError, "invalid item 0"),

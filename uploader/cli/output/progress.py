@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -189,11 +190,16 @@ def _describe_update(notice: no.JobUpdated) -> str:
     return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
 
 
+def has_bars() -> bool:
+    """Return True if stderr is a terminal that can move its cursor."""
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def display_for(console: Console, *, no_progress: bool) -> Display:
     """Choose the display for the kind of stderr."""
     if console.json or console.quiet or no_progress or sys.stderr is None:
         return Display(console, None)
-    if sys.stderr.isatty():
+    if has_bars():
         from uploader.cli.output.bars import Bars
 
         return Display(console, Bars(console.output))

@@ -68,7 +68,9 @@ async def _publish(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
 
 
 def _warn_not_public(run: JobRun) -> None:
-    """Warn that changes are only in the draft, if this job published the item earlier and does not do so now."""
-    if "publish" in run.state.done_steps and (run.described or not run.state.is_done("publish")):
+    """Warn that changes are only in the draft of an item that is published and is not published again now."""
+    state, changed = run.state, run.described or run.progress.bytes_sent > 0
+    changed_since = run.described or not state.is_done("publish")
+    if changed_since if "publish" in state.done_steps else changed and state.item_was_public:
         text = f"item {run.item_id} was published before; what changed is in its draft alone"
         run.notify(no.Warned(message=text, facts=Facts("published-before", item_id=run.item_id)))

@@ -115,11 +115,14 @@ class ItemCreated(JobEvent, frozen=True, tag="item+"):
 
 
 class ItemReady(JobEvent, frozen=True, kw_only=True, tag="item"):
-    """The item and its address are known. `found`: it was found after a lost answer, or was given."""
+    """The item and its address are known. `found`: it was found after a lost answer, or was given. `public`: it had
+    been published by then.
+    """
 
     id: int
     url: str
     found: bool = False
+    public: bool = False
 
 
 class ItemUnwanted(JobEvent, frozen=True, tag="item-?"):

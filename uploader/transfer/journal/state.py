@@ -58,6 +58,8 @@ class JobState:
     published_at: str | None = None
     """When this job last published the item, and as which version; None if it did not, or unknown."""
     published_version: int | None = None
+    item_was_public: bool = False
+    """True if the item had been published before this job sent anything to it."""
     published_url: str | None = None
     published_doi: str | None = None
     _version_intended: int | None = None
@@ -98,6 +100,7 @@ class JobState:
             case ev.ItemReady():
                 self._expect(event, self.item_state is not ItemState.READY and self.item_id in (None, event.id))
                 self.item_state, self.item_id, self.item_url = ItemState.READY, event.id, event.url
+                self.item_was_public = event.public
             case ev.ItemUnwanted():
                 self._expect(event, self.item_state is not ItemState.UNWANTED and self.item_id == event.id)
                 self.item_state = ItemState.UNWANTED

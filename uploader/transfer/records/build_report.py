@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -63,11 +64,14 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """The requested metadata: `mark` is its fingerprint, `fields` are the API names of its fields. `done`: applied."""
+    """The requested metadata: `mark` is its fingerprint, `fields` are the API names of its fields, `values` what they
+    were set to. `done`: applied.
+    """
 
     mark: str
     fields: tuple[str, ...]
     done: bool
+    values: dict[str, Any] = {}
 
 
 class JobReport(JobSummary, frozen=True, kw_only=True):
@@ -76,7 +80,8 @@ class JobReport(JobSummary, frozen=True, kw_only=True):
     `figup_report` is the format. `made` and `made_by`: when, and by which figup, this was put together. `planned` and
     `version`: when the job was begun, and by which. `counts`: files by status. `bytes_total` are those of all `files`;
     `bytes_sent`: handed to the network, repeated ones included. `published_at`, `published_version`: when it was
-    published, and as which version. `account`: for whom the job acted, None for the token's own.
+    published, and as which version. `account`: for whom the job acted, None for the token's own. `project`: where the
+    item was created, None for no project. `final_steps`: those requested.
     """
 
     figup_report: int
@@ -96,6 +101,8 @@ class JobReport(JobSummary, frozen=True, kw_only=True):
     published_version: int | None = None
     account: int | None = None
     description: Described | None = None
+    project: int | None = None
+    final_steps: tuple[str, ...] = ()
 
 
 def build_report(states: JobStore, job: str) -> JobReport:
@@ -125,13 +132,20 @@ def build_report(states: JobStore, job: str) -> JobReport:
         published_version=state.published_version if published else None,
         account=state.plan.account,
         description=_description(state),
+        project=state.plan.project,
+        final_steps=state.final_steps.steps,
     )
 
 
 def _description(state: JobState) -> Described | None:
     given = state.description
     return (
-        Described(mark=given.mark, fields=given.payload.present_fields, done=given.mark == state.described)
+        Described(
+            mark=given.mark,
+            fields=given.payload.present_fields,
+            done=given.mark == state.described,
+            values=given.payload.values,
+        )
         if given is not None
         else None
     )

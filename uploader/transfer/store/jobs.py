@@ -27,10 +27,10 @@ from uploader.transfer.journal.state import JobState, StateLoader
 @dataclass(frozen=True)
 class Manifests:
     """Paths of a finished job's MD5 lists: by source path, for `md5sum -c`; and by name in the item, for
-    `figup verify ITEM --checksums`."""
+    `figup verify ITEM --checksums`. None for a list without entries, which is not written."""
 
-    local: Path
-    remote: Path
+    local: Path | None
+    remote: Path | None
 
 
 def default_state_dir() -> Path:
@@ -190,24 +190,27 @@ class JobStore:
             raise JobNotFound(f"job {job!r} not found in {self.path}") from None
         return datetime.fromtimestamp(changed, UTC)
 
-    def manifests(self, job: str) -> Manifests:
-        """Paths of the job's manifests, which exist once it is finished."""
+    def manifest_paths(self, job: str) -> tuple[Path, Path]:
+        """Paths of the job's lists of MD5s, by source path and by name in the item, once it is finished."""
         folder = self.folder(job).absolute()
-        return Manifests(folder / "manifest.md5", folder / "manifest-remote.md5")
+        return folder / "manifest.md5", folder / "manifest-remote.md5"
 
     def write_manifests(self, job: str, state: JobState) -> Manifests:
-        """Write the MD5s of a finished job, by source path and by name in the item."""
-        manifests = self.manifests(job)
-        self._ensure_content(
-            manifests.local, [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None]
-        )
-        self._ensure_content(manifests.remote, [_manifest_line(md5, path) for path, md5 in _remote(state).items()])
-        return manifests
+        """Write the MD5s of a finished job. Raises StateDiskFull, StateUnusable."""
+        local, remote = self.manifest_paths(job)
+        by_source = [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None and not t.link]
+        by_name = [_manifest_line(md5, path) for path, md5 in _remote(state).items()]
+        return Manifests(self._write_list(local, by_source), self._write_list(remote, by_name))
 
-    def _ensure_content(self, path: Path, lines: list[bytes]) -> None:
+    def _write_list(self, path: Path, lines: list[bytes]) -> Path | None:
         content = b"".join(lines)
+        if not content:
+            with map_os_errors(path):
+                path.unlink(missing_ok=True)
+            return None
         if self.disk.read(path) != content:
             self.disk.replace(path, content)
+        return path
 
 
 def _owned_by(state: JobState) -> tuple[frozenset[int], frozenset[int]]:

@@ -89,9 +89,8 @@ def summary_of(states: JobStore, job: str, state: JobState) -> JobSummary:
 
 
 def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary:
-    manifests = states.manifests(seen.job)
     local, remote = (
-        str(path) if state.concluded and path.exists() else None for path in (manifests.local, manifests.remote)
+        str(path) if state.concluded and path.exists() else None for path in states.manifest_paths(seen.job)
     )
     return JobSummary(
         **msgspec.structs.asdict(seen),

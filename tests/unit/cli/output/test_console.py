@@ -44,8 +44,8 @@ def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line.isascii() for line in out)
     assert all(event["time"].endswith("Z") for event in events)
     assert set(events[2]) == {
-        "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "totals",
-        "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest", "manifest_remote",
+        "event", "time", "job", "item_id", "item_url", "doi", "public_url", "private_link", "published", "files",
+        "skipped", "totals", "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest", "manifest_remote",
     }  # fmt: skip
     assert err == ["figup: it is taken"]
 
