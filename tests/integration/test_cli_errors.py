@@ -261,7 +261,7 @@ def test_nothing_listens(bare_figup: Figup) -> None:
         }
         source(bare_figup)
         done = bare_figup.run("upload", "data.bin", *QUICK)
-    refused(done, 75, "127.0.0.1", "refused", "Run the same command again to continue")
+    refused(done, 75, "127.0.0.1", "refused", "Run the same command again.")
 
 
 class Html(http.server.BaseHTTPRequestHandler):

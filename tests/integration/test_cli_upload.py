@@ -55,7 +55,7 @@ def test_a_person_is_told_what_came_of_it(figup: Figup, sandbox: Sandbox) -> Non
     assert "Parts: 0 already there, 1 sent. 10.0 kB sent in " in done.stdout
     title, first, *_, last = done.stderr.splitlines()
     assert first.endswith(": 1 file, 10.0 kB")
-    assert title == 'figup: the new item is called "data.bin"; --title changes that'
+    assert title == 'figup: title of the new item: "data.bin"; change it with --title'
     assert last == "figup: 10.0 kB of 10.0 kB (100 %), 1 of 1 file verified"
     assert "\r" not in done.stderr
     check_exactly_once(sandbox, path)

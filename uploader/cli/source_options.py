@@ -76,9 +76,11 @@ def _check_meaning(path: str, *, may_link: bool) -> None:
     if path.lower().startswith(("http://", "https://")):
         how = f"; to add it to the item as a link, use --link {path}" if may_link else ", and no file"
         raise click.UsageError(f"{path} is an address{how}")
-    situation = "quoted-home" if path.startswith("~") else "number-as-path" if may_link and path.isdecimal() else None
-    if situation is not None:
-        raise SourceNotFound(f"{printable(path)}: no such file", facts=Facts(situation), path=path)
+    missing = f"{printable(path)}: no such file"
+    if path.startswith("~"):
+        raise SourceNotFound(missing, facts=Facts("quoted-home"), path=path)
+    if may_link and path.isdecimal():
+        raise SourceNotFound(missing, facts=Facts("number-as-path"), path=path)
 
 
 def check_present(sources: Sources) -> None:

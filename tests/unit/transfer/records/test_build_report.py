@@ -85,7 +85,9 @@ def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
     made = build_report(states, "k3")
     assert (made.doi, made.published, made.published_version) == ("10.1/3", "public", 2)
     assert (made.published_at, made.account, made.options) == ("2026-03-01T12:00:09+00:00", None, {"grace": 5.0})
-    assert made.description == Described(mark="m1", fields=("tags", "authors"), done=False)
+    values = {"tags": ["a"], "authors": []}
+    assert made.description == Described(mark="m1", fields=("tags", "authors"), done=False, values=values)
+    assert made.final_steps == ("reserve_doi", "private_link", "publish")
     assert b"secret" not in msgspec.json.encode(made)
 
 
