@@ -103,7 +103,7 @@ def test_the_readme(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None
     compared = run(item_in(verify, item["id"]), env, folder)
     assert md5_of(folder / "survey.tar") in compared
     for shown, lines in zip(blocks("README", "text"), (printed, compared), strict=True):
-        assert [pattern_of(line) for line in shown.replace("/home/ada/", "").splitlines()] == [
+        assert [pattern_of(line) for line in shown.replace("/data/", "").splitlines()] == [
             pattern_of(line) for line in lines.replace(f"{folder}/", "").splitlines() if not line.startswith("MD5s")
         ]
     dry_run, sent, described, jobs, resume = everyday.splitlines()
