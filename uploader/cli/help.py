@@ -13,14 +13,15 @@ from uploader.cli.main import COMMANDS
 
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _PICTURE = re.compile(r"^(?:!\[.*\]\(.*\)|<p .*<img .*)\n\n?", re.MULTILINE)
+_PAGE_LINK = re.compile(r"\]\((\w+)\.md\)")
 SHELLS = ("bash", "zsh", "fish")
 
 
 def topics() -> dict[str, str]:
-    """Return the pages of the manual: name → title."""
-    pages = (page for page in resources.files("uploader.manual").iterdir() if page.name.endswith(".md"))
-    titles = {page.name.removesuffix(".md"): page.read_text("utf-8").partition("\n")[0].lstrip("# ") for page in pages}
-    return dict(sorted(titles.items()))
+    """Return the pages of the manual in the order of its index: name → title."""
+    manual = resources.files("uploader.manual")
+    names = _PAGE_LINK.findall(manual.joinpath("index.md").read_text("utf-8"))
+    return {name: manual.joinpath(f"{name}.md").read_text("utf-8").partition("\n")[0].lstrip("# ") for name in names}
 
 
 def page(topic: str) -> str:

@@ -79,9 +79,9 @@ Start here:
 
 \b
 Environment:
-  FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR
+  FIGSHARE_TOKEN, FIGSHARE_ENDPOINT, FIGUP_STATE_DIR, FIGUP_PROFILE
 
-`figup COMMAND --help` lists the options of a command. Options of all commands may also stand before the command.
+`figup COMMAND --help` lists all options of a command.
 """
 
 
@@ -143,6 +143,13 @@ class LazyGroup(click.Group):
 
         names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from uploader.cli.options import common_help
+
+        super().format_options(ctx, formatter)
+        with formatter.section("Global options, before or after the command"):
+            formatter.write_dl(common_help(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -230,6 +230,13 @@ def _common_names() -> frozenset[str]:
     return frozenset(opt.lstrip("-") for param in probe.__click_params__ for opt in param.opts)
 
 
+def common_help(ctx: click.Context) -> list[tuple[str, str]]:
+    """Return the help on the common options, for the help of `figup` itself."""
+    probe: Any = common_options(lambda: 0)
+    options = [param for param in reversed(probe.__click_params__) if param.group == COMMON]
+    return [record for option in options if (record := option.get_help_record(ctx)) is not None]
+
+
 def check_exclusive(options: Mapping[str, object], reason: str = "") -> None:
     """Raise UsageError if more than one of these options, by their names on the command line, is given."""
     present = [name for name, value in options.items() if value is not None and value is not False]

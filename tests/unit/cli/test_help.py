@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from uploader import __version__
+from tests.support.programs import require_program
+from uploader import __version__, manual
 from uploader.cli.help import SHELLS, page, topics
 from uploader.cli.main import COMMANDS, POINTERS, main, with_global_options_last
 
@@ -28,6 +29,18 @@ def test_help_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     for name, title in topics().items():
         assert re.search(rf"^  {name} +{re.escape(title)}$", out, re.MULTILINE)
+
+
+def test_the_index_lists_every_page() -> None:
+    pages = {path.stem for path in Path(manual.__path__[0]).glob("*.md")}
+    assert pages == {"index", *topics()}
+
+
+def test_the_top_level_help_shows_the_global_options(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(["--help"], capsys)
+    listed = out.partition("Global options, before or after the command:\n")[2].partition("\n\n")[0]
+    for option in ("--endpoint URL", "--sandbox", "--json", "-q, --quiet", "--state-dir DIR"):
+        assert f"  {option} " in listed
 
 
 @pytest.mark.parametrize("topic", topics())
@@ -87,6 +100,33 @@ def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[st
     status, out, _ = run(["completion", shell], capsys)
     assert status == 0
     assert "_FIGUP_COMPLETE" in out
+
+
+def test_the_script_for_fish_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fish = require_program("fish", "fish")
+    script = tmp_path / "figup.fish"
+    script.write_text(run(["completion", "fish"], capsys)[1])
+    command = f"source {script}; complete -C 'figup metad'"
+    done = subprocess.run([fish, "-c", command], env=with_figup(tmp_path), capture_output=True, text=True, check=True)
+    assert done.stdout == "metadata\tWrite and check files that describe items.\n"
+
+
+def test_the_script_for_zsh_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zsh = require_program("zsh", "zsh")
+    script = tmp_path / "figup.zsh"
+    script.write_text(run(["completion", "zsh"], capsys)[1])
+    # Outside of a completion there is no compadd: print what the script passes to _describe.
+    command = (
+        f"autoload -Uz compinit; compinit -u -D; source {script}; _describe() {{ print -rl -- ${{(P)3}} }}; "
+        "words=(figup metad); CURRENT=2; _figup_completion"
+    )
+    done = subprocess.run([zsh, "-fc", command], env=with_figup(tmp_path), capture_output=True, text=True, check=True)
+    assert done.stdout == "metadata:Write and check files that describe items.\n"
+
+
+def with_figup(folder: Path) -> dict[str, str]:
+    """Return an environment whose PATH has the command."""
+    return {**os.environ, "HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def complete(*words: str, tmp_path: Path) -> list[str]:
