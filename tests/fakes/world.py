@@ -105,9 +105,9 @@ class World:
             lambda client: client.upload(what, on_event=self.notices.append, **target), state, options
         )
 
-    async def resume(self, *, state: str = "state", options: Options | None = None) -> int:
-        """Run `figup resume` for the unfinished job."""
-        return await self._run(lambda client: client.resume(on_event=self.notices.append), state, options)
+    async def resume(self, job: str | None = None, *, state: str = "state", options: Options | None = None) -> int:
+        """Run `figup resume`; without `job` for the unfinished one."""
+        return await self._run(lambda client: client.resume(job, on_event=self.notices.append), state, options)
 
     async def cancel(self, *, state: str = "state") -> int:
         """Run `figup cancel` for the unfinished job."""

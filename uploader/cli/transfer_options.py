@@ -33,8 +33,8 @@ _REPORTED = (
     *("from_file", "manifest", "base", "include", "exclude", "hidden", "follow_symlinks"),
 )
 _LEAST_PLAIN_RATE = 1000
-_NOT_RECORDED = {"restart_changed", "forget_missing"}
-"""Options that discard sent or planned files apply to one run only."""
+_NOT_RECORDED = {"restart_changed", "forget_missing", "reread"}
+"""Options that discard sent or planned files, or read everything again, apply to one run only."""
 
 
 def _parse_limit(text: str) -> Limit | None:
@@ -57,6 +57,8 @@ _OPTIONS = [
                help="Send files that changed after their upload began again, from the start."),
     _conflicts("--forget-missing", is_flag=True,
                help="Drop files of the job that no longer exist and are not verified yet, instead of failing on them."),
+    _conflicts("--reread", is_flag=True,
+               help="Read every file to its end once more and compare it with what was sent, whatever its times say."),
     _conflicts("--max-errors", metavar="N", type=click.IntRange(min=0),
                help="Stop after more than N failed files; files in progress can be resumed.  [default: no limit]"),
     _speed("--connections", metavar="auto|N", type=ParsedParam("connections", parse_connections), default="auto",

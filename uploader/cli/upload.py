@@ -151,7 +151,8 @@ def resume(
     """Continue an interrupted job. Without JOB: the only unfinished one.
 
     It uses the job's endpoint unless --endpoint is given, and the options of the original command unless they are
-    given here (except --restart-changed and --forget-missing). Rerunning the same `figup upload` does the same.
+    given here (except --restart-changed, --forget-missing and --reread). Rerunning the same `figup upload` does the
+    same.
     """
     recorded = recorded_job(common, job)
     restored = with_recorded(options, requests, accounting, recorded.options)

@@ -108,8 +108,11 @@ class Execution:
     async def _recheck(self, job: OpenJob) -> ItemCheck | None:
         """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
         try:
+            reread = self.options.reread
             with self.listening(self.notify), self.stop.interruptible():
-                check = await job.lock.held_while(lambda: recheck_finished_job(self.api, job.state, self.notify))
+                check = await job.lock.held_while(
+                    lambda: recheck_finished_job(self.api, job.state, self.notify, reread=reread)
+                )
         except SourceChanged:
             if not self.options.restart_changed:
                 raise

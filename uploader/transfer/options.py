@@ -64,6 +64,8 @@ class Options:
     `hash_first`: compute the MD5 before sending, and send it to Figshare.
     `restart_changed`: send files whose source changed again, from the start.
     `forget_missing`: drop sources that no longer exist before they are verified; otherwise they are errors.
+    `reread`: read every source to its end once more before success is reported, also those that earlier runs sent, and
+    compare it with what was sent; otherwise those whose size, times or inode differ.
     `on_conflict`: see `OnConflict`.
     `max_errors`: files that may fail before the run is aborted; None for any number.
     `verify_timeout`: how long to wait for Figshare's MD5 after the last byte.
@@ -76,6 +78,7 @@ class Options:
     hash_first: bool
     restart_changed: bool
     forget_missing: bool
+    reread: bool
     on_conflict: OnConflict
     max_errors: int | None
     verify_timeout: float
@@ -90,6 +93,7 @@ class Options:
         hash_first: bool = False,
         restart_changed: bool = False,
         forget_missing: bool = False,
+        reread: bool = False,
         on_conflict: OnConflict = "skip",
         max_errors: int | None = None,
         verify_timeout: float | str = 900.0,
@@ -100,6 +104,7 @@ class Options:
         check_flag("hash_first", hash_first)
         check_flag("restart_changed", restart_changed)
         check_flag("forget_missing", forget_missing)
+        check_flag("reread", reread)
         _set(
             self,
             connections=_connections(connections),
@@ -107,6 +112,7 @@ class Options:
             hash_first=hash_first,
             restart_changed=restart_changed,
             forget_missing=forget_missing,
+            reread=reread,
             on_conflict=_on_conflict(on_conflict),
             max_errors=_max_errors(max_errors),
             verify_timeout=_seconds("verify_timeout", verify_timeout),

@@ -250,7 +250,8 @@ class _Planner:
         remote = remote_path(chosen.folder, chosen.name)
         transfer = self._known.get((chosen.path, remote))
         if transfer is not None and transfer.file_id is not None:
-            changed = await has_changed(self._api, chosen, transfer, self._by_id.get(transfer.file_id))
+            remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
+            changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
             return _plan_begun(chosen, transfer, self._options, changed=changed)
         own = transfer.owned_ids() if transfer is not None else set()
         remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())

@@ -78,15 +78,17 @@ RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
 
 
-async def recheck_finished_job(api: Service, state: JobState, notify: Listener) -> ItemCheck:
+async def recheck_finished_job(api: Service, state: JobState, notify: Listener, *, reread: bool = False) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
+    With `reread` all sources are read, whatever their times say.
     Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item` raises.
     """
     changed = []
-    for transfer in await anyio.to_thread.run_sync(_needs_rehash, state.active):
+    sources = [transfer for transfer in state.active if not transfer.link]
+    for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources):
         try:
-            await check_source(transfer, notify)
+            await check_source(transfer, notify, reread=reread)
         except SourceChanged as error:
             changed.append(error)
     if changed:
@@ -233,7 +235,7 @@ def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
     def is_unchanged(transfer: Transfer) -> bool:
         try:
             expected = transfer.expected in (None, transfer.md5)
-            return transfer.link or (expected and matches_record(transfer, stat_source(transfer.path)))
+            return expected and matches_record(transfer, stat_source(transfer.path))
         except FigupError:
             return False
 
@@ -256,9 +258,11 @@ async def check_source(
     *,
     limiter: anyio.Semaphore | None = None,
     looks: anyio.CapacityLimiter | None = None,
+    reread: bool = False,
 ) -> None:
     """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
 
+    It is read again if its times or inode differ; with `reread` always: a memory mapping changes neither.
     `read_stamp` is its state when this run read it to the end; None if it did not: then the journal's record counts.
     `limiter` limits how many sources are read again at the same time, `looks` how many are looked at; None: no limit.
     Raises SourceChanged, SourceNotFound, ChecksumWrong.
@@ -274,7 +278,7 @@ async def check_source(
             facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error
-    if stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp)):
+    if not reread and (stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp))):
         return
     async with limiter or nullcontext():
         if stamp.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
@@ -287,15 +291,18 @@ async def check_source(
     )
 
 
-async def has_changed(api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None) -> bool:
+async def has_changed(
+    api: Service | None, chosen: SourceFile, transfer: Transfer, there: File | None, *, reread: bool = False
+) -> bool:
     """Return True if the source is not the version that its job sent, or began to send.
 
+    It is read if its times or inode differ, with `reread` always.
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
     """
     stamp = FileStamp(
         size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
     )
-    if chosen.link or matches_record(transfer, stamp):
+    if chosen.link or (matches_record(transfer, stamp) and not reread):
         return False
     if chosen.size != transfer.size:
         return True

@@ -101,7 +101,14 @@ class SourceSession:
     async def check_at_end(self) -> None:
         """Raise SourceChanged if the source differs from what was verified."""
         run = self._run
-        await check_source(self._transfer, run.notify, self._stamp, limiter=run.rereading, looks=run.looks)
+        await check_source(
+            self._transfer,
+            run.notify,
+            self._stamp,
+            limiter=run.rereading,
+            looks=run.looks,
+            reread=run.options.reread,
+        )
 
     async def digest(self, *, paced: bool) -> Digest:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
@@ -201,6 +208,7 @@ class SourceSession:
         """Never mix two versions of a source. Raises SourceChanged; a source may change until a part of it was sent."""
         transfer = self._transfer
         if matches_record(transfer, stamp):
+            self.suspect = self._run.options.reread
             return
         self.suspect = True
         if transfer.file_id is None and transfer.state is State.PLANNED:
