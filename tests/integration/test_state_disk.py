@@ -116,3 +116,18 @@ def test_a_log_whose_disk_is_full_is_told_once(figup: Figup, sandbox: Sandbox, d
     assert "Traceback" not in done.stderr
     assert "Logging error" not in done.stderr
     check_exactly_once(sandbox, path)
+
+
+@pytest.mark.parametrize("words", [["upload", "data.bin"], ["jobs"], ["resume"], ["status"]], ids=" ".join)
+def test_a_state_directory_that_others_can_write_to(figup: Figup, sandbox: Sandbox, words: list[str]) -> None:
+    (figup.cwd / "data.bin").write_bytes(b"data")
+    figup.run("upload", "data.bin").expect(0)
+    asked = len(sandbox.requests())
+    for folder in (figup.state_dir, figup.state_dir / "jobs"):
+        folder.chmod(0o777)
+        done = figup.run(*words).expect(2)
+        assert f"other users can write to {folder}" in done.stderr
+        assert f"`chmod go-w {folder}`" in done.stderr
+        folder.chmod(0o700)
+    assert len(sandbox.requests()) == asked
+    figup.run("upload", "data.bin").expect(0)

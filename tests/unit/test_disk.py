@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from uploader.disk import Disk
+from uploader.disk import Disk, check_private
 from uploader.errors import StateUnusable
 
 
@@ -36,3 +38,44 @@ def test_files_and_folders_are_private(tmp_path: Path) -> None:
     disk.create(folder / "created", b"x")
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
+
+
+def test_nothing_is_read_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"secret\n")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    for read in (Disk().read, lambda path: list(Disk().lines(path))):
+        with pytest.raises(StateUnusable, match="symbolic link"):
+            read(tmp_path / "link")
+
+
+@pytest.mark.parametrize(("mode", "private"), [(0o700, True), (0o755, True), (0o775, False), (0o777, False)])
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, private: bool) -> None:
+    folder = tmp_path / "it's"
+    check_private(folder)  # it does not exist
+    folder.mkdir()
+    folder.chmod(mode)
+    if private:
+        check_private(folder)
+        return
+    with pytest.raises(StateUnusable, match="other users can write to") as caught:
+        check_private(folder)
+    hint = caught.value.hint or ""
+    subprocess.run(["sh", "-c", hint.split("`")[1]], check=True)
+    check_private(folder)
+
+
+@pytest.mark.parametrize(
+    ("owner", "me", "private"), [(1000, 1000, True), (0, 1000, True), (1001, 1000, False), (1001, 0, True)]
+)
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, me: int, private: bool
+) -> None:
+    real = tmp_path.stat()
+    status = os.stat_result((0o40700, *real[1:4], owner, *real[5:10]))
+    monkeypatch.setattr(Path, "stat", lambda _: status)
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    if private:
+        check_private(tmp_path)
+    else:
+        with pytest.raises(StateUnusable, match="belongs to another user"):
+            check_private(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +121,19 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     assert os.read(reader, 10) == b"new"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o666])
+def test_a_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    target, new = tmp_path / "r.html", tmp_path / "new.html"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    (tmp_path / "link.html").symlink_to(target)
+    before = os.umask(0o022)
+    try:
+        for path in (target, new, tmp_path / "link.html"):
+            write_file(path, b"new")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.lstat().st_mode) for path in (target, new, tmp_path / "link.html")]
+    assert modes == [mode, 0o644, mode]

@@ -6,6 +6,7 @@ import dataclasses
 import mmap
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def blind_to_ctime(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_write_that_no_time_tells_of_is_found_by_reading_again(world: World, how: str) -> None:
     first, second = world.source("a.bin", b"first version"), world.source("b.bin", b"other")
 
-    async def again(**options: bool) -> int:
+    async def again(**options: Any) -> int:
         if how == "resume":
             (job,) = [path.name for path in (world.folder / "state" / "jobs").iterdir()]
             return await world.resume(job, options=Options(**options))
