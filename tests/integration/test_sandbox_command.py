@@ -187,3 +187,16 @@ def test_custom_fields_of_another_institution(figup: Figup, start_sandbox: Start
     (figup.cwd / "fields.json").write_text('[{"name": 1}]')
     done = figup.run("sandbox", "--institution", "--custom-fields", "fields.json").expect(2)
     assert "fields.json: not a list of custom fields: Expected `str`, got `int` - at `$[0].name`" in done.stderr
+
+
+def test_figup_uploads_where_an_md5_is_required_and_no_token_is_sent_to_the_upload_service(
+    bare_figup: Figup, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("--md5", "require", "--upload-auth", "refuse", "--part-size", "1000")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    for name in ("a.bin", "b.bin"):
+        (bare_figup.cwd / name).write_bytes(name.encode() * 500)
+    bare_figup.run("upload", "a.bin", "b.bin", "--title", "Both").expect(0)
+    refused = [entry["status"] for entry in sandbox.requests(kind="initiate") if entry["status"] != 201]
+    assert refused in ([422], [422, 422]), "what the server requires is found out, not asked for again and again"
+    assert {entry["status"] for entry in sandbox.requests(service="upload")} == {200}

@@ -235,7 +235,7 @@ async def test_unpublishing(tmp_path: Path) -> None:
 
 
 async def test_a_client_can_be_tried_against_either_reading_of_the_documentation(tmp_path: Path) -> None:
-    async with sandbox_api(tmp_path / "s", md5="required", upload_auth="require") as api:
+    async with sandbox_api(tmp_path / "s", md5="require", upload_auth="require") as api:
         item = await api.item()
         for given, expected in (({}, 422), ({"md5": ""}, 422), ({"md5": "781e5e245d69b566979b86e28d23f2c7"}, 201)):
             status, made = await api.call("POST", f"{item}/files", {"name": "a", "size": 10, **given})

@@ -75,7 +75,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
                help="Where a file's folder is shown: in the item, or before the name."),
     _behaviour("--incomplete", type=_CHOICE, default="refuse", show_default=True,
                help="Completing with parts missing: 400, or a 202 that changes nothing."),
-    _behaviour("--md5", type=click.Choice(["optional", "required"]), default="optional", show_default=True,
+    _behaviour("--md5", type=click.Choice(["optional", "require"]), default="optional", show_default=True,
                help="The MD5 in an initiate."),
     _behaviour("--upload-auth", type=click.Choice(["ignore", "require", "refuse"]), default="ignore",
                show_default=True, help="The API's token in requests to the upload service."),

@@ -69,7 +69,7 @@ async def initiate(request: web.Request) -> web.Response:
     wanted = read_initiate(
         await body_of(request),
         empty_accepted=settings.empty_files == "accept",
-        md5_required=settings.md5 == "required",
+        md5_required=settings.md5 == "require",
     )
     spans, blob = await _prepare(context, wanted.size)
     now = context.now()

@@ -79,7 +79,7 @@ class Settings:
     uncategorized: str = "refuse"
     """Publishing an item without a category: "refuse" (400) or "accept", as seen with an institution."""
     md5: str = "optional"
-    """The MD5 in an initiate: "optional" or "required" (422 without one); the documentation can be read either way."""
+    """The MD5 in an initiate: "optional" or "require" (422 without one); the documentation can be read either way."""
     upload_auth: str = "ignore"
     """The API's token in requests to the upload service: "ignore", "require" or "refuse" (403)."""
     put: str = "keep"
