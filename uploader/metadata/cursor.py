@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -117,7 +118,7 @@ class Cursor:
     def number(self) -> int | None:
         """Return a whole number, 1 or more; None after a problem."""
         value = self.value
-        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]+(?:_[0-9]+)*", value.strip()) and len(value) < 25:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
             self.problem(f"invalid id {self.value!r}; use a whole number")

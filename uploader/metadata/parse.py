@@ -18,6 +18,16 @@ from uploader.metadata.problems import DUPLICATE, Location, WrittenFloat, raise_
 
 MAX_SIZE = 1024 * 1024
 """Maximum bytes of a metadata file; a larger one is most likely another kind of file."""
+_TOML_TOKEN = re.compile(
+    r'""".*?(?<!\\)"""|'
+    r"'''.*?'''"
+    r'|"(?:\\.|[^"\\\n])*"|'
+    r"'[^'\n]*'|#[^\n]*"
+    r"|(?<![\w.:+-])([+-]?0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[+-]?\d+(?:_\d+)+|\+\d+|"
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)(?=\s*(?:[,\]}#]|$))",
+    re.DOTALL | re.MULTILINE,
+)
+"""TOML's strings and comments; in group 1, numbers with a base, underscores or a plus, and times with a date."""
 _FORMATS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 
@@ -126,7 +136,7 @@ def _json_lines(source: str, text: str) -> dict[Location, int]:
 
 def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
-        value = tomllib.loads(text, parse_float=WrittenFloat)
+        value = tomllib.loads(_TOML_TOKEN.sub(_quoted, text), parse_float=WrittenFloat)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = re.search(r"\(at line (\d+), column \d+\)", message)
@@ -135,6 +145,11 @@ def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     except RecursionError:
         raise_problem(source, "is nested too deeply")
     return _plain(value), {}
+
+
+def _quoted(token: re.Match[str]) -> str:
+    """Quote a number or time that Python would write otherwise: as a text it is what stands there."""
+    return f'"{token[1]}"' if token[1] else token[0]
 
 
 def _plain(value: Any) -> Any:

@@ -232,6 +232,12 @@ class _Collector:
             self._add_key(f"list {self._base} {_absolute(file)}", Path(file).stem)
         unit = "entry" if self._sources.nul else "line"
         for number, path in paths:
+            if not _is_text(path) and not os.path.lexists(os.path.join(self._base, path)):
+                yield UsageError(
+                    f"{origin}: {unit} {number}: is not UTF-8; perhaps ANSI (Windows-1252): {printable(path)}",
+                    hint="Save the list as UTF-8.",
+                )
+                continue
             path = _as_it_exists(self._base, path)
             whole = _absolute(os.path.join(self._base, path))
             if os.path.isdir(whole):
@@ -300,13 +306,20 @@ def _as_it_exists(base: str, path: str) -> str:
     return meant
 
 
+def _is_text(path: str) -> bool:
+    """Return False for a path that is not valid UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _encodable(path: str) -> list[Found]:
     """Return the problem of a path that is not UTF-8, which the journal cannot store, or otherwise invalid."""
     if "\0" in path:
         return [UsageError(f"{printable(path)}: no path has a NUL in it", path=path)]
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
+    if not _is_text(path):
         return [UsageError(f"{printable(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
     return []
 

@@ -116,7 +116,7 @@ async def verify(
     for skip in selection.skipped:
         notify(Skipped(skip.path, skip.reason))
     remote = await files_by_path(api, item)
-    by_name = {path.rpartition("/")[2]: path for path in remote}
+    by_name = {composed(path.rpartition("/")[2]): path for path in remote}
     results: list[Comparison] = []
 
     def report(result: Comparison) -> None:
@@ -128,12 +128,13 @@ async def verify(
     for chosen in selection.files:
         places = paths.get(remote_path(chosen.folder, chosen.name), [])
         files = [file for place in places for file in remote[place]]
-        for result in await _compare(chosen, notify, files, by_name.get(chosen.name)):
+        for result in await _compare(chosen, notify, files, by_name.get(composed(chosen.name))):
             report(_with_spelling(result, places))
     for line in listed:
         places = paths.get(remote_path(line.folder, line.name), [])
         files = [file for place in places for file in remote[place]]
-        for result in _compared(line.path, line.folder, line.name, None, line.md5, files, by_name.get(line.name)):
+        elsewhere = by_name.get(composed(line.name))
+        for result in _compared(line.path, line.folder, line.name, None, line.md5, files, elsewhere):
             report(_with_spelling(result, places))
     left_out = {
         composed(skip.remote_path): skip.reason

@@ -176,6 +176,14 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], told: str) -> None:
     assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
 
 
+def test_what_has_no_equivalent_is_told() -> None:
+    loaded = read(".zenodo.json", {**DEPOSIT, "upload_type": "other", "title": ["x"], "license": ["mit", {"x": 1}]})
+    assert (loaded.metadata.title, loaded.metadata.type, loaded.metadata.license) == (None, None, "MIT")
+    told = "\n".join(loaded.remarks)
+    for part in ("upload_type: Figshare has no type 'other'", 'title: ["x"] is no text', 'license[2]: {"x": 1} is no'):
+        assert part in told
+
+
 def test_a_deposit_with_creators_alone_is_one_by_its_name(tmp_path: Path) -> None:
     (tmp_path / ".zenodo.json").write_text(json.dumps({"creators": [{"name": "Jane Doe", "orcid": ORCID}]}))
     (tmp_path / "ro-crate-metadata.json").write_text(json.dumps(crate(root={**ROOT, "author": []})))

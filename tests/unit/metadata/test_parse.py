@@ -52,6 +52,16 @@ def test_a_number_is_as_a_text_what_stands_there(text: str) -> None:
     assert parse("a.yaml", b"v: +49").value == {"v": "+49"}
 
 
+@pytest.mark.parametrize(
+    "text", ["0x1F", "1_000", "+49", "0o17", "2024-05-17T10:00:00Z", "2024-05-17 10:00:00.5+02:00"]
+)
+def test_a_toml_value_that_python_writes_otherwise_is_the_text_that_stands_there(text: str) -> None:
+    data = f'1_000 = 7\n[[1_0]]\nk = [{text}, 5] # {text},\ns = "{text}, "\nt = {text}\nm = """\n{text},\n"""\n'
+    value = parse("a.toml", data.encode()).value
+    assert value["1_000"] == 7
+    assert value["1_0"] == [{"k": [text, 5], "s": f"{text}, ", "t": text, "m": f"{text},\n"}]
+
+
 def test_toml_dates_stay_text() -> None:
     assert parse("a.toml", b"d = 2024-01-02\n").value == {"d": "2024-01-02"}
 

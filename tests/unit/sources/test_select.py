@@ -297,3 +297,21 @@ def test_a_byte_order_mark_before_the_first_pattern_is_no_part_of_it(here: Path)
     make(here, "d/key.pem", "d/a.csv")
     (here / "d" / ".figupignore").write_bytes(b"\xef\xbb\xbf*.pem\r\n")
     assert there(select(Sources(paths=("d",)))) == ["d/a.csv"]
+
+
+def test_a_list_in_another_encoding_is_told_apart_from_a_file_with_such_a_name(here: Path) -> None:
+    (here / "list").write_bytes(b"b\xfc.csv\n")
+    with pytest.raises(UsageError, match="list: line 1: is not UTF-8; perhaps ANSI") as caught:
+        select(Sources(from_file="list"))
+    assert caught.value.hint == "Save the list as UTF-8."
+    Path(os.fsdecode(os.fsencode(here) + b"/b\xfc.csv")).touch()
+    with pytest.raises(UsageError, match="is not valid UTF-8") as caught:
+        select(Sources(from_file="list"))
+    assert "convmv" in (caught.value.hint or "")
+
+
+def test_listed_paths_are_found_as_windows_writes_them(here: Path) -> None:
+    make(here, "d/a", "d\\b", "d/b")
+    (here / "list").write_text("d\\a\r\nd\\b\r\n")
+    found = select(Sources(from_file="list"))
+    assert there(found) == ["d/a", "d\\b"], "what is there as it is written comes first"

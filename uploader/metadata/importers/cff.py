@@ -22,11 +22,11 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
         _material(text(preferred, "doi", "url"), text(preferred, "title")),
     ]
     fields = compact(
-        title=text(value, "title"),
+        title=found.text(value, "title"),
         description=value.get("abstract"),
         authors=found.authors(as_list(value, "authors"), _author),
         keywords=found.keywords(as_list(value, "keywords"), text),
-        license=found.only("license", [text(one) for one in as_list(value, "license")]) or text(value, "license-url"),
+        license=found.only("license", as_list(value, "license"), text) or text(value, "license-url"),
         type=text(value, "type"),
         related_materials=unique(materials, "identifier"),
     )

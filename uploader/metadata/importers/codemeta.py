@@ -24,13 +24,13 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     materials = [_material(jsonld.identifier(one)) for one in graph.values(main, *_RELATED)]
     grants = found.texts("funding", graph.values(main, "funding"), lambda one: text(one) or _name(one))
     grants = grants or found.texts("funder", graph.values(main, "funder"), lambda one: text(one) or _name(one))
-    licenses = [jsonld.license_name(one) for one in graph.values(main, "license") or graph.values(main, "licenseId")]
+    licenses = graph.values(main, "license") or graph.values(main, "licenseId")
     fields = compact(
-        title=text(main, "name", "title"),
+        title=found.text(main, "name", "title"),
         description=main.get("description"),
         authors=found.authors(_people(graph, main), _author),
         keywords=found.keywords(graph.values(main, "keywords") or graph.values(main, "tags"), jsonld.keyword),
-        license=found.only("license", licenses),
+        license=found.only("license", licenses, jsonld.license_name),
         type=next((kind for one in graph.values(main, "@type", "type") if (kind := _TYPES.get(text(one) or ""))), None),
         related_materials=unique(materials, "identifier"),
         funding=grants,

@@ -12,6 +12,7 @@ from typing import Any
 from uploader.metadata import identifiers
 from uploader.metadata.people import first_and_last
 from uploader.metadata.vocabulary import DEFAULT_RELATION
+from uploader.text import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,24 @@ class Findings:
         pieces = (piece.strip() for word in words for piece in re.split(separators, word))
         return list(dict.fromkeys(piece for piece in pieces if piece))
 
-    def only(self, field: str, values: Sequence[str | None]) -> str | None:
-        """Return the first of several values where Figshare takes one."""
-        first, *others = dict.fromkeys(value for value in values if value) or (None,)
+    def text(self, value: object, *keys: str) -> str | None:
+        """Return the first of these fields that has a text."""
+        found = text(value, *keys)
+        if found is None and isinstance(value, dict):
+            for key in (key for key in keys if value.get(key) not in (None, "", [], {})):
+                self.remark(f"{key}: {_short(value[key])} is no text; ignored")
+        return found
+
+    def kind(self, field: str, name: str | None, kinds: Mapping[str, str]) -> str | None:
+        """Return the item type that a name of the format stands for."""
+        found = kinds.get(plain(name or ""))
+        if name is not None and found is None:
+            self.remark(f"{field}: Figshare has no type {name!r}; ignored")
+        return found
+
+    def only(self, field: str, values: Iterable[Any], read: Callable[[Any], str | None]) -> str | None:
+        """Return the first of several texts where Figshare takes one."""
+        first, *others = dict.fromkeys(self.texts(field, values, read)) or (None,)
         if others:
             self.remark(f"{field}: Figshare takes one; {first!r} is used, not {', '.join(map(repr, others))}")
         return first

@@ -25,11 +25,11 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     people = graph.values(root, "author") or graph.values(root, "creator")
     materials = [_material(one, relation) for key, relation in _RELATED.items() for one in graph.values(root, key)]
     fields = compact(
-        title=text(root, "name", "headline"),
+        title=found.text(root, "name", "headline"),
         description="\n\n".join(one for one in graph.values(root, "description") if isinstance(one, str)),
         authors=found.authors(people, _author),
         keywords=found.keywords(graph.values(root, "keywords"), jsonld.keyword),
-        license=found.only("license", [jsonld.license_name(one) for one in graph.values(root, "license")]),
+        license=found.only("license", graph.values(root, "license"), jsonld.license_name),
         type="dataset" if root else None,
         related_materials=unique(materials, "identifier"),
         funding=found.texts("funding", _grants(graph, root), _name),

@@ -41,12 +41,12 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     words = found.keywords(as_list(value, "keywords"), text)
     words += found.texts("subjects", as_list(value, "subjects"), lambda one: text(one, "term"))
     fields = compact(
-        title=text(value, "title"),
+        title=found.text(value, "title"),
         description=value.get("description"),
         authors=found.authors(as_list(value, "creators"), _author),
         keywords=words,
-        license=found.only("license", [text(one) or text(one, "id") for one in as_list(value, "license")]),
-        type=_type(value),
+        license=found.only("license", as_list(value, "license"), lambda one: text(one) or text(one, "id")),
+        type=_type(value, found),
         references=found.texts("references", as_list(value, "references"), text),
         related_materials=[
             one
@@ -62,10 +62,10 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     return found.extracted(fields, access_restriction=f"access_right is {access}" if closed else None)
 
 
-def _type(value: dict[str, Any]) -> str | None:
-    kind = plain(text(value, "upload_type") or "")
-    detail = plain(text(value, "publication_type") or "")
-    return _PUBLICATIONS.get(detail, _TYPES["publication"]) if kind == "publication" else _TYPES.get(kind)
+def _type(value: dict[str, Any], found: Findings) -> str | None:
+    kind, detail = text(value, "upload_type"), plain(text(value, "publication_type") or "")
+    special = _PUBLICATIONS.get(detail) if kind == "publication" else None
+    return special or found.kind("upload_type", kind, _TYPES)
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:

@@ -12,7 +12,7 @@ from uploader.figshare.models import File, ItemRow
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES
 from uploader.transfer.journal.lifecycle import Transfer
@@ -106,11 +106,11 @@ async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bo
     """Return whether each of the item's files could be what this job made of one of its sources."""
     folders = (await run.api.item(item_id)).folders
     addresses = {t.path for t in run.state.transfers if t.link}
-    sizes = {t.remote_path: t.size for t in run.state.transfers if not t.link}
+    sizes = {composed(t.remote_path): t.size for t in run.state.transfers if not t.link}
     return all(
         file.download_url in addresses
         if file.is_link_only
-        else sizes.get(file.path_in(folders.get(file.id, ""))) == file.size
+        else sizes.get(composed(file.path_in(folders.get(file.id, "")))) == file.size
         for file in files
     )
 
