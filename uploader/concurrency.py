@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from uploader.errors import FigupError
+from uploader.errors import FigupError, UsageError
 from uploader.system import system_errors
 
 T = TypeVar("T")
@@ -39,6 +39,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     gather(group)
     # A bug in figup is never hidden behind an external error.
     return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
+
+
+def require_asyncio() -> None:
+    """Raise UsageError in an event loop that is not asyncio's, such as trio's: aiohttp runs on asyncio alone."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "figup needs an asyncio event loop, and this is another one",
+            hint="Call the blocking functions in a thread (trio.to_thread.run_sync), or use trio-asyncio.",
+        ) from None
 
 
 async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:

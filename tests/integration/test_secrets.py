@@ -233,7 +233,7 @@ TELLING: dict[str, dict[str, Callable[[Hostile], bytes]]] = {
         "item": lambda s: answer(200, {"id": 11, "title": EARLY, "figshare_url": f"{s.url}/{EARLY.replace(' ', '/')}"})
     },
     "names": {"files": lambda s: answer(200, [s.file(id=5, name=EARLY, status=EARLY, computed_md5=EARLY)])},
-    "an MD5": {"file": lambda s: answer(200, s.file(computed_md5=ECHO if s.complete else "", status="available"))},
+    "an MD5": {"file": lambda s: answer(200, s.file(computed_md5=ECHO if s.complete else ""))},
     "a file": {"file": lambda s: answer(200, s.file(name=EARLY, status=EARLY, supplied_md5=EARLY))},
     "an id": {"create": lambda _: answer(201, {"location": EARLY, "entity_id": EARLY})},
     "a redirect": {"file": lambda _: answer(307, Location=f"https://{TOKEN.upper()}.org/{TOKEN}?x={TOKEN}")},

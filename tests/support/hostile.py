@@ -140,19 +140,21 @@ class Hostile:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            for before in itertools.count():
-                asked = await _read(reader, before)
-                self.asked.append(asked)
-                said = self.answers.get(asked.kind, self.honest)(asked)
-                if said is None:
-                    break
-                if isinstance(said, bytes):
-                    writer.write(said)
-                    await writer.drain()
-                else:
-                    await said(writer)
-        writer.transport.abort()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                for before in itertools.count():
+                    asked = await _read(reader, before)
+                    self.asked.append(asked)
+                    said = self.answers.get(asked.kind, self.honest)(asked)
+                    if said is None:
+                        break
+                    if isinstance(said, bytes):
+                        writer.write(said)
+                        await writer.drain()
+                    else:
+                        await said(writer)
+        finally:
+            writer.transport.abort()
 
 
 async def _read(reader: asyncio.StreamReader, before: int) -> Asked:
@@ -203,3 +205,4 @@ async def _listening(made: Hostile) -> AsyncIterator[int]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from uploader.clock import Clock
-from uploader.concurrency import Stopped, in_thread, run_isolated
+from uploader.concurrency import Stopped, in_thread, require_asyncio, run_isolated
 from uploader.disk import Disk
 from uploader.errors import Interrupted, NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
@@ -120,6 +120,7 @@ class Client:
         ).token
 
     async def __aenter__(self) -> Self:
+        require_asyncio()
         self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._on_retry)
         return self
 

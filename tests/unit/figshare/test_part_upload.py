@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -64,13 +64,18 @@ def url_of(port: int) -> str:
     return f"http://127.0.0.1:{port}/upload/{SECRET}"
 
 
+@pytest.fixture(params=["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Both loops: how a connection ends, and what it says of itself, is theirs."""
+    return request.param
+
+
 def small_window(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
 
 
 def stop_reading(writer: asyncio.StreamWriter) -> None:
-    assert isinstance(writer.transport, asyncio.Transport)
-    writer.transport.pause_reading()
+    cast(asyncio.Transport, writer.transport).pause_reading()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
