@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 EMBARGO_HELP = """\b
 Examples:
-  figup item embargo 1234567 --until 2030-01-01              the files until that day
-  figup item embargo 1234567 --until permanent --scope item  the whole item, permanently
+  figup item embargo 1234567 --until 2030-01-01
+  figup item embargo 1234567 --until permanent --scope item
   figup item embargo 1234567 --lift
 
 """
@@ -34,7 +34,8 @@ Examples:
   figup item publish 1234567 --yes    in a script
 
 \b
-Exit status: 0 published (or handed to your institution's review), 1 the item lacks metadata, or you answered no.
+Exit status: 0 published, or submitted to your institution's review;
+1 if the item lacks metadata or you answered no.
 
 """
 _ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)

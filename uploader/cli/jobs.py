@@ -32,20 +32,20 @@ from uploader.transfer.store.removal import remove_job
 JOBS_HELP = """\b
 Examples:
   figup jobs
-  figup jobs --prune --older-than 30d   forget what was done or cancelled a month ago
-  figup jobs rm k3v9                    forget the job whose id begins with k3v9
+  figup jobs --prune --older-than 30d   remove records older than a month
+  figup jobs rm k3v9                    remove the record of one job
 
 """
 STATUS_HELP = """\b
 Examples:
   figup status                  the job that changed last
   figup status k3v9             the job whose id begins with k3v9
-  figup status k3v9 --watch     follow it while another process works on it, also from another node
-  figup status k3v9 --report upload.html    an HTML report
+  figup status k3v9 --watch     follow it while a process works on it
+  figup status k3v9 --report upload.html    write an HTML report
 
 \b
-Exit status: 0; with --watch 0 when the job is finished, 1 when it failed or was cancelled, and 75 when it is
-unfinished and nobody works on it.
+Exit status: 0. With --watch: 0 if the job is done, 1 if it failed or was
+cancelled, 75 if it is interrupted.
 
 """
 CANCEL_HELP = """\b

@@ -23,7 +23,7 @@ Environment:
   FIGSHARE_TOKEN      the token; takes precedence over a stored one
   FIGSHARE_ENDPOINT   address of the API, unless --endpoint is given
   FIGUP_STATE_DIR     where jobs are stored, unless --state-dir is given
-  FIGUP_PROFILE       a profile of the configuration file, unless --profile is given
+  FIGUP_PROFILE       profile of the configuration, unless --profile is given
 """
 """Shown at the end of a command's help."""
 COMMON, ADVANCED = "Common options", "Advanced options"

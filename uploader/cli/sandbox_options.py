@@ -12,7 +12,7 @@ import click
 from uploader import units
 from uploader.cli.options import ParsedParam, grouped, with_options
 from uploader.sandbox.custom_fields import read_definitions
-from uploader.sandbox.faults import SPECS, Rule, Stage, read_rule, read_toml
+from uploader.sandbox.faults import SPECS, Rule, Spec, Stage, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.parts import read_plan
 
@@ -130,18 +130,17 @@ OPTIONS: list[Callable[[Any], Any]] = [
 def fault_help() -> str:
     def lines(stage: Stage) -> str:
         names = {name: spec for name, spec in SPECS.items() if spec.stage is stage}
-        shown = [(" ".join([name, *(f"{one}=" for one in spec.options)]), spec.words) for name, spec in names.items()]
-        return "\n".join(f"  {usage:<38}{words}" for usage, words in shown)
+        return "\n".join(_fault_line(name, spec) for name, spec in names.items())
 
-    requests = textwrap.fill(", ".join(sorted(REQUESTS)), 106, initial_indent="  ", subsequent_indent="  ",
+    requests = textwrap.fill(", ".join(sorted(REQUESTS)), 76, initial_indent="  ", subsequent_indent="  ",
                              break_on_hyphens=False)  # fmt: skip
     return f"""\b
 RULE is REQUEST[@PART][:WHEN]=FAULT[,OPTION=VALUE]...
-  put-part:2=reset-mid-body                     the second PUT of any part
-  put-part@3:..2=503,retry-after=1              the first two PUTs of part 3
-  initiate=lost-answer                          the first initiate; without WHEN it is 1
-  get-file:4..=429,retry-after=date:2           from the fourth on
-  any:every=hang,seconds=0.3                    all of them
+  put-part:2=reset-mid-body            the second PUT of any part
+  put-part@3:..2=503,retry-after=1     the first two PUTs of part 3
+  initiate=lost-answer                 the first initiate (default WHEN: 1)
+  get-file:4..=429,retry-after=date:2  from the fourth on
+  any:every=hang,seconds=0.3           all of them
 
 \b
 REQUEST is any or one of
@@ -164,6 +163,13 @@ In a TOML file: faults = ["put-part:2=reset", ...], or tables such as
   fault = 503
   retry-after = 1
 """
+
+
+def _fault_line(name: str, spec: Spec) -> str:
+    usage = " ".join([name, *(f"{option}=" for option in spec.options)])
+    if len(usage) < 20:
+        return f"  {usage:<20}{spec.words}"
+    return f"  {usage}\n{'':22}{spec.words}"
 
 
 def sandbox_options(function: Callable[..., Any]) -> Any:

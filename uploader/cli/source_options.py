@@ -16,27 +16,27 @@ from uploader.errors import Facts, SourceNotFound
 from uploader.sources.models import STDIN, Sources
 from uploader.text import printable
 
-_send = grouped("What to send")
+_send = grouped("Files")
 _FILE = click.Path(readable=False, dir_okay=False)
 _SELECTION = [
     click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
     _send("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
-          help="Also the paths in this file, one per line; - reads stdin."),
+          help="Read more paths from this file, one per line; - reads stdin."),
     _send("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
     _send("--base", metavar="DIR", type=click.Path(readable=False),
           help="Listed paths are relative to DIR and keep their folders below it.  [default: current folder]"),
     _send("--manifest", metavar="FILE", type=_FILE,
-          help="Also the files in this table (.csv, .json, .yaml): path, name, folder, md5."),
+          help="Read more files from this table (.csv, .json, .yaml): path, name, folder, md5."),
     _send("--include", metavar="PATTERN", multiple=True,
           help="Only files that match, in the syntax of .gitignore; may be repeated."),
     _send("--exclude", metavar="PATTERN", multiple=True,
           help="Skip files and folders that match, in the syntax of .gitignore; may be repeated."),
-    _send("--hidden", is_flag=True, help="Also files and folders whose names start with a dot."),
-    _send("--follow-symlinks", is_flag=True, help="Also the targets of symbolic links in folders."),
+    _send("--hidden", is_flag=True, help="Include files and folders whose names start with a dot."),
+    _send("--follow-symlinks", is_flag=True, help="Include the targets of symbolic links in folders."),
 ]  # fmt: skip
 LINK = _send(
     "--link", "links", metavar="URL", multiple=True,
-    help="Also a file elsewhere on the web, as a link; may be repeated.",
+    help="Add a file elsewhere on the web as a link; may be repeated.",
 )  # fmt: skip
 
 

@@ -32,14 +32,14 @@ RunJob: TypeAlias = "Callable[[no.Listener], Awaitable[Report]]"
 
 UPLOAD_HELP = f"""\b
 Examples:
-  figup upload survey.tar                      a new item called "survey.tar"
-  figup upload survey                          a folder: its files become survey/...
-  figup upload . --exclude '*.tmp'             the contents of this folder, with exceptions
-  figup upload '**/*.csv' --title "Survey"     a quoted pattern, in all folders
-  figup upload more.csv --item 1234567         add a file to an item
-  figup upload survey --metadata dataset.yaml  a described item
+  figup upload survey.tar                      a new item "survey.tar"
+  figup upload survey                          a folder, as survey/...
+  figup upload . --exclude '*.tmp'             what is in this folder
+  figup upload '**/*.csv' --title "Survey"     a pattern, in all folders
+  figup upload more.csv --item 1234567         a file for an existing item
+  figup upload survey --metadata dataset.yaml  an item with metadata
   find . -newer last | figup upload --from-file - --item 1234567
-  figup upload -- -odd-name.csv                a name that starts with a dash
+  figup upload -- -odd-name.csv                a name with a leading dash
 
 \b
 Exit status:
@@ -49,8 +49,8 @@ Exit status:
 
 RESUME_HELP = """\b
 Examples:
-  figup resume             the only unfinished job
-  figup resume k3v9        the job whose id begins with k3v9 (see `figup jobs`)
+  figup resume        the only interrupted job
+  figup resume k3v9   the job whose id begins with k3v9 (see `figup jobs`)
 
 """
 
@@ -59,8 +59,8 @@ Examples:
 @source_options()
 @LINK
 @item_options
-@grouped("What to send")("--new-job", is_flag=True, help="Start a new job even if the same command was run before.")
-@grouped("What to send")("--dry-run", is_flag=True, help="Show what would be done. Sends and creates nothing.")
+@grouped("Files")("--new-job", is_flag=True, help="Start a new job even if the same command was run before.")
+@grouped("Files")("--dry-run", is_flag=True, help="Show what would be done. Sends and creates nothing.")
 @transfer_options
 @report_options
 @common_options
@@ -148,7 +148,7 @@ def resume(
     requests: RequestOptions,
     common: GlobalOptions,
 ) -> int:
-    """Continue an interrupted job. Without JOB: the only unfinished one.
+    """Continue an interrupted job. Without JOB: the only interrupted one.
 
     It uses the job's endpoint unless --endpoint is given, and the options of the original command unless they are
     given here (except --restart-changed, --forget-missing and --reread). Rerunning the same `figup upload` does the

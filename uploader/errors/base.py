@@ -25,16 +25,16 @@ class ExitStatus(IntEnum):
         return status
 
     OK = 0, "everything is on Figshare and verified"
-    SOME_FAILED = 1, "some files or records failed, the others are done; the summary names them"
-    USAGE = 2, "invalid command line, metadata or configuration; nothing further was sent"
+    SOME_FAILED = 1, "some files or records failed (see the summary); the others are done"
+    USAGE = 2, "invalid command line, metadata or configuration; nothing more was sent"
     NOT_PERMITTED = 3, "no token, or not permitted"
     NOT_FOUND = 4, "a source, item or project does not exist"
     INTEGRITY = 5, "a source changed, MD5s differ, or an answer does not match the request"
     LIMIT = 6, "the quota or the maximum file size is exceeded"
     PENDING = 7, "everything was sent; Figshare has not computed the MD5 in time"
     BUSY = 8, "another process is working on this job"
-    RESUMABLE = 75, "interrupted or temporary failure; run the same command again to continue"
-    INTERRUPTED = 130, "interrupted by Ctrl-C; run the same command again to continue"
+    RESUMABLE = 75, "interrupted or temporary failure; rerun the command to continue"
+    INTERRUPTED = 130, "interrupted by Ctrl-C; rerun the command to continue"
 
 
 @dataclass(frozen=True)

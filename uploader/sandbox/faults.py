@@ -74,7 +74,7 @@ def _url(text: str) -> str:
 
 SPECS: dict[str, Spec] = {
     "status": Spec(
-        Stage.ANSWER, "this status, without processing the request; written as a bare number",
+        Stage.ANSWER, "this status instead of a response; written as a number",
         {"code": _status, "retry-after": _retry_after, "body": _one_of("json", "html", "empty")},
     ),
     "html": Spec(Stage.ANSWER, "200 with an HTML page, without processing the request"),
@@ -84,8 +84,8 @@ SPECS: dict[str, Spec] = {
     "reset": Spec(Stage.ANSWER, "connection reset before the body is read"),
     "reset-mid-body": Spec(Stage.ANSWER, "connection reset after half the body, or after `bytes`", {"bytes": _count}),
     "lost-answer": Spec(Stage.ANSWER, "request processed, then connection reset"),
-    "stall": Spec(Stage.ANSWER, "nothing is read for a while, then the request is processed", {"seconds": _seconds}),
-    "late": Spec(Stage.ANSWER, "processed after a delay, even if the client has disconnected", {"seconds": _seconds}),
+    "stall": Spec(Stage.ANSWER, "nothing is read at first, then the request is processed", {"seconds": _seconds}),
+    "late": Spec(Stage.ANSWER, "processed after a delay, even after a disconnect", {"seconds": _seconds}),
     "hang": Spec(Stage.ANSWER, "request processed, response delayed", {"seconds": _seconds}),
     "hang-mid-answer": Spec(Stage.ANSWER, "request processed, half the response, then silence", {"seconds": _seconds}),
     "cut-answer": Spec(Stage.ANSWER, "request processed, half the response, then a reset"),

@@ -149,7 +149,7 @@ def test_the_help_lists_options_in_groups() -> None:
     from uploader.cli.upload import upload
 
     text = _help(upload)
-    titles = ["What to send", "Item and description", "Conflicts", "Speed", "Reports", "Common options", "Advanced"]
+    titles = ["Files", "Item and description", "Conflicts", "Speed", "Reports", "Common options", "Advanced"]
     places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
     advanced = text[places[-1] :]
@@ -186,6 +186,20 @@ def _groups(group: click.Group, context: click.Context) -> Iterator[tuple[click.
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from _groups(command, click.Context(command, info_name=name, parent=context, terminal_width=80))
+
+
+def test_no_line_of_any_help_exceeds_80_columns() -> None:
+    for command, context in _commands(main, click.Context(main, info_name="figup", terminal_width=80)):
+        assert not [line for line in command.get_help(context).splitlines() if len(line) > 80], context.command_path
+
+
+def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """The command and all commands below it."""
+    yield command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            if (inner := command.get_command(context, name)) is not None:
+                yield from _commands(inner, click.Context(inner, info_name=name, parent=context, terminal_width=80))
 
 
 def test_summaries_of_commands_fit_their_line() -> None:
