@@ -109,12 +109,28 @@ class OddFigup:
         }
         self.defaults = {"item": item, "collection": "1", "items": item, "file": str(home / "plain.json")}
 
-    def start(self, words: Sequence[str], *, place: str | None = None, input: str = "", **env: str) -> Process:
-        def start(_: object, env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]) -> ForkedChild:
-            args = [place or str(self.home), *words]
-            return fork_server().start("tests.support.odd_system", args, env, cwd, streams)
+    def start(
+        self,
+        words: Sequence[str],
+        *,
+        place: str | None = None,
+        input: str = "",
+        usual: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start the command, with `env` beside the usual environment, or the one that is given as such."""
 
-        return Process(["figup"], env=self.env | env, cwd=CHECKOUT, input=input, start=start)
+        def start(_: object, whole: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]) -> ForkedChild:
+            args = [place or str(self.home), *words]
+            return fork_server().start("tests.support.odd_system", args, whole, cwd, streams)
+
+        return Process(
+            ["figup"],
+            env={**(self.env if usual is None else usual), **(env or {})},
+            cwd=CHECKOUT,
+            input=input,
+            start=start,
+        )
 
     def words(self, parameter: Parameter, value: str) -> list[str]:
         """A command line that is right but for this value."""
@@ -230,12 +246,36 @@ def test_every_odd_value_of_a_variable(odd: OddFigup, tmp_path: Path, name: str)
             words = ["auth", "logout"]
         runs.append((words, env))
     for words, env in runs:
-        process = odd.start(words, **env)
+        process = odd.start(words, env=env)
         try:
             check(process, [*words, *env.values()])
             assert "secret-word" not in process.stderr.text + process.stdout.text
         finally:
             process.end()
+
+
+CONFIGURATIONS = {
+    "not UTF-8": b'profile = "caf\xe9"',
+    "NUL": b'profile = "a\0b"',
+    "NUL as an escape": b'[defaults]\nendpoint = "a\\u0000b"',
+    "a path with NUL": b'[defaults]\nstate-dir = "/a\\u0000b"',
+    "a log file with NUL": b'[defaults]\nlog-file = "/a\\u0000b"',
+    "nested too deeply": b"profile = " + b"[" * 100_000,
+    "an unknown user": b'[defaults]\nstate-dir = "~nobody-of-that-name/x"',
+    "a megabyte": b'profile = "' + b"m" * 1_000_000 + b'"',
+    "too long a name": b'[defaults]\nstate-dir = "' + b"m" * 300 + b'"',
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_odd_configuration_file(odd: OddFigup, tmp_path: Path, name: str) -> None:
+    (tmp_path / "figup").mkdir()
+    (tmp_path / "figup" / "config.toml").write_bytes(CONFIGURATIONS[name])
+    env = {key: value for key, value in odd.env.items() if not key.startswith(("FIGSHARE_", "FIGUP_"))}
+    process = odd.start(
+        ["upload", str(odd.home / "data.bin"), "--dry-run"], usual=env, env={"XDG_CONFIG_HOME": str(tmp_path)}
+    )
+    check(process, ["upload", name], status=ExitStatus.USAGE)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from typing import Any
 import click
 
 from uploader.errors import UsageError
+from uploader.system import passing_error
 from uploader.text import did_you_mean, printable
 
 PROFILE_VARIABLE = "FIGUP_PROFILE"
@@ -78,17 +79,18 @@ def option_defaults(
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}", path=str(path)) from None
+        text = f"{path}: cannot be read: {error.strerror}"
+        raise passing_error(error, str(path)) or UsageError(text, path=str(path)) from None
     import tomllib  # only with a file: every command asks for one
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
 
 
@@ -146,7 +148,12 @@ def _text(value: Any, param: click.Option, key: str, path: Path) -> str:
     if isinstance(value, bool | list | dict):
         raise UsageError(f"{path}: {key} is one text or number", path=str(path))
     text = str(value)
-    return str(Path(text).expanduser()) if isinstance(param.type, click.Path) else text
+    if "\0" in text:  # a command line has none
+        raise UsageError(f"{path}: {key} has a NUL character in it", path=str(path))
+    try:
+        return str(Path(text).expanduser()) if isinstance(param.type, click.Path) else text
+    except RuntimeError:
+        raise UsageError(f"{path}: {key}: unknown user in {text!r}", path=str(path)) from None
 
 
 def _table(value: Any, name: str, path: Path) -> Mapping[str, Any]:
