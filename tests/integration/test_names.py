@@ -71,7 +71,7 @@ async def test_after_a_job_was_begun(sandbox: Sandbox, tmp_path: Path, monkeypat
     with monkeypatch.context() as patch:
         Names(patch, lambda _: True)
         async with client(sandbox, tmp_path / "state", retry_timeout=0.2) as session:
-            with pytest.raises(RunFailed, match="its name cannot be looked up") as caught:
+            with pytest.raises(RunFailed, match="its name cannot be resolved") as caught:
                 await session.upload(source, title="Title")
     assert isinstance(caught.value.error, Unreachable)
     assert caught.value.exit_status == 75

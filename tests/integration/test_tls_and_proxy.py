@@ -259,7 +259,7 @@ def test_a_proxy_that_is_none_is_told(bare_figup: Figup, proxy: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://figshare.invalid/v2", "its name cannot be looked up"),
+        ("https://figshare.invalid/v2", "its name cannot be resolved"),
         (f"https://{NOWHERE}/v2", "Network is unreachable"),
         (f"https://{ELSEWHERE}:9/v2", "refused"),
     ],

@@ -1,1 +1,1 @@
-"""Speaks Figshare's HTTP: auth, session, retries, paging, wire models. Knows no journal and no progress."""
+"""Figshare's HTTP API: authentication, requests, retries, paging, models. Knows no jobs."""

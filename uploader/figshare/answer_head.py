@@ -1,4 +1,4 @@
-"""Heads of answers that are HTTP although aiohttp's parser refuses them, and a limit for those that never end.
+"""Response heads that are valid HTTP although aiohttp's parser rejects them, and a size limit for heads.
 
 RFC 9110, 8.6: a Content-Length that is sent several times with one value may be taken as that value; some proxies add
 their own. aiohttp has no option for it, so the head is edited before its parser sees it.
@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 MAX_HEADERS = 2000
 MAX_LINE = 128 * 1024
 MAX_HEAD = 512 * 1024
-"""Bytes of one head; a longer one is no answer."""
+"""Maximum bytes of a head."""
 
 _END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?\n")
@@ -35,10 +35,10 @@ def merge_lengths(head: bytes) -> bytes:
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's protocol, which gets each head in one piece, with its lengths merged."""
+    """aiohttp's protocol, fed each head in one piece, with equal lengths merged."""
 
     _head: bytes | None = None
-    """What has arrived of a head; None while a body is read."""
+    """Bytes received of a head; None while a body is read."""
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for the answer to another request."""
@@ -71,7 +71,7 @@ class _Handler(ResponseHandler):
         self.set_exception(HttpProcessingError(message="the head of the answer is too long"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Pass on what has arrived of a head: what is no HTTP has no end that could be found."""
+        """Pass on the bytes received of a head: non-HTTP data has no recognisable end."""
         if self._head:
             held, self._head = self._head, None
             super().data_received(held)
@@ -79,7 +79,7 @@ class _Handler(ResponseHandler):
         super().connection_lost(exc)
         if body is not None and not body.is_eof() and body.exception() is None:
             # After an invalid chunk aiohttp closes the connection, but does not tell the reader of the body.
-            body.set_exception(aiohttp.ClientPayloadError("the body is not complete"))
+            body.set_exception(aiohttp.ClientPayloadError("the body is incomplete"))
 
 
 class Connector(aiohttp.TCPConnector):

@@ -33,7 +33,7 @@ def default_config_dir() -> Path:
 class Token:
     """A secret: its repr is Token(…), it cannot be pickled or copied, and only `reveal` returns it.
 
-    `origin` says where the text came from, for error messages. Raises NoToken if empty, UsageError if malformed.
+    `origin` names its source, for error messages. Raises NoToken if empty, UsageError if malformed.
     """
 
     __slots__ = ("_value",)
@@ -99,7 +99,7 @@ def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mappi
 
     The place is the keyring if usable, else a 0600 file in a 0700 folder. Raises StateUnusable, StateDiskFull.
     """
-    note = f" (but {VARIABLE} is set and comes first)" if VARIABLE in environ else ""
+    note = f" (but {VARIABLE} is set and takes precedence)" if VARIABLE in environ else ""
     ring = _keyring()
     if ring is not None and ring.set(endpoint, token.reveal()):
         return ring.name + note
@@ -136,8 +136,8 @@ def _read_private(path: Path) -> str | None:
             mode = os.fstat(stream.fileno()).st_mode
             if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
                 raise TokenFileExposed(
-                    f"other people can read the token file {path}",
-                    hint=f"Run `chmod 600 {shlex.quote(str(path))}`; if others use this machine, make a new token too.",
+                    f"other users can read the token file {path}",
+                    hint=f"Run `chmod 600 {shlex.quote(str(path))}`; if others use this machine, create a new token.",
                     path=str(path),
                 )
             raw = stream.read(1 << 20)
@@ -178,7 +178,7 @@ def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
 
 
 class _Keyring:
-    """The optional keyring package; a failing backend counts as none."""
+    """Wrap the optional keyring package; a failing backend counts as none."""
 
     def __init__(self, package: Any) -> None:
         self._package = package

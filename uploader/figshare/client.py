@@ -1,6 +1,6 @@
 """The Figshare client: one method per request or listing, typed results, errors of `uploader.errors` or outcomes.
 
-What a request contains and what its statuses mean is here; how requests are sent, paced and retried is in `pipeline`.
+This module defines the requests and the meaning of their statuses; `pipeline` sends, paces and retries them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from uploader.figshare.urls import check_endpoint
 from uploader.redaction import add_upload_address
 
 MAX_ROWS = 500_000
-"""Rows of one list; a server that sends more is broken."""
+"""Maximum rows of one list; a server that sends more is broken."""
 
 
 class _HasId(Protocol):
@@ -68,7 +68,7 @@ class Figshare:
         self._calls = Pipeline(self._endpoint, settings, token, self._network, self._clock, on_retry)
         self.has_token = token is not None
         self.items = Items(self._calls, _created("articles", self._endpoint))
-        """Requests about items' metadata, and about collections."""
+        """Requests on items' metadata and collections."""
         self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
@@ -93,7 +93,7 @@ class Figshare:
 
     @property
     def idle(self) -> bool:
-        """True if an API request could go out at once and none is waiting."""
+        """True if an API request could be sent at once and none is waiting."""
         return self._calls.idle
 
     @property
@@ -108,7 +108,7 @@ class Figshare:
 
     @property
     def answered(self) -> float:
-        """When the API last answered properly (monotonic seconds)."""
+        """When the API last responded properly (monotonic seconds)."""
         return self._calls.answered
 
     def server_now(self) -> datetime:
@@ -117,7 +117,7 @@ class Figshare:
 
     @property
     def clock(self) -> Clock:
-        """The clock that `wait` goes by."""
+        """The clock used by `wait`."""
         return self._clock
 
     async def wait(self, reason: str, delay: float) -> None:
@@ -325,7 +325,7 @@ def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Res
 
 
 def _nothing(_: Response) -> None:
-    """Ignore the body: the status is the answer."""
+    """Ignore the body: the status is sufficient."""
 
 
 def _accepted(answer: Response) -> None:
@@ -335,7 +335,7 @@ def _accepted(answer: Response) -> None:
 
 
 def _ignore_missing() -> None:
-    """Accept that what should be deleted does not exist."""
+    """Accept that the object to delete does not exist."""
 
 
 def _file_gone(item_id: int, file_id: int) -> Callable[[], NoReturn]:

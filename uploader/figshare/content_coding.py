@@ -1,4 +1,4 @@
-"""Bodies that were compressed although "identity" was asked for: some proxies do so all the same."""
+"""Decompress bodies: some proxies compress although "identity" was requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of files: a range of one file per request, through the redirects that Figshare answers with."""
+"""Download bytes of files: one range per request, following Figshare's redirects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HOPS = 5
 """Redirects followed for one request; Figshare needs one, to its storage (observed)."""
 
 Sink = Callable[[int, bytes], Awaitable[None]]
-"""Gets an offset in the file and the bytes from there on."""
+"""Called with an offset in the file and the bytes from there."""
 
 
 class Downloads:
@@ -96,7 +96,7 @@ class Downloads:
                     return
                 location = response.headers.get("Location", "")
             url = urljoin(url, location)
-        raise ProtocolViolation(f"{host_of(url)} redirects a download without end")
+        raise ProtocolViolation(f"{host_of(url)} redirects a download endlessly")
 
     async def _take(
         self, response: aiohttp.ClientResponse, url: str, start: int, end: int, size: int, sink: Sink
@@ -104,10 +104,10 @@ class Downloads:
         if response.status not in (200, 206) or "x-amzn-waf-action" in response.headers:
             raise self._refusal(await read_response(response, self._settings.answer_timeout), url)
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-            raise ProtocolViolation(f"{host_of(url)} sent compressed bytes although none were asked for")
+            raise ProtocolViolation(f"{host_of(url)} sent compressed bytes although none were requested")
         if response.status == 200:
             if start > 0:
-                raise RangeIgnored(f"{host_of(url)} answers no ranges")
+                raise RangeIgnored(f"{host_of(url)} does not support ranges")
             _check_size(response.content_length, size, url)
             end = size
         else:
@@ -120,7 +120,7 @@ class Downloads:
             await sink(offset, data)
             offset += len(data)
         if offset < end:
-            raise FetchFailed(f"{host_of(url)}: the answer was cut off", network=True)
+            raise FetchFailed(f"{host_of(url)}: the response was cut off", network=True)
 
     def _refusal(self, answer: Response, url: str) -> Exception:
         """Return the error, or the FetchFailed, that an answer without the file means."""
@@ -166,6 +166,6 @@ def _check_size(length: int | None, size: int, url: str) -> None:
 def _check_range(content_range: str, start: int, size: int, url: str) -> None:
     found = re.fullmatch(r"\s*bytes (\d+)-\d+/(\d+|\*)\s*", content_range)
     if found is None or int(found[1]) != start:
-        raise ProtocolViolation(f"{host_of(url)} sent another range than was asked for")
+        raise ProtocolViolation(f"{host_of(url)} sent a different range than requested")
     if found[2] != "*":
         _check_size(int(found[2]), size, url)

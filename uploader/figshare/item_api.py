@@ -1,4 +1,4 @@
-"""Requests about items' metadata, and about items as a whole: publish, embargo, private links, collections.
+"""Requests on items' metadata and on whole items: publish, embargo, private links, collections.
 
 As in `client`, one method per request or listing. Requests that set something are idempotent and retried; those that
 create something raise AmbiguousAnswer if they may have had their effect.
@@ -24,8 +24,9 @@ Body = Mapping[str, object]
 
 
 class Items:
-    """Requests about items' metadata. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what all
-    requests raise."""
+    """Requests on items' metadata. Any may raise ItemNotFound, PermissionDenied, RequestRejected, and what all requests
+    raise.
+    """
 
     def __init__(self, calls: Pipeline, created: Callable[[Response], int]) -> None:
         """Take a function `created` that reads the id of a new item from an answer."""
@@ -91,7 +92,7 @@ class Items:
         return await self._calls.api("GET", f"/account/articles/{item_id}", reader)
 
     async def exists(self, item_id: int) -> bool:
-        """Return whether the item is one of this account's or public."""
+        """Return whether the item belongs to this account or is public."""
         for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):
             reader = ResponseSpec(resource=f"item {item_id}", parse=lambda _: True, on_not_found=lambda: False)
             if await self._calls.api("GET", path, reader):
@@ -127,11 +128,11 @@ class Items:
         await self._set("PUT", item_id, "/authors", {"authors": authors})
 
     async def remove_author(self, item_id: int, author_id: int) -> None:
-        """Remove it; succeeds if it does not exist."""
+        """Remove an author; succeeds if the item does not have it."""
         await self._remove(item_id, f"/authors/{author_id}")
 
     async def remove_category(self, item_id: int, category_id: int) -> None:
-        """Remove it; succeeds if it does not exist."""
+        """Remove a category; succeeds if the item does not have it."""
         await self._remove(item_id, f"/categories/{category_id}")
 
     async def set_embargo(self, item_id: int, embargo: Body) -> None:
@@ -171,7 +172,7 @@ class Items:
         return created.url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
-        """Remove it; succeeds if it does not exist."""
+        """Remove a private link; succeeds if it does not exist."""
         await self._remove(item_id, f"/private_links/{link_id}")
 
     # --- collections ---------------------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ def _nothing(_: Response) -> None:
 
 
 def _ignore_missing() -> None:
-    """Accept that what should be removed does not exist."""
+    """Accept that the object to remove does not exist."""
 
 
 def _missing(message: str) -> Callable[[], NoReturn]:

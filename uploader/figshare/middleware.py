@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 def authorized(send: Send, token: Token, endpoint: str) -> Send:
-    """Add the token, for the endpoint's own addresses only."""
+    """Add the token, only for the endpoint's own URLs."""
 
     async def authorized_send(request: Request) -> Response:
         if not request.url.startswith(endpoint + "/"):
-            raise ValueError("the token goes to the endpoint only")
+            raise ValueError("the token is sent to the endpoint only")
         headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
         return await send(dataclasses.replace(request, headers=headers))
 
@@ -38,7 +38,7 @@ def authorized(send: Send, token: Token, endpoint: str) -> Send:
 
 
 class RateLimited:
-    """Hold every request back until the bucket allows it, and count them; at most `in_flight` at a time."""
+    """Delay requests until the bucket allows them, and count them; at most `in_flight` at a time."""
 
     def __init__(self, send: Send, bucket: TokenBucket, in_flight: int) -> None:
         self._send = send
@@ -56,7 +56,7 @@ class RateLimited:
 
     @property
     def idle(self) -> bool:
-        """True when a request could go out at once, and none waits to."""
+        """True if a request could be sent at once and none is waiting."""
         return self._bucket.idle and self._room.value > 0
 
     @property
@@ -66,12 +66,12 @@ class RateLimited:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait to go out."""
+        """Requests waiting to be sent."""
         return self._bucket.waiting + self._room.statistics().tasks_waiting
 
 
 def limited(send: Send, in_flight: int) -> Send:
-    """Hold requests back so that at most so many are on their way at a time."""
+    """Limit the number of concurrent requests."""
     room = anyio.Semaphore(in_flight)
 
     async def limited_send(request: Request) -> Response:
@@ -105,7 +105,7 @@ def traced(send: Send, clock: Clock) -> Send:
 
 
 class ServerClock:
-    """The server's clock, from the Date headers of its answers; the local clock before the first."""
+    """The server's clock, from the Date headers of its responses; before the first, the local clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -129,7 +129,7 @@ class ServerClock:
 class Retrier:
     """Send until there is a value, a permanent error, or the retry time is used up.
 
-    `slow_down` gets the seconds that all requests should wait when the server throttles.
+    `on_throttled` gets the seconds for which all requests should pause.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Retrier:
         self._on_retry = on_retry
         self._on_throttled = on_throttled
         self.answered = -math.inf
-        """When a call last got its value (monotonic seconds)."""
+        """When a call last succeeded (monotonic seconds)."""
 
     async def call(
         self, request: Request, reader: ResponseSpec[T], peer: Callable[[], Peer], *, creating: bool = False

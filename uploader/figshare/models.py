@@ -1,4 +1,4 @@
-"""What Figshare's API answers with, as structs: one line a field, read by `decode`.
+"""Responses of Figshare's API as structs: one line per field, read by `decode`.
 
 Tolerant throughout: unknown fields are ignored, null, "" and an absent field are alike, unknown status words are kept.
 Sizes are bytes. Fields without default are required.
@@ -72,7 +72,7 @@ def _timeline(value: Any) -> dict[str, str] | None:
 
 
 def _embargo(row: Any) -> Embargo | None:
-    """Read the embargo of an item: Figshare has its fields among those of the item."""
+    """Read the embargo of an item, whose fields are among those of the item."""
     flag = decode(_EmbargoFlag, row, "item")
     return decode(Embargo, row, "item") if flag.is_embargoed else None
 
@@ -143,7 +143,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     download_url: str = ""
 
     def path_in(self, folder: str) -> str:
-        """Return folder and name as one path: the one rule for "this file is in that place".
+        """Return folder and name as one path; the only rule for where a file is.
 
         `folder` is what the item's folder structure gives for the file, "" for none. Servers differ (both observed):
         one names it "a.bin" and has its folder in that structure; another names it "set/a.bin", with or without that.
@@ -185,7 +185,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a create; either field can be missing.
+    """The response to a create; either field can be missing.
 
     Observed: items come with entity_id and location, files with only a location, both once as text/html.
     """
@@ -236,7 +236,7 @@ class Author(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Embargo(msgspec.Struct, frozen=True, kw_only=True):
-    """`until` is None for an embargo without end. `scope`: "file" or "article"."""
+    """`until` is None for a permanent embargo. `scope`: "file" or "article"."""
 
     until: Annotated[str | None, From("embargo_date")] = None
     scope: Annotated[str, From("embargo_type")] = ""
@@ -329,7 +329,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     related_materials: tuple[dict[str, Any], ...] = ()
     funding: Annotated[tuple[str, ...], From("funding_list", "funding"), _texts_of_objects] = ()
     custom_fields: Annotated[dict[str, Any], _named_values] = {}
-    """Those with a value."""
+    """Custom fields with a value."""
     lacking_fields: Annotated[tuple[str, ...], From("custom_fields"), _required_without_value] = ()
     """Names of mandatory custom fields without value."""
     group_id: Id | None = None

@@ -26,7 +26,7 @@ _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 @dataclass
 class ConnectionUse:
-    """What is known of the connection of one request, passed as its `trace_request_ctx`."""
+    """Facts about the connection of one request, passed as its `trace_request_ctx`."""
 
     reused: bool = False
 
@@ -35,7 +35,8 @@ class Network:
     """aiohttp sessions that share TLS and proxy settings: `api` for the API, `upload` for the upload service, and
     `fresh`, which opens a new connection for each request.
 
-    None keeps cookies, reads netrc or limits connections: the request budget and the layer above do that.
+    None of them keeps cookies, reads netrc or limits connections; limits are those of the request budget and the
+    caller.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -122,7 +123,7 @@ def _proxy_for(scheme: str, host: str) -> str | None:
         return None
     address = proxy if "://" in proxy else f"http://{proxy}"
     if not urls.is_address(address):
-        # It may contain a password, so it is not shown.
+        # Not shown: it may contain a password.
         raise UsageError(
             f"the environment's proxy for {scheme} is not an http(s) address",
             hint=f"Set {scheme.upper()}_PROXY to http://host:port, or name {host} in NO_PROXY.",

@@ -53,8 +53,8 @@ class PartFailed(Outcome):
     """One attempt to send a part failed.
 
     `retry_after` is the delay the server asked for, in seconds, or None. `transient`: another attempt may succeed.
-    `congested`: fewer parts at a time may help (429, 503, a stall). `advice`: the hint and the situation of an answer
-    whose words do not say what to do, None if they do.
+    `congested`: fewer parts at a time may help (429, 503, a stall). `advice`: hint and situation if the server's
+    message does not say what to do, else None.
     """
 
     def __init__(
@@ -86,4 +86,4 @@ class FetchFailed(Outcome):
 
 
 class RangeIgnored(Outcome):
-    """The server answers with the whole file whatever range is asked for."""
+    """The server ignores ranges and returns the whole file."""

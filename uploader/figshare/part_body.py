@@ -1,4 +1,4 @@
-"""The body of one part on its way: written with backpressure, measured truly, cut off at once when need be."""
+"""The request body of one part: written with backpressure, measured by acknowledged bytes, abortable."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Chunks = Callable[[], AsyncIterator[Chunk]]
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR if hasattr(select, "poll") else 0
 _LOOP_ROUNDS = 4
-"""Rounds of the event loop from a readable socket to the task that waits for the answer: poll, read, wake, run."""
+"""Event loop iterations from a readable socket to the task that waits for the response: poll, read, wake, run."""
 
 
 class PartBody(aiohttp.Payload):
     """Streams `size` bytes from `chunks()` as an aiohttp request body with an exact Content-Length.
 
-    `complete`: all bytes were handed to the transport. `failure`: what `chunks` raised. `cut_reason`: why the body
-    was cut off, None if it was not. `on_accepted` gets the bytes newly taken over by the other side.
+    `complete`: all bytes were written to the transport. `failure`: the error raised by `chunks`. `abort_reason`: why
+    the body was aborted, else None. `on_accepted` gets the number of newly acknowledged bytes.
     """
 
     def __init__(self, size: int, chunks: Chunks, on_accepted: Callable[[int], None] | None) -> None:
@@ -52,23 +52,23 @@ class PartBody(aiohttp.Payload):
         self.abort_reason: str | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        raise TypeError("a part is streamed, never held as text")
+        raise TypeError("a part is streamed and has no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write the body, in aiohttp's writer task. Returns normally only once every byte was handed over."""
+        """Write the body, in aiohttp's writer task. Returns normally only once every byte is written."""
         self._started = True
         self._transport = writer.transport
         source = self._chunks()
         try:
             while (chunk := await self._next(source)) is not None:
                 await self._yield_to_early_response()
-                # Counted first: the measure is taken while this waits for room.
+                # Count first: `measure` is called while this waits for the transport.
                 self._written += _length(chunk)
                 await writer.write(chunk)
-                # Whoever made it may use its memory again once nobody holds it.
+                # Release the chunk, so that its buffer can be reused.
                 del chunk
                 await writer.drain()
                 self.measure()
@@ -81,7 +81,7 @@ class PartBody(aiohttp.Payload):
                 self._finished.set()
 
     async def _next(self, source: AsyncIterator[Chunk]) -> Chunk | None:
-        """Return the next chunk, None at the end; an error here is the caller's own and is kept for it."""
+        """Return the next chunk, None at the end; an error of `chunks` is kept for the caller."""
         try:
             chunk = await anext(source, None)
             self._check_length(chunk)
@@ -96,10 +96,10 @@ class PartBody(aiohttp.Payload):
             raise ValueError(f"a part of {self._total} bytes got chunks of {after} bytes")
 
     async def _yield_to_early_response(self) -> None:
-        """Lets the loop read what the server says early, before writing on breaks the connection and loses it.
+        """Let the loop read an early response before further writing breaks the connection and loses it.
 
-        A server that refuses a part answers and closes; the next write then meets a reset, upon which asyncio drops
-        the connection with the answer still unread.
+        A server that rejects a part responds and closes; the next write then causes a reset, and asyncio drops the
+        connection with the response unread.
         """
         if self._readable():
             for _ in range(_LOOP_ROUNDS):
@@ -117,14 +117,14 @@ class PartBody(aiohttp.Payload):
         return bool(self._poll.poll(0))
 
     def pause(self) -> None:
-        """Hands over nothing more: the answer is there already."""
+        """Stop writing: the response has arrived."""
         self._paused = True
 
     def measure(self) -> tuple[int, int, bool]:
-        """(bytes taken over by the other side, bytes on their way, whether all were handed over); reports progress.
+        """Return (acknowledged bytes, bytes in flight, whether all were written), and report progress.
 
-        On their way is what asyncio holds and what the kernel holds unacknowledged. Both count a little more than
-        the body (headers, TLS records), so the measure errs to the low side until nothing is underway.
+        In flight are the bytes in asyncio's buffer and unacknowledged in the kernel's. Both include headers and TLS
+        records, so acknowledged bytes are underestimated until nothing is in flight.
         """
         in_flight = self._bytes_in_flight()
         accepted = max(self._reported, self._written - in_flight)
@@ -147,7 +147,7 @@ class PartBody(aiohttp.Payload):
         return -1 if handle is None else int(handle.fileno())
 
     def mark_complete(self) -> None:
-        """Note that the server has confirmed all of it."""
+        """Record that the server has confirmed the whole part."""
         self._written = self._total
         self._transport = None
         if self._reported < self._total and self._on_accepted is not None:
@@ -162,7 +162,7 @@ class PartBody(aiohttp.Payload):
     def _drop_connection(self) -> None:
         """Reset the connection, so that the server releases the part's lock at once.
 
-        Without it the kernel would go on sending what it holds, to whoever has stopped reading.
+        Otherwise the kernel would continue to send its buffer.
         """
         transport = self._transport
         if transport is None:
@@ -185,7 +185,7 @@ def _length(chunk: Chunk) -> int:
 
 
 def _unacknowledged(handle: int) -> int:
-    """Bytes in the kernel's send queue that the peer has not acknowledged; 0 where that cannot be asked."""
+    """Return the unacknowledged bytes in the kernel's send queue; 0 if the system cannot tell."""
     if sys.platform != "linux" or handle < 0:
         return 0
     try:

@@ -1,4 +1,4 @@
-"""Sending one part: a single attempt, and what each way of ending means."""
+"""Send one part: a single attempt, and the classification of its result."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from uploader.figshare.transport import (
 log = logging.getLogger("uploader.figshare.parts")
 
 _CLOSING = 5.0
-"""Seconds that the source of an abandoned part may take to let go."""
+"""Seconds allowed for closing the source of an abandoned part."""
 
 
 class PartUploader:
-    """Sends parts over the upload session; as many at once as the caller likes."""
+    """Sends parts over the upload session, any number concurrently."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class PartUploader:
         *,
         fresh_connection: bool,
     ) -> None:
-        """See Figshare.send_part. The connection of anything but a whole exchange is broken, never reused."""
+        """See Figshare.send_part. A connection is reset unless the exchange was complete."""
         url = urls.part_url(upload_url, part.no)
         tls, proxy = await self._network.tls(url), await self._network.proxy(url)
         body = PartBody(part.size, chunks, on_accepted)
@@ -122,9 +122,9 @@ class PartUploader:
 
 
 def raise_for_response(answer: Response, body: PartBody, peer: Peer, url: str, now: datetime) -> None:
-    """Return for an accepted part (observed: 200, body "OK"), else raise what the answer means."""
+    """Return for an accepted part (observed: 200, body "OK"), else raise the matching error."""
     if is_firewall(answer):
-        raise PartFailed(f"a firewall in front of Figshare ({peer.host}) turned the part away")
+        raise PartFailed(f"a firewall in front of Figshare ({peer.host}) rejected the part")
     if answer.status in (200, 201, 204) and not answer.is_html:
         if not body.complete:
             raise PartFailed(f"{peer.host} answered {answer.status} before it had the whole part")

@@ -100,7 +100,7 @@ def _status(word: str | None) -> Literal["pending", "completed", "aborted"]:
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
-    """Decode a body. Raises from outside the handlers, so that no context keeps the body alive or shows it."""
+    """Decode a body. Errors are raised outside of handlers, so that no exception context holds or shows the body."""
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):

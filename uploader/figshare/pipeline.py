@@ -1,4 +1,4 @@
-"""Where the exchange and its layers are put together: one chain for the API, one for the upload service."""
+"""Compose the exchange and its middleware: one chain for the API, one for the upload service."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from uploader.system import descriptor_share
 T = TypeVar("T")
 
 _MAY_CONCERN_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFound, RequestRejected)
-"""Errors that may be about the account that is to be acted for."""
+"""Errors that may be about the impersonated account."""
 
 _API_IN_FLIGHT, _UPLOAD_IN_FLIGHT = 100, 64
-"""Small requests on their way at a time, each on a connection of its own."""
+"""Maximum number of concurrent small requests, each on its own connection."""
 _API_SHARE, _UPLOAD_SHARE = 0.25, 0.15
-"""Parts of the free descriptors that their connections may take."""
+"""Fraction of the free descriptors that their connections may use."""
 
 _ACCOUNT = object_spec(models.Account, "the account", checks_token=True)
 
 
 class Pipeline:
-    """Small requests to the API and to the upload service; parts go their own way (`sending`)."""
+    """Small requests to the API and the upload service; parts are sent by `part_upload`."""
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class Pipeline:
         self._endpoint = endpoint
         self._account = settings.impersonate
         self._impersonation_verified = self._account is None
-        """True once it is known that the token may act for the account."""
+        """True once the token is known to be allowed to impersonate the account."""
         self._identified = False
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
         raw_api = exchange_on(network, network.api, **times)
-        # The trace stays inside the budget, so that its seconds are Figshare's and not the waiting for a turn.
+        # Inside the rate limit, so that the traced time excludes waiting for it.
         self._budget = RateLimited(
             self._server_clock.recording(
                 traced(raw_api if token is None else authorized(raw_api, token, endpoint), clock)
@@ -96,7 +96,7 @@ class Pipeline:
 
     @property
     def idle(self) -> bool:
-        """True when an API request could go out at once, and none waits to."""
+        """True if an API request could be sent at once and none is waiting."""
         return self._budget.idle
 
     @property
@@ -106,12 +106,12 @@ class Pipeline:
 
     @property
     def waiting(self) -> int:
-        """API requests that wait for the budget."""
+        """API requests waiting for the budget."""
         return self._budget.waiting
 
     @property
     def answered(self) -> float:
-        """When the API last answered as it should (monotonic seconds)."""
+        """When the API last responded properly (monotonic seconds)."""
         return self._api.answered
 
     def server_now(self) -> datetime:
@@ -129,9 +129,9 @@ class Pipeline:
     ) -> T:
         """Make one API call; `path` starts after the endpoint, `body` is sent as JSON.
 
-        `on_turn` is called once, when the budget lets the first attempt go out; what it raises ends the call.
+        `on_turn` is called once, when the budget allows the first attempt; an exception from it ends the call.
 
-        An account to act for is named in the query of GET and DELETE, in the body of all others (documented).
+        `impersonate` is sent in the query of GET and DELETE, else in the body (documented).
         """
         if self._account is not None and method in ("GET", "DELETE"):
             path += f"{'&' if '?' in path else '?'}impersonate={self._account}"
@@ -169,38 +169,37 @@ class Pipeline:
             raise
 
     async def _verify_token(self) -> None:
-        """Raise TokenRejected where a 403, the first answer of all, was about the token and not about the request.
+        """Raise TokenRejected if a 403 as the very first response was about the token, not the request.
 
-        Observed: Figshare answers 403 to a bad token, as it does to what an account may not do.
+        Observed: Figshare responds 403 both to a bad token and to missing permissions.
         """
         try:
             await self._ask("GET", "/account", _ACCOUNT)
         except TokenRejected:
             raise
         except FigupError:
-            return  # the refusal stands
+            return  # the error stands
 
     async def _verify_impersonation(self) -> None:
-        """Raise AccountNotFound or PermissionDenied where the token is good, but not for the account that it is to
-        act for.
+        """Raise AccountNotFound or PermissionDenied if the token is valid but cannot impersonate the account.
 
-        How Figshare says so is not known: any refusal may be about the account, and Figshare is asked about it.
+        Figshare's response in that case is unknown, so after any rejection it is asked about the account.
         """
 
         def missing() -> NoReturn:
-            raise AccountNotFound(f"Figshare has no account {self._account} that this token could act for")
+            raise AccountNotFound(f"Figshare has no account {self._account} that this token can impersonate")
 
         if not self._identified:
             try:
                 await self._ask("GET", "/account", _ACCOUNT)
             except FigupError:
-                return  # it is about the token or the service as such, as the first answer said
+                return  # it is about the token or the service itself, as the first response said
         theirs = object_spec(models.Account, f"account {self._account}", on_not_found=missing)
         try:
             await self._ask("GET", f"/account?impersonate={self._account}", theirs)
         except (PermissionDenied, TokenRejected, RequestRejected):
             raise PermissionDenied(
-                f"this token may not act for account {self._account}",
+                f"this token may not impersonate account {self._account}",
                 hint="An administrator of the account's institution may.",
                 facts=Facts("may-not-impersonate"),
             ) from None
@@ -229,7 +228,7 @@ class Pipeline:
         return value
 
     async def upload(self, method: str, url: str, redacted_url: str, reader: ResponseSpec[T]) -> T:
-        """One call to the upload service; `shown` is how the address may be shown."""
+        """Call the upload service; `redacted_url` is used in messages."""
         peer = Peer(host=host_of(url), name="the upload service", is_api=False, identified=True)
         return await self._upload.call(Request(method=method, url=url, redacted_url=redacted_url), reader, lambda: peer)
 

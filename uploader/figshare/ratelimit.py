@@ -1,4 +1,4 @@
-"""A token bucket: the API's request budget, and bytes per second for the layer above. Knows no HTTP."""
+"""A token bucket, for API requests and for bytes per second. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import anyio
 from uploader.clock import Clock
 
 OnTurn = Callable[[], Awaitable[None]]
-"""Called when the budget lets a request go out, before it is sent. What it raises keeps the request from being sent."""
+"""Called when the budget allows a request, before it is sent. If it raises, the request is not sent."""
 
 _MAX_SLEEP = 1.0
 _MIN_SLEEP = 0.001
 
 
 class TokenBucket:
-    """`rate` tokens a second (None: unlimited), at most `burst` saved up; starts full.
+    """`rate` tokens per second (None: unlimited), at most `burst` saved; starts full.
 
     Callers are served in the order they came. A caller that is cancelled takes no token and blocks nobody.
     """
@@ -32,11 +32,11 @@ class TokenBucket:
         self._resume_at = -math.inf
         self._queue = anyio.Lock()
         self.waiting = 0
-        """Callers that wait."""
+        """Number of waiting callers."""
         self._rate = _checked(rate)
 
     def change(self, rate: float | None, burst: float) -> None:
-        """Another rate and burst from now on, also for those who wait."""
+        """Change rate and burst, also for waiting callers."""
         checked = _checked(rate)
         self._refill()
         self._rate, self._burst = checked, float(burst)
@@ -49,15 +49,15 @@ class TokenBucket:
 
     @property
     def idle(self) -> bool:
-        """True when a token could be had at once, and nobody waits for one."""
+        """True if a token is available and no caller is waiting."""
         return not self._queue.locked() and self._wait_time(1) <= 0
 
     def pause(self, seconds: float) -> None:
-        """Hand out nothing for `seconds` from now; a pause in force is only ever lengthened."""
+        """Hand out no tokens for `seconds`; a current pause is only extended."""
         self._resume_at = max(self._resume_at, self._clock.monotonic() + max(seconds, 0.0))
 
     async def acquire(self, n: float = 1) -> None:
-        """Wait for `n` tokens and take them. More than `burst` at once is taken on debt that later callers wait off."""
+        """Wait for `n` tokens and take them. More than `burst` at once puts the bucket into debt."""
         if n <= 0:
             return
         if not self._queue.locked() and self._wait_time(n) <= 0:
@@ -67,14 +67,14 @@ class TokenBucket:
         try:
             async with self._queue:
                 while (wait := self._wait_time(n)) > 0:
-                    # Short naps, so that a changed rate or a new pause is seen soon.
+                    # Sleep briefly, so that a changed rate or a new pause takes effect soon.
                     await self._clock.sleep(min(max(wait, _MIN_SLEEP), _MAX_SLEEP))
                 self._take(n)
         finally:
             self.waiting -= 1
 
     def _wait_time(self, n: float) -> float:
-        """Seconds until `n` may be taken as things stand; 0 for now."""
+        """Return the seconds until `n` tokens are available; 0: now."""
         pause = self._resume_at - self._clock.monotonic()
         if self._rate is None:
             return max(pause, 0.0)

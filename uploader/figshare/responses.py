@@ -33,21 +33,21 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 _PERMANENT = (413, 422)
-"""Too large, and invalid: statuses about the request itself (RFC 9110). A 400 of Figshare's may mean anything."""
+"""Content too large, unprocessable: statuses about the request itself (RFC 9110). Figshare's 400 may mean anything."""
 _REFUSES_ADDRESS = (401, 403, 410)
-"""Statuses of the upload service by which it, or something in between, does not accept the upload address."""
+"""Statuses by which the upload service, or something in between, rejects the upload URL."""
 _ADVICE = {
-    "redirected": "Something in between, such as a proxy or a login page, may answer in its place: check the network.",
-    "upload-refused": "Repeat the call, which asks for the upload's address again; or try another network.",
-    "refused-unexplained": "Try again later; if it is still refused, report this message to whoever runs the server.",
+    "redirected": "A proxy or login page may be responding in its place: check the network.",
+    "upload-refused": "Repeat the call, which requests a new upload URL, or try another network.",
+    "refused-unexplained": "Try again later; if it is still rejected, report this message to the server's operator.",
 }
-"""Hints by situation, for refusals that nobody can act on by their words."""
-_FIREWALL_HINT = "Try another network (cloud and shared addresses are often refused), or later."
+"""Hints by situation, for rejections whose message does not say what to do."""
+_FIREWALL_HINT = "Try another network (cloud and shared addresses are often blocked), or try later."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseSpec(Generic[T]):
-    """How to read the answer to one request.
+    """How to read the response to one request.
 
     `resource` names what was requested, for messages. `parse` returns the value of a success, `on_not_found` that of a
     404, or raises. `accepts`: "json" if only JSON is valid, "no html" if the body hardly matters, "anything".
@@ -83,9 +83,9 @@ def about_item(item_id: int, *, public: bool = False) -> dict[str, Any]:
 
 
 def about_part_of_item(item_id: int, part: str) -> dict[str, Any]:
-    """Return the options of ResponseSpec for a request about something of an item, such as "the authors".
+    """Return the options of ResponseSpec for a request about a part of an item, such as "the authors".
 
-    A 404 raises RequestRejected: the caller finds out whether the item itself is missing.
+    A 404 raises RequestRejected; the caller checks whether the item itself is missing.
     """
 
     def missing() -> NoReturn:
@@ -101,7 +101,7 @@ def about_part_of_item(item_id: int, part: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Who answered: the API or the upload service at `host`; `identified` once it has answered properly."""
+    """The responding service: the API or the upload service at `host`; `identified` once it has responded properly."""
 
     host: str
     name: str
@@ -128,8 +128,8 @@ class TransientFailure:
 def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, now: datetime) -> T | TransientFailure:
     """Return the value of a success or a TransientFailure; raise the error for any other answer.
 
-    `now` is the server's time. 408, 425, 429 and a 503 with Retry-After are taken as rejected before anything was
-    done; any other 5xx may have had its effect.
+    `now` is the server's time. 408, 425, 429 and a 503 with Retry-After count as rejected without effect; any other 5xx
+    may have taken effect.
     """
     if is_firewall(answer):
         return _firewall_block(answer, peer, now)
@@ -250,7 +250,7 @@ def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T |
 
 
 def _firewall_block(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
-    message = f"a firewall in front of Figshare ({peer.host}) turned the request away"
+    message = f"a firewall in front of Figshare ({peer.host}) rejected the request"
     if not peer.identified:
         raise ServerFailing(message, hint=_FIREWALL_HINT)
     wait = _requested_delay(answer, now)
@@ -258,10 +258,10 @@ def _firewall_block(answer: Response, peer: Peer, now: datetime) -> TransientFai
 
 
 def _foreign_response(answer: Response, peer: Peer) -> TransientFailure:
-    """Handle an answer that is not Figshare's: a gateway's page, or another server."""
+    """Handle a response that is not from Figshare but from a gateway or another server."""
     kind = f"a body compressed as {answer.undecoded}" if answer.undecoded else "no JSON"
     kind = "a web page" if answer.is_html else kind
-    message = f"{peer.host} answered {answer.status} with {kind} instead of what Figshare says"
+    message = f"{peer.host} answered {answer.status} with {kind} instead of Figshare's response"
     if not peer.identified:
         raise NotFigshare(message)
     return TransientFailure(reason=message)
@@ -275,7 +275,7 @@ def _redirect_error(answer: Response, peer: Peer, url: str) -> FigupError:
 
 
 def advice_on(answer: Response, peer: Peer) -> tuple[str, str] | None:
-    """Return the hint and the situation of a refusal that its words do not explain; None if they do."""
+    """Return the hint and the situation of a rejection whose message does not say what to do; None if it does."""
     if 300 <= answer.status < 400:
         situation = "redirected"
     elif not peer.is_api and answer.status in _REFUSES_ADDRESS:
@@ -294,7 +294,7 @@ def _rejection(answer: Response, reader: ResponseSpec[T], peer: Peer) -> FigupEr
     if peer.is_api and answer.status == 403:
         if reader.checks_token:
             return TokenRejected(f"the token is not accepted: {message}")
-        return PermissionDenied(f"this account may not do that with {reader.resource}: {message}")
+        return PermissionDenied(f"this account lacks permission for {reader.resource}: {message}")
     if answer.status in (404, 405) and not peer.identified:
         return NotFigshare(message)
     hint, situation = advice_on(answer, peer) or (None, RequestRejected.code)

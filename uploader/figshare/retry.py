@@ -1,4 +1,4 @@
-"""When to ask again: which statuses are transient, how long to wait, when to give up. Time comes from the caller."""
+"""Retry decisions: which statuses are transient, how long to wait, when to give up. The caller provides the time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uploader.clock import Clock
 T = TypeVar("T")
 
 RETRY_AFTER_CAP = 86_400.0
-"""Seconds; a server that asks for more means "not today", and any elapsed cap has ended before."""
+"""Maximum Retry-After in seconds; any elapsed cap is shorter."""
 
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -35,7 +35,7 @@ class RetryPolicy:
 
 
 class Backoff:
-    """The waits of one call, from its first failure on."""
+    """The delays of one call after its first failure."""
 
     def __init__(self, policy: RetryPolicy, random: Callable[[], float]) -> None:
         self._policy = policy
@@ -51,7 +51,7 @@ class Backoff:
     def next_delay(self, retry_after: float | None, now: float) -> float | None:
         """Seconds to wait after a failure at `now` (monotonic), never less than the server's `retry_after`.
 
-        None: give up, as the elapsed cap would be over before the next attempt.
+        None: give up, since the elapsed cap would be exceeded.
         """
         if self._first_failure is None:
             self._first_failure = now
@@ -90,9 +90,10 @@ async def poll(
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait that a Retry-After header asks for: digits, or an HTTP date seen from `now` (the server's clock).
+    """Return the seconds requested by a Retry-After header: a number, or an HTTP date relative to `now` (server's
+    clock).
 
-    None without a header or for garbage; a date that has passed is 0; at most RETRY_AFTER_CAP.
+    None without a valid header; 0 for a date in the past; at most RETRY_AFTER_CAP.
     """
     if value is None:
         return None
@@ -106,10 +107,10 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def parse_http_date(value: str | None) -> datetime | None:
-    """Return an HTTP date as an aware time, None if it is none."""
+    """Parse an HTTP date as an aware time; None if it is invalid."""
     if not value:
         return None
-    # With the first answer, not at the start: what it brings along takes a while to load.
+    # Imported late: the module is slow to load.
     from email.utils import parsedate_to_datetime
 
     try:

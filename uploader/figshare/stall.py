@@ -1,4 +1,4 @@
-"""One watch over all parts on their way: who has moved nothing for too long is cut off."""
+"""Abort part uploads that make no progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Watched(Protocol):
-    """`sample` measures: (bytes the other side has taken over, bytes on their way, whether all were handed over)."""
+    """`measure` returns (acknowledged bytes, bytes in flight, whether all were written)."""
 
     def measure(self) -> tuple[int, int, bool]: ...
 
@@ -15,7 +15,7 @@ class Watched(Protocol):
 
 
 class _Idle:
-    """What was last seen of one part, and for how many seconds nothing has changed."""
+    """The last progress of one part, and the seconds since it changed."""
 
     def __init__(self) -> None:
         self.progress: tuple[int, bool] = (-1, False)
@@ -25,8 +25,8 @@ class _Idle:
 class StallDetector:
     """Samples every part each min(1 s, stall_timeout / 4), on the event loop's clock.
 
-    Bytes that stay on their way for `stall_timeout` are a stall. A part that has nothing on its way waits for its
-    source, which is no stall; once all its bytes are acknowledged the answer may take `answer_timeout`. Seconds.
+    Bytes in flight for `stall_timeout` without an acknowledgement are a stall. A part with nothing in flight waits for
+    its source, which is not a stall; once all bytes are acknowledged, the response may take `answer_timeout`. Seconds.
     """
 
     def __init__(self, stall_timeout: float, answer_timeout: float) -> None:
@@ -48,7 +48,7 @@ class StallDetector:
             self.close()
 
     def close(self) -> None:
-        """Stop the timer; parts still watched are left alone."""
+        """Stop the timer; watched parts are not affected."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -59,7 +59,7 @@ class StallDetector:
         self._timer = loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
-        # A process that was stopped, or a laptop that slept, must not take its own absence for a stall.
+        # Do not count time in which the process was stopped or the machine slept.
         elapsed = min(asyncio.get_running_loop().time() - self._last, 2 * self._period)
         for part, idle in list(self._parts.items()):
             self._check(part, idle, elapsed)

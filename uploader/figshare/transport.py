@@ -21,10 +21,10 @@ from uploader.figshare.urls import host_of
 
 JSON_LIMIT = 32 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
-"""Bytes read of an answer's body: of a success, where more is a failure; of an error, where more is cut."""
+"""Maximum bytes of a body: more fails a successful response and truncates an error response."""
 
 _RESPONSE_TIME_FACTOR = 5
-"""Limit for a whole answer, as a multiple of the time allowed without any byte of it."""
+"""Time limit for a whole response, as a multiple of the time allowed without receiving a byte."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     attempt: int = 1
     fresh: bool = False
-    """Open a new connection for it."""
+    """Open a new connection for this request."""
     on_turn: OnTurn | None = field(default=None, repr=False)
 
     @property
@@ -67,8 +67,8 @@ class Response:
 class ExchangeFailed(Exception):
     """No usable answer. `sent` is False if the request certainly did not reach the server.
 
-    `reason` is one line without secrets. `permanent`: a retry would fail the same way. `stale`: a connection that had
-    been kept open was closed instead of an answer, as some proxies do without announcing it.
+    `reason` is one line without secrets. `permanent`: a retry would fail the same way. `stale`: an idle connection was
+    closed without a response, as some proxies do without announcing it.
     """
 
     def __init__(self, reason: str, *, sent: bool, permanent: bool = False, stale: bool = False) -> None:
@@ -87,8 +87,8 @@ def exchange_on(
 ) -> Send:
     """Return the raw exchange on one session, which raises ExchangeFailed and TlsFailure.
 
-    They are raised outside of handlers: the library's errors show addresses and headers, even as a context.
-    Once a kept connection was closed instead of an answer, every request gets a new one.
+    They are raised outside of handlers: the library's errors show addresses and headers, even as a context. Once an
+    idle connection was closed without a response, every request opens a new one.
     """
     keeps_connections = True
     timeout = aiohttp.ClientTimeout(
@@ -133,7 +133,7 @@ class LostConnection(Exception):
 async def without_connection_reuse(
     request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a request by itself: retries are counted, paced and decided elsewhere."""
+    """Prevent aiohttp from retrying by itself: retries are counted and paced elsewhere."""
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
@@ -182,7 +182,7 @@ def yarl_url(url: str) -> URL:
 
 
 def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
-    """Translate a network error, in words that show no address beyond the host."""
+    """Translate a network error without showing more of the URL than the host."""
     if isinstance(fault, aiohttp.ClientConnectorError):
         return _no_connection(fault, host)
     if isinstance(fault, aiohttp.ClientHttpProxyError):
@@ -201,7 +201,7 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
 
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "no answer in time"),
-    (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (aiohttp.ClientPayloadError, "the response was cut off"),
     (aiohttp.ClientResponseError, "the answer is not HTTP"),
 )
 
@@ -212,7 +212,7 @@ def _no_connection(fault: aiohttp.ClientConnectorError, host: str) -> ExchangeFa
     if isinstance(fault, aiohttp.ClientConnectorSSLError):
         return _tls_failure(fault.os_error, host)
     if isinstance(fault, aiohttp.ClientConnectorDNSError):
-        return ExchangeFailed("its name cannot be looked up", sent=False)
+        return ExchangeFailed("its name cannot be resolved", sent=False)
     if isinstance(fault, aiohttp.ClientProxyConnectionError):
         return ExchangeFailed(f"no connection to the proxy {fault.host}: {_safe_message(fault.os_error)}", sent=False)
     return ExchangeFailed(f"no connection: {_safe_message(fault.os_error)}", sent=False)
@@ -225,18 +225,18 @@ def _tls_failure(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure
     if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         message = (fault.reason or "unknown reason").replace("_", " ").lower()
         return TlsFailure(f"{host}: no secure connection: {message}", hint="Check the address and its port.")
-    return ExchangeFailed("the secure connection was cut off while it was made", sent=False)
+    return ExchangeFailed("the TLS handshake was interrupted", sent=False)
 
 
 def _os_message(fault: OSError) -> str | None:
-    """Return the system's message. aiohttp puts the whole address into some ("Can not write request body for ...")."""
+    """Return the system's message. aiohttp puts the whole URL into some ("Can not write request body for ...")."""
     if fault.strerror and "://" in fault.strerror:
         return os.strerror(fault.errno) if fault.errno else None
     return fault.strerror
 
 
 def _safe_message(fault: BaseException) -> str:
-    """Return the system's message, else the type's name: other texts may hold addresses."""
+    """Return the system's message, else the type's name: other texts may contain URLs."""
     words = (_os_message(fault) if isinstance(fault, OSError) else None) or type(fault).__name__
-    # asyncio puts the socket's address in front: "Connect call failed ('127.0.0.1', 1)".
+    # asyncio prefixes the socket's address: "Connect call failed ('127.0.0.1', 1)".
     return "refused" if "Connect call failed" in words else re.sub(r"[^\x20-\x7e]+", " ", words)

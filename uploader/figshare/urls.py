@@ -1,4 +1,4 @@
-"""Addresses: which may be talked to, and how they are shown without their secrets."""
+"""URLs: which ones are allowed, and how to show them without secrets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
     if parts is None:
         raise UsageError("the endpoint is not an http(s) address", hint="It looks like https://api.figshare.com/v2.")
     if parts.username is not None or parts.password is not None:
-        raise UsageError("the endpoint must not hold a user name or password")
+        raise UsageError("the endpoint must not contain a user name or password")
     if parts.query or parts.fragment:
-        raise UsageError(f"the endpoint must not hold a query or fragment: {_origin(parts)}{parts.path}")
+        raise UsageError(f"the endpoint must not contain a query or fragment: {_origin(parts)}{parts.path}")
     if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or insecure_http):
         raise InsecureEndpoint(
             f"plain http to {parts.hostname} would send the token in the clear", hint="Use https:// instead."
@@ -35,8 +35,8 @@ def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
 def check_upload_url(url: str, *, endpoint: str, insecure_http: bool = False) -> str:
     """Return an upload address as given if it may be used. Raises ProtocolViolation, which never shows it.
 
-    Another host than the API's is normal. An answer must not point a client into its own network, so literal
-    private addresses are refused unless the API itself is there.
+    A host other than the API's is normal. A response must not point the client into its own network, so literal private
+    addresses are rejected unless the API itself has one.
     """
     parts = _split(url)
     if parts is None or parts.username is not None or parts.password is not None or parts.fragment:

@@ -190,7 +190,7 @@ def test_the_store_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_storing_says_what_outranks_the_place(tmp_path: Path) -> None:
     said = store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={"FIGSHARE_TOKEN": "y"})
-    assert "FIGSHARE_TOKEN is set and comes first" in said
+    assert "FIGSHARE_TOKEN is set and takes precedence" in said
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"tokens": []}', '{"tokens": {"a": 1}}', "{"])

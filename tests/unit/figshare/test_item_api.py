@@ -262,7 +262,7 @@ async def test_a_first_refusal_is_the_tokens_only_where_the_account_is_refused_t
     service.answers = [reply(403, {"message": "not you"}), reply(200, {"id": 1}), reply(403, {})]
     figshare = connect()
     for _ in range(2):
-        with pytest.raises(PermissionDenied, match="may not do that with item 5"):
+        with pytest.raises(PermissionDenied, match="lacks permission for item 5"):
             await figshare.items.detail(5)
     asked = [one.path.removeprefix("/v2") for one in service.asked]
     assert asked == ["/account/articles/5", "/account", "/account/articles/5"]
