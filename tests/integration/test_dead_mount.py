@@ -1,0 +1,75 @@
+"""A source on a file system whose server dies in mid-upload: it is told, and gone on with once it is mounted again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once
+from tests.support.programs import require_program
+from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
+
+Start = Callable[..., Sandbox]
+
+
+class Mount:
+    """A folder that shows another one by way of a process."""
+
+    def __init__(self, stored: Path, place: Path) -> None:
+        self._stored = stored
+        self.place = place
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def serve(self) -> None:
+        command = [require_program("bindfs", "bindfs"), "-f", "--no-allow-other", str(self._stored), str(self.place)]
+        self._server = subprocess.Popen(command)
+        until(self.place.is_mount)
+
+    def die(self) -> None:
+        """End the process, and leave a mount that nobody answers for."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGKILL)
+        self._server.wait()
+
+    def unmount(self) -> None:
+        subprocess.run([require_program("fusermount", "fuse"), "-u", "-z", self.place], check=True)
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("this user cannot mount (/dev/fuse)")
+    stored, place = tmp_path / "stored", tmp_path / "mounted"
+    stored.mkdir()
+    place.mkdir()
+    (stored / "data.bin").write_bytes(os.urandom(2_000_000))
+    made = Mount(stored, place)
+    made.serve()
+    yield made
+    made.die()
+    made.unmount()
+
+
+def test_a_mount_that_dies_in_mid_upload(bare_figup: Figup, start_sandbox: Start, mount: Mount) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    path = mount.place / "data.bin"
+    command = ("upload", path, "--title", "Mounted", "--connections", "2")
+    running = bare_figup.start(*command, "--limit-rate", "1M")
+    until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 3)
+    mount.die()
+    for done in (running.wait(), bare_figup.run(*command)):
+        done.expect(75)
+        assert f"figup: {path}: its storage does not answer: " in done.stderr
+        assert "Mount it again" in done.stderr
+    mount.unmount()
+    mount.serve()
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, path)
