@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.command import Figup
+from tests.support.command import COMMAND, Figup
 from tests.support.environment import clean_environment
 from tests.support.forking import ForkedChild, fork_server
 from tests.support.odd_system import ERRORS
@@ -281,13 +281,15 @@ def test_every_odd_configuration_file(odd: OddFigup, tmp_path: Path, name: str) 
 @pytest.mark.parametrize(
     ("place", "said"), [("removed", "the current folder cannot be used"), ("deep", "not a possible path")]
 )
-@pytest.mark.parametrize("words", [["upload", "data.bin", "--title", "Odd data"], ["verify", "1", "data.bin"]], ids=str)
+@pytest.mark.parametrize(
+    "words", [["upload", "data.bin", "--title", "Odd data"], ["upload", "."], ["verify", "1", "data.bin"]], ids=" ".join
+)
 def test_a_current_folder_that_is_of_no_use(odd: OddFigup, place: str, said: str, words: list[str]) -> None:
     process = odd.start(words, place=place)
     check(process, words, status=ExitStatus.USAGE)
     assert said in process.stderr.text
     # What is named by its whole path needs none.
-    whole = [str(odd.home / word) if word == "data.bin" else word for word in words]
+    whole = [str(odd.home / "data.bin") if word in ("data.bin", ".") else word for word in words]
     process = odd.start([*whole, *(["--dry-run"] if words[0] == "upload" else [])], place=place)
     check(process, whole)
     assert process.returncode in (ExitStatus.OK, ExitStatus.NOT_FOUND), process.stderr.text
@@ -314,3 +316,23 @@ def test_half_a_character_in_metadata_that_lies_beside_the_data_keeps_nothing_fr
     process = odd.start(words)
     check(process, words, status=ExitStatus.OK)
     assert "description: has half of a character in it" in process.stderr.text
+
+
+@pytest.mark.parametrize(
+    "words", [["auth", "login"], ["upload", "--from-file", "-"], ["verify", "1", "--checksums", "-"]], ids=" ".join
+)
+@pytest.mark.parametrize(
+    "typed", ["caf\udce9\n", "a\0b\n", "m" * 1_000_000, ""], ids=["not UTF-8", "NUL", "a megabyte", "nothing"]
+)
+def test_every_odd_text_on_stdin(odd: OddFigup, words: list[str], typed: str) -> None:
+    process = odd.start(words, input=typed)
+    check(process, words)
+    assert process.returncode in (ExitStatus.USAGE, ExitStatus.NOT_PERMITTED, ExitStatus.NOT_FOUND)
+
+
+def test_a_closed_stdin(odd: OddFigup) -> None:
+    for words in (["auth", "login"], ["upload", "--from-file", "-"], ["verify", "1", "--checksums", "-"]):
+        command = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, *words]
+        process = Process(command, env=odd.env, cwd=odd.home)
+        check(process, words)
+        assert process.returncode in (ExitStatus.USAGE, ExitStatus.NOT_PERMITTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import sys
@@ -16,6 +17,7 @@ from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
+from uploader.cli.source_options import read_stdin_line
 from uploader.errors import NoToken, UsageError
 from uploader.figshare import auth as tokens
 from uploader.figshare.models import Account
@@ -74,9 +76,11 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     if sys.stdin is None:
         raise NoToken("there is no token on stdin")
     if sys.stdin.isatty():
-        text = getpass.getpass(f"Token for {context.endpoint} (it is not shown): ", sys.stderr)
+        text = ""
+        with contextlib.suppress(EOFError, UnicodeDecodeError):
+            text = getpass.getpass(f"Token for {context.endpoint} (it is not shown): ", sys.stderr)
     else:
-        text = sys.stdin.readline()
+        text = read_stdin_line().decode("utf-8-sig", "replace")
     if not text.strip():
         raise NoToken("no token was given", hint="Create one at figshare.com/account/applications.")
     return tokens.Token(text, origin="what was given")

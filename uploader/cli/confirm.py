@@ -39,7 +39,9 @@ async def next_line(terminal: int) -> bytes:
 
     def wait() -> None:
         # Not through sys.stdin: the interpreter would wait for its lock at exit.
-        line = os.read(terminal, 1024)
+        line = b""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            line = os.read(terminal, 1024)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(deliver, line)
 

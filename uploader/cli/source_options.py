@@ -7,13 +7,14 @@ import glob
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from uploader.cli.options import grouped, with_options
-from uploader.errors import Facts, SourceNotFound
+from uploader.errors import Facts, SourceNotFound, UsageError
 from uploader.sources.models import STDIN, Sources
+from uploader.system import path_error
 from uploader.text import printable
 
 _send = grouped("Files")
@@ -95,5 +96,19 @@ _NAMES = ("paths", "from_file", "nul", "base", "manifest", "include", "exclude",
 
 
 def read_stdin(sources: Sources, checksums: str | None = None) -> bytes:
-    """Read the list of files or checksums from stdin if an option asks for it. Blocks."""
-    return sys.stdin.buffer.read() if STDIN in (sources.from_file, checksums) else b""
+    """Read the list of files or checksums from stdin if an option asks for it. Blocks. Raises UsageError."""
+    return _stdin(lambda stream: stream.read()) if STDIN in (sources.from_file, checksums) else b""
+
+
+def read_stdin_line() -> bytes:
+    """Read one line from stdin. Blocks. Raises UsageError."""
+    return _stdin(lambda stream: stream.readline())
+
+
+def _stdin(read: Callable[[BinaryIO], bytes]) -> bytes:
+    if sys.stdin is None:
+        raise UsageError("stdin is closed", hint="Something is read from it: see the command's help.")
+    try:
+        return read(sys.stdin.buffer)
+    except OSError as fault:
+        raise path_error(fault, "stdin") from fault

@@ -181,6 +181,7 @@ class _Collector:
             return
         last = path.rstrip("/").rpartition("/")[2]
         if last in ("", ".", ".."):
+            absolute(path)  # raises if there is no current folder
             whole = os.path.realpath(path)
             self._add_key(whole.rstrip("/") + "/", os.path.basename(whole) or whole)
             self._selection.roots.append("")
