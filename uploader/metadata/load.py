@@ -19,7 +19,7 @@ from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite, rocrate, zenodo
 from uploader.metadata.importers.extract import Extracted
 from uploader.metadata.model import Metadata
-from uploader.metadata.parse import MAX_SIZE, Document, parse
+from uploader.metadata.parse import Document, max_size, parse
 from uploader.metadata.problems import Location, Problem, field_name, invalid, raise_problem
 from uploader.metadata.schema import ALIASES, Validator
 from uploader.metadata.vocabulary import DEFAULT_LICENSE
@@ -248,7 +248,7 @@ def merged(parts: Iterable[Metadata]) -> Metadata:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_SIZE + 1)
+            return file.read(max_size(path.name) + 1)
     except FileNotFoundError:
         raise SourceNotFound(f"{path}: metadata file not found", path=str(path)) from None
     except PATH_FAULTS as error:

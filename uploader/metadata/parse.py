@@ -18,6 +18,10 @@ from uploader.metadata.problems import DUPLICATE, Location, WrittenFloat, raise_
 
 MAX_SIZE = 1024 * 1024
 """Maximum bytes of a metadata file; a larger one is most likely another kind of file."""
+_MAX_CRATE = 32 * MAX_SIZE
+"""Maximum bytes of an RO-Crate, which lists every file of the dataset."""
+_MAX_WITH_LINES = 256 * 1024
+"""Characters of JSON up to which lines are looked up: a second for each quarter of a million."""
 _TOML_TOKEN = re.compile(
     r'""".*?(?<!\\)"""|'
     r"'''.*?'''"
@@ -49,8 +53,8 @@ class Document:
 
 def parse(source: str, data: bytes) -> Document:
     """Parse a file. The format follows from the name's extension, else from the content. Raises MetadataInvalid."""
-    if len(data) > MAX_SIZE:
-        raise_problem(source, f"is larger than a metadata file may be ({MAX_SIZE} bytes)")
+    if len(data) > max_size(source):
+        raise_problem(source, f"is larger than a metadata file may be ({max_size(source)} bytes)")
     text = _text(source, data)
     kind = _FORMATS.get(PurePath(source).suffix.lower()) or ("JSON" if text.lstrip().startswith("{") else "YAML")
     value, lines = {"YAML": _yaml, "JSON": _json, "TOML": _toml}[kind](source, text)
@@ -59,6 +63,11 @@ def parse(source: str, data: bytes) -> Document:
     if not isinstance(value, dict):
         raise_problem(source, "contains no fields; write e.g. `title: ...`", 1)
     return Document(source=source, value=value, lines=lines)
+
+
+def max_size(source: str) -> int:
+    """Return the maximum bytes of a file of this name."""
+    return _MAX_CRATE if re.search(r"ro-crate-metadata\.json(ld)?$", source) else MAX_SIZE
 
 
 def _text(source: str, data: bytes) -> str:
@@ -88,7 +97,7 @@ def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
         raise_problem(source, str(error))
     except RecursionError:
         raise_problem(source, "is nested too deeply")
-    return value, _json_lines(source, text)
+    return value, _json_lines(source, text) if len(text) <= _MAX_WITH_LINES else {}
 
 
 class _Duplicate(ValueError):

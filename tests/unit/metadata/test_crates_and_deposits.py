@@ -176,6 +176,24 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], told: str) -> None:
     assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
 
 
+def test_a_workflow_s_authors_are_those_of_its_main_entity() -> None:
+    root = {"@id": "./", "@type": "Dataset", "name": "A workflow", "mainEntity": {"@id": "main.nf"}}
+    main = {"@id": "main.nf", "creator": {"@id": "#max"}, "keywords": ["a", "b"]}
+    loaded = read("x.json", {**crate(root=root), "@graph": [*ENTITIES, root, main, DESCRIPTOR]})
+    assert [author.display_name for author in loaded.metadata.authors] == ["Max Roe"]
+    assert loaded.metadata.keywords == ("a", "b")
+    assert loaded.remarks[0] == "x.json: creator: taken from the main entity, main.nf"
+
+
+def test_a_crate_with_many_files_is_read(tmp_path: Path) -> None:
+    files = [{"@id": f"data/{number}.csv", "@type": "File", "sha256": "0" * 64} for number in range(12_000)]
+    whole = crate()
+    (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({**whole, "@graph": [*whole["@graph"], *files]}))
+    assert (tmp_path / "ro-crate-metadata.json").stat().st_size > 1 << 20
+    (loaded,) = load_sidecars([tmp_path], TODAY)
+    assert loaded.metadata.title == "Beaver data"
+
+
 def test_what_has_no_equivalent_is_told() -> None:
     loaded = read(".zenodo.json", {**DEPOSIT, "upload_type": "other", "title": ["x"], "license": ["mit", {"x": 1}]})
     assert (loaded.metadata.title, loaded.metadata.type, loaded.metadata.license) == (None, None, "MIT")

@@ -302,6 +302,9 @@ def test_lists_that_are_written_otherwise_are_read() -> None:
     assert [author.display_name for author in loaded.metadata.authors] == ["Jane Doe", "Max Roe"]
     assert loaded.metadata.keywords == ("a", "b, c")
     assert loaded.metadata.related_materials == (Material(identifier="https://github.com/a/b.git"),)
+    loaded = read("codemeta.json", {**CODEMETA, "codeRepository": [], "identifier": "10.1234/a; RRID:SCR_1"})
+    assert loaded.metadata.related_materials == (Material(identifier="10.1234/a", identifier_type="DOI"),)
+    assert "unknown kind of identifier 'RRID:SCR_1'" in loaded.remarks[0]
 
 
 def test_what_cannot_be_used_is_told() -> None:
@@ -314,6 +317,14 @@ def test_what_cannot_be_used_is_told() -> None:
         'CITATION.cff: keywords[3]: {"a": "b"} is no text; ignored',
         "CITATION.cff: license: Figshare takes one; 'MIT' is used, not 'Apache-2.0'",
     )
+
+
+def test_contributors_are_not_authors_and_told() -> None:
+    told = "contributors: 1 ignored; Figshare has authors only"
+    assert read("codemeta.json", {**CODEMETA, "contributor": {"name": "Max Roe"}}).remarks == (
+        f"codemeta.json: {told}",
+    )
+    assert read("datacite.json", {**DATACITE, "contributors": [{"name": "Roe"}]}).remarks == (f"datacite.json: {told}",)
 
 
 def test_codemeta_1() -> None:

@@ -21,7 +21,8 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     """Extract metadata about the accompanying dataset."""
     found, graph = Findings(), jsonld.Graph.of(value)
     main = value if "@graph" not in value else _main(graph)
-    materials = [_material(jsonld.identifier(one)) for one in graph.values(main, *_RELATED)]
+    identifiers = (jsonld.identifier(one) or "" for one in graph.values(main, *_RELATED))
+    materials = [_material(part.strip()) for one in identifiers for part in one.split("; ")]
     grants = found.texts("funding", graph.values(main, "funding"), lambda one: text(one) or _name(one))
     grants = grants or found.texts("funder", graph.values(main, "funder"), lambda one: text(one) or _name(one))
     licenses = graph.values(main, "license") or graph.values(main, "licenseId")
@@ -37,6 +38,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         # The names in CodeMeta 3 and CodeMeta 2.
         embargo=embargo(text(main, "embargoEndDate", "embargoDate"), today),
     )
+    found.contributors(graph.values(main, "contributor"))
     return found.extracted(fields)
 
 
@@ -65,5 +67,5 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     return {**parts, **compact(orcid=jsonld.orcid(value))} if parts else None
 
 
-def _material(identifier: str | None) -> dict[str, Any] | None:
-    return {"identifier": identifier} if identifier is not None else None
+def _material(identifier: str) -> dict[str, Any] | None:
+    return {"identifier": identifier} if identifier else None

@@ -46,6 +46,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         funding=found.texts("fundingReferences", as_list(value, "fundingReferences"), _grant),
         embargo=embargo(max(embargo_ends, default=None), today),
     )
+    found.contributors(as_list(value, "contributors"))
     return found.extracted(fields, access_restriction=_restriction(value, embargo_ends, "embargo" in fields))
 
 

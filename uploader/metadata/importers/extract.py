@@ -42,6 +42,11 @@ class Findings:
         """Note a line for a person."""
         self._remarks.append(message)
 
+    def contributors(self, values: Sequence[Any]) -> None:
+        """Note that contributors are not taken."""
+        if values:
+            self.remark(f"contributors: {len(values)} ignored; Figshare has authors only")
+
     def unknown_relation(self, relation: str, identifier: str) -> None:
         """Note that a material is related by the default instead."""
         self.remark(f"unknown relation {relation!r}: {identifier!r} is related by {DEFAULT_RELATION} instead")

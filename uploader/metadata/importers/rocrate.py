@@ -6,6 +6,7 @@ Source: the RO-Crate specification. The metadata descriptor, an entity named lik
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -22,18 +23,19 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     graph = jsonld.Graph.of(value)
     found = Findings()
     root = _root(graph, found)
-    people = graph.values(root, "author") or graph.values(root, "creator")
+    people, keywords = (_own_or_main(graph, root, keys, found) for keys in (("author", "creator"), ("keywords",)))
     materials = [_material(one, relation) for key, relation in _RELATED.items() for one in graph.values(root, key)]
     fields = compact(
         title=found.text(root, "name", "headline"),
         description="\n\n".join(one for one in graph.values(root, "description") if isinstance(one, str)),
         authors=found.authors(people, _author),
-        keywords=found.keywords(graph.values(root, "keywords"), jsonld.keyword),
+        keywords=found.keywords(keywords, jsonld.keyword),
         license=found.only("license", graph.values(root, "license"), jsonld.license_name),
         type="dataset" if root else None,
         related_materials=unique(materials, "identifier"),
         funding=found.texts("funding", _grants(graph, root), _name),
     )
+    found.contributors(graph.values(root, "contributor"))
     return found.extracted(fields)
 
 
@@ -47,6 +49,17 @@ def _root(graph: jsonld.Graph, found: Findings) -> dict[str, Any]:
     missing = "@graph: has no entity ro-crate-metadata.json" if not descriptors else "about: names no entity"
     found.remark(f"{missing}, so that the root dataset is unknown")
     return {}
+
+
+def _own_or_main(graph: jsonld.Graph, root: dict[str, Any], keys: Sequence[str], found: Findings) -> list[Any]:
+    """Return the values of the first of these properties that the dataset has, else its main entity (a workflow)."""
+    for entity in (root, *graph.values(root, "mainEntity")):
+        for key in keys:
+            if values := graph.values(entity, key):
+                if entity is not root:
+                    found.remark(f"{key}: taken from the main entity, {text(entity, '@id')}")
+                return values
+    return []
 
 
 def _grants(graph: jsonld.Graph, root: dict[str, Any]) -> list[Any]:

@@ -45,7 +45,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         description=value.get("description"),
         authors=found.authors(as_list(value, "creators"), _author),
         keywords=words,
-        license=found.only("license", as_list(value, "license"), lambda one: text(one) or text(one, "id")),
+        license=found.only("license", as_list(value, "license"), _license),
         type=_type(value, found),
         references=found.texts("references", as_list(value, "references"), text),
         related_materials=[
@@ -56,8 +56,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         funding=found.texts("grants", as_list(value, "grants"), _grant),
         embargo=embargo(text(value, "embargo_date"), today) if access == "embargoed" else None,
     )
-    if count := len(as_list(value, "contributors")):
-        found.remark(f"contributors: {count} ignored; Figshare has authors only")
+    found.contributors(as_list(value, "contributors"))
     closed = access in ("restricted", "closed") or (access == "embargoed" and not text(value, "embargo_date"))
     return found.extracted(fields, access_restriction=f"access_right is {access}" if closed else None)
 
@@ -66,6 +65,10 @@ def _type(value: dict[str, Any], found: Findings) -> str | None:
     kind, detail = text(value, "upload_type"), plain(text(value, "publication_type") or "")
     special = _PUBLICATIONS.get(detail) if kind == "publication" else None
     return special or found.kind("upload_type", kind, _TYPES)
+
+
+def _license(value: Any) -> str | None:
+    return text(value) or text(value, "id", "spdx_id", "key", "name")  # also as GitHub's API describes one
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:
