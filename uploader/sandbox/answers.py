@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -41,6 +42,11 @@ class ApiError(Exception):
         if self.data is not None:
             body["data"] = self.data
         return body
+
+
+def moment(time: float) -> str:
+    """Format seconds since the epoch as Figshare does, without fractions."""
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def not_found(what: str) -> ApiError:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from uploader.sandbox import checks
 from uploader.sandbox.answers import (
     invalid,
     invalid_is_bad_request,
@@ -19,7 +18,7 @@ from uploader.sandbox.answers import (
 )
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
-from uploader.sandbox.people import authors
+from uploader.sandbox.people import author_body, authors
 from uploader.sandbox.people.authors import Author, NewAuthor
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.resources import Resource
@@ -67,7 +66,7 @@ class AuthorRoutes:
             body = await body_of(request)
             if body.get("authors") is None:
                 raise invalid("Missing mandatory field - authors", "authors")
-            named = checks.authors("authors", body["authors"])
+            named = author_body.authors("authors", body["authors"])
         await context.db.run(
             self._store, self._resource.id_of(request), account_of(request), named, context.now(), keep=keep
         )

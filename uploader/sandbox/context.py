@@ -18,7 +18,6 @@ from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
-from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.request_log import RequestLog
 from uploader.sandbox.settings import Settings
 
@@ -72,15 +71,6 @@ class Context:
     def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
         """Return the custom fields that a group's items have."""
         return for_group(self.settings.custom_fields, group) if self.settings.institution else ()
-
-    def quota(self, account: Account) -> int:
-        """Return the bytes that an account may store in private files."""
-        return self.settings.quota if account.quota is None else account.quota
-
-    def used(self, account: Account) -> int:
-        """Return the used bytes of the quota."""
-        used = account.completed if self.settings.quota_counts == "completed" else account.initiated
-        return max(used, self.quota(account)) if self.effects.quota_full else used
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call something that blocks on the disk, in a thread."""

@@ -165,7 +165,7 @@ def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Conte
     settings = context.settings
     if settings.mixed_links == "refuse" and (item.uploaded if new.link is not None else item.linked):
         raise invalid("An item holds either one linked file or uploaded files", "link")
-    quota, used = context.quota(account), context.used(account)
+    quota, used = account.limit(context), account.used(context)
     if new.size > quota - used:
         raise ApiError(
             settings.quota_status,

@@ -7,6 +7,7 @@ from typing import Any
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import invalid
+from uploader.sandbox.people import author_body
 from uploader.sandbox.people.authors import NewAuthor
 
 
@@ -34,7 +35,7 @@ _CHECKS: dict[str, checks.Check] = {
     "title": checks.text(3, 1000),
     "description": checks.text(0, 20000),
     "articles": checks.integers,
-    "authors": checks.authors,
+    "authors": author_body.authors,
     "categories": checks.categories,
     "categories_by_source_id": checks.source_ids,
     "tags": checks.texts,

@@ -9,8 +9,9 @@ from typing import Any
 
 from uploader.sandbox import categories, custom_fields
 from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import moment
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.items.view import moment, names_of, timeline
+from uploader.sandbox.items.view import names_of, timeline
 
 
 def row(collection: Collection, url: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import invalid
+from uploader.sandbox.people import author_body
 from uploader.sandbox.people.authors import NewAuthor
 
 EMPTY: dict[str, Any] = {
@@ -59,7 +60,7 @@ _CHECKS: dict[str, checks.Check] = {
     "related_materials": checks.related_materials,
     "categories": checks.categories,
     "categories_by_source_id": checks.source_ids,
-    "authors": checks.authors,
+    "authors": author_body.authors,
     "custom_fields": checks.custom_fields,
     "custom_fields_list": checks.custom_list,
     "defined_type": checks.item_type,

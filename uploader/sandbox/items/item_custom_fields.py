@@ -8,11 +8,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from uploader.sandbox import projects_db as projects
 from uploader.sandbox.context import Context
 from uploader.sandbox.custom_fields import CustomField, shown
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.people import accounts
-from uploader.sandbox.projects import store as projects
 
 
 def for_item(db: sqlite3.Connection, context: Context, item: Item) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.answers import ApiError, json_answer, not_found
+from uploader.sandbox.answers import ApiError, json_answer, moment, not_found
 from uploader.sandbox.context import context_of
 from uploader.sandbox.items import store, view
 from uploader.sandbox.people.impersonation import account_of
@@ -102,7 +102,7 @@ def _shown(row: sqlite3.Row, at: Addresses) -> dict[str, Any]:
     return {
         "id": row["id"],
         "account_id": row["account_id"],
-        "created_date": view.moment(row["created"]),
+        "created_date": moment(row["created"]),
         "status": "done",
         "download_url": f"{at.origin}/reports/{row['token']}/report-{row['id']}.xlsx",
         "group_id": row["group_id"],

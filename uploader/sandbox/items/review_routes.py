@@ -8,12 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import checks
-from uploader.sandbox.answers import ApiError, invalid, invalid_is_bad_request, json_answer, not_found
+from uploader.sandbox.answers import ApiError, invalid, invalid_is_bad_request, json_answer, moment, not_found
 from uploader.sandbox.bodies import body_of, query_of
 from uploader.sandbox.items import reviews_db
 from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items.reviews_db import Comment, Review
-from uploader.sandbox.items.view import moment
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.institution_routes import administrator

@@ -9,6 +9,7 @@ from typing import Any
 
 from uploader.sandbox import categories
 from uploader.sandbox.addresses import Addresses
+from uploader.sandbox.answers import moment
 from uploader.sandbox.items import embargo
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.reference_data import ITEM_TYPES, licenses
@@ -29,11 +30,6 @@ class Contents:
     size: int
     has_link: bool
     thumb: int | None
-
-
-def moment(time: float) -> str:
-    """Format seconds since the epoch as Figshare does, without fractions."""
-    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import file_status, files_db, links_db
+from uploader.sandbox import projects_db as projects
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.answers import not_found
+from uploader.sandbox.answers import moment, not_found
 from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
@@ -17,7 +18,6 @@ from uploader.sandbox.items import item_custom_fields, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.pages import render
 from uploader.sandbox.people import accounts, authors
-from uploader.sandbox.projects import store as projects
 from uploader.sandbox.routes import Route
 
 ROWS = 250
@@ -83,7 +83,7 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     account = accounts.get(db, accounts.OWNER_ID)
     usage = ""
     if account is not None:
-        usage = f"{render.format_size(context.used(account))} of {render.format_size(context.quota(account))} used"
+        usage = f"{render.format_size(account.used(context))} of {render.format_size(account.limit(context))} used"
     return render.index(rows, render.Paging(page, len(found) > ROWS), usage)
 
 
@@ -96,7 +96,7 @@ def _row(db: sqlite3.Connection, one: Item, now: float) -> render.ItemRow:
 
 
 def _format_time(time: float) -> str:
-    return view.moment(time).replace("T", " ").replace("Z", " UTC")
+    return moment(time).replace("T", " ").replace("Z", " UTC")
 
 
 def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from uploader.sandbox.context import Context
 from uploader.sandbox.people import authors
 from uploader.sandbox.reference_data import TOP_GROUP
 
@@ -36,6 +37,15 @@ class Account:
     first_name: str
     last_name: str
     orcid_id: str
+
+    def limit(self, context: Context) -> int:
+        """Return the bytes that it may store in private files."""
+        return context.settings.quota if self.quota is None else self.quota
+
+    def used(self, context: Context) -> int:
+        """Return the used bytes of its quota."""
+        used = self.completed if context.settings.quota_counts == "completed" else self.initiated
+        return max(used, self.limit(context)) if context.effects.quota_full else used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, forbidden, invalid, invalid_is_bad_request, json_answer, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
-from uploader.sandbox.people import accounts, authors
+from uploader.sandbox.people import accounts, author_body, authors
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.institution_routes import administrator
 from uploader.sandbox.routes import Route
@@ -49,7 +49,7 @@ async def update(request: web.Request) -> web.Response:
 
 def _orcid(name: str, value: Any) -> str:
     text = checks.text(0, 100)(name, value)
-    found = checks.orcid_of(text)
+    found = author_body.orcid_of(text)
     if text and not found:
         raise invalid(f"Invalid value received for {name}", name)
     return found

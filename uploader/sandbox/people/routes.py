@@ -8,10 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import checks
-from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer, not_found
+from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer, moment, not_found
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.items.view import moment
 from uploader.sandbox.listing import slice_in
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.authors import Author
@@ -40,7 +39,7 @@ def account_object(db: sqlite3.Connection, account_id: int, context: Context) ->
     found = accounts.get(db, account_id)
     if found is None:
         raise not_found("Account")
-    used = context.used(found)
+    used = found.used(context)
     return {
         "id": found.id,
         "first_name": found.first_name,
@@ -50,7 +49,7 @@ def account_object(db: sqlite3.Connection, account_id: int, context: Context) ->
         "institution_id": INSTITUTION["id"] if context.settings.institution else 0,
         "group_id": found.group_id if context.settings.institution else 0,
         "institution_user_id": found.institution_user_id,
-        "quota": context.quota(found),
+        "quota": found.limit(context),
         "used_quota": used + found.public,
         "used_quota_private": used,
         "used_quota_public": found.public,

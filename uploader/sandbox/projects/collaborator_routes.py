@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import checks
+from uploader.sandbox import projects_db as store
 from uploader.sandbox.answers import (
     ApiError,
     forbidden,
@@ -21,7 +22,7 @@ from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import collaborators_db, store, view
+from uploader.sandbox.projects import collaborators_db, view
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
 from uploader.sandbox.routes import Route
 

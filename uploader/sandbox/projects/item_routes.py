@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import file_view, files_db
+from uploader.sandbox import projects_db as store
 from uploader.sandbox.answers import json_answer, located, no_content, not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
@@ -17,7 +18,6 @@ from uploader.sandbox.items import store as items
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.listing import Slice, slice_of
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import store
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
 from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route

@@ -8,21 +8,22 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import checks
+from uploader.sandbox import projects_db as store
 from uploader.sandbox.answers import (
     invalid,
     invalid_is_bad_request,
     json_answer,
     located,
+    moment,
     no_content,
     not_found,
     reset_content,
 )
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
-from uploader.sandbox.items.view import moment
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import notes_db, store
+from uploader.sandbox.projects import notes_db
 from uploader.sandbox.projects.notes_db import Note
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
 from uploader.sandbox.routes import Route

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox import checks
+from uploader.sandbox import projects_db as store
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import (
     ApiError,
@@ -28,8 +29,8 @@ from uploader.sandbox.listing import Order, Slice, order_of, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import collaborators_db, search, store, view
-from uploader.sandbox.projects.store import Project
+from uploader.sandbox.projects import collaborators_db, search, view
+from uploader.sandbox.projects_db import Project
 from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.routes import Route
 

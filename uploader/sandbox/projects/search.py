@@ -8,7 +8,7 @@ from typing import Any
 from uploader.sandbox.filters import Traits, matches
 from uploader.sandbox.items.search import Document, query_of, searchable, values_of
 from uploader.sandbox.listing import Order
-from uploader.sandbox.projects.store import Project
+from uploader.sandbox.projects_db import Project
 from uploader.sandbox.reference_data import INSTITUTION
 
 SORT_FIELDS = ("published_date", "modified_date", "views")

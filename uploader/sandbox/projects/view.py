@@ -7,10 +7,10 @@ from typing import Any
 
 from uploader.sandbox import custom_fields
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.items.view import moment
+from uploader.sandbox.answers import moment
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.projects.collaborators_db import Collaborator
-from uploader.sandbox.projects.store import Project
+from uploader.sandbox.projects_db import Project
 
 
 def public_row(project: Project, at: Addresses) -> dict[str, Any]:

@@ -192,9 +192,10 @@ async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
 
 async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
     """Find files in the transfer's place that are new since its intent and have no owner here, complete first."""
+    found = await run.listing.at(transfer.folder, transfer.name)
+    # Afterwards: what another job here has created meanwhile is in its journal by now.
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
-    found = await run.listing.at(transfer.folder, transfer.name)
     unclaimed = (f for f in found if f.id not in owned and not f.is_link_only and f.status not in FAILED_STATUSES)
     return sorted(unclaimed, key=lambda f: (f.status == "created", f.id))
 
