@@ -200,10 +200,10 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
     (figup.cwd / "table.csv").write_text("path,name,md5\nd/a,x/y,1\n,,\nd/a,,,\n")
     done = figup.run("upload", "--manifest", "table.csv").expect(2)
     assert done.stderr.splitlines() == [
-        "figup: table.csv: line 2: invalid file name 'x/y'. A folder goes into the field `folder`.",
+        "figup: table.csv: line 2: invalid file name 'x/y'. Put the folder into the field `folder`.",
         "figup: table.csv: line 2: invalid MD5 '1'; use 32 hexadecimal digits",
         "figup: table.csv: line 4: has 4 columns, and the first line names 3",
-        "figup: 3 mistakes in the named sources; nothing was sent",
+        "figup: 3 errors in the given sources; nothing was sent",
     ]
     (figup.cwd / "m.csv").write_text("path\nd/a,x\n")
     done = figup.run("upload", "--manifest", "m.csv").expect(2)
@@ -712,7 +712,7 @@ def test_a_listed_file_whose_name_begins_like_a_comment_is_sent_and_one_that_is_
     (figup.cwd / "list").write_text("a.txt\n#b.txt\n#c.txt\n# a remark\n")
     done = upload(figup, "--from-file", "list", "--title", "A list")
     assert set(held(sandbox, done.summary["item_id"])) == {"a.txt", "#b.txt"}
-    assert warnings(done) == "list: line 3: taken for a comment, because there is no such file: #c.txt"
+    assert warnings(done) == "list: line 3: treated as a comment; no such file: #c.txt"
 
 
 def test_checksums_of_another_system_are_compared(figup: Figup) -> None:

@@ -43,5 +43,5 @@ async def check_project(items: ItemRequests, project_id: int) -> None:
     if project.role == _READ_ONLY_ROLE:
         raise PermissionDenied(
             f"this account can only view project {project_id} ({project.title!r})",
-            hint="Ask its owner to make you a collaborator, or use another account's token.",
+            hint="Ask its owner to make you a collaborator, or use the token of another account.",
         )

@@ -74,7 +74,7 @@ async def add_authors(
     try:
         return now, _match_author(authors, {one.orcid: one for one in now if one.orcid}, item.id)
     except UsageError:
-        # The search had not found them.
+        # The earlier search did not find them.
         for one in now:
             if one.id not in {author.id for author in have}:
                 await api.items.remove_author(item.id, one.id)

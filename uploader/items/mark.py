@@ -1,8 +1,8 @@
 """The mark of a new item: part of its title from the request that creates it until its id is on record.
 
-After a lost answer the draft is recognized by it, whatever other drafts of the same title exist, and whatever the
-clocks of the servers show. The title carries the mark because the list of items shows titles, because every draft has
-one, and because setting it again cannot fail for want of another field.
+After a lost response it identifies the draft, independent of other drafts with the same title and of server clocks. The
+title carries the mark because the list of items shows titles, because every draft has one, and because setting it again
+cannot fail for want of another field.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metadata of items: read from files, validated, resolved into what the API takes.
+"""Metadata of items: read from files, validated, resolved into the API's form.
 
 Sends only the requests of `resolve`.
 """

@@ -96,7 +96,7 @@ class Cursor:
         return nodes
 
     def text(self, *, min_length: int = 1, max_length: int, lines: bool = False) -> str | None:
-        """Return a text of `least` to `most` characters, on one line unless `lines`; None after a problem.
+        """Return a text of `min_length` to `max_length` characters, on one line unless `lines`; None after a problem.
 
         A number is accepted as its digits.
         """
@@ -143,7 +143,7 @@ class Cursor:
             return None
 
     def choice(self, names: Iterable[str], aliases: dict[str, str] | None = None) -> str | None:
-        """Return the one of `names` that is meant, in any spelling; None after a problem."""
+        """Return the matching one of `names`, in any spelling; None after a problem."""
         text = self.text(max_length=200)
         if text is None:
             return None

@@ -1,4 +1,4 @@
-"""Merge the metadata of an item from all its sources, and convert it into what the API takes."""
+"""Merge the metadata of an item from all sources, and convert it to the API's form."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A description as the API takes it. `remarks` are lines for a person.
+    """A description in the API's form. `remarks` are lines for the user.
 
     `provenance` has the fields of sidecar files that were verified, with the file's name.
     """
@@ -261,9 +261,9 @@ class _ResolutionBuilder:
             message = f"{one.problem.message}; without it, {SAFETY_FIELDS[root_field(one.problem)]}"
             is_sidecar = one.part.source in self._description.found
             advice = (
-                "Give the right value in a metadata file of your own, or have this one ignored."
+                "Give the correct value in your own metadata file, or ignore this file."
                 if is_sidecar
-                else "Correct it there, or give the right value in another file."
+                else "Correct it there, or give the correct value in another file."
             )
             hint = " ".join(filter(None, (one.problem.hint, advice)))
             problem = msgspec.structs.replace(
@@ -287,7 +287,7 @@ def _needs_lookup(part: Loaded, field: str) -> bool:
 
 
 def _shown(part: Loaded, field: str) -> str:
-    """Return a used field for a person."""
+    """Format a used field for the user."""
     if field == "embargo" and part.metadata.embargo is not None:
         return f"embargo (until {part.metadata.embargo.until})"
     return field.replace("_", " ")

@@ -49,7 +49,7 @@ FOUND_NAMES = ("datacite.json", "ro-crate-metadata.json", ".zenodo.json", "CITAT
 class Loaded:
     """The content of one file. `kind` is its format.
 
-    `remarks` are lines for a person: what is ignored, and why. `unverified` depends on the account's lists. `rejected`
+    `remarks` are lines for the user: what is ignored, and why. `unverified` depends on the account's lists. `rejected`
     are problems of SAFETY_FIELDS, whose fields are also ignored. `implied` are fields that the file does not have, but
     that its format gives a default. `document` is set for figup's own format, to find the line of a value.
     """

@@ -1,1 +1,1 @@
-"""What goes up: from the paths, lists, manifests and rules that a user names to the files meant. Sends nothing."""
+"""Local files: from the paths, lists, manifests and rules given by a user to the selected files. Sends nothing."""

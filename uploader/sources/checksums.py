@@ -1,4 +1,4 @@
-r"""Lists of MD5s, in the forms that programs write and `md5sum -c` takes. Pure.
+r"""Lists of MD5s in the formats of common programs, as accepted by `md5sum -c`. Pure.
 
 Read are lines of md5sum (with text and binary marks, `--tag`, `--zero`, escaped names), BSD's and macOS' md5 (also with
 -r), OpenSSL, md5summer and other programs for Windows that write the same lines with backslashes, certutil, and
@@ -42,7 +42,7 @@ _HOW = "Make the list with: md5sum FILE... > LIST"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChecksumEntry:
-    """A file that is somewhere else. `path` is as it stands in the list; `folder` and `name` are the remote ones."""
+    """A listed file. `path` is as written in the list; `folder` and `name` are the remote ones."""
 
     path: str
     folder: str
@@ -60,11 +60,11 @@ def parse_checksums(data: bytes, base: str, origin: str, *, given_base: str = ""
     found = []
     for where, name, md5 in _zero_separated(data, origin) if b"\0" in data else _Lines(origin).read(data):
         if not name.rstrip("/"):
-            raise UsageError(f"{where}: names no file")
+            raise UsageError(f"{where}: file name missing")
         folder, last = _windows_location(name, given_base) if _DRIVE.match(name) else remote_location(name, base)
         found.append(ChecksumEntry(path=printable(name), folder=folder, name=last, md5=md5.lower()))
     if not found:
-        raise UsageError(f"{origin}: has no checksums in it")
+        raise UsageError(f"{origin}: contains no checksums")
     return found
 
 
@@ -79,7 +79,7 @@ def _zero_separated(data: bytes, origin: str) -> Iterator[tuple[str, str, str]]:
 
 @dataclass
 class _Lines:
-    """A list while it is read: some programs write a file's name and its MD5 in several lines."""
+    """Parser of a list: some programs write a file's name and its MD5 on several lines."""
 
     origin: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class _Lines:
             yield where, _unescaped(name) if escaped else _with_slashes(name), md5
 
     def _continues(self, text: str) -> bool:
-        """Take the rest of a path that PowerShell has wrapped."""
+        """Append the rest of a path that PowerShell wrapped."""
         if "Hash" not in self.fields or "Path" not in self.fields or not text.startswith("            "):
             return False
         self.fields["Path"] += text.strip()
@@ -141,11 +141,11 @@ def _fields(line: str, where: str) -> tuple[bool, str, str]:
         return bool(match[1]), match[2], match[3]
     if _OTHER_SUM.fullmatch(line):
         raise _other_algorithm(where)
-    raise UsageError(f"{where}: not a line that md5sum writes", hint=_HOW)
+    raise UsageError(f"{where}: not a line in md5sum's format", hint=_HOW)
 
 
 def _other_algorithm(where: str) -> UsageError:
-    return UsageError(f"{where}: is a SHA sum, and Figshare knows MD5s alone", hint="Make the list with md5sum.")
+    return UsageError(f"{where}: is a SHA checksum; Figshare only has MD5s", hint="Make the list with md5sum.")
 
 
 def _unescaped(name: str) -> str:

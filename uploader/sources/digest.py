@@ -58,7 +58,7 @@ class _Stop(Exception):
 
 
 class Digest:
-    """The MD5 of a source, in the making."""
+    """The MD5 of a source while it is computed."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Digest:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            # A thread that has not begun will never read: it looks at `_stopped` first, if it is started at all.
+            # A thread that has not started checks `_stopped` before it reads.
             if self._stop():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(self._ended.wait, _STOP_TIMEOUT)
@@ -122,7 +122,7 @@ class Digest:
         self._timer = self._loop.call_later(pause, self._report_read, on_read, pause)
 
     def advance(self, offset: int) -> None:
-        """Note that a sender has reached `offset`."""
+        """Record that a sender has reached `offset`."""
         if offset > self._send_position:
             self._send_position = offset
             # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
@@ -131,7 +131,7 @@ class Digest:
                     self._cond.notify()
 
     def all_sent(self) -> None:
-        """No sender will come any more: hash the rest."""
+        """Hash the rest: all parts are sent."""
         self.advance(self._size)
 
     async def wait_recorded(self) -> None:
@@ -163,14 +163,14 @@ class Digest:
             await moved.wait()
 
     def _stop(self) -> bool:
-        """Tell the thread to end; True when it had begun."""
+        """Stop the thread; True if it had started."""
         with self._cond:
             self._stopped = True
             self._cond.notify()
             return self._started
 
     def _notify_position(self, *, ended: bool = False) -> None:
-        """Wake those who have waited long enough."""
+        """Wake waiters whose position is reached."""
         while True:
             here = math.inf if ended else self._position
             for position, moved in self._waiters:
@@ -247,7 +247,7 @@ class Digest:
             raise _Stop
 
     def _wait(self) -> None:
-        """Wait until the senders have come nearer."""
+        """Wait until the senders have caught up."""
         with self._cond:
             self._detached = True
             while self._position >= self._send_position + MAX_LEAD and not self._stopped:

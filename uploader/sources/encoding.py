@@ -13,7 +13,7 @@ def as_utf8(data: bytes, origin: str) -> bytes:
         try:
             return data.decode("utf-16").encode("utf-8")
         except UnicodeError:
-            raise UsageError(f"{origin}: is not text: begins like UTF-16, and is not", hint=_SAVE) from None
+            raise UsageError(f"{origin}: is not text: begins like UTF-16 but is invalid", hint=_SAVE) from None
     return data.removeprefix(codecs.BOM_UTF8)
 
 

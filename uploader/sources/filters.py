@@ -1,6 +1,6 @@
-"""Filters: what patterns on the command line and in `.figupignore` files say about a path. Pure.
+"""Filters: patterns on the command line and in `.figupignore` files. Pure.
 
-A path is relative to what the patterns belong to, with slashes; that of a folder is told by `folder`.
+Paths are relative to the root of the patterns, with slashes; `folder` says whether a path is a folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ IGNORE_FILE = ".figupignore"
 
 
 class Ignores:
-    """The ignore files on the way to a folder, the nearest first: the first one that says something decides."""
+    """The ignore files of a folder and those above it, nearest first: the first one with a matching pattern decides."""
 
     def __init__(self) -> None:
         self._files: tuple[tuple[str, Patterns], ...] = ()

@@ -1,4 +1,4 @@
-"""Lists of paths, one a line or separated by NUL, as `find` and `git` write them. Pure."""
+"""Lists of paths, one per line or separated by NUL, as `find` and `git` write them. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def parse_list(
 ) -> list[tuple[int, str]]:
     """Return the paths in a list with their line (with `nul`: entry) numbers from 1. `origin` names it in messages.
 
-    Lines end with a newline, also with a carriage return before it; empty lines say nothing. One that begins with "#"
-    is a comment, unless `is_file` says of its number and text that it is the path of a file. With `nul`, paths are
-    whatever stands between NULs. Raises UsageError where the other kind of list is meant.
+    Lines end with LF or CRLF; empty lines are ignored. A line that begins with "#" is a comment, unless `is_file`
+    returns True for its number and text. With `nul`, paths are separated by NUL. Raises UsageError if the list seems to
+    be of the other kind.
     """
     if nul:
         if b"\0" not in data and data.count(b"\n") > 1:
@@ -29,7 +29,7 @@ def parse_list(
     data = as_utf8(data, origin)
     if b"\0" in data:
         raise UsageError(
-            f"{origin}: has NUL characters in it", hint="They may separate the paths.", facts=Facts("nul-separated")
+            f"{origin}: contains NUL characters", hint="They may separate the paths.", facts=Facts("nul-separated")
         )
     lines = enumerate((os.fsdecode(line.removesuffix(b"\r")) for line in data.split(b"\n")), start=1)
     return [(number, line) for number, line in lines if line and (not line.startswith("#") or is_file(number, line))]

@@ -1,4 +1,4 @@
-"""Manifests: tables of what is to be sent under which name, in CSV, JSON or YAML. Pure."""
+"""Manifests: tables of files and their remote names, in CSV, JSON or YAML. Pure."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def kind_of(path: str) -> str:
 
 
 def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, Row | UsageError]]:
-    """Where each file of a manifest is named ("origin: line 3", "origin: entry 3"), and the file, or a mistake in it.
+    """Return each file or problem of a manifest with its location ("origin: line 3", "origin: entry 3").
 
-    Raises UsageError for what cannot be read as a manifest at all.
+    Raises UsageError if it cannot be read as a manifest.
     """
     save = 'In Excel, save it as "CSV UTF-8".' if kind == "csv" else "Save it as UTF-8."
     text = decoded(as_utf8(data, origin), origin, save)
@@ -53,7 +53,7 @@ def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, R
         for found in (entry,) if isinstance(entry, UsageError) else _EntryReader(where).found(entry):
             yield where, found
     if empty:
-        raise UsageError(f"{origin}: names no file")
+        raise UsageError(f"{origin}: contains no file")
 
 
 Entries = Iterator[tuple[str, Mapping[Any, Any] | UsageError]]
@@ -63,7 +63,7 @@ def _csv_entries(text: str, origin: str) -> Entries:
     first, _, rest = text.partition("\n")
     named = _SEPARATOR.fullmatch(first)
     if named is not None:
-        text = rest  # Excel's line that names the separator
+        text = rest  # Excel's separator line
     head = text.partition("\n")[0]
     separator = named[1] if named is not None else max(",", ";", "\t", key=head.count)
     # Quotes are doubled within quotes in every dialect that spreadsheets write.
@@ -78,7 +78,7 @@ def _csv_entries(text: str, origin: str) -> Entries:
         for cells in reader:
             where = f"{origin}: line {reader.line_num + offset}"
             if len(cells) > len(header):
-                message = f"{where}: has {len(cells)} columns, and the first line names {len(header)}"
+                message = f"{where}: has {len(cells)} columns, but the header has {len(header)}"
                 yield where, UsageError(message)
             elif any(cell.strip() for cell in cells):
                 yield where, _row_of_cells(header, cells, where)
@@ -98,13 +98,13 @@ def _header_mistakes(header: Sequence[str], where: str) -> Iterator[tuple[str, U
 
 
 def _row_of_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Mapping[Any, Any] | UsageError:
-    """Return the fields of a row; an error if a column without a name, which spreadsheets leave behind, is filled."""
+    """Return the fields of a row; an error if an unnamed column, as spreadsheets leave behind, has a value."""
     row: dict[str, str] = {}
     for number, (column, cell) in enumerate(zip(header, cells, strict=False), start=1):
         if column in FIELDS:
             row.setdefault(column, cell)
         elif not column and cell.strip():
-            return UsageError(f"{where}: column {number} has no name in the first line, and holds {cell!r}")
+            return UsageError(f"{where}: column {number} has no name in the header, but contains {cell!r}")
     return row
 
 
@@ -123,7 +123,7 @@ def _loaded(text: str, kind: str, origin: str) -> Any:
 
 
 def _text_loader(safe: Any) -> Any:
-    """Return a safe loader that reads every value as it stands: 010 is no number, `no` no truth value."""
+    """Return a safe loader that reads every scalar as text: 010 is not a number, `no` not a boolean."""
 
     def construct_mapping(loader: Any, node: Any, deep: bool = False) -> Any:
         _without_duplicates([(key.value, value) for key, value in node.value if isinstance(key.value, str)])
@@ -137,7 +137,7 @@ def _text_loader(safe: Any) -> Any:
 
 
 def _without_duplicates(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Return the fields. Raises ValueError for one that is given twice: which value is meant is not known."""
+    """Return the fields. Raises ValueError for a duplicate field."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -148,7 +148,7 @@ def _without_duplicates(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
 def _listed(value: Any, origin: str) -> Entries:
     entries = value.get("files") if isinstance(value, Mapping) else value
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise UsageError(f"{origin}: not a list of files, and no list under `files`")
+        raise UsageError(f"{origin}: neither a list of files nor a list under `files`")
     for number, entry in enumerate(entries, start=1):
         where = f"{origin}: entry {number}"
         if isinstance(entry, str):
@@ -167,7 +167,7 @@ def _no_field(name: object, where: str) -> UsageError:
 
 @dataclass
 class _EntryReader:
-    """One entry while it is read: every mistake in it is noted."""
+    """Reads one entry and collects its problems."""
 
     where: str
     problems: list[UsageError] = field(default_factory=list)
@@ -178,7 +178,7 @@ class _EntryReader:
         before = len(self.problems)
         path = self._text(entry, "path")
         if not path and len(self.problems) == before:
-            self._add_problem("names no path")
+            self._add_problem("path missing")
         row = Row(path=path, name=self._name(entry), folder=self._folder(entry), md5=self._md5(entry))
         return self.problems or [row]
 
@@ -190,19 +190,19 @@ class _EntryReader:
         if value is None:
             return ""
         if isinstance(value, bool | float) or not isinstance(value, str | int):
-            self._add_problem(f"{name} is {value!r}, and must be a text", "Put it in quotes.")
+            self._add_problem(f"{name} is {value!r}; it must be a text", "Put it in quotes.")
             return ""
         return str(value)
 
     def _name(self, entry: Mapping[Any, Any]) -> str | None:
         name = self._text(entry, "name")
         if "/" in name or "\0" in name or name in (".", ".."):
-            self._add_problem(f"invalid file name {name!r}", "A folder goes into the field `folder`.")
+            self._add_problem(f"invalid file name {name!r}", "Put the folder into the field `folder`.")
         return name or None
 
     def _folder(self, entry: Mapping[Any, Any]) -> str:
         text = self._text(entry, "folder")
-        # As spreadsheets have it: blanks around a name, and folders as Windows writes them.
+        # As spreadsheets write it: blanks around names, and backslashes in folders.
         inner = text.strip().replace("\\", "/").strip("/")
         pieces = [piece.strip() for piece in inner.split("/")] if inner else []
         if any(piece in ("", ".", "..") for piece in pieces) or "\0" in text:

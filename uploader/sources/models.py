@@ -1,4 +1,4 @@
-"""The words of a selection: what the user named, what was chosen of it, what was skipped and why. Values only."""
+"""Values of a selection: what the user named, which files were selected, what was skipped and why."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ STDIN = "-"
 Reason: TypeAlias = Literal[
     "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished"
 ]
-"""Why something is not sent: its name begins with a dot; it is a symbolic link, or one that leads back to a folder that
-it is in; a pattern says so; no --include names it; Figshare has no empty folders; it is a folder in a list of files;
-it was planned, and is gone."""
+"""Why a path is skipped: hidden; a symbolic link; a link to a folder that contains it; excluded by a pattern; not
+matched by an include pattern; an empty folder; a folder in a list of files; planned but gone.
+"""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is to be sent, as it was named. The names of options are those of the command.
+    """The sources as given by the user. Fields are named like the command's options.
 
     `paths` are files, folders and globs. `from_file` is a file with one path a line ("-": they are in `stdin`),
     separated by NUL with `nul`; a listed path keeps the folders that it has below `base` (None: the current folder).
@@ -41,7 +41,7 @@ class Sources:
 
     @property
     def named(self) -> bool:
-        """False when nothing at all was named."""
+        """False if no source was given."""
         return bool(self.paths or self.from_file is not None or self.manifest is not None or self.links)
 
 
@@ -63,7 +63,7 @@ class SourceFile:
     md5: str | None = None
     link: bool = False
     where: str = field(default="", compare=False)
-    """Where a list or manifest names it ("list: line 3"); "" for one that was found otherwise."""
+    """Its location in a list or manifest ("list: line 3"); "" for others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +91,11 @@ class Selection:
     skipped: list[Skipped] = field(default_factory=list)
     problems: list[FigupError] = field(default_factory=list)
     roots: list[str] = field(default_factory=list)
-    """Remote folders of which all is meant, "" for the whole item."""
+    """Remote folders that were selected as a whole; "" for the whole item."""
     warnings: list[str] = field(default_factory=list)
-    """What may not be what the user meant, but is done."""
+    """Warnings about selections that the user may not have intended."""
 
 
 def remote_path(folder: str, name: str) -> str:
-    """Folder and name as one path: what tells one remote file of an item from another."""
+    """Return folder and name as one path, which identifies a file within the item."""
     return f"{folder}/{name}" if folder else name

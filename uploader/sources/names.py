@@ -1,4 +1,4 @@
-"""Names that are easily taken for one another: they differ only in case, or in how their letters are composed.
+"""Names that are easily confused: they differ only in case or Unicode composition.
 
 On macOS and Windows such names are one file, on Linux and Figshare two.
 """
@@ -15,12 +15,12 @@ _NAMED = 3
 
 
 def alike(path: str) -> str:
-    """Return what paths have in common that differ only in case or composition."""
+    """Return a key that is equal for paths that differ only in case or composition."""
     return composed(path).casefold()
 
 
 def is_one_file(path: str, other: str) -> bool:
-    """Return True if two spellings of a path lead to one file on this disk, and not to two links to it. Blocks."""
+    """Return True if two spellings of a path are the same directory entry, not two links to one file. Blocks."""
     try:
         one, two = os.lstat(path), os.lstat(other)
     except OSError:
@@ -43,15 +43,12 @@ def alike_warnings(paths: Iterable[str]) -> list[str]:
             path = folder
     warnings = [_warning(*pair) for pair in pairs[:_NAMED]]
     more = len(pairs) - _NAMED
-    return [*warnings, f"{more} more names differ from another only in that way"] if more > 0 else warnings
+    return [*warnings, f"{more} more names differ only in the same way"] if more > 0 else warnings
 
 
 def _warning(one: str, other: str) -> str:
     if composed(one) == composed(other):
-        return (
-            f"the names of {one!a} and {other!a} differ only in how their letters are composed; the item "
-            "would hold both"
-        )
+        return f"the names of {one!a} and {other!a} differ only in Unicode composition; the item would have both"
     return (
         f"the names of {printable(one)} and {printable(other)} differ only in case; macOS and Windows cannot hold both"
     )

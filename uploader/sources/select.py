@@ -1,4 +1,4 @@
-"""Selecting: all that was named, put together into what is sent, what is skipped, and what stands in the way.
+"""Select files: from the given sources to selected files, skipped paths and problems.
 
 Blocking calls; callers run them in a thread.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SKIP_TEXTS: dict[Reason, str] = {
     "link": "a symbolic link",
-    "link-loop": "a link that leads back to a folder that it is in",
+    "link-loop": "a link to a folder that contains it",
     "excluded": "excluded by a pattern",
     "not-included": "not matched by an include pattern",
     "empty-folder": "an empty folder",
@@ -47,9 +47,10 @@ def select(sources: Sources, purpose: str = "send") -> Selection:
 
 
 def raise_problems(selection: Selection, begun: Container[str] = (), purpose: str = "send") -> None:
-    """Raise the one problem of a selection, or one error with all; UsageError where nothing is left, for the `purpose`.
+    """Raise the only problem of a selection, or one error with all; UsageError if nothing is selected for the
+    `purpose`.
 
-    Sources that were `begun` (paths) and are missing are no problem here: whoever goes on with them knows what to say.
+    Missing sources that were `begun` (paths) are ignored here; the job reports them.
     """
     missing = [
         p for p in selection.problems if isinstance(p, SourceNotFound) and p.path is not None and p.path in begun
@@ -64,9 +65,9 @@ def raise_problems(selection: Selection, begun: Container[str] = (), purpose: st
 
 
 def _several(problems: list[FigupError]) -> FigupError:
-    """One error for many: a mistake in what was written, or storage that does not answer, where all are such."""
+    """Return one error for many: a usage error, or unavailable storage if all are such."""
     if all(isinstance(problem, UsageError) for problem in problems):
-        return UsageError(f"{len(problems)} mistakes in the named sources; nothing was sent", causes=problems)
+        return UsageError(f"{len(problems)} errors in the given sources; nothing was sent", causes=problems)
     if all(isinstance(problem, StorageUnavailable) for problem in problems):
         return StorageUnavailable(
             f"{len(problems)} of the sources are on storage that does not answer", causes=problems
@@ -77,7 +78,7 @@ def _several(problems: list[FigupError]) -> FigupError:
 def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
     reasons = list(dict.fromkeys(skip.reason for skip in selection.skipped))
     if not reasons:
-        return UsageError(f"nothing to {purpose}: the named paths contain no file")
+        return UsageError(f"nothing to {purpose}: the given paths contain no file")
     kinds = ", ".join(printable(skip.path) for skip in selection.skipped[:3])
     why = ", or ".join(_SKIP_TEXTS.get(reason, reason) for reason in reasons)
     more = ", ..." if len(selection.skipped) > 3 else ""
@@ -88,7 +89,7 @@ def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
 
 
 def collect(sources: Sources) -> Selection:
-    """As `select`, but what stands in the way is only noted among the `problems`."""
+    """Like `select`, but only record `problems`."""
     selection = Selection()
     taken: dict[str, list[tuple[str, SourceFile]]] = {}
     for found in _Collector(sources, selection).all():
@@ -125,14 +126,14 @@ def _clash(remote_path: str, one: SourceFile, other: SourceFile) -> UsageError:
         hint = "Give one MD5."
         return UsageError(f"one source has two MD5s: {' and '.join(names)}", hint=hint, path=other.path)
     return UsageError(
-        f"two sources would have the same name on Figshare, {printable(remote_path)}: {' and '.join(names)}",
+        f"two sources have the same name on Figshare, {printable(remote_path)}: {' and '.join(names)}",
         hint="Rename one, or name the folder that holds both: files keep their folders below it.",
         path=other.path,
     )
 
 
 class _Collector:
-    """Finds what is meant, and notes in the selection what names the job and its item."""
+    """Collects files, and what identifies the job and its item, into a selection."""
 
     def __init__(self, sources: Sources, selection: Selection) -> None:
         self._sources = sources
@@ -149,12 +150,12 @@ class _Collector:
 
     @functools.cached_property
     def _base(self) -> str:
-        """The folder that listed paths are relative to; lexical: the folders as they were written."""
+        """The folder that listed paths are relative to; lexical: the folders as written."""
         return absolute(self._sources.base or ".")
 
     def _warn_of_pattern(self, pattern: str, file: str | None = None) -> None:
         where = f"{printable(file)}: " if file is not None else ""
-        self._selection.warnings.append(f"{where}the pattern {pattern!r} is malformed: like git, figup ignores it")
+        self._selection.warnings.append(f"{where}the pattern {pattern!r} is malformed and ignored, as by git")
 
     def all(self) -> Iterator[Found]:
         for path in self._sources.paths:
@@ -173,8 +174,8 @@ class _Collector:
 
     def _path(self, path: str) -> Iterator[Found]:
         if not path:
-            # Not the current folder, as the system would have it: a variable in a script was not set.
-            yield UsageError("an empty path stands for no file")
+            # Not the current folder: probably an unset variable in a script.
+            yield UsageError("a path is empty")
             return
         if problem := _encodable(path):
             yield from problem
@@ -202,12 +203,10 @@ class _Collector:
             matched = True
             yield found
         if not matched:
-            yield SourceNotFound(
-                f"{printable(path)}: no such file, and nothing that it could mean as a pattern", path=path
-            )
+            yield SourceNotFound(f"{printable(path)}: no such file, and no file matches it as a pattern", path=path)
 
     def _entry(self, path: str, folder: str) -> Iterator[Found]:
-        """Add a file or folder that was named itself, by its absolute path: it may be hidden or a link."""
+        """Add an explicitly named file or folder, by its absolute path: it may be hidden or a link."""
         name = os.path.basename(path)
         if problem := _encodable(path):
             yield from problem
@@ -242,7 +241,7 @@ class _Collector:
             path = _as_it_exists(self._base, path)
             whole = _absolute(os.path.join(self._base, path))
             if os.path.isdir(whole):
-                # What `find` prints has the folders in it, too: not all that is in them is meant.
+                # The output of `find` includes folders; their contents are not implied.
                 yield Skipped(path=f"{whole}/", reason="folder")
             else:
                 for found in self._entry(whole, remote_location(path, self._base)[0]):
@@ -254,7 +253,7 @@ class _Collector:
             return True
         if may_be_path(path):
             self._selection.warnings.append(
-                f"{origin}: line {line}: taken for a comment, because there is no such file: {printable(path)}"
+                f"{origin}: line {line}: treated as a comment; no such file: {printable(path)}"
             )
         return False
 
@@ -293,7 +292,7 @@ def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = N
 
 
 def _located(found: Found, where: str) -> Found:
-    """Return what was found; problems state where the path was named."""
+    """Return the file; problems state where the path was given."""
     if isinstance(found, FigupError):
         return found.with_context(prefix=where)
     return replace(found, where=where) if isinstance(found, SourceFile) else found
@@ -319,7 +318,7 @@ def _is_text(path: str) -> bool:
 def _encodable(path: str) -> list[Found]:
     """Return the problem of a path that is not UTF-8, which the journal cannot store, or otherwise invalid."""
     if "\0" in path:
-        return [UsageError(f"{printable(path)}: no path has a NUL in it", path=path)]
+        return [UsageError(f"{printable(path)}: a path cannot contain NUL", path=path)]
     if not _is_text(path):
         return [UsageError(f"{printable(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
     return []
@@ -338,12 +337,12 @@ def _real_folder(folder: str) -> str:
     try:
         return os.path.realpath(folder)
     except ValueError:
-        return folder  # not a possible path, which is told when it is used
+        return folder  # an invalid path, which is reported when it is used
 
 
 def _absolute(path: str) -> str:
     """Resolve links in the folders of a path; a link that is named itself keeps its name."""
-    folder, name = os.path.split(absolute(path))  # a hundred thousand of them
+    folder, name = os.path.split(absolute(path))  # cached: there may be a hundred thousand
     return os.path.join(_real_folder(folder), name)
 
 
@@ -355,7 +354,7 @@ def checked_link(link: str) -> str:
     except ValueError:
         host = secret = None
     if not host or parts.scheme not in _SCHEMES or not link.isprintable() or " " in link:
-        raise UsageError(f"{ascii(link)[1:-1]}: not an address that can be linked", hint="Write https://host/path.")
+        raise UsageError(f"{ascii(link)[1:-1]}: not a valid web address", hint="Write https://host/path.")
     if secret is not None:
-        raise UsageError("the address of a linked file has a password in it, which everybody could read on Figshare")
+        raise UsageError("the address of a linked file contains a password, which would be public on Figshare")
     return unquote(parts.path.rstrip("/").rpartition("/")[2]) or host

@@ -1,4 +1,4 @@
-"""The source: a local file as it was found, and reading it. Blocking calls; callers run them in a thread."""
+"""The source: a local file and its state. Blocking calls; callers run them in a thread."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 PUT_BACK = "Put it back."
-"""What to do about a source that is gone when a part of it was sent already."""
+"""Hint for a missing source of which parts were sent."""
 
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
-"""Linux's preadv2 flag for what is in the page cache; 0 elsewhere."""
+"""Linux's preadv2 flag to read only from the page cache; 0 elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileStamp:
-    """What tells one state of a source from another: size in bytes, mtime and ctime in ns, inode and device."""
+    """The state of a source: size in bytes, mtime and ctime in ns, inode and device."""
 
     size: int
     mtime_ns: int
@@ -43,17 +43,17 @@ def _snapshot(status: os.stat_result) -> FileStamp:
 
 
 def refuse_special(status: os.stat_result, path: str) -> None:
-    """Raise UsageError for what is no regular file."""
+    """Raise UsageError unless it is a regular file."""
     if stat.S_ISDIR(status.st_mode):
         raise UsageError(
-            f"{printable(path)}: is a folder, and a file is meant",
+            f"{printable(path)}: is a folder, not a file",
             hint="Name it on the command line, or the files in it.",
             path=path,
         )
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(
             f"{printable(path)}: is not a regular file (a pipe, socket or device)",
-            hint="Figshare needs the size beforehand: write it to a file first, or leave it out.",
+            hint="Figshare needs the size in advance: write the data to a file first, or leave it out.",
             path=path,
             facts=Facts("not-regular"),
         )
@@ -67,7 +67,7 @@ class Source:
         self.path = path
         self._cached_reads = bool(_NOWAIT)
         try:
-            # A pipe without a writer would block an ordinary open for ever.
+            # Opening a pipe without a writer would block forever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except PATH_FAULTS as error:
             raise path_error(error, path) from error
@@ -83,7 +83,7 @@ class Source:
         self.snapshot = _snapshot(status)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset`. Raises SourceChanged when the file has become shorter."""
+        """Return exactly `length` bytes from `offset`. Raises SourceChanged if the file is shorter."""
         data = self._pread(offset, length)
         while len(data) < length:
             more = self._pread(offset + len(data), length - len(data))
@@ -95,10 +95,8 @@ class Source:
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `room` from `offset` with bytes that are in memory already, without ever waiting for storage.
 
-        The answer is how many there were, 0 where there were none or the system cannot tell.
-
-        The one call here that does not block. Where it succeeds it saves the hand-over to a thread and back, which is
-        a quarter of all the time that a part costs.
+        Returns their number, 0 if none are in memory or the system cannot tell. The only call here that does not block;
+        it saves a thread switch, a quarter of the cost of a part.
         """
         if not self._cached_reads:
             return 0
@@ -121,8 +119,8 @@ class Source:
     def changed_since_open(self) -> bool:
         """Return whether the file may have changed since it was opened, so that its content must be compared again.
 
-        The ctime tells of changes that hide behind a restored mtime; it also moves when only rights or names change.
-        Raises SourceChanged where there is no doubt: the file is of another size; SourceNotFound when it is gone.
+        The ctime reveals changes with a restored mtime; it also changes with permissions or names. Raises SourceChanged
+        if the size differs, SourceNotFound if the file is gone.
         """
         try:
             now = _snapshot(os.stat(self.path))
@@ -170,7 +168,7 @@ def remote_name(path: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(
-            f"{printable(path)}: the name is not valid UTF-8, and Figshare takes no other",
+            f"{printable(path)}: the name is not valid UTF-8, which Figshare requires",
             hint="Rename the file (convmv can do it).",
             path=path,
         ) from None

@@ -1,6 +1,6 @@
-"""Walking a folder: what is in it, in a fixed order, and what of that is not sent. Blocking calls.
+"""Walk a folder in a fixed order; yield files and skipped paths. Blocking calls.
 
-Memory is that of the folders on the way from the top to where the walk is, however many files there are.
+Memory is proportional to the current path, not to the number of files.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from uploader.system import PATH_FAULTS, passing_error, path_error
 from uploader.text import printable
 
 Found: TypeAlias = SourceFile | Skipped | FigupError
-"""A file to be sent, something that is not, or the error that makes it impossible to go on."""
+"""A selected file, a skipped path, or an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How folders are walked. With a `glob`, what it does not match was not asked for, and nothing is said of it.
+    """How folders are walked. With a `glob`, paths that do not match are ignored silently.
 
     `on_malformed` is called with a pattern that never matches, and the ignore file that has it.
     """
@@ -40,14 +40,14 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Folder:
-    """A folder on the way: `inner` is its path below the top of the walk, "" for the top itself."""
+    """A folder of the walk: `inner` is its path below the root, "" for the root itself."""
 
     inner: str
     ignores: Ignores
     above: frozenset[tuple[int, int]]
-    """Device and inode of this folder and those that it is in."""
+    """Device and inode of this folder and of those above it."""
     entries: Iterator[os.DirEntry[str]]
-    """What is in it and was not looked at yet."""
+    """Entries not visited yet."""
 
 
 def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> SourceFile:
@@ -57,7 +57,7 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
         folder.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(
-            f"{printable(path)}: is in a folder whose name is not valid UTF-8, and Figshare takes no other",
+            f"{printable(path)}: is in a folder whose name is not valid UTF-8, which Figshare requires",
             hint="Rename the folder (convmv can do it).",
             path=path,
         ) from None
@@ -75,7 +75,7 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
 
 
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
-    """All that is in the folder `top`; files get remote folders below `prefix`. Names are in order within a folder."""
+    """Yield everything in the folder `root`; files are placed below `prefix`. Names are sorted within a folder."""
     try:
         root = [_enter(top, "", Ignores(), frozenset(), os.stat(top), rules)]
     except PATH_FAULTS as error:
@@ -100,7 +100,7 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
 
 
 class _Empty(Exception):
-    """A folder with nothing in it."""
+    """An empty folder."""
 
 
 def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) -> Found | _Folder | None:
@@ -132,7 +132,7 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
 def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules) -> _Folder | Reason | None:
     """Return the folder to enter, the reason to skip the entry, or None for a file to send.
 
-    Raises what makes it impossible to send it, OSError for what cannot be looked at.
+    Raises the error that prevents sending it, or OSError if it cannot be examined.
     """
     if entry.name.startswith(".") and not rules.hidden:
         return "hidden"
@@ -144,7 +144,7 @@ def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules
     try:
         status = entry.stat()
     except FileNotFoundError:
-        raise SourceNotFound(f"{printable(entry.path)}: is a link that leads to nothing", path=entry.path) from None
+        raise SourceNotFound(f"{printable(entry.path)}: is a broken link", path=entry.path) from None
     if not stat.S_ISDIR(status.st_mode):
         refuse_special(status, entry.path)
         return None
@@ -167,13 +167,13 @@ def _enter(
 
 
 def _ignore_file(path: str, rules: Rules) -> Patterns:
-    """Read an ignore file. Raises UsageError: without what it says, files could be sent that must not be."""
+    """Read an ignore file. Raises UsageError, since without it files could be sent that must not be."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block
-            raise UsageError(f"{printable(path)}: is not a file, so it cannot say what to skip", path=path)
+            raise UsageError(f"{printable(path)}: is not a file", path=path)
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UsageError(f"{printable(path)}: is a link that leads to nothing", path=path) from None
+        raise UsageError(f"{printable(path)}: is a broken link", path=path) from None
     except OSError as error:
         text = f"{printable(path)}: cannot be read: {error.strerror or error}"
         raise passing_error(error, path) or UsageError(text, path=path) from error
@@ -184,12 +184,12 @@ def _ignore_file(path: str, rules: Rules) -> Patterns:
 
 
 def _may_contain_matches(entry: os.DirEntry[str], inner: str, rules: Rules) -> bool:
-    """Whether the glob, which does not match this itself, may match what is in it."""
+    """Return whether the glob, which does not match this path, may match its contents."""
     return rules.glob is not None and _is_folder(entry) and rules.glob.may_match_below(inner)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or leads to one; False for what cannot be looked at."""
+    """Return whether it is a folder or a link to one; False if it cannot be examined."""
     try:
         return entry.is_dir()
     except OSError:

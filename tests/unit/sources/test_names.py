@@ -60,8 +60,8 @@ def test_patterns_that_never_match_are_told(tmp_path: Path) -> None:
     (tmp_path / ".figupignore").write_text("[b\n")
     found = select(Sources(paths=(f"{tmp_path}/.",), exclude=("c\\",)))
     assert found.warnings == [
-        "the pattern 'c\\\\' is malformed: like git, figup ignores it",
-        f"{tmp_path}/.figupignore: the pattern '[b' is malformed: like git, figup ignores it",
+        "the pattern 'c\\\\' is malformed and ignored, as by git",
+        f"{tmp_path}/.figupignore: the pattern '[b' is malformed and ignored, as by git",
     ]
 
 

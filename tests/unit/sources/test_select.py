@@ -116,7 +116,7 @@ def test_all_that_stands_in_the_way_is_found_at_once(here: Path) -> None:
     said = [cause.message.removeprefix(f"{here}/") for cause in caught.value.causes]
     assert [message.partition(":")[0] for message in said] == [
         "d/bad\\udcff", "d/dangling", "d/pipe", "d/self", "d/socket", "missing",
-        "two sources would have the same name on Figshare, same",
+        "two sources have the same name on Figshare, same",
     ]  # fmt: skip
     assert [cause.exit_status for cause in caught.value.causes] == [2, 4, 2, 4, 2, 4, 2]
     assert there(select(Sources(paths=("d",), exclude=("pipe", "socket", "bad*")))) == ["d/fine"]
@@ -201,7 +201,7 @@ def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Pat
     assert [str(cause) for cause in caught.value.causes] == [cause.message for cause in caught.value.causes]
     assert [cause.path for cause in caught.value.causes] == [None, f"{here}/nope", f"{here}/gone"]
     (here / "m.csv").write_text("path,md5\na,1\nb,2\n")
-    with pytest.raises(UsageError, match="2 mistakes in the named sources") as wrong:
+    with pytest.raises(UsageError, match="2 errors in the given sources") as wrong:
         select(Sources(manifest="m.csv"))
     assert len(wrong.value.causes) == 2
     (here / "list").write_text("# these\na\nnope\n\ngone\n")
@@ -217,7 +217,7 @@ def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Pat
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
     make(here, "a")
-    with pytest.raises(UsageError, match=r"empty path|NUL"):
+    with pytest.raises(UsageError, match=r"path is empty|NUL"):
         select(Sources(paths=(path,)))
     (here / "m.json").write_bytes(b'[{"path": "a\\u0000b"}]')
     with pytest.raises(UsageError, match="NUL"):
@@ -285,7 +285,7 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error_and_never_ignored(here: 
     os.mkfifo(here / "pipe" / ".figupignore")
     for name, why in {
         "folder": "not a file",
-        "link": "leads to nothing",
+        "link": "broken link",
         "bytes": "not text",
         "pipe": "not a file",
     }.items():

@@ -20,7 +20,7 @@ class Extracted:
     """The content of a foreign file as figup's own `fields`.
 
     `implied` are defaults of the format for fields that the file does not have; they apply to the folder, not to a
-    single file beside it. `remarks` are lines for a person. `access_restriction` says why access is restricted if that
+    single file beside it. `remarks` are lines for the user. `access_restriction` says why access is restricted if that
     cannot be expressed as an embargo, else None. `lost_authors` is the number of authors if none of them can be used.
     """
 
