@@ -272,6 +272,22 @@ async def test_addresses_follow_the_host_header(tmp_path: Path) -> None:
         assert record["download_url"] == f"http://localhost:{port}/files/{record['id']}"
 
 
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:80", "10.1.2.3", "["])
+async def test_another_host_gets_nothing(tmp_path: Path, host: str) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        item = await api.item()
+        file = await api.initiate(item)
+        upload = await api.upload_url(file)
+        page = (await api.get(item))["url_private_html"]
+        for url in (f"{api.at.url}/account", page, f"{api.at.url.removesuffix('v2')}", upload, f"{upload}/1"):
+            async with api.http.get(url, headers={**AUTH, "Host": host}) as answer:
+                assert answer.status == 421
+                assert "Title" not in await answer.text()
+        async with api.http.put(f"{upload}/1", data=DATA[:4], headers={"Host": host}) as answer:
+            assert answer.status == 421
+        assert (await api.call("GET", f"{upload}/1"))[1]["status"] == "PENDING"
+
+
 async def test_public_addresses_take_precedence(tmp_path: Path) -> None:
     public = {"public_url": "https://fig.example/v2/", "public_upload_url": "https://up.example/upload"}
     async with sandbox_api(tmp_path / "s", **public) as api:

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from uploader.errors import UsageError
 from uploader.sandbox.custom_fields import DEFAULTS, CustomField
 from uploader.sandbox.data_dir import read_token
 from uploader.sandbox.faults import Rule
+from uploader.sandbox.hosts import is_loopback
 from uploader.sandbox.parts import PartPlan, Uniform
 from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings
@@ -57,7 +57,7 @@ def sandbox(
     if not token:
         token = read_token(directory)
         click.echo(f"token {token}", err=True)
-    if not _is_loopback(options["host"]):
+    if not is_loopback(options["host"]):
         click.echo(f"listens on {shorten(options['host'], 100)}: its pages need no token", err=True)
     settings = Settings(
         directory=directory,
@@ -83,13 +83,6 @@ def _delays(options: dict[str, Any]) -> Delays:
     names = ("created", "checking", "success", "moving")
     md5 = options.pop("md5_delay")
     return Delays(**{name: options.pop(f"{name}_delay") for name in names}, md5=None if md5 < 0 else md5)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _serve(settings: Settings) -> None:

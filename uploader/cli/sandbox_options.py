@@ -50,7 +50,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="Data directory, for one sandbox at a time.  [default: STATE-DIR/sandbox]"),
     _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
            help="Token that clients must use; not a secret.  [default: generated, stored and printed]"),
-    _where("--public-url", metavar="URL", help="URL of the API behind a proxy (https://host/v2)."),
+    _where("--public-url", metavar="URL", help="URL of the API behind a proxy (https://host/v2); other hosts get 421."),
     _where("--public-upload-url", metavar="URL",
            help="URL of the upload service behind a proxy (https://up.host/upload)."),
     _where("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),

@@ -15,6 +15,7 @@ from uploader.sandbox.answers import NOT_FOUND_HTML, ApiError, empty, json_answe
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.fault_actions import apply_faults
+from uploader.sandbox.hosts import is_served
 from uploader.sandbox.people.impersonation import settle
 from uploader.sandbox.request_log import ENTRY, credential, entry_of
 from uploader.sandbox.routes import Handler, Route, RouteTable
@@ -42,6 +43,9 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
             return await _serve(request, context, route, handler, service)
 
         try:
+            if not is_served(request.headers.getall("Host", ()), context.settings):
+                record.status = 421
+                return _failed(_misdirected(), service)
             if service == "api" and route is not None:
                 await anyio.sleep(context.settings.latency)
             faults = context.faults.decide(record.kind, _part(request))
@@ -87,6 +91,11 @@ async def _serve(
         return await handler(request)
     except Exception as error:  # noqa: BLE001 - a server must always respond
         return _failed(error, service)
+
+
+def _misdirected() -> ApiError:
+    """Return the answer to a request for a host that is not this sandbox: see `hosts`."""
+    return ApiError(421, "MisdirectedRequest", "This sandbox answers to localhost and its public URLs only")
 
 
 def _part(request: web.Request) -> int | None:
