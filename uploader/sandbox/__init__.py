@@ -1,1 +1,1 @@
-"""A local Figshare: HTTP app, disk store, item page. Written from the API's documentation alone."""
+"""A local Figshare: HTTP server, disk store and web pages, written from the API's documentation only."""

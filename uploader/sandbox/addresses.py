@@ -8,42 +8,42 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """`origin` is where the pages are, `api` ends in /v2, `upload` in /upload; none ends in a slash."""
+    """`origin` is the root of the pages, `api` ends in /v2, `upload` in /upload; none ends in a slash."""
 
     origin: str
     api: str
     upload: str
 
     def item(self, item_id: int) -> str:
-        """Return an item in the API."""
+        """Return the API URL of an item."""
         return f"{self.api}/account/articles/{item_id}"
 
     def file(self, item_id: int, file_id: int) -> str:
-        """Return a file in the API: the location that an initiate names."""
+        """Return the API URL of a file: the location returned by an initiate."""
         return f"{self.item(item_id)}/files/{file_id}"
 
     def page(self, item_id: int) -> str:
-        """Return an item's page for people."""
+        """Return the URL of an item's web page."""
         return f"{self.origin}/account/articles/{item_id}"
 
     def download(self, file_id: int) -> str:
-        """Return a file's bytes."""
+        """Return the download URL of a file."""
         return f"{self.origin}/files/{file_id}"
 
     def thumb(self, file_id: int) -> str:
-        """Return the small picture of a file."""
+        """Return the thumbnail URL of a file."""
         return f"{self.download(file_id)}/preview/{file_id}/thumb.png"
 
     def project(self, project_id: int) -> str:
-        """Return a project in the API."""
+        """Return the API URL of a project."""
         return f"{self.api}/account/projects/{project_id}"
 
     def project_item(self, project_id: int, item_id: int) -> str:
-        """Return an item in the API as it is addressed through its project."""
+        """Return the API URL of an item within its project."""
         return f"{self.project(project_id)}/articles/{item_id}"
 
     def collection(self, collection_id: int) -> str:
-        """Return a collection in the API."""
+        """Return the API URL of a collection."""
         return f"{self.api}/account/collections/{collection_id}"
 
     def private(self, token: str) -> str:
@@ -55,7 +55,7 @@ class Addresses:
         return f"{self.api}/articles/{item_id}" + ("" if version is None else f"/versions/{version}")
 
     def upload_of(self, token: str) -> str:
-        """Return an upload."""
+        """Return the URL of an upload."""
         return f"{self.upload}/{token}"
 
 

@@ -1,4 +1,4 @@
-"""Responses of the API: JSON as Figshare writes it, errors, and the HTML of its 202. Knows no store and no route."""
+"""Responses of the API: JSON in Figshare's format, errors, and the HTML of its 202."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_FOUND_HTML = (
     "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
     "  The resource could not be found.<br/><br/>\n\n\n\n </body>\n</html>"
 )
-"""The page for an unknown path and for a method that a path does not have."""
+"""The page for an unknown path, and for a method that a path does not support."""
 
 
 class ApiError(Exception):
@@ -37,7 +37,7 @@ class ApiError(Exception):
         self.data = data
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON object of the answer."""
+        """Return the JSON object of the response."""
         body: dict[str, Any] = {"message": self.message, "code": self.code}
         if self.data is not None:
             body["data"] = self.data
@@ -76,17 +76,17 @@ def invalid_is_bad_request() -> Iterator[None]:
 
 
 def compact(body: object) -> bytes:
-    """Encode JSON without blanks, as the upload service does: the official bash sample relies on it."""
+    """Encode JSON without spaces, as the upload service does: the official bash sample relies on it."""
     return json.dumps(body, separators=(",", ":")).encode()
 
 
 def encoded(body: object) -> bytes:
-    """Encode JSON with a blank after each colon and comma, as the API does."""
+    """Encode JSON with a space after each colon and comma, as the API does."""
     return json.dumps(body).encode()
 
 
 def json_answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return an answer in JSON."""
+    """Return a JSON response."""
     return web.Response(
         status=status,
         body=encoded(body),
@@ -111,5 +111,5 @@ def no_content() -> web.Response:
 
 
 def empty(status: int) -> web.Response:
-    """Return an answer without a body: all errors of the upload service are such."""
+    """Return a response without a body, as all errors of the upload service are."""
     return web.Response(status=status)

@@ -1,4 +1,4 @@
-"""Downloads of all files of an item, or of one of its folders, as a zip archive that is made while it is sent."""
+"""Downloads of all files of an item, or of one of its folders, as a zip archive created while it is sent."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _place(context: Context, one: Member) -> Path | None:
 
 
 class _Pipe:
-    """What a ZipFile writes to: keeps the bytes until they are taken."""
+    """File object for ZipFile that buffers the bytes until they are sent."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -110,10 +110,10 @@ class _Pipe:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: the bytes are taken from here."""
+        """Do nothing: the bytes are read from the buffer."""
 
     def take(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the bytes written since the last call."""
         data = bytes(self._held)
         self._held.clear()
         return data

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 BLOCK = 64 * 1024
-"""Bytes. Zeros are left out in runs of whole blocks."""
+"""Bytes. Whole blocks of zeros are skipped."""
 
 _ZEROS = bytes(BLOCK)
 _HASH_READ = 2**20
@@ -51,7 +51,7 @@ class Blobs:
                 self.path(name).unlink()
 
     def remove_strays(self, known: frozenset[str]) -> None:
-        """Remove what a crash left behind: bytes that no file in the database refers to."""
+        """Remove blobs left by a crash: those that no file in the database refers to."""
         with os.scandir(self._directory) as entries:
             stray = [entry.name for entry in entries if entry.name not in known]
         self.remove(stray)
@@ -108,7 +108,7 @@ class PartFile:
 
 
 def _pieces(descriptor: int) -> Iterator[memoryview]:
-    """Return a whole file in pieces, each good until the next is asked for; holes are not read, for they are long."""
+    """Yield a file in chunks, each valid until the next is requested; holes are skipped."""
     size = os.fstat(descriptor).st_size
     zeros, buffer = memoryview(bytes(_HASH_READ)), memoryview(bytearray(_HASH_READ))
     position = 0
@@ -144,7 +144,7 @@ def _write_all(descriptor: int, view: memoryview, offset: int) -> None:
 
 
 def _runs(piece: bytes) -> list[tuple[int, int]]:
-    """Return the stretches of `piece` to be written: all but its blocks of zeros. Ends are exclusive."""
+    """Return the ranges of `piece` to write, without blocks of zeros. Ends are exclusive."""
     runs: list[tuple[int, int]] = []
     for start in range(0, len(piece), BLOCK):
         end = min(start + BLOCK, len(piece))

@@ -27,11 +27,11 @@ _BOOLEANS = frozenset({"is_active", "is_public"})
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in the body. ApiError 400 when it is no JSON, 422 when it is no object."""
+    """Return the JSON object in the body. ApiError 400 if it is not JSON, 422 if it is not an object."""
     raw = await request.read()
     try:
         body = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
-        # A lone surrogate is JSON, but no text that can be stored.
+        # A lone surrogate is valid JSON but cannot be stored.
         json.dumps(body, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "BadRequest", "The request body is not valid JSON") from error
@@ -41,7 +41,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 async def optional_body_of(request: web.Request) -> dict[str, Any]:
-    """Return the same where there need be no body: nothing at all is an empty object."""
+    """Return the JSON object of an optional body; without a body, an empty object."""
     return await body_of(request) if await request.read() else {}
 
 

@@ -1,4 +1,4 @@
-"""What every handler works with: the running sandbox's parts, and a few questions about them."""
+"""The context of handlers: the components of the running sandbox."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Context:
     faults: FaultRules
     effects: Effects
     codes: set[str] = field(default_factory=set)
-    """OAuth codes that were given out and not yet redeemed."""
+    """OAuth codes that were issued but not redeemed."""
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
     """Host and port of the API."""
     upload_port: int = 0
 
     def addresses(self, request: web.Request) -> Addresses:
-        """Return the addresses to put into an answer to this request."""
+        """Return the URLs for the response to this request."""
         settings = self.settings
         # Without a Host header aiohttp would resolve the machine's name.
         host = request.headers.get("Host") or self.listening
@@ -73,7 +73,7 @@ class Context:
         return for_group(self.settings.custom_fields, group) if self.settings.institution else ()
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call something that blocks on the disk, in a thread."""
+        """Call a function that blocks on the disk, in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.disk, lambda: function(*args, **kwargs))
 
@@ -82,5 +82,5 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def context_of(request: web.Request) -> Context:
-    """Return the sandbox that a request came to."""
+    """Return the context of a request."""
     return request.config_dict[CONTEXT]

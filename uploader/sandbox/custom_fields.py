@@ -67,14 +67,14 @@ class _Limits(msgspec.Struct):
 
 
 class _Settings(msgspec.Struct):
-    """What a definition's settings have to be where they are there."""
+    """Types of a definition's settings."""
 
     validations: _Limits | None = None
     options: list[str] = []
 
 
 class _Listed(msgspec.Struct, kw_only=True):
-    """A definition as the API answers, with what a file may add."""
+    """A definition in the API's form, with the additional keys of a file."""
 
     name: str
     field_type: Literal["text", "textarea", "dropdown", "url", "email", "date", "dropdown_large_list"] = "text"

@@ -1,11 +1,8 @@
-"""The sandbox's directory: its lock, its token, and the note by which others find a running sandbox.
+"""The sandbox's directory: its lock, its token, and a note that lets other processes find it.
 
-DIR/lock           locked (flock) while a sandbox runs
-DIR/sandbox.json   where it listens, 0600; there while it runs, and after a kill until the next start
-DIR/ports          the ports used last, so that URLs survive a restart
-DIR/token          the generated token, 0600, if none was given
-DIR/sandbox.db     SQLite
-DIR/files/         bytes, under generated names
+DIR/lock locked (flock) while a sandbox runs DIR/sandbox.json where it listens, 0600; there while it runs, and after a
+kill until the next start DIR/ports the ports used last, so that URLs survive a restart DIR/token the generated token,
+0600, if none was given DIR/sandbox.db SQLite DIR/files/ bytes, under generated names
 """
 
 from __future__ import annotations
@@ -23,11 +20,11 @@ from uploader.errors import ExitStatus, UserError
 from uploader.system import make_private_folder
 
 _LOCK_WAIT = 0.2
-"""Seconds: a command that looks for a running sandbox may hold the lock for a moment."""
+"""Seconds to wait for the lock: a command that checks for a running sandbox holds it briefly."""
 
 
 class SandboxBusy(UserError):
-    """Another sandbox runs on this directory."""
+    """Another sandbox uses this directory."""
 
     code = "sandbox-busy"
     exit_status = ExitStatus.BUSY
@@ -42,7 +39,7 @@ class SandboxUnusable(UserError):
 
 
 class DataDir:
-    """Owns a directory from `open` to `close`. All methods block shortly on the disk."""
+    """Owns a directory from `open` to `close`. All methods block briefly on the disk."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -83,7 +80,7 @@ class DataDir:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    message = f"another sandbox runs on {self.directory}"
+                    message = f"another sandbox uses {self.directory}"
                     raise SandboxBusy(message) from error
                 time.sleep(0.02)
             except OSError as error:
@@ -93,11 +90,11 @@ class DataDir:
                 return
 
     def announce(self, note: dict[str, Any]) -> None:
-        """Write the note that others find this sandbox by."""
+        """Write the note that lets other processes find this sandbox."""
         _write(self.note, json.dumps(note) + "\n")
 
     def ports(self) -> tuple[int, int]:
-        """Return the ports of API and upload service when a sandbox last ran here, 0 if unknown."""
+        """Return the last ports of API and upload service, 0 if unknown."""
         try:
             kept = json.loads((self.directory / "ports").read_text("ascii"))
             return int(kept["api"]), int(kept["upload"])
@@ -105,7 +102,7 @@ class DataDir:
             return 0, 0
 
     def save_ports(self, api: int, upload: int) -> None:
-        """Keep the ports for the next start."""
+        """Store the ports for the next start."""
         _write(self.directory / "ports", json.dumps({"api": api, "upload": upload}) + "\n")
 
     def close(self) -> None:
@@ -119,7 +116,7 @@ class DataDir:
 
 
 def read_token(directory: Path) -> str:
-    """Return the token kept in a sandbox's directory; create one if missing. SandboxUnusable if that fails."""
+    """Return the token stored in a sandbox's directory; create one if missing. SandboxUnusable if that fails."""
     path = directory / "token"
     try:
         make_private_folder(directory)

@@ -1,7 +1,7 @@
 """The SQLite file of the sandbox, and one thread that all statements run on.
 
-Write-ahead log without fsync: what was committed survives the end of the process by any signal, which is what the
-sandbox promises. A power cut may cost the last commits.
+Write-ahead log without fsync: commits survive any end of the process, as promised, but the last ones may be lost in a
+power failure.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Database:
 
     def _open(self) -> None:
         try:
-            # SQLite gives its side files the mode of the main one.
+            # SQLite creates its auxiliary files with the mode of the main file.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
         except (sqlite3.Error, OSError) as error:

@@ -31,7 +31,7 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bytes:
-    """What a download needs. `blob` None: the file is empty or linked."""
+    """A file to download. `blob` None: the file is empty or linked."""
 
     name: str
     link: str | None
@@ -70,7 +70,7 @@ async def redirect(request: web.Request) -> web.Response:
 
 
 async def thumbnail(request: web.Request) -> web.StreamResponse:
-    """Return a published picture, in its own size: nothing is scaled here."""
+    """Return a published thumbnail in its original size: nothing is scaled."""
     context = context_of(request)
     found = await context.db.run(_published, _file_id(request), context.now())
     kind = "" if found is None else file_view.mimetype_of(found.name)
@@ -108,7 +108,7 @@ def _linked(db: sqlite3.Connection, item_id: int, private: str | None, now: floa
 
 
 def _published(db: sqlite3.Connection, file_id: int, now: float) -> Bytes | None:
-    """Return a file of a version that all may see, and whose files they may have."""
+    """Return a downloadable file of a public version."""
     file = versions.visible_file(db, file_id, now)
     item = None if file is None else store.find(db, file.item_id)
     if file is None or item is None or embargo.is_active(item.metadata["embargo"], now):

@@ -100,7 +100,7 @@ async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.Stre
     after = fault.options.get("retry-after")
     if after is not None:
         kind, _, seconds = after.rpartition(":")
-        # A date has whole seconds: rounded up, so that waiting for it is long enough.
+        # A date has whole seconds: round up, so that the wait is long enough.
         date = formatdate(math.ceil(time.time()) + int(seconds), usegmt=True)
         headers["Retry-After"] = date if kind else seconds
     form = fault.options.get("body", "json")
@@ -108,7 +108,7 @@ async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.Stre
         return web.Response(status=status, headers=headers)
     if form == "html":
         return web.Response(status=status, headers=headers, text=_PAGE.format(status), content_type="text/html")
-    body = json.dumps({"message": f"This sandbox was told to answer {status}", "code": str(status)})
+    body = json.dumps({"message": f"Fault injected by the sandbox: status {status}", "code": str(status)})
     return web.Response(status=status, headers=headers, text=body, content_type="application/json")
 
 
@@ -172,7 +172,7 @@ async def _slow_hash(request: web.Request, fault: Fault, proceed: Proceed) -> we
     if record.kind == "put-part":
         request[TAMPER] = fault
     else:
-        # The handler meets and handles the same broken body.
+        # The handler handles the same broken body.
         with contextlib.suppress(OSError, web.HTTPException):
             await request.read()
         await anyio.sleep(fault.seconds)

@@ -1,4 +1,4 @@
-"""Faults as data: what fails, in which request, which time. Parses them from text and TOML, and counts. No I/O.
+"""Faults as data: what fails, in which request, at which occurrence. Parses and counts. No I/O.
 
 In one line: `REQUEST[@PART][:WHEN]=FAULT[,OPTION=VALUE]...`, such as `put-part@3:2..=503,retry-after=5`.
 """

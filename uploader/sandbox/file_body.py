@@ -14,7 +14,7 @@ _MAX_SIZE = 2**62
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Initiate:
-    """A file to create. `md5` is lower-case hex or ""; `folder_path` has no slash at its ends; `link` or None."""
+    """A file to create. `md5` is lower-case hex or ""; `folder_path` has no leading or trailing slash."""
 
     name: str
     size: int

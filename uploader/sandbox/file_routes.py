@@ -42,7 +42,7 @@ def routes() -> list[Route]:
 
 
 def file_id_of(request: web.Request) -> int:
-    """Return the file named in the path; noted for the log."""
+    """Return the file id in the path, and record it for the log."""
     file_id = int(request.match_info["file_id"])
     request[ENTRY].file_id = file_id
     return file_id
@@ -153,7 +153,7 @@ async def _prepare(context: Context, size: int) -> tuple[list[Span], str | None]
         raise invalid(f"The file would have {error}", "size") from error
     except OSError as error:
         if error.errno in {errno.EFBIG, errno.EINVAL}:
-            raise invalid("The sandbox's file system takes no file of this size", "size") from error
+            raise invalid("The sandbox's file system does not support files of this size", "size") from error
         raise
 
 
@@ -178,7 +178,7 @@ def _store(db: sqlite3.Connection, new: NewFile, account_id: int, context: Conte
 
 
 def _read_file(db: sqlite3.Connection, item_id: int, file_id: int, account_id: int, now: float) -> File | None:
-    """Return a file as a GET sees it; None while it cannot be seen, and that look is counted. ApiError 404."""
+    """Return a file for a GET; None while it is invisible, which is counted. ApiError 404."""
     store.owned(db, item_id, account_id)
     return files_db.read_visible(db, item_id, file_id, now)
 

@@ -12,7 +12,7 @@ from uploader.sandbox.files_db import File, Part
 from uploader.sandbox.settings import Delays
 
 _TYPES = mimetypes.MimeTypes()
-"""Python's own table alone: the same answers on every machine."""
+"""Only Python's own table, for the same responses on every machine."""
 _UNSAFE = re.compile(r"[^\w.]")
 
 

@@ -26,12 +26,12 @@ class File:
     hidden_until: float
     hidden_gets: int
     aborted: bool
-    """The upload accepts nothing more."""
+    """The upload is aborted."""
     completed: float | None
     md5: str | None
     hashed: float | None
     attached: bool
-    """It is in a public version."""
+    """The file is part of a public version."""
 
     @property
     def progress(self) -> Progress:
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """What an initiate makes. `parts` is empty for links and for files of zero bytes."""
+    """A file created by an initiate. `parts` is empty for links and for files of zero bytes."""
 
     item_id: int
     name: str
@@ -109,7 +109,7 @@ def by_token(db: sqlite3.Connection, token: str) -> File | None:
 
 
 def read_visible(db: sqlite3.Connection, item_id: int, file_id: int, now: float) -> File | None:
-    """Return a file as a GET sees it: None while it is hidden. Counts this look where looks are counted."""
+    """Return a file for a GET; None while it is hidden. Counts the GET if required."""
     found = get(db, item_id, file_id)
     if found is None or found.hidden_until > now:
         return None
@@ -120,9 +120,9 @@ def read_visible(db: sqlite3.Connection, item_id: int, file_id: int, now: float)
 
 
 def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, offset: int = 0) -> list[File]:
-    """Return the files of an item that can be seen, in order of their making. `limit` None: all."""
+    """Return the visible files of an item in order of creation. `limit` None: all."""
     rows = db.execute(
-        # The rows before the page are counted in the index alone.
+        # The rows before the page are counted in the index only.
         "SELECT files.* FROM (SELECT id FROM files WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?"
         " ORDER BY id LIMIT ? OFFSET ?) JOIN files USING (id) ORDER BY id",
         (item_id, now, -1 if limit is None else limit, offset),
@@ -131,7 +131,7 @@ def page(db: sqlite3.Connection, item_id: int, now: float, limit: int | None, of
 
 
 def totals(db: sqlite3.Connection, item_id: int, now: float) -> tuple[int, int]:
-    """Return how many files of an item can be seen, and their bytes."""
+    """Return the number and total size of an item's visible files."""
     row = db.execute(
         "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM files"
         " WHERE item_id = ? AND hidden_gets = 0 AND hidden_until <= ?",
@@ -151,7 +151,7 @@ def folders(db: sqlite3.Connection, item_id: int, now: float) -> dict[str, str]:
 
 
 def blobs(db: sqlite3.Connection, item_id: int | None = None) -> list[str]:
-    """Return the names of all bytes, or of those of one item; also of files that are in a public version alone."""
+    """Return the names of all blobs, or of one item's; including files that are only in a public version."""
     rows = db.execute(
         "SELECT blob FROM files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)"
         " UNION SELECT blob FROM published_files WHERE blob IS NOT NULL AND (?1 IS NULL OR item_id = ?1)",
@@ -235,7 +235,7 @@ def reset_part(db: sqlite3.Connection, file_id: int, number: int) -> None:
 
 
 def progress(db: sqlite3.Connection, file_id: int, buckets: int) -> list[tuple[int, int]]:
-    """Return an upload in at most `buckets` stretches of parts, each as (COMPLETE, all)."""
+    """Return an upload in at most `buckets` runs of parts, each as (COMPLETE, total)."""
     rows = db.execute(
         "SELECT SUM(complete), COUNT(*) FROM parts WHERE file_id = ?1"
         " GROUP BY (number - 1) * ?2 / MAX(?2, (SELECT COUNT(*) FROM parts WHERE file_id = ?1))",

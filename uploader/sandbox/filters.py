@@ -1,4 +1,4 @@
-"""The filters of lists and searches of items, projects and collections: parsing them, and what matches them. Pure."""
+"""Parse and apply the filters of listings and searches of items, projects and collections. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Traits:
 
 
 def dois(doi: str, version: int) -> list[str]:
-    """Return the DOIs that find something with this one and so many versions: each version's, and the one of all."""
+    """Return the DOIs of an object with this many versions: each version's and the common one."""
     base = _VERSION.sub("", doi.lower())
     return [base, *(f"{base}.v{number}" for number in range(1, version + 1))] if base else []
 

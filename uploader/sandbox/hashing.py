@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Hasher:
-    """`never`: MD5s are never shown, so one is computed only where a supplied one must be checked.
+    """`never`: MD5s are never shown and computed only to check a supplied one.
 
     `corrupted` maps file ids to "wrong-md5" or "no-md5"; it is read once an MD5 is known.
     """
@@ -38,7 +38,7 @@ class Hasher:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
-        """Start what an earlier process left unfinished."""
+        """Schedule files that an earlier process did not finish."""
         for file in await self._db.run(files_db.unhashed):
             self.start(file)
 

@@ -44,7 +44,7 @@ async def public_categories(_: web.Request) -> web.Response:
 
 
 async def item_types(_: web.Request) -> web.Response:
-    """Return the same for every group."""
+    """Return the same list for every group."""
     return json_answer(
         [
             {

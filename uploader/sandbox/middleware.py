@@ -1,4 +1,4 @@
-"""The frame of every request: its log entry, the token, and errors turned into responses."""
+"""Common handling of requests: log entry, token, and errors as responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of all requests: in the request log, and for faults, some of which apply to one group only."""
+"""The names of all requests, for the request log and for faults, and groups of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _RESOURCE_OPERATIONS = (
     "list-{}-categories", "add-{}-categories", "replace-{}-categories", "delete-{}-category",
     "list-{}-links", "create-{}-link", "update-{}-link", "delete-{}-link",
 )  # fmt: skip
-"""What both items and collections have."""
+"""Operations of both items and collections."""
 _PROJECTS = frozenset(
     {
         "list-projects", "create-project", "get-project", "update-project", "delete-project", "publish-project",

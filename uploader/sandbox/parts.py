@@ -1,4 +1,4 @@
-"""How a file is divided into parts: pure arithmetic. Real part sizes are up to the server; here they are a policy."""
+"""Division of a file into parts. Pure. Real part sizes are up to the server; here they follow a policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PartPlan(Protocol):
     """A policy for part sizes."""
 
     def sizes(self) -> Iterator[int]:
-        """Yield sizes in bytes, each at least 1, without end."""
+        """Yield sizes in bytes, each at least 1, endlessly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def read_plan(text: str, size: Callable[[str], int]) -> PartPlan:
 
 
 class TooManyParts(ValueError):
-    """The policy would cut a file into more parts than a caller allows."""
+    """The policy yields more parts than allowed."""
 
 
 def split(size: int, plan: PartPlan, *, maximum: int) -> list[Span]:

@@ -1,1 +1,1 @@
-"""Collections: items gathered under one title, published as one."""
+"""Collections: items grouped under one title and published together."""

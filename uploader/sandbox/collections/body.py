@@ -1,4 +1,4 @@
-"""Reads the body of a create or an update of a collection. Pure."""
+"""Parse the body of a create or an update of a collection. Pure."""
 
 from __future__ import annotations
 
@@ -58,4 +58,4 @@ _CHECKS: dict[str, checks.Check] = {
 }
 
 _SAME = {"tags": "keywords", "categories": "categories_by_source_id", "custom_fields": "custom_fields_list"}
-"""Field → another name of it, which wins."""
+"""Field → its alias, which takes precedence."""

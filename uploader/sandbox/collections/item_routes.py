@@ -1,4 +1,4 @@
-"""The items in a collection: list, add, replace, take one out."""
+"""The items in a collection: list, add, replace, remove."""
 
 from __future__ import annotations
 

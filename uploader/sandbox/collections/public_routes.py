@@ -1,4 +1,4 @@
-"""Published collections as everyone may read them: list, read, versions, items. No token is asked for."""
+"""Public collections: list, read, versions, items. No token is needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SORT_FIELDS = ("published_date", "created_date", "modified_date", "views", "sha
 
 
 class Found(NamedTuple):
-    """A version that can be seen, and its collection."""
+    """A visible version and its collection."""
 
     collection: Collection
     version: CollectionVersion

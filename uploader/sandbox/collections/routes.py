@@ -173,7 +173,7 @@ def _delete(db: sqlite3.Connection, number: int, account_id: int) -> None:
 
 
 def _reserve(db: sqlite3.Connection, number: int, account_id: int, now: float) -> str:
-    """Return the collection's DOI, which is made once and kept."""
+    """Return the collection's DOI; it is created once."""
     collection = store.get(db, number, account_id)
     doi = str(collection.metadata["doi"] or doi_of("c.", number))
     store.update(db, collection, {"doi": doi}, now)

@@ -1,4 +1,4 @@
-"""Which collections a search or a listing with filters finds, and in which order. Pure."""
+"""Filter and sort collections for searches and listings. Pure."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ EMPTY: dict[str, Any] = {
     "resource_id": "", "resource_doi": "", "resource_link": "", "resource_title": "", "resource_version": 0,
     "group_id": 0, "timeline": {},
 }  # fmt: skip
-"""A collection's fields and what they are where nothing was given. `authors` holds ids; lists of fundings and
-materials hold whole objects."""
+"""A collection's fields with their defaults. `authors` holds ids; lists of fundings and materials hold whole objects.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,1 +1,1 @@
-"""Items: their fields, authors and categories, and what can be done with them. One group of operations a module."""
+"""Items: their fields, authors and categories, and operations, one module per group."""

@@ -1,4 +1,4 @@
-"""Reads the body of a create or an update of an item: every field checked, none stored that is not known. Pure."""
+"""Parse the body of a create or an update of an item; unknown fields are ignored. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ EMPTY: dict[str, Any] = {
     "doi": "", "handle": "", "resource_id": None, "resource_doi": None, "resource_title": None, "timeline": {},
     "group_id": None, "is_metadata_record": False, "metadata_reason": "", "download_disabled": False, "embargo": None,
 }  # fmt: skip
-"""An item's fields and what they are where nothing was given. `authors` holds ids, `embargo` is that of items.embargo;
-`funding_list` and `related_materials` hold whole objects."""
+"""An item's fields with their defaults. `authors` holds ids, `embargo` is that of items.embargo; `funding_list` and
+`related_materials` hold whole objects.
+"""
 
 
 WIPED = {
@@ -25,7 +26,7 @@ WIPED = {
     for name, value in EMPTY.items()
     if name not in {"title", "authors", "doi", "handle", "embargo", "group_id"}
 }
-"""What a PUT that wipes makes of the fields that it does not name; the others stay."""
+"""Values that a wiping PUT sets for fields that it does not name; others are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class ItemChanges:
 
     fields: dict[str, Any]
     authors: list[int | NewAuthor] | None
-    """None where none were named."""
+    """None if not given."""
 
 
 def read(body: dict[str, Any], *, creating: bool, institution: bool) -> ItemChanges:
@@ -78,4 +79,4 @@ _CHECKS: dict[str, checks.Check] = {
 }
 
 _SAME = {"tags": "keywords", "categories": "categories_by_source_id", "custom_fields": "custom_fields_list"}
-"""Field → another name of it, which wins."""
+"""Field → its alias, which takes precedence."""

@@ -1,4 +1,4 @@
-"""An item's embargo: parsing it, whether it is in force, and how the API shows it. Pure.
+"""An item's embargo: parsing, whether it is active, and the API's form. Pure.
 
 It is stored as `{"until", "type", "title", "reason", "options"}`: `until` in seconds since the epoch, None for a
 permanent one; `options` a list of `{"id", "group_ids"}`. No embargo is None.
@@ -42,12 +42,12 @@ def read(body: dict[str, Any], *, institution: bool) -> dict[str, Any] | None:
 
 
 def is_active(embargo: dict[str, Any] | None, now: float) -> bool:
-    """Return whether it holds something back."""
+    """Return whether the embargo is active."""
     return embargo is not None and (embargo["until"] is None or embargo["until"] > now)
 
 
 def holds_item(embargo: dict[str, Any] | None, now: float) -> bool:
-    """Return whether it holds back the whole item."""
+    """Return whether it hides the whole item."""
     return embargo is not None and is_active(embargo, now) and embargo["type"] == "article"
 
 
@@ -60,7 +60,7 @@ def visible_from(embargo: dict[str, Any] | None, now: float) -> float | None:
 
 
 def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
-    """Return the fields that the API shows of it; an embargo that has ended is none."""
+    """Return the embargo's fields in the API's form; an expired embargo counts as none."""
     if embargo is None or not is_active(embargo, now):
         return {
             "is_embargoed": False, "embargo_date": None, "embargo_type": None, "embargo_title": "",

@@ -1,4 +1,4 @@
-"""Published items as everyone may read them: list, read, versions, files. No token is asked for."""
+"""Public items: list, read, versions, files. No token is needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VERSION = _ITEM + r"/versions/{version:\d{1,9}}"
 
 
 class Found(NamedTuple):
-    """A version that can be seen, and its item."""
+    """A visible version and its item."""
 
     item: Item
     version: Version

@@ -30,7 +30,7 @@ _MANDATORY = {
     "title": "title", "description": "description", "authors": "authors", "categories": "categories",
     "tags": "keywords", "defined_type": "defined_type", "license": "license",
 }  # fmt: skip
-"""What an item must have to be published: field → what the error calls it."""
+"""Fields required for publication → their names in the error."""
 
 
 def routes() -> list[Route]:
@@ -144,7 +144,7 @@ def _publish(db: sqlite3.Connection, item_id: int, account_id: int, context: Con
 
 
 def _reserve(db: sqlite3.Connection, item_id: int, account_id: int, now: float) -> str:
-    """Return the item's DOI, which is made once and kept."""
+    """Return the item's DOI; it is created once."""
     item = store.get(db, item_id, account_id)
     doi = str(item.metadata["doi"] or doi_of("", item_id))
     store.update(db, item, {"doi": doi}, now)
@@ -152,7 +152,7 @@ def _reserve(db: sqlite3.Connection, item_id: int, account_id: int, now: float) 
 
 
 def _embargo(db: sqlite3.Connection, item_id: int, account_id: int, wanted: dict[str, Any] | None, now: float) -> None:
-    """Set or lift the embargo; what was published and waited for its end waits for the new one."""
+    """Set or lift the embargo; published versions that waited for its end wait for the new one."""
     item = store.get(db, item_id, account_id)
     store.update(db, item, {"embargo": wanted}, now)
     versions.reschedule(db, item_id, embargo.visible_from(wanted, now), now)

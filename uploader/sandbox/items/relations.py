@@ -1,4 +1,4 @@
-"""Statements about what items name besides people: fundings and related materials, which get ids of their own."""
+"""Statements about fundings and related materials of items, which have their own ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fundings(db: sqlite3.Connection, named: list[dict[str, Any]]) -> list[dict[s
 
 
 def search_fundings(db: sqlite3.Connection, words: str) -> list[dict[str, Any]]:
-    """Return fundings that have these words, upper and lower case being the same."""
+    """Return fundings that contain this text, ignoring case."""
     known = [one for one in FUNDINGS.values() if words.lower() in f"{one['title']} {one['grant_code']}".lower()]
     rows = db.execute("SELECT * FROM fundings WHERE instr(lower(title), lower(?)) ORDER BY id", (words,))
     return known + [_own(row["id"], row["title"]) for row in rows]

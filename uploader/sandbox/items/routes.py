@@ -37,7 +37,7 @@ def routes() -> list[Route]:
 
 
 def item_id_of(request: web.Request) -> int:
-    """Return the item named in the path; noted for the log."""
+    """Return the item id in the path, and record it for the log."""
     item_id = int(request.match_info["item_id"])
     request[ENTRY].item_id = item_id
     return item_id

@@ -1,9 +1,8 @@
-"""The language of `search_for`, and what it is applied to. Pure.
+"""The query language of `search_for`. Pure.
 
 Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, put together with AND, OR, NOT and parentheses; a blank
-means OR. A prefix counts until the next operator or prefix; what
-follows `:tag:` until then is one tag. Words are found within words, upper and lower case being
-the same; the real service stems them instead.
+means OR. A prefix counts until the next operator or prefix; what follows `:tag:` until then is one tag. Words are found
+within words, upper and lower case being the same; the real service stems them instead.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def query_of(text: str) -> Query:
 
 
 class _Parser:
-    """Reads the tokens once from left to right. OR and a blank bind less than AND."""
+    """Recursive-descent parser. OR and a space bind less tightly than AND."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match.groups() for match in _TOKEN.finditer(text)]

@@ -1,4 +1,4 @@
-"""Searches: the account's own items, and what is published; and the list of all that is published."""
+"""Searches of own and public items, and the list of public items."""
 
 from __future__ import annotations
 

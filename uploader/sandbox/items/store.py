@@ -115,7 +115,7 @@ def touch(db: sqlite3.Connection, item_id: int, now: float) -> None:
 
 def delete(db: sqlite3.Connection, item_id: int) -> None:
     """Remove an item with its files and links, and free their quota."""
-    # The files first: while the item is there, the accounting knows whose they were.
+    # Files first: the quota accounting needs their item.
     db.execute("DELETE FROM files WHERE item_id = ?", (item_id,))
     db.execute("DELETE FROM private_links WHERE kind = 'articles' AND owner_id = ?", (item_id,))
     db.execute("DELETE FROM items WHERE id = ?", (item_id,))

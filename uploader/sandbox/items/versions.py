@@ -1,4 +1,4 @@
-"""Statements about the public versions of items and their files. A version is never changed, but for its thumbnail.
+"""Statements about the public versions of items and their files. A version never changes, except for its thumbnail.
 
 Every function takes the connection first and belongs to one transaction.
 """

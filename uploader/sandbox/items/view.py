@@ -17,7 +17,7 @@ from uploader.sandbox.reference_data import ITEM_TYPES, licenses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What an item's object shows besides its own fields. `authors` and `files` are objects as the API has them.
+    """Related data shown in an item's object. `authors` and `files` are objects as the API has them.
 
     `files` None: they are under an embargo. `folders` maps file ids to directories, `size` is bytes, `thumb` a file.
     `custom_fields` are objects, too.

@@ -1,1 +1,1 @@
-"""Pages for people: the templates, what they are filled with, and their routes."""
+"""Web pages: templates, their data and routes."""

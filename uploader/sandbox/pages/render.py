@@ -1,4 +1,4 @@
-"""What the pages show, and their rendering; the pages themselves are the templates beside this module."""
+"""Data and rendering of the web pages; the templates are next to this module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BLOCKS = frozenset({"p", "br", "div", "li", "ul", "ol", "h1", "h2", "h3", "h4", "blockquote", "pre", "tr"})
 
 Link = tuple[str, str | None]
-"""Words and a URL; the template makes a link of http(s) URLs only."""
+"""A text and a URL; the template links only http(s) URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def plain_text(html: str) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    # Loaded by the first page: most sandboxes are never looked at.
+    # Imported with the first page: most sandboxes never show one.
     import jinja2
 
     made = jinja2.Environment(

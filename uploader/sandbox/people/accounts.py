@@ -11,7 +11,7 @@ from uploader.sandbox.people import authors
 from uploader.sandbox.reference_data import TOP_GROUP
 
 OWNER_ID = 2000001
-"""The account that the token belongs to; the schema makes it."""
+"""The account of the token; the schema creates it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Which accounts: those that fit everything that is not None. `words` are looked for in names and address."""
+    """Filter of accounts; None matches all. `text` is searched in names and email address."""
 
     text: str | None = None
     active: bool | None = None

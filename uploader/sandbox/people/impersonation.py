@@ -1,7 +1,6 @@
-"""On whose behalf a request acts: the token's owner, or the account that an institution's administrator impersonates.
+"""The account of a request: the token's owner, or the one that an institution's administrator impersonates.
 
-`impersonate` stands in the query of GET and DELETE, and in the JSON body of the others, as documented; elsewhere it
-is passed over.
+`impersonate` is in the query of GET and DELETE and in the JSON body of others, as documented; elsewhere it is ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def account_of(request: web.Request) -> int:
 
 
 def reader_of(request: web.Request, context: Context) -> int | None:
-    """Return whose items the request may read; None: of all accounts, as an institution's administrator may."""
+    """Return the account whose items the request may read; None: all, for an institution's administrator."""
     acting = account_of(request)
     return None if context.settings.institution and acting == accounts.OWNER_ID else acting
 

@@ -1,4 +1,4 @@
-"""OAuth 2: the address that people are sent to, and the exchange for a token. There is one token, the sandbox's.
+"""OAuth 2: the authorization page and the token endpoint. There is one token, the sandbox's.
 
 Any application is known here; its secret, and every account's password, is the sandbox's token (*choice*). Success is
 200 and every failure 400, as documented; its body is that of RFC 6749, section 5.2.
@@ -34,7 +34,7 @@ def routes() -> list[Route]:
 
 
 async def authorize(request: web.Request) -> web.Response:
-    """Send the browser back with a code, as if the owner had agreed; only to an address of this machine."""
+    """Redirect with a code, as if the owner had consented; only to this machine."""
     context = context_of(request)
     query = request.query
     target = query.get("redirect_uri", "")

@@ -1,1 +1,1 @@
-"""Projects: items that belong together and are worked on together."""
+"""Projects: groups of items with collaborators."""

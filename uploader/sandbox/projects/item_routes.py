@@ -56,7 +56,7 @@ async def list_items(request: web.Request) -> web.Response:
 
 
 async def create_item(request: web.Request) -> web.Response:
-    """Return the answer has the location alone: the documentation promises no entity_id here."""
+    """Create an item. The response has only the location: the documentation promises no entity_id here."""
     context = context_of(request)
     changes = await item_routes.read_item(request, creating=True)
     project_id = project_id_of(request)
@@ -66,7 +66,7 @@ async def create_item(request: web.Request) -> web.Response:
 
 
 async def get_item(request: web.Request) -> web.Response:
-    """Serve an item, whose `url` is the one that was asked for (observed); the other addresses are as ever."""
+    """Serve an item whose `url` is the requested one (observed); other URLs are unchanged."""
     context = context_of(request)
     at = context.addresses(request)
 

@@ -142,7 +142,7 @@ async def get_public(request: web.Request) -> web.Response:
 
 
 async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> web.Response:
-    """Respond with what is found among the published projects."""
+    """Return the matching public projects."""
     context = context_of(request)
     found = search.found(await context.db.run(store.public, context.now()), criteria, order)
     at = context.addresses(request)
