@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from uploader._version import __version__
+from uploader.cli.global_options import with_global_options_last
 from uploader.cli.startup import ignore_signals
 from uploader.errors import FigupError, OutputLost
 
@@ -62,12 +63,6 @@ POINTERS = {
     "man": "help",
 }
 """Likely guesses → the command to use."""
-_FLAGS = frozenset(
-    {"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--sandbox", "--insecure-http"}
-)
-_WITH_VALUE = frozenset(
-    {"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--log-file", "--profile"}
-)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 EPILOG = """\b
@@ -83,20 +78,6 @@ Environment:
 
 `figup COMMAND --help` lists all options of a command.
 """
-
-
-def with_global_options_last(words: Sequence[str]) -> list[str]:
-    """Move global options that precede the command to the end, where click expects them."""
-    front, rest = [], list(words)
-    while rest and rest[0].partition("=")[0] in _FLAGS | _WITH_VALUE:
-        word = rest.pop(0)
-        front.append(word)
-        if word in _WITH_VALUE and rest:
-            front.append(rest.pop(0))
-    if not rest or rest[0].startswith("-"):
-        return list(words)
-    end = rest.index("--") if "--" in rest else len(rest)
-    return [*rest[:end], *front, *rest[end:]]
 
 
 @contextmanager

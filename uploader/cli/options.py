@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from uploader.cli.global_options import with_global_options_last
 from uploader.figshare.ids import Kind, parse_id
 from uploader.text import is_unicode
 
@@ -145,8 +146,6 @@ class FigupGroup(FigupCommand, click.Group):
     """A command with commands of its own: both its options and those are in its help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        from uploader.cli.main import with_global_options_last
-
         return super().parse_args(ctx, with_global_options_last(args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

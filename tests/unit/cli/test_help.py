@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.programs import require_program
 from uploader import __version__, manual
+from uploader.cli.global_options import with_global_options_last
 from uploader.cli.help import SHELLS, page, topics
-from uploader.cli.main import COMMANDS, POINTERS, main, with_global_options_last
+from uploader.cli.main import COMMANDS, POINTERS, main
 
 
 def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

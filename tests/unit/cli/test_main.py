@@ -15,7 +15,8 @@ import click
 import pytest
 
 from uploader import __version__
-from uploader.cli.main import _FLAGS, _WITH_VALUE, COMMANDS, main
+from uploader.cli.global_options import FLAGS, WITH_VALUE
+from uploader.cli.main import COMMANDS, main
 from uploader.cli.options import GroupedOption, check_exclusive
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "msgspec", "tqdm"}
@@ -117,7 +118,7 @@ def test_the_options_that_work_before_the_command_are_those_of_all_commands() ->
     jobs = main.get_command(click.Context(main), "jobs")
     assert jobs is not None
     declared = {name for param in jobs.params for name in param.opts if isinstance(param, GroupedOption)}
-    assert declared | {"-vv"} == _FLAGS | _WITH_VALUE
+    assert declared | {"-vv"} == FLAGS | WITH_VALUE
 
 
 def test_every_command_is_what_the_table_says() -> None:
