@@ -48,6 +48,18 @@ async def test_projects(tmp_path: Path) -> None:
         await call("POST", f"{PROJECT}/publish", f"{PROJECTS}/{second}/publish", 404)
 
 
+async def test_projects_are_filtered_by_storage_and_role(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        await api.call("POST", "/account/projects", {"title": "Mine"})
+        for query, found in (
+            ("", 1), ("storage=individual", 1), ("storage=group", 0), ("roles=owner", 1), ("roles=viewer", 0),
+            ("roles=collaborator,owner", 1), ("storage=group&roles=owner", 0),
+        ):  # fmt: skip
+            assert len(await api.get(f"/account/projects?{query}")) == found, query
+        for wrong in ("storage=disk", "roles=x", "roles="):
+            assert (await api.call("GET", f"/account/projects?{wrong}"))[0] == 400
+
+
 async def test_items_in_a_project(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         call = Checked(api)

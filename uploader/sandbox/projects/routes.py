@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -36,6 +37,8 @@ from uploader.sandbox.routes import Route
 
 PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"
 _PUBLIC = r"/v2/projects/{project_id:\d{1,18}}"
+
+_ROLES = {"owner", "collaborator", "viewer"}
 
 _CHECKS: dict[str, checks.Check] = {
     "title": checks.text(3, 1000),
@@ -73,9 +76,19 @@ def project_id_of(request: web.Request) -> int:
 async def list_projects(request: web.Request) -> web.Response:
     context = context_of(request)
     order, rows = order_of(request.query, search.SORT_FIELDS), slice_of(request.query)
-    found = order.sort(await context.db.run(store.of_account, account_of(request)), search.rank)
+    owned = await context.db.run(store.of_account, account_of(request)) if _includes_own(request.query) else []
+    found = order.sort(owned, search.rank)
     at = context.addresses(request)
     return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+
+
+def _includes_own(query: Mapping[str, str]) -> bool:
+    """Return whether a listing with these filters shows own projects, which use the owner's storage. ApiError 400."""
+    storage, roles = query.get("storage", "individual"), query.get("roles", "owner").lower().split(",")
+    for name, wrong in (("storage", {storage} - {"individual", "group"}), ("roles", set(roles) - _ROLES)):
+        if wrong:
+            raise ApiError(400, "BadRequest", f"Invalid value received for {name}", {"invalid_params": name})
+    return storage == "individual" and "owner" in roles
 
 
 async def create_project(request: web.Request) -> web.Response:
