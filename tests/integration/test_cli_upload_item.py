@@ -485,7 +485,7 @@ def test_acting_for_an_account_that_is_not_there_or_not_ours_to_act_for(
         assert not any(wrong in said for wrong in ("new token", "--endpoint", "no item"))
 
 
-def test_acting_for_another_account(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_impersonation(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     sandbox.restart("--institution")
     accounts = ask(sandbox, "/account/institution/accounts")
     mine = ask(sandbox, "/account")["id"]

@@ -135,7 +135,7 @@ def test_the_log_has_requests_of_a_killed_client(start_sandbox: Start) -> None:
     assert 0 <= record["received"] <= PART // 2
 
 
-def test_memory_does_not_grow_with_the_part(start_sandbox: Start) -> None:
+def test_memory_is_independent_of_the_part_size(start_sandbox: Start) -> None:
     size = 512 * 2**20
     sandbox = start_sandbox("--part-size", "1GiB")
     _, upload = new_file(sandbox, size)

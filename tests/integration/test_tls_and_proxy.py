@@ -109,7 +109,7 @@ def test_an_upload_over_tls_with_an_authority_of_ones_own(
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_the_usual_variables_name_an_authority(
+def test_environment_variables_set_the_certificate_authority(
     bare_figup: Figup, secure: Secure, authority: Authority, name: str
 ) -> None:
     point(bare_figup, secure.url("api"))

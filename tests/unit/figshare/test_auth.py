@@ -83,7 +83,7 @@ def secret_file(path: Path, text: str = "s3cret\n", mode: int = 0o600) -> Path:
     return path
 
 
-def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_sources_have_an_order_of_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Ring().use(monkeypatch)
     token_file = secret_file(tmp_path / "token", "of-file\n")
     monkeypatch.setitem(sys.modules, "keyring", None)
@@ -103,37 +103,37 @@ def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert revealed() == ("of-store", f"the file {tmp_path / 'tokens.json'}")
 
 
-def test_no_token_anywhere(tmp_path: Path) -> None:
+def test_a_missing_token_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoToken, match="no token for https"):
         find(tmp_path)
 
 
-def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_token_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoToken, match="does not exist"):
         find(tmp_path, token_file=tmp_path / "none", environ={"FIGSHARE_TOKEN": "x"})
 
 
-def test_a_token_file_that_is_a_folder(tmp_path: Path) -> None:
+def test_a_folder_as_token_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoToken, match="cannot read"):
         find(tmp_path, token_file=tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o610])
-def test_a_token_file_for_others_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+def test_a_token_file_readable_by_others_is_rejected_with_a_hint(tmp_path: Path, mode: int) -> None:
     path = secret_file(tmp_path / "token", mode=mode)
     with pytest.raises(TokenFileExposed) as caught:
         find(tmp_path, token_file=path)
     assert f"chmod 600 {path}" in (caught.value.hint or "")
 
 
-def test_an_exposed_store_is_refused_too(tmp_path: Path) -> None:
+def test_an_exposed_token_store_is_rejected(tmp_path: Path) -> None:
     store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
     (tmp_path / "tokens.json").chmod(0o644)
     with pytest.raises(TokenFileExposed):
         find(tmp_path)
 
 
-def test_a_token_may_come_through_a_pipe(tmp_path: Path) -> None:
+def test_a_token_can_be_read_from_a_pipe(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from uploader.figshare.auth import find_token\n"
         "found = find_token(token_file=Path('/dev/stdin'), endpoint='x', environ={}, config_dir=Path('/nowhere'))\n"
@@ -144,7 +144,7 @@ def test_a_token_may_come_through_a_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
-def test_an_empty_token_is_none(tmp_path: Path, text: str) -> None:
+def test_an_empty_token_counts_as_missing(tmp_path: Path, text: str) -> None:
     with pytest.raises(NoToken, match=r"the token file .* is empty"):
         find(tmp_path, token_file=secret_file(tmp_path / "token", text))
     with pytest.raises(NoToken, match="FIGSHARE_TOKEN is empty"):
@@ -152,7 +152,7 @@ def test_an_empty_token_is_none(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["two words", "a\nb", "a\x00b", "snow☃", "a\x7fb", "x" * 5000, "\x85a b"])
-def test_garbled_tokens(tmp_path: Path, text: str) -> None:
+def test_malformed_tokens_are_rejected(tmp_path: Path, text: str) -> None:
     path = secret_file(tmp_path / "token", text)
     with pytest.raises(UsageError) as caught:
         find(tmp_path, token_file=path)
@@ -162,7 +162,7 @@ def test_garbled_tokens(tmp_path: Path, text: str) -> None:
         find(tmp_path, environ={"FIGSHARE_TOKEN": text})
 
 
-def test_the_store_keeps_each_endpoint_and_is_private(tmp_path: Path) -> None:
+def test_the_store_has_a_token_per_endpoint_and_is_private(tmp_path: Path) -> None:
     config = tmp_path / "a" / "figup"
     assert "tokens.json" in store_token(Token("one"), endpoint=ENDPOINT, config_dir=config, environ={})
     store_token(Token("two"), endpoint=OTHER, config_dir=config, environ={})
@@ -174,7 +174,7 @@ def test_the_store_keeps_each_endpoint_and_is_private(tmp_path: Path) -> None:
     assert found.token.reveal() == "two"
 
 
-def test_the_store_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store_token(Token("one"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
     before = (tmp_path / "tokens.json").read_bytes()
 
@@ -188,19 +188,19 @@ def test_the_store_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.json"]
 
 
-def test_storing_says_what_outranks_the_place(tmp_path: Path) -> None:
+def test_storing_reports_what_takes_precedence(tmp_path: Path) -> None:
     said = store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={"FIGSHARE_TOKEN": "y"})
     assert "FIGSHARE_TOKEN is set and takes precedence" in said
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"tokens": []}', '{"tokens": {"a": 1}}', "{"])
-def test_a_damaged_store_is_said(tmp_path: Path, text: str) -> None:
+def test_a_damaged_store_is_reported(tmp_path: Path, text: str) -> None:
     secret_file(tmp_path / "tokens.json", text)
     with pytest.raises(UsageError, match="damaged"):
         find(tmp_path)
 
 
-def test_the_keyring_keeps_it_out_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_keyring_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Ring().use(monkeypatch)
     assert store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={}) == "the keyring (memory)"
     assert ring.kept == {("figup", ENDPOINT): "x"}
@@ -208,7 +208,7 @@ def test_the_keyring_keeps_it_out_of_files(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("trouble", ["broken", "keeps nothing"])
-def test_an_unusable_keyring_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+def test_an_unusable_keyring_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     ring = Ring(priority=0 if trouble == "keeps nothing" else 5).use(monkeypatch)
     ring.broken = trouble == "broken"
     assert "tokens.json" in store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
@@ -216,7 +216,7 @@ def test_an_unusable_keyring_is_passed_by(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(forget_token(endpoint=ENDPOINT, config_dir=tmp_path)) == 1
 
 
-def test_forgetting_names_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logout_names_every_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
     store_token(Token("other"), endpoint=OTHER, config_dir=tmp_path, environ={})
     Ring().use(monkeypatch)
@@ -227,7 +227,7 @@ def test_forgetting_names_every_place(tmp_path: Path, monkeypatch: pytest.Monkey
     assert json.loads((tmp_path / "tokens.json").read_text())["tokens"] == {OTHER: "other"}
 
 
-def test_a_token_does_not_show_or_travel() -> None:
+def test_a_token_is_not_shown_pickled_or_copied() -> None:
     token = Token(" s3cret\n")
     assert token.reveal() == "s3cret"
     assert "s3cret" not in f"{token} {token!r} {token:>40} {[token]} {auth.FoundToken(token, 'x')}"

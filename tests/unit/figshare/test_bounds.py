@@ -32,7 +32,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("head", "block"), ENDLESS.values(), ids=ENDLESS)
-async def test_an_answer_without_end_ends(connect: Connect, head: bytes, block: bytes) -> None:
+async def test_an_endless_response_is_ended(connect: Connect, head: bytes, block: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(head)
@@ -51,7 +51,7 @@ async def test_an_answer_without_end_ends(connect: Connect, head: bytes, block: 
             await figshare.account()
 
 
-async def test_the_answer_to_a_part_is_short(service: Service, connect: Connect) -> None:
+async def test_the_response_to_a_part_is_limited(service: Service, connect: Connect) -> None:
     """Many parts are under way at once, and each of their answers is held in memory."""
 
     async def one_byte() -> AsyncIterator[bytes]:
@@ -64,7 +64,7 @@ async def test_the_answer_to_a_part_is_short(service: Service, connect: Connect)
     await connect().send_part(service.upload_url, Part(no=1, start=0, end=0), one_byte)
 
 
-async def test_the_address_of_a_part_is_asked_for_as_it_was_given(service: Service, connect: Connect) -> None:
+async def test_a_part_url_is_requested_exactly_as_given(service: Service, connect: Connect) -> None:
     """Whoever signed it decides how it is quoted."""
 
     async def one_byte() -> AsyncIterator[bytes]:
@@ -77,7 +77,7 @@ async def test_the_address_of_a_part_is_asked_for_as_it_was_given(service: Servi
 
 
 @pytest.mark.parametrize("no", [parts.MAX_PART_NO + 1, 2**62, 2**63, 10**30, -1])
-def test_a_part_number_that_no_table_can_hold(no: int) -> None:
+def test_an_excessive_part_number_is_rejected(no: int) -> None:
     row = {"partNo": no, "startOffset": 0, "endOffset": 9}
     with pytest.raises(ProtocolViolation):
         parts.parse_upload(_json({"size": 10, "status": "PENDING", "parts": [row]}))
@@ -85,7 +85,9 @@ def test_a_part_number_that_no_table_can_hold(no: int) -> None:
         parts.parse_part(_json(row))
 
 
-async def test_a_list_without_end(service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_listing_is_an_error(
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("uploader.figshare.client.MAX_ROWS", 3500)
     starts = iter(range(1, 100_000, 1000))
     service.script = lambda _: reply(200, [{"id": row} for row in _thousand_from(next(starts))])
@@ -113,7 +115,7 @@ ECHOES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("body", ECHOES.values(), ids=ECHOES)
-async def test_the_token_is_taken_out_of_what_a_server_says(
+async def test_the_token_is_redacted_in_server_messages(
     service: Service, connect: Connect, body: Callable[[], dict[str, Any]]
 ) -> None:
     service.script = lambda _: reply(422, body())
@@ -127,7 +129,7 @@ async def test_the_token_is_taken_out_of_what_a_server_says(
     assert TOKEN not in moved.value.message
 
 
-def test_the_words_of_an_answer_keep_their_addresses_without_secrets() -> None:
+def test_urls_in_server_messages_are_redacted() -> None:
     words = "see https://docs.figshare.com/#upload or https://s3.example/b/k?X-Amz-Signature=00ff and /upload/abc-1/3"
     assert server_message(_json({"message": words})) == (
         "see https://docs.figshare.com/?... or https://s3.example/b/k?... and /upload/.../3"

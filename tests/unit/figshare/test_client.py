@@ -41,7 +41,7 @@ async def met(service: Service, figshare: Figshare) -> Figshare:
     return figshare
 
 
-async def test_what_every_api_request_carries(service: Service, connect: Connect) -> None:
+async def test_headers_of_every_api_request(service: Service, connect: Connect) -> None:
     service.answers = [ACCOUNT]
     await connect().account()
     [asked] = service.asked
@@ -119,7 +119,7 @@ async def test_items(service: Service, connect: Connect) -> None:
     assert service.asked[0].headers["Content-Type"] == "application/json"
 
 
-async def test_initiating_sends_only_what_is_known(service: Service, connect: Connect) -> None:
+async def test_an_initiate_sends_only_known_fields(service: Service, connect: Connect) -> None:
     created = reply(201, {"location": "https://api.figshare.com/v2/account/articles/5/files/60137825"})
     service.answers = [created, created]
     figshare = connect()
@@ -139,19 +139,21 @@ async def test_initiating_sends_only_what_is_known(service: Service, connect: Co
         reply(200, {"entity_id": 7}),
     ],
 )
-async def test_where_the_id_of_a_new_file_is_told(service: Service, connect: Connect, answer: bytes) -> None:
+async def test_the_id_of_a_new_file_is_found_in_body_or_header(
+    service: Service, connect: Connect, answer: bytes
+) -> None:
     service.answers = [answer]
     assert await connect().initiate(5, name="a", size=1) == 7
 
 
 @pytest.mark.parametrize("answer", [reply(201, b""), reply(201, {"location": "/files/0"}), reply(200, PAGE)])
-async def test_a_create_that_tells_no_id_is_ambiguous(service: Service, connect: Connect, answer: bytes) -> None:
+async def test_a_create_without_an_id_is_ambiguous(service: Service, connect: Connect, answer: bytes) -> None:
     service.answers = [answer]
     with pytest.raises(AmbiguousAnswer, match="without an id"):
         await connect().initiate(5, name="a", size=1)
 
 
-async def test_a_fresh_file_is_waited_for(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_a_new_file_that_is_not_visible_is_retried(service: Service, connect: Connect, clock: FakeClock) -> None:
     waits: list[tuple[str, float]] = []
     service.answers = [reply(404), reply(404), reply(200, FILE)]
     figshare = connect(on_retry=lambda reason, delay: waits.append((reason, delay)))
@@ -160,14 +162,14 @@ async def test_a_fresh_file_is_waited_for(service: Service, connect: Connect, cl
     assert waits == [("the new file is not visible yet", 0.25), ("the new file is not visible yet", 0.5)]
 
 
-async def test_a_fresh_file_that_never_shows_is_gone(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_a_new_file_that_never_appears_is_gone(service: Service, connect: Connect, clock: FakeClock) -> None:
     service.script = lambda _: reply(404)
     with pytest.raises(FileGone):
         await connect(visibility_timeout=10.0).file(5, 9, fresh=True)
     assert 5 <= sum(clock.sleeps) <= 10
 
 
-async def test_a_file_that_is_not_fresh_is_gone_at_once(service: Service, connect: Connect) -> None:
+async def test_an_older_missing_file_is_gone_at_once(service: Service, connect: Connect) -> None:
     service.answers = [reply(404, {"message": "File not found"})]
     with pytest.raises(FileGone):
         await connect().file(5, 9)
@@ -183,7 +185,7 @@ async def test_completing(service: Service, connect: Connect, answer: bytes) -> 
     assert asked.headers["Content-Length"] == "0"
 
 
-async def test_a_firewalls_202_is_no_completion(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_a_202_of_a_firewall_is_not_a_completion(service: Service, connect: Connect, clock: FakeClock) -> None:
     waits: list[str] = []
     figshare = await met(service, connect(on_retry=lambda reason, _: waits.append(reason)))
     service.answers = [reply(202, b"", {"x-amzn-waf-action": "challenge"}), HTML_202]
@@ -200,7 +202,7 @@ async def test_deleting_files(service: Service, connect: Connect) -> None:
     assert service.asked[0].path == "/v2/account/articles/5/files/9"
 
 
-async def test_listings_go_on_until_a_short_page(service: Service, connect: Connect) -> None:
+async def test_listings_continue_until_a_short_page(service: Service, connect: Connect) -> None:
     def page(asked: Any) -> bytes:
         number = int(asked.path.partition("page=")[2].partition("&")[0])
         first = (number - 1) * 1000 + 1
@@ -224,7 +226,7 @@ async def test_a_full_last_page_is_followed_by_an_empty_one(
     assert [row.id async for row in connect().own_items()] == [1, 2]
 
 
-async def test_a_list_that_shifts_while_it_is_read_gives_each_row_once(
+async def test_a_shifting_listing_yields_each_row_once(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE", 2)
@@ -313,7 +315,7 @@ LATER: list[tuple[str, bytes, type[FigupError], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), [row[1:] for row in FIRST], ids=[row[0] for row in FIRST])
-async def test_answers_at_first_contact(
+async def test_responses_at_first_contact(
     service: Service, connect: Connect, answer: bytes, kind: type[FigupError], words: str
 ) -> None:
     service.answers = [answer]
@@ -325,7 +327,7 @@ async def test_answers_at_first_contact(
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), [row[1:] for row in LATER], ids=[row[0] for row in LATER])
-async def test_answers_later(
+async def test_responses_after_first_contact(
     service: Service, connect: Connect, answer: bytes, kind: type[FigupError], words: str
 ) -> None:
     figshare = await met(service, connect())
@@ -336,7 +338,7 @@ async def test_answers_later(
     assert len(service.asked) == 1
 
 
-async def test_a_refused_token_shows_at_the_account_even_later(service: Service, connect: Connect) -> None:
+async def test_a_rejected_token_is_recognised_later(service: Service, connect: Connect) -> None:
     figshare = await met(service, connect())
     service.answers = [reply(403, {"message": "x"})]
     with pytest.raises(TokenRejected):
@@ -344,7 +346,7 @@ async def test_a_refused_token_shows_at_the_account_even_later(service: Service,
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
-async def test_words_about_a_quota_reach_the_user(service: Service, connect: Connect, status: int) -> None:
+async def test_the_quota_message_reaches_the_user(service: Service, connect: Connect, status: int) -> None:
     figshare = await met(service, connect())
     service.answers = [reply(status, {"message": "Quota exceeded", "code": "X"})]
     with pytest.raises(FigupError, match="Quota exceeded") as caught:
@@ -382,7 +384,7 @@ async def test_something_of_an_item_is_missing_and_not_the_item(
         await call(connect())
 
 
-async def test_a_gateways_404_page_deletes_nothing(service: Service, connect: Connect) -> None:
+async def test_a_gateways_404_page_is_not_a_deletion(service: Service, connect: Connect) -> None:
     figshare = await met(service, connect())
     service.answers = [reply(404, PAGE), reply(200, PAGE), reply(204)]
     await figshare.delete_file(5, 9)

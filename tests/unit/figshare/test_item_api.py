@@ -182,7 +182,7 @@ async def test_what_is_created(service: Service, connect: Connect) -> None:
     ]
 
 
-async def test_lost_answers(service: Service, connect: Connect) -> None:
+async def test_lost_responses_are_ambiguous(service: Service, connect: Connect) -> None:
     items = connect().items
     service.answers = [None, None, None, None]
     for call in (
@@ -199,7 +199,7 @@ async def test_lost_answers(service: Service, connect: Connect) -> None:
     assert len(service.asked) == 6
 
 
-async def test_the_servers_words_on_what_is_not_there(service: Service, connect: Connect) -> None:
+async def test_the_servers_message_about_a_missing_object(service: Service, connect: Connect) -> None:
     items = connect().items
     words = {"code": "EntityNotFound", "message": "Not allowed to set category 7"}
     service.answers = [reply(200, ITEM), reply(404, words), reply(404, words), reply(403, {"message": "no"})]
@@ -220,7 +220,7 @@ async def test_whether_an_item_exists(service: Service, connect: Connect) -> Non
     assert [asked.path.removeprefix("/v2") for asked in service.asked[1:3]] == ["/account/articles/6", "/articles/6"]
 
 
-async def test_answers_without_what_was_asked_for(service: Service, connect: Connect) -> None:
+async def test_responses_without_the_requested_value(service: Service, connect: Connect) -> None:
     items = connect().items
     service.answers = [reply(200, ITEM), reply(200, {"doi": None}), reply(201, {"html_location": "javascript:1"})]
     await items.detail(5)
@@ -240,7 +240,7 @@ async def test_answers_without_what_was_asked_for(service: Service, connect: Con
     ],
     ids=["no such account", "not allowed", "refused", "about something else"],
 )
-async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_once(
+async def test_errors_that_may_concern_impersonation_are_checked_once(
     service: Service, connect: Connect, first: bytes, about_the_account: bytes, error: type[FigupError]
 ) -> None:
     figshare = connect(impersonate=12)
@@ -256,7 +256,7 @@ async def test_what_may_be_about_the_account_that_is_acted_for_is_looked_into_on
         assert "account 12" in raised.value.message
 
 
-async def test_a_first_refusal_is_the_tokens_only_where_the_account_is_refused_too(
+async def test_a_first_403_is_about_the_token_only_if_the_account_is_rejected_too(
     service: Service, connect: Connect
 ) -> None:
     service.answers = [reply(403, {"message": "not you"}), reply(200, {"id": 1}), reply(403, {})]
@@ -271,15 +271,13 @@ async def test_a_first_refusal_is_the_tokens_only_where_the_account_is_refused_t
         await connect().items.detail(5)
 
 
-async def test_a_token_that_is_good_for_nothing_is_not_blamed_on_the_account(
-    service: Service, connect: Connect
-) -> None:
+async def test_an_invalid_token_is_not_blamed_on_the_account(service: Service, connect: Connect) -> None:
     service.answers = [reply(403, {}), reply(403, {})]
     with pytest.raises(TokenRejected):
         await connect(impersonate=12).account()
 
 
-async def test_acting_for_another_account(service: Service, connect: Connect) -> None:
+async def test_impersonation(service: Service, connect: Connect) -> None:
     figshare = connect(impersonate=12)
     service.answers = [reply(200, ITEM), reply(200, []), UPDATED, reply(201, {}), reply(204), reply(202, "<html>")]
     await figshare.items.detail(5)

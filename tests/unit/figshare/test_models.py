@@ -94,7 +94,7 @@ def test_any_bytes_are_a_value_or_a_clear_error(body: bytes, parse: Callable[[by
 
 
 @given(JSON | st.builds(lambda text: {"message": text}, st.text()))
-def test_the_words_of_any_answer_fit_a_line(value: object) -> None:
+def test_any_server_message_fits_one_line(value: object) -> None:
     words = server_message(encoded(value))
     assert len(words) <= 300
     assert words == "" or words.isprintable()
@@ -103,7 +103,7 @@ def test_the_words_of_any_answer_fit_a_line(value: object) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"id": 1', b"[" * 100_000, b"\xff\xfe", b'{"id": 1}{'])
 @pytest.mark.parametrize("parse", PARSERS)
-def test_what_is_no_json(body: bytes, parse: Callable[[bytes], Any]) -> None:
+def test_invalid_json_is_reported(body: bytes, parse: Callable[[bytes], Any]) -> None:
     with pytest.raises(NotJson):
         parse(body)
 
@@ -123,12 +123,12 @@ def test_the_recorded_account() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", -1, 2**63, "many", 1.5, [], True])
-def test_a_size_that_says_nothing_is_none(value: object) -> None:
+def test_a_size_of_zero_is_unknown(value: object) -> None:
     assert parsed(models.Account, {**ACCOUNT, "maximum_file_size": value}).maximum_file_size is None
     assert parsed(models.Account, {**ACCOUNT, "quota": value}).quota is None
 
 
-def test_a_used_up_quota_is_not_an_unknown_one() -> None:
+def test_an_exhausted_quota_is_not_unknown() -> None:
     assert parsed(models.Account, {**ACCOUNT, "quota": 0}).quota == 0
 
 
@@ -150,20 +150,20 @@ def test_null_empty_and_absent_are_alike(key: str) -> None:
     assert getattr(found[0], key) is None
 
 
-def test_a_link_is_no_upload() -> None:
+def test_a_link_has_no_upload() -> None:
     link = parsed(models.File, {"id": 1, "name": "x", "is_link_only": True, "download_url": "https://a.b"})
     assert link.is_link_only
     assert link.upload_url is None
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, 2**63, True, "x", 1.5, {}])
-def test_an_id_must_be_one(value: object) -> None:
+def test_an_id_must_be_valid(value: object) -> None:
     for kind in (models.Account, models.Item, models.File):
         with pytest.raises(ProtocolViolation, match="no valid id"):
             parsed(kind, {"id": value})
 
 
-def test_items_and_their_page_for_a_person() -> None:
+def test_an_item_has_the_address_of_its_page() -> None:
     row = {"id": 5, "title": "T", "status": "draft", "is_public": False, "created_date": "2025-12-05T10:00:00Z"}
     pages = {"figshare_url": "https://f/a", "url_private_html": "https://f/p"}
     item = parsed(models.Item, {**row, **pages})
@@ -173,7 +173,7 @@ def test_items_and_their_page_for_a_person() -> None:
     assert parsed(models.Item, {**row, "created_date": "yesterday"}).created is None
 
 
-def test_rows_tell_published_from_draft() -> None:
+def test_rows_distinguish_published_from_draft() -> None:
     rows = parse_list(
         models.ItemRow,
         encoded([{"id": 1, "published_date": None}, {"id": 2, "published_date": "2025-01-01T00:00:00Z"}, {"id": 3}]),
@@ -194,7 +194,7 @@ def test_rows_tell_published_from_draft() -> None:
         ([], models.Created()),
     ],
 )
-def test_what_a_create_answers(body: object, found: object) -> None:
+def test_the_response_to_a_create(body: object, found: object) -> None:
     assert models.parse_created(encoded(body)) == found
 
 
@@ -209,17 +209,17 @@ def test_what_a_create_answers(body: object, found: object) -> None:
         ("text", ""),
     ],
 )
-def test_the_servers_own_words(body: object, words: str) -> None:
+def test_the_servers_message_is_kept(body: object, words: str) -> None:
     assert server_message(encoded(body)) == words
 
 
-def test_a_lone_surrogate_can_still_be_printed() -> None:
+def test_a_lone_surrogate_is_printable() -> None:
     body = b'{"id": 1, "name": "a\\ud800b"}'
     with contextlib.suppress(NotJson):
         parse_object(models.File, body, "it").name.encode()
 
 
-def test_secrets_are_in_no_repr() -> None:
+def test_no_repr_contains_secrets() -> None:
     assert "6cc7f07c" not in repr(parsed(models.File, FRESH_FILE))
     assert "6cc7f07c" not in repr(models.Upload(token="6cc7f07c", status="pending", size=0))
 
@@ -227,7 +227,7 @@ def test_secrets_are_in_no_repr() -> None:
 @pytest.mark.parametrize(
     "page", ["https://x/\nfigup: done", "https://x/\x1b[2J", "https://x/\u202e", "javascript:x", 5]
 )
-def test_a_page_that_cannot_be_shown_is_none(page: object) -> None:
+def test_an_unprintable_url_counts_as_absent(page: object) -> None:
     assert parsed(models.Item, {"id": 1, "url_private_html": page}).url == ""
     good = {"id": 1, "url_private_html": page, "figshare_url": "https://x/1"}
     assert parsed(models.Item, good).url == "https://x/1"

@@ -52,7 +52,9 @@ def https(service: Service) -> str:
     return service.endpoint.replace("http:", "https:")
 
 
-async def test_an_unknown_authority_is_refused_at_once(secure: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_an_unknown_certificate_authority_fails_at_once(
+    secure: Service, connect: Connect, clock: FakeClock
+) -> None:
     with pytest.raises(TlsFailure, match=r"127\.0\.0\.1: its certificate cannot be trusted: self") as caught:
         await connect(endpoint=https(secure)).account()
     assert caught.value.facts.situation == "tls"
@@ -61,14 +63,14 @@ async def test_an_unknown_authority_is_refused_at_once(secure: Service, connect:
     assert secure.asked == []
 
 
-async def test_a_part_goes_to_nobody_unknown(secure: Service, connect: Connect) -> None:
+async def test_a_part_is_not_sent_to_an_untrusted_server(secure: Service, connect: Connect) -> None:
     url = https(secure).replace("/v2", f"/upload/{SECRET}")
     with pytest.raises(TlsFailure):
         await connect().send_part(url, Part(no=1, start=0, end=0), one_byte)
     assert secure.asked == []
 
 
-async def test_an_authority_of_ones_own(secure: Service, certificate: Path, connect: Connect) -> None:
+async def test_a_custom_certificate_authority_is_used(secure: Service, certificate: Path, connect: Connect) -> None:
     figshare = connect(endpoint=https(secure), ca_file=certificate)
     await figshare.account()
     await figshare.send_part(https(secure), Part(no=1, start=0, end=0), one_byte)
@@ -76,7 +78,7 @@ async def test_an_authority_of_ones_own(secure: Service, certificate: Path, conn
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-async def test_the_usual_variables_name_an_authority(
+async def test_environment_variables_set_the_certificate_authority(
     secure: Service, certificate: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, str(certificate))
@@ -84,7 +86,9 @@ async def test_the_usual_variables_name_an_authority(
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-async def test_a_ca_file_that_is_none(secure: Service, connect: Connect, tmp_path: Path, content: str | None) -> None:
+async def test_an_invalid_ca_file_is_an_error(
+    secure: Service, connect: Connect, tmp_path: Path, content: str | None
+) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -92,7 +96,7 @@ async def test_a_ca_file_that_is_none(secure: Service, connect: Connect, tmp_pat
         await connect(endpoint=https(secure), ca_file=path).account()
 
 
-async def test_https_to_a_server_that_speaks_http(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_https_to_an_http_server_is_an_error(service: Service, connect: Connect, clock: FakeClock) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(reply(400))
@@ -104,7 +108,7 @@ async def test_https_to_a_server_that_speaks_http(service: Service, connect: Con
     assert clock.sleeps == []
 
 
-async def test_a_handshake_that_is_cut_off_may_pass(connect: Connect, clock: FakeClock) -> None:
+async def test_an_interrupted_handshake_is_transient(connect: Connect, clock: FakeClock) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
 
@@ -117,7 +121,7 @@ async def test_a_handshake_that_is_cut_off_may_pass(connect: Connect, clock: Fak
 # --- proxies ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_environments_proxy_is_used(
+async def test_the_proxy_of_the_environment_is_used(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", service.origin)
@@ -149,7 +153,7 @@ async def test_a_proxy_for_https_sees_only_the_host(connect: Connect, monkeypatc
     assert not any(secret.encode() in line for line in seen for secret in (TOKEN, SECRET))
 
 
-async def test_a_proxy_that_is_down_is_named(refusing: str, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_proxy_is_named(refusing: str, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", refusing.removesuffix("/v2").replace("://", "://user:pr0xy-passw0rd@"))
     figshare = connect(endpoint="https://figshare.invalid/v2", retry=RetryPolicy(elapsed_cap=0))
     with pytest.raises(Unreachable, match=r"figshare\.invalid: no connection to the proxy 127\.0\.0\.1") as caught:
@@ -163,7 +167,7 @@ def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch, ho
     assert network._proxy_for("http", host) is None
 
 
-def test_which_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_depends_on_scheme_and_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "proxy.example.org:3128")
     monkeypatch.setenv("no_proxy", "figshare.org")
     assert network._proxy_for("https", "figshare.com") == "http://proxy.example.org:3128"

@@ -89,7 +89,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, 5 * CHUNK + 3])
-async def test_a_part_arrives_whole_and_is_counted(service: Service, connect: Connect, size: int) -> None:
+async def test_a_part_is_sent_and_counted(service: Service, connect: Connect, size: int) -> None:
     service.answers = [OK]
     source, accepted = Source(size), list[int]()
     await connect().send_part(service.upload_url, part_of(size, 7), source, on_accepted=accepted.append)
@@ -106,7 +106,7 @@ async def test_a_part_arrives_whole_and_is_counted(service: Service, connect: Co
     assert source.opened == source.closed == 1
 
 
-async def test_connections_are_used_again(service: Service, connect: Connect) -> None:
+async def test_part_connections_are_reused(service: Service, connect: Connect) -> None:
     service.script = lambda _: OK
     figshare = connect()
     for no in range(1, 4):
@@ -114,7 +114,7 @@ async def test_connections_are_used_again(service: Service, connect: Connect) ->
     assert service.connections == 1
 
 
-async def test_parts_go_out_side_by_side_without_a_bound_of_ours(connect: Connect) -> None:
+async def test_parts_are_sent_concurrently_without_a_limit(connect: Connect) -> None:
     arrived = 0
     everyone = anyio.Event()
 
@@ -170,7 +170,7 @@ async def test_a_locked_part_and_a_lost_upload(
         (None, True, None, "closed without an answer"),
     ],
 )
-async def test_a_part_that_was_not_taken(
+async def test_a_rejected_part_fails(
     service: Service, connect: Connect, answer: object, passing: bool, retry_after: float | None, words: str
 ) -> None:
     def then_close(_: object) -> object:
@@ -218,7 +218,7 @@ async def test_what_helps_where_a_part_is_refused(
     assert (caught.value.advice or (None, None))[1] == situation
 
 
-async def test_no_connection(refusing: str, connect: Connect) -> None:
+async def test_an_unreachable_server_is_an_error(refusing: str, connect: Connect) -> None:
     url = refusing.replace("/v2", f"/upload/{SECRET}")
     source = Source(10)
     with pytest.raises(PartFailed, match="no connection") as caught:
@@ -241,7 +241,7 @@ EARLY: list[Any] = [
 
 @pytest.mark.parametrize("ending", ["stays", "closes", "resets"])
 @pytest.mark.parametrize(("answer", "kind", "words"), EARLY)
-async def test_an_early_answer_is_reported_not_the_broken_pipe(
+async def test_an_early_response_is_reported_not_the_broken_pipe(
     connect: Connect, answer: bytes, kind: type[Outcome], words: str, ending: str
 ) -> None:
     hold = anyio.Event()
@@ -266,7 +266,7 @@ async def test_an_early_answer_is_reported_not_the_broken_pipe(
         hold.set()
 
 
-async def test_an_early_answer_survives_the_reset_that_follows_it(connect: Connect) -> None:
+async def test_an_early_response_survives_a_following_reset(connect: Connect) -> None:
     """The loop is busy meanwhile, so that answer and reset are both there, unread, at the next write."""
 
     async def slow() -> AsyncIterator[bytes]:
@@ -307,7 +307,7 @@ async def listening_elsewhere(answer: bytes) -> AsyncIterator[int]:
         await asyncio.to_thread(thread.join)
 
 
-async def test_after_an_early_answer_the_connection_is_not_used_again(connect: Connect) -> None:
+async def test_after_an_early_response_the_connection_is_not_reused(connect: Connect) -> None:
     requests: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -330,7 +330,7 @@ async def test_after_an_early_answer_the_connection_is_not_used_again(connect: C
     assert len(requests) == 2
 
 
-async def test_a_reset_in_the_middle(connect: Connect) -> None:
+async def test_a_reset_while_sending_is_transient(connect: Connect) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader, body=False)
         await reader.readexactly(CHUNK)
@@ -347,7 +347,7 @@ async def test_a_reset_in_the_middle(connect: Connect) -> None:
 # --- stalls -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_stops_reading_is_given_up(connect: Connect) -> None:
+async def test_a_server_that_stops_reading_is_aborted(connect: Connect) -> None:
     lost = anyio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -367,7 +367,7 @@ async def test_a_server_that_stops_reading_is_given_up(connect: Connect) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what the other side has acknowledged")
-async def test_accepted_is_what_the_other_side_holds(connect: Connect) -> None:
+async def test_only_acknowledged_bytes_count_as_accepted(connect: Connect) -> None:
     accepted: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
@@ -431,7 +431,7 @@ async def test_a_slow_source_is_not_a_stall(service: Service, connect: Connect) 
     assert service.asked[0].body == b"xxx"
 
 
-async def test_an_answer_may_take_its_time_but_not_forever(service: Service, connect: Connect) -> None:
+async def test_a_slow_response_is_accepted_up_to_the_timeout(service: Service, connect: Connect) -> None:
     service.answers = [HANG]
     started = anyio.current_time()
     with anyio.fail_after(5), pytest.raises(PartFailed, match=r"no answer for 0\.4 s") as caught:
@@ -442,7 +442,7 @@ async def test_an_answer_may_take_its_time_but_not_forever(service: Service, con
         await service.lost.wait()
 
 
-async def test_an_answer_that_drips_forever(connect: Connect) -> None:
+async def test_a_dripping_response_is_aborted(connect: Connect) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -466,7 +466,7 @@ class Trouble(OSError):
 
 @pytest.mark.parametrize("before", [0, 1, 3])
 @pytest.mark.parametrize("kind", [Trouble, RuntimeError, KeyError, TimeoutError, PartFailed])
-async def test_what_the_source_raises_passes_unchanged(
+async def test_errors_of_the_source_are_raised_unchanged(
     service: Service, connect: Connect, before: int, kind: type[Exception]
 ) -> None:
     trouble = kind("disk gone")
@@ -486,7 +486,7 @@ async def test_what_the_source_raises_passes_unchanged(
 
 
 @pytest.mark.parametrize("given", [9, 11, 0])
-async def test_chunks_of_another_length_never_make_a_part(service: Service, connect: Connect, given: int) -> None:
+async def test_chunks_of_the_wrong_length_are_an_error(service: Service, connect: Connect, given: int) -> None:
     service.answers = [OK]
     with pytest.raises(ValueError, match="a part of 10 bytes"):
         await connect().send_part(service.upload_url, part_of(10), Source(given))
@@ -524,7 +524,7 @@ async def test_a_cancelled_part_closes_its_connection_and_its_source(connect: Co
             await lost.wait()
 
 
-async def test_a_source_that_does_not_let_go_does_not_hold_up_the_end(
+async def test_a_source_that_does_not_close_does_not_block(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uploader.figshare.part_upload._CLOSING", 0.1)
@@ -544,7 +544,7 @@ async def test_a_source_that_does_not_let_go_does_not_hold_up_the_end(
     await asyncio.sleep(0.01)
 
 
-async def test_without_the_kernels_count_parts_still_go_out(
+async def test_parts_are_sent_without_the_kernels_count(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -557,7 +557,7 @@ async def test_without_the_kernels_count_parts_still_go_out(
     assert sum(accepted) == BIG
 
 
-async def test_memory_does_not_grow_with_the_part(connect: Connect) -> None:
+async def test_memory_is_independent_of_the_part_size(connect: Connect) -> None:
     """A server that does not read holds the source back."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -34,7 +34,7 @@ SIZES = st.lists(st.integers(1, 1 << 40), min_size=1, max_size=20)
 
 
 @given(SIZES, st.randoms(use_true_random=False))
-def test_parts_that_cover_the_file_are_taken_in_any_order(sizes: list[int], shuffler: random.Random) -> None:
+def test_parts_are_accepted_in_any_order(sizes: list[int], shuffler: random.Random) -> None:
     rows = rows_of(sizes)
     shuffler.shuffle(rows)
     found = upload(rows, sum(sizes))
@@ -44,7 +44,7 @@ def test_parts_that_cover_the_file_are_taken_in_any_order(sizes: list[int], shuf
 
 
 @given(SIZES, st.data())
-def test_any_one_wrong_offset_is_found(sizes: list[int], data: st.DataObject) -> None:
+def test_a_single_wrong_offset_is_detected(sizes: list[int], data: st.DataObject) -> None:
     rows = rows_of(sizes)
     row = data.draw(st.sampled_from(rows))
     row[data.draw(st.sampled_from(["startOffset", "endOffset"]))] += data.draw(
@@ -55,7 +55,7 @@ def test_any_one_wrong_offset_is_found(sizes: list[int], data: st.DataObject) ->
 
 
 @given(SIZES, st.data())
-def test_a_missing_or_doubled_part_is_found(sizes: list[int], data: st.DataObject) -> None:
+def test_a_missing_or_duplicate_part_is_detected(sizes: list[int], data: st.DataObject) -> None:
     rows = rows_of(sizes)
     row = data.draw(st.sampled_from(rows))
     if data.draw(st.booleans()):
@@ -67,19 +67,19 @@ def test_a_missing_or_doubled_part_is_found(sizes: list[int], data: st.DataObjec
 
 
 @pytest.mark.parametrize("size", [0, 1, 11, -1, 2**63])
-def test_the_size_must_be_that_of_the_parts(size: int) -> None:
+def test_the_size_must_match_the_parts(size: int) -> None:
     with pytest.raises(ProtocolViolation):
         upload(rows_of([5, 5]), size)
 
 
-def test_a_part_number_may_not_come_twice() -> None:
+def test_a_duplicate_part_number_is_rejected() -> None:
     rows = rows_of([5, 5])
     rows[1]["partNo"] = 1
     with pytest.raises(ProtocolViolation, match="twice"):
         upload(rows, 10)
 
 
-def test_too_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_parts_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MAX_PARTS", 3)
     assert len(upload(rows_of([1, 1, 1]), 3).parts) == 3
     with pytest.raises(ProtocolViolation, match="more than 3 parts"):
@@ -92,12 +92,12 @@ def test_an_empty_file_has_no_part_or_an_empty_one() -> None:
     assert [part.size for part in upload(rows_of([0]), 0).parts] == [0]
 
 
-def test_an_empty_part_in_a_file_with_bytes_is_none() -> None:
+def test_an_empty_part_of_a_non_empty_file_is_rejected() -> None:
     with pytest.raises(ProtocolViolation):
         upload(rows_of([5, 0, 5]), 10)
 
 
-def test_an_upload_that_is_over_may_list_no_parts() -> None:
+def test_a_finished_upload_may_list_no_parts() -> None:
     assert upload([], 10, "ABORTED").status == "aborted"
     assert upload(None, 10, "COMPLETED").status == "completed"
     with pytest.raises(ProtocolViolation):

@@ -30,7 +30,7 @@ Call = Callable[[Figshare], Awaitable[Any]]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
-async def test_passing_answers_are_asked_again(
+async def test_transient_responses_are_retried(
     service: Service, connect: Connect, clock: FakeClock, status: int
 ) -> None:
     waits: list[tuple[str, float]] = []
@@ -40,13 +40,13 @@ async def test_passing_answers_are_asked_again(
     assert waits[0][0] == f"127.0.0.1 answered {status}: later"
 
 
-async def test_a_deletion_is_asked_again(service: Service, connect: Connect) -> None:
+async def test_a_deletion_is_retried(service: Service, connect: Connect) -> None:
     service.answers = [reply(502), None, reply(204)]
     await connect().delete_file(5, 9)
     assert [asked.method for asked in service.asked] == ["DELETE"] * 3
 
 
-async def test_retry_after_is_obeyed_by_every_request(service: Service) -> None:
+async def test_every_request_obeys_retry_after(service: Service) -> None:
     service.answers = [reply(429, b"", {"Retry-After": "40"}), ACCOUNT, ACCOUNT]
     clock = GatedClock()
     settings = Settings(service.endpoint, api_rate=None)
@@ -63,7 +63,7 @@ async def test_retry_after_is_obeyed_by_every_request(service: Service) -> None:
     assert clock.sleeps[0] == 40
 
 
-async def test_a_date_in_retry_after_is_read_on_the_servers_clock(
+async def test_a_retry_after_date_is_relative_to_the_servers_clock(
     service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     dates = {"Date": "Fri, 02 Jan 2026 00:00:00 GMT", "Retry-After": "Fri, 02 Jan 2026 00:00:30 GMT"}
@@ -72,7 +72,7 @@ async def test_a_date_in_retry_after_is_read_on_the_servers_clock(
     assert clock.sleeps[0] == pytest.approx(30)
 
 
-async def test_when_the_time_is_used_up_the_last_words_are_kept(
+async def test_after_the_retry_time_the_last_server_message_is_raised(
     service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     service.script = lambda _: reply(503, {"message": "maintenance"})
@@ -82,14 +82,16 @@ async def test_when_the_time_is_used_up_the_last_words_are_kept(
     assert 50 <= sum(clock.sleeps) <= 100
 
 
-async def test_a_wait_that_is_too_long_ends_at_once(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_a_delay_beyond_the_retry_time_fails_at_once(
+    service: Service, connect: Connect, clock: FakeClock
+) -> None:
     service.answers = [reply(503, b"", {"Retry-After": "86400"})]
     with pytest.raises(ServerFailing):
         await connect().account()
     assert clock.sleeps == []
 
 
-async def test_a_web_page_in_between_is_waited_out(service: Service, connect: Connect) -> None:
+async def test_a_gateways_page_is_retried(service: Service, connect: Connect) -> None:
     service.answers = [ACCOUNT, reply(200, "<html>maintenance"), reply(200, '{"id": '), ACCOUNT]
     figshare = connect()
     await figshare.account()
@@ -97,7 +99,7 @@ async def test_a_web_page_in_between_is_waited_out(service: Service, connect: Co
     assert len(service.asked) == 4
 
 
-async def test_no_connection(refusing: str, connect: Connect, clock: FakeClock) -> None:
+async def test_an_unreachable_server_is_an_error(refusing: str, connect: Connect, clock: FakeClock) -> None:
     figshare = connect(endpoint=refusing, retry=RetryPolicy(elapsed_cap=10))
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1: no connection") as caught:
         await figshare.account()
@@ -106,7 +108,9 @@ async def test_no_connection(refusing: str, connect: Connect, clock: FakeClock) 
 
 
 @pytest.mark.parametrize(("call", "_"), CREATING)
-async def test_without_a_connection_nothing_was_created(refusing: str, connect: Connect, call: Call, _: bytes) -> None:
+async def test_a_create_without_connection_is_not_ambiguous(
+    refusing: str, connect: Connect, call: Call, _: bytes
+) -> None:
     with pytest.raises(Unreachable):
         await call(connect(endpoint=refusing, retry=RetryPolicy(elapsed_cap=1)))
 
@@ -117,7 +121,7 @@ async def test_without_a_connection_nothing_was_created(refusing: str, connect: 
     ids=["429", "408", "425", "503 with a time"],
 )
 @pytest.mark.parametrize(("call", "good"), CREATING)
-async def test_what_had_no_effect_is_asked_again(
+async def test_a_create_without_effect_is_retried(
     service: Service, connect: Connect, call: Call, good: bytes, answer: bytes
 ) -> None:
     service.answers = [answer, good]
@@ -140,7 +144,7 @@ LOST: dict[str, object] = {
 
 @pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
 @pytest.mark.parametrize(("call", "_"), CREATING)
-async def test_what_may_have_had_its_effect_is_not_asked_again(
+async def test_an_ambiguous_create_is_not_retried(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch, call: Call, _: bytes, answer: object
 ) -> None:
     monkeypatch.setattr(transport, "JSON_LIMIT", 1000)
@@ -166,7 +170,7 @@ async def test_a_create_is_not_repeated_on_a_connection_that_went_stale(
     assert [asked.connection for asked in service.asked] == [1, 1, 2]
 
 
-async def test_every_repetition_is_ours(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_aiohttp_does_not_retry_by_itself(service: Service, connect: Connect, clock: FakeClock) -> None:
     """The HTTP library would repeat a GET on a lost connection by itself, uncounted and at once."""
     service.answers = [None, ACCOUNT]
     figshare = connect()
@@ -205,13 +209,13 @@ async def test_a_connection_closed_at_its_second_request_costs_a_new_one_once(
     assert clock.sleeps == []
 
 
-async def test_no_answer_in_time_is_asked_again(service: Service, connect: Connect) -> None:
+async def test_a_timeout_is_retried(service: Service, connect: Connect) -> None:
     service.answers = [HANG, ACCOUNT]
     await connect(answer_timeout=0.1).account()
     assert len(service.asked) == 2
 
 
-async def test_connections_are_kept(service: Service, connect: Connect) -> None:
+async def test_connections_are_reused(service: Service, connect: Connect) -> None:
     service.script = lambda _: ACCOUNT
     figshare = connect()
     for _ in range(5):
@@ -234,7 +238,7 @@ async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head:
         return sent
 
 
-async def test_an_endless_answer_is_cut_off(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_success_is_an_error(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "JSON_LIMIT", 1 << 20)
     sent: list[int] = []
 
@@ -251,7 +255,7 @@ async def test_an_endless_answer_is_cut_off(connect: Connect, monkeypatch: pytes
     assert sent[0] < 30 << 20
 
 
-async def test_a_success_that_drips_forever_is_given_up(connect: Connect) -> None:
+async def test_a_dripping_success_is_given_up(connect: Connect) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await drip(reader, writer, b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", b" ")
 
@@ -267,7 +271,7 @@ async def test_a_success_that_drips_forever_is_given_up(connect: Connect) -> Non
 
 
 @pytest.mark.parametrize("block", [b" ", b" " * 65536], ids=["slow", "fast"])
-async def test_an_endless_error_keeps_its_meaning(connect: Connect, block: bytes) -> None:
+async def test_an_endless_error_response_is_truncated(connect: Connect, block: bytes) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await drip(reader, writer, b"HTTP/1.1 404 No\r\n\r\n", block)
 
@@ -288,7 +292,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind(service: Service, co
     assert [asked.connection for asked in service.asked] == [1, 2]
 
 
-async def test_the_turn_of_a_request_comes_once_after_the_budget_and_before_the_request(
+async def test_on_turn_is_called_once_after_the_budget_and_before_the_request(
     service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     figshare = connect(api_rate=0.1, api_burst=1)
@@ -306,7 +310,7 @@ async def test_the_turn_of_a_request_comes_once_after_the_budget_and_before_the_
     assert len(service.asked) == 3
 
 
-async def test_what_goes_wrong_at_its_turn_keeps_a_request_from_being_sent(service: Service, connect: Connect) -> None:
+async def test_an_error_in_on_turn_prevents_the_request(service: Service, connect: Connect) -> None:
     async def on_turn() -> None:
         raise StateDiskFull("full")
 

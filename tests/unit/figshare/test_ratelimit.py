@@ -13,7 +13,7 @@ from tests.unit.figshare.service import FakeClock, GatedClock
 from uploader.figshare.ratelimit import TokenBucket
 
 
-async def test_the_burst_is_free_and_then_the_rate_holds(clock: FakeClock) -> None:
+async def test_after_the_burst_the_rate_applies(clock: FakeClock) -> None:
     bucket = TokenBucket(2.0, 3, clock)
     start = clock.time
     for _ in range(3):
@@ -24,7 +24,7 @@ async def test_the_burst_is_free_and_then_the_rate_holds(clock: FakeClock) -> No
     assert clock.time - start == pytest.approx(2.0, abs=0.01)
 
 
-async def test_what_is_saved_up_never_exceeds_the_burst(clock: FakeClock) -> None:
+async def test_saved_tokens_never_exceed_the_burst(clock: FakeClock) -> None:
     bucket = TokenBucket(1.0, 2, clock)
     clock.time += 1000
     start = clock.time
@@ -33,7 +33,7 @@ async def test_what_is_saved_up_never_exceeds_the_burst(clock: FakeClock) -> Non
     assert clock.time - start == pytest.approx(1.0, abs=0.01)
 
 
-async def test_more_than_the_burst_is_paid_off_by_those_who_come_later(clock: FakeClock) -> None:
+async def test_more_than_the_burst_delays_later_callers(clock: FakeClock) -> None:
     bucket = TokenBucket(10.0, 10, clock)
     start = clock.time
     await bucket.acquire(50)
@@ -58,7 +58,7 @@ async def test_a_pause_holds_everyone_even_without_a_limit(clock: FakeClock) -> 
     assert clock.time - start == pytest.approx(30, abs=0.01)
 
 
-async def test_those_who_came_first_are_served_first(clock: FakeClock) -> None:
+async def test_callers_are_served_in_order(clock: FakeClock) -> None:
     bucket = TokenBucket(1.0, 10, clock)
     await bucket.acquire(10)
     served: list[int] = []
@@ -73,7 +73,7 @@ async def test_those_who_came_first_are_served_first(clock: FakeClock) -> None:
     assert served == [0, 1, 2, 3]
 
 
-async def test_a_cancelled_caller_takes_nothing_and_blocks_nobody() -> None:
+async def test_a_cancelled_caller_takes_no_token_and_blocks_nobody() -> None:
     clock = GatedClock()
     bucket = TokenBucket(1.0, 1, clock)
     await bucket.acquire()
@@ -104,7 +104,7 @@ async def test_a_cancelled_caller_takes_nothing_and_blocks_nobody() -> None:
     assert clock.time - start == pytest.approx(1.0, abs=0.01)
 
 
-async def test_a_new_rate_reaches_those_who_wait(clock: FakeClock) -> None:
+async def test_a_new_rate_applies_to_waiting_callers(clock: FakeClock) -> None:
     bucket = TokenBucket(0.001, 1, clock)
     await bucket.acquire()
     start = clock.time
@@ -137,9 +137,7 @@ def test_a_burst_is_a_positive_number(burst: float) -> None:
     st.integers(1, 1000),
     st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 5000)), max_size=30),
 )
-def test_over_any_stretch_no_more_than_the_rate_allows(
-    rate: float, burst: int, asks: list[tuple[float, float]]
-) -> None:
+def test_no_interval_exceeds_the_rate(rate: float, burst: int, asks: list[tuple[float, float]]) -> None:
     clock = FakeClock()
 
     async def run() -> float:

@@ -23,11 +23,11 @@ from uploader.figshare.retry import (
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_passing_statuses_are_these_and_no_others() -> None:
+def test_retryable_statuses() -> None:
     assert {status for status in range(100, 600) if is_retryable(status)} == {408, 425, 429, 500, 502, 503, 504}
 
 
-def test_delays_grow_to_the_longest() -> None:
+def test_delays_grow_to_the_maximum() -> None:
     backoff = Backoff(RetryPolicy(first_delay=1, max_delay=5, factor=2, elapsed_cap=100), lambda: 1.0)
     assert [backoff.next_delay(None, 0) for _ in range(5)] == [1, 2, 4, 5, 5]
 
@@ -49,13 +49,13 @@ def test_the_cap_counts_from_the_first_failure() -> None:
     assert backoff.next_delay(None, 5009) is None
 
 
-def test_the_server_is_never_asked_earlier_than_it_said() -> None:
+def test_a_retry_is_never_earlier_than_retry_after() -> None:
     backoff = Backoff(RetryPolicy(first_delay=1, elapsed_cap=100), lambda: 1.0)
     assert backoff.next_delay(30, 0) == 30
     assert backoff.next_delay(0.1, 0) == 2
 
 
-def test_a_wait_beyond_the_cap_is_not_begun() -> None:
+def test_a_delay_beyond_the_cap_is_not_started() -> None:
     assert Backoff(RetryPolicy(elapsed_cap=100), lambda: 1.0).next_delay(101, 0) is None
 
 
@@ -84,7 +84,7 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{1,9}( [A-Z+0-9-]+)?"))
-def test_retry_after_takes_any_text(value: str) -> None:
+def test_any_retry_after_text_is_handled(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or 0 <= seconds <= RETRY_AFTER_CAP
 
@@ -94,7 +94,7 @@ def test_a_date_without_a_zone_is_utc() -> None:
 
 
 @pytest.mark.anyio
-async def test_polling_pauses_ever_longer_and_looks_a_last_time_when_its_patience_ends() -> None:
+async def test_polling_pauses_grow_and_it_checks_once_more_at_the_end() -> None:
     clock, looks = FakeClock(), []
 
     async def look() -> int | None:
@@ -106,7 +106,7 @@ async def test_polling_pauses_ever_longer_and_looks_a_last_time_when_its_patienc
 
 
 @pytest.mark.anyio
-async def test_polling_ends_with_what_it_finds_and_looks_once_without_patience() -> None:
+async def test_polling_returns_the_first_result_and_checks_at_least_once() -> None:
     answers = iter([None, "", "never"])
 
     async def look() -> str | None:

@@ -63,7 +63,7 @@ def everything_about(fault: BaseException | None) -> Iterator[str]:
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_secrets_show_nowhere(
+async def test_secrets_are_never_shown(
     service: Service, connect: Connect, caplog: pytest.LogCaptureFixture, call: Any, answer: object
 ) -> None:
     caplog.set_level(logging.DEBUG)

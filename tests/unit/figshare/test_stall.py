@@ -24,7 +24,7 @@ class FakePart:
         self.was_cut.set()
 
 
-async def test_a_part_that_moves_nothing_is_cut_and_others_are_not() -> None:
+async def test_a_stalled_part_is_aborted_and_others_are_not() -> None:
     watch = StallDetector(0.08, 60)
     stuck, waiting, moving = FakePart(5, 10), FakePart(5, 0), FakePart(0, 10)
     for part in (stuck, waiting, moving):
@@ -39,7 +39,7 @@ async def test_a_part_that_moves_nothing_is_cut_and_others_are_not() -> None:
     watch.close()
 
 
-async def test_the_answer_has_its_own_time() -> None:
+async def test_the_response_has_its_own_timeout() -> None:
     watch = StallDetector(0.04, 0.3)
     part = FakePart(10, 0, all_handed=True)
     started = anyio.current_time()
@@ -52,7 +52,7 @@ async def test_the_answer_has_its_own_time() -> None:
     watch.remove(part)
 
 
-async def test_after_the_last_byte_the_answer_gets_its_whole_time() -> None:
+async def test_the_response_timeout_starts_after_the_last_byte() -> None:
     watch = StallDetector(0.1, 0.2)
     part = FakePart(5, 10, all_handed=True)
     watch.add(part)
@@ -65,7 +65,7 @@ async def test_after_the_last_byte_the_answer_gets_its_whole_time() -> None:
     watch.remove(part)
 
 
-async def test_time_in_which_the_process_did_not_run_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_suspended_is_not_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = StallDetector(4.0, 60)
     part = FakePart(5, 10)
     watch.add(part)

@@ -14,7 +14,7 @@ FAULT = aiohttp.ClientOSError(errno.EPIPE, "Can not write request body for http:
 
 
 @pytest.mark.anyio
-async def test_a_text_with_an_address_gives_way_to_the_systems_words() -> None:
+async def test_error_texts_with_urls_are_replaced() -> None:
     async def broken(_: aiohttp.ClientRequest) -> aiohttp.ClientResponse:
         raise FAULT
 

@@ -52,21 +52,21 @@ def test_endpoints_are_normalised(given_url: str, endpoint: str) -> None:
         "https://host/\nv2",
     ],
 )
-def test_what_is_no_endpoint(url: str) -> None:
+def test_invalid_endpoints_are_rejected(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_endpoint(url)
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["api.figshare.com", "127.0.0.1.evil.org", "10.0.0.1", "127.1", "localhost.evil.org"])
-def test_plain_http_stays_on_loopback(host: str) -> None:
+def test_plain_http_is_only_allowed_to_loopback(host: str) -> None:
     with pytest.raises(InsecureEndpoint):
         check_endpoint(f"http://{host}/v2")
     assert check_endpoint(f"http://{host}/v2", insecure_http=True) == f"http://{host}/v2"
 
 
 @given(st.text())
-def test_any_text_is_an_endpoint_or_an_error(text: str) -> None:
+def test_any_endpoint_text_is_valid_or_an_error(text: str) -> None:
     with contextlib.suppress(FigupError):
         assert check_endpoint(text).startswith(("http://", "https://"))
 
@@ -82,7 +82,7 @@ def test_any_text_is_an_endpoint_or_an_error(text: str) -> None:
         ("https://10.0.0.1/upload/x", "https://10.0.0.1/v2"),
     ],
 )
-def test_upload_addresses_that_are_taken_as_given(url: str, endpoint: str) -> None:
+def test_valid_upload_urls_are_unchanged(url: str, endpoint: str) -> None:
     assert urls.check_upload_url(url, endpoint=endpoint) == url
 
 
@@ -116,7 +116,7 @@ def test_upload_addresses_that_are_taken_as_given(url: str, endpoint: str) -> No
         "https://\xe4..\xf6/x",
     ],
 )
-def test_upload_addresses_that_no_figshare_gives(url: str) -> None:
+def test_invalid_upload_urls_are_rejected(url: str) -> None:
     with pytest.raises(ProtocolViolation) as caught:
         urls.check_upload_url(url, endpoint=PUBLIC)
     assert "upload/x" not in str(caught.value)
@@ -127,12 +127,12 @@ def test_plain_http_uploads_can_be_allowed() -> None:
     assert urls.check_upload_url(url, endpoint=PUBLIC, insecure_http=True) == url
 
 
-def test_the_address_of_a_part() -> None:
+def test_the_url_of_a_part() -> None:
     assert urls.part_url("https://h/upload/x/", 3) == "https://h/upload/x/3"
     assert urls.part_url("https://h:1/upload/x?a=b%2Fc", 3) == "https://h:1/upload/x/3?a=b%2Fc"
 
 
-def test_an_upload_address_is_shown_without_its_secret() -> None:
+def test_an_upload_url_is_redacted() -> None:
     assert urls.redacted("https://h.org:1/upload/secret?a=b", 3) == "h.org/upload/… part 3"
 
 
@@ -159,6 +159,6 @@ def test_only_the_id_of_a_location_counts(location: str, found: int | None) -> N
 
 
 @given(st.text())
-def test_any_location_gives_an_id_or_none(location: str) -> None:
+def test_any_location_yields_an_id_or_none(location: str) -> None:
     found = urls.id_in_location(location, base=PUBLIC, kind="articles")
     assert found is None or 0 < found < 2**63

@@ -36,7 +36,7 @@ def test_observed_part_sizes() -> None:
     ]
 
 
-def test_too_many_parts() -> None:
+def test_too_many_parts_are_rejected() -> None:
     assert len(split(10, Uniform(1), maximum=10)) == 10
     with pytest.raises(TooManyParts):
         split(11, Uniform(1), maximum=10)

@@ -64,7 +64,7 @@ def test_a_folder_in_the_name_is_that_folder(name: str, folder: str | None, matc
     assert classify(file(name=name), EXPECTED, folder) is match
 
 
-def test_no_file_is_missing() -> None:
+def test_a_missing_remote_file_is_classified() -> None:
     assert classify(None, EXPECTED) is Match.MISSING
 
 
@@ -73,7 +73,7 @@ def test_without_the_source_s_md5_nothing_is_the_same_but_other_differences_are_
     assert classify(FILE, Expected(size=8)) is Match.DIFFERENT
 
 
-def test_of_a_checksum_alone_the_size_is_not_compared() -> None:
+def test_with_only_a_checksum_the_size_is_not_compared() -> None:
     assert classify(FILE, Expected(md5=MD5)) is Match.SAME
     assert classify(FILE, Expected(md5="b" * 32)) is Match.DIFFERENT
 

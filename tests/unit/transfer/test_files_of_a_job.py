@@ -87,7 +87,7 @@ async def test_a_file_in_a_folder_that_the_item_holds_is_not_sent_again(world: W
 # --- parts --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_resumed_upload_sends_only_the_missing_parts(world: World) -> None:
+async def test_a_resumed_upload_sends_only_missing_parts(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=3)
     assert await world.upload(source, title=TITLE) == KILLED
@@ -99,7 +99,7 @@ async def test_a_resumed_upload_sends_only_the_missing_parts(world: World) -> No
     assert (world.report.files[0].parts_found, world.report.files[0].parts_sent) == (there, 4 - there)
 
 
-async def test_a_part_that_is_locked_is_waited_for_and_not_sent_again_once_it_is_complete(world: World) -> None:
+async def test_a_locked_part_is_awaited_and_not_resent_once_complete(world: World) -> None:
     async def unlock() -> None:
         await world.clock.sleep(20)
         file = the_file(world)
@@ -120,7 +120,7 @@ async def test_a_part_that_is_locked_is_waited_for_and_not_sent_again_once_it_is
     assert world.figshare.resent_parts == []
 
 
-async def test_the_pause_that_a_server_asks_for_is_kept(world: World) -> None:
+async def test_the_delay_requested_by_the_server_is_kept(world: World) -> None:
     world.figshare.fail("send_part", PartFailed("429", 42.0, congested=True))
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
     assert world.clock.monotonic() >= 42
@@ -137,7 +137,7 @@ async def test_a_part_that_keeps_failing_ends_the_run_after_the_retry_time_and_c
 
 
 @pytest.mark.parametrize("request_name", ["file", "upload", "send_part"])
-async def test_an_upload_that_figshare_lost_is_started_again(world: World, request_name: str) -> None:
+async def test_a_lost_upload_is_restarted(world: World, request_name: str) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_BEFORE)
     assert await world.upload(source, title=TITLE) == KILLED
@@ -147,14 +147,14 @@ async def test_an_upload_that_figshare_lost_is_started_again(world: World, reque
     assert held(world) == [("a", md5(CONTENT))]
 
 
-async def test_an_upload_that_is_lost_again_and_again_is_given_up(world: World) -> None:
+async def test_a_repeatedly_lost_upload_is_given_up(world: World) -> None:
     world.figshare.fail("send_part", UploadGone("404"), times=100)
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 75
     assert isinstance(world.error, UploadFailing)
     assert world.figshare.log.count("initiate") == 4
 
 
-async def test_an_aborted_upload_is_started_again_and_its_placeholder_removed(world: World) -> None:
+async def test_an_aborted_upload_is_restarted_and_its_placeholder_removed(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_AFTER)
     assert await world.upload(source, title=TITLE) == KILLED
@@ -179,7 +179,7 @@ async def test_a_source_that_changed_between_two_runs_is_an_error_and_nothing_is
     assert the_file(world).parts == there
 
 
-async def test_a_source_that_changed_is_sent_from_its_start_if_that_was_asked_for(world: World) -> None:
+async def test_a_changed_source_is_restarted_if_requested(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_AFTER)
     assert await world.upload(source, title=TITLE) == KILLED
@@ -208,7 +208,7 @@ async def test_the_wrong_source_for_an_expected_checksum_is_not_completed(world:
 # --- the MD5 ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_file_that_arrived_damaged_is_sent_again_and_the_damaged_one_removed_afterwards(world: World) -> None:
+async def test_a_damaged_file_is_resent_and_removed_afterwards(world: World) -> None:
     def damage_the_first(_: str) -> None:
         (item,) = world.figshare.items_held.values()
         item.files[min(item.files)].corrupt = True
@@ -220,7 +220,7 @@ async def test_a_file_that_arrived_damaged_is_sent_again_and_the_damaged_one_rem
     assert log.index("delete_file") > max(place for place, name in enumerate(log) if name == "complete")
 
 
-async def test_a_file_that_arrives_damaged_twice_is_an_error(world: World) -> None:
+async def test_a_file_damaged_twice_is_an_error(world: World) -> None:
     def damage(_: str) -> None:
         for item in world.figshare.items_held.values():
             for file in item.files.values():
@@ -231,7 +231,7 @@ async def test_a_file_that_arrives_damaged_twice_is_an_error(world: World) -> No
     assert isinstance(world.error, Md5Mismatch)
 
 
-async def test_an_md5_that_is_late_is_waited_for_and_one_that_is_too_late_is_status_7(world: World) -> None:
+async def test_a_late_md5_is_awaited_until_the_timeout(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.md5_delay = 2000.0
     assert await world.upload(source, title=TITLE, options=Options(verify_timeout=60)) == 7
@@ -244,7 +244,7 @@ async def test_an_md5_that_is_late_is_waited_for_and_one_that_is_too_late_is_sta
 # --- several files ------------------------------------------------------------------------------------------------
 
 
-async def test_one_refused_file_does_not_keep_the_others(world: World) -> None:
+async def test_a_rejected_file_does_not_stop_the_others(world: World) -> None:
     sources = [world.source(name, name.encode() * 100) for name in "abc"]
     world.figshare.fail("initiate", RequestRejected("no", permanent=True))
     assert await world.upload(sources, title=TITLE) == 1
@@ -271,7 +271,7 @@ def required_md5(world: World, *, status: int = 422, message: str = "md5 is requ
 
 
 @pytest.mark.parametrize(("status", "message"), [(422, ""), (422, "invalid"), (400, "Missing MD5")])
-async def test_an_initiation_refused_for_want_of_an_md5_gets_one(world: World, status: int, message: str) -> None:
+async def test_an_initiation_rejected_without_md5_is_retried_with_it(world: World, status: int, message: str) -> None:
     seen = required_md5(world, status=status, message=message)
     for name in ("a", "b", "c"):
         world.source(f"set/{name}", CONTENT + name.encode())
@@ -290,7 +290,7 @@ async def test_once_an_md5_is_known_to_be_required_it_is_sent_at_once(world: Wor
 
 
 @pytest.mark.parametrize(("status", "message"), [(400, "name too long"), (413, "too large"), (422, "no")])
-async def test_other_refusals_are_not_asked_again_for_every_file(world: World, status: int, message: str) -> None:
+async def test_other_rejections_are_not_retried_for_every_file(world: World, status: int, message: str) -> None:
     world.figshare.fail("initiate", RequestRejected(message, permanent=True, status=status), times=100)
     for name in ("a", "b"):
         world.source(f"set/{name}", CONTENT)
@@ -313,20 +313,20 @@ async def test_an_upload_of_another_size_is_the_servers_fault(world: World, resu
     assert isinstance(world.error, SourceChanged)
 
 
-async def test_an_item_that_takes_no_file_is_not_called_missing(world: World) -> None:
+async def test_an_item_that_rejects_files_is_not_reported_missing(world: World) -> None:
     world.figshare.fail("initiate", ItemNotFound("no item"), times=10)
     assert await world.upload(world.source("a.bin", CONTENT), title=TITLE) == 1
     assert "but rejects files for it" in str(world.error)
 
 
-async def test_a_refusal_that_may_pass_is_tried_once_more_after_the_others(world: World) -> None:
+async def test_a_possibly_transient_rejection_is_retried_after_the_others(world: World) -> None:
     sources = [world.source(name, name.encode() * 100) for name in "abc"]
     world.figshare.fail("initiate", RequestRejected("not now"))
     assert await world.upload(sources, title=TITLE) == 0
     assert warnings(world) == ["trying 1 failed file again"]
 
 
-async def test_the_run_is_aborted_when_more_files_fail_than_may(world: World) -> None:
+async def test_the_run_is_aborted_when_too_many_files_fail(world: World) -> None:
     sources = [world.source(name, name.encode() * 100) for name in "abcdefghijklmnop"]
     world.figshare.fail("initiate", RequestRejected("no", permanent=True), times=3)
     assert await world.upload(sources, title=TITLE, options=Options(max_errors=0)) == 1
@@ -352,7 +352,7 @@ async def test_many_files_share_listings(world: World) -> None:
     assert world.figshare.log.count("file") + world.figshare.log.count("files") < 30
 
 
-async def test_nothing_is_sent_without_room_for_it(world: World) -> None:
+async def test_nothing_is_sent_beyond_the_quota(world: World) -> None:
     world.figshare.quota = 100
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 6
     assert isinstance(world.error, QuotaExceeded)
@@ -362,7 +362,7 @@ async def test_nothing_is_sent_without_room_for_it(world: World) -> None:
 # --- what the item holds ------------------------------------------------------------------------------------------
 
 
-async def test_a_different_file_of_the_name_is_a_conflict(world: World) -> None:
+async def test_a_different_file_of_that_name_is_a_conflict(world: World) -> None:
     item = world.figshare.add_item()
     world.figshare.add_file(item, "a", b"other")
     assert await world.upload(world.source("a", CONTENT), item=item.id) == 1
@@ -412,7 +412,7 @@ async def test_a_finished_job_whose_file_was_deleted_on_figshare_sends_it_again(
     assert any("is gone; sending it again" in text for text in warnings(world))
 
 
-async def test_a_verified_file_that_is_deleted_while_others_are_sent_is_no_success(world: World) -> None:
+async def test_a_verified_file_deleted_during_the_run_is_not_a_success(world: World) -> None:
     sources = [world.source("a", b"a"), world.source("b", CONTENT)]
     assert await world.upload([sources[0]], title=TITLE) == 0
     (item,) = world.figshare.items_held.values()
@@ -454,7 +454,7 @@ async def interrupted_tree(world: World) -> str:
     return tree
 
 
-async def test_a_source_that_was_begun_and_is_gone_is_no_success(world: World) -> None:
+async def test_a_started_source_that_is_missing_is_not_a_success(world: World) -> None:
     tree = await interrupted_tree(world)
     assert await world.upload(tree, title=TITLE, item_options=ItemOptions(reserve_doi=True)) == 1
     (item,) = world.figshare.items_held.values()
@@ -469,14 +469,14 @@ async def test_a_source_that_was_begun_and_is_gone_is_no_success(world: World) -
     assert held(world) == [("tree/a", md5(b"a")), ("tree/sub/b", md5(CONTENT))]
 
 
-async def test_a_missing_source_is_forgotten_when_asked_for(world: World) -> None:
+async def test_a_missing_source_is_dropped_on_request(world: World) -> None:
     tree = await interrupted_tree(world)
     options = Options(forget_missing=True)
     assert await world.upload(tree, title=TITLE, options=options, item_options=ItemOptions(reserve_doi=True)) == 0
     assert held(world) == [("tree/a", md5(b"a"))]
 
 
-async def test_the_dry_run_refuses_a_missing_source_too(world: World) -> None:
+async def test_the_dry_run_also_refuses_a_missing_source(world: World) -> None:
     tree = await interrupted_tree(world)
     async with world.client() as client:
         plan = await client.preview(tree, title=TITLE)
@@ -485,7 +485,7 @@ async def test_the_dry_run_refuses_a_missing_source_too(world: World) -> None:
     assert plan.exit_status == 1
 
 
-async def test_what_was_added_to_a_folder_is_sent_by_the_same_command(world: World) -> None:
+async def test_the_same_command_sends_files_added_to_a_folder(world: World) -> None:
     world.source("folder/a", b"a")
     folder = str(world.folder / "folder")
     assert await world.upload(folder, title=TITLE) == 0
@@ -495,7 +495,7 @@ async def test_what_was_added_to_a_folder_is_sent_by_the_same_command(world: Wor
     assert world.figshare.log.count("initiate") == 2
 
 
-async def test_cancel_removes_what_is_unfinished_and_keeps_what_is_complete(world: World) -> None:
+async def test_cancel_removes_unfinished_files_and_keeps_complete_ones(world: World) -> None:
     sources = [world.source("a", b"a" * 10), world.source("b", CONTENT)]
     world.figshare.fail("send_part", Fault.KILLED_AFTER, first=3)
     assert await world.upload(sources, title=TITLE) == KILLED

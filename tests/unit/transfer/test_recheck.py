@@ -53,9 +53,7 @@ async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] 
         ([held_file(), held_file(2)], "", 1),
     ],
 )
-async def test_the_item_is_asked_for_folders_only_where_they_matter(
-    held: list[File], folder: str, requests: int
-) -> None:
+async def test_folders_are_requested_only_if_needed(held: list[File], folder: str, requests: int) -> None:
     api = HeldFiles(held, {1: folder} if folder else None)
     state = JobState(plan=PLAN, item_id=7, transfers=[verified(folder=folder, known=(2,))])
     assert await check_item(api, state) == ItemCheck()  # type: ignore[arg-type]
@@ -76,7 +74,7 @@ async def test_the_item_holds_what_was_verified(status: str) -> None:
         ([held_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
     ],
 )
-async def test_what_was_changed_in_the_item_is_a_conflict(held: list[File], text: str) -> None:
+async def test_a_changed_remote_file_is_a_conflict(held: list[File], text: str) -> None:
     with pytest.raises(Conflict) as raised:
         await check(held, verified())
     assert raised.value.message == f"data.bin: was sent and verified, but item 7 no longer holds it: {text}"
@@ -92,12 +90,12 @@ async def test_what_was_changed_in_the_item_is_a_conflict(held: list[File], text
         ([held_file(status="ic_failure")], "file 1 failed Figshare's integrity check", True),
     ],
 )
-async def test_what_is_gone_or_of_no_use_is_to_be_sent_again(held: list[File], text: str, exists: bool) -> None:
+async def test_a_missing_or_useless_remote_file_is_sent_again(held: list[File], text: str, exists: bool) -> None:
     transfer = verified()
     assert await check(held, transfer) == ItemCheck(lost=((transfer, text, exists),))
 
 
-async def test_a_file_that_a_late_listing_lacks_is_asked_for_by_itself() -> None:
+async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
     api: Any = HeldFiles([])
 
     async def file(item_id: int, file_id: int) -> File:
@@ -205,7 +203,7 @@ async def test_changed_sources_are_reported_together(sources: list[Path]) -> Non
 
 
 @pytest.mark.parametrize(("expected", "error"), [(MD5, None), ("b" * 32, ChecksumWrong)])
-async def test_the_md5_that_the_user_gives_must_be_right(
+async def test_the_md5_given_by_the_user_must_match(
     sources: list[Path], expected: str, error: type[FigupError] | None
 ) -> None:
     transfers = await of(sources)
@@ -217,7 +215,7 @@ async def test_the_md5_that_the_user_gives_must_be_right(
             await recheck(sources, transfers)
 
 
-async def test_a_source_that_is_gone_is_reported(sources: list[Path]) -> None:
+async def test_a_missing_source_is_reported(sources: list[Path]) -> None:
     transfers = await of(sources)
     sources[1].unlink()
     with pytest.raises(SourceNotFound, match="was sent and verified"):

@@ -87,7 +87,7 @@ async def test_a_process_that_began_nothing_does_not_remove_the_job_of_one_that_
         assert played.again == 1
 
 
-async def test_a_lease_that_was_renewed_after_it_was_watched_is_not_taken_over(stage: Stage) -> None:
+async def test_a_lease_renewed_after_the_check_is_not_taken_over(stage: Stage) -> None:
     # The second has seen for long enough that the lease does not change; then the first wakes, before it is taken over.
     played = await stage.play(SCENES[0], (Turn("first", 11), Turn("second", 1), Turn("first", 5), Turn("second")))
     assert played.statuses == (0, 8)

@@ -74,7 +74,7 @@ async def test_a_missing_file_is_looked_for_under_the_same_name_elsewhere(source
     assert (result.status, result.elsewhere) == ("missing", "d/data.bin")
 
 
-async def test_of_a_whole_folder_the_item_s_other_files_are_listed_but_links_are_not(source: Path) -> None:
+async def test_for_a_folder_the_items_other_files_are_listed_without_links(source: Path) -> None:
     folder = source.parent.name
     link = held_file(3, name="link", is_link_only=True)
     held = (held_file(1), held_file(2, name="more"), link, held_file(4, name="outside"))
@@ -85,7 +85,7 @@ async def test_of_a_whole_folder_the_item_s_other_files_are_listed_but_links_are
     ]
 
 
-async def test_what_is_excluded_here_is_left_out(source: Path) -> None:
+async def test_excluded_local_files_are_left_out(source: Path) -> None:
     (source.parent / ".hidden").write_bytes(CONTENT)
     folder = source.parent.name
     held = (held_file(1), held_file(2, name=".hidden"))
@@ -127,7 +127,7 @@ def test_totals_have_every_status_and_no_bytes_where_a_size_is_not_known() -> No
     assert found.keys() == EXIT_STATUS.keys()
 
 
-def test_the_folder_that_has_most_of_what_is_missing() -> None:
+def test_the_folder_with_most_of_the_missing_files_is_suggested() -> None:
     missing = [comparison("missing", "a"), comparison("missing", "b", "sub"), comparison("missing", "c")]
     beyond = [comparison("missing-here", "a", "d"), comparison("missing-here", "b", "d/sub")]
     assert likely_folder([*missing, *beyond]) == "d"

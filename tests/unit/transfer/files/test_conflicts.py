@@ -67,7 +67,7 @@ async def test_an_identical_file_is_taken_for_the_source() -> None:
     assert (rig.events, rig.notices) == ([], [])
 
 
-async def test_where_nothing_is_in_the_way_nothing_is_read_and_an_earlier_plan_stands() -> None:
+async def test_without_a_conflict_nothing_is_read_and_the_plan_is_kept() -> None:
     rig = Rig()
     rig.transfer.replaces = (5,)
     assert await rig.identical() is None
@@ -124,7 +124,7 @@ async def test_a_plan_to_replace_is_withdrawn_if_the_file_is_identical_now() -> 
     assert rig.events == [ev.ReplacementPlanned(0, ())]
 
 
-async def test_it_is_told_if_nothing_is_replaced_although_that_was_asked_for() -> None:
+async def test_a_warning_says_that_nothing_is_replaced() -> None:
     rig = Rig(held_file(1), held_file(2, size=99), on_conflict="replace")
     assert await rig.identical() == (1, MD5)
     (notice,) = rig.notices

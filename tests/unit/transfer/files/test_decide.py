@@ -38,7 +38,7 @@ def upload(*, locked: bool = False) -> Upload:
 
 
 @pytest.mark.parametrize("choice", ["skip", "replace", "keep", "fail"])
-def test_where_nothing_is_the_file_is_sent(choice: OnConflict) -> None:
+def test_a_file_is_sent_if_the_item_has_none_of_that_name(choice: OnConflict) -> None:
     decision = decide(SOURCE, [], {}, choice)
     assert (decision.action, decision.match, decision.file) == ("send", Match.MISSING, None)
 
@@ -57,7 +57,7 @@ def test_where_nothing_is_the_file_is_sent(choice: OnConflict) -> None:
         ([different(1), file(2)], "skip", "skip", "skip", "refuse"),
     ],
 )
-def test_what_each_choice_does(held: list[File], skip: str, replace: str, keep: str, fail: str) -> None:
+def test_each_on_conflict_choice(held: list[File], skip: str, replace: str, keep: str, fail: str) -> None:
     actions: dict[OnConflict, str] = {"skip": skip, "replace": replace, "keep": keep, "fail": fail}
     for choice, action in actions.items():
         decision = decide(SOURCE, held, {}, choice)
@@ -82,7 +82,7 @@ def test_what_each_choice_does(held: list[File], skip: str, replace: str, keep: 
         (unfinished(), "the item holds an unfinished upload of that name (file 1), not started by any job on this"),
     ],
 )
-def test_a_refusal_says_what_is_there_and_how_to_choose(held: File, reason: str) -> None:
+def test_a_conflict_describes_the_remote_file_and_the_choices(held: File, reason: str) -> None:
     decision = decide(SOURCE, [held], {}, "skip")
     assert decision.reason.startswith(reason)
     assert decision.facts is not None
@@ -93,7 +93,7 @@ def test_a_refusal_says_what_is_there_and_how_to_choose(held: File, reason: str)
     ("asked", "words"),
     [({}, "(file 1)"), ({1: upload()}, "(file 1, 1 of 2 parts sent)"), ({1: None}, "(file 1, whose upload is gone)")],
 )
-def test_a_refusal_says_how_far_an_unfinished_upload_is(asked: dict[int, Upload | None], words: str) -> None:
+def test_a_conflict_reports_the_progress_of_an_unfinished_upload(asked: dict[int, Upload | None], words: str) -> None:
     assert words in decide(SOURCE, [unfinished()], {}, "skip", asked).reason
 
 
@@ -118,14 +118,14 @@ def test_an_upload_that_is_being_sent_is_not_replaced_and_one_that_is_gone_is() 
         assert decide(SOURCE, [unfinished()], {}, "replace", {1: idle}).replaces == (1,)
 
 
-def test_several_different_files_are_named() -> None:
+def test_several_different_files_are_listed() -> None:
     held = [different(number) for number in range(1, 13)] + [file(13, is_link_only=True)]
     reason = decide(SOURCE, held, {}, "replace").reason
     assert "holds 13 different files of that name (file 1, 9 bytes; file 2, 9 bytes;" in reason
     assert "file 10, 9 bytes; ...)" in reason
 
 
-def test_where_the_same_file_is_there_the_others_stay_and_are_named() -> None:
+def test_with_an_identical_file_the_others_are_kept_and_listed() -> None:
     held = [different(1), file(2), file(3), unfinished(4)]
     decision = decide(SOURCE, held, {}, "replace")
     assert decision.file == held[1]
@@ -139,7 +139,7 @@ def test_where_the_same_file_is_there_the_others_stay_and_are_named() -> None:
 @pytest.mark.parametrize(
     ("choice", "action"), [("skip", "skip"), ("replace", "skip"), ("keep", "skip"), ("fail", "refuse")]
 )
-def test_a_link_that_is_there(choice: OnConflict, action: str) -> None:
+def test_an_existing_link(choice: OnConflict, action: str) -> None:
     held = [file(is_link_only=True, download_url="https://x")]
     decision = decide(Expected(link="https://x"), held, {}, choice)
     assert decision.action == action
@@ -162,14 +162,14 @@ def transfer(size: int = 1, *, link: bool = False) -> Transfer:
         (Conflict("no"), 1, False),
     ],
 )
-def test_which_failures_are_worth_another_try(error: FigupError, size: int, again: bool) -> None:
+def test_which_failures_are_retried(error: FigupError, size: int, again: bool) -> None:
     assert is_retryable(error, transfer(size)) is again
 
 
 REFUSAL = RequestRejected("no")
 
 
-def test_the_advice_about_a_refused_file() -> None:
+def test_the_hint_for_a_rejected_file() -> None:
     assert refusal_advice(REFUSAL, transfer(), single_file=True) == ("Fix what Figshare reports.", "refused")
     assert refusal_advice(REFUSAL, transfer(), single_file=False) == ("Fix what Figshare reports.", "refused-of-many")
     assert refusal_advice(RequestRejected("no", facts=Facts("redirected")), transfer(), single_file=True) is None

@@ -27,14 +27,14 @@ from uploader.transfer.journal.state import ItemState, JobState, StateLoader, st
 FILE_EVENTS = sorted({k for _, k in TABLE}, key=lambda k: k.__name__)
 
 
-def test_the_table_knows_every_event_of_a_transfer() -> None:
+def test_the_table_has_every_event_of_a_transfer() -> None:
     concrete = {k for k in ev.FileEvent.__subclasses__() if k is not ev.SourcePlanned}
     assert concrete | {ev.Resumed} == set(FILE_EVENTS)
 
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("kind", FILE_EVENTS, ids=lambda k: k.__name__)
-def test_every_state_takes_the_events_of_the_table_and_no_others(state: State, kind: type[ev.Event]) -> None:
+def test_each_state_accepts_only_the_events_of_the_table(state: State, kind: type[ev.Event]) -> None:
     transfer = transfer_in(state)
     event = sample(kind)
     assert isinstance(event, ev.FileEvent | ev.Resumed)
@@ -90,7 +90,7 @@ def test_every_state_can_be_reached_and_left_towards_verified() -> None:
         (State.CANCELLED, Step.NOTHING),
     ],
 )
-def test_each_state_has_its_step(state: State, step: Step) -> None:
+def test_each_state_has_a_next_step(state: State, step: Step) -> None:
     assert next_step(transfer_in(state)) is step
 
 
@@ -158,7 +158,7 @@ def test_parts_are_counted_once_and_forgotten_on_reset() -> None:
 
 
 @given(lives())
-def test_no_life_forgets_a_remote_file_that_it_made(events: list[ev.AnyEvent]) -> None:
+def test_no_history_forgets_a_remote_file_of_the_job(events: list[ev.AnyEvent]) -> None:
     loader = StateLoader()
     made: dict[int, set[int]] = {}
     for event in events:
@@ -187,7 +187,7 @@ def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_veri
 
 
 @given(lives())
-def test_every_prefix_of_a_life_can_be_taken_up_again(events: list[ev.AnyEvent]) -> None:
+def test_every_prefix_of_a_history_can_be_resumed(events: list[ev.AnyEvent]) -> None:
     loader = StateLoader()
     for event in events:
         loader.apply(event)
@@ -304,7 +304,7 @@ def test_the_readme_draws_the_table_as_it_is() -> None:
     assert diagram.updated(text) == text
 
 
-def test_what_was_replaced_is_known_apart_from_what_merely_went_wrong() -> None:
+def test_replaced_files_are_distinguished_from_failed_ones() -> None:
     transfer = Transfer(index=0, path="/a", name="a", size=1, mtime_ns=2, inode=3)
     for event in (
         ev.ReplacementPlanned(0, (4, 5)),

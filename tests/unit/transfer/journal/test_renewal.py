@@ -45,7 +45,7 @@ def renew(job: JobState, selection: Selection) -> list[ev.AnyEvent]:
     return events
 
 
-def test_nothing_new_is_nothing_to_write() -> None:
+def test_without_news_nothing_is_written() -> None:
     _, job = planned("a", "sub/b")
     assert renew(job, Selection(files=chosen("a", "sub/b"))) == []
 

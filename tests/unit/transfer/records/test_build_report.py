@@ -72,7 +72,7 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> 
     assert (file.status, file.md5, file.file_id, file.verified_at) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
 
 
-def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
+def test_the_report_has_the_time_and_version_of_publishing(states: JobStore) -> None:
     spec = ItemPayload(fields={"tags": ["a"]}, authors=[])
     make_job(
         states, "k3", ev.MetadataRequested("m1", spec), ev.OptionsGiven({"grace": 5.0}),
@@ -91,7 +91,7 @@ def test_the_end_is_told_with_its_time_and_version(states: JobStore) -> None:
     assert b"secret" not in msgspec.json.encode(made)
 
 
-def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: JobStore) -> None:
+def test_a_job_without_history_is_reported_from_its_journal(states: JobStore) -> None:
     make_job(states, "k3", ev.ItemReady(id=3, url="u"), ev.Failed(0, code="conflict", message="other file"))
     made = build_report(states, "k3")
     assert (made.runs, made.faults, made.bytes_sent) == ((), (), 0)
@@ -102,7 +102,7 @@ def test_a_job_whose_history_is_gone_is_told_from_its_journal(states: JobStore) 
     )  # fmt: skip
 
 
-def test_jobs_of_which_too_little_is_known(states: JobStore) -> None:
+def test_jobs_with_incomplete_records(states: JobStore) -> None:
     with pytest.raises(JobNotFound):
         build_report(states, "nowhere")
     make_job(states, "rot")

@@ -71,7 +71,7 @@ def report(sent: int = 0) -> Report:
     )
 
 
-def test_what_a_run_leaves(tmp_path: Path) -> None:
+def test_the_history_of_a_run(tmp_path: Path) -> None:
     clock = FakeClock()
     historian = RunRecorder(tmp_path, Disk(), clock)
     clock.seconds += 1
@@ -135,7 +135,7 @@ def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
     assert sum(isinstance(entry, run_log.Sample) for entry in entries(tmp_path)) == 1310
 
 
-def test_only_some_reasons_are_told_apart(tmp_path: Path) -> None:
+def test_the_number_of_distinct_reasons_is_limited(tmp_path: Path) -> None:
     historian = RunRecorder(tmp_path, Disk(), FakeClock())
     for number in range(500):
         historian.take(no.Retrying(f"host {number}: refused", 1.0))
@@ -166,7 +166,7 @@ def test_a_run_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
     assert progress_file.read(tmp_path, Disk()) is None, "what an earlier run left is not this run's"
 
 
-def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
+def test_a_full_disk_only_loses_history_lines(tmp_path: Path) -> None:
     disk = FullDisk()
     historian = RunRecorder(tmp_path, disk, FakeClock())
     historian.take(no.Warned(message="lost"))
