@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Figup
+from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 
 ORCID = "0000-0002-1825-0097"
@@ -285,3 +286,62 @@ def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> 
     figup.run("item", "publish", item, "--yes").expect(0)
     figup.run("item", "thumbnail", item, str(listed[1]["file_id"])).expect(0)
     assert "does not delete published items" in figup.run("item", "delete", item, "--yes").expect(2).stderr
+
+
+# --- files and pages ------------------------------------------------------------------------------------------------
+
+
+def test_files_are_removed_by_path_or_id(figup: Figup, item: str) -> None:
+    for name in ("a/x.csv", "b/x.csv", "y.csv"):
+        (figup.cwd / name).parent.mkdir(exist_ok=True)
+        (figup.cwd / name).write_text(name)
+    figup.run("upload", "a", "b", "y.csv", "--item", item).expect(0)
+    held = {f"{e['folder']}/{e['name']}".lstrip("/"): str(e["file_id"]) for e in listed(figup, item)}
+    assert set(held) == {"a/x.csv", "b/x.csv", "y.csv"}
+    assert (
+        "has several files named 'x.csv'" in figup.run("item", "files", "rm", item, "x.csv", "--yes").expect(2).stderr
+    )
+    assert "Did you mean" in figup.run("item", "files", "rm", item, "y.cvs", "--yes").expect(2).stderr
+    asked = figup.run("item", "files", "rm", item, "a/x.csv", held["y.csv"]).expect(2).stderr
+    assert f"Remove 2 files (12 bytes) from item {item}: a/x.csv, y.csv?" in asked
+    assert len(listed(figup, item)) == 3
+    done = figup.run("item", "files", "rm", item, "a/x.csv", held["y.csv"], "--yes").expect(0)
+    assert done.stdout == f"Removed a/x.csv (file {held['a/x.csv']}).\nRemoved y.csv (file {held['y.csv']}).\n"
+    assert [event["name"] for event in listed(figup, item)] == ["x.csv"]
+
+
+def listed(figup: Figup, item: str) -> list[dict[str, Any]]:
+    return figup.run("item", "files", item, "--json").expect(0).events[:-1]
+
+
+def test_the_page_is_opened_in_the_browser(figup: Figup, sandbox: Sandbox, item: str) -> None:
+    browser = figup.cwd / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    figup.env["BROWSER"] = f"{browser} %s"
+    page = f"{sandbox.url.removesuffix('/v2')}/account/articles/{item}"
+    assert figup.run("item", "open", item).expect(0).stdout == f"{page}\n"
+    assert (figup.cwd / "opened").read_text() == f"{page}\n"
+    figup.env["BROWSER"] = "/nowhere %s"
+    without = figup.run("item", "open", item).expect(0)
+    assert (without.stdout, "no browser was found" in without.stderr) == (f"{page}\n", True)
+
+
+# --- projects and collections ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["project", "collection"])
+def test_one_is_created_also_when_the_answer_is_lost(
+    kind: str, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--fault", f"create-{kind}:2=lost-answer")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    command = (kind, "create", "Beavers", "--description", "All of them")
+    first, second = (bare_figup.run(*command).expect(0).stdout.split()[0] for _ in range(2))
+    rows = {str(row["id"]): row["title"] for row in ask(sandbox, f"/account/{kind}s?page_size=100")}
+    assert rows == {first: "Beavers", second: "Beavers"}
+    assert ask(sandbox, f"/account/{kind}s/{first}")["description"] == "All of them"
+    assert "3 to 1000 characters" in bare_figup.run(kind, "create", "x").expect(2).stderr
+    if kind == "project":
+        (bare_figup.cwd / "data.bin").write_bytes(b"data")
+        bare_figup.run("upload", "data.bin", "--project", first).expect(0)

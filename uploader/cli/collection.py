@@ -1,4 +1,4 @@
-"""`figup collection`: add items to collections and remove them."""
+"""`figup collection`: create collections, add items to them and remove them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.options import COLLECTION_ID, ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.project import DESCRIPTION, TITLE, create_container
 from uploader.cli.runner import Session, on_figshare
 from uploader.items import lists
 from uploader.units import format_count
@@ -20,7 +21,16 @@ _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, typ
 
 @click.group("collection")
 def collection() -> None:
-    """Add items to collections or remove them. Both are given by number, address or DOI."""
+    """Create collections; add items to them or remove them. Both are given by number, address or DOI."""
+
+
+@collection.command("create", cls=FigupCommand, epilog=ENVIRONMENT)
+@TITLE
+@DESCRIPTION
+@common_options
+def create(title: str, description: str | None, common: GlobalOptions) -> int:
+    """Create a private collection and print its id. Each run creates another one."""
+    return create_container(common, "collections", title, description)
 
 
 @collection.command("add", cls=FigupCommand, epilog=ENVIRONMENT)

@@ -1,6 +1,7 @@
-"""`figup item`: show, create, update and delete items, list their files, set the thumbnail.
+"""`figup item`: show, create, update and delete items, set the thumbnail.
 
-Publishing, DOIs, links and embargoes are in `item_release`; authors, tags and categories in `item_lists`.
+Publishing, DOIs, links and embargoes are in `item_release`; authors, tags and categories in `item_lists`; files in
+`item_files`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader import units
-from uploader.cli import item_lists, item_release
+from uploader.cli import item_files, item_lists, item_release
 from uploader.cli.confirm import confirm
-from uploader.cli.item_views import card, fields, file_fields, file_line
+from uploader.cli.item_files import file_of
+from uploader.cli.item_views import card, fields
 from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, PROJECT_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
@@ -21,7 +23,7 @@ from uploader.figshare.models import File, ItemDetail
 from uploader.items import lists
 from uploader.items.checks import check_project
 from uploader.items.describe import describe
-from uploader.text import did_you_mean, printable
+from uploader.text import printable
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -159,22 +161,6 @@ def delete(item: int, yes: bool, common: GlobalOptions) -> int:
     return on_item(common, item, work)
 
 
-@item.command("files", cls=FigupCommand, epilog=ENVIRONMENT)
-@ITEM
-@common_options
-def files(item: int, common: GlobalOptions) -> int:
-    """List the files of an item: id, size, MD5 or status, path."""
-
-    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        async for file in api.files(found.id):
-            folder = found.folders.get(file.id, "")
-            session.console.event("file", **file_fields(file, folder))
-            session.console.result(file_line(file, folder))
-        return 0
-
-    return on_item(common, item, work)
-
-
 @item.command("thumbnail", cls=FigupCommand, epilog=ENVIRONMENT)
 @ITEM
 @click.argument("file", metavar="FILE_ID")
@@ -183,7 +169,7 @@ def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
     """Set the thumbnail to one of the item's files, by id or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        chosen = _file_of(file, [one async for one in api.files(found.id)], found.id)
+        chosen = await file_of(api, found, file)
         await _set_thumbnail(api, found, chosen)
         session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
         session.console.result(f"{printable(chosen.name)} is now the thumbnail of item {found.id}.")
@@ -204,19 +190,6 @@ async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
         raise RequestRejected(error.message, hint=hint) from error
 
 
-def _file_of(wanted: str, held: list[File], item_id: int) -> File:
-    by_id = [one for one in held if wanted == str(one.id)]
-    found = by_id or [one for one in held if wanted == one.name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(str(one.id) for one in found)
-        raise UsageError(f"item {item_id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
-    raise UsageError(
-        f"item {item_id} has no file {wanted!r}",
-        hint=did_you_mean(wanted, [one.name for one in held], f"`figup item files {item_id}` lists them."),
-    )
-
-
+item_files.add_to(item)
 item_release.add_to(item)
 item_lists.add_to(item)

@@ -5,10 +5,11 @@ This module defines the requests and the meaning of their statuses; `pipeline` s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Literal, NoReturn, Protocol, Self, TypeVar
+from typing import NoReturn, Protocol, Self, TypeVar
 
 from uploader.clock import Clock
 from uploader.errors import ProtocolViolation
@@ -16,7 +17,7 @@ from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
 from uploader.figshare.downloads import Downloads
-from uploader.figshare.item_api import Items
+from uploader.figshare.item_api import CreatedKind, Items
 from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
@@ -67,8 +68,8 @@ class Figshare:
         self._network = Network(settings)
         self._calls = Pipeline(self._endpoint, settings, token, self._network, self._clock, on_retry)
         self.has_token = token is not None
-        self.items = Items(self._calls, _created("articles", self._endpoint))
-        """Requests on items' metadata and collections."""
+        self.items = Items(self._calls, functools.partial(_created, endpoint=self._endpoint))
+        """Requests on items' metadata, projects and collections."""
         self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
@@ -200,7 +201,8 @@ class Figshare:
         return await self._new_file(item_id, {"link": link}, on_turn)
 
     async def _new_file(self, item_id: int, body: dict[str, str | int], on_turn: OnTurn | None) -> int:
-        reader = ResponseSpec(parse=_created("files", self._endpoint), accepts="anything", **about_item(item_id))
+        created = _created("files", endpoint=self._endpoint)
+        reader = ResponseSpec(parse=created, accepts="anything", **about_item(item_id))
         path = f"/account/articles/{item_id}/files"
         return await self._calls.api("POST", path, reader, body=body, creating=True, on_turn=on_turn)
 
@@ -308,7 +310,7 @@ def _public_path(item_id: int, version: int | None) -> str:
     return f"/articles/{item_id}" + (f"/versions/{version}" if version is not None else "")
 
 
-def _created(kind: Literal["articles", "files"], endpoint: str) -> Callable[[Response], int]:
+def _created(kind: CreatedKind, *, endpoint: str) -> Callable[[Response], int]:
     """Return a function that reads the id from a 201: entity_id, else the body's location, else the Location header."""
 
     def read(answer: Response) -> int:

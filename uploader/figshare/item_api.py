@@ -7,7 +7,7 @@ create something raise AmbiguousAnswer if they may have had their effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from uploader.figshare.transport import Response
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
+Container: TypeAlias = Literal["projects", "collections"]
+CreatedKind: TypeAlias = Literal["articles", "files", "projects", "collections"]
+"""What requests create, as in the API's paths."""
 
 
 class Items:
@@ -28,8 +31,8 @@ class Items:
     raise.
     """
 
-    def __init__(self, calls: Pipeline, created: Callable[[Response], int]) -> None:
-        """Take a function `created` that reads the id of a new item from an answer."""
+    def __init__(self, calls: Pipeline, created: Callable[[CreatedKind], Callable[[Response], int]]) -> None:
+        """Take a function `created` that makes a reader of the id in the answer to a creating request."""
         self._calls = calls
         self._created = created
 
@@ -102,7 +105,7 @@ class Items:
     async def create(self, fields: Body, *, project: int | None = None) -> int:
         """Create a draft; return its id. `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
-        reader = ResponseSpec(resource="the new item", parse=self._created, accepts="anything")
+        reader = ResponseSpec(resource="the new item", parse=self._created("articles"), accepts="anything")
         return await self._calls.api("POST", path, reader, body=fields, creating=True)
 
     async def update(self, item_id: int, fields: Body) -> None:
@@ -174,6 +177,21 @@ class Items:
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
         """Remove a private link; succeeds if it does not exist."""
         await self._remove(item_id, f"/private_links/{link_id}")
+
+    # --- projects and collections themselves -------------------------------------------------------------------------
+
+    async def create_container(self, kind: Container, fields: Body) -> int:
+        """Create a project or collection; return its id. `fields` as documented for ProjectCreate, CollectionCreate.
+
+        Raises AmbiguousAnswer.
+        """
+        reader = ResponseSpec(resource=f"the new {kind[:-1]}", parse=self._created(kind), accepts="anything")
+        return await self._calls.api("POST", f"/account/{kind}", reader, body=fields, creating=True)
+
+    async def list_containers(self, kind: Container, *, page: int, page_size: int) -> list[models.ContainerRow]:
+        """List one page of the account's projects or collections."""
+        path = f"/account/{kind}?page={page}&page_size={page_size}"
+        return await self._list(path, f"the list of {kind}", models.ContainerRow)
 
     # --- collections ---------------------------------------------------------------------------------------------
 

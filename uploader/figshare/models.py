@@ -304,6 +304,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     group_id: Id | None = None
 
 
+class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of GET /account/projects or GET /account/collections."""
+
+    id: Id
+    title: str = ""
+
+
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     """An item with all its metadata. `version` is 0 and `published` None before it is published.
 

@@ -1,0 +1,154 @@
+"""`figup item files` and `figup item open`: the files of an item, and its page in the browser."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import click
+
+from uploader import units
+from uploader.cli.confirm import confirm, next_line
+from uploader.cli.item_views import file_fields, file_line
+from uploader.cli.main import with_global_options_last
+from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.runner import Session, on_item
+from uploader.errors import ExitStatus, UsageError
+from uploader.figshare.models import File, ItemDetail
+from uploader.sources.models import remote_path
+from uploader.text import did_you_mean, printable
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+
+RM_HELP = """\b
+Examples:
+  figup item files rm 1234567 raw/old.csv
+  figup item files rm 1234567 7654321      by its id, as `figup item files` lists it
+
+"""
+_ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
+_MAX_NAMED = 5
+
+
+class _FilesGroup(click.Group):
+    """A group that lists files where no command of its own is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = with_global_options_last(args)
+        if words and words[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            words = ["list", *words]
+        return super().parse_args(ctx, words)
+
+
+def add_to(group: click.Group) -> None:
+    """Add the commands to `figup item`."""
+    group.add_command(files)
+    group.add_command(open_)
+
+
+@click.group("files", cls=_FilesGroup)
+def files() -> None:
+    """List the files of an item, or remove some: `figup item files ITEM` lists them.
+
+    Figshare's API cannot rename files: send them again under the other name, and remove the old ones.
+    """
+
+
+@files.command("list", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@common_options
+def list_(item: int, common: GlobalOptions) -> int:
+    """List the files of an item: id, size, MD5 or status, path."""
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        async for file in api.files(found.id):
+            folder = found.folders.get(file.id, "")
+            session.console.event("file", **file_fields(file, folder))
+            session.console.result(file_line(file, folder))
+        return 0
+
+    return on_item(common, item, work)
+
+
+@files.command("rm", cls=FigupCommand, epilog=RM_HELP + ENVIRONMENT)
+@_ITEM
+@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@common_options
+def rm(item: int, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
+    """Remove files from an item, by id, name or path in it. Asks first.
+
+    The public version of a published item keeps them until it is published again.
+    """
+
+    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
+        held = [file async for file in api.files(found.id)]
+        chosen = {file.id: file for file in (_find(name, held, found) for name in names)}
+        shown = [printable(_path(file, found)) for file in chosen.values()]
+        more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
+        question = (
+            f"Remove {units.format_count(len(shown), 'file')} "
+            f"({units.format_bytes(sum(file.size for file in chosen.values()))}) from item {found.id}: "
+            f"{', '.join(shown[:_MAX_NAMED])}{more}?"
+        )
+        if not await confirm(session, question, yes=yes):
+            return ExitStatus.SOME_FAILED
+        for file in chosen.values():
+            await api.delete_file(found.id, file.id)
+            folder = found.folders.get(file.id, "")
+            session.console.event("removed", item_id=found.id, **file_fields(file, folder))
+            session.console.result(f"Removed {printable(_path(file, found))} (file {file.id}).")
+        if found.is_public:
+            session.console.note(f"its public version keeps them until `figup item publish {found.id}`")
+        return 0
+
+    return on_item(common, item, work)
+
+
+@click.command("open", cls=FigupCommand, epilog=ENVIRONMENT)
+@_ITEM
+@common_options
+def open_(item: int, common: GlobalOptions) -> int:
+    """Open the page of an item in the browser, and print its address: the public page if there is one."""
+
+    async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
+        url = (found.public_url if found.is_public else "") or found.url
+        if not url:
+            raise UsageError(f"Figshare does not tell the address of item {found.id}")
+        session.console.event("page", item_id=found.id, url=url)
+        session.console.result(url)
+        if not await anyio.to_thread.run_sync(webbrowser.open, url):
+            session.console.note("no browser was found: open the address in one")
+        if common.sandbox and sys.stdin is not None and sys.stdin.isatty() and not common.json:
+            session.console.note("the sandbox runs until Enter is pressed")
+            await next_line(sys.stdin.fileno())
+        return 0
+
+    return on_item(common, item, work)
+
+
+async def file_of(api: Figshare, item: ItemDetail, wanted: str) -> File:
+    """Return the item's file with this id, name or path in it. Raises UsageError for none or several."""
+    return _find(wanted, [file async for file in api.files(item.id)], item)
+
+
+def _find(wanted: str, held: list[File], item: ItemDetail) -> File:
+    by_id = [file for file in held if wanted == str(file.id)]
+    by_path = [file for file in held if wanted == _path(file, item)]
+    found = by_id or by_path or [file for file in held if wanted == file.name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(str(file.id) for file in found)
+        raise UsageError(f"item {item.id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
+    raise UsageError(
+        f"item {item.id} has no file {wanted!r}",
+        hint=did_you_mean(wanted, [file.name for file in held], f"`figup item files {item.id}` lists them."),
+    )
+
+
+def _path(file: File, item: ItemDetail) -> str:
+    return remote_path(item.folders.get(file.id, ""), file.name)

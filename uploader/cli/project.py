@@ -1,0 +1,53 @@
+"""`figup project`: projects that items are created in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.runner import Session, on_figshare
+from uploader.transfer.journal.plan import checked_title
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+    from uploader.figshare.item_api import Container
+
+CREATE_HELP = """\b
+Examples:
+  figup project create "Beavers of the north"
+  figup upload survey --project 5678
+
+"""
+TITLE = click.argument("title", metavar="TITLE")
+DESCRIPTION = click.option("--description", metavar="TEXT", help="What it is about.")
+
+
+@click.group("project")
+def project() -> None:
+    """Create projects; `figup upload --project ID` creates items in them."""
+
+
+@project.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
+@TITLE
+@DESCRIPTION
+@common_options
+def create(title: str, description: str | None, common: GlobalOptions) -> int:
+    """Create a private project and print its id. Each run creates another one."""
+    return create_container(common, "projects", title, description)
+
+
+def create_container(common: GlobalOptions, kind: Container, title: str, description: str | None) -> int:
+    """Create a project or collection, print its id and return the exit status. Raises UsageError for the title."""
+    name = checked_title(title)
+
+    async def work(session: Session, api: Figshare) -> int:
+        from uploader.items import containers
+
+        new = await containers.create_container(api, kind, name, description)
+        session.console.event("created", **{f"{kind.removesuffix('s')}_id": new, "title": name})
+        session.console.result(str(new))
+        return 0
+
+    return on_figshare(common, work)
