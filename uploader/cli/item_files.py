@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RM_HELP = """\b
 Examples:
   figup item files rm 1234567 raw/old.csv
-  figup item files rm 1234567 7654321      by its id, as `figup item files` lists it
+  figup item files rm 1234567 7654321        by its id
 
 """
 _ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
