@@ -51,9 +51,10 @@ def add_to(group: click.Group) -> None:
 
 @click.group("files", cls=_FilesGroup)
 def files() -> None:
-    """List the files of an item, or remove some: `figup item files ITEM` lists them.
+    """List the files of an item, or remove some.
 
-    Figshare's API cannot rename files: send them again under the other name, and remove the old ones.
+    `figup item files ITEM` lists them. Figshare's API cannot rename files: send them again under the other name, and
+    remove the old ones.
     """
 
 
@@ -112,7 +113,10 @@ def rm(item: int, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> i
 @_ITEM
 @common_options
 def open_(item: int, common: GlobalOptions) -> int:
-    """Open the page of an item in the browser, and print its address: the public page if there is one."""
+    """Open the page of an item in the browser.
+
+    Prints its address; it is the public page if there is one.
+    """
 
     async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
         url = (found.public_url if found.is_public else "") or found.url
