@@ -134,7 +134,7 @@ async def test_a_job_that_is_being_opened_or_closed(when: str, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("when", ["before", "during", "after"])
-async def test_an_upload_that_is_cancelled_anywhere_goes_on_when_it_is_called_again(
+async def test_an_upload_cancelled_anywhere_can_be_resumed(
     when: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "a.bin"
@@ -162,7 +162,7 @@ async def test_an_upload_that_is_cancelled_anywhere_goes_on_when_it_is_called_ag
     await asyncio.to_thread(check_exactly_once, sandbox, source)
 
 
-async def test_a_second_cancellation_does_not_leave_the_work_alone() -> None:
+async def test_a_second_cancellation_is_awaited_too() -> None:
     done: list[str] = []
 
     async def work() -> None:
@@ -182,7 +182,7 @@ async def test_a_second_cancellation_does_not_leave_the_work_alone() -> None:
     assert done == ["cleaned up"]
 
 
-async def test_a_client_that_was_stopped_is_good_for_the_next_call(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_stopped_client_can_be_used_again(sandbox: Sandbox, tmp_path: Path) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(os.urandom(100_000))
     async with Client(sandbox.token, endpoint=sandbox.url, state_dir=tmp_path / "state") as client:

@@ -22,7 +22,7 @@ def store(figup: Figup) -> Path:
     return figup.cwd / ".config" / "figup" / "tokens.json"
 
 
-def test_login_checks_stores_and_says_as_whom(without: Figup, sandbox: Sandbox) -> None:
+def test_login_checks_and_stores_the_token(without: Figup, sandbox: Sandbox) -> None:
     done = without.run("auth", "login", input="t0ken\n").expect(0)
     assert done.stdout == (
         f"Logged in at {sandbox.url} as Sandbox Owner <owner@sandbox.invalid>. "
@@ -35,7 +35,7 @@ def test_login_checks_stores_and_says_as_whom(without: Figup, sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("given", ["wr0ng\n", "\n", "", "two words\n"])
-def test_a_token_that_does_not_work_is_not_stored(without: Figup, given: str) -> None:
+def test_an_invalid_token_is_not_stored(without: Figup, given: str) -> None:
     done = without.run("auth", "login", input=given)
     assert done.returncode in (2, 3)
     assert len(done.stderr.splitlines()) == 1
@@ -51,7 +51,7 @@ def test_login_reads_a_token_file_too(without: Figup) -> None:
     assert store(without).exists()
 
 
-def test_status_says_where_as_whom_and_how_much_room(figup: Figup, sandbox: Sandbox) -> None:
+def test_auth_status_shows_store_account_and_quota(figup: Figup, sandbox: Sandbox) -> None:
     done = figup.run("auth", "status").expect(0)
     assert done.stdout.splitlines() == [
         f"The token for {sandbox.url} is in the environment variable FIGSHARE_TOKEN.",
@@ -63,7 +63,7 @@ def test_status_says_where_as_whom_and_how_much_room(figup: Figup, sandbox: Sand
     assert told.events[1]["quota"] == 10**12
 
 
-def test_status_of_a_token_that_does_not_work(figup: Figup) -> None:
+def test_auth_status_of_an_invalid_token(figup: Figup) -> None:
     figup.env["FIGSHARE_TOKEN"] = "wr0ng"
     done = figup.run("auth", "status").expect(3)
     assert "environment variable FIGSHARE_TOKEN" in done.stdout
@@ -72,7 +72,7 @@ def test_status_of_a_token_that_does_not_work(figup: Figup) -> None:
     assert "no token for" in figup.run("auth", "status").expect(3).stderr
 
 
-def test_logout_says_from_where_and_what_is_left(without: Figup, sandbox: Sandbox) -> None:
+def test_logout_reports_the_store_and_remaining_tokens(without: Figup, sandbox: Sandbox) -> None:
     without.run("auth", "login", input="t0ken\n").expect(0)
     without.env["FIGSHARE_TOKEN"] = "t0ken"
     done = without.run("auth", "logout").expect(0)

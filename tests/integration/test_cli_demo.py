@@ -20,7 +20,7 @@ def place(bare_figup: Figup) -> Path:
     return place
 
 
-def test_it_shows_the_promise_and_cleans_up(bare_figup: Figup, place: Path) -> None:
+def test_the_demo_proves_its_claims_and_cleans_up(bare_figup: Figup, place: Path) -> None:
     done = bare_figup.run("demo", "--size", "20Mi", "--dir", place).expect(0)
     text = done.stdout
     found = int(re.findall(r"ok +(\d+) parts were already there", text)[0])
@@ -49,7 +49,7 @@ def test_on_a_terminal_the_page_can_be_opened_until_enter_is_pressed(bare_figup:
     assert list(place.iterdir()) == []
 
 
-def test_it_leaves_the_evidence_when_asked_to(bare_figup: Figup, place: Path) -> None:
+def test_keep_keeps_the_files_of_the_demo(bare_figup: Figup, place: Path) -> None:
     done = bare_figup.run("demo", "--size", "5MiB", "--dir", place, "--keep", "--json").expect(0)
     assert all(event["holds"] for event in done.events if event["event"] == "claim")
     assert (done.summary["exit_status"], done.summary["bytes_total"]) == (0, 5 << 20)
@@ -68,7 +68,7 @@ def test_ctrl_c_cleans_up_too(bare_figup: Figup, place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_no_room_is_found_out_beforehand(bare_figup: Figup, place: Path) -> None:
+def test_missing_disk_space_is_found_first(bare_figup: Figup, place: Path) -> None:
     done = bare_figup.run("demo", "--size", "900T", "--dir", place).expect(2)
     assert "free. Choose" in done.stderr
     assert list(place.iterdir()) == []

@@ -30,7 +30,7 @@ def downloads(sandbox: Sandbox) -> int:
     return len(sandbox.requests(operation="download"))
 
 
-def test_what_was_uploaded_comes_back_and_compares_equal(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_uploaded_tree_is_downloaded_unchanged(figup: Figup, sandbox: Sandbox) -> None:
     item = uploaded(figup)
     done = figup.run("download", item, "-o", "copy", "--json").expect(0)
     assert tree(figup.cwd / "copy/survey") == tree(figup.cwd / "survey")
@@ -45,7 +45,7 @@ def test_what_was_uploaded_comes_back_and_compares_equal(figup: Figup, sandbox: 
     assert downloads(sandbox) == before
 
 
-def test_some_files_are_chosen_by_name_and_pattern(figup: Figup) -> None:
+def test_files_are_selected_by_name_and_pattern(figup: Figup) -> None:
     item = uploaded(figup)
     figup.run("download", item, "readme.txt", "-o", "one").expect(0)
     assert list(tree(figup.cwd / "one")) == ["survey/sub/readme.txt"]
@@ -56,7 +56,7 @@ def test_some_files_are_chosen_by_name_and_pattern(figup: Figup) -> None:
     assert not (figup.cwd / "three").exists()
 
 
-def test_a_different_file_stays_as_it_is_unless_told_otherwise(figup: Figup) -> None:
+def test_a_different_local_file_is_kept_by_default(figup: Figup) -> None:
     item = uploaded(figup)
     mine = figup.cwd / "survey/sub/readme.txt"
     mine.write_text("my notes")
@@ -79,7 +79,7 @@ def test_a_killed_download_continues(figup: Figup) -> None:
     assert tree(figup.cwd / "copy/survey") == tree(figup.cwd / "survey")
 
 
-def test_ctrl_c_keeps_what_is_there(figup: Figup) -> None:
+def test_an_interrupted_download_keeps_its_data(figup: Figup) -> None:
     item = uploaded(figup, 40_000_000)
     running = figup.start("download", item, "-o", "copy", "--limit-rate", "8M")
     record = figup.cwd / "copy/survey"
@@ -121,7 +121,7 @@ def test_two_downloads_of_one_item_at_once(figup: Figup) -> None:
     assert tree(record) == tree(figup.cwd / "survey")
 
 
-def test_an_item_that_is_not_there(figup: Figup) -> None:
+def test_a_missing_item_is_an_error(figup: Figup) -> None:
     refused = figup.run("download", "12345").expect(4)
     assert refused.stderr.startswith("figup: Figshare has no item 12345")
     assert refused.stderr.count("\n") == 1
@@ -138,7 +138,7 @@ def test_a_link_in_the_target_is_not_followed(figup: Figup) -> None:
     assert list(outside.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written(figup: Figup) -> None:
+def test_a_read_only_folder_is_an_error(figup: Figup) -> None:
     item = uploaded(figup)
     (figup.cwd / "file").write_text("")
     refused = figup.run("download", item, "-o", "file/below").expect(1)

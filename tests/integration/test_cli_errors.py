@@ -91,7 +91,7 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["demo", "--size", "1k"], "the demo needs at least 1Mi"),
     ],
 )
-def test_a_mistake_in_the_command_line_is_one_line_and_2(bare_figup: Figup, words: list[str], said: str) -> None:
+def test_a_usage_error_is_one_line_and_status_2(bare_figup: Figup, words: list[str], said: str) -> None:
     bare_figup.env["FIGSHARE_TOKEN"] = "unused"
     done = bare_figup.run(*words)
     assert said in refused(done, 2)
@@ -103,7 +103,7 @@ def test_a_mistake_in_the_command_line_is_one_line_and_2(bare_figup: Figup, word
 @pytest.mark.parametrize(
     "words", [["upload", "--json"], ["nonsense", "--json"], ["upload", "x", "--json", "--item", "z"]]
 )
-def test_a_program_gets_its_summary_for_a_mistake_too(bare_figup: Figup, words: list[str]) -> None:
+def test_a_usage_error_has_a_json_summary(bare_figup: Figup, words: list[str]) -> None:
     done = bare_figup.run(*words).expect(2)
     assert [event["event"] for event in done.events] == ["error", "summary"]
     assert done.events[0]["code"] == "usage"
@@ -131,7 +131,7 @@ def test_a_missing_file(figup: Figup, sandbox: Sandbox) -> None:
     assert not (figup.state_dir / "jobs").exists() or not list((figup.state_dir / "jobs").iterdir())
 
 
-def test_what_failed_before_anything_was_created_promises_no_job(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_early_failure_promises_no_job(figup: Figup, sandbox: Sandbox) -> None:
     (figup.cwd / "data.bin").write_bytes(b"data")
     sandbox.kill()
     done = figup.run("upload", "data.bin", "--json", "--retry-timeout", "0").expect(75)
@@ -140,7 +140,7 @@ def test_what_failed_before_anything_was_created_promises_no_job(figup: Figup, s
     assert figup.run("jobs", "--json").expect(0).events[0]["event"] == "summary"
 
 
-def test_a_dash_is_no_source_but_where_a_file_is_called_so(figup: Figup) -> None:
+def test_a_dash_is_a_source_only_if_such_a_file_exists(figup: Figup) -> None:
     refused(figup.run("upload", "-"), 2, "file - not found", "`--from-file -` reads a list of paths")
     (figup.cwd / "-").write_text("data")
     figup.run("upload", "-", "--title", "Dash").expect(0)
@@ -161,7 +161,7 @@ def unreadable(path: Path) -> bool:
     return False
 
 
-def test_a_file_that_may_not_be_read(figup: Figup) -> None:
+def test_an_unreadable_file_is_an_error(figup: Figup) -> None:
     mine = source(figup)
     mine.chmod(0)
     # Root may read what nobody may, but not what has no reading at all.
@@ -239,7 +239,7 @@ def test_limits_are_found_before_the_first_byte(
     assert sandbox.requests(kind="put-part") == []
 
 
-def test_a_checksum_that_does_not_come(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_missing_remote_checksum_is_status_7(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--md5-delay", "6")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -252,7 +252,7 @@ def test_a_checksum_that_does_not_come(bare_figup: Figup, start_sandbox: Start) 
     check_exactly_once(sandbox, path)
 
 
-def test_nothing_listens(bare_figup: Figup) -> None:
+def test_nothing_listens_at_the_endpoint(bare_figup: Figup) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         bare_figup.env |= {
@@ -328,9 +328,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([unmount, "-l", place], check=True)
 
 
-def test_a_full_disk_stops_the_job_and_it_goes_on_when_there_is_room(
-    figup: Figup, sandbox: Sandbox, tiny_disk: Path
-) -> None:
+def test_a_job_stopped_by_a_full_disk_can_be_resumed(figup: Figup, sandbox: Sandbox, tiny_disk: Path) -> None:
     path = source(figup)
     filler = tiny_disk / "filler"
     with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
@@ -352,7 +350,7 @@ def begun(figup: Figup) -> Path:
     return figup.state_dir / "jobs" / job / "journal"
 
 
-def test_a_damaged_journal_is_mended_by_asking_figshare(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_damaged_journal_is_recovered_from_figshare(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     point(bare_figup, sandbox)
     journal = begun(bare_figup)
@@ -364,7 +362,7 @@ def test_a_damaged_journal_is_mended_by_asking_figshare(bare_figup: Figup, start
     check_exactly_once(sandbox, bare_figup.cwd / "data.bin")
 
 
-def test_a_journal_that_is_no_journal(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_journal_with_foreign_content(bare_figup: Figup, start_sandbox: Start) -> None:
     point(bare_figup, start_sandbox("--part-size", "100KiB"))
     journal = begun(bare_figup)
     journal.write_bytes(b"\x00" * 1000)

@@ -53,9 +53,7 @@ def tree_md5(top: Path, prefix: str = "") -> dict[str, str]:
     return {f"{prefix}{path.relative_to(top)}": md5_of(path) for path in paths}
 
 
-def test_a_folder_arrives_with_its_folders_and_the_same_command_sends_nothing_more(
-    figup: Figup, sandbox: Sandbox
-) -> None:
+def test_a_folder_keeps_its_structure_and_a_rerun_sends_nothing(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "survey", a="1", sub__a="2", sub__deep__b="3")
     (top / "empty").mkdir()
     done = upload(figup, "survey")
@@ -76,7 +74,7 @@ def test_a_folder_arrives_with_its_folders_and_the_same_command_sends_nothing_mo
     subprocess.run(["md5sum", "--check", "--strict", "--quiet", manifest], check=True)
 
 
-def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_tree_with_odd_names(figup: Figup, sandbox: Sandbox) -> None:
     top = figup.cwd / "odd tree"
     names = [
         " two words ",
@@ -110,7 +108,7 @@ def test_a_stranger_s_tree(figup: Figup, sandbox: Sandbox) -> None:
     assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
 
 
-def test_all_that_cannot_be_sent_is_said_at_once_and_nothing_is_begun(figup: Figup, sandbox: Sandbox) -> None:
+def test_all_unsendable_sources_are_reported_before_anything_is_sent(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "data", fine="x")
     os.mkfifo(top / "pipe")
     (top / os.fsdecode(b"bad\xff")).write_text("x")
@@ -125,7 +123,7 @@ def test_all_that_cannot_be_sent_is_said_at_once_and_nothing_is_begun(figup: Fig
     upload(figup, "data", "--exclude", "pipe", "--exclude", "bad*")
 
 
-def test_a_job_grows_with_its_folder_and_tells_what_is_gone(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_rerun_adds_new_files_and_reports_missing_ones(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "data", a="1", b="2")
     first = upload(figup, "data").summary
     first_b = md5_of(top / "b")
@@ -148,9 +146,7 @@ def test_a_job_grows_with_its_folder_and_tells_what_is_gone(figup: Figup, sandbo
     subprocess.run(["md5sum", "--check", "--strict", "--quiet", manifest], check=True)
 
 
-def test_what_is_excluded_later_is_not_sent_and_what_was_begun_of_it_is_removed(
-    bare_figup: Figup, start_sandbox: Start
-) -> None:
+def test_later_excluded_files_are_not_sent_and_their_uploads_removed(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "data", good="1", junk="2" * 500_000)
@@ -168,7 +164,7 @@ def test_what_is_excluded_later_is_not_sent_and_what_was_begun_of_it_is_removed(
     assert ": done, " in bare_figup.run("status", done.summary["job"]).expect(0).stdout
 
 
-def test_lists_in_every_form(figup: Figup, sandbox: Sandbox) -> None:
+def test_lists_in_every_format(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "d", a="1", sub__b="2", sub__c="3")
     (figup.cwd / "list").write_text("# two of them\nd/a\nd/sub/b\n")
     first = upload(figup, "--from-file", "list").summary
@@ -182,7 +178,7 @@ def test_lists_in_every_form(figup: Figup, sandbox: Sandbox) -> None:
     assert "no files given" in figup.run("upload", "--title", "nothing").expect(2).stderr
 
 
-def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_the_list_of_failed_files_can_be_used_as_input(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     make(bare_figup.cwd / "d", a="1", sub__b="2")
@@ -195,7 +191,7 @@ def test_what_failed_is_listed_in_a_form_that_is_taken_again(bare_figup: Figup, 
     assert held(sandbox, item) == tree_md5(bare_figup.cwd / "d", "d/") | {"first": md5_of(bare_figup.cwd / "first")}
 
 
-def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox: Sandbox) -> None:
+def test_errors_in_lists_and_manifests_are_reported_together(figup: Figup, sandbox: Sandbox) -> None:
     make(figup.cwd / "d", a="1")
     (figup.cwd / "table.csv").write_text("path,name,md5\nd/a,x/y,1\n,,\nd/a,,,\n")
     done = figup.run("upload", "--manifest", "table.csv").expect(2)
@@ -217,9 +213,7 @@ def test_a_list_or_manifest_that_is_wrong_is_told_at_once(figup: Figup, sandbox:
     assert sandbox.requests() == []
 
 
-def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_completed(
-    figup: Figup, sandbox: Sandbox
-) -> None:
+def test_a_manifest_sets_names_and_checksums_and_a_mismatch_is_never_completed(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "m", raw__a="1", b="2")
     entries: list[dict[str, Any]] = [
         {"path": "raw/a", "name": "one.dat", "folder": "x/y", "md5": md5_of(top / "raw" / "a")},
@@ -247,7 +241,7 @@ def test_a_manifest_names_places_and_checksums_and_a_wrong_one_is_never_complete
     upload(figup, "--manifest", "m/table.json", status=5)
 
 
-def test_a_link_is_made_once_and_shown_as_it_was_given(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_link_is_created_once_and_shown_unchanged(figup: Figup, sandbox: Sandbox) -> None:
     link = "https://example.org/archive/big.tar?version=2"
     done = upload(figup, "--link", link, "--title", "elsewhere")
     assert [(f["path"], f["status"], f["md5"]) for f in done.summary["files"]] == [(link, "linked", None)]
@@ -272,7 +266,7 @@ def test_a_link_alone_leaves_no_list_of_checksums(figup: Figup) -> None:
 
 
 @pytest.mark.parametrize(("fault", "status"), [("initiate:every=422", 1), ("initiate:every=403", 3)])
-def test_an_item_is_not_left_empty_where_its_link_is_refused(
+def test_an_item_is_not_left_empty_if_its_link_is_rejected(
     fault: str, status: int, bare_figup: Figup, start_sandbox: Start
 ) -> None:
     sandbox = start_sandbox("--control")
@@ -297,7 +291,7 @@ def test_an_item_is_not_left_empty_where_its_link_is_refused(
     assert [row["id"] for row in items(sandbox)] == [item["id"]], "an item that was given is never removed"
 
 
-def test_links_beside_files_are_doubted_before_there_is_an_item_and_never_in_the_way_of_files(
+def test_mixing_links_and_files_is_warned_about_and_files_are_sent_first(
     bare_figup: Figup, start_sandbox: Start
 ) -> None:
     sandbox = start_sandbox()
@@ -324,7 +318,7 @@ def test_links_beside_files_are_doubted_before_there_is_an_item_and_never_in_the
 
 
 @pytest.mark.parametrize("fault", ["initiate=lost-answer", "initiate=hang,seconds=10"])
-def test_a_link_whose_answer_was_lost_is_there_once(fault: str, bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_link_with_a_lost_response_exists_once(fault: str, bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     add_faults(sandbox, fault)
@@ -359,7 +353,7 @@ def test_the_same_name_in_another_folder_is_another_file(figup: Figup, sandbox: 
 
 
 @pytest.mark.parametrize("choice", ["skip", "fail", "keep", "replace"])
-def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup, sandbox: Sandbox) -> None:
+def test_each_on_conflict_choice_of_the_command(choice: str, figup: Figup, sandbox: Sandbox) -> None:
     other, item = put(figup, sandbox, same="1", sub__differs="old")
     make(other, sub__differs="new", fresh="2")
     before = {f["id"] for f in files(sandbox, item)}
@@ -383,7 +377,7 @@ def test_each_choice_of_what_to_do_about_what_is_there(choice: str, figup: Figup
     assert len(files(sandbox, item)) == len(after)
 
 
-def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandbox: Sandbox) -> None:
+def test_replaced_files_are_reported_over_all_runs(figup: Figup, sandbox: Sandbox) -> None:
     other, item = put(figup, sandbox, same="1", differs="old")
     make(other, differs="new")
     old = {f["name"]: f["id"] for f in files(sandbox, item)}["differs"]
@@ -400,7 +394,7 @@ def test_what_was_replaced_is_named_over_all_runs_of_the_job(figup: Figup, sandb
     assert f">{old}<" in page
 
 
-def test_of_several_files_of_one_name_none_is_taken_for_the_one_to_replace(figup: Figup, sandbox: Sandbox) -> None:
+def test_with_several_files_of_one_name_none_is_replaced(figup: Figup, sandbox: Sandbox) -> None:
     other, item = put(figup, sandbox, a="one")
     make(other, a="another")
     upload(figup, "d", "--item", str(item), "--on-conflict", "keep")
@@ -426,7 +420,7 @@ def test_of_several_files_of_one_name_none_is_taken_for_the_one_to_replace(figup
     assert {f["id"]: f["size"] for f in files(sandbox, item)} == before
 
 
-def test_what_was_to_be_replaced_and_is_the_same_by_now_stays(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_file_to_replace_that_is_identical_by_now_is_kept(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--control")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     other, item = put(bare_figup, sandbox, a="old")
@@ -489,7 +483,7 @@ def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_j
 
 
 @pytest.mark.parametrize("where", ["new", "given"])
-def test_a_dry_run_recognises_the_upload_that_a_request_without_answer_led_to(
+def test_a_dry_run_recognises_an_upload_with_a_lost_response(
     where: str, bare_figup: Figup, start_sandbox: Start
 ) -> None:
     sandbox = start_sandbox("--control")
@@ -509,7 +503,7 @@ def test_a_dry_run_recognises_the_upload_that_a_request_without_answer_led_to(
     assert len(files(sandbox, done.summary["item_id"])) == (2 if where == "given" else 1)
 
 
-def test_an_unfinished_upload_is_recognised_for_what_it_is(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_an_unfinished_upload_is_recognised(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "d", big="x" * 1_000_000)
@@ -569,7 +563,7 @@ def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> N
     )
 
 
-def test_a_dry_run_tells_what_would_become_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_dry_run_reports_the_outcome_of_each_file(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--quota", "1000000", "--max-file-size", "500000")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     other, item = put(bare_figup, sandbox, same="1", differs="old")
@@ -645,7 +639,7 @@ def test_a_dry_run_finds_a_changed_source_of_the_same_size(bare_figup: Figup, st
 
 
 @pytest.mark.parametrize("folders", ["structure", "names"])
-def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers_are_lost(
+def test_files_of_equal_name_and_size_are_distinguished_by_folder_after_lost_responses(
     folders: str, bare_figup: Figup, start_sandbox: Start
 ) -> None:
     sandbox = start_sandbox("--control", "--folders", folders)
@@ -659,7 +653,7 @@ def test_files_of_one_name_and_size_are_told_apart_by_their_folders_when_answers
     assert len(sandbox.requests(kind="initiate")) == 4
 
 
-def test_what_is_excluded_like_in_git_is_not_sent(figup: Figup, sandbox: Sandbox) -> None:
+def test_gitignore_patterns_exclude_files(figup: Figup, sandbox: Sandbox) -> None:
     top = make(figup.cwd / "set", keep__secret__key="k", keep__a="1", b="2", c="3")
     (top / ".figupignore").write_text("secret\n!keep/\n")
     done = upload(figup, "set", "--exclude", "c")
@@ -667,7 +661,7 @@ def test_what_is_excluded_like_in_git_is_not_sent(figup: Figup, sandbox: Sandbox
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, {"LC_ALL": "C.UTF-8"}])
-def test_the_locale_is_no_part_of_a_name(tmp_path: Path, locale: dict[str, str]) -> None:
+def test_names_do_not_depend_on_the_locale(tmp_path: Path, locale: dict[str, str]) -> None:
     folder = make(tmp_path / "d\u00e9", **{"caf\u00e9.txt": "1"})
     done = subprocess.run(
         [sys.executable, "-m", "uploader", "upload", folder, "--title", "\u00c9t\u00e9", "--dry-run", "--json"],
@@ -680,7 +674,7 @@ def test_the_locale_is_no_part_of_a_name(tmp_path: Path, locale: dict[str, str])
     assert [(file["folder"], file["name"]) for file in summary["files"]] == [("d\u00e9", "caf\u00e9.txt")]
 
 
-def test_a_name_whose_letters_are_composed_otherwise_is_the_same_name(figup: Figup, sandbox: Sandbox) -> None:
+def test_names_that_differ_in_unicode_composition_are_equal(figup: Figup, sandbox: Sandbox) -> None:
     mac, linux = make(figup.cwd / "mac", **{"cafe\u0301.txt": "1"}), make(figup.cwd / "linux", **{"caf\u00e9.txt": "1"})
     item = upload(figup, f"{mac}/.").summary["item_id"]
     verified = figup.run("verify", str(item), f"{linux}/.").expect(0)
@@ -689,7 +683,7 @@ def test_a_name_whose_letters_are_composed_otherwise_is_the_same_name(figup: Fig
     assert list(held(sandbox, item)) == ["cafe\u0301.txt"]
 
 
-def test_a_table_as_excel_saves_it_is_sent(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_manifest_saved_by_excel_is_read(figup: Figup, sandbox: Sandbox) -> None:
     make(figup.cwd, data__a="1", data__b="2")
     table = "sep=\t\r\npath\tname\tfolder\t\r\ndata\\a\tx.csv\t raw\\x \t\r\ndata/b\t\t\t\r\n"
     (figup.cwd / "files.csv").write_bytes(table.encode("utf-16"))
@@ -697,7 +691,7 @@ def test_a_table_as_excel_saves_it_is_sent(figup: Figup, sandbox: Sandbox) -> No
     assert set(held(sandbox, done.summary["item_id"])) == {"raw/x/x.csv", "b"}
 
 
-def test_two_rows_of_one_name_are_named_with_their_lines(figup: Figup) -> None:
+def test_duplicate_rows_are_reported_with_their_lines(figup: Figup) -> None:
     make(figup.cwd, a="1", b="2")
     (figup.cwd / "files.csv").write_text("path,name\na,x\nb,x\n")
     done = figup.run("upload", "--manifest", "files.csv", "--title", "A table").expect(2)
@@ -705,9 +699,7 @@ def test_two_rows_of_one_name_are_named_with_their_lines(figup: Figup) -> None:
     assert "b (files.csv: line 3)" in done.stderr
 
 
-def test_a_listed_file_whose_name_begins_like_a_comment_is_sent_and_one_that_is_missing_is_told(
-    figup: Figup, sandbox: Sandbox
-) -> None:
+def test_a_listed_file_that_looks_like_a_comment_is_sent(figup: Figup, sandbox: Sandbox) -> None:
     make(figup.cwd, **{"a.txt": "1", "#b.txt": "2"})
     (figup.cwd / "list").write_text("a.txt\n#b.txt\n#c.txt\n# a remark\n")
     done = upload(figup, "--from-file", "list", "--title", "A list")

@@ -58,7 +58,7 @@ def names(event: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.fast
-def test_an_item_says_what_the_file_says(figup: Figup, item: str) -> None:
+def test_an_item_gets_the_metadata_of_the_file(figup: Figup, item: str) -> None:
     said = shown(figup, item)
     assert said["title"] == "Beavers of the north"
     assert said["description"] == "<p>We <em>tracked</em> beavers.</p>"
@@ -75,7 +75,7 @@ def test_an_item_says_what_the_file_says(figup: Figup, item: str) -> None:
     assert "  timeline    first online 2024-01-02\n" in card
 
 
-def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sandbox, dataset: Path) -> None:
+def test_an_invalid_file_creates_nothing(figup: Figup, sandbox: Sandbox, dataset: Path) -> None:
     dataset.write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
     done = figup.run("item", "create", "--metadata", dataset.name).expect(2)
     assert done.stderr == (
@@ -86,9 +86,7 @@ def test_nothing_is_created_for_a_file_that_is_wrong(figup: Figup, sandbox: Sand
     figup.run("item", "create").expect(2)
 
 
-def test_custom_fields_are_checked_before_anything_is_said(
-    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
-) -> None:
+def test_custom_fields_are_checked_before_any_change(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
     figup, sandbox = bare_figup, start_sandbox("--institution")
     figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     file = figup.cwd / "dataset.yaml"
@@ -111,7 +109,7 @@ def test_custom_fields_are_checked_before_anything_is_said(
     assert "cannot be published; missing: Shelfmark." in done.stderr
 
 
-def test_a_project_is_looked_at_before_an_item_is_created_in_it(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_project_is_checked_before_an_item_is_created_in_it(figup: Figup, sandbox: Sandbox) -> None:
     done = figup.run("item", "create", "--title", "Abc", "--project", "77").expect(4)
     assert done.stderr == (
         "figup: Figshare has no project 77, or this account may not see it: Project not found. Check the number; "
@@ -120,7 +118,7 @@ def test_a_project_is_looked_at_before_an_item_is_created_in_it(figup: Figup, sa
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
 
 
-def test_updating_changes_what_is_said_and_nothing_else(figup: Figup, item: str, dataset: Path) -> None:
+def test_updating_changes_only_the_given_fields(figup: Figup, item: str, dataset: Path) -> None:
     before = shown(figup, item)
     dataset.write_text("keywords: [other]\n")
     done = figup.run("item", "update", item, "--metadata", dataset.name, "--title", "Another title").expect(0)
@@ -132,7 +130,7 @@ def test_updating_changes_what_is_said_and_nothing_else(figup: Figup, item: str,
     figup.run("item", "update", item).expect(2)
 
 
-def test_an_author_stays_the_same_person(figup: Figup, item: str, dataset: Path) -> None:
+def test_an_existing_author_is_kept(figup: Figup, item: str, dataset: Path) -> None:
     before = shown(figup, item)["authors"]
     dataset.write_text(f"authors: [{{name: John Doe, orcid: {ORCID}}}, Jane Doe, Sandbox Owner]\n")
     figup.run("item", "update", item, "--metadata", dataset.name).expect(0)
@@ -140,7 +138,7 @@ def test_an_author_stays_the_same_person(figup: Figup, item: str, dataset: Path)
     assert [one["id"] for one in after[:2]] == [before[1]["id"], before[0]["id"]]
 
 
-def test_an_orcid_stands_for_whoever_has_it_and_nobody_else_is_taken_for_them(figup: Figup, item: str) -> None:
+def test_an_orcid_identifies_its_owner(figup: Figup, item: str) -> None:
     before = shown(figup, item)["authors"]
     john = before[1]
     other = figup.run("item", "create", "--title", "Another one").expect(0).stdout.split()[0]
@@ -206,7 +204,7 @@ def test_a_tag_with_a_comma_in_it_can_be_removed(figup: Figup, item: str, datase
     assert shown(figup, item)["keywords"] == ["a"]
 
 
-def test_doi_link_and_embargo_come_to_the_same_when_done_twice(figup: Figup, item: str) -> None:
+def test_doi_link_and_embargo_are_idempotent(figup: Figup, item: str) -> None:
     doi = figup.run("item", "reserve-doi", item).expect(0).stdout
     assert doi.startswith("10.")
     assert figup.run("item", "reserve-doi", item).expect(0).stdout == doi
@@ -226,7 +224,7 @@ def test_doi_link_and_embargo_come_to_the_same_when_done_twice(figup: Figup, ite
     figup.run("item", "embargo", item).expect(2)
 
 
-def test_publishing_asks_and_wants_what_figshare_wants(figup: Figup, item: str) -> None:
+def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> None:
     done = figup.run("item", "publish", item).expect(2)
     assert "There is no terminal to answer on. In a script, add --yes." in done.stderr
     asked = figup.run_on_terminal("item", "publish", item, typed="n\n")
@@ -243,7 +241,7 @@ def test_publishing_asks_and_wants_what_figshare_wants(figup: Figup, item: str) 
     assert shown(figup, item)["is_public"]
 
 
-def test_nothing_unfinished_is_published(figup: Figup, sandbox: Sandbox, item: str) -> None:
+def test_an_item_with_unfinished_files_is_not_published(figup: Figup, sandbox: Sandbox, item: str) -> None:
     (figup.cwd / "big.bin").write_bytes(os.urandom(3_000_000))
     run = figup.start("upload", "big.bin", "--item", item, "--limit-rate", "100k", "--json")
     run.wait_for_event("file")
@@ -261,7 +259,7 @@ def test_deleting_asks(figup: Figup, item: str) -> None:
     assert "has no item" in figup.run("item", "show", item).expect(4).stderr
 
 
-def test_files_and_the_one_that_stands_for_the_item(figup: Figup, item: str) -> None:
+def test_files_and_the_thumbnail(figup: Figup, item: str) -> None:
     for name in ("a.csv", "b.csv"):
         (figup.cwd / name).write_text(name)
     figup.run("upload", "a.csv", "b.csv", "--item", item).expect(0)

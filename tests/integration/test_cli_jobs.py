@@ -72,7 +72,7 @@ def test_jobs_are_listed_latest_first_without_token_or_network(parts: Sandbox, b
     ]
 
 
-def test_status_tells_who_works_on_a_job_and_how_it_goes_on(parts: Sandbox, bare_figup: Figup) -> None:
+def test_status_shows_the_working_process_and_how_to_continue(parts: Sandbox, bare_figup: Figup) -> None:
     run, _, job = under_way(bare_figup)
     now = bare_figup.run("status", job[:5]).expect(0).stdout
     assert f"Job {job}: running, " in now
@@ -97,7 +97,7 @@ def test_watching_ends_with_the_job(parts: Sandbox, bare_figup: Figup) -> None:
     assert f"Job {job}: done" in bare_figup.run("status", job, "--watch").expect(0).stdout
 
 
-def test_watching_ends_when_the_work_is_cut_off(parts: Sandbox, bare_figup: Figup) -> None:
+def test_watching_ends_if_the_process_dies(parts: Sandbox, bare_figup: Figup) -> None:
     run, _, job = under_way(bare_figup)
     watching = bare_figup.start("status", job, "--watch")
     assert watching.process.stderr.wait_for(lambda line: " of 1.00 MB (" in line, 20)
@@ -106,7 +106,7 @@ def test_watching_ends_when_the_work_is_cut_off(parts: Sandbox, bare_figup: Figu
     assert f"figup resume {job}" in done.stdout
 
 
-def test_watching_is_ended_by_ctrl_c(parts: Sandbox, bare_figup: Figup) -> None:
+def test_ctrl_c_ends_watching(parts: Sandbox, bare_figup: Figup) -> None:
     _, _, job = under_way(bare_figup)
     watching = bare_figup.start("status", job, "--watch")
     assert watching.process.stderr.wait_for(lambda line: " of 1.00 MB (" in line, 20)
@@ -159,7 +159,7 @@ def test_the_list_fits_a_terminal(parts: Sandbox, bare_figup: Figup) -> None:
 
 
 @pytest.mark.fast
-def test_resume_goes_on_with_the_one_unfinished_job(parts: Sandbox, bare_figup: Figup) -> None:
+def test_resume_continues_the_only_interrupted_job(parts: Sandbox, bare_figup: Figup) -> None:
     run, path, job = under_way(bare_figup)
     run.wait_for_event("progress")
     run.kill()
@@ -183,7 +183,7 @@ def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup
     assert (summary["job"], summary["files"][0]["path"]) == (jobs[1], str(path))
 
 
-def test_resume_leaves_out_what_is_running(parts: Sandbox, bare_figup: Figup) -> None:
+def test_resume_ignores_running_jobs(parts: Sandbox, bare_figup: Figup) -> None:
     _, _, job = under_way(bare_figup)
     done = bare_figup.run("resume").expect(4)
     assert done.stderr.startswith(f"figup: no interrupted job; running: {job} (data.bin).")
@@ -193,7 +193,7 @@ def test_resume_leaves_out_what_is_running(parts: Sandbox, bare_figup: Figup) ->
     assert bare_figup.run("resume", "--json").expect(0).summary["job"] == second
 
 
-def test_resume_talks_to_the_jobs_own_endpoint(parts: Sandbox, bare_figup: Figup, start_sandbox: Start) -> None:
+def test_resume_uses_the_jobs_endpoint(parts: Sandbox, bare_figup: Figup, start_sandbox: Start) -> None:
     run, path, job = under_way(bare_figup)
     run.kill()
     other = start_sandbox()
@@ -234,7 +234,7 @@ def test_cancel_removes_the_unfinished_file_and_nothing_else(parts: Sandbox, bar
     ]
 
 
-def test_a_cancelled_job_stays_so(parts: Sandbox, bare_figup: Figup) -> None:
+def test_a_cancelled_job_is_not_resumed(parts: Sandbox, bare_figup: Figup) -> None:
     run, path, job = under_way(bare_figup)
     run.kill()
     (item,) = items(parts)
@@ -259,7 +259,7 @@ def test_a_finished_job_is_not_cancelled(parts: Sandbox, bare_figup: Figup) -> N
     check_exactly_once(parts, path)
 
 
-def test_cancel_keeps_a_file_that_figshare_holds_completely_though_it_does_not_show_it_yet(
+def test_cancel_keeps_a_complete_file_whose_status_lags_behind(
     bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     sandbox = start_sandbox("--created-delay", "3600", "--md5-delay", "never")
@@ -272,7 +272,7 @@ def test_cancel_keeps_a_file_that_figshare_holds_completely_though_it_does_not_s
 
 
 @pytest.mark.parametrize("conflict", ["replace", "keep"])
-def test_resume_goes_on_with_the_options_of_the_command(parts: Sandbox, bare_figup: Figup, conflict: str) -> None:
+def test_resume_uses_the_options_of_the_command(parts: Sandbox, bare_figup: Figup, conflict: str) -> None:
     item = ask(parts, "/account/articles", {"title": "an item"})["entity_id"]
     paths = [source(bare_figup, name, 300_000) for name in ("a.bin", "b.bin")]
     names = [path.name for path in paths]
@@ -293,7 +293,7 @@ def test_resume_goes_on_with_the_options_of_the_command(parts: Sandbox, bare_fig
     assert len(sums) == {"replace": 2, "keep": 4}[conflict]
 
 
-def test_what_gives_something_up_has_to_be_said_again(parts: Sandbox, bare_figup: Figup) -> None:
+def test_destructive_options_are_not_remembered(parts: Sandbox, bare_figup: Figup) -> None:
     path = source(bare_figup)
     run = bare_figup.start("upload", path.name, "--json", "--limit-rate", "400k", "--restart-changed")
     run.wait_for_event("file")

@@ -21,7 +21,7 @@ def write(figup: Figup, text: str, name: str = "dataset.yaml") -> Path:
     return path
 
 
-def test_the_template_is_written_once_and_right(bare_figup: Figup) -> None:
+def test_the_template_is_valid_and_not_overwritten(bare_figup: Figup) -> None:
     printed = bare_figup.run("metadata", "template").expect(0).stdout
     bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(0)
     assert (bare_figup.cwd / "dataset.yaml").read_text() == printed
@@ -64,7 +64,7 @@ def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
     assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
 
 
-def test_the_description_is_held_against_its_limit_and_what_goes_of_it_is_told(bare_figup: Figup) -> None:
+def test_a_descriptions_length_and_removed_elements_are_reported(bare_figup: Figup) -> None:
     write(bare_figup, "title: Abc\ndescription: |\n  A *map*.\n\n  ![map](map.png)\n")
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert "\nThe description has 29 characters as HTML; Figshare allows 20000.\n" in done.stdout
@@ -76,7 +76,7 @@ def test_the_description_is_held_against_its_limit_and_what_goes_of_it_is_told(b
 
 
 @pytest.mark.parametrize("text", ["", "# only a note\n", "title:\nkeywords: []\ndescription: ''\n"])
-def test_a_file_that_says_nothing_is_not_right(bare_figup: Figup, text: str) -> None:
+def test_an_empty_metadata_file_is_invalid(bare_figup: Figup, text: str) -> None:
     write(bare_figup, text)
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
     assert done.stdout == ""
@@ -91,7 +91,7 @@ def test_other_formats_are_understood(bare_figup: Figup) -> None:
     assert "CITATION.cff is valid. Fields: title, authors, keywords, type." in done.stdout
 
 
-def test_names_are_looked_up_where_that_is_asked_for(figup: Figup, sandbox: Sandbox) -> None:
+def test_names_are_looked_up_with_online(figup: Figup, sandbox: Sandbox) -> None:
     write(figup, "title: Abc\nlicence: Beerware\ncategories:\n  - Animal behaviour\n  - Data qualty\n")
     figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert sandbox.requests() == []
@@ -135,7 +135,7 @@ def test_custom_fields_authors_and_grants_are_looked_up(
     assert "create-item" not in {request["kind"] for request in sandbox.requests()}
 
 
-def test_an_account_of_no_institution_has_no_custom_fields(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_account_without_institution_has_no_custom_fields(figup: Figup, sandbox: Sandbox) -> None:
     write(figup, "title: Abc\ncustom_fields:\n  Site: North\n")
     done = figup.run("metadata", "check", "dataset.yaml", "--online").expect(2)
     assert done.stderr == (
@@ -145,7 +145,7 @@ def test_an_account_of_no_institution_has_no_custom_fields(figup: Figup, sandbox
     assert [request["kind"] for request in sandbox.requests()] == ["get-account"]
 
 
-def test_categories_are_found_by_a_word(figup: Figup) -> None:
+def test_categories_are_found_by_word(figup: Figup) -> None:
     done = figup.run("metadata", "categories", "quality").expect(0)
     path = "Information and computing sciences > Data management and data science > Data quality"
     (line,) = (line for line in done.stdout.splitlines() if line.endswith(path))

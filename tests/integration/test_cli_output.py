@@ -76,7 +76,7 @@ def test_no_progress_and_quiet_draw_nothing_on_a_terminal(slow: Sandbox, bare_fi
     assert (quiet.returncode, quiet.output) == (0, "")
 
 
-def test_errors_and_differences_are_coloured_on_a_terminal_alone(bare_figup: Figup, sandbox: Sandbox) -> None:
+def test_errors_and_differences_are_coloured_only_on_a_terminal(bare_figup: Figup, sandbox: Sandbox) -> None:
     point(bare_figup, sandbox)
     path = source(bare_figup, 1_000)
     item = str(bare_figup.run("upload", path.name, "--json", "--title", "Some data").expect(0).summary["item_id"])
@@ -97,7 +97,7 @@ def test_errors_and_differences_are_coloured_on_a_terminal_alone(bare_figup: Fig
     assert all(text and "\x1b" not in text for text in plain)
 
 
-def test_log_lines_and_retries_stay_clear_of_the_bars(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_log_lines_and_retries_do_not_disturb_the_bars(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "1")
     point(bare_figup, sandbox)
     source(bare_figup)
@@ -110,7 +110,7 @@ def test_log_lines_and_retries_stay_clear_of_the_bars(bare_figup: Figup, start_s
     assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3}Z DEBUG uploader\.", line) for line in logged)
 
 
-def test_auth_login_asks_without_showing(bare_figup: Figup, sandbox: Sandbox) -> None:
+def test_auth_login_prompts_without_echo(bare_figup: Figup, sandbox: Sandbox) -> None:
     bare_figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
     ours, theirs = os.openpty()
     process = subprocess.Popen(
@@ -142,7 +142,7 @@ def test_auth_login_asks_without_showing(bare_figup: Figup, sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize("words", [["--json"], []])
-def test_a_reader_that_goes_away_does_not_stop_the_upload(figup: Figup, sandbox: Sandbox, words: list[str]) -> None:
+def test_a_closed_pipe_does_not_stop_the_upload(figup: Figup, sandbox: Sandbox, words: list[str]) -> None:
     path = source(figup)
     process = subprocess.Popen(
         [*COMMAND, "upload", "data.bin", *words],
@@ -176,7 +176,7 @@ def test_help_into_a_pipe_that_is_closed(bare_figup: Figup) -> None:
     process.wait(10)
 
 
-def test_closed_streams_are_no_obstacle(figup: Figup, sandbox: Sandbox) -> None:
+def test_closed_streams_do_not_matter(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     command = " ".join([*COMMAND, "upload", "data.bin", "--json", ">&-", "2>&-", "<&-"])
     done = subprocess.run(["sh", "-c", command], env=figup.env, cwd=figup.cwd, check=False, timeout=30)
@@ -184,7 +184,7 @@ def test_closed_streams_are_no_obstacle(figup: Figup, sandbox: Sandbox) -> None:
     check_exactly_once(sandbox, path)
 
 
-def test_a_full_disk_under_stdout_is_said_and_does_not_stop_the_upload(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_full_disk_under_stdout_is_reported_without_stopping_the_upload(figup: Figup, sandbox: Sandbox) -> None:
     if not os.access("/dev/full", os.W_OK):
         pytest.skip("no /dev/full here")
     path = source(figup)
@@ -198,7 +198,7 @@ def test_a_full_disk_under_stdout_is_said_and_does_not_stop_the_upload(figup: Fi
 
 
 @pytest.mark.parametrize("words", ["jobs", "jobs --json", "--help", "auth status"])
-def test_a_command_whose_answer_cannot_be_written_does_not_say_0(figup: Figup, words: str) -> None:
+def test_a_command_that_cannot_write_its_result_does_not_exit_with_0(figup: Figup, words: str) -> None:
     command = " ".join([*COMMAND, words, ">/dev/full"])
     done = subprocess.run(
         ["sh", "-c", command], env=figup.env, cwd=figup.cwd, check=False, timeout=60, capture_output=True, text=True
@@ -208,7 +208,7 @@ def test_a_command_whose_answer_cannot_be_written_does_not_say_0(figup: Figup, w
     assert "Traceback" not in done.stderr
 
 
-def test_an_output_that_can_show_ascii_alone(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_ascii_only_output(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup, name="Größe.bin")
     figup.env |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = figup.run("upload", path).expect(0)
@@ -219,7 +219,7 @@ def test_an_output_that_can_show_ascii_alone(figup: Figup, sandbox: Sandbox) -> 
 # --- logs, and the token --------------------------------------------------------------------------------------------
 
 
-def test_without_asking_there_is_no_log(figup: Figup) -> None:
+def test_there_is_no_log_by_default(figup: Figup) -> None:
     source(figup)
     assert "DEBUG" not in figup.run("upload", "data.bin").expect(0).stderr
     assert figup.run("jobs").expect(0).stderr == ""
@@ -242,7 +242,7 @@ def test_a_log_file_that_cannot_be_written(figup: Figup) -> None:
     assert "nowhere/log.txt" in done.events[0]["message"]
 
 
-def test_the_token_is_nowhere(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_the_token_is_not_in_any_output(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", token=CANARY)
     point(bare_figup, sandbox)
     source(bare_figup)
@@ -288,7 +288,7 @@ def test_the_help_names_every_command(bare_figup: Figup) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_a_help_worth_reading(bare_figup: Figup, command: list[str]) -> None:
+def test_every_command_has_a_help(bare_figup: Figup, command: list[str]) -> None:
     text = bare_figup.run(*command, "--help").expect(0).stdout
     assert text.startswith("Usage: figup" if command != ["sandbox"] else "Usage: ")
     if command[0] not in ("sandbox", "demo"):
@@ -297,7 +297,7 @@ def test_every_command_has_a_help_worth_reading(bare_figup: Figup, command: list
         assert "FIGSHARE_TOKEN" in text
 
 
-def test_every_option_of_upload_tells_its_default(bare_figup: Figup) -> None:
+def test_every_option_of_upload_shows_its_default(bare_figup: Figup) -> None:
     text = " ".join(bare_figup.run("upload", "--help").expect(0).stdout.split())
     for default in (
         "auto",
@@ -322,7 +322,7 @@ def test_a_dumb_terminal_gets_lines_instead_of_bars(figup: Figup) -> None:
     assert "1 of 1 file verified" in done.output
 
 
-def test_v_tells_what_is_done_and_vv_every_request(figup: Figup) -> None:
+def test_v_logs_steps_and_vv_logs_every_request(figup: Figup) -> None:
     path = source(figup)
     said = figup.run("upload", "data.bin", "-v", "--private-link").expect(0).stderr
     for words in (

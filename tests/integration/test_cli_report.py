@@ -98,7 +98,7 @@ def check_no_secrets(sandbox: Sandbox, figup: Figup, job: str) -> None:
     assert not folder.joinpath("progress.json").exists()
 
 
-def test_a_report_has_the_metadata_and_what_was_asked_for(sandbox: Sandbox, figup: Figup) -> None:
+def test_a_report_has_metadata_and_final_steps(sandbox: Sandbox, figup: Figup) -> None:
     source(figup, "data.bin", 1000)
     (figup.cwd / "dataset.yaml").write_text("title: Beavers\ndescription: Dams & lodges\nkeywords: [rivers]\n")
     words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--exclude", "*.tmp", "--reserve-doi")
@@ -165,7 +165,7 @@ def test_what_failed_in_a_folder_is_sent_from_its_list(sandbox: Sandbox, figup: 
 
 
 @pytest.mark.parametrize("value", ["r.pdf", "r", "nowhere/r.html", "folder.html", f"{'x' * 300}.html"])
-def test_a_report_that_cannot_be_is_refused_before_anything_is_sent(
+def test_an_invalid_report_path_is_rejected_before_the_first_byte(
     value: str, faulty: Sandbox, bare_figup: Figup
 ) -> None:
     source(bare_figup, "a.bin", 1000)
@@ -174,7 +174,7 @@ def test_a_report_that_cannot_be_is_refused_before_anything_is_sent(
     assert faulty.requests() == []
 
 
-def test_a_report_that_cannot_be_written_does_not_make_an_upload_fail(faulty: Sandbox, bare_figup: Figup) -> None:
+def test_an_unwritable_report_does_not_fail_the_upload(faulty: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, "a.bin", 1000)
     done = bare_figup.run("upload", "a.bin", "--report", "/proc/r.html", "--json").expect(0)
     assert "cannot write" in done.stderr
@@ -184,7 +184,7 @@ def test_a_report_that_cannot_be_written_does_not_make_an_upload_fail(faulty: Sa
     bare_figup.run("status", job, "--report", "/proc/r.html").expect(2)
 
 
-def test_watching_shows_what_the_one_at_work_tells(faulty: Sandbox, bare_figup: Figup) -> None:
+def test_watching_shows_the_working_processs_progress(faulty: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, "big.bin", 1_500_000)
     run = bare_figup.start("upload", "big.bin", "--json", "--limit-rate", "30k")
     job = run.wait_for_event("job")["job"]
@@ -203,7 +203,7 @@ def test_watching_shows_what_the_one_at_work_tells(faulty: Sandbox, bare_figup: 
     assert watching.wait(20).expect(75).summary["job"] == job
 
 
-def test_a_job_of_many_files_is_told_in_a_few_lines(sandbox: Sandbox, figup: Figup) -> None:
+def test_a_job_of_many_files_is_summarised(sandbox: Sandbox, figup: Figup) -> None:
     for number in range(60):
         (figup.cwd / f"{number:02}.csv").write_bytes(os.urandom(10))
     done = figup.run("upload", *(f"{number:02}.csv" for number in range(60)), "--title", "Many", "--api-rate", "1000")
@@ -218,7 +218,7 @@ def test_a_job_of_many_files_is_told_in_a_few_lines(sandbox: Sandbox, figup: Fig
     assert len(figup.run("status", job["job"], "--json").expect(0).summary["files"]) == 60
 
 
-def test_a_list_of_what_failed_does_not_make_an_item_of_its_own(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_list_of_failed_files_does_not_create_an_item(figup: Figup, sandbox: Sandbox) -> None:
     folder = figup.cwd / "set"
     folder.mkdir()
     for name in ("good", "bad"):

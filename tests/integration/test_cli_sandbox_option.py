@@ -65,9 +65,7 @@ def running(bare_figup: Figup, folder: Path) -> Iterator[Callable[[], Process]]:
         process.stop()
 
 
-def test_it_is_started_for_the_command_and_the_job_is_the_same_the_next_time(
-    bare_figup: Figup, folder: Path, source: Path
-) -> None:
+def test_the_sandbox_is_started_and_the_job_is_found_again(bare_figup: Figup, folder: Path, source: Path) -> None:
     first = bare_figup.run("upload", "data.bin", "--sandbox", "--json").expect(0)
     assert "token" not in first.stderr, "what the sandbox says is not mixed in"
     assert not (folder / "sandbox.json").exists()
@@ -78,7 +76,7 @@ def test_it_is_started_for_the_command_and_the_job_is_the_same_the_next_time(
     bare_figup.run("verify", item, "data.bin", "--sandbox").expect(0)
 
 
-def test_one_that_runs_is_used_and_left_running(
+def test_a_running_sandbox_is_used_and_kept_running(
     bare_figup: Figup, folder: Path, source: Path, running: Callable[[], Process]
 ) -> None:
     process = running()
@@ -88,7 +86,7 @@ def test_one_that_runs_is_used_and_left_running(
     assert "It works" in bare_figup.run("auth", "status", "--sandbox").expect(0).stdout
 
 
-def test_it_does_not_outlive_a_command_that_is_killed_and_the_job_goes_on(
+def test_the_sandbox_ends_with_a_killed_command_and_the_job_can_be_resumed(
     bare_figup: Figup, folder: Path, source: Path
 ) -> None:
     run = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "5M")
@@ -125,7 +123,7 @@ def test_ctrl_c_ends_the_command_before_the_sandbox(bare_figup: Figup, folder: P
     assert gone(pid)
 
 
-def test_its_port_taken_by_another_program_is_said_clearly(bare_figup: Figup, folder: Path, source: Path) -> None:
+def test_a_used_sandbox_port_is_reported(bare_figup: Figup, folder: Path, source: Path) -> None:
     url = bare_figup.run("upload", "data.bin", "--sandbox", "--json").expect(0).summary["item_url"]
     with socket.create_server(("127.0.0.1", urlsplit(url).port or 0)):
         done = bare_figup.run("upload", "data.bin", "--sandbox").expect(2)
@@ -133,7 +131,7 @@ def test_its_port_taken_by_another_program_is_said_clearly(bare_figup: Figup, fo
     assert str(folder / "ports") in done.stderr
 
 
-def test_two_commands_share_the_one_that_the_first_started(bare_figup: Figup, folder: Path, source: Path) -> None:
+def test_two_commands_share_one_sandbox(bare_figup: Figup, folder: Path, source: Path) -> None:
     first = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "20M")
     first.wait_for_event("file")
     small = bare_figup.cwd / "small.bin"
@@ -142,7 +140,7 @@ def test_two_commands_share_the_one_that_the_first_started(bare_figup: Figup, fo
     first.wait().expect(0)
 
 
-def test_it_lives_until_its_last_user_has_ended(bare_figup: Figup, folder: Path, source: Path) -> None:
+def test_the_sandbox_runs_until_its_last_user_ends(bare_figup: Figup, folder: Path, source: Path) -> None:
     small = bare_figup.cwd / "small.bin"
     small.write_bytes(b"content")
     first = bare_figup.start("upload", "data.bin", "--sandbox", "--json", "--limit-rate", "10M")
@@ -157,7 +155,7 @@ def test_it_lives_until_its_last_user_has_ended(bare_figup: Figup, folder: Path,
     assert gone(pid)
 
 
-def test_how_to_see_its_pages_is_said_with_an_address(
+def test_printed_sandbox_addresses_come_with_a_note(
     bare_figup: Figup, folder: Path, source: Path, running: Callable[[], Process]
 ) -> None:
     done = bare_figup.run("upload", "data.bin", "--sandbox").expect(0)
@@ -169,7 +167,7 @@ def test_how_to_see_its_pages_is_said_with_an_address(
     assert "in a browser" not in bare_figup.run("upload", "data.bin", "--sandbox").expect(0).stderr
 
 
-def test_its_requests_are_not_limited_unless_asked(bare_figup: Figup) -> None:
+def test_requests_to_the_sandbox_are_not_rate_limited(bare_figup: Figup) -> None:
     (bare_figup.cwd / "many").mkdir()
     for number in range(50):
         (bare_figup.cwd / "many" / str(number)).write_bytes(b"x")
@@ -185,7 +183,7 @@ def test_its_requests_are_not_limited_unless_asked(bare_figup: Figup) -> None:
     assert time.monotonic() - began < 60, "with Figshare's limit, it takes 80 s at least"
 
 
-def test_it_needs_no_login(bare_figup: Figup, folder: Path) -> None:
+def test_the_sandbox_needs_no_login(bare_figup: Figup, folder: Path) -> None:
     for command in ("login", "logout"):
         assert "needs no log" in bare_figup.run("auth", command, "--sandbox").expect(2).stderr
     assert not folder.exists()

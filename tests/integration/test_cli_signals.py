@@ -122,7 +122,7 @@ def test_parts_that_finish_in_time_are_kept(bare_figup: Figup, start_sandbox: St
     check_exactly_once(sandbox, path)
 
 
-def test_while_it_connects_and_waits_to_try_again(bare_figup: Figup) -> None:
+def test_a_signal_during_connecting_and_backoff(bare_figup: Figup) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         bare_figup.env |= {
@@ -137,7 +137,7 @@ def test_while_it_connects_and_waits_to_try_again(bare_figup: Figup) -> None:
     assert done.summary["item_id"] is None
 
 
-def test_while_the_server_says_nothing(bare_figup: Figup) -> None:
+def test_a_signal_while_the_server_is_silent(bare_figup: Figup) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bare_figup.env |= {
             "FIGSHARE_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/v2",
@@ -149,7 +149,7 @@ def test_while_the_server_says_nothing(bare_figup: Figup) -> None:
         ended(run, signal.SIGINT, within=2.0).expect(130)
 
 
-def test_while_it_waits_for_the_checksum(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_signal_while_waiting_for_the_checksum(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--md5-delay", "never")
     point(bare_figup, sandbox)
     source(bare_figup)
@@ -181,7 +181,7 @@ def _connected(run: Running) -> bool:
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]], ids=["once", "twice"])
-def test_a_disk_that_is_dead(bare_figup: Figup, start_sandbox: Start, signals: list[int]) -> None:
+def test_a_signal_with_a_dead_disk(bare_figup: Figup, start_sandbox: Start, signals: list[int]) -> None:
     """A thread that reads from it never comes back; the process ends in time all the same, with its summary."""
     point(bare_figup, start_sandbox("--part-size", "100KiB"))
     source(bare_figup)
@@ -231,7 +231,7 @@ def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandb
 
 @pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start, stream: str, signals: int) -> None:
+def test_a_signal_with_a_blocked_output(bare_figup: Figup, start_sandbox: Start, stream: str, signals: int) -> None:
     """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
     sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "4")
     point(bare_figup, sandbox)
@@ -268,7 +268,7 @@ def test_nobody_reads_its_output(bare_figup: Figup, start_sandbox: Start, stream
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
-def test_while_it_looks_for_what_a_lost_answer_led_to(bare_figup: Figup, start_sandbox: Start, signum: int) -> None:
+def test_a_signal_during_a_lookup_after_a_lost_response(bare_figup: Figup, start_sandbox: Start, signum: int) -> None:
     sandbox = start_sandbox("--fault", "initiate=lost-answer", "--fault", "initiate=hide,seconds=4")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -282,7 +282,7 @@ def test_while_it_looks_for_what_a_lost_answer_led_to(bare_figup: Figup, start_s
 
 
 @pytest.mark.parametrize("kind", ["get-account", "get-item", "initiate", "complete"])
-def test_while_it_waits_as_long_as_the_server_asked_for(bare_figup: Figup, start_sandbox: Start, kind: str) -> None:
+def test_a_signal_during_a_delay_requested_by_the_server(bare_figup: Figup, start_sandbox: Start, kind: str) -> None:
     sandbox = start_sandbox("--fault", f"{kind}=429,retry-after=600")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -293,7 +293,7 @@ def test_while_it_waits_as_long_as_the_server_asked_for(bare_figup: Figup, start
     check_exactly_once(sandbox, path)
 
 
-def test_nohup_is_heeded(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_nohup_is_respected(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -311,7 +311,7 @@ def test_nohup_is_heeded(bare_figup: Figup, start_sandbox: Start) -> None:
     check_exactly_once(sandbox, path)
 
 
-def test_sigusr1_says_how_far_it_is_and_changes_nothing(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_sigusr1_prints_the_progress(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -327,9 +327,7 @@ def test_sigusr1_says_how_far_it_is_and_changes_nothing(bare_figup: Figup, start
 
 
 @pytest.mark.parametrize("module", ["click", "msgspec"])
-def test_ctrl_c_while_it_is_still_being_loaded_ends_it_without_a_traceback(
-    bare_figup: Figup, tmp_path: Path, module: str
-) -> None:
+def test_ctrl_c_during_start_up_shows_no_traceback(bare_figup: Figup, tmp_path: Path, module: str) -> None:
     """`click` is imported by the command figup itself, `msgspec` by the command that it looks up."""
     (tmp_path / "trap").mkdir()
     (tmp_path / "trap" / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", "utf-8")
@@ -349,9 +347,7 @@ import {module}
 
 @pytest.mark.parametrize("module", ["click", "msgspec"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
-def test_other_signals_while_it_is_still_being_loaded(
-    bare_figup: Figup, tmp_path: Path, name: str, module: str
-) -> None:
+def test_other_signals_during_start_up(bare_figup: Figup, tmp_path: Path, name: str, module: str) -> None:
     (tmp_path / "trap").mkdir()
     (tmp_path / "trap" / f"{module}.py").write_text(_TRAP.format(signal=name, module=module), "utf-8")
     bare_figup.env["PYTHONPATH"] = str(tmp_path / "trap")
@@ -374,7 +370,7 @@ def _wait_until_handled(running: Running, signum: int) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it shows nowhere which signals are handled")
-def test_any_signal_at_any_moment_ends_it_as_documented_or_not_at_all(bare_figup: Figup) -> None:
+def test_any_signal_at_any_moment_behaves_as_documented(bare_figup: Figup) -> None:
     """From the moment on at which Python runs figup's first lines, until it is gone."""
     bare_figup.fresh = True
     choice = random.Random(2)
@@ -421,7 +417,7 @@ def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: 
     assert len(seen) > 1, "it never struck in the middle"
 
 
-def test_ctrl_c_on_who_only_looks_on_promises_nothing(figup: Figup) -> None:
+def test_ctrl_c_while_watching_promises_no_resume(figup: Figup) -> None:
     source(figup)
     upload = figup.start("upload", "data.bin", "--json", "--limit-rate", "50k")
     job = upload.wait_for_event("job")["job"]

@@ -43,7 +43,7 @@ def check_events(events: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.fast
-def test_a_person_is_told_what_came_of_it(figup: Figup, sandbox: Sandbox) -> None:
+def test_the_summary_for_a_user(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     done = figup.run("upload", "data.bin").expect(0)
     (item,) = items(sandbox)
@@ -61,7 +61,7 @@ def test_a_person_is_told_what_came_of_it(figup: Figup, sandbox: Sandbox) -> Non
     check_exactly_once(sandbox, path)
 
 
-def test_a_program_gets_json_lines_and_nothing_else(figup: Figup, sandbox: Sandbox) -> None:
+def test_json_lines_are_the_only_output_for_a_program(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     done = figup.run("upload", "data.bin", "--title", "My data", "--json").expect(0)
     check_events(done.events)
@@ -89,7 +89,7 @@ def test_the_state_is_private_and_holds_a_manifest(figup: Figup) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_finished_job_run_again_sends_nothing(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_finished_job_rerun_sends_nothing(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     figup.run("upload", "data.bin").expect(0)
     again = figup.run("upload", "data.bin").expect(0)
@@ -102,7 +102,7 @@ def test_a_finished_job_run_again_sends_nothing(figup: Figup, sandbox: Sandbox) 
     check_exactly_once(sandbox, path)
 
 
-def test_new_job_starts_afresh(figup: Figup, sandbox: Sandbox) -> None:
+def test_new_job_starts_over(figup: Figup, sandbox: Sandbox) -> None:
     source(figup)
     first = figup.run("upload", "data.bin", "--json").expect(0).summary
     second = figup.run("upload", "data.bin", "--json", "--new-job").expect(0).summary
@@ -110,7 +110,7 @@ def test_new_job_starts_afresh(figup: Figup, sandbox: Sandbox) -> None:
     assert len(items(sandbox)) == 2
 
 
-def test_a_file_is_added_to_an_item_that_exists(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_file_is_added_to_an_existing_item(figup: Figup, sandbox: Sandbox) -> None:
     source(figup)
     item = figup.run("upload", "data.bin", "--json").expect(0).summary["item_id"]
     source(figup, "more.bin", b"more")
@@ -132,7 +132,7 @@ NAMES = [
 ]
 
 
-def test_any_name_arrives_as_it_is_and_is_shown_harmlessly(figup: Figup, sandbox: Sandbox) -> None:
+def test_any_name_is_kept_and_shown_escaped(figup: Figup, sandbox: Sandbox) -> None:
     paths = [source(figup, name, name.encode()) for name in NAMES]
     done = figup.run("upload", "--title", "odd names", "--api-rate", "1000", "--", *NAMES).expect(0)
     check_exactly_once(sandbox, *paths)
@@ -153,7 +153,7 @@ def test_several_files_share_an_item_and_a_job(figup: Figup, sandbox: Sandbox) -
     check_exactly_once(sandbox, *paths)
 
 
-def test_one_bad_file_does_not_keep_the_others_back(figup: Figup, sandbox: Sandbox) -> None:
+def test_one_bad_file_does_not_stop_the_others(figup: Figup, sandbox: Sandbox) -> None:
     source(figup, "empty.bin", b"")
     source(figup)
     done = figup.run("upload", "empty.bin", "data.bin", "--title", "mixed", "--json").expect(1)
@@ -171,7 +171,7 @@ def test_one_bad_file_does_not_keep_the_others_back(figup: Figup, sandbox: Sandb
     assert [f["name"] for f in files(sandbox, item["id"]) if f["status"] != "created"] == ["data.bin"]
 
 
-def test_an_empty_file_is_refused_with_figshares_own_words(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_rejected_empty_file_has_figshares_message(figup: Figup, sandbox: Sandbox) -> None:
     source(figup, "empty.bin", b"")
     done = figup.run("upload", "empty.bin").expect(1)
     line, _ = done.stderr.splitlines()[-2:]
@@ -187,7 +187,7 @@ def test_an_empty_file_is_refused_with_figshares_own_words(figup: Figup, sandbox
     assert "Note: Figshare does not seem to accept empty files: " in dry.stdout
 
 
-def test_an_empty_file_is_sent_where_it_is_taken(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_an_empty_file_is_sent_if_accepted(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--empty-files", "accept")
     point(bare_figup, sandbox)
     path = source(bare_figup, "empty.bin", b"")
@@ -196,7 +196,7 @@ def test_an_empty_file_is_sent_where_it_is_taken(bare_figup: Figup, start_sandbo
     check_exactly_once(sandbox, path)
 
 
-def test_hash_first_tells_figshare_the_md5_beforehand(figup: Figup, sandbox: Sandbox) -> None:
+def test_hash_first_sends_the_md5_in_advance(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     figup.run("upload", "data.bin", "--hash-first").expect(0)
     (item,) = items(sandbox)
@@ -204,7 +204,7 @@ def test_hash_first_tells_figshare_the_md5_beforehand(figup: Figup, sandbox: San
     check_exactly_once(sandbox, path)
 
 
-def test_the_rate_is_held(figup: Figup, sandbox: Sandbox) -> None:
+def test_the_rate_limit_is_kept(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup, "data.bin", os.urandom(1_500_000))
     seconds = figup.run("upload", "data.bin", "--limit-rate", "8mbit", "--json").expect(0).summary["seconds"]
     # A quarter of a second's worth may go at once.
@@ -215,7 +215,7 @@ def test_the_rate_is_held(figup: Figup, sandbox: Sandbox) -> None:
 # --- dry run --------------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_shows_the_plan_and_touches_nothing(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_dry_run_shows_the_plan_and_changes_nothing(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     del figup.env["FIGSHARE_TOKEN"]
     done = figup.run("upload", "data.bin", "--dry-run").expect(0)
@@ -243,7 +243,7 @@ def test_a_dry_run_knows_the_job_that_exists(figup: Figup, sandbox: Sandbox) -> 
 @pytest.mark.parametrize(
     ("words", "status"), [(["nope.bin"], 4), (["*.nope"], 4), (["a/x", "b/x"], 2), (["data.bin", "--title", "x"], 2)]
 )
-def test_a_dry_run_finds_what_would_be_wrong(bare_figup: Figup, words: list[str], status: int) -> None:
+def test_a_dry_run_reports_errors_of_the_upload(bare_figup: Figup, words: list[str], status: int) -> None:
     source(bare_figup)
     for name in ("a", "b"):
         (bare_figup.cwd / name).mkdir()
@@ -255,7 +255,7 @@ def test_a_dry_run_finds_what_would_be_wrong(bare_figup: Figup, words: list[str]
 # --- the options' way to the engine ---------------------------------------------------------------------------------
 
 
-def test_a_changed_source_is_sent_again_when_asked_for(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_changed_source_is_resent_on_request(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB")
     point(bare_figup, sandbox)
     path = source(bare_figup, "data.bin", os.urandom(1_000_000))
@@ -270,7 +270,7 @@ def test_a_changed_source_is_sent_again_when_asked_for(bare_figup: Figup, start_
     check_exactly_once(sandbox, path)
 
 
-def test_a_finished_source_that_changed_is_a_conflict_that_is_explained(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_changed_finished_source_is_an_explained_error(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup)
     figup.run("upload", "data.bin").expect(0)
     path.write_bytes(b"other")
@@ -289,7 +289,7 @@ def test_another_file_of_that_name_is_not_replaced(figup: Figup, sandbox: Sandbo
     assert held["size"] == 10_000
 
 
-def test_the_same_file_in_the_item_already_is_not_sent_again(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_identical_file_in_the_item_is_not_resent(figup: Figup, sandbox: Sandbox) -> None:
     source(figup)
     item = figup.run("upload", "data.bin", "--json").expect(0).summary["item_id"]
     summary = figup.run("upload", "data.bin", "--item", str(item), "--json").expect(0).summary
@@ -298,7 +298,7 @@ def test_the_same_file_in_the_item_already_is_not_sent_again(figup: Figup, sandb
     assert ask(sandbox, f"/account/articles/{item}")["id"] == item
 
 
-def test_quiet_says_nothing_when_all_is_well(figup: Figup) -> None:
+def test_quiet_prints_nothing_on_success(figup: Figup) -> None:
     source(figup)
     done = figup.run("upload", "data.bin", "--quiet").expect(0)
     assert (done.stdout, done.stderr) == ("", "")

@@ -68,7 +68,7 @@ def said(item: dict[str, Any]) -> tuple[Any, ...]:
 AS_WRITTEN = ("Beavers of the north", "<p>We <em>tracked</em> beavers.</p>", ["Jane Doe"], ["beavers"], "MIT")
 
 
-def test_the_item_is_made_as_it_is_described(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_the_item_is_created_with_its_metadata(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     summary = upload(figup, "--metadata", "dataset.yaml")
     assert said(the_item(sandbox)) == AS_WRITTEN
     assert kinds(sandbox).count("update-item") == 1, "the mark in the title is removed, and nothing else is set"
@@ -79,12 +79,12 @@ def test_the_item_is_made_as_it_is_described(figup: Figup, sandbox: Sandbox, dat
     assert kinds(sandbox, before) == ["list-files"]
 
 
-def test_the_options_title_wins(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_the_title_option_takes_precedence(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     upload(figup, "--metadata", "dataset.yaml", "--title", "Another title")
     assert said(the_item(sandbox)) == ("Another title", *AS_WRITTEN[1:])
 
 
-def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_nothing_is_created_with_invalid_metadata(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("animal behaviour", "animal behavior"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml").expect(2)
     assert "unknown category 'animal behavior'. Did you mean \"Animal behaviour\", " in done.stderr
@@ -93,7 +93,7 @@ def test_nothing_is_created_for_what_is_wrong(figup: Figup, sandbox: Sandbox, da
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []
 
 
-def test_a_project_that_is_not_there_is_found_first(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_a_missing_project_is_found_first(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     for more in ((), ("--dry-run",), ("--dry-run", "--json")):
         done = figup.run("upload", "data.bin", "--project", "77", *more).expect(4)
         assert "figup: Figshare has no project 77, or this account may not see it: Project not found." in done.stderr
@@ -102,7 +102,7 @@ def test_a_project_that_is_not_there_is_found_first(figup: Figup, sandbox: Sandb
     assert figup.run("jobs", "--json").expect(0).events[:-1] == []
 
 
-def test_a_project_is_looked_at_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_a_project_is_checked_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     project = ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"]
     figup.run("upload", "data.bin", "--project", str(project), "--dry-run").expect(0)
     before = len(sandbox.requests())
@@ -113,7 +113,7 @@ def test_a_project_is_looked_at_once(figup: Figup, sandbox: Sandbox, data: Path)
     assert kinds(sandbox, before) == ["list-files"]
 
 
-def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
+def test_a_missing_mandatory_custom_field_is_found_before_the_first_byte(
     bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
 ) -> None:
     sandbox = start_sandbox("--institution")
@@ -128,7 +128,7 @@ def test_a_mandatory_custom_field_is_wanted_before_the_first_byte(
     assert upload(bare_figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
 
 
-def test_a_changed_description_is_the_same_job_and_is_told_the_item(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_changed_metadata_is_applied_by_the_same_job(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     first = upload(figup, "--metadata", "dataset.yaml")
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     again = upload(figup, "--metadata", "dataset.yaml")
@@ -137,7 +137,7 @@ def test_a_changed_description_is_the_same_job_and_is_told_the_item(figup: Figup
 
 
 @pytest.mark.parametrize("fault", ["503", "lost-answer", "reset", "html", "429"])
-def test_no_fault_makes_anything_twice_or_not_at_all(fault: str, figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_no_fault_creates_duplicates_or_omits_a_step(fault: str, figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "embargo: {until: 2090-01-01}\n")
     requests = (
         "list-categories", "create-item", "list-item-authors", "replace-item-authors", "update-embargo",
@@ -160,15 +160,13 @@ def test_no_fault_makes_anything_twice_or_not_at_all(fault: str, figup: Figup, s
     "fault",
     ["create-item=lost-answer", "replace-item-authors=503", "replace-item-authors=lost-answer", "get-item=reset"],
 )
-def test_a_description_survives_what_befalls_its_requests(
-    fault: str, figup: Figup, sandbox: Sandbox, data: Path
-) -> None:
+def test_metadata_is_applied_under_faults(fault: str, figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, fault)
     upload(figup, "--metadata", "dataset.yaml")
     assert said(the_item(sandbox)) == AS_WRITTEN
 
 
-def test_a_refused_description_is_told_and_mended_in_the_same_job(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_rejected_metadata_is_fixed_in_the_same_job(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, "replace-item-authors:every=422")
     upload(figup, "--metadata", "dataset.yaml", status=1)
     drop_faults(sandbox)
@@ -180,7 +178,7 @@ def test_a_refused_description_is_told_and_mended_in_the_same_job(figup: Figup, 
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
-def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_final_steps_are_done_once(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     first = upload(figup, "--metadata", "dataset.yaml", *ENDS)
     item = the_item(sandbox)
     assert (item["is_public"], item["version"], first["published"]) == (True, 1, "public")
@@ -196,7 +194,7 @@ def test_the_end_is_reached_once(figup: Figup, sandbox: Sandbox, data: Path) -> 
     assert the_item(sandbox)["version"] == 1
 
 
-def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_the_summary_names_the_final_steps(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
     assert f"DOI: {the_item(sandbox)['doi']}\nPrivate link: http" in done.stdout
     assert f"\nPublished: {the_item(sandbox)['url_public_html']}\n" in done.stdout
@@ -206,7 +204,7 @@ def test_a_person_reads_what_was_done(figup: Figup, sandbox: Sandbox, data: Path
     assert the_item(sandbox)["version"] == 1
 
 
-def test_publishing_tells_the_doi_and_the_public_page(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish").expect(0)
     item = the_item(sandbox)
     assert item["doi"]
@@ -218,7 +216,7 @@ def test_publishing_tells_the_doi_and_the_public_page(figup: Figup, sandbox: San
     assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
 
 
-def test_what_is_sent_to_a_published_item_is_in_its_draft(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_files_added_to_a_published_item_are_in_its_draft(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     upload(figup, "--metadata", "dataset.yaml", "--publish")
     item = str(the_item(sandbox)["id"])
     (figup.cwd / "more.bin").write_bytes(b"more")
@@ -248,9 +246,7 @@ def publish(figup: Figup, *args: str, status: int = 0) -> dict[str, Any]:
     return figup.run(*words, "--json").expect(status).summary
 
 
-def test_what_was_added_or_changed_since_is_published_as_one_more_version(
-    figup: Figup, sandbox: Sandbox, folder: Path
-) -> None:
+def test_later_changes_are_published_as_a_new_version(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     assert publish(figup, "--publish")["published"] == "public"
@@ -267,7 +263,7 @@ def test_what_was_added_or_changed_since_is_published_as_one_more_version(
     assert the_item(sandbox)["version"] == 3
 
 
-def test_what_is_dropped_or_unfinished_makes_no_version(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+def test_dropped_or_unfinished_files_create_no_version(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     (folder / "other.txt").write_text("other")
     publish(figup, "--publish")
     (folder / "other.txt").unlink()
@@ -280,9 +276,7 @@ def test_what_is_dropped_or_unfinished_makes_no_version(figup: Figup, sandbox: S
     assert the_item(sandbox)["version"] == 1
 
 
-def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
-    figup: Figup, sandbox: Sandbox, folder: Path
-) -> None:
+def test_unpublished_additions_are_reported_as_draft_only(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
@@ -294,9 +288,7 @@ def test_what_is_added_without_publishing_is_said_to_be_in_the_draft_alone(
     assert set(public_files(sandbox)) == {"data.bin", "later.txt"}
 
 
-def test_what_is_published_again_with_its_new_description_is_not_warned_of(
-    figup: Figup, sandbox: Sandbox, folder: Path
-) -> None:
+def test_republished_metadata_causes_no_warning(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
@@ -306,9 +298,7 @@ def test_what_is_published_again_with_its_new_description_is_not_warned_of(
     assert ask(sandbox, f"/articles/{the_item(sandbox)['id']}")["license"]["name"] == "CC0"
 
 
-def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
-    figup: Figup, sandbox: Sandbox, data: Path
-) -> None:
+def test_nothing_is_published_without_a_current_request(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, "publish-item:every=400")
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish").expect(1)
     assert (
@@ -324,7 +314,7 @@ def test_nothing_is_published_that_was_not_asked_for_or_is_asked_for_no_longer(
     assert the_item(sandbox)["version"] == 1
 
 
-def test_resuming_does_what_was_asked_for(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_resuming_performs_the_requested_final_steps(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, "put-part:every=400")
     job = upload(figup, "--metadata", "dataset.yaml", "--publish", status=1)["job"]
     assert not the_item(sandbox)["is_public"]
@@ -335,20 +325,20 @@ def test_resuming_does_what_was_asked_for(figup: Figup, sandbox: Sandbox, data: 
     assert said(the_item(sandbox)) == AS_WRITTEN
 
 
-def test_nothing_is_published_that_is_not_verified(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_nothing_unverified_is_published(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, "complete:every=wrong-md5")
     summary = upload(figup, "--metadata", "dataset.yaml", "--publish", "--verify-timeout", "5s", status=5)
     assert summary["published"] is None
     assert "publish-item" not in kinds(sandbox)
 
 
-def test_a_lost_answer_to_publishing_makes_no_second_version(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_a_lost_publish_response_creates_no_second_version(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     add_faults(sandbox, "publish-item=lost-answer")
     assert upload(figup, "--metadata", "dataset.yaml", "--publish")["published"] == "public"
     assert the_item(sandbox)["version"] == 1
 
 
-def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_an_unpublishable_item_is_reported_before_the_first_byte(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     done = figup.run("upload", "data.bin", "--publish").expect(2)
     assert "Figshare does not publish an item without description, categories, keywords" in done.stderr
     item = figup.run("item", "create", "--title", "Bare").expect(0).stdout.split()[0]
@@ -363,7 +353,7 @@ def test_what_cannot_be_published_is_said_before_anything_is_sent(figup: Figup, 
     assert the_item(sandbox)["is_public"]
 
 
-def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_a_dry_run_lists_all_final_steps(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "embargo: {until: 2090-01-01}\n")
     project = str(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
     words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--project", project)
@@ -396,7 +386,7 @@ def test_a_dry_run_tells_all_that_would_be_done(figup: Figup, sandbox: Sandbox, 
     assert items(sandbox) == []
 
 
-def test_a_dry_run_tells_nothing_that_was_done_before(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
+def test_a_dry_run_omits_final_steps_already_done(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     publish(figup, *ENDS)
     words = ("upload", "data", "--metadata", "dataset.yaml", *ENDS, "--dry-run")
     told = figup.run(*words).expect(0).stdout
@@ -409,7 +399,7 @@ def test_a_dry_run_tells_nothing_that_was_done_before(figup: Figup, sandbox: San
     assert "a DOI" not in told
 
 
-def test_a_program_orders_the_same(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_the_library_performs_the_same_final_steps(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     program = figup.cwd / "program.py"
     program.write_text(
         "import uploader\n"
@@ -448,7 +438,7 @@ def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> No
     assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr
 
 
-def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: Sandbox) -> None:
+def test_an_item_that_a_collection_cannot_have_is_named(figup: Figup, sandbox: Sandbox) -> None:
     collection = str(ask(sandbox, "/account/collections", {"title": "A collection"})["entity_id"])
     mine = figup.run("item", "create", "--title", "Mine").expect(0).stdout.split()[0]
     done = figup.run("collection", "add", collection, mine, "9999").expect(4)
@@ -467,7 +457,7 @@ def test_which_item_a_collection_cannot_have_is_named(figup: Figup, sandbox: San
         (["--control"], 3, "this token may not act for account 77777"),
     ],
 )
-def test_acting_for_an_account_that_is_not_there_or_not_ours_to_act_for(
+def test_impersonating_a_missing_or_foreign_account(
     more: list[str], status: int, words: str, figup: Figup, sandbox: Sandbox, data: Path
 ) -> None:
     sandbox.restart(*more)
@@ -503,7 +493,7 @@ def test_impersonation(figup: Figup, sandbox: Sandbox, data: Path) -> None:
 # --- what lies with the data --------------------------------------------------------------------------------------
 
 
-def test_what_lies_in_the_folder_is_taken_and_said(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_sidecar_files_are_used_and_reported(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     folder = figup.cwd / "repo"
     folder.mkdir()
     data.rename(folder / "data.bin")
@@ -550,7 +540,7 @@ def test_nothing_is_published_under_another_licence_than_the_data_has(
     assert (item["is_public"], item["license"]["name"]) == (True, "MIT")
 
 
-def test_an_embargo_that_lies_with_the_data_is_kept(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_an_embargo_in_a_sidecar_file_is_kept(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     publishable_repo(figup, data, "MIT")
     available = {"titles": [{"title": "Beaver tools"}], "dates": [{"date": "2090-01-01", "dateType": "Available"}]}
     (figup.cwd / "repo/datacite.json").write_text(json.dumps(available))
@@ -560,7 +550,7 @@ def test_an_embargo_that_lies_with_the_data_is_kept(figup: Figup, sandbox: Sandb
     assert (item["is_embargoed"], item["embargo_date"][:10], item["embargo_type"]) == (True, "2090-01-01", "file")
 
 
-def test_what_lies_beside_a_file_leaves_it_its_name(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+def test_a_sidecar_file_does_not_rename_a_single_file(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     (figup.cwd / "CITATION.cff").write_text(CFF)
     events = figup.run("upload", "data.bin", "--json").expect(0).events
     found = next(event for event in events if event["event"] == "described")
@@ -568,7 +558,7 @@ def test_what_lies_beside_a_file_leaves_it_its_name(figup: Figup, sandbox: Sandb
     assert said(the_item(sandbox))[0::2] == ("data.bin", ["A B"], "CC BY 4.0")
 
 
-def test_addresses_and_dois_as_printed_are_ids(figup: Figup, data: Path) -> None:
+def test_printed_addresses_and_dois_are_accepted_as_ids(figup: Figup, data: Path) -> None:
     made = upload(figup, "data.bin", "--title", "Described", "--reserve-doi")
     assert made["doi"]
     (data.parent / "more.bin").write_bytes(b"more")

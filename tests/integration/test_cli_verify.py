@@ -24,7 +24,7 @@ def uploaded(figup: Figup, *names: str) -> str:
     return str(done.summary["item_id"])
 
 
-def test_the_same(figup: Figup, sandbox: Sandbox) -> None:
+def test_identical_files_compare_equal(figup: Figup, sandbox: Sandbox) -> None:
     item = uploaded(figup, "a", "b")
     before = len(sandbox.requests())
     done = figup.run("verify", item, "a", "b").expect(0)
@@ -36,7 +36,7 @@ def test_the_same(figup: Figup, sandbox: Sandbox) -> None:
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
 
 
-def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup) -> None:
+def test_every_difference_is_listed_and_the_worst_sets_the_status(figup: Figup) -> None:
     item = uploaded(figup, "a", "b")
     source(figup, "b", b"CONTENT")
     source(figup, "c")
@@ -61,7 +61,7 @@ def test_every_difference_is_named_and_the_worst_one_is_the_status(figup: Figup)
     assert "DIFFERENT" in figup.run("verify", item, "b").expect(5).stdout
 
 
-def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(figup: Figup) -> None:
+def test_a_duplicate_is_listed_next_to_an_identical_file(figup: Figup) -> None:
     item = uploaded(figup, "a")
     source(figup, "a", b"other")
     figup.run("upload", "a", "--item", item, "--on-conflict", "keep").expect(0)
@@ -75,7 +75,7 @@ def test_another_file_of_the_same_name_is_not_hidden_by_one_that_is_the_same(fig
     assert "1 duplicate (7 bytes)" in told
 
 
-def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
+def test_excluded_local_files_are_not_reported_missing(figup: Figup) -> None:
     top = figup.cwd / "d"
     (top / "old").mkdir(parents=True)
     (top / "empty").mkdir()
@@ -107,7 +107,7 @@ def test_what_is_left_out_here_is_not_missing_here(figup: Figup) -> None:
     assert told.splitlines()[-1].endswith("3 left out (14 bytes)")
 
 
-def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> None:
+def test_checksum_lists_of_a_job_work_with_md5sum_and_verify(figup: Figup) -> None:
     source(figup, "back\\slash")
     source(figup, " two ", b"other")
     (figup.cwd / "table.json").write_text(
@@ -126,7 +126,7 @@ def test_what_a_finished_job_leaves_is_taken_here_and_there(figup: Figup) -> Non
     assert [file["path"] for file in found.summary["files"]] == ["a/b/new name", " two "]
 
 
-def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+def test_an_unfinished_upload_is_not_the_file(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = start_sandbox("--part-size", "100KiB")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     source(bare_figup, "half", b"x" * 1_000_000)
@@ -137,7 +137,7 @@ def test_an_unfinished_upload_is_not_there(bare_figup: Figup, start_sandbox: Cal
     assert "UNFINISHED" in bare_figup.run("verify", item, "half").expect(1).stdout
 
 
-def test_where_a_folder_is_named_otherwise_than_it_was_sent_that_is_said(figup: Figup) -> None:
+def test_a_differently_named_folder_is_suggested(figup: Figup) -> None:
     (figup.cwd / "set" / "in").mkdir(parents=True)
     for name in ("a", "in/a"):
         (figup.cwd / "set" / name).write_text(name)

@@ -29,7 +29,7 @@ def complete_parts(sandbox: Sandbox) -> int:
     return 0
 
 
-def test_as_many_parts_as_were_asked_for(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_the_requested_number_of_connections_is_used(bare_figup: Figup, start_sandbox: Start) -> None:
     # Every part is taken at once and answered in an hour: no connection gets a second one.
     sandbox = prepare(bare_figup, start_sandbox, "--fault", "put-part:every=hang")
     source = bare_figup.cwd / "data.bin"
@@ -43,9 +43,7 @@ def test_as_many_parts_as_were_asked_for(bare_figup: Figup, start_sandbox: Start
     check_exactly_once(sandbox, source)
 
 
-def test_a_part_that_waits_to_be_tried_again_keeps_no_connection_from_others(
-    bare_figup: Figup, start_sandbox: Start
-) -> None:
+def test_a_part_in_backoff_holds_no_connection(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = prepare(bare_figup, start_sandbox, "--fault", "put-part@1=503,retry-after=4")
     source = bare_figup.cwd / "data.bin"
     source.write_bytes(bytes(100 << 10))

@@ -101,7 +101,7 @@ def check_refusal(story: Story, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_disk_that_goes_bad_while_several_files_are_sent_at_once(
+def test_a_disk_that_fails_while_several_files_are_sent(
     how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Their parts go on record together; whoever waits for that is told, and nobody believes what is not on disk."""
@@ -147,7 +147,7 @@ def test_random_pairs_of_crashes(seed: int, crasher: Crasher, sandbox: Sandbox, 
     check_nothing_sent_twice(sandbox)
 
 
-def test_crashes_while_adding_to_an_item_touch_nothing_else_in_it(
+def test_crashes_while_adding_to_an_item_keep_its_other_files(
     crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     first = Story(crasher, sandbox, tmp_path / "first", "first")
@@ -172,7 +172,7 @@ def test_crashes_while_adding_to_an_item_touch_nothing_else_in_it(
 
 
 @pytest.mark.parametrize("numbers", [(0, 3, 6), pytest.param((1, 2, 4, 5, 7), marks=pytest.mark.exhaustive)])
-def test_crashes_while_a_file_is_replaced_leave_the_old_or_the_new_one_and_at_last_the_new_one_alone(
+def test_crashes_during_a_replacement_never_lose_both_versions(
     numbers: tuple[int, ...], crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     for number in numbers:
@@ -195,7 +195,7 @@ def test_crashes_while_a_file_is_replaced_leave_the_old_or_the_new_one_and_at_la
 
 
 @pytest.mark.parametrize("first", [0, 3, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 2, 4, 5))])
-def test_crashes_while_a_folder_is_sent_leave_each_file_in_its_own_place_once(
+def test_crashes_during_a_folder_leave_each_file_once(
     first: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Files of one name and one size: only their folders tell them apart when an answer was lost."""

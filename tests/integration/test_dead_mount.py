@@ -57,7 +57,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     made.unmount()
 
 
-def test_a_mount_that_dies_in_mid_upload(bare_figup: Figup, start_sandbox: Start, mount: Mount) -> None:
+def test_a_mount_that_fails_during_the_upload(bare_figup: Figup, start_sandbox: Start, mount: Mount) -> None:
     sandbox = start_sandbox("--part-size", "100KiB")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     path = mount.place / "data.bin"

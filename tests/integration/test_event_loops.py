@@ -85,7 +85,7 @@ def test_faults_of_the_network_under_uvloop(
     assert server.kinds().count(kind) == 3
 
 
-def test_an_upload_that_is_cancelled_under_uvloop_goes_on(server: Hostile, upload: Callable[[], Any]) -> None:
+def test_an_upload_cancelled_under_uvloop_can_be_resumed(server: Hostile, upload: Callable[[], Any]) -> None:
     async def cancelled() -> None:
         task = asyncio.create_task(upload())
         while "put" not in server.kinds():
@@ -105,7 +105,7 @@ def test_an_upload_that_is_cancelled_under_uvloop_goes_on(server: Hostile, uploa
     assert server.kinds().count("create") == 1
 
 
-def test_trio_is_told_what_is_needed(server: Hostile, upload: Callable[[], Any], tmp_path: Path) -> None:
+def test_under_trio_a_clear_error_is_raised(server: Hostile, upload: Callable[[], Any], tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match="asyncio event loop") as caught:
         trio.run(upload)
     assert "trio.to_thread.run_sync" in (caught.value.hint or "")

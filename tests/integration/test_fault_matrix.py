@@ -57,7 +57,7 @@ def test_the_page_has_every_cell_and_no_other() -> None:
     assert {key[:2] for key in matrix.expected()} == {cell.key[:2] for cell in cells()}
 
 
-def test_what_the_page_says_is_what_was_written_down_by_hand() -> None:
+def test_the_page_contains_the_handwritten_expectations() -> None:
     rows = {row.title: row for row in REQUESTS}
     wrong = {
         key: f"{outcome}, not {wanted}"
@@ -67,7 +67,7 @@ def test_what_the_page_says_is_what_was_written_down_by_hand() -> None:
     assert not wrong
 
 
-def test_the_retry_time_is_capped_where_it_was_told_to_be(tmp_path: Path) -> None:
+def test_the_retry_time_is_capped_as_configured(tmp_path: Path) -> None:
     tries, spans = [], []
     with matrix.stages(tmp_path, 1) as (stage,):
         for cap in (0.5, 3.0):

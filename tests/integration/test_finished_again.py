@@ -38,7 +38,7 @@ def change_remote_file(sandbox: Sandbox, file_id: int, change: str) -> None:
         ("md5 = NULL", 7, "md5-pending", "no longer gives its MD5"),
     ],
 )
-def test_what_is_no_longer_the_verified_file_is_reported_by_the_upload_and_by_its_dry_run(
+def test_a_changed_verified_file_is_reported_by_upload_and_dry_run(
     change: str, status: int, code: str, reason: str, figup: Figup, sandbox: Sandbox
 ) -> None:
     (figup.cwd / "data.bin").write_bytes(b"content")
@@ -57,7 +57,7 @@ def test_what_is_no_longer_the_verified_file_is_reported_by_the_upload_and_by_it
 @pytest.mark.parametrize(
     "change", ["completed = NULL, hashed = NULL", "supplied_md5 = 'd41d8cd98f00b204e9800998ecf8427e'"]
 )
-def test_a_remote_file_that_is_of_no_use_is_sent_again(change: str, figup: Figup, sandbox: Sandbox) -> None:
+def test_a_useless_remote_file_is_sent_again(change: str, figup: Figup, sandbox: Sandbox) -> None:
     path = figup.cwd / "data.bin"
     path.write_bytes(b"content")
     words = ("upload", "data.bin", "--title", "an item", *FAST)
@@ -71,7 +71,7 @@ def test_a_remote_file_that_is_of_no_use_is_sent_again(change: str, figup: Figup
     check_exactly_once(sandbox, path)
 
 
-def test_a_remote_file_that_is_gone_is_reported_before_one_without_an_md5(figup: Figup, sandbox: Sandbox) -> None:
+def test_a_missing_remote_file_takes_precedence_over_a_missing_md5(figup: Figup, sandbox: Sandbox) -> None:
     folder = figup.cwd / "d"
     folder.mkdir()
     for name in ("a", "b"):

@@ -111,7 +111,7 @@ def parts(*ranges: tuple[Any, Any, Any], **changes: object) -> Lie:
         pytest.param(parts((1.5, 0, 999)), 1, "answer is not an upload", id="half a part"),
     ],
 )
-def test_parts_that_make_no_file(victim: Figup, server: Hostile, lie: Lie, status: int, words: str) -> None:
+def test_parts_that_do_not_cover_the_file(victim: Figup, server: Hostile, lie: Lie, status: int, words: str) -> None:
     lying(server, "upload", lie)
     told(suffer(victim), status, words)
     assert "put" not in server.kinds()
@@ -119,7 +119,7 @@ def test_parts_that_make_no_file(victim: Figup, server: Hostile, lie: Lie, statu
 
 
 @pytest.mark.parametrize(("count", "status"), [(200_000, 1), (200_001, 1), (1_000_000, 1), (1_000_001, 1)])
-def test_a_great_many_parts(victim: Figup, server: Hostile, count: int, status: int) -> None:
+def test_too_many_parts_are_an_error(victim: Figup, server: Hostile, count: int, status: int) -> None:
     row = b'{"partNo":%d,"startOffset":%d,"endOffset":%d,"status":"PENDING","locked":false}'
     body = b'{"token":"t","size":%d,"parts":[' % count + b",".join(row % (i + 1, i, i) for i in range(count)) + b"]}"
     (victim.cwd / "data.bin").write_bytes(bytes(count))
@@ -142,7 +142,7 @@ def test_a_great_many_parts(victim: Figup, server: Hostile, count: int, status: 
         "https://\x9bevil.example/x",
     ],
 )
-def test_an_upload_address_that_is_none(victim: Figup, server: Hostile, url: str) -> None:
+def test_an_invalid_upload_url(victim: Figup, server: Hostile, url: str) -> None:
     lying(server, "file", lambda server: answer(200, server.file(upload_url=url)))
     told(suffer(victim), 1, "Figshare gave an", "upload address")
     assert "upload" not in server.kinds()
@@ -152,7 +152,7 @@ def test_an_upload_address_that_is_none(victim: Figup, server: Hostile, url: str
 
 
 @pytest.mark.parametrize("id", ["x", -5, 1.5, 10**400, True, {}, None])
-def test_an_id_that_is_none(victim: Figup, server: Hostile, id: object) -> None:
+def test_an_invalid_id(victim: Figup, server: Hostile, id: object) -> None:
     lying(server, "file", lambda server: answer(200, server.file(id=id)))
     told(suffer(victim), 1, "no valid id for the file")
     assert "put" not in server.kinds()
@@ -161,7 +161,7 @@ def test_an_id_that_is_none(victim: Figup, server: Hostile, id: object) -> None:
 NASTY = "../../\x1b]0;pwned\x07\u202e\x9b31m\r\nfigup: all is verified"
 
 
-def test_words_control_no_terminal_and_no_path(victim: Figup, server: Hostile) -> None:
+def test_server_messages_cannot_control_the_terminal_or_paths(victim: Figup, server: Hostile) -> None:
     page = f"https://x/{NASTY}"
     lying(server, "item", lambda _: answer(200, {"id": 11, "title": NASTY, "figshare_url": page}))
     lying(server, "files", lambda server: answer(200, [server.file(id=5, name=NASTY, status=NASTY)]))
@@ -207,7 +207,7 @@ def _job(victim: Figup) -> str:
         ("item", lambda _: answer(503, b"", Retry_After="9" * 400), 75, "answered 503"),
     ],
 )
-def test_other_nonsense(victim: Figup, server: Hostile, kind: str, lie: Lie, status: int, words: str) -> None:
+def test_other_invalid_responses(victim: Figup, server: Hostile, kind: str, lie: Lie, status: int, words: str) -> None:
     lying(server, kind, lie)
     told(suffer(victim), status, words)
 
@@ -237,13 +237,13 @@ def test_an_answer_without_end(victim: Figup, server: Hostile, kind: str, lie: L
     told(suffer(victim), status, words)
 
 
-def test_many_parts_that_are_answered_without_end(victim: Figup, server: Hostile) -> None:
+def test_endless_responses_to_many_parts(victim: Figup, server: Hostile) -> None:
     lying(server, "upload", parts(*((i + 1, i, i) for i in range(SIZE))))
     lying(server, "put", lambda _: endless(_PLAIN, b" " * 65536))
     told(suffer(victim, "--connections", "32"), 1, "its answer is longer than")
 
 
-def test_it_answers_a_part_before_it_has_it(victim: Figup, server: Hostile) -> None:
+def test_a_response_before_the_end_of_a_part(victim: Figup, server: Hostile) -> None:
     """A success that is claimed without the bytes is none: the MD5 decides."""
     server.answers["put"] = lambda asked: _claimed(server, asked)
     told(suffer(victim), 5, "MD5 differs")
@@ -254,15 +254,13 @@ def _claimed(server: Hostile, asked: Asked) -> Answer:
     return answer(200, b"OK")
 
 
-def test_a_proxy_that_closes_each_connection_after_its_answer_and_does_not_say_so(
-    victim: Figup, server: Hostile
-) -> None:
+def test_a_proxy_that_closes_connections_without_notice(victim: Figup, server: Hostile) -> None:
     server.answers["put"] = lambda asked: None if asked.before else server.honest(asked)
     suffer(victim).expect(0)
     assert server.kinds().count("put") == 2
 
 
-def test_silence_after_half_an_answer(victim: Figup, server: Hostile) -> None:
+def test_a_response_that_stops_half_way(victim: Figup, server: Hostile) -> None:
     async def half(writer: asyncio.StreamWriter) -> None:
         writer.write(answer(200, server.file())[:-5])
 

@@ -31,7 +31,7 @@ def client(sandbox: Sandbox, state: Path) -> Client:
 
 @pytest.mark.parametrize(("group", "request_name"), [(Items, "create"), (Figshare, "initiate"), (Figshare, "complete")])
 @pytest.mark.parametrize("error", [RuntimeError("a mistake"), ProtocolViolation("no id"), None])
-async def test_whatever_ends_a_request_after_it_was_done(
+async def test_any_end_of_a_request_after_its_effect(
     error: Exception | None,
     group: type,
     request_name: str,
@@ -81,7 +81,7 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
     assert len(sandbox.requests(kind="create-item")) == 1
 
 
-async def test_an_item_is_never_searched_for_once_its_id_is_known(
+async def test_a_known_item_is_never_searched(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "a.bin"
@@ -101,9 +101,7 @@ async def test_an_item_is_never_searched_for_once_its_id_is_known(
     check_exactly_once(sandbox, source)
 
 
-async def test_a_draft_of_the_same_title_that_somebody_else_creates_is_not_adopted(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
+async def test_another_draft_of_the_same_title_is_not_adopted(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "create-item:1=reset")
     source = tmp_path / "a.bin"
     source.write_bytes(b"some bytes")
@@ -119,7 +117,7 @@ async def test_a_draft_of_the_same_title_that_somebody_else_creates_is_not_adopt
     assert [row["title"] for row in items(sandbox)] == ["Title", "Title"]
 
 
-async def test_a_journal_that_was_cut_off_leads_to_no_second_item(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_truncated_journal_creates_no_second_item(sandbox: Sandbox, tmp_path: Path) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(b"some bytes")
     async with client(sandbox, tmp_path / "state") as session:
@@ -149,7 +147,7 @@ async def test_a_task_that_vanishes_is_never_taken_for_success(
 
 
 @pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
-async def test_a_silent_answer_uses_up_none_of_the_time_for_looking(
+async def test_a_silent_response_does_not_reduce_the_lookup_time(
     link: bool, start_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     sandbox = start_sandbox("--hidden-for", "3", "--fault", "initiate=hang,seconds=60")

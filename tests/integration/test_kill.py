@@ -20,7 +20,7 @@ KILLS = 12
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_again_and_again_and_complete_in_the_end(
+def test_an_upload_killed_repeatedly_completes(
     seed: int, bare_figup: Figup, start_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     choice = random.Random(seed)

@@ -80,9 +80,7 @@ async def test_an_upload_that_dies_before_its_lost_answer_is_looked_up(
 
 
 @pytest.mark.parametrize("named", [False, True])
-async def test_the_last_look_is_at_the_end_of_the_time_for_looking(
-    start_sandbox: Start, tmp_path: Path, *, named: bool
-) -> None:
+async def test_the_last_lookup_is_at_the_end_of_its_time(start_sandbox: Start, tmp_path: Path, *, named: bool) -> None:
     sandbox = start_sandbox("--fault", "initiate=lost-answer", "--fault", "initiate=hide,seconds=2.5")
     story = Story(sandbox, tmp_path, named=named, settle=3)
     assert await story.run() == 0
@@ -110,9 +108,7 @@ async def test_an_intent_may_be_much_older_than_the_request_that_was_tried_again
     assert await story.held() == ["available"]
 
 
-async def test_what_was_announced_and_shows_only_after_it_was_given_up_is_removed(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
+async def test_an_announced_file_that_appears_late_is_removed(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "initiate=hide,seconds=3")
     story = Story(sandbox, tmp_path, named=True, settle=4, visible=1)
     assert await story.run() == 75
@@ -122,9 +118,7 @@ async def test_what_was_announced_and_shows_only_after_it_was_given_up_is_remove
     assert await story.held() == ["available"]
 
 
-async def test_what_surfaces_after_it_was_looked_for_in_vain_is_removed_from_an_item_of_ours(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
+async def test_a_late_file_is_removed_from_our_own_item(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox(
         "--fault", "initiate:1=lost-answer", "--fault", "initiate:1=hide,seconds=2.2", "--md5-delay", "2"
     )
@@ -134,9 +128,7 @@ async def test_what_surfaces_after_it_was_looked_for_in_vain_is_removed_from_an_
     assert await story.held() == ["available"]
 
 
-async def test_in_an_item_that_the_user_named_it_is_told_of_and_left_alone(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
+async def test_in_the_users_item_a_late_file_is_reported_and_kept(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox(
         "--fault", "initiate:1=lost-answer", "--fault", "initiate:1=hide,seconds=2.2", "--md5-delay", "2"
     )
@@ -162,14 +154,14 @@ async def test_a_listing_without_upload_addresses_is_enough(
     assert await story.held() == ["available"]
 
 
-async def test_a_deletion_that_was_not_done_is_not_believed(start_sandbox: Start, tmp_path: Path) -> None:
+async def test_a_deletion_is_verified(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "put-part:1=lose-upload", "--fault", "delete-file:1=404")
     story = Story(sandbox, tmp_path, named=False, settle=1)
     assert await story.run() == 0
     assert await story.held() == ["available"]
 
 
-async def test_cancel_waits_for_a_file_that_does_not_show_yet(start_sandbox: Start, tmp_path: Path) -> None:
+async def test_cancel_waits_for_a_file_that_is_not_visible_yet(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "initiate=hide,seconds=2")
     story = Story(sandbox, tmp_path, named=True, settle=1)
     with anyio.move_on_after(1):
@@ -183,7 +175,7 @@ async def test_cancel_waits_for_a_file_that_does_not_show_yet(start_sandbox: Sta
     assert await anyio.to_thread.run_sync(files, sandbox, story.item) == []
 
 
-async def test_after_a_damaged_journal_nothing_foreign_is_taken_for_ours(start_sandbox: Start, tmp_path: Path) -> None:
+async def test_after_a_damaged_journal_no_foreign_file_is_adopted(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "initiate:2=hang,seconds=20")
     story = Story(sandbox, tmp_path, named=True, settle=1)
     theirs = ask(sandbox, f"/account/articles/{story.item}/files", {"name": "a.bin", "size": 10})["location"]
@@ -200,9 +192,7 @@ async def test_after_a_damaged_journal_nothing_foreign_is_taken_for_ours(start_s
     assert sandbox.requests(kind="delete-file") == []
 
 
-async def test_a_page_that_answers_a_completion_with_200_is_not_taken_for_figshares_word(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
+async def test_a_page_with_200_is_not_a_completion(start_sandbox: Start, tmp_path: Path) -> None:
     story = Story(start_sandbox("--fault", "complete=html"), tmp_path, named=False, settle=1)
     assert await story.run() == 0
     assert await story.held() == ["available"]

@@ -300,7 +300,7 @@ def test_a_wheel_installs_and_has_everything(tmp_path: Path) -> None:
     check_installed(installed(tmp_path, str(wheel)), tmp_path)
 
 
-def test_it_installs_from_the_repositorys_address(tmp_path: Path) -> None:
+def test_it_installs_from_a_git_url(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(ROOT / "uploader", checkout / "uploader", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):

@@ -30,7 +30,7 @@ def point(figup: Figup, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--hidden-for", "0.5"), ("--md5-delay", "3")])
-def test_hundreds_of_files_take_two_requests_each_and_few_more(
+def test_many_files_take_two_requests_each_and_few_more(
     bare_figup: Figup, start_sandbox: Start, more: tuple[str, ...]
 ) -> None:
     sandbox = start_sandbox(*more)
@@ -43,7 +43,7 @@ def test_hundreds_of_files_take_two_requests_each_and_few_more(
     assert asked <= 2.1 * 300 + 20
 
 
-def test_a_killed_job_of_many_files_goes_on_with_one_listing(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_killed_job_of_many_files_resumes_with_one_listing(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox()
     point(bare_figup, sandbox)
     names = sources(bare_figup, 120)
@@ -60,7 +60,7 @@ def test_a_killed_job_of_many_files_goes_on_with_one_listing(bare_figup: Figup, 
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
-def test_a_file_that_fails_is_tried_again_at_the_end(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_failed_file_is_retried_at_the_end(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--fault", "initiate:2=400")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 5)
@@ -69,7 +69,7 @@ def test_a_file_that_fails_is_tried_again_at_the_end(bare_figup: Figup, start_sa
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
-def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_repeatedly_failing_file_does_not_stop_the_others(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox()
     point(bare_figup, sandbox)
     names = sources(bare_figup, 6)
@@ -87,7 +87,7 @@ def test_a_file_that_goes_on_failing_does_not_stop_the_others(bare_figup: Figup,
 
 
 @pytest.mark.parametrize(("status", "tries"), [(400, 2), (422, 1)])
-def test_what_cannot_pass_is_not_tried_again(status: int, tries: int, bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_permanent_error_is_not_retried(status: int, tries: int, bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--fault", f"initiate:every={status}")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 2)
@@ -98,7 +98,7 @@ def test_what_cannot_pass_is_not_tried_again(status: int, tries: int, bare_figup
 
 
 @pytest.mark.parametrize(("most", "rate"), [(0, "1000"), (3, "1000"), (3, "10")])
-def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start, most: int, rate: str) -> None:
+def test_max_errors_is_respected(bare_figup: Figup, start_sandbox: Start, most: int, rate: str) -> None:
     # With a great rate all are under way when the limit is reached, and about to fail, too.
     sandbox = start_sandbox("--control", "--latency", "0.2", "--fault", "initiate:1..=400")
     point(bare_figup, sandbox)
@@ -115,7 +115,7 @@ def test_so_many_may_fail_and_no_more(bare_figup: Figup, start_sandbox: Start, m
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
-def test_what_is_under_way_when_too_many_failed_is_ended_in_good_order(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_files_in_progress_stop_gracefully_when_too_many_failed(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "1MB", "--connection-rate", "1MB")
     point(bare_figup, sandbox)
     big, small = bare_figup.cwd / "big.bin", bare_figup.cwd / "small.bin"
@@ -140,7 +140,7 @@ def test_what_is_under_way_when_too_many_failed_is_ended_in_good_order(bare_figu
 
 
 @pytest.mark.parametrize("fault", ["503,retry-after=0", "reset", "html", "truncated-json"])
-def test_a_listing_that_fails_is_asked_for_again(bare_figup: Figup, start_sandbox: Start, fault: str) -> None:
+def test_a_failed_listing_is_retried(bare_figup: Figup, start_sandbox: Start, fault: str) -> None:
     sandbox = start_sandbox("--fault", f"list-files:1..2={fault}")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 30)
@@ -149,9 +149,7 @@ def test_a_listing_that_fails_is_asked_for_again(bare_figup: Figup, start_sandbo
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
-def test_listings_that_go_on_failing_end_the_run_and_the_next_one_goes_on(
-    bare_figup: Figup, start_sandbox: Start
-) -> None:
+def test_repeatedly_failing_listings_end_the_run_resumably(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--fault", "list-files:1..=503")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 30)
@@ -162,7 +160,7 @@ def test_listings_that_go_on_failing_end_the_run_and_the_next_one_goes_on(
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
 
 
-def test_all_files_that_are_too_large_are_named_before_the_first_byte(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_all_too_large_files_are_named_before_the_first_byte(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--max-file-size", "1kB")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 3)

@@ -46,7 +46,7 @@ def client(sandbox: Sandbox, state: Path, retry_timeout: float = 60) -> Client:
     return Client(sandbox.token, settings=Settings(endpoint, api_rate=None, retry=retry), state_dir=state)
 
 
-async def test_for_a_while_it_is_waited_out(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_short_outage_is_retried(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(os.urandom(1000))
     names = Names(monkeypatch, lambda n: n <= 3)

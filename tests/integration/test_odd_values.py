@@ -284,7 +284,7 @@ def test_every_odd_configuration_file(odd: OddFigup, tmp_path: Path, name: str) 
 @pytest.mark.parametrize(
     "words", [["upload", "data.bin", "--title", "Odd data"], ["upload", "."], ["verify", "1", "data.bin"]], ids=" ".join
 )
-def test_a_current_folder_that_is_of_no_use(odd: OddFigup, place: str, said: str, words: list[str]) -> None:
+def test_an_unusable_current_folder(odd: OddFigup, place: str, said: str, words: list[str]) -> None:
     process = odd.start(words, place=place)
     check(process, words, status=ExitStatus.USAGE)
     assert said in process.stderr.text
@@ -295,7 +295,7 @@ def test_a_current_folder_that_is_of_no_use(odd: OddFigup, place: str, said: str
     assert process.returncode in (ExitStatus.OK, ExitStatus.NOT_FOUND), process.stderr.text
 
 
-def test_one_odd_line_of_a_list_is_told_with_its_number(odd: OddFigup) -> None:
+def test_an_odd_line_of_a_list_is_reported_with_its_number(odd: OddFigup) -> None:
     lines = ["data.bin", "a" * 300, f"{odd.home}/ESTALE/x", "caf\udce9", "m" * 1_000_000, "plain.json"]
     for line in lines[1:5]:
         process = odd.start(

@@ -36,7 +36,7 @@ def sources(folder: Path, parts: list[int]) -> list[Path]:
     return paths
 
 
-def test_a_file_whose_upload_is_lost_again_and_again(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
+def test_a_repeatedly_lost_upload_fails_its_file(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
     faulty("put-part@3:every=lose-upload")
     paths = sources(bare_figup.cwd, [3, 2, 2])
     done = bare_figup.run("upload", *paths, "--title", "Title", "--json", *FAST).expect(1)
@@ -45,7 +45,7 @@ def test_a_file_whose_upload_is_lost_again_and_again(bare_figup: Figup, faulty: 
     assert "00.bin: Figshare lost its upload 4 times" in done.stderr
 
 
-def test_a_part_that_is_refused_again_and_again(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
+def test_a_repeatedly_rejected_part_fails_its_file(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
     sandbox = faulty("put-part@3:every=503")
     # The others take their time, so that some of their parts are taken while this one is refused.
     paths = sources(bare_figup.cwd, [3] + [2] * 16)
@@ -59,7 +59,9 @@ def test_a_part_that_is_refused_again_and_again(bare_figup: Figup, faulty: Calla
     check_exactly_once(sandbox, *paths)
 
 
-def test_an_upload_service_that_takes_nothing_ends_the_run(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
+def test_an_upload_service_that_rejects_everything_ends_the_run(
+    bare_figup: Figup, faulty: Callable[..., Sandbox]
+) -> None:
     faulty("put-part:every=503")
     paths = sources(bare_figup.cwd, [2] * 12)
     done = bare_figup.run("upload", *paths, "--title", "Title", "--json", *FAST, "--retry-timeout", "1").expect(75)

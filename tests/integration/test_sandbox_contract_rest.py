@@ -376,7 +376,7 @@ async def test_tokens(tmp_path: Path) -> None:
             assert (await api.call("GET", path, headers={}))[0] == 400
 
 
-async def test_what_is_not_served_says_so(tmp_path: Path) -> None:
+async def test_unserved_operations_say_so(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "uploader" / "sandbox" / "README.md").read_text(encoding="utf-8")
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         for method, route, reason in UNSERVED:

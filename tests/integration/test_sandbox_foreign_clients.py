@@ -71,7 +71,7 @@ async def test_searches_read_the_query_string(tmp_path: Path) -> None:
         assert await found("/account/funding/search") != []
 
 
-async def test_license_zero_counts_as_not_given(tmp_path: Path) -> None:
+async def test_license_zero_counts_as_absent(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item(license=0)
         assert (await api.get(item))["license"]["value"] == 1
@@ -93,7 +93,7 @@ async def test_unknown_paths_and_methods_are_404_with_html(tmp_path: Path) -> No
         assert (status, json.loads(body)["code"]) == (404, "EntityNotFound")
 
 
-async def test_head_is_answered_like_get_without_a_body(tmp_path: Path) -> None:
+async def test_head_is_like_get_without_a_body(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item()
         for path in (item, "/account", "/licenses"):

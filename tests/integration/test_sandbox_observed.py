@@ -35,7 +35,7 @@ async def found(api: Api, path: str, body: dict[str, Any] | None = None) -> list
     return [row["title"] for row in rows]
 
 
-async def test_an_item_read_through_its_project_is_named_so(tmp_path: Path) -> None:
+async def test_an_item_read_through_its_project_has_that_url(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         project = (await api.call("POST", "/account/projects", {"title": "A project"}))[1]["location"]
         location = (await api.call("POST", f"{project}/articles", {"title": "Inside"}))[1]["location"]

@@ -103,7 +103,7 @@ def replaced(body: Any, place: tuple[str | int, ...], value: Any) -> Any:
     return copied
 
 
-async def test_whatever_is_nested_in_a_body_is_no_server_error(tmp_path: Path) -> None:
+async def test_no_nested_body_causes_a_server_error(tmp_path: Path) -> None:
     """Every place in the documented body of every operation gets other values, in turn."""
     turn = itertools.cycle(ODD)
     failed: list[tuple[str, str, Any, int]] = []

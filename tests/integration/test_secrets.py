@@ -91,7 +91,7 @@ def check_sent_home_only(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("request_kind", REQUESTS)
-def test_the_token_shows_nowhere_whatever_a_request_meets(tmp_path: Path, request_kind: str) -> None:
+def test_the_token_is_never_shown_under_any_fault(tmp_path: Path, request_kind: str) -> None:
     """Each request meets its share of the faults, and each fault happens twice."""
     share = [f for number, f in enumerate(FAULTS) if number % 6 == REQUESTS.index(request_kind) % 6]
     sandbox = Sandbox(tmp_path / "sandbox", token=TOKEN, args=["--control", "--part-size", "4KiB", *AT_ONCE.split()])
@@ -124,7 +124,7 @@ def _suffer(tmp_path: Path, sandbox: Sandbox, secrets: UploadSecrets, request: s
 # --- other ends -------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_killed_and_goes_on(loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets) -> None:
+def test_no_secret_is_left_by_a_killed_run(loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets) -> None:
     loud.fresh = True  # for its command line
     run = loud.start("upload", "data.bin", *LOUD, "--limit-rate", "4k")
     run.wait_for_event("file")
@@ -170,7 +170,7 @@ def test_a_bad_journal_and_a_changed_source(
         "uploader.transfer.journal.log:encode_line",
     ],
 )
-def test_the_traceback_of_our_own_mistake(
+def test_an_internal_error_shows_no_secret(
     loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets, broken: str
 ) -> None:
     """The mistake strikes where token and upload address are at hand; -vv and --log-file then show a traceback."""
@@ -188,7 +188,7 @@ def test_the_traceback_of_our_own_mistake(
     check(loud, done, secrets=shared_secrets.after())
 
 
-def test_a_redirect_takes_nothing_along(bare_figup: Figup) -> None:
+def test_a_redirect_gets_no_credentials(bare_figup: Figup) -> None:
     """Two servers: what one points to, the other one hears nothing of."""
     with hostile() as first, hostile() as second:
         bare_figup.env |= {"FIGSHARE_ENDPOINT": first.url, "FIGSHARE_TOKEN": TOKEN}
@@ -204,7 +204,7 @@ def test_a_redirect_takes_nothing_along(bare_figup: Figup) -> None:
         assert not any("authorization" in asked.headers for asked in first.asked if asked.path.startswith("/upload"))
 
 
-def test_a_server_that_says_the_secrets_back(bare_figup: Figup) -> None:
+def test_secrets_echoed_by_a_server_are_redacted(bare_figup: Figup) -> None:
     """Its words are shown, so a server could have the token put into a log; it is taken out."""
     with hostile() as server:
         bare_figup.env |= {"FIGSHARE_ENDPOINT": server.url, "FIGSHARE_TOKEN": TOKEN}
@@ -248,7 +248,7 @@ TELLING: dict[str, dict[str, Callable[[Hostile], bytes]]] = {
 
 
 @pytest.mark.parametrize("place", TELLING)
-def test_no_form_of_a_secret_that_a_server_says_back_is_shown_or_kept(bare_figup: Figup, place: str) -> None:
+def test_no_encoding_of_an_echoed_secret_is_shown_or_stored(bare_figup: Figup, place: str) -> None:
     with hostile() as server:
         bare_figup.env |= {"FIGSHARE_ENDPOINT": server.url, "FIGSHARE_TOKEN": TOKEN}
         (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
@@ -264,7 +264,7 @@ def test_no_form_of_a_secret_that_a_server_says_back_is_shown_or_kept(bare_figup
         check(bare_figup, *done, secrets=(SECRET,))
 
 
-def test_the_credentials_of_a_proxy_are_shown_nowhere(bare_figup: Figup) -> None:
+def test_proxy_credentials_are_never_shown(bare_figup: Figup) -> None:
     """The proxy says them back, in the header that it got and decoded."""
     user, password = "jo-proxy", "hunter2-c4nary"
     with hostile() as proxy:
@@ -290,7 +290,7 @@ def test_the_credentials_of_a_proxy_are_shown_nowhere(bare_figup: Figup) -> None
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_kept_is_private_whatever_the_umask(loud: Figup, shared: Sandbox) -> None:
+def test_stored_files_are_private_whatever_the_umask(loud: Figup, shared: Sandbox) -> None:
     before = os.umask(0)
     try:
         loud.env["XDG_CONFIG_HOME"] = str(loud.cwd / "config")
@@ -307,7 +307,7 @@ def test_what_is_kept_is_private_whatever_the_umask(loud: Figup, shared: Sandbox
     assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
 
-def test_a_token_file_for_others_is_refused_with_a_command_that_mends_it(loud: Figup) -> None:
+def test_an_exposed_token_file_is_rejected_with_the_command_to_fix_it(loud: Figup) -> None:
     folder = loud.cwd / "my tokens; rm x"
     folder.mkdir()
     token = folder / "t"

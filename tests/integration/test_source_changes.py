@@ -228,7 +228,7 @@ Stage = Callable[[Story, Change], Result]
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_changed_source_is_refused_and_sent_again_when_asked_for(stage: Stage, change: Change, story: Story) -> None:
+def test_a_changed_source_is_an_error_and_resent_on_request(stage: Stage, change: Change, story: Story) -> None:
     story.refused(stage(story, change))
     item = story.item_id
     before = [file["id"] for file in story.held]
@@ -251,7 +251,7 @@ def test_a_changed_source_is_refused_and_sent_again_when_asked_for(stage: Stage,
         (after_the_end, grow),
     ],
 )
-def test_the_old_file_put_back_goes_on_where_it_was(stage: Stage, change: Change, story: Story) -> None:
+def test_a_restored_source_is_resumed(stage: Stage, change: Change, story: Story) -> None:
     story.refused(stage(story, change))
     before = [file["id"] for file in story.held]
     story.put_back()
@@ -277,14 +277,14 @@ def test_a_source_may_change_as_long_as_nothing_was_sent(change: Change, story: 
         (after_the_end, round_times),
     ],
 )
-def test_what_only_seems_to_change_succeeds(stage: Stage, change: Change, story: Story) -> None:
+def test_a_touched_source_succeeds(stage: Stage, change: Change, story: Story) -> None:
     result = stage(story, change).expect(0)
     story.check()
     assert len([r for r in story.requests if r["kind"] == "initiate" and r["status"] == 201]) == 1
     assert result.summary["job"] == story.job
 
 
-def test_what_only_seems_to_change_is_not_sent_again_though_restarts_are_asked_for(story: Story) -> None:
+def test_a_touched_source_is_not_resent_with_restart_changed(story: Story) -> None:
     story.under_way().kill()
     touch(story.path)
     assert story.run("--restart-changed").expect(0).summary["files"][0]["parts_found"] >= 2
@@ -295,7 +295,7 @@ def test_what_only_seems_to_change_is_not_sent_again_though_restarts_are_asked_f
 
 
 @pytest.mark.parametrize("stage", [while_planned, *STAGES])
-def test_a_source_that_is_gone_is_said_to_be_and_goes_on_once_it_is_back(stage: Stage, story: Story) -> None:
+def test_a_missing_source_is_reported_and_resumed_once_restored(stage: Stage, story: Story) -> None:
     result = stage(story, remove)
     story.refused(result, gone=True)
     story.put_back()
@@ -303,7 +303,7 @@ def test_a_source_that_is_gone_is_said_to_be_and_goes_on_once_it_is_back(stage: 
     story.check()
 
 
-def test_a_change_that_a_restart_was_asked_for_beforehand_is_taken_while_it_is_sent(story: Story) -> None:
+def test_with_restart_changed_a_change_during_sending_restarts(story: Story) -> None:
     words = ["--limit-rate", "500k", "--connections", "1", "--restart-changed"]
     run = story.start(*words)
     run.wait_for_event("progress")
@@ -312,7 +312,7 @@ def test_a_change_that_a_restart_was_asked_for_beforehand_is_taken_while_it_is_s
     story.check()
 
 
-def test_one_of_several_changes_and_the_others_are_done(story: Story) -> None:
+def test_a_changed_source_does_not_stop_the_others(story: Story) -> None:
     other = story.path.with_name("other.bin")
     other.write_bytes(b"other" * 1000)
     command = ["upload", str(story.path), str(other), "--title", story.title, "--json", "--api-rate", "1000"]
@@ -327,7 +327,7 @@ def test_one_of_several_changes_and_the_others_are_done(story: Story) -> None:
     assert len(story.held) == 2
 
 
-def test_a_change_after_its_md5_was_announced_does_not_leave_a_file_that_figshare_refuses(
+def test_a_change_after_the_announced_md5_leaves_no_failed_file(
     bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
 ) -> None:
     # The checksum is there before the check that fails.
@@ -347,7 +347,7 @@ def test_a_change_after_its_md5_was_announced_does_not_leave_a_file_that_figshar
     assert story.held[0]["status"] == "available"
 
 
-def test_a_run_that_is_stopped_before_it_looked_at_the_new_version_does_not_say_0(story: Story) -> None:
+def test_a_run_stopped_before_checking_the_new_version_does_not_exit_with_0(story: Story) -> None:
     story.run().expect(0)
     replace(story.path)
     add_faults(story.sandbox, "get-account=hang,seconds=3")
@@ -373,7 +373,7 @@ os.pread = pread
 """A disk that cannot read the second half of the source, as Python loads it at its start."""
 
 
-def test_a_source_that_is_unreadable_in_the_middle(story: Story, tmp_path: Path) -> None:
+def test_a_source_that_becomes_unreadable(story: Story, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     (disk / "sitecustomize.py").write_text(_BAD_SECTOR, "utf-8")
@@ -402,9 +402,7 @@ def _check_removed_last(story: Story, bad: int, good: int) -> None:
 
 @pytest.mark.parametrize("fault", ["complete=wrong-md5", "put-part:3=flip-bit"])
 @pytest.mark.parametrize("hidden", ["", "initiate:2=hide,seconds=0.5"])
-def test_a_copy_that_turns_out_bad_is_removed_after_a_good_one_is_verified(
-    fault: str, hidden: str, story: Story
-) -> None:
+def test_a_damaged_copy_is_removed_after_a_good_one_is_verified(fault: str, hidden: str, story: Story) -> None:
     add_faults(story.sandbox, fault, *([hidden] if hidden else []))
     events = story.run().expect(0).events
     story.check()
@@ -413,7 +411,7 @@ def test_a_copy_that_turns_out_bad_is_removed_after_a_good_one_is_verified(
     _check_removed_last(story, bad, good)
 
 
-def test_a_copy_that_is_bad_twice_is_an_error_and_running_again_tries_again(story: Story) -> None:
+def test_a_copy_damaged_twice_is_an_error_and_a_rerun_retries(story: Story) -> None:
     add_faults(story.sandbox, "complete:..2=wrong-md5")
     result = story.run().expect(5)
     error = next(event for event in result.events if event["event"] == "error")
@@ -429,7 +427,7 @@ def test_a_copy_that_is_bad_twice_is_an_error_and_running_again_tries_again(stor
     assert story.held[0]["id"] not in bad
 
 
-def test_an_upload_that_is_lost_beside_a_file_that_is_new_is_no_conflict(story: Story) -> None:
+def test_a_lost_upload_next_to_a_new_file_is_not_a_conflict(story: Story) -> None:
     other = story.path.with_name("other.bin")
     other.write_bytes(b"other" * 1000)
     command = ["upload", str(story.path), str(other), "--title", story.title, "--json", "--api-rate", "1000"]

@@ -103,7 +103,7 @@ def test_the_disk_can_no_longer_be_written(figup: Figup, sandbox: Sandbox, disk:
     check_exactly_once(sandbox, path)
 
 
-def test_a_log_whose_disk_is_full_is_told_once(figup: Figup, sandbox: Sandbox, disk: Disk, tmp_path: Path) -> None:
+def test_a_full_log_disk_is_reported_once(figup: Figup, sandbox: Sandbox, disk: Disk, tmp_path: Path) -> None:
     path = figup.cwd / "data.bin"
     path.write_bytes(os.urandom(100_000))
     disk.fill()

@@ -98,9 +98,7 @@ def arrived(sandbox: Sandbox, path: Path) -> None:
 # --- TLS ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_upload_over_tls_with_an_authority_of_ones_own(
-    bare_figup: Figup, secure: Secure, authority: Authority
-) -> None:
+def test_an_upload_over_tls_with_a_custom_authority(bare_figup: Figup, secure: Secure, authority: Authority) -> None:
     point(bare_figup, secure.url("api"))
     path = source(bare_figup)
     done = bare_figup.run("upload", "data.bin", "--ca-file", authority.file, "--json").expect(0)
@@ -117,7 +115,7 @@ def test_environment_variables_set_the_certificate_authority(
     bare_figup.run("auth", "status").expect(0)
 
 
-def test_the_option_outranks_the_variables(bare_figup: Figup, secure: Secure, authority: Authority) -> None:
+def test_the_option_takes_precedence_over_variables(bare_figup: Figup, secure: Secure, authority: Authority) -> None:
     point(bare_figup, secure.url("api"))
     bare_figup.env["SSL_CERT_FILE"] = str(bare_figup.cwd / "nothing.pem")
     refused(bare_figup.run("auth", "status"), 2, "SSL_CERT_FILE", "nothing.pem", "No such file")
@@ -133,7 +131,7 @@ def test_the_option_outranks_the_variables(bare_figup: Figup, secure: Secure, au
         ("self-signed", "self-signed certificate"),
     ],
 )
-def test_a_certificate_that_proves_nothing_is_refused_before_anything_is_sent(
+def test_an_invalid_certificate_is_rejected_before_anything_is_sent(
     bare_figup: Figup, secure: Secure, authority: Authority, site: str, words: str
 ) -> None:
     point(bare_figup, secure.url(site))
@@ -161,7 +159,7 @@ def test_an_upload_service_with_a_bad_certificate_gets_no_byte(
     assert secure.sandbox.requests(service="upload", outcome="aborted") == []
 
 
-def test_plain_http_to_another_machine_needs_the_word_for_it(bare_figup: Figup) -> None:
+def test_plain_http_to_another_machine_needs_an_option(bare_figup: Figup) -> None:
     point(bare_figup, f"http://{NOWHERE}/v2")
     source(bare_figup)
     refused(bare_figup.run("upload", "data.bin"), 2, NOWHERE, "would send the token in the clear", "https://")
@@ -210,7 +208,7 @@ def test_http_through_a_proxy(bare_figup: Figup, elsewhere: Sandbox, tmp_path: P
     refused(done, 75, "no connection to the proxy 127.0.0.1", "Run the same command again")
 
 
-def test_https_through_a_proxy_that_asks_who_we_are(
+def test_https_through_an_authenticating_proxy(
     bare_figup: Figup, elsewhere: Sandbox, authority: Authority, tmp_path: Path
 ) -> None:
     certificate = authority.sign("elsewhere", f"IP:{ELSEWHERE}")
@@ -245,7 +243,7 @@ def test_https_through_a_proxy_that_asks_who_we_are(
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://[::1", "http://127.0.0.1:port", "ftp://x"])
-def test_a_proxy_that_is_none_is_told(bare_figup: Figup, proxy: str) -> None:
+def test_an_invalid_proxy_is_reported(bare_figup: Figup, proxy: str) -> None:
     """Nothing is looked up or connected to: the setting itself is wrong."""
     point(bare_figup, "https://figshare.invalid/v2")
     source(bare_figup)
@@ -264,7 +262,7 @@ def test_a_proxy_that_is_none_is_told(bare_figup: Figup, proxy: str) -> None:
         (f"https://{ELSEWHERE}:9/v2", "refused"),
     ],
 )
-def test_no_way_is_one_line_and_75(bare_figup: Figup, url: str, words: str) -> None:
+def test_an_unreachable_network_is_one_line_and_status_75(bare_figup: Figup, url: str, words: str) -> None:
     point(bare_figup, url)
     source(bare_figup)
     with own_network():

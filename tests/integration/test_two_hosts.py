@@ -52,7 +52,7 @@ def source(bare_figup: Figup) -> Path:
     return path
 
 
-def test_the_two_are_strangers_to_each_other(hosts: tuple[Host, Host]) -> None:
+def test_the_two_machines_share_only_the_folder(hosts: tuple[Host, Host]) -> None:
     one, two = hosts
     lock = (
         "import fcntl, os, sys, time; from uploader.transfer.store.lease import *; from pathlib import Path\n"
@@ -73,7 +73,7 @@ def test_the_two_are_strangers_to_each_other(hosts: tuple[Host, Host]) -> None:
 
 
 @pytest.mark.parametrize("md5_delay", ["8"])
-def test_a_host_that_was_frozen_until_the_other_had_finished_ends_with_8_and_removes_nothing(
+def test_a_host_frozen_until_the_other_finished_exits_with_8(
     hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path
 ) -> None:
     one, two = hosts
@@ -89,7 +89,7 @@ def test_a_host_that_was_frozen_until_the_other_had_finished_ends_with_8_and_rem
     check_exactly_once(slow_sandbox, source)
 
 
-def test_a_host_that_wakes_while_the_other_sends_leaves_the_job_to_it(
+def test_a_host_that_wakes_up_leaves_the_job_to_the_other(
     hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path
 ) -> None:
     one, two = hosts
@@ -104,7 +104,7 @@ def test_a_host_that_wakes_while_the_other_sends_leaves_the_job_to_it(
     check_exactly_once(slow_sandbox, source)
 
 
-def test_a_short_freeze_costs_nothing(hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path) -> None:
+def test_a_short_freeze_has_no_effect(hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path) -> None:
     one, two = hosts
     frozen = one.start("upload", "data.bin", "--json", *SLOWLY)
     frozen.wait_for_event("progress")
@@ -117,7 +117,7 @@ def test_a_short_freeze_costs_nothing(hosts: tuple[Host, Host], slow_sandbox: Sa
     check_exactly_once(slow_sandbox, source)
 
 
-def test_a_job_whose_host_died_goes_on_at_the_other(
+def test_a_job_of_a_dead_host_is_continued_by_the_other(
     hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path
 ) -> None:
     one, two = hosts
@@ -129,7 +129,7 @@ def test_a_job_whose_host_died_goes_on_at_the_other(
     check_exactly_once(slow_sandbox, source)
 
 
-def test_the_same_command_on_both_at_once_is_one_job(
+def test_the_same_command_on_two_hosts_is_one_job(
     hosts: tuple[Host, Host], slow_sandbox: Sandbox, source: Path
 ) -> None:
     for _ in range(3):

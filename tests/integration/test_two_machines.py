@@ -24,7 +24,7 @@ lease.HEARTBEAT = {BEAT}
 """
 
 
-def test_the_second_is_told_who_holds_the_job_and_takes_it_over_when_the_first_is_dead(
+def test_a_second_process_names_the_holder_and_takes_over_a_dead_one(
     figup: Figup, start_sandbox: Callable[..., Sandbox]
 ) -> None:
     sandbox = start_sandbox("--part-size", "20KiB")

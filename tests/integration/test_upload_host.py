@@ -50,9 +50,7 @@ def test_an_upload_host_that_refuses_connections(bare_figup: Figup, start_sandbo
     check_exactly_once(sandbox, path)
 
 
-def test_the_name_of_the_upload_host_is_not_found_any_more_between_two_parts(
-    bare_figup: Figup, start_sandbox: Start
-) -> None:
+def test_the_upload_host_stops_resolving_between_two_parts(bare_figup: Figup, start_sandbox: Start) -> None:
     (port,) = free_ports(1)
     sandbox = start_sandbox(
         *("--upload-port", str(port), "--public-upload-url", f"http://{HOST}:{port}/upload"),
@@ -88,7 +86,7 @@ def test_a_quota_that_fills_up_between_two_of_several_files(bare_figup: Figup, s
     check_exactly_once(sandbox, *paths)
 
 
-def test_a_part_that_is_locked_for_a_minute_holds_up_no_other(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_a_part_locked_for_a_minute_delays_no_other(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--fault", "put-part@2=lock,seconds=60")
     path = point(bare_figup, sandbox)
     done = bare_figup.run("upload", "data.bin", *QUICK).expect(75)

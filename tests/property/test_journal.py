@@ -22,7 +22,7 @@ from uploader.transfer.store.jobs import JobStore
 
 
 @given(lives())
-def test_what_was_written_is_read(events: list[ev.AnyEvent]) -> None:
+def test_written_events_are_read_back(events: list[ev.AnyEvent]) -> None:
     replay = decode(encode(events)[0])
     assert replay.events == events
     assert replay.clean
@@ -42,9 +42,7 @@ def test_any_prefix_is_a_journal_without_its_torn_last_line(events: list[ev.AnyE
 
 
 @given(lives(), st.data())
-def test_any_single_damaged_byte_is_noticed_and_its_line_never_believed(
-    events: list[ev.AnyEvent], data: st.DataObject
-) -> None:
+def test_any_damaged_byte_is_detected(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     whole = bytearray(encode(events)[0])
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
@@ -59,7 +57,7 @@ def test_any_single_damaged_byte_is_noticed_and_its_line_never_believed(
 
 
 @given(lives(), st.data())
-def test_a_lost_line_is_noticed(events: list[ev.AnyEvent], data: st.DataObject) -> None:
+def test_a_lost_line_is_detected(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     lines = encode(events)[0].splitlines(keepends=True)
     gone = data.draw(st.integers(0, len(lines) - 2))
     del lines[gone]
@@ -67,7 +65,7 @@ def test_a_lost_line_is_noticed(events: list[ev.AnyEvent], data: st.DataObject) 
 
 
 @given(st.binary(max_size=2000))
-def test_rubbish_is_never_taken_for_a_journal(rubbish: bytes) -> None:
+def test_random_bytes_are_not_a_journal(rubbish: bytes) -> None:
     replay = decode(rubbish)
     assert replay.events == []
     assert not replay.clean
@@ -78,7 +76,7 @@ def test_a_newer_format_is_refused() -> None:
         decode(encode_line(Header(2), 0)[0])
 
 
-def test_a_line_with_another_first_line_is_no_journal() -> None:
+def test_a_journal_needs_its_header() -> None:
     line, _ = encode_line(ev.Resumed("t"), 0)
     with pytest.raises(JournalDamaged):
         decode(line)
@@ -96,7 +94,7 @@ def write(folder: Path, data: bytes) -> JobStore:
     return states
 
 
-def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) -> None:
+def test_a_torn_line_is_dropped_before_appending(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
         ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
         ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
@@ -114,7 +112,7 @@ def test_a_torn_line_is_dropped_and_what_follows_stands_alone(tmp_path: Path) ->
     assert not path.with_name("journal.damaged").exists()
 
 
-def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_kept_for_diagnosis(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
         ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
         ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
@@ -133,7 +131,7 @@ def test_a_damaged_journal_is_kept_beside_the_one_that_replaces_it(tmp_path: Pat
     assert [p.stat().st_mode & 0o777 for p in path.parent.iterdir()] == [0o600] * 3
 
 
-def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -> None:
+def test_impossible_events_after_a_gap_count_as_damage(tmp_path: Path) -> None:
     events: list[ev.AnyEvent] = [
         ev.JobPlanned(job="abc", endpoint="e", item=None, title="t", created=AT, version="0", files=1),
         ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
@@ -149,9 +147,7 @@ def test_events_that_make_no_sense_after_a_hole_are_damage_too(tmp_path: Path) -
 
 
 @given(lives(), st.data())
-def test_of_any_damaged_journal_a_job_remains_that_asks_before_it_creates(
-    events: list[ev.AnyEvent], data: st.DataObject
-) -> None:
+def test_a_recovered_job_asks_before_it_creates(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     whole = bytearray(encode(events)[0])
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))

@@ -19,7 +19,7 @@ def smoke(sandbox: Sandbox, home: Path, *args: str, input: str | None = None) ->
     return process
 
 
-def test_the_whole_path_holds_and_nothing_is_left(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_whole_workflow_leaves_nothing_behind(sandbox: Sandbox, tmp_path: Path) -> None:
     process = smoke(sandbox, tmp_path, "--yes")
     assert process.returncode == 0, process.stdout.text + process.stderr.text
     assert process.stdout.text.endswith("live smoke: all good\n")
@@ -27,7 +27,7 @@ def test_the_whole_path_holds_and_nothing_is_left(sandbox: Sandbox, tmp_path: Pa
     assert len(sandbox.requests(service="api", method="DELETE")) == 1
 
 
-def test_nothing_happens_without_a_yes(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_nothing_happens_without_confirmation(sandbox: Sandbox, tmp_path: Path) -> None:
     process = smoke(sandbox, tmp_path, input="n\n")
     assert process.returncode == 2
     assert "nothing was done" in process.stdout.text

@@ -15,6 +15,6 @@ MINUTES = float(os.environ.get("FIGUP_SOAK_MINUTES", "0.5"))
 
 @pytest.mark.soak
 @pytest.mark.timeout(MINUTES * 60 + 420)
-def test_nothing_is_lost_doubled_or_wrong_after_a_soak(tmp_path: Path) -> None:
+def test_a_soak_leaves_every_file_exactly_once(tmp_path: Path) -> None:
     seed = os.environ.get("FIGUP_SOAK_SEED") or str(random.randrange(10**6))
     soak(MINUTES, seed, tmp_path)
