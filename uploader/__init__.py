@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from uploader.transfer.blocking import download, jobs, preview, resume, upload, verify
     from uploader.transfer.client import Client
     from uploader.transfer.destination.options import ItemOptions
-    from uploader.transfer.download.engine import DownloadReport
+    from uploader.transfer.download.report import DownloadReport
     from uploader.transfer.notices import Notice
     from uploader.transfer.options import Options, Timetable
     from uploader.transfer.preview import Preview
@@ -78,7 +78,7 @@ _MODULES = {
     "Cancellation": "uploader.transfer.report",
     "Client": "uploader.transfer.client",
     "Comparison": "uploader.transfer.verify",
-    "DownloadReport": "uploader.transfer.download.engine",
+    "DownloadReport": "uploader.transfer.download.report",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
     "ItemOptions": "uploader.transfer.destination.options",

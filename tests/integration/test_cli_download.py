@@ -110,6 +110,23 @@ def test_a_public_item_needs_no_token(figup: Figup, sandbox: Sandbox) -> None:
     assert "token" in refused.stderr
 
 
+def test_an_address_with_a_version_means_that_version(figup: Figup, sandbox: Sandbox) -> None:
+    (figup.cwd / "a.bin").write_bytes(b"first")
+    (figup.cwd / "about.yaml").write_text(
+        "title: A survey\ndescription: Of something.\ncategories: [animal behaviour]\nkeywords: [beaver]\n"
+        "license: CC0\nauthors: [{name: Ann B}]\n"
+    )
+    done = figup.run("upload", "a.bin", "--metadata", "about.yaml", "--publish", "--json").expect(0)
+    item = str(done.summary["item_id"])
+    (figup.cwd / "a.bin").write_bytes(b"second")
+    figup.run("upload", "a.bin", "--item", item, "--on-conflict", "replace", "--publish").expect(0)
+    origin = sandbox.url.removesuffix("/v2")
+    figup.run("download", f"{origin}/articles/dataset/A_survey/{item}/1", "-o", "one").expect(0)
+    assert (figup.cwd / "one/a.bin").read_bytes() == b"first"
+    figup.run("download", f"10.6084/m9.figshare.{item}.v2", "-o", "two").expect(0)
+    assert (figup.cwd / "two/a.bin").read_bytes() == b"second"
+
+
 def test_two_downloads_of_one_item_at_once(figup: Figup) -> None:
     item = uploaded(figup, 20_000_000)
     first = figup.start("download", item, "-o", "copy", "--limit-rate", "8M")

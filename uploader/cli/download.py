@@ -12,18 +12,19 @@ import msgspec
 from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.transfer_options import LIMIT_RATE
 from uploader.errors import ExitStatus
+from uploader.figshare.ids import parse_id, parse_version
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.options import Options, parse_connections
 
 if TYPE_CHECKING:
-    from uploader.transfer.download.engine import DownloadReport
+    from uploader.transfer.download.report import DownloadReport
 
 HELP = f"""\b
 Examples:
@@ -61,8 +62,12 @@ _REASONS = {
 _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), grouped("Speed")
 
 
+def _item_and_version(text: str) -> tuple[int, int | None]:
+    return parse_id(text), parse_version(text)
+
+
 @click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=ITEM_ID)
+@click.argument("item", metavar="ITEM", type=ParsedParam("id", _item_and_version))
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @_what(
     "-o",
@@ -103,13 +108,16 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
     help="Maximum bytes per second, as for figup upload.  [default: no limit]",
 )
 @common_options
-def download(item: int, names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any) -> int:
+def download(
+    item: tuple[int, int | None], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
+) -> int:
     """Download an item's files, or some of them, in parallel; verify their MD5s.
 
     Run the same command again to continue an interrupted download. Folders of the item become folders; nothing is
-    written outside DIR, and no existing file is changed unless --on-conflict replace is given.
+    written outside DIR, and no existing file is changed unless --on-conflict replace is given. A DOI or an address
+    with a version means that published version.
     """
-    from uploader.transfer.download.engine import exit_status
+    from uploader.transfer.download.report import exit_status
 
     options = Options(connections=values["connections"], limit_rate=values["limit_rate"])
     with open_context(common) as at:
@@ -122,8 +130,9 @@ def download(item: int, names: tuple[str, ...], target: Path, common: GlobalOpti
             try:
                 async with client:
                     reports = await client.download(
-                        item,
+                        item[0],
                         target,
+                        version=item[1],
                         names=names,
                         include=values["include"],
                         exclude=values["exclude"],

@@ -39,6 +39,20 @@ def parse_id(text: str, kind: Kind = "item") -> int:
     raise ValueError(f"{shown!r} is not {_article(kind)}: use its number, the address of its page or its DOI")
 
 
+def parse_version(text: str) -> int | None:
+    """Return the version of an item that an address or a DOI names; None if it names none."""
+    text = unquote(text.strip())
+    if (doi := _DOI.fullmatch(text)) is not None:
+        found = re.search(r"\.v(\d{1,6})$", doi[1], re.IGNORECASE)
+        return int(found[1]) if found else None
+    try:
+        path = urlsplit(text).path if "/" in text else ""
+    except ValueError:
+        return None
+    found = re.search(r"/articles/(?:.*/)?\d{5,}/(?:versions/)?(\d{1,4})/?$", path)
+    return int(found[1]) if found else None
+
+
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) > 0
 

@@ -23,7 +23,8 @@ from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, list_jobs
 
 if TYPE_CHECKING:
-    from uploader.transfer.download.engine import DownloadReport, Existing
+    from uploader.transfer.download.engine import Existing
+    from uploader.transfer.download.report import DownloadReport
     from uploader.transfer.preview import Preview
     from uploader.transfer.verify import Comparison
 

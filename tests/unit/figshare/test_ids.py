@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.figshare.ids import Kind, parse_id
+from uploader.figshare.ids import Kind, parse_id, parse_version
 
 ITEM = 7654321
 
@@ -77,3 +77,21 @@ def test_collections_and_projects(text: str, kind: Kind) -> None:
 def test_what_tells_no_item(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_id(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("1234567", None),
+        ("10.6084/m9.figshare.1234567.v2", 2),
+        ("https://doi.org/10.6084/m9.figshare.1234567.v12", 12),
+        ("10.6084/m9.figshare.1234567", None),
+        ("https://figshare.com/articles/dataset/A_title/1234567/3", 3),
+        ("https://figshare.com/articles/dataset/A_title/1234567", None),
+        ("https://figshare.com/articles/dataset/2024/1234567", None),
+        ("https://api.figshare.com/v2/articles/1234567/versions/4", 4),
+        ("https://figshare.com/account/articles/1234567", None),
+    ],
+)
+def test_the_version_in_an_address_or_doi(text: str, version: int | None) -> None:
+    assert parse_version(text) == version

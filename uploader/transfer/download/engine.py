@@ -14,13 +14,11 @@ from typing import Literal, Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
-import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.errors import (
-    ExitStatus,
     FigupError,
     FileNotHeld,
     Md5Mismatch,
@@ -35,23 +33,17 @@ from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.text import printable
 from uploader.transfer.download.partial import PartialFile, md5_of
-from uploader.transfer.download.plan import Plan, Skip, Wanted
+from uploader.transfer.download.plan import Plan, Wanted
+from uploader.transfer.download.receiving import RangeWriter, Receiving
+from uploader.transfer.download.report import DownloadReport, skipped
 from uploader.transfer.download.target import TargetFolder
 from uploader.transfer.notices import ActiveFile, FileFailed, Listener, Progress, Retrying
 from uploader.transfer.report import Problem
 from uploader.transfer.run.progress import SHOWN_FILES
 from uploader.transfer.run.throttle import Throttle
 
-SEGMENT = 32 << 20
-"""Bytes that are asked for at a time."""
 AUTO_CONNECTIONS = 8
 """Connections unless a number is given."""
-_BLOCK = 1 << 20
-"""Bytes that are written at a time."""
-_HASH_FROM = 16 << 20
-"""Bytes that are hashed ahead at a time, while they are still in memory."""
-_SAVE_EVERY = 1.0
-"""Seconds between two records of a file's ranges."""
 _PROGRESS_EVERY = 0.25
 _RATE_WINDOW = 10.0
 
@@ -72,50 +64,6 @@ class Fetch(Protocol):
         sink: Callable[[int, bytes], Awaitable[None]],
         authorized: bool,
     ) -> None: ...
-
-
-class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the item. `path` is the local one, None where nothing was to be written; `remote` that in the item.
-
-    `status`: `downloaded`; `same` (it was there); `kept` (a different one is there, and was left); `unknown` (it is
-    there, but Figshare has no MD5 to compare with); `skipped` for `reason` (see `Skip`); `failed`. Sizes are bytes.
-    """
-
-    path: str | None
-    remote: str
-    file_id: int
-    status: str
-    size: int | None = None
-    md5: str | None = None
-    reason: str | None = None
-    error: Problem | None = None
-
-
-def exit_status(reports: list[DownloadReport]) -> ExitStatus:
-    """Return the exit status of a download: that of the only file, or of what they have in common."""
-    failed = [each.error for each in reports if each.error is not None]
-    if any(error.exit_status == ExitStatus.RESUMABLE for error in failed):
-        return ExitStatus.RESUMABLE
-    if failed:
-        alone = failed[0].exit_status if len(failed) == len(reports) == 1 else None
-        return next((each for each in ExitStatus if each == alone), ExitStatus.SOME_FAILED)
-    if any(each.status == "skipped" and each.reason in ("unfinished", "integrity-failed") for each in reports):
-        return ExitStatus.SOME_FAILED
-    return ExitStatus.PENDING if any(each.status == "unknown" for each in reports) else ExitStatus.OK
-
-
-class _Active:
-    """A file that is being downloaded; `open_ranges` of its ranges are not fetched yet."""
-
-    def __init__(self, wanted: Wanted, partial: PartialFile) -> None:
-        self.wanted = wanted
-        self.partial = partial
-        self.open_ranges = 0
-        self.unranged = False
-        self.error: FigupError | None = None
-        self.hashing = anyio.Lock()
-        self.saving = anyio.Lock()
-        self.saved = 0.0
 
 
 class Download:
@@ -147,7 +95,7 @@ class Download:
         self._clock = clock
         self._notify = notify
         self._on_result = on_result
-        self._active: dict[int, _Active] = {}
+        self._active: dict[int, Receiving] = {}
         self._results: list[DownloadReport] = []
         self._finished_bytes = 0
         self._received = 0
@@ -159,8 +107,8 @@ class Download:
         Raises Unreachable, ServerFailing, TlsFailure, TokenRejected, TargetFull. Cancellation keeps what is there.
         """
         for skip in self._plan.skipped:
-            self._tell(_skipped(skip))
-        send, receive = anyio.create_memory_object_stream[tuple[_Active, int, int]](0)
+            self._tell(skipped(skip))
+        send, receive = anyio.create_memory_object_stream[tuple[Receiving, int, int]](0)
         try:
             with unwrap_group():
                 async with anyio.create_task_group() as monitor:
@@ -180,28 +128,28 @@ class Download:
 
     # --- opening --------------------------------------------------------------------------------------------------
 
-    async def _produce(self, send: MemoryObjectSendStream[tuple[_Active, int, int]]) -> None:
+    async def _produce(self, send: MemoryObjectSendStream[tuple[Receiving, int, int]]) -> None:
         async with send:
             for wanted in self._plan.wanted:
                 with self._result_of(wanted):
                     active = await self._open(wanted)
                     if active is None:
                         continue
-                    ranges = _segments(active)
+                    ranges = active.segments()
                     active.open_ranges = len(ranges) or 1
                     if not ranges:
                         await self._range_done(active)
                     for start, end in ranges:
                         await send.send((active, start, end))
 
-    async def _open(self, wanted: Wanted) -> _Active | None:
+    async def _open(self, wanted: Wanted) -> Receiving | None:
         """Open a file; None if its result is known already."""
         done = await anyio.to_thread.run_sync(self._already_there, wanted)
         if done is not None:
             self._finished_bytes += wanted.size
             self._tell(done)
             return None
-        active = _Active(wanted, await anyio.to_thread.run_sync(PartialFile, self._target, wanted))
+        active = Receiving(wanted, await anyio.to_thread.run_sync(PartialFile, self._target, wanted))
         self._active[wanted.file_id] = active
         return active
 
@@ -226,7 +174,7 @@ class Download:
 
     # --- fetching -------------------------------------------------------------------------------------------------
 
-    async def _work(self, receive: MemoryObjectReceiveStream[tuple[_Active, int, int]]) -> None:
+    async def _work(self, receive: MemoryObjectReceiveStream[tuple[Receiving, int, int]]) -> None:
         async with receive:
             async for active, start, end in receive:
                 with self._result_of(active.wanted, active):
@@ -235,9 +183,9 @@ class Download:
                 with self._result_of(active.wanted, active):
                     await self._range_done(active)
 
-    async def _get(self, active: _Active, start: int, end: int) -> None:
+    async def _get(self, active: Receiving, start: int, end: int) -> None:
         """Fetch a range, whatever passes. Raises Unreachable or ServerFailing when the retry time is used up."""
-        writer = _Writer(self, active, start)
+        writer = RangeWriter(active, start, self._throttled, self._clock)
         backoff = Backoff(self._retry, self._clock.random)
         self._busy += 1
         try:
@@ -257,7 +205,7 @@ class Download:
         finally:
             self._busy -= 1
 
-    async def _attempt(self, active: _Active, writer: _Writer, end: int) -> None:
+    async def _attempt(self, active: Receiving, writer: RangeWriter, end: int) -> None:
         wanted = active.wanted
         try:
             await self._fetch(
@@ -283,22 +231,7 @@ class Download:
         self._notify(Retrying(failure.reason, delay))
         await self._clock.sleep(delay)
 
-    async def received(self, active: _Active, start: int, data: bytes) -> None:
-        """Write bytes that have arrived, and hash and record what is there now and then."""
-        partial = active.partial
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(partial.write, start, data)
-        partial.ranges.add(start, start + len(data))
-        if partial.to_hash >= _HASH_FROM and not active.hashing.locked():
-            async with active.hashing:
-                await anyio.to_thread.run_sync(partial.hash_front)
-        now = self._clock.monotonic()
-        if now - active.saved >= _SAVE_EVERY and not active.saving.locked():
-            active.saved = now
-            async with active.saving:
-                await anyio.to_thread.run_sync(partial.save)
-
-    async def throttled(self, count: int) -> None:
+    async def _throttled(self, count: int) -> None:
         """Count bytes that arrive, and hold back the connection they come from as the rate limit asks."""
         self._received += count
         if self._throttle.rate is not None:
@@ -306,7 +239,7 @@ class Download:
 
     # --- finishing ------------------------------------------------------------------------------------------------
 
-    async def _range_done(self, active: _Active) -> None:
+    async def _range_done(self, active: Receiving) -> None:
         active.open_ranges -= 1
         if active.open_ranges or active.wanted.file_id not in self._active:
             return
@@ -319,17 +252,17 @@ class Download:
         self._finished_bytes += active.wanted.size
         self._tell(report)
 
-    async def _finish(self, active: _Active) -> DownloadReport:
+    async def _finish(self, active: Receiving) -> DownloadReport:
         """Compare the MD5, and give the file its name. Raises Md5Mismatch, TargetExists."""
         wanted, partial = active.wanted, active.partial
         if active.unranged and partial.ranges.missing(0, wanted.size):
             await self._get(active, 0, wanted.size)
-        md5 = await self._digest(active)
+        md5 = await active.digest()
         if wanted.md5 not in (None, md5) and wanted.size:
             # Either the disk lost data that the record promises, or the bytes were damaged on the way.
             await anyio.to_thread.run_sync(partial.discard)
             await self._get(active, 0, wanted.size)
-            md5 = await self._digest(active)
+            md5 = await active.digest()
         if wanted.md5 not in (None, md5):
             await anyio.to_thread.run_sync(partial.discard)
             raise Md5Mismatch(
@@ -340,19 +273,14 @@ class Download:
             raise _exists(partial.path)
         return self._report(wanted, "downloaded" if wanted.md5 is not None else "unknown", md5)
 
-    async def _digest(self, active: _Active) -> str:
-        async with active.hashing:
-            return await anyio.to_thread.run_sync(active.partial.digest)
-
-    async def _close(self, active: _Active) -> None:
+    async def _close(self, active: Receiving) -> None:
         self._active.pop(active.wanted.file_id, None)
-        async with active.hashing, active.saving:
-            await anyio.to_thread.run_sync(active.partial.close)
+        await active.close()
 
     # --- telling --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _result_of(self, wanted: Wanted, active: _Active | None = None) -> Iterator[None]:
+    def _result_of(self, wanted: Wanted, active: Receiving | None = None) -> Iterator[None]:
         """Make an error of one file its result, or that of the ranges that are still open; let others end the run."""
         try:
             yield
@@ -415,42 +343,6 @@ class Download:
             connections=self._busy,
             active=tuple(active[:SHOWN_FILES]),
         )
-
-
-class _Writer:
-    """Collects the bytes of one range, and has them written in blocks. `position` is where the next ones belong."""
-
-    def __init__(self, download: Download, active: _Active, start: int) -> None:
-        self._download = download
-        self._active = active
-        self._buffer = bytearray()
-        self.position = start
-
-    async def take(self, offset: int, data: bytes) -> None:
-        """Take the bytes at `offset`, which is where the last ones ended."""
-        await self._download.throttled(len(data))
-        self._buffer += data
-        self.position = offset + len(data)
-        if len(self._buffer) >= _BLOCK:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Have everything written that was taken."""
-        if self._buffer:
-            data, self._buffer = bytes(self._buffer), bytearray()
-            await self._download.received(self._active, self.position - len(data), data)
-
-
-def _segments(active: _Active) -> list[tuple[int, int]]:
-    """Return the missing ranges, none larger than a segment."""
-    pieces = []
-    for start, end in active.partial.ranges.missing(0, active.wanted.size):
-        pieces += [(at, min(at + SEGMENT, end)) for at in range(start, end, SEGMENT)]
-    return pieces
-
-
-def _skipped(skip: Skip) -> DownloadReport:
-    return DownloadReport(path=None, remote=skip.remote, file_id=skip.file_id, status="skipped", reason=skip.reason)
 
 
 def _exists(path: str) -> TargetExists:

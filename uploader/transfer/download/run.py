@@ -13,8 +13,9 @@ from uploader.figshare.models import File, Item
 from uploader.figshare.retry import RetryPolicy
 from uploader.sources.filters import Filters
 from uploader.text import printable
-from uploader.transfer.download.engine import AUTO_CONNECTIONS, Download, DownloadReport, Existing, Fetch
+from uploader.transfer.download.engine import AUTO_CONNECTIONS, Download, Existing, Fetch
 from uploader.transfer.download.plan import plan_download
+from uploader.transfer.download.report import DownloadReport
 from uploader.transfer.notices import ItemKnown, Listener, Warned
 from uploader.transfer.options import Options
 from uploader.transfer.run.throttle import Throttle

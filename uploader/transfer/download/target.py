@@ -10,17 +10,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from uploader.errors import FigupError, TargetFull, TargetUnusable
+from uploader.system import resource_error
 from uploader.text import printable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_PASSING = {errno.EIO, errno.ENOTCONN, errno.ESTALE}
+_PASSING = {errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextmanager
 def target_errors(path: str) -> Iterator[None]:
-    """Turn an OSError inside into TargetFull or TargetUnusable naming `path`."""
+    """Turn an OSError inside into TargetFull, TargetUnusable or ResourcesExhausted naming `path`."""
     try:
         yield
     except OSError as error:
@@ -29,6 +30,8 @@ def target_errors(path: str) -> Iterator[None]:
 
 def _translated(error: OSError, path: str) -> FigupError:
     why = error.strerror or str(error)
+    if (exhausted := resource_error(error)) is not None:
+        return exhausted
     if error.errno in _FULL or error.errno in _PASSING:
         return TargetFull(f"{printable(path)}: cannot be written: {why}", path=path)
     if error.errno in (errno.ELOOP, errno.ENOTDIR):

@@ -163,7 +163,7 @@ class SourceSession:
     def _checkpoint(self, stamp: FileStamp) -> Checkpoint | None:
         """Return where an earlier digest of this very version of the source was, None if there is no such."""
         kept = self._transfer.kept
-        if kept is None or self.suspect or not self._may_continue or not can_save():
+        if kept is None or self.suspect or not self._may_continue or self._run.options.reread or not can_save():
             return None
         recorded = (kept.size, kept.mtime_ns, kept.ctime_ns, kept.inode)
         if recorded != (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode):

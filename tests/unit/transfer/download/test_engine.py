@@ -14,9 +14,10 @@ from tests.fakes.clock import VirtualClock
 from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, Unreachable
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.retry import RetryPolicy
-from uploader.transfer.download import engine
-from uploader.transfer.download.engine import Download, DownloadReport, Existing, exit_status
+from uploader.transfer.download import receiving
+from uploader.transfer.download.engine import Download, Existing
 from uploader.transfer.download.plan import Plan, Skip, Wanted
+from uploader.transfer.download.report import DownloadReport, exit_status
 from uploader.transfer.notices import AnyNotice, Retrying
 from uploader.transfer.run.throttle import Throttle
 
@@ -59,9 +60,9 @@ def wanted(path: str = "a.bin", file_id: int = 1, md5: str | None = MD5) -> Want
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SEGMENT", 30_000)
-    monkeypatch.setattr(engine, "_BLOCK", 5_000)
-    monkeypatch.setattr(engine, "_HASH_FROM", 10_000)
+    monkeypatch.setattr(receiving, "SEGMENT", 30_000)
+    monkeypatch.setattr(receiving, "_BLOCK", 5_000)
+    monkeypatch.setattr(receiving, "_HASH_FROM", 10_000)
 
 
 async def downloaded(

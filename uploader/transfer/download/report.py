@@ -1,0 +1,46 @@
+"""The result of a download, file by file, and its exit status. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from uploader.errors import ExitStatus
+from uploader.transfer.download.plan import Skip
+from uploader.transfer.report import Problem
+
+
+class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of the item. `path` is the local one, None where nothing was to be written; `remote` that in the item.
+
+    `status`: `downloaded`; `same` (it was there); `kept` (a different one is there, and was left); `unknown` (it is
+    there, but Figshare has no MD5 to compare with); `skipped` for `reason` (see `Skip`); `failed`. Sizes are bytes.
+    """
+
+    path: str | None
+    remote: str
+    file_id: int
+    status: str
+    size: int | None = None
+    md5: str | None = None
+    reason: str | None = None
+    error: Problem | None = None
+
+
+def exit_status(reports: Sequence[DownloadReport]) -> ExitStatus:
+    """Return the exit status of a download: that of the only file, or of what they have in common."""
+    failed = [each.error for each in reports if each.error is not None]
+    if any(error.exit_status == ExitStatus.RESUMABLE for error in failed):
+        return ExitStatus.RESUMABLE
+    if failed:
+        alone = failed[0].exit_status if len(failed) == len(reports) == 1 else None
+        return next((each for each in ExitStatus if each == alone), ExitStatus.SOME_FAILED)
+    if any(each.status == "skipped" and each.reason in ("unfinished", "integrity-failed") for each in reports):
+        return ExitStatus.SOME_FAILED
+    return ExitStatus.PENDING if any(each.status == "unknown" for each in reports) else ExitStatus.OK
+
+
+def skipped(skip: Skip) -> DownloadReport:
+    """Return the report of a file that is not downloaded."""
+    return DownloadReport(path=None, remote=skip.remote, file_id=skip.file_id, status="skipped", reason=skip.reason)
