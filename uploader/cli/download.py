@@ -154,6 +154,8 @@ class _Shown:
     def __init__(self, session: Session, display: Display) -> None:
         self._session = session
         self._display = display
+        self._rows: list[dict[str, Any]] = []
+        session.summary.files = self._rows
 
     def take(self, notice: no.AnyNotice) -> None:
         """Show a notice."""
@@ -169,7 +171,7 @@ class _Shown:
         if report.error is not None:
             fields["error"]["hint"] = hint_for(report.error)
             del fields["error"]["facts"]
-        session.summary.files.append(fields)
+        self._rows.append(fields)
         session.summary.bytes_total += report.size or 0
         session.console.event("downloaded", **fields)
         if report.reason not in ("excluded", "not-included"):

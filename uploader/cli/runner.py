@@ -18,15 +18,14 @@ import msgspec
 
 from uploader.cli.context import INTERACTIVE_RETRY, job_store, open_context
 from uploader.cli.errors import Failure, failure_of
-from uploader.cli.hints import hint_for
 from uploader.cli.options import GlobalOptions
 from uploader.cli.output.console import Console, Summary
 from uploader.cli.output.logging_setup import start_logging
 from uploader.cli.output.progress import Display
+from uploader.cli.output.rows import FileRows, row_with_hint
 from uploader.cli.signals import Signals
 from uploader.cli.startup import ASKING, STOPPING, is_ours
 from uploader.errors import FigupError, Interrupted, OutputLost
-from uploader.text import printable
 from uploader.transfer.report import Report, RunFailed
 
 if TYPE_CHECKING:
@@ -57,11 +56,8 @@ class Session:
     def add_report(self, report: Report) -> None:
         """Copy the report into the summary."""
         self.report_written = True
-        fields: dict[str, Any] = msgspec.to_builtins(report)
-        for file, shown in zip(report.files, fields["files"], strict=True):
-            if file.error is not None:
-                shown["error"]["hint"] = hint_for(file.error, path=printable(file.path))
-                del shown["error"]["facts"]
+        fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(report, files=()))
+        fields["files"] = FileRows(report.files, row_with_hint)
         for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
 

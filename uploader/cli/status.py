@@ -13,6 +13,7 @@ import msgspec
 from uploader import units
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.progress_lines import Speed
+from uploader.cli.output.rows import FileRows, plain_row
 from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, published_line
 from uploader.cli.runner import Session
 from uploader.errors import ExitStatus
@@ -50,11 +51,12 @@ _EXIT_STATUS = {
 
 def write_job(session: Session, job: JobSummary) -> None:
     """Write the event and the result, and fill the summary."""
-    fields: dict[str, Any] = msgspec.to_builtins(job)
+    fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(job, files=()))
+    del fields["files"]
     for name in _SUMMARY_FIELDS:
         setattr(session.summary, name, fields[name])
-    session.summary.files = fields["files"]
-    session.console.event("job", **fields)
+    session.summary.files = FileRows(job.files, plain_row)
+    session.console.event_with_files("job", session.summary.files, **fields)
     session.console.result(format_job(job))
 
 

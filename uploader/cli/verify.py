@@ -93,7 +93,8 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
         async def work(session: Session) -> int:
             display = Display(session.console, None)
             summary = session.summary
-            summary.item_id = item
+            rows: list[dict[str, Any]] = []
+            summary.item_id, summary.files = item, rows
 
             def on_notice(notice: no.AnyNotice) -> None:
                 if isinstance(notice, no.ItemKnown):
@@ -105,7 +106,7 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
 
             def tell(result: Comparison) -> None:
                 fields: dict[str, Any] = msgspec.to_builtins(result)
-                summary.files.append(fields)
+                rows.append(fields)
                 summary.bytes_total += result.size or 0
                 session.console.event("compared", **fields)
                 session.console.result(line(result), mark(result))

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from uploader.errors import ExitStatus
 from uploader.redaction import has_secret, redact_values
 from uploader.text import shorten
 
+_ROWS_AT_ONCE = 100
 _ERROR = Mark("figup:", RED)
 MAX_REPORTED = 30
 """How many of several simultaneous failures are printed; `--json` has all."""
@@ -32,7 +34,7 @@ class Summary:
     public_url: str | None = None
     private_link: str | None = None
     published: str | None = None
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: Sequence[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     totals: dict[str, Any] | None = None
     """For a comparison: number of files and bytes by status."""
@@ -44,11 +46,27 @@ class Summary:
     exit_status: int = ExitStatus.OK
 
 
-def json_line(event: str, fields: dict[str, Any]) -> str:
+def json_line(event: str, fields: Mapping[str, Any]) -> str:
     """Format one event as a line of ASCII."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = json.dumps({"event": event, "time": time, **fields})
-    return json.dumps(redact_values(json.loads(line))) if has_secret(line) else line
+    return _dump({"event": event, "time": time, **fields})
+
+
+def json_parts(event: str, fields: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Format an event and its `files` as a line of ASCII, in parts: there may be a hundred thousand rows."""
+    yield json_line(event, fields).removesuffix("}") + ', "files": ['
+    parts: list[str] = []
+    for number, row in enumerate(rows):
+        parts.append((", " if number else "") + _dump(row))
+        if len(parts) == _ROWS_AT_ONCE:
+            yield "".join(parts)
+            parts.clear()
+    yield "".join(parts) + "]}"
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value)
+    return json.dumps(redact_values(json.loads(text))) if has_secret(text) else text
 
 
 class Console:
@@ -65,6 +83,11 @@ class Console:
         """Write an event; only with `--json`."""
         if self.json and not self._ended:
             self.output.out(json_line(event, fields))
+
+    def event_with_files(self, event: str, files: Iterable[Mapping[str, Any]], **fields: Any) -> None:
+        """Write an event with many files; only with `--json`. The rows are read while it is written."""
+        if self.json and not self._ended:
+            self.output.out_parts(json_parts(event, fields, files))
 
     def result(self, text: str, mark: Mark | None = None) -> None:
         """Write a result to stdout; not with `--json`."""
@@ -100,5 +123,6 @@ class Console:
 
     def summary(self, summary: Summary) -> None:
         """Write the summary event, the last line; later events are dropped."""
-        self.event("summary", **asdict(summary))
+        fields = {each.name: getattr(summary, each.name) for each in dataclass_fields(summary)}
+        self.event_with_files("summary", fields.pop("files"), **fields)
         self._ended = True

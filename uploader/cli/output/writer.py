@@ -10,7 +10,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TextIO
 
 from uploader.redaction import redact
@@ -64,6 +64,10 @@ class OutputThread:
         """Write one or more lines to stdout; control characters in them are escaped."""
         self.do(lambda: self._write(sys.stdout, plain(redact(text)), mark))
 
+    def out_parts(self, parts: Iterable[str]) -> None:
+        """Write one line to stdout in parts, which are made when they are written; each without line ends."""
+        self.do(lambda: self._write_parts(parts))
+
     def err(self, text: str, mark: Mark | None = None) -> None:
         """Write to stderr like `out`, above the progress bars if there are any."""
         self.do(lambda: self._write(sys.stderr, plain(redact(text)), mark))
@@ -85,7 +89,15 @@ class OutputThread:
             # Bars on a terminal that was closed.
             self.line_sink = None
 
-    def _write(self, stream: TextIO | None, line: str, mark: Mark | None = None) -> None:
+    def _write_parts(self, parts: Iterable[str]) -> None:
+        if self.line_sink is not None:
+            self._write(sys.stdout, redact("".join(parts)))
+            return
+        for part in parts:
+            self._write(sys.stdout, redact(part), end="")
+        self._write(sys.stdout, "")
+
+    def _write(self, stream: TextIO | None, line: str, mark: Mark | None = None, *, end: str = "\n") -> None:
         if stream is None or id(stream) in self._lost:
             return
         try:
@@ -94,8 +106,9 @@ class OutputThread:
             if self.line_sink is not None and stream.isatty():
                 self.line_sink(line)
             else:
-                stream.write(line + "\n")
-                stream.flush()
+                stream.write(line + end)
+                if end:
+                    stream.flush()
         except (OSError, ValueError) as fault:
             self._lost.add(id(stream))
             redirect_to_devnull(stream)

@@ -27,6 +27,9 @@ class State(enum.Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    __hash__ = object.__hash__
+    """By identity, as members are equal: each event of a journal is looked up by a state."""
+
 
 class Step(enum.Enum):
     """The next step of a transfer."""
@@ -129,6 +132,10 @@ class Parts:
         return self._hashes[no] if no < len(self._flags) and self._flags[no] else None
 
 
+_NO_PARTS = Parts()
+"""Shared by all transfers of which no part is recorded: most files of a large job are planned or verified."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Transfer:
     """One source being sent to one remote file: the state that its events lead to."""
@@ -163,7 +170,8 @@ class Transfer:
     """
     unseen: tuple[int, ...] = ()
     """Remote files that were announced, never seen and given up: they may still appear."""
-    parts: Parts = field(default_factory=Parts)
+    parts: Parts = field(default_factory=lambda: _NO_PARTS)
+    """Empty once the file is verified."""
     parts_total: int | None = None
     parts_done: int = 0
     """Number of parts that the server is known to have: from its last answer and the parts sent since."""
@@ -219,7 +227,7 @@ def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     transfer.file_id = None
     transfer.foreign = False
     transfer.intended_at = None
-    transfer.parts = Parts()
+    transfer.parts = _NO_PARTS
     transfer.parts_total = None
     transfer.parts_done = 0
     return own
@@ -227,31 +235,38 @@ def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
 
 def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case per kind of event
     match event:
+        # The events of every file first: a large job's journal has millions of them.
+        case ev.PartSent():
+            transfer.parts_done += transfer.parts.xxh3(event.no) is None
+            if transfer.parts is _NO_PARTS:
+                transfer.parts = Parts()
+            transfer.parts.sent(event.no, event.xxh3)
+        case ev.CompleteIntended() | ev.Completed():
+            pass
         case ev.UploadIntended():
             transfer.intended_at = event.at
             transfer.known = event.known
-        case ev.NotInitiated():
-            transfer.intended_at = None
-            transfer.unanswered |= event.looked
-            transfer.late |= event.looked
         case ev.UploadInitiated():
             transfer.intended_at = None
             transfer.file_id = event.id
-        case ev.FoundIdentical():
-            transfer.file_id = event.id
-            transfer.foreign = True
-            transfer.md5 = event.md5 or None
         case ev.PartsMissing():
             transfer.parts_total, transfer.parts_done = event.total, event.done
         case ev.PartsComplete():
             transfer.parts_total = transfer.parts_done = event.total
-        case ev.PartSent():
-            transfer.parts_done += transfer.parts.xxh3(event.no) is None
-            transfer.parts.sent(event.no, event.xxh3)
+        case ev.SourceHashed():
+            transfer.md5 = event.md5
+        case ev.Verified():
+            transfer.md5, transfer.parts = event.md5, _NO_PARTS
+        case ev.NotInitiated():
+            transfer.intended_at = None
+            transfer.unanswered |= event.looked
+            transfer.late |= event.looked
+        case ev.FoundIdentical():
+            transfer.file_id = event.id
+            transfer.foreign = True
+            transfer.md5 = event.md5 or None
         case ev.PartReset():
             transfer.parts.reset(event.no)
-        case ev.SourceHashed() | ev.Verified():
-            transfer.md5 = event.md5
         case ev.DigestKept():
             transfer.kept = event
         case ev.ReplacementPlanned():
