@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
@@ -103,9 +105,12 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote = {file.id: file async for file in api.files(state.item_id)}
-    folders = (await api.item(state.item_id)).folders if _needs_folders(state, remote) else {}
-    by_path = _by_path(remote.values(), folders)
+    by_id = {transfer.file_id: transfer for transfer in state.active}
+    remote = {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(state.item_id)}
+    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
+    others = [file for file in remote.values() if file.id not in own]
+    folders = (await api.item(state.item_id)).folders if others or _needs_folders(state) else {}
+    by_path = _by_path(others, folders)
     error: FigupError | None = None
     lost, duplicates, late = [], [], []
     for transfer in state.active:
@@ -141,14 +146,21 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     return ItemCheck(tuple(lost), tuple(duplicates), tuple(late))
 
 
-def _needs_folders(state: JobState, remote: Iterable[int]) -> bool:
+def _sharing_text(file: File, transfer: Transfer | None) -> File:
+    """Return the file with the strings of its transfer where they are equal: there may be a hundred thousand."""
+    if transfer is None or file.is_link_only or (file.name, file.computed_md5) != (transfer.name, transfer.md5):
+        return file
+    return msgspec.structs.replace(
+        file, name=transfer.name, computed_md5=transfer.md5, status=sys.intern(file.status), download_url=""
+    )
+
+
+def _needs_folders(state: JobState) -> bool:
     """Return True if the folders matter, which the listing of files does not have (official API description).
 
     They do not in an item that the job created, that holds only its files, and none of them in a folder.
     """
-    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
-    others = any(file_id not in own for file_id in remote)
-    return others or not state.creates_item or any(transfer.folder for transfer in state.active)
+    return not state.creates_item or any(transfer.folder for transfer in state.active)
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:

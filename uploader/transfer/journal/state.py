@@ -146,7 +146,7 @@ class JobState:
                 size=event.size,
                 mtime_ns=event.mtime_ns,
                 inode=event.inode,
-                ctime_ns=event.ctime_ns,
+                ctime_ns=event.mtime_ns if event.ctime_ns == event.mtime_ns else event.ctime_ns,  # often the same
                 folder=folder,
                 expected=event.md5,
                 link=event.link,

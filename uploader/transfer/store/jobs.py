@@ -6,8 +6,9 @@ finished, its manifests.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,8 @@ import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
 from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
-from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import IllegalEvent, Transfer
+from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import Replay, decode, read_synced, scan
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
@@ -198,12 +198,14 @@ class JobStore:
     def write_manifests(self, job: str, state: JobState) -> Manifests:
         """Write the MD5s of a finished job. Raises StateDiskFull, StateUnusable."""
         local, remote = self.manifest_paths(job)
-        by_source = [_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None and not t.link]
-        by_name = [_manifest_line(md5, path) for path, md5 in _remote(state).items()]
+        by_source = (_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None and not t.link)
+        by_name = (_manifest_line(md5, path) for path, md5 in _remote(state))
         return Manifests(self._write_list(local, by_source), self._write_list(remote, by_name))
 
-    def _write_list(self, path: Path, lines: list[bytes]) -> Path | None:
-        content = b"".join(lines)
+    def _write_list(self, path: Path, lines: Iterable[bytes]) -> Path | None:
+        stream = io.BytesIO()
+        stream.writelines(lines)
+        content = stream.getvalue()
         if not content:
             with map_os_errors(path):
                 path.unlink(missing_ok=True)
@@ -224,10 +226,13 @@ def _ever_owned_by(events: Iterable[ev.AnyEvent]) -> tuple[frozenset[int], froze
     return items, frozenset(event.id for event in events if isinstance(event, ev.UploadInitiated | ev.FoundIdentical))
 
 
-def _remote(state: JobState) -> dict[str, str]:
-    """Return the MD5s of the item's files, including dropped ones that were not sent again."""
-    in_order: list[Transfer] = sorted(state.reported, key=lambda t: not t.dropped)
-    return {remote_path(t.folder, t.name): t.md5 for t in in_order if t.md5 is not None and not t.link}
+def _remote(state: JobState) -> Iterator[tuple[str, str]]:
+    """Yield paths and MD5s of the item's files, including dropped ones that were not sent again."""
+    found = [t for t in state.reported if t.md5 is not None and not t.link]
+    sent_again = {t.remote_path for t in found if not t.dropped} if any(t.dropped for t in found) else set()
+    for transfer in found:
+        if transfer.md5 is not None and not (transfer.dropped and transfer.remote_path in sent_again):
+            yield transfer.remote_path, transfer.md5
 
 
 def _manifest_line(md5: str, path: str) -> bytes:
