@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from uploader.cli.errors import Failure
 from uploader.cli.output.console import MAX_REPORTED, Console, Summary
+from uploader.cli.output.rows import FileRows, row_with_hint
+from uploader.errors import Facts
+from uploader.transfer.report import FileReport, Problem
 
 FAILURE = Failure(code="conflict", message="it is taken", hint=None, path="/a", exit_status=1)
 
@@ -104,3 +108,32 @@ def test_lines_go_above_the_bars(capsys: pytest.CaptureFixture[str], monkeypatch
     console.result("on a stdout that is no terminal")
     out, err = said(console, capsys)
     assert (above, out, err) == (["figup: a note"], ["on a stdout that is no terminal"], [])
+
+
+def test_the_summary_of_many_files_is_one_line_whose_rows_are_made_as_it_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = [
+        FileReport(path=f"/data/{number}", name=str(number), size=number, status="verified") for number in range(1001)
+    ]
+    failed = Problem(code="conflict", message="it is taken", facts=Facts("started-here", job="j"))
+    files.append(FileReport(path="/data/x", name="x", size=1, status="failed", error=failed))
+    made: list[str] = []
+
+    def to_row(file: FileReport) -> dict[str, Any]:
+        made.append(file.path)
+        return row_with_hint(file)
+
+    rows = FileRows(files, to_row)
+    console = Console(json=False, quiet=False)
+    console.summary(Summary(files=rows))
+    assert said(console, capsys) == ([], [])
+    assert made == [], "they are not made where nobody reads them"
+    console = Console(json=True, quiet=False)
+    console.summary(Summary(job="j", files=rows))
+    (line,), _ = said(console, capsys)
+    summary = json.loads(line)
+    assert [row["path"] for row in summary["files"]] == [file.path for file in files]
+    assert "figup resume j" in summary["files"][-1]["error"]["hint"]
+    assert "facts" not in summary["files"][-1]["error"]
+    assert [row["size"] for row in rows[1:3]] == [1, 2]

@@ -1,0 +1,38 @@
+"""What a job of many files needs in memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.state import JobState
+
+FILES = 2000
+MOST = 720
+"""Bytes a file whose path has 46 letters: the path, the name, the MD5, five numbers and the rest of a transfer."""
+
+
+def test_a_verified_file_needs_some_hundred_bytes() -> None:
+    plan = ev.JobPlanned(
+        job="j", endpoint="e", item=1, title=None, created="c", version="0", files=FILES, root="/scratch/group/name"
+    )
+    tracemalloc.start()
+    try:
+        state = JobState(plan=plan)
+        before = tracemalloc.get_traced_memory()[0]
+        for index in range(FILES):
+            path, at = f"run{index // 1000:03d}/measurement-{index:06d}.csv", 10**18 + index
+            state.apply(ev.SourcePlanned(index, path=path, size=10**6 + index, mtime_ns=at, inode=at, ctime_ns=at))
+            state.apply(ev.UploadIntended(index, at="2026-01-02T03:04:05+00:00", known=()))
+            state.apply(ev.UploadInitiated(index, id=10**8 + index))
+            state.apply(ev.PartsMissing(index, done=0, total=1))
+            state.apply(ev.PartSent(index, no=1, xxh3=2**63 + index))
+            state.apply(ev.PartsComplete(index, 1))
+            state.apply(ev.CompleteIntended(index))
+            state.apply(ev.Completed(index))
+            state.apply(ev.Verified(index, f"{index:032x}"))
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert state.finished
+    assert used / FILES < MOST, used / FILES
