@@ -49,7 +49,7 @@ def test_runs_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
     assert "round 2 of 2: b" in capsys.readouterr().out
 
 
-def test_who_is_missing_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_tools_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     def nobody() -> int:
         raise Missing("nobody is missing (Debian: apt-get install nobody)")
 
@@ -59,7 +59,7 @@ def test_who_is_missing_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> Non
     assert missing[0] in capsys.readouterr().out
 
 
-def test_files_are_what_they_say(tmp_path: Path) -> None:
+def test_benchmark_files_have_their_sizes(tmp_path: Path) -> None:
     sparse = sparse_file(tmp_path, 3 * MIB)
     assert sparse.stat().st_size == 3 * MIB
     assert md5_of(sparse) == md5_of_zeros(3 * MIB)
@@ -79,12 +79,12 @@ def test_files_are_what_they_say(tmp_path: Path) -> None:
         (" 7/7  7f2aa53a9c7d PyObject_Hash (/opt/a (b)/libpython3.11.so.1.0)", KINDS[-1]),
     ],
 )
-def test_a_sample_is_told_apart(sample: str, kind: str) -> None:
+def test_samples_are_distinguished(sample: str, kind: str) -> None:
     assert kind_of(sample) == kind
     assert kind in KINDS
 
 
-def test_a_bar_says_whether_it_held() -> None:
+def test_a_requirement_says_whether_it_holds() -> None:
     assert str(Bar("size", 3, least=1, most=4)) == "held   size: 3 (at least 1, at most 4)"
     assert str(Bar("size", 5, most=4)) == "BROKEN size: 5 (at most 4)"
 

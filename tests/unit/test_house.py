@@ -90,7 +90,7 @@ def test_importing_the_package_does_no_work() -> None:
     assert not modules & (HEAVY | {"click"})
 
 
-def test_the_version_comes_at_once() -> None:
+def test_the_version_is_printed_fast() -> None:
     modules = modules_after("import sys; sys.argv = ['figup', '--version']; from uploader.cli.main import main; main()")
     assert "click" in modules
     assert not modules & HEAVY

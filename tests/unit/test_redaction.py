@@ -25,7 +25,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("secret", [TOKEN, UPLOAD, "4f5e6d7c8b9a", "hunter2x", "jo:hunter2x"])
 @pytest.mark.parametrize("form", encodings("x" * 12))
-def test_a_secret_is_cut_in_every_encoding(secret: str, form: str) -> None:
+def test_a_secret_is_redacted_in_every_encoding(secret: str, form: str) -> None:
     text = f"the token {encodings(secret)[form]} is not valid"
     said = redact(text)
     assert has_secret(text)
@@ -45,7 +45,7 @@ def test_an_encoding_inside_another(inner: str, outer: str) -> None:
 
 
 @pytest.mark.parametrize("form", encodings("x" * 12))
-def test_a_long_text_is_searched_quickly_and_found_all_the_same(form: str) -> None:
+def test_a_long_text_is_redacted_quickly(form: str) -> None:
     text = json.dumps([{"name": "a"}] * 1000 + [{"name": encodings(TOKEN)[form]}])
     assert may_have_token(text)
     assert has_secret(text)
@@ -65,19 +65,19 @@ HARMLESS = (
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_other_words_stay(text: str) -> None:
+def test_other_text_is_unchanged(text: str) -> None:
     assert redact(text) == text
     assert not may_have_token(text)
 
 
-def test_what_is_too_short_is_no_secret() -> None:
+def test_a_short_text_is_not_a_secret() -> None:
     add_secret("t0ken")
     add_credentials("jo", "pw")
     add_credentials("", None)
     assert redact("a t0ken and a pw") == "a t0ken and a pw"
 
 
-def test_an_error_never_holds_one() -> None:
+def test_an_error_never_contains_a_secret() -> None:
     error = RequestRejected(f"no {TOKEN.upper()}")
     assert (error.message, error.args) == ("no ...", ("no ...",))
 

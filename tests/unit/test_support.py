@@ -42,7 +42,7 @@ async def test_a_blocking_call_of_the_package_on_the_event_loop_is_caught(call: 
         as_package_code(call)()
 
 
-async def test_a_blocking_call_in_a_thread_is_none() -> None:
+async def test_a_blocking_call_in_a_thread_is_allowed() -> None:
     await anyio.to_thread.run_sync(as_package_code("os.stat('.')"))
 
 

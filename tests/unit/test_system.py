@@ -45,14 +45,14 @@ def test_a_path_that_cannot_be_read(number: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/a\0b", "/a\ud83d"])
-def test_a_path_that_can_be_none_is_a_mistake(path: str) -> None:
+def test_an_impossible_path_is_a_usage_error(path: str) -> None:
     with pytest.raises(ValueError, match=r"null|surrogates") as caught:
         os.stat(path)  # noqa: PTH116 - pathlib checks less
     error = path_error(caught.value, path)
     assert (error.code, error.message.partition(": ")[2].startswith("not a possible path")) == ("usage", True)
 
 
-def test_what_cannot_be_written_is_a_mistake_unless_it_may_pass() -> None:
+def test_unwritable_files_are_usage_errors_unless_transient() -> None:
     assert write_error(refused(errno.EACCES), "out.json").exit_status == ExitStatus.USAGE
     assert write_error(refused(errno.ESTALE), "out.json").exit_status == ExitStatus.RESUMABLE
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_written_is_a_mistake_unless_it_may_pass() -> None:
 @pytest.mark.parametrize(
     "fault", [MemoryError(), RuntimeError("can't start new thread"), refused(errno.EMFILE), refused(errno.ENOMEM)]
 )
-def test_nothing_left_of_memory_threads_or_descriptors_may_pass(fault: BaseException) -> None:
+def test_exhausted_resources_are_transient(fault: BaseException) -> None:
     with pytest.raises(FigupError) as caught, system_errors():
         raise fault
     assert (caught.value.code, caught.value.exit_status) == ("out-of-resources", ExitStatus.RESUMABLE)
@@ -68,7 +68,7 @@ def test_nothing_left_of_memory_threads_or_descriptors_may_pass(fault: BaseExcep
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("a bug"), OSError("made by a library"), refused(errno.EBADF)])
-def test_a_bug_stays_one(fault: Exception) -> None:
+def test_a_bug_is_not_translated(fault: Exception) -> None:
     assert system_error(fault) is None
     with pytest.raises(type(fault)), system_errors():
         raise fault

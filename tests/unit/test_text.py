@@ -24,7 +24,7 @@ def test_names(name: str, width: int, text: str) -> None:
 
 
 @given(st.text(min_size=1), st.integers(min_value=4, max_value=60))
-def test_a_name_never_takes_more_columns_than_it_may(name: str, width: int) -> None:
+def test_a_shortened_name_fits_its_columns(name: str, width: int) -> None:
     fitted = shorten(name, width)
     assert columns(fitted) == disp_len(fitted) <= width
     assert fitted.isprintable()

@@ -25,7 +25,7 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1", "1e6", "5 0", "1Q", "1mbit", "0x10", "nan", "inf", "1..2", "５k!"])
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="invalid size"):
         units.parse_size(text)
 
@@ -42,7 +42,7 @@ def test_rates(text: str, rate: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "0M", "", "fast", "-5M", "1 bit per day", "0bit"])
-def test_what_is_no_rate(text: str) -> None:
+def test_invalid_rates(text: str) -> None:
     with pytest.raises(ValueError, match="invalid rate"):
         units.parse_rate(text)
 
@@ -59,7 +59,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "h", "-1", "5 parsecs", "1h30", "30 30", "1e3", "nan", "inf", "1min!"])
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(ValueError, match="invalid duration"):
         units.parse_duration(text)
 
@@ -110,6 +110,6 @@ def test_a_limit_is_a_rate_or_off_or_a_timetable() -> None:
 @pytest.mark.parametrize(
     "text", ["", "08:00", "08:00,", "24:00,1M", "08:60,1M", "08:00,1M 08:00,2M", "08:00,1M,2M", "8,1M"]
 )
-def test_what_is_no_limit(text: str) -> None:
+def test_invalid_limits(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no|invalid|duplicate"):
         parse_limit(text)

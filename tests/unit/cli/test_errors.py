@@ -29,14 +29,14 @@ def test_a_hint_follows_the_message_on_the_same_line() -> None:
 @pytest.mark.parametrize(
     "kind", [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, errors.FigupError)]
 )
-def test_every_error_keeps_its_code_status_and_words_in_one_line(kind: type[errors.FigupError]) -> None:
+def test_every_error_is_one_line_with_code_and_status(kind: type[errors.FigupError]) -> None:
     failure = failure_of(kind("a\nb \x1b[31m", path="/a\nb"))
     assert (failure.code, failure.exit_status, failure.path) == (kind.code, kind.exit_status, "/a\nb")
     assert failure.message == "a\\nb \\x1b[31m"
     assert failure.line().isprintable()
 
 
-def test_a_stranger_is_an_internal_error_that_shows_nothing_of_its_inside() -> None:
+def test_an_unexpected_exception_is_an_internal_error_without_details() -> None:
     failure = failure_of(KeyError("a secret"))
     assert (failure.code, failure.exit_status) == ("internal", 1)
     assert "KeyError" in failure.line()
@@ -44,7 +44,7 @@ def test_a_stranger_is_an_internal_error_that_shows_nothing_of_its_inside() -> N
     assert "secret" not in failure.line()
 
 
-def test_a_command_that_sends_nothing_does_not_speak_of_what_was_sent() -> None:
+def test_a_command_that_sends_nothing_does_not_mention_sent_files() -> None:
     assert failure_of(errors.Unreachable("no connection"), kept=False).hint == "Try again later."
     other = errors.NoToken("no token")
     assert failure_of(other, kept=False) == failure_of(other)

@@ -58,7 +58,7 @@ def test_help_shows_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["help", "item", "show"], capsys)[1] == run(["item", "show", "--help"], capsys)[1]
 
 
-def test_help_about_something_unknown_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_for_an_unknown_topic_lists_the_topics(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(["help", "nope"], capsys)
     assert status == 2
     assert "unknown topic or command 'nope'" in err
@@ -71,7 +71,7 @@ def test_the_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("word", POINTERS)
-def test_words_that_people_try_point_to_the_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run([word], capsys)
     assert status == 2
     assert f"unknown command '{word}'; use 'figup {POINTERS[word]}'" in err

@@ -49,7 +49,7 @@ def test_every_situation_has_its_hint_and_every_hint_its_situation() -> None:
     assert set(HINTS) - named - codes == set()
 
 
-def test_whatever_may_pass_says_how_to_continue() -> None:
+def test_every_transient_error_says_how_to_continue() -> None:
     for kind in KINDS:
         if issubclass(kind, errors.TransientError):
             assert "ontinue" in (hint_for(kind("x"), job="abc") or "") or "again" in (hint_for(kind("x")) or "")
@@ -80,7 +80,7 @@ def test_whatever_may_pass_says_how_to_continue() -> None:
         ),
     ],
 )
-def test_how_a_job_continues_is_said_once(error: FigupError, words: str) -> None:
+def test_the_hint_to_continue_appears_once(error: FigupError, words: str) -> None:
     hint = failure_of(error, job="abc").hint or ""
     assert words in hint
     assert hint.count("again") <= 1
@@ -107,6 +107,6 @@ def test_a_hint_names_the_option_or_command_that_helps(error: FigupError, hint: 
     assert hint_for(Problem.of(error)) == hint_for(error)
 
 
-def test_an_empty_hint_is_none() -> None:
+def test_an_empty_hint_counts_as_none() -> None:
     assert hint_for(errors.StateUnusable("x", hint="")) is None
     assert hint_for(errors.Interrupted("x", hint="")) is None

@@ -121,7 +121,7 @@ def test_the_options_that_work_before_the_command_are_those_of_all_commands() ->
     assert declared | {"-vv"} == FLAGS | WITH_VALUE
 
 
-def test_every_command_is_what_the_table_says() -> None:
+def test_every_command_matches_the_table() -> None:
     context = click.Context(main)
     for name in COMMANDS:
         command = main.get_command(context, name)
@@ -130,7 +130,7 @@ def test_every_command_is_what_the_table_says() -> None:
 
 
 @pytest.mark.parametrize(("words", "lines"), [(["nope", "--json"], 2), (["nope", "--", "--json"], 0)])
-def test_json_is_asked_for_before_the_dashes_alone(
+def test_json_is_an_option_only_before_the_dashes(
     words: list[str], lines: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ending:

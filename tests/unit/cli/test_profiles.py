@@ -62,7 +62,7 @@ def run(*words: str, name: str = "upload") -> dict[str, Any]:
     return got
 
 
-def test_the_profile_comes_before_the_defaults(config: Path, tmp_path: Path) -> None:
+def test_the_profile_takes_precedence_over_defaults(config: Path, tmp_path: Path) -> None:
     got = run()
     assert got["limit_rate"] == 20
     assert got["exclude"] == ("*.tmp", "*.bak")
@@ -72,7 +72,7 @@ def test_the_profile_comes_before_the_defaults(config: Path, tmp_path: Path) -> 
     assert common.token_file == tmp_path / "work.token"
 
 
-def test_the_command_line_and_the_environment_come_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_and_the_environment_take_precedence(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIGSHARE_ENDPOINT", "https://env.example.org/v2")
     monkeypatch.setenv("FIGSHARE_TOKEN", "t0ken")
     got = run("--limit-rate", "7", "--exclude", "x")
@@ -95,7 +95,7 @@ def test_resume_takes_the_defaults_of_upload(config: Path) -> None:
     assert run(name="verify")["limit_rate"] is None
 
 
-def test_there_need_be_no_file(config: Path) -> None:
+def test_the_configuration_file_is_optional(config: Path) -> None:
     config.unlink()
     assert run()["limit_rate"] is None
     with pytest.raises(UsageError, match="unknown profile 'work'"):
@@ -117,7 +117,7 @@ def test_there_need_be_no_file(config: Path) -> None:
         ("[defaults]\nupload = 3", "unknown key 'upload'"),
     ],
 )
-def test_mistakes_are_named(config: Path, content: str, message: str) -> None:
+def test_configuration_errors_are_reported(config: Path, content: str, message: str) -> None:
     config.write_text(content)
     with pytest.raises(UsageError, match=message) as error:
         run()

@@ -54,7 +54,7 @@ def paths_in(data: bytes, *, nul: bool = False) -> list[str]:
     return [path for _, path in parse_list(data, "failed.txt", nul=nul)]
 
 
-def test_the_list_is_one_that_from_file_takes(tmp_path: Path) -> None:
+def test_the_list_can_be_used_with_from_file(tmp_path: Path) -> None:
     paths = ["/data/#1", "/data/a b", "/data/ü", "/data/\udcff", "/data/ "]
     files = [broken(number, path=path) for number, path in enumerate(paths)]
     link = broken(9, path="https://example.org/a")
@@ -63,7 +63,7 @@ def test_the_list_is_one_that_from_file_takes(tmp_path: Path) -> None:
     assert paths_in(failed_list(report(*odd), replace(LISTED, nul=True)), nul=True) == [*paths, "/data/a\nb"]
 
 
-def test_the_way_to_send_them_is_told_where_there_is_one() -> None:
+def test_the_list_contains_the_command_to_retry() -> None:
     inside = msgspec.structs.replace(broken(1, path="/my data/set/a/1"), folder="set/a")
     beside = msgspec.structs.replace(broken(2, path="/my data/2"), folder="")
     first = failed_list(report(inside, beside), LISTED).decode().splitlines()[0]
@@ -76,7 +76,7 @@ def test_the_way_to_send_them_is_told_where_there_is_one() -> None:
     assert failed_list(report(inside), again).splitlines()[0].endswith(b" --item 7 --on-conflict keep")
 
 
-def test_names_that_are_no_lines() -> None:
+def test_names_with_line_breaks_are_left_out() -> None:
     made = report(broken(1, path="/data/a\nb"), broken(2, path="/data/\udcff"))
     assert failed_list(made, LISTED).partition(b"\n")[2] == (
         b"# conflict: /data/a\\nb: there is another\n"
@@ -85,13 +85,13 @@ def test_names_that_are_no_lines() -> None:
     )
 
 
-def test_a_summary_of_a_few_names_all_and_says_why() -> None:
+def test_a_summary_of_few_files_lists_all_with_reasons() -> None:
     lines = summary_text(report(FILE, broken(1))).splitlines()
     assert lines[1] == "1: 10 bytes, MD5 not known, failed"
     assert lines[2] == "Failed: /data/1: there is another"
 
 
-def test_a_summary_of_many_counts_and_names_the_first_that_failed() -> None:
+def test_a_summary_of_many_files_has_counts_and_the_first_failures() -> None:
     made = report(*(broken(number) for number in range(10_000)), *([FILE] * 500))
     lines = summary_text(made).splitlines()
     assert lines[0] == "10500 files, 0 bytes: 10000 failed, 500 verified."
@@ -100,7 +100,7 @@ def test_a_summary_of_many_counts_and_names_the_first_that_failed() -> None:
     assert len(lines) == MAX_LISTED + 4
 
 
-def test_a_file_is_put_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "r.html"
     target.write_bytes(b"old")
     write_file(target, b"new")

@@ -194,7 +194,7 @@ def test_a_crate_with_many_files_is_read(tmp_path: Path) -> None:
     assert loaded.metadata.title == "Beaver data"
 
 
-def test_what_has_no_equivalent_is_told() -> None:
+def test_values_without_equivalent_are_reported() -> None:
     loaded = read(".zenodo.json", {**DEPOSIT, "upload_type": "other", "title": ["x"], "license": ["mit", {"x": 1}]})
     assert (loaded.metadata.title, loaded.metadata.type, loaded.metadata.license) == (None, None, "MIT")
     told = "\n".join(loaded.remarks)

@@ -293,7 +293,7 @@ def test_an_invalid_licence_is_not_published_as_another(tmp_path: Path) -> None:
     assert left_out.text.startswith("codemeta.json: license: has 501 characters")
 
 
-def test_lists_that_are_written_otherwise_are_read() -> None:
+def test_alternative_forms_of_lists_are_read() -> None:
     cff = CFF.replace("[beavers, counting]", "[beavers; counting, dams]").replace("alias: bvr", "alias: Null")
     loaded = read("CITATION.cff", cff)
     assert loaded.metadata.keywords == ("beavers", "counting", "dams")
@@ -307,7 +307,7 @@ def test_lists_that_are_written_otherwise_are_read() -> None:
     assert "unknown kind of identifier 'RRID:SCR_1'" in loaded.remarks[0]
 
 
-def test_what_cannot_be_used_is_told() -> None:
+def test_unusable_values_are_reported() -> None:
     cff = CFF.replace("  - alias: bvr", "  - orcid: x").replace("[beavers, counting]", "[beavers, true, {a: b}]")
     loaded = read("CITATION.cff", cff.replace("license: Apache-2.0", "license: [MIT, Apache-2.0]"))
     assert loaded.metadata.license == "MIT"
@@ -319,7 +319,7 @@ def test_what_cannot_be_used_is_told() -> None:
     )
 
 
-def test_contributors_are_not_authors_and_told() -> None:
+def test_contributors_are_not_authors_and_reported() -> None:
     told = "contributors: 1 ignored; Figshare has authors only"
     assert read("codemeta.json", {**CODEMETA, "contributor": {"name": "Max Roe"}}).remarks == (
         f"codemeta.json: {told}",

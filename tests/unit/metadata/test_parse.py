@@ -45,7 +45,7 @@ def test_plain_yaml_values_follow_yaml_1_2() -> None:
 
 
 @pytest.mark.parametrize("text", ["1.10", "0.0", "12.500", "-0.50"])
-def test_a_number_is_as_a_text_what_stands_there(text: str) -> None:
+def test_a_number_as_text_is_unchanged(text: str) -> None:
     for name, data in (("a.yaml", f"v: {text}"), ("a.json", f'{{"v": {text}}}'), ("a.toml", f"v = {text}")):
         value = parse(name, data.encode()).value["v"]
         assert (str(value), value) == (text, float(text))

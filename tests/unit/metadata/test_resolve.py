@@ -187,7 +187,7 @@ async def described(tmp_path: Path, text: str) -> tuple[ItemPayload, Lists]:
     return found.spec, lists
 
 
-async def test_a_description_as_figshare_takes_it(tmp_path: Path) -> None:
+async def test_a_description_in_the_apis_form(tmp_path: Path) -> None:
     spec, lists = await described(
         tmp_path,
         "title: Not in here\ndescription: d\nauthors: [Jane Doe 0000-0002-1825-0097, {id: 4, name: x}]\n"

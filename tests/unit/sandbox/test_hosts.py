@@ -53,7 +53,7 @@ def test_loopback_names_only(header: str, served: bool) -> None:
     assert is_served(["localhost", header], settings()) is served
 
 
-def test_no_header_is_no_browser() -> None:
+def test_a_request_without_origin_is_allowed() -> None:
     assert is_served([], settings())
 
 
@@ -68,6 +68,6 @@ def test_no_header_is_no_browser() -> None:
         ({"host": "Node7"}, ["node7:80"], ["node8", "10.0.0.1"]),
     ],
 )
-def test_what_else_leads_here(given: dict[str, str], served: list[str], foreign: list[str]) -> None:
+def test_other_names_of_this_host(given: dict[str, str], served: list[str], foreign: list[str]) -> None:
     assert [one for one in served if not is_served([one], settings(**given))] == []
     assert [one for one in foreign if is_served([one], settings(**given))] == []

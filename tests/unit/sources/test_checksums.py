@@ -100,7 +100,7 @@ def test_what_powershell_writes_is_read(form: str) -> None:
         assert named(data, given=given) == [("sub", "a b.bin"), ("", "c.bin")]
 
 
-def test_listed_files_keep_their_folders_below_the_base_and_no_others() -> None:
+def test_listed_files_keep_only_their_folders_below_the_base() -> None:
     lines = f"{MD5}  ./a/b\n{MD5}  /base/x/c\n{MD5}  /elsewhere/d\n{MD5}  ../up/e\n{MD5.upper()} *f\n".encode()
     assert named(lines) == [("a", "b"), ("x", "c"), ("", "d"), ("", "e"), ("", "f")]
     assert named(f"\\{MD5}  a\\\\b\\nc\n{MD5}  d\\e\n".encode()) == [("", "a\\b\nc"), ("d", "e")]
@@ -124,7 +124,7 @@ def test_listed_files_keep_their_folders_below_the_base_and_no_others() -> None:
         (f"{MD5}  a\nMD5 (\udcfc) = {MD5}\n", "line 2: is not UTF-8"),
     ],
 )
-def test_a_line_that_is_none_is_named(data: str, said: str) -> None:
+def test_an_invalid_line_is_reported(data: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_checksums(data.encode("utf-8", "surrogateescape"), "/", "list")
     assert said in caught.value.message

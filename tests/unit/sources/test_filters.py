@@ -36,13 +36,13 @@ def ignores(**files: list[str]) -> Ignores:
         ("a.csv", False, False),
     ],
 )
-def test_patterns_mean_what_they_mean_in_gitignore(path: str, folder: bool, left_out: bool) -> None:
+def test_patterns_behave_as_in_gitignore(path: str, folder: bool, left_out: bool) -> None:
     lines = ["# a remark", "", "*.tmp", "!keep.tmp", "build/", "/top.csv", "a/**/b", "\\#odd"]
     assert (Filters([], []).reason(path, ignores(top=lines), folder=folder) == "excluded") is left_out
     assert (Filters([], lines).reason(path, Ignores(), folder=folder) == "excluded") is left_out
 
 
-def test_the_nearest_file_decides_and_the_command_line_before_all_of_them() -> None:
+def test_the_nearest_ignore_file_decides_after_the_command_line() -> None:
     files = ignores(top=["*.log", "/sub/only"], sub=["!run.log", "only"], sub__deep=["run.log"])
     no_options = Filters([], [])
     assert no_options.reason("run.log", files) == "excluded"
@@ -52,7 +52,7 @@ def test_the_nearest_file_decides_and_the_command_line_before_all_of_them() -> N
     assert Filters([], ["run.log"]).reason("sub/run.log", files) == "excluded"
 
 
-def test_include_names_files_and_all_that_is_in_folders() -> None:
+def test_include_matches_files_and_contents_of_folders() -> None:
     only = Filters(["*.csv", "raw/"], ["bad*"])
     assert only.reason("a.csv", Ignores()) is None
     assert only.reason("x/raw/notes.txt", Ignores()) is None
@@ -61,7 +61,7 @@ def test_include_names_files_and_all_that_is_in_folders() -> None:
     assert only.reason("other", Ignores(), folder=True) is None, "what it holds may be included"
 
 
-def test_an_excluded_folder_leaves_out_the_files_in_it_that_are_named_themselves() -> None:
+def test_an_excluded_folder_excludes_files_named_explicitly() -> None:
     secret = Filters([], ["secret", "!keep/"])
     assert secret.reason_alone("keep/secret/key.pem") == "excluded"
     assert secret.reason_alone("keep/a.csv") is None
@@ -77,7 +77,7 @@ def test_of_include_patterns_the_nearest_decides() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["broken\\", "[a", "[[:letter:]]", "", "/", "!"])
-def test_a_pattern_that_git_never_finds_to_match_matches_nothing(pattern: str) -> None:
+def test_a_malformed_pattern_matches_nothing_as_in_git(pattern: str) -> None:
     assert not any(Patterns([pattern]).decision(path, folder=True) for path in ("broken\\", "[a", "a", "[[:letter:]]"))
 
 
@@ -92,7 +92,7 @@ NAMES = st.text(LETTERS, min_size=1, max_size=12)
 
 
 @given(NAMES.filter(lambda name: name not in (".", "..")))
-def test_without_patterns_everything_is_taken_and_with_an_anchor_each_name_is_itself(name: str) -> None:
+def test_without_patterns_everything_is_included(name: str) -> None:
     assert Filters([], []).reason(name, Ignores()) is None
     literal = "/" + "".join(f"\\{c}" if c in "\\*?[]!#" or c.isspace() else c for c in name)
     assert Filters([], [literal]).reason(name, Ignores()) == "excluded"
@@ -109,7 +109,7 @@ def test_without_patterns_everything_is_taken_and_with_an_anchor_each_name_is_it
         ("/data/x", None),
     ],
 )
-def test_a_glob_is_what_stands_behind_the_last_plain_folder(path: str, parts: tuple[str, str] | None) -> None:
+def test_a_glob_starts_after_the_last_plain_folder(path: str, parts: tuple[str, str] | None) -> None:
     found = Glob.split(path)
     assert (None if found is None else (found[0], found[1].pattern)) == parts
 

@@ -42,7 +42,7 @@ def test_an_md5_continues_from_its_state(pieces: list[bytes], cut: int) -> None:
     assert second.hexdigest() == md5(b"".join(pieces))
 
 
-def test_a_state_tells_how_many_bytes_it_stands_for() -> None:
+def test_an_md5_state_has_its_number_of_bytes() -> None:
     counted = SavableMd5()
     counted.update(bytes(100))
     state = counted.save()
@@ -63,7 +63,7 @@ def no_libcrypto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     can_save.cache_clear()
 
 
-def test_hashlib_does_it_where_openssl_cannot_be_called(no_libcrypto: None) -> None:
+def test_hashlib_is_used_without_openssl(no_libcrypto: None) -> None:
     assert not can_save()
     plain = new_md5()
     plain.update(b"abc")
@@ -71,7 +71,7 @@ def test_hashlib_does_it_where_openssl_cannot_be_called(no_libcrypto: None) -> N
     assert not isinstance(plain, SavableMd5)
 
 
-def test_a_library_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_with_wrong_results_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     can_save.cache_clear()
     monkeypatch.setattr(SavableMd5, "hexdigest", lambda _: "0" * 32)
     assert not can_save()
@@ -114,9 +114,7 @@ async def kept_of(source: Source) -> list[Checkpoint]:
 
 
 @pytest.mark.anyio
-async def test_a_digest_keeps_its_state_now_and_then_and_continues_from_it(
-    source: CountedSource, content: bytes
-) -> None:
+async def test_a_digest_saves_checkpoints_and_continues_from_them(source: CountedSource, content: bytes) -> None:
     kept = await kept_of(source)
     assert len(kept) >= 4
     for checkpoint in kept:
@@ -126,7 +124,7 @@ async def test_a_digest_keeps_its_state_now_and_then_and_continues_from_it(
 
 
 @pytest.mark.anyio
-async def test_a_digest_that_is_stopped_keeps_what_it_has_done(source: CountedSource, content: bytes) -> None:
+async def test_a_stopped_digest_saves_its_state(source: CountedSource, content: bytes) -> None:
     kept: list[Checkpoint] = []
     digest = Digest(source, on_checkpoint=kept.append)
     digests_at = 3 << 20
@@ -168,7 +166,7 @@ async def test_parts_behind_the_checkpoint_are_compared_and_those_before_it_are_
         (None, 10_000, False),
     ],
 )
-def test_when_a_change_must_show(
+def test_when_a_change_is_visible_in_the_ctime(
     monkeypatch: pytest.MonkeyPatch, kind: str | None, age: float, *, expected: bool
 ) -> None:
     monkeypatch.setattr(checkpoints, "file_system_of", lambda _: kind)

@@ -37,7 +37,7 @@ def test_any_paths_without_line_ends_come_back_from_a_list_of_lines(paths: list[
         assert [os.fsencode(path) for _, path in parse_list(data.rstrip(b"\r\n"), "list")] == wanted
 
 
-def test_the_wrong_kind_of_list_is_noticed() -> None:
+def test_the_wrong_kind_of_list_is_detected() -> None:
     with pytest.raises(UsageError, match="NUL characters") as caught:
         parse_list(b"a\0b\0", "files.txt")
     assert caught.value.facts.situation == "nul-separated"
@@ -63,7 +63,7 @@ def test_a_list_of_powershell_is_read() -> None:
     assert parse_list("a\r\nü\r\n".encode("utf-16"), "list") == [(1, "a"), (2, "ü")]
 
 
-def test_a_path_has_the_line_that_it_stands_on() -> None:
+def test_a_path_has_its_line_number() -> None:
     assert parse_list(b"# a remark\n\na\r\n\nb", "list") == [(3, "a"), (5, "b")]
     assert parse_list(b"a\0\nb\0", "list", nul=True) == [(1, "a"), (2, "\nb")]
 
@@ -93,7 +93,7 @@ def fields(row: Row) -> dict[str, str]:
 
 
 @given(ROWS)
-def test_a_manifest_says_the_same_in_every_format(rows: list[Row]) -> None:
+def test_a_manifest_is_equal_in_every_format(rows: list[Row]) -> None:
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["path", "name", "folder", "md5"])
     writer.writeheader()
@@ -124,7 +124,7 @@ def test_what_excel_writes_is_read() -> None:
     assert (where, isinstance(mistake, UsageError)) == ("m: line 3", True)
 
 
-def test_a_value_of_a_yaml_manifest_is_the_text_that_stands_there() -> None:
+def test_values_of_a_yaml_manifest_are_texts() -> None:
     for text in ("010", "1.10", "no", "12:30", "2024-01-01", "0x1f", "1_000", "NaN", "1e3", "12345678901234567890123"):
         assert parsed(f"- path: {text}\n  name: ~\n".encode(), "yaml") == [Row(path=text)]
     assert parsed(b"- &a {path: a, folder: x}\n- {<<: *a, path: b}\n", "yaml")[1] == Row(path="b", folder="x")
@@ -149,7 +149,7 @@ def test_a_value_of_a_yaml_manifest_is_the_text_that_stands_there() -> None:
         (b'[{"path": "a", "nmae": "b"}]', "json", "entry 1: unknown field 'nmae'"),
     ],
 )
-def test_a_mistake_in_a_manifest_is_named(data: bytes, kind: str, said: str) -> None:
+def test_an_error_in_a_manifest_is_reported(data: bytes, kind: str, said: str) -> None:
     ((where, mistake),) = [found for found in parse_manifest(data, kind, "m.csv") if isinstance(found[1], UsageError)]
     assert isinstance(mistake, UsageError)
     assert said in mistake.message
@@ -174,14 +174,14 @@ def test_a_mistake_in_a_manifest_is_named(data: bytes, kind: str, said: str) -> 
         (b"[" * 100_000, "json", "is not JSON"),
     ],
 )
-def test_what_is_no_manifest_is_refused(data: bytes, kind: str, said: str) -> None:
+def test_an_invalid_manifest_is_rejected(data: bytes, kind: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         list(parse_manifest(data, kind, "m.csv"))
     assert caught.value.message.startswith("m.csv: ")
     assert caught.value.message.isprintable()
 
 
-def test_every_mistake_in_a_manifest_is_told_and_what_is_right_is_read() -> None:
+def test_all_errors_in_a_manifest_are_reported() -> None:
     table = b"path,nmae,md5,folder\na,,1,b/../c\nb,,,\n,,,\nc,,,,x\n,n,,\n"
     found = list(parse_manifest(table, "csv", "m"))
     assert [
@@ -196,7 +196,7 @@ def test_every_mistake_in_a_manifest_is_told_and_what_is_right_is_read() -> None
     ]
 
 
-def test_the_name_says_what_kind_it_is() -> None:
+def test_the_format_follows_from_the_name() -> None:
     assert [kind_of(f"x.{end}") for end in ("csv", "tsv", "JSON", "yml")] == ["csv", "csv", "json", "yaml"]
     with pytest.raises(UsageError, match=r"\.csv, \.tsv, \.json"):
         kind_of("manifest.txt")

@@ -15,7 +15,7 @@ from uploader.sources.names import alike_warnings, is_one_file
 from uploader.sources.select import select
 
 
-def test_names_that_are_alike_are_told_once_and_in_their_folder() -> None:
+def test_similar_names_are_reported_once_per_folder() -> None:
     assert alike_warnings(["a/x", "b/X", "a/y"]) == []
     (case,) = alike_warnings(["Data/a", "Data/b", "data/a", "data/c"])
     assert "Data and data differ only in case" in case
@@ -24,7 +24,7 @@ def test_names_that_are_alike_are_told_once_and_in_their_folder() -> None:
     assert len(alike_warnings([f"{letter}{number}" for number in range(9) for letter in "aA"])) == 4
 
 
-def test_a_selection_tells_them_and_takes_both(tmp_path: Path) -> None:
+def test_similar_names_are_warned_about_and_both_selected(tmp_path: Path) -> None:
     for name in ("Notes.txt", "notes.txt"):
         (tmp_path / name).write_text(name)
     found = select(Sources(paths=(f"{tmp_path}/.",)))
@@ -32,7 +32,7 @@ def test_a_selection_tells_them_and_takes_both(tmp_path: Path) -> None:
     assert ["differ only in case" in warning for warning in found.warnings] == [True]
 
 
-def test_one_file_under_two_spellings_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_file_with_two_spellings_is_selected_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a file system that does not tell them apart, which Linux does not have."""
     (tmp_path / "notes.txt").write_text("1")
     honest_open, honest_lstat, honest_exists = os.open, os.lstat, os.path.lexists
@@ -55,7 +55,7 @@ def test_two_links_to_one_file_are_two_files(tmp_path: Path) -> None:
     assert not is_one_file(str(tmp_path / "a"), str(tmp_path / "missing"))
 
 
-def test_patterns_that_never_match_are_told(tmp_path: Path) -> None:
+def test_patterns_that_never_match_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     (tmp_path / ".figupignore").write_text("[b\n")
     found = select(Sources(paths=(f"{tmp_path}/.",), exclude=("c\\",)))
@@ -65,7 +65,7 @@ def test_patterns_that_never_match_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_program_that_reads_names_in_another_encoding_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_file_system_encoding_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     assert source.remote_name("/d/plain") == "plain"
     with pytest.raises(UsageError, match="reads file names as iso8859-1, not as UTF-8"):

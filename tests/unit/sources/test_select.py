@@ -52,9 +52,7 @@ def test_a_folder_keeps_its_name_and_its_files_their_folders(here: Path) -> None
 
 
 @pytest.mark.parametrize("path", [".", "./", "../data", "../data/.", "../data/sub/.."])
-def test_a_folder_without_a_name_stands_for_what_is_in_it(
-    here: Path, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_name_means_its_contents(here: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make(here, "data/a", "data/sub/b")
     monkeypatch.chdir(here / "data")
     found = select(Sources(paths=(path,)))
@@ -64,7 +62,7 @@ def test_a_folder_without_a_name_stands_for_what_is_in_it(
     assert found.job_key == [f"{here}/data" + ("" if prefix else "/")]
 
 
-def test_what_is_skipped_is_named_with_its_reason_and_folders_once(here: Path) -> None:
+def test_skipped_paths_have_reasons_and_folders_appear_once(here: Path) -> None:
     make(here, "d/a", "d/.git/x", "d/.git/y", "d/.hidden", "d/empty/", "d/x.tmp", "d/old/p", "d/old/q")
     (here / "d" / ".figupignore").write_text("*.tmp\nold/\n")
     (here / "d" / "link").symlink_to("a")
@@ -85,7 +83,7 @@ def test_what_is_skipped_is_named_with_its_reason_and_folders_once(here: Path) -
     }
 
 
-def test_hidden_files_and_links_are_sent_when_that_is_asked_for_and_loops_are_found(here: Path) -> None:
+def test_hidden_files_and_links_are_included_on_request_and_loops_detected(here: Path) -> None:
     make(here, "d/.git/x", "d/.hidden", "d/real/a", "elsewhere/b")
     (here / "d" / "link").symlink_to("real/a")
     (here / "d" / "out").symlink_to("../elsewhere")
@@ -96,14 +94,14 @@ def test_hidden_files_and_links_are_sent_when_that_is_asked_for_and_loops_are_fo
     assert skipped(found, here / "d") == {"out/self/": "link-loop", "real/up/": "link-loop"}
 
 
-def test_a_link_that_is_named_itself_is_followed_and_keeps_its_name(here: Path) -> None:
+def test_an_explicitly_named_link_is_followed_and_keeps_its_name(here: Path) -> None:
     make(here, "real/a")
     (here / "latest").symlink_to("real")
     (here / "one").symlink_to("real/a")
     assert there(select(Sources(paths=("latest", "one")))) == ["latest/a", "one"]
 
 
-def test_all_that_stands_in_the_way_is_found_at_once(here: Path) -> None:
+def test_all_problems_are_found_at_once(here: Path) -> None:
     make(here, "d/fine", "x/same", "y/same")
     os.mkfifo(here / "d" / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -123,7 +121,7 @@ def test_all_that_stands_in_the_way_is_found_at_once(here: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_what_cannot_be_read_is_found_before_anything_is_sent(here: Path) -> None:
+def test_unreadable_files_are_found_before_anything_is_sent(here: Path) -> None:
     make(here, "d/a", "d/shut/b", "d/c")
     (here / "d" / "a").chmod(0)
     (here / "d" / "shut").chmod(0)
@@ -133,7 +131,7 @@ def test_what_cannot_be_read_is_found_before_anything_is_sent(here: Path) -> Non
     assert [cause.path for cause in caught.value.causes] == [f"{here}/d/a", f"{here}/d/shut"]
 
 
-def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_missing(here: Path) -> None:
+def test_a_single_problem_is_raised_and_started_sources_may_be_missing(here: Path) -> None:
     with pytest.raises(SourceNotFound, match="gone: no such file"):
         select(Sources(paths=("gone",)))
     selection = collect(Sources(paths=("gone",)))
@@ -143,7 +141,7 @@ def test_one_problem_is_raised_as_it_is_and_what_an_earlier_run_began_may_be_mis
         raise_problems(selection, {f"{here}/other"})
 
 
-def test_nothing_left_says_what_was_skipped(here: Path) -> None:
+def test_an_empty_selection_says_what_was_skipped(here: Path) -> None:
     make(here, "d/.a", "d/.b")
     with pytest.raises(UsageError, match=r"everything found is skipped .*d/\.a.*hidden") as caught:
         select(Sources(paths=("d",)))
@@ -153,7 +151,7 @@ def test_nothing_left_says_what_was_skipped(here: Path) -> None:
         select(Sources(paths=("e",)))
 
 
-def test_a_glob_keeps_the_folders_that_its_wildcards_stand_for(here: Path) -> None:
+def test_a_glob_keeps_the_folders_matched_by_wildcards(here: Path) -> None:
     make(here, "d/run1/a.csv", "d/run2/a.csv", "d/run2/deep/b.csv", "d/top.csv", "d/.x.csv", "d/[odd].csv")
     assert there(select(Sources(paths=("d/*/a.csv",)))) == ["run1/a.csv", "run2/a.csv"]
     found = select(Sources(paths=("d/**/*.csv",)))
@@ -191,7 +189,7 @@ def test_a_manifest_says_where_each_file_goes(here: Path) -> None:
     assert [chosen.path for chosen in elsewhere.files] == [f"{here}/other/raw/a", f"{here}/other/b"]
 
 
-def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Path) -> None:
+def test_all_errors_in_a_list_or_manifest_have_their_lines(here: Path) -> None:
     make(here, "a", "b")
     (here / "m.csv").write_text("path,md5\na,1\nnope,\nb,\ngone,\n")
     with pytest.raises(SourcesUnusable, match="3 of the sources") as caught:
@@ -215,7 +213,7 @@ def test_all_that_is_wrong_in_a_list_or_manifest_is_told_with_its_line(here: Pat
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
-def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
+def test_an_invalid_path_is_rejected(here: Path, path: str) -> None:
     make(here, "a")
     with pytest.raises(UsageError, match=r"path is empty|NUL"):
         select(Sources(paths=(path,)))
@@ -224,7 +222,7 @@ def test_a_path_that_is_none_is_refused(here: Path, path: str) -> None:
         select(Sources(manifest="m.json"))
 
 
-def test_the_same_file_twice_is_one_and_two_files_of_one_name_are_refused(here: Path) -> None:
+def test_a_duplicate_path_is_selected_once_and_a_duplicate_name_is_an_error(here: Path) -> None:
     make(here, "d/a", "e/a")
     assert there(select(Sources(paths=("d/a", "./d/a", "d/../d/a")))) == ["a"]
     assert there(select(Sources(paths=("d/*", "d/a")))) == ["a"]
@@ -243,7 +241,7 @@ def test_links_are_addresses(link: str) -> None:
 @pytest.mark.parametrize(
     "link", ["example.org/x", "file:///etc/passwd", "https://", "https://a b/c", "https://u:p@h/x"]
 )
-def test_what_is_no_address_to_link_is_refused_and_no_password_is_repeated(link: str) -> None:
+def test_an_invalid_link_is_rejected_without_showing_a_password(link: str) -> None:
     with pytest.raises(UsageError) as caught:
         select(Sources(links=(link,)))
     assert "u:p" not in caught.value.message
@@ -278,7 +276,7 @@ def test_every_file_of_any_tree_is_chosen_exactly_once(tree: set[tuple[str, str]
     assert sorted(there(found)) == sorted(real)
 
 
-def test_an_ignore_file_that_cannot_be_read_is_an_error_and_never_ignored(here: Path) -> None:
+def test_an_unreadable_ignore_file_is_an_error(here: Path) -> None:
     make(here, "folder/key.pem", "folder/.figupignore/", "link/key.pem", "bytes/key.pem", "pipe/key.pem")
     (here / "link" / ".figupignore").symlink_to("nowhere")
     (here / "bytes" / ".figupignore").write_bytes(b"\xff\xfe*\0.\0p\0e\0m\0")
@@ -293,13 +291,13 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error_and_never_ignored(here: 
             select(Sources(paths=(name,)))
 
 
-def test_a_byte_order_mark_before_the_first_pattern_is_no_part_of_it(here: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_pattern(here: Path) -> None:
     make(here, "d/key.pem", "d/a.csv")
     (here / "d" / ".figupignore").write_bytes(b"\xef\xbb\xbf*.pem\r\n")
     assert there(select(Sources(paths=("d",)))) == ["d/a.csv"]
 
 
-def test_a_list_in_another_encoding_is_told_apart_from_a_file_with_such_a_name(here: Path) -> None:
+def test_a_list_in_another_encoding_is_reported(here: Path) -> None:
     (here / "list").write_bytes(b"b\xfc.csv\n")
     with pytest.raises(UsageError, match="list: line 1: is not UTF-8; perhaps ANSI") as caught:
         select(Sources(from_file="list"))

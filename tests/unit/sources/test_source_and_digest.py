@@ -19,7 +19,7 @@ from uploader.sources.source import Source, remote_name
 from uploader.text import printable
 
 
-def test_a_missing_file_a_folder_and_a_pipe_are_refused_each_with_its_reason(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_a_pipe_are_rejected_with_reasons(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match="no such file"):
         Source(str(tmp_path / "gone"))
     with pytest.raises(SourceNotFound):
@@ -33,7 +33,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused_each_with_its_reason(tmp
         Source(str(tmp_path / ("x" * 300)))
 
 
-def test_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     source = Source(str(tmp_path / "a"))
 
@@ -57,7 +57,7 @@ def test_reading_past_a_new_end_is_a_changed_source(tmp_path: Path) -> None:
     source.close()
 
 
-def test_drift(tmp_path: Path) -> None:
+def test_changes_since_opening_are_detected(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)
     source = Source(str(path))
@@ -100,7 +100,7 @@ def recorded(data: bytes, start: int, end: int, no: int = 1) -> Recorded:
 
 
 @pytest.mark.anyio
-async def test_the_digest_is_the_md5_and_compares_what_was_sent_before(source: Source) -> None:
+async def test_the_digest_is_the_md5_and_compares_recorded_parts(source: Source) -> None:
     data = Path(source.path).read_bytes()
     sent = [recorded(data, 0, 10), recorded(data, 10, 1_500_000, 2), recorded(data, 2_000_000, 5_000_000, 3)]
     digest = Digest(source, recorded=sent, paced=False)
@@ -108,7 +108,7 @@ async def test_the_digest_is_the_md5_and_compares_what_was_sent_before(source: S
 
 
 @pytest.mark.anyio
-async def test_a_part_that_is_not_what_was_sent_stops_it(source: Source) -> None:
+async def test_a_changed_part_stops_the_digest(source: Source) -> None:
     data = Path(source.path).read_bytes()
     changed = Recorded(no=2, start=10, end=1_500_000, xxh3=xxhash.xxh3_64_intdigest(b"other"))
     with pytest.raises(SourceChanged, match="since part 2 of it was sent"):
@@ -116,7 +116,7 @@ async def test_a_part_that_is_not_what_was_sent_stops_it(source: Source) -> None
 
 
 @pytest.mark.anyio
-async def test_it_stays_within_its_window_of_the_sending_front(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_digest_stays_within_its_window(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "MAX_LEAD", 1 << 20)
     monkeypatch.setattr(digests, "MAX_LAG", 1 << 20)
     digest = Digest(source)
@@ -161,9 +161,7 @@ async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
 
 
 @pytest.mark.anyio
-async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
-    source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_waiting_digest_is_cancelled_at_once(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "MAX_LEAD", 1)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
@@ -175,7 +173,7 @@ async def test_it_ends_at_once_when_it_is_cancelled_while_waiting(
         await digest.wait_for_window(1 << 60)
 
 
-async def test_a_digest_that_is_cancelled_before_it_begins_leaves_no_thread_behind(tmp_path: Path) -> None:
+async def test_a_digest_cancelled_before_its_start_leaves_no_thread(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)
     source = await anyio.to_thread.run_sync(Source, str(path))
@@ -195,7 +193,7 @@ async def test_a_digest_that_is_cancelled_before_it_begins_leaves_no_thread_behi
     await anyio.to_thread.run_sync(source.close)
 
 
-def test_what_is_in_memory_is_read_without_waiting_and_the_rest_is_left_to_a_thread(tmp_path: Path) -> None:
+def test_cached_pages_are_read_without_a_thread(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(b"0123456789")
     source = Source(str(path))
@@ -209,9 +207,7 @@ def test_what_is_in_memory_is_read_without_waiting_and_the_rest_is_left_to_a_thr
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
-def test_a_file_system_that_cannot_tell_what_is_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_file_system_without_cached_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def preadv(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -225,9 +221,7 @@ def test_a_file_system_that_cannot_tell_what_is_in_memory(
         source.close()
 
 
-async def test_whoever_waits_for_a_digest_is_told_how_far_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reading_for_a_digest_reports_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uploader.sources.digest._FIRST_NOTICE", 0.01)
     path = tmp_path / "a"
     path.write_bytes(bytes(3 << 20))

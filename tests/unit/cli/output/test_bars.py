@@ -34,7 +34,7 @@ def small_files(*, request_rate: float | None) -> no.Progress:
         (120, "| 112 of 500 files, Figshare's limit of one request a second, about 9 min 00 s left"),
     ],
 )
-def test_many_small_files_say_what_holds_them(columns: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_files_show_the_limiting_resource(columns: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bars, "_terminal", lambda: os.terminal_size((columns, 24)))
     shown = bars.Bars(OutputThread())
     shown._draw(small_files(request_rate=None), 0.0)

@@ -24,7 +24,7 @@ def said(console: Console, capsys: pytest.CaptureFixture[str]) -> tuple[list[str
     return out.splitlines(), err.splitlines()
 
 
-def test_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_for_a_user(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(json=False, quiet=False)
     console.event("x", a=1)
     console.result("the result")
@@ -34,7 +34,7 @@ def test_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(console, capsys) == (["the result"], ["figup: a note", "figup: it is taken"])
 
 
-def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(json=True, quiet=False)
     console.result("the result")
     console.event("x", path="ä\udcff\n")
@@ -54,14 +54,14 @@ def test_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ["figup: it is taken"]
 
 
-def test_quiet_says_errors_alone_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_errors_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(json=False, quiet=True)
     console.note("a note")
     console.failure(FAILURE)
     assert said(console, capsys) == ([], ["figup: it is taken"])
 
 
-def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(json=True, quiet=False)
     console.failure(FAILURE)
     console.failure(FAILURE)
@@ -69,7 +69,7 @@ def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert (len(out), len(err)) == (1, 1)
 
 
-def test_of_many_failures_a_person_is_told_some_and_a_program_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_some_of_many_failures_are_printed_and_all_are_events(capsys: pytest.CaptureFixture[str]) -> None:
     many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MAX_REPORTED + 2)]
     console = Console(json=True, quiet=False)
     console.failure(many[0])

@@ -64,7 +64,7 @@ def test_progress_events_come_every_ten_seconds_at_most() -> None:
     assert [name for name, _ in console.events] == ["progress"] * 3
 
 
-def test_a_person_is_not_sent_events_of_progress() -> None:
+def test_progress_events_need_json() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
     display.show(progress())
@@ -77,7 +77,7 @@ def test_a_person_is_not_sent_events_of_progress() -> None:
 @pytest.mark.parametrize(
     ("terminal", "pause"), [(True, displays.SAME_RETRY_EVERY), (False, displays.SAME_RETRY_LOGGED_EVERY)]
 )
-def test_one_reason_for_retries_is_said_once_in_a_while(
+def test_retries_with_one_cause_are_printed_rarely(
     terminal: bool, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
@@ -99,7 +99,7 @@ def test_one_reason_for_retries_is_said_once_in_a_while(
     assert len(console.notes) == 3
 
 
-def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> None:
+def test_with_json_every_retry_is_an_event_and_none_a_note() -> None:
     console = Heard(json=True)
     display = Display(console, None, Clock())
     for part in range(3):
@@ -119,13 +119,13 @@ def test_a_program_is_told_of_every_retry_and_a_person_beside_it_of_none() -> No
         (no.FileRestarted("/a\x1b[2J", "lost"), "/a\\x1b[2J: restarting from the beginning: lost"),
     ],
 )
-def test_remarks_are_one_harmless_line(notice: no.AnyNotice, words: str) -> None:
+def test_notes_are_single_escaped_lines(notice: no.AnyNotice, words: str) -> None:
     console = Heard()
     Display(console, None, Clock()).show(notice)
     assert console.notes == [words]
 
 
-def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
+def test_a_failed_file_is_printed_and_an_event() -> None:
     for json in (True, False):
         console = Heard(json=json)
         Display(console, None, Clock()).show(
@@ -137,7 +137,7 @@ def test_a_failed_file_is_a_failure_in_both_worlds() -> None:
         assert console.events == []
 
 
-def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() -> None:
+def test_only_the_first_failures_are_printed_and_all_are_events() -> None:
     console = Heard()
     display = Display(console, None, Clock())
     for number in range(500):
@@ -149,7 +149,7 @@ def test_of_many_failures_a_person_is_told_the_first_ones_and_a_program_all() ->
     assert [fields["path"] for _, fields in console.events] == [f"/{number}" for number in range(MAX_LISTED, 500)]
 
 
-def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
+def test_restarts_with_one_cause_are_not_all_printed() -> None:
     console = Heard()
     display = Display(console, None, Clock())
     for number in range(500):
@@ -157,14 +157,14 @@ def test_files_that_are_sent_again_for_one_reason_are_not_all_named() -> None:
     assert console.notes == ["/0: restarting from the beginning: Figshare aborted the upload"]
 
 
-def test_what_earlier_runs_verified_counts_from_the_beginning() -> None:
+def test_files_verified_by_earlier_runs_count_at_once() -> None:
     display = Display(Heard(), None, Clock())
     display.show(no.JobStarted(job="k3", resumed=True, files=4, bytes_total=1000, files_done=2, bytes_done=600))
     display.show(no.FileVerified(path="/a", file_id=1, md5="0" * 32))
     assert display.summary_line() == "600 bytes of 1.00 kB (60 %), 3 of 4 files verified"
 
 
-def test_a_file_that_is_done_at_once_still_ends_at_a_hundred_percent() -> None:
+def test_a_file_finished_at_once_ends_at_100_percent() -> None:
     console, bars = Heard(), Bars()
     display = Display(console, bars, Clock())
     display.show(no.JobStarted(job="k3", resumed=False, files=1, bytes_total=1000))

@@ -26,18 +26,18 @@ def progress(done: int = 250, *, rate: float | None = 50.0, waiting: bool = Fals
     )
 
 
-def test_a_line_tells_bytes_percent_files_rate_time_left_and_connections() -> None:
+def test_a_line_has_bytes_percent_files_rate_time_left_and_connections() -> None:
     assert progress_line(progress()) == (
         "250 bytes of 1.00 kB (25 %), 0 of 1 file verified, 50 bytes/s, 15 s left, 3 connections"
     )
 
 
-def test_nothing_sent_yet_promises_no_time() -> None:
+def test_without_progress_there_is_no_time_left() -> None:
     assert time_left(progress(rate=None)) is None
     assert progress_line(progress(0, rate=None)).endswith("0 of 1 file verified, 3 connections")
 
 
-def test_many_small_files_are_forecast_by_their_number() -> None:
+def test_the_forecast_of_many_small_files_uses_their_number() -> None:
     forecast = Forecast()
 
     def told(files: int) -> no.Progress:
@@ -56,7 +56,7 @@ def test_many_small_files_are_forecast_by_their_number() -> None:
 @pytest.mark.parametrize(
     ("rate", "limit"), [(1.0, "Figshare's limit of one request a second"), (0.5, "the limit of 0.5 requests a second")]
 )
-def test_what_waits_for_requests_is_measured_by_requests(rate: float, limit: str) -> None:
+def test_the_forecast_uses_the_slower_of_bytes_and_files(rate: float, limit: str) -> None:
     held = msgspec.structs.replace(
         progress(999, waiting=True),
         files_done=112,
@@ -69,19 +69,19 @@ def test_what_waits_for_requests_is_measured_by_requests(rate: float, limit: str
     assert progress_line(held) == f"112 of 500 files verified, 46 %, held by {limit}, about {left} left"
 
 
-def test_everything_sent_says_what_is_waited_for() -> None:
+def test_after_sending_the_line_says_what_is_awaited() -> None:
     line = progress_line(progress(1000, waiting=True))
     assert line == "1.00 kB of 1.00 kB (100 %), 0 of 1 file verified, waiting for Figshare's checksum"
 
 
-def test_everything_verified_says_no_more_than_that() -> None:
+def test_after_verification_the_line_is_short() -> None:
     done = progress(1000, verified=1)
     assert progress_line(done) == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
     still_active = msgspec.structs.replace(done, active=progress(1000, waiting=True).active)
     assert progress_line(still_active) == progress_line(done)
 
 
-def test_a_line_at_the_beginning_every_thirty_seconds_and_at_the_end() -> None:
+def test_a_line_at_the_start_every_thirty_seconds_and_at_the_end() -> None:
     said: list[str] = []
     clock = Clock()
     lines = Lines(said.append, clock)
@@ -113,7 +113,7 @@ def test_the_first_line_names_the_job(resumed: bool, words: str) -> None:
     assert len(said) == 2
 
 
-def test_the_end_is_not_said_twice_and_nothing_is_said_of_nothing() -> None:
+def test_the_last_line_is_not_repeated() -> None:
     said: list[str] = []
     lines = Lines(said.append, Clock())
     lines.close()
@@ -131,7 +131,7 @@ def test_speed_is_averaged_over_the_last_ten_seconds() -> None:
     assert last == pytest.approx(10)
 
 
-def test_speed_starts_anew_when_a_file_does() -> None:
+def test_speed_is_reset_with_a_restarted_file() -> None:
     speed = Speed()
     speed(0.0, 500)
     assert speed(1.0, 0) is None

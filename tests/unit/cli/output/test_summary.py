@@ -39,13 +39,13 @@ def test_parts_of_files_verified_earlier_were_already_there(found: int, sent: in
     ]
 
 
-def test_a_job_that_was_finished_says_that_nothing_was_sent() -> None:
+def test_a_finished_job_reports_that_nothing_was_sent() -> None:
     assert summary_text(REPORT, sent_before=True).splitlines()[-1] == (
         "Job k3 was already finished and its files are unchanged; nothing was sent."
     )
 
 
-def test_one_is_told_as_one_and_two_as_two() -> None:
+def test_counts_are_singular_or_plural() -> None:
     assert skipped_lines([("/a", "link"), ("/b", "empty-folder"), ("/c", "empty-folder")]) == [
         "Skipped: 1 symbolic link (--follow-symlinks includes its target):",
         "  /a",
@@ -55,7 +55,7 @@ def test_one_is_told_as_one_and_two_as_two() -> None:
     ]
 
 
-def test_what_was_replaced_is_counted_and_the_first_are_named() -> None:
+def test_replaced_files_are_counted_and_the_first_listed() -> None:
     files = tuple(
         msgspec.structs.replace(FILE, path=f"/d/{n}", name=str(n), folder="d", replaced=(n, 1000 + n))
         for n in range(MAX_LISTED + 2)

@@ -46,7 +46,7 @@ class Terminal(io.StringIO):
         ({"TERM": "xterm"}, True, False, f"a {NASTY_WORD}: MISSING: MISSING\n"),
     ],
 )
-def test_marks_are_coloured_on_a_terminal_with_colours_alone(
+def test_marks_are_coloured_only_on_colour_terminals(
     env: dict[str, str], color: bool, terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TERM", "NO_COLOR"):
