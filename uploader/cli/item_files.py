@@ -11,8 +11,8 @@ import click
 
 from uploader import units
 from uploader.cli.confirm import confirm, next_line
+from uploader.cli.global_options import with_global_options_last
 from uploader.cli.item_views import file_fields, file_line
-from uploader.cli.main import with_global_options_last
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, UsageError
