@@ -1,1 +1,1 @@
-"""What tests of every kind share: real processes, a local Figshare, the command itself, programs they need."""
+"""Shared test helpers: real processes, a local Figshare, the command, external programs."""

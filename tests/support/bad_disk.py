@@ -1,4 +1,4 @@
-"""A disk that goes bad under a whole folder: full, or read-only, whichever call meets it. For a process of its own."""
+"""A disk that fails for a whole folder, full or read-only, whatever the call. For a separate process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _CHANGES = {
     "full": {"mkdir": 1, "link": 2, "symlink": 2},
     "read-only": {"mkdir": 1, "link": 2, "symlink": 2, "unlink": 1, "rmdir": 1, "rename": 2, "replace": 2},
 }
-"""What changes a folder and needs room, or no more than a disk that can be written; and how many paths it is given."""
+"""Calls that change a folder: those that need space, those that only need a writable disk, and their number of paths.
+"""
 
 
 class BadDisk:
@@ -31,7 +32,7 @@ class BadDisk:
         self._sync = os.fsync
 
     def put_in(self) -> None:
-        """Put it between this process and its disk, for good."""
+        """Install it in this process, permanently."""
         for name, paths in _CHANGES[self._how].items():
             mock.patch.object(os, name, self._refusing(getattr(os, name), paths)).start()
         mock.patch.object(os, "open", self.open).start()

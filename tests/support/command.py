@@ -1,4 +1,4 @@
-"""The command `figup` as tests use it: the real one, in a real process, as a shell or a terminal runs it."""
+"""The real command `figup` in a real process, run as by a shell or a terminal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def events_in(text: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Result:
-    """How one run ended."""
+    """The result of one run."""
 
     args: tuple[str, ...]
     returncode: int
@@ -64,7 +64,7 @@ class Result:
         return last
 
     def expect(self, returncode: int) -> Result:
-        """Itself. Raises AssertionError with all that was written when the exit status is another."""
+        """Return self. Raises AssertionError with all output if the exit status differs."""
         if self.returncode != returncode:
             raise AssertionError(
                 f"figup {' '.join(self.args)} ended with {self.returncode}, not {returncode}\n"
@@ -83,7 +83,7 @@ class TerminalResult:
 
 
 def _read_to_end(terminal: int, deadline: float) -> str:
-    """Everything that comes until the other side is closed. Raises TimeoutError at `deadline` (monotonic seconds)."""
+    """Everything read until the other side is closed. Raises TimeoutError at `deadline` (monotonic seconds)."""
     read = bytearray()
     while True:
         ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))
@@ -101,7 +101,7 @@ def _read_to_end(terminal: int, deadline: float) -> str:
 
 
 class Running:
-    """A run that is under way; `process` gives its signals and its streams."""
+    """A running command; `process` has its signals and streams."""
 
     def __init__(self, args: tuple[str, ...], process: Process) -> None:
         self.args = args
@@ -124,11 +124,11 @@ class Running:
         self.process.send_signal(signum)
 
     def kill(self) -> None:
-        """SIGKILL; returns when it is gone."""
+        """Kill it with SIGKILL and wait for its end."""
         self.process.kill()
 
     def wait(self, timeout: float = 60) -> Result:
-        """Its result. Raises `subprocess.TimeoutExpired`, and the run goes on."""
+        """Its result. Raises `subprocess.TimeoutExpired` while the run continues."""
         returncode = self.process.wait(timeout)
         return Result(self.args, returncode, self.process.stdout.text, self.process.stderr.text)
 
@@ -202,10 +202,10 @@ class Figup:
 
     @property
     def outputs(self) -> list[str]:
-        """What everything that this started wrote so far, to stdout and stderr."""
+        """All output so far of everything started here."""
         return [stream.text for process in self._started for stream in (process.stdout, process.stderr)]
 
     def end(self) -> None:
-        """Ends everything that this started."""
+        """End everything started here."""
         for process in self._started:
             process.end()

@@ -1,4 +1,4 @@
-"""Calls of the sandbox, each held against Figshare's own OpenAPI description."""
+"""Calls of the sandbox, each checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.sandbox_api import Api
 
 
 class Checked:
-    """Calls the sandbox, and checks request and answer."""
+    """Calls the sandbox and checks request and response."""
 
     def __init__(self, api: Api) -> None:
         self._api = api

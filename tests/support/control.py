@@ -1,4 +1,4 @@
-"""Faults set and taken away while a sandbox runs (one that was started with --control)."""
+"""Set and remove faults while a sandbox runs (started with --control)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def add_faults(sandbox: Sandbox, *rules: str) -> None:
 
 
 def times_met(sandbox: Sandbox, rule: str) -> int:
-    """How many requests have come by now that this rule is about. Raises OSError when the sandbox does not answer."""
+    """The number of requests so far that match this rule. Raises OSError when the sandbox does not answer."""
     return next(int(row["seen"]) for row in _control(sandbox, "GET") if row["fault"] == rule)
 
 
 def drop_faults(sandbox: Sandbox) -> None:
-    """Take all away. Raises OSError when the sandbox does not answer."""
+    """Remove all. Raises OSError if the sandbox does not respond."""
     _control(sandbox, "DELETE")

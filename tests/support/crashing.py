@@ -1,4 +1,4 @@
-"""Uploads that end at a chosen point: before or after any journal write, sync or rename, and any request.
+"""Uploads that crash at a chosen point: before or after any journal write, sync or rename, or any request.
 
 `python -m tests.support.crashing` is a process that has everything imported and forks for each upload that it is told
 of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` each.
@@ -89,7 +89,7 @@ class Order(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct):
-    """How it ended: by this signal (0: by itself), with this exit status and error, after these points."""
+    """The result: the signal (0: none), exit status, error and the points passed."""
 
     signal: int
     exit_status: int
@@ -99,7 +99,7 @@ class Outcome(msgspec.Struct):
 
 
 class Points:
-    """Counts the points of one upload, and ends it at its own."""
+    """Counts the points of one upload, and ends it at the chosen one."""
 
     def __init__(self, order: Order, report: int) -> None:
         self._order = order
@@ -109,7 +109,7 @@ class Points:
 
     @property
     def disk_error(self) -> OSError | None:
-        """What a write meets, from the point on at which the disk goes bad."""
+        """Raise the error of the bad disk, from the chosen point on."""
         return OSError(ERRORS[self._order.how], os.strerror(ERRORS[self._order.how])) if self.disk_is_bad else None
 
     @property
@@ -118,7 +118,7 @@ class Points:
         return self._order.how in ERRORS and 0 < self._order.point <= len(self.names)
 
     def reach(self, name: str) -> None:
-        """One more point."""
+        """Count one point."""
         self.names.append(name)
         if self._order.point == self._count() and self._order.how not in ERRORS:
             if self._order.how == "power":
@@ -145,12 +145,12 @@ class Points:
 
 
 class ForgetfulDisk(Disk):
-    """A disk whose unsynced writes and renames are gone when the power goes."""
+    """A disk that loses unsynced writes and renames in a power failure."""
 
     def __init__(self, points: Points) -> None:
         self._points = points
         self._synced: dict[str, bytes | None] = {}
-        """What would be found at a path after a loss of power; paths that are not here are as they seem."""
+        """The durable content by path; other paths are unchanged."""
 
     def lose_power(self) -> None:
         """Forget what was not synced."""
@@ -259,14 +259,14 @@ async def _upload(order: Order) -> int:
 
 
 class Fixed:
-    """A description in which nothing has to be looked up."""
+    """Metadata without names to look up."""
 
     fingerprint = "fixed"
 
     async def resolve(
         self, _: Lookup, *, publish: bool = False, item: int | None = None, project: int | None = None
     ) -> ItemPayload:
-        """All that publishing wants."""
+        """Everything required to publish."""
         return ItemPayload(
             fields={"description": "<p>d</p>", "keywords": ["a"], "categories": [24418], "license": 3},
             authors=[{"name": "Jane Doe"}, {"name": "John Doe", "orcid_id": "0000-0002-1825-0097"}],
@@ -330,7 +330,7 @@ class Crasher:
         self._orders, self._outcomes = os.fdopen(orders, "wb"), os.fdopen(outcomes, "rb")
 
     def upload(self, order: Order) -> Outcome:
-        """Let one upload happen."""
+        """Run one upload."""
         self._orders.write(msgspec.json.encode(order) + b"\n")
         self._orders.flush()
         return msgspec.json.decode(self._outcomes.readline(), type=Outcome)
@@ -343,12 +343,12 @@ class Crasher:
 
 
 async def _warm_up() -> None:
-    """Have imported what a first use imports, so that not every fork has to."""
+    """Import lazily loaded modules once, before forking."""
     await anyio.to_thread.run_sync("".encode, "idna")
 
 
 def main() -> None:
-    """Fork for each order on stdin."""
+    """Fork for each request on stdin."""
     asyncio.run(_warm_up())
     gc.disable()
     gc.freeze()

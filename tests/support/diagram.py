@@ -1,4 +1,4 @@
-"""The lifecycle's diagram, drawn from its table: `python -m tests.support.diagram` puts it into the folder's README."""
+"""Generate the lifecycle diagram from its table: `python -m tests.support.diagram` writes it into the folder's README."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANYWHERE = {
     "SourceDropped",
     "SourceChosen",
 }
-"""Events that most states take alike: the text beside the diagram says what they do."""
+"""Events that most states handle alike: the text next to the diagram describes them."""
 
 
 def draw() -> str:
@@ -37,7 +37,7 @@ def draw() -> str:
 
 
 def updated(text: str) -> str:
-    """The README with the diagram as it is now."""
+    """The README with the current diagram."""
     return _BLOCK.sub(lambda _: draw(), text, count=1)
 
 

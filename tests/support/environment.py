@@ -1,4 +1,4 @@
-"""The environment that real processes get in tests: nothing of the developer's own."""
+"""The environment of real processes in tests, without anything of the developer's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that has all of figup imported and forks a child for each run of the command that a test asks for.
+"""A process that has imported figup and forks a child for each run of the command.
 
 `tests.support.forking` starts it as a script, with a Unix socket for stdin. An order is the length of its JSON text,
 with the descriptors of stdin, stdout and stderr beside it, and then the text. The server writes a line of JSON when the
@@ -38,12 +38,12 @@ LAZY = (
     "anyio._core._signals",
     "encodings.idna",
 )
-"""What a run imports when it gets there, beyond the package itself."""
+"""Modules that a run imports lazily."""
 _PR_SET_PDEATHSIG = 1
 
 
 def import_all() -> None:
-    """Import what any run may need, and keep the garbage collector away from it."""
+    """Import everything that a run may need, and freeze it for the garbage collector."""
     gc.disable()
     for found in pkgutil.walk_packages(uploader.__path__, "uploader."):
         if not found.name.endswith("__main__"):
@@ -54,7 +54,7 @@ def import_all() -> None:
 
 
 class Server:
-    """The loop that takes orders and reports how children ended."""
+    """The loop that reads requests and reports the results of children."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -111,7 +111,7 @@ class Server:
         self._control.sendall(json.dumps([child, status]).encode() + b"\n")
 
     def _leave(self, order: dict[str, Any], descriptors: list[int], parent: int) -> None:
-        """In the child: become what was ordered, and give up what only the server needs."""
+        """In the child: set up the requested process, and close what only the server needs."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control = self._control.dup()
@@ -137,7 +137,7 @@ class Server:
 
 
 def become(order: dict[str, Any], descriptors: list[int], parent: int, kept: int) -> None:
-    """Give this process what a new interpreter would have been started with, and one descriptor more."""
+    """Set up the state that a new interpreter would have, plus one descriptor."""
     os.setsid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -190,7 +190,7 @@ def open_streams() -> None:
 
 
 def main() -> None:
-    """Serve; in each child, run what was ordered."""
+    """Serve; in each child, run the request."""
     import_all()
     run(Server(socket.socket(fileno=0)).serve())
 

@@ -1,4 +1,4 @@
-"""Runs of figup in children of a process that has it imported already: some 20 ms each instead of 350.
+"""Run figup in children of a process that has already imported it: about 20 ms each instead of 350.
 
 Each test process has one such server, `tests/support/fork_server.py`, from the first run on. What an interpreter reads
 when it starts was read by the server; where a test sets that otherwise, `can_fork` says no and the run gets a new one.
@@ -54,7 +54,7 @@ class ForkedChild:
         self._ended = threading.Event()
 
     def end(self, returncode: int | None) -> None:
-        """Take note that it has ended; None when the server ended first, so that nobody knows how."""
+        """Record its end; None if the server ended first."""
         self._returncode = returncode
         self._ended.set()
 
@@ -122,7 +122,7 @@ class ForkServer:
         self._begun.put(None)
 
     def close(self) -> None:
-        """End the server, and with it what still runs."""
+        """End the server and everything that still runs."""
         self._control.shutdown(socket.SHUT_RDWR)
         self._process.wait()
         self._control.close()

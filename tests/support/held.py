@@ -1,4 +1,4 @@
-"""An item that holds given files, for tests of what is decided about them. Reading only; nothing changes."""
+"""An item with given files, for tests of decisions about them. Read-only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE = File(id=1, name="data.bin", size=len(CONTENT), status="available", compu
 
 
 def held_file(number: int = 1, **changes: Any) -> File:
-    """A remote file, complete and verified, that holds CONTENT, but for the changes."""
+    """A complete, verified remote file with CONTENT, apart from the changes."""
     return msgspec.structs.replace(_FILE, id=number, **changes)
 
 
@@ -27,7 +27,7 @@ def unfinished_file(number: int = 1, *, upload: str | None = "idle", **changes: 
 
 
 class HeldFiles:
-    """The part of the service protocol that reads one item; `uploads` are the addresses that were asked for."""
+    """The part of the service protocol that reads one item; `uploads` are the requested URLs."""
 
     def __init__(self, held: Sequence[File], folders: Mapping[int, str] | None = None) -> None:
         self.held = held

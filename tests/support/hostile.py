@@ -1,4 +1,4 @@
-"""A Figshare that can be made to lie: honest about one item with one file, but for the answers that a test replaces."""
+"""A Figshare with one item and one file, whose responses a test can replace."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _ROUTES = (
 
 Stream: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 Answer: TypeAlias = bytes | Stream | None
-"""The whole answer as it goes over the wire; or what writes it; None closes the connection."""
+"""The raw response, or a function that writes it; None closes the connection."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as the server saw it. `kind` is one of the routes above, "other" for an address that is none."""
+    """A request. `kind` is one of the routes above, "other" for an unknown path."""
 
     kind: str
     method: str
@@ -51,7 +51,7 @@ class Asked:
 
 
 def answer(status: int, body: object = b"", **headers: str) -> bytes:
-    """An HTTP answer; what is neither bytes nor text becomes JSON."""
+    """An HTTP response; other values than bytes and text are encoded as JSON."""
     raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     head = {"Content-Length": str(len(raw)), **{name.replace("_", "-"): value for name, value in headers.items()}}
     lines = [f"HTTP/1.1 {status} Word", *(f"{name}: {value}" for name, value in head.items())]
@@ -83,16 +83,16 @@ class Hostile:
 
     @property
     def url(self) -> str:
-        """What belongs in FIGSHARE_ENDPOINT."""
+        """The value for FIGSHARE_ENDPOINT."""
         return f"http://127.0.0.1:{self.port}/v2"
 
     @property
     def upload_url(self) -> str:
-        """The upload address that it gives while it is honest."""
+        """Its normal upload URL."""
         return f"http://127.0.0.1:{self.port}/upload/{SECRET}"
 
     def kinds(self) -> list[str]:
-        """What was asked for, in order."""
+        """The requests, in order."""
         return [asked.kind for asked in self.asked]
 
     def file(self, **changes: object) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Hostile:
         return {"token": SECRET, "size": self.size, "status": "PENDING", "parts": parts, **changes}
 
     def honest(self, asked: Asked) -> bytes:
-        """What a Figshare says, and what it then knows."""
+        """State and normal responses of a Figshare."""
         if asked.kind == "initiate":
             self.size = json.loads(asked.body)["size"]
         elif asked.kind == "put":
@@ -168,7 +168,7 @@ async def _read(reader: asyncio.StreamReader, before: int) -> Asked:
 
 @contextlib.contextmanager
 def hostile() -> Iterator[Hostile]:
-    """One that runs, on a thread and a loop of its own, for as long as the block lasts."""
+    """Run one in its own thread and event loop during the block."""
     made = Hostile()
     ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(made, ready)), name="hostile")

@@ -18,7 +18,7 @@ from tests.support.command import COMMAND, Figup, Running
 from tests.support.processes import Process
 
 BEAT = 0.3
-"""Seconds between two beats of a lease here; a lease on FUSE is watched for twelve of them."""
+"""Seconds between two heartbeats of a lease; a lease on FUSE is watched for twelve of them."""
 _ENTER = """
 hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && mount --bind "$3" "$4" && shift 4 && exec "$@"
 """
@@ -26,7 +26,7 @@ _PLUG = f"import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = {BEAT
 
 
 def missing() -> str | None:
-    """What two hosts need and is not here; None if they can be made."""
+    """The missing requirement for two hosts; None if they can be created."""
     if os.geteuid() != 0:
         return "root"
     if not Path("/dev/fuse").exists():
@@ -40,7 +40,7 @@ def missing() -> str | None:
 
 @dataclass
 class Host:
-    """A host. `mount` is its own view of the folder that all hosts see at `shared`."""
+    """A host. `mount` is its view of the shared folder."""
 
     name: str
     mount: Path

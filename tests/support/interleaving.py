@@ -1,4 +1,4 @@
-"""Two processes in one event loop, whose order a schedule decides: each stands still at any of its steps.
+"""Two processes in one event loop, interleaved by a schedule: each can be suspended at any step.
 
 A step is a request, or a call that reads or writes what processes share: lock, lease, journal, turns. A process that
 stands still does nothing at all, as one that was suspended; time passes for it all the same.
@@ -25,7 +25,7 @@ from uploader.transfer.store import lock
 SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.")
 """Calls that read or write what processes share, by the beginning of their names."""
 LONGEST = 100.0
-"""Seconds that a process may run without ending before the next one has its turn: it waits for that one."""
+"""Seconds after which a running process is assumed to wait for the next one."""
 TRIES = 6
 """Runs of each command after which everything must be there."""
 
@@ -48,7 +48,7 @@ class Turn:
 
 
 class Scheduler:
-    """Lets processes run in turns; after the last one all run at the same time."""
+    """Runs processes in turns; after the last turn all run concurrently."""
 
     def __init__(self, world: World, turns: Iterable[Turn]) -> None:
         self.steps: dict[str, list[str]] = {}
@@ -99,7 +99,7 @@ class Scheduler:
         self.steps.setdefault(who, []).append(name)
 
     async def _woken(self) -> None:
-        """Stand still until this process has its turn."""
+        """Wait until it is this process's turn."""
         who = process.get("")
         if self._turns and self._turns[0].who == who and self._clock.monotonic() - self._since > LONGEST:
             self._next()
@@ -156,7 +156,7 @@ class Played:
 
 
 class Stage:
-    """Plays scenes, each in a world of its own. Raises AssertionError where something is lost, doubled or wrong."""
+    """Runs scenes, each in its own world. Raises AssertionError if something is lost, duplicated or wrong."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self._folder = folder
@@ -201,7 +201,7 @@ class _Play:
             try:
                 statuses[command.who] = await self._run(command)
             except BaseException:
-                # Otherwise the other one would stand still for ever, also while it is cancelled.
+                # Otherwise the other one would be suspended forever, even while it is cancelled.
                 self.scheduler.end()
                 raise
             self.scheduler.ended(command.who)
@@ -257,6 +257,6 @@ class _Play:
         wanted = [sorted((name, md5(CONTENTS[name])) for name in c.names) for c in self._scene.commands]
         held = [self.world.contents(item.id) for item in items]
         assert sorted(held) == sorted(wanted)[: len(held)] or sorted(held) == sorted(wanted)
-        # Figshare takes no condition with a request, so one that was on its way is obeyed whatever happened meanwhile.
+        # Figshare has no conditional requests, so a request in flight takes effect whatever happened meanwhile.
         most = 1 + ("publish" in self.scheduler.stood)
         assert all(item.version <= most for item in items)

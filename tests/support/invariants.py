@@ -1,4 +1,4 @@
-"""What must hold at the end of every story, whatever happened on the way; asked from the sandbox itself."""
+"""Invariants at the end of every scenario, checked with the sandbox."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def md5_of(path: Path) -> str:
 
 
 def download(sandbox: Sandbox, file: dict[str, Any]) -> bytes:
-    """The bytes that the sandbox holds."""
+    """The bytes stored by the sandbox."""
     request = urllib.request.Request(file["download_url"], headers={"Authorization": f"token {sandbox.token}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         content: bytes = answer.read()
@@ -72,7 +72,7 @@ def _at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
 
 
 def history_of(sandbox: Sandbox, *item_ids: int) -> str:
-    """All requests about these items and their files, a line each: to be read when one is not as it must be."""
+    """All requests about these items and their files, one per line, for diagnosis."""
     shown = ("time", "kind", "file_id", "part_no", "status", "outcome", "fault", "seconds")
     return "\n".join(
         " ".join(f"{name}={entry[name]}" for name in shown if entry[name] is not None)

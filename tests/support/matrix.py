@@ -1,6 +1,6 @@
-"""The fault matrix: every request of an upload × every fault that can happen to it, once and again and again.
+"""The fault matrix: every request of an upload × every fault that can happen to it, once and repeatedly.
 
-`python -m tests.support.matrix` runs all cells and writes `tests/FAULTS.md`, the table that the tests hold figup to.
+`python -m tests.support.matrix` runs all cells and writes `tests/FAULTS.md`, the table of expected outcomes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a cell: `verified` (`given up`), or the error's code and exit status; and its words."""
+    """The outcome of a cell: `verified` (`given up`), or the error's code and exit status, and its message."""
 
     outcome: str
     exit_status: int
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Play:
-    """A cell on a stage: its order, and what somebody else left in the item that the user names."""
+    """A cell on a rig: its request, and what somebody else left in the user's item."""
 
     cell: Cell
     order: Order
@@ -73,7 +73,7 @@ class Stage:
         self.sandbox.stop()
 
     def play(self, cell: Cell) -> Result:
-        """Play a cell, take the fault away, play on, and see what must hold. Raises AssertionError with the cell."""
+        """Run a cell, remove the fault, run again and check the invariants. Raises AssertionError with the cell."""
         play = self._prepare(cell)
         order, made = play.order, len(self._secrets.after())
         self.control("POST", cell.rules)
@@ -264,7 +264,7 @@ def page(results: dict[Key, Result]) -> str:
 
 
 def expected() -> dict[Key, str]:
-    """The outcomes that the page holds figup to."""
+    """The expected outcomes on the page."""
     outcomes = {}
     title = ""
     for line in PAGE.read_text("utf-8").partition(SECOND_PART)[0].splitlines():

@@ -1,5 +1,5 @@
 """Exit statuses that the fault matrix must end with, written down by hand, fault by fault: first for a fault that
-strikes once, then for one that strikes every time. What figup does is held against them, never the other way round.
+strikes once, then for one that strikes every time. They are never generated from figup's behaviour.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ ORDINARY = {
     "wrong MD5": (0, 5),
     "no MD5": (7, 7),
 }
-"""Faults that pass are ridden out, and end in 75 where they do not pass; others are refusals (1), say that the account
-may not (3), or that the item is not there (4); an MD5 that stays wrong is 5, one that never comes 7."""
+"""Transient faults are retried and end with 75 if they persist; others are rejections (1), missing permissions (3) or a
+missing item (4); a persistently wrong MD5 is 5, a missing one 7.
+"""
 
 _CREATING = {
     "create-item",
@@ -50,12 +51,12 @@ _NO_ITEM_IN_IT = {
     "publish-item",
 }
 EXCEPTIONS: Exceptions = (
-    # The first request: whether this is Figshare at all, and the token any good, is not known yet.
+    # The first request: it is not known yet whether this is Figshare and the token is valid.
     ({"404", "redirect", "200 with HTML", "truncated JSON", "invalid JSON"}, {"get-account"}, (2, 2)),
     ({"firewall 202, empty", "firewall 403, HTML"}, {"get-account"}, (75, 75)),
-    # The upload service knows no accounts.
+    # The upload service has no accounts.
     ({"403", "firewall 403, empty"}, _UPLOAD_SERVICE, (1, 1)),
-    # What was done is found, however often nobody says so.
+    # The effect is found, however often the response is lost.
     ({"done, answer lost", "done, answer cut", "hang before the answer", "hang in the answer"}, _CREATING, (0, 0)),
     ({"done, answer cut", "hang in the answer"}, _SETTING, (0, 0)),
     ({"truncated JSON", "invalid JSON"}, _CREATING | _SETTING, (0, 0)),
@@ -71,7 +72,7 @@ EXCEPTIONS: Exceptions = (
     ({"404", "upload lost"}, {"get-part"}, (0, 0)),
 )  # fmt: skip
 GIVING_UP: Exceptions = (
-    # What is gone need not be removed.
+    # A missing file need not be removed.
     ({"404"}, {"get-file", "get-upload"}, (0, 0)),
     ({"upload lost", "upload aborted"}, {"get-upload"}, (0, 0)),
 )

@@ -1,4 +1,4 @@
-"""A network of a test's own: a Linux network namespace in which one address stands for "another machine"."""
+"""A private network: a Linux network namespace in which one address represents another machine."""
 
 from __future__ import annotations
 

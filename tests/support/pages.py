@@ -1,4 +1,4 @@
-"""Pages as a browser reads them: a tree of elements from HTML, with nothing closed that was not opened."""
+"""Parse HTML into a tree of elements; unbalanced tags are an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sandbox that holds one of each thing, and values that fit them: for tests that go through all operations."""
+"""A sandbox with one object of each kind and valid field values, for tests of all operations."""
 
 from __future__ import annotations
 

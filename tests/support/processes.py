@@ -1,4 +1,4 @@
-"""Real child processes that cannot outlive the test: in a group of their own, read as they write, ended by id."""
+"""Child processes that cannot outlive the test: in their own group, read continuously, ended by id."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def start_program(
 
 
 def kill(child: Child) -> None:
-    """SIGKILL to this process alone; returns when it is gone."""
+    """Kill only this process with SIGKILL and wait for its end."""
     if child.poll() is None:
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
@@ -93,7 +93,7 @@ class Lines:
 
     @property
     def text(self) -> str:
-        """All that was written so far."""
+        """All output so far."""
         with self._changed:
             return "".join(self._lines)
 

@@ -1,4 +1,4 @@
-"""The local Figshare as tests use it: the real `figup sandbox` in a process of its own."""
+"""The local Figshare for tests: the real `figup sandbox` in its own process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sandbox:
 
     @property
     def process(self) -> Process:
-        """The running process. Raises when it was not started."""
+        """The running process. Raises if it was not started."""
         if self._process is None:
             raise RuntimeError("this sandbox was not started")
         return self._process
@@ -65,7 +65,7 @@ class Sandbox:
         self.upload_url = json.loads((self.dir / "sandbox.json").read_text(encoding="utf-8"))["upload_url"]
 
     def kill(self) -> None:
-        """As a crash would: SIGKILL."""
+        """Crash it with SIGKILL."""
         self.process.kill()
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class Sandbox:
             self._process.stop()
 
     def restart(self, *args: str) -> None:
-        """Starts it again on the same folder and ports, whether it runs or not.
+        """Restart it on the same folder and ports.
 
         `args`, where there are any, take the place of the earlier extra arguments.
         """

@@ -1,4 +1,4 @@
-"""A sandbox in the test's own process, and a plain client for it that knows nothing but HTTP."""
+"""A sandbox in the test's process, and a plain HTTP client for it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def settings_for(directory: Path, **changes: Any) -> Settings:
 
 @contextlib.asynccontextmanager
 async def sandbox_api(directory: Path, **changes: Any) -> AsyncIterator[Api]:
-    """Run a sandbox in this process for as long as the block lasts."""
+    """Run a sandbox in this process during the block."""
     settings = settings_for(directory, **changes)
     clock = Clock()
     assert settings.request_log is not None

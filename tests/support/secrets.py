@@ -1,4 +1,4 @@
-"""Secrets that must show nowhere: a canary for a token, and the secret halves of a sandbox's upload addresses."""
+"""Secrets that must never be shown: a canary token, and the secret parts of a sandbox's upload URLs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _forms(secret: str) -> list[bytes]:
 
 
 def encodings(secret: str) -> dict[str, str]:
-    """How a server may repeat a secret."""
+    """Encodings in which a server may echo a secret."""
     code = secret.encode()
     return {
         "plain": secret,

@@ -48,7 +48,7 @@ class Served:
 
 @contextlib.contextmanager
 def served(directory: Path, **settings: Any) -> Iterator[Served]:
-    """Run a sandbox with these settings for as long as the block lasts."""
+    """Run a sandbox with these settings during the block."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(sandbox_api(directory, **settings)) as api,

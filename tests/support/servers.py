@@ -1,4 +1,4 @@
-"""Real servers of other people's making that stand between figup and a sandbox: nginx for TLS, tinyproxy."""
+"""Third-party servers between figup and a sandbox: nginx for TLS, tinyproxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.tls import Certificate
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody uses at this moment."""
+    """Currently unused ports."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -103,7 +103,7 @@ def serving(command: Sequence[str | Path], folder: Path, addresses: Sequence[tup
 
 
 def _wait_for(address: tuple[str, int], process: Process, deadline: float) -> None:
-    """Returns when somebody listens there."""
+    """Wait until something listens there."""
     while True:
         try:
             socket.create_connection(address, timeout=5).close()

@@ -1,4 +1,4 @@
-"""Stories: uploads that end at a chosen point and are taken up again, with what must be found in the end."""
+"""Scenarios: uploads that end at a chosen point and are resumed, and their invariants."""
 
 from __future__ import annotations
 
