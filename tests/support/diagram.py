@@ -1,4 +1,4 @@
-"""Generate the lifecycle diagram from its table: `python -m tests.support.diagram` writes it into the folder's README."""
+"""Generate the lifecycle diagram from its table: `python -m tests.support.diagram` updates the README."""
 
 from __future__ import annotations
 
