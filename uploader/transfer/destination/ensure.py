@@ -47,7 +47,9 @@ async def learn_address(run: JobRun) -> None:
         with run.stop.interruptible():
             item = await _read_item(run, item_id)
             await remove_mark(run, item)
-        await run.commit(ev.ItemReady(id=item_id, url=item.url, found=not run.created_item, public=item.is_public))
+        await run.commit(
+            ev.ItemReady(id=item_id, url=item.url, found=not run.created_item, public=item.is_public or msgspec.UNSET)
+        )
     run.notify(no.ItemKnown(item_id=item_id, item_url=item.url, created=run.created_item))
 
 

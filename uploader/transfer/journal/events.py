@@ -115,14 +115,15 @@ class ItemCreated(JobEvent, frozen=True, tag="item+"):
 
 
 class ItemReady(JobEvent, frozen=True, kw_only=True, tag="item"):
-    """The item and its address are known. `found`: it was found after a lost answer, or was given. `public`: it had
-    been published by then.
+    """The item and its address are known. `found`: it was found after a lost answer, or was given.
+
+    `public`: it had been published by then; unset otherwise, and in journals of earlier versions.
     """
 
     id: int
     url: str
     found: bool = False
-    public: bool = False
+    public: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ItemUnwanted(JobEvent, frozen=True, tag="item-?"):
@@ -179,7 +180,7 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
     files: str = ""
 
 
-class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end"):
+class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end", omit_defaults=True):
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
     `at` is None in journals of earlier versions. After publishing, `url` is the public page and `doi` the DOI, None if

@@ -100,7 +100,7 @@ class JobState:
             case ev.ItemReady():
                 self._expect(event, self.item_state is not ItemState.READY and self.item_id in (None, event.id))
                 self.item_state, self.item_id, self.item_url = ItemState.READY, event.id, event.url
-                self.item_was_public = event.public
+                self.item_was_public = event.public is True
             case ev.ItemUnwanted():
                 self._expect(event, self.item_state is not ItemState.UNWANTED and self.item_id == event.id)
                 self.item_state = ItemState.UNWANTED
