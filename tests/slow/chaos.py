@@ -118,7 +118,11 @@ class Chaos:
     def _args(self) -> list[str]:
         plan, hidden = self._choice.choice(PLANS), self._choice.choice(["0", "0", "0.3"])
         rate = self._choice.choice(["0", "0", "700KiB"])
-        return ["--part-plan", plan, "--hidden-for", hidden, "--connection-rate", rate, *_SHORT.split()]
+        gets = self._choice.choice(["0", "0", "2"])
+        return [
+            *("--part-plan", plan, "--hidden-for", hidden, "--hidden-gets", gets, "--connection-rate", rate),
+            *_SHORT.split(),
+        ]
 
     def _disturb(self) -> None:
         try:

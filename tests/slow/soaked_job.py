@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.slow.chaos import Chaos, delete
-from tests.support.command import Figup, Result
+from tests.support.command import Figup, Result, Running
 from tests.support.invariants import download, files, history_of, md5_of
 from tests.support.sandbox import Sandbox
 
@@ -22,10 +22,20 @@ DISTURBED = 20
 """Runs of one command that are killed and have their sources changed; those after them are left alone."""
 MOST = 60
 """Runs after which the command must have said 0."""
+_TAKEN_OVER = 0.8
+"""Seconds without a beat after which the other machine takes a job over here: four beats."""
 _LONGEST = 150.0
 """Seconds that no run may take."""
 _PASSING = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 0, 1, 2, 3, 4, 5, 6, 7, 75, 130}
-"""8 is not among them: nobody else works on the job."""
+"""8 is among them only where a second process works on the job."""
+_MACHINE = """
+import fcntl, os
+import uploader.transfer.store.lease as lease
+fcntl.flock = lambda fd, how: None
+lease.machine_id = lambda folder: os.environ["MACHINE"]
+lease.HEARTBEAT = 0.2
+"""
+"""Makes a process think that it is on another machine, which no lock reaches."""
 _NAMES = ("data.bin", "dätä set.csv", "results.h5")
 
 
@@ -57,6 +67,15 @@ class SoakedJob:
             self._target = ["--title", f"the title of {name}"]
         self._restart = False
         self._changed: dict[Path, bytes] = {}
+        self._deleted = False
+        """True once a file of the job was removed on the web: the next run may say so."""
+        self._machines = choice.random() < 0.25
+        """True if runs are on two machines, one of which takes the job over while the other stands still."""
+        if self._machines:
+            plug = self._folder / "plug"
+            plug.mkdir()
+            (plug / "sitecustomize.py").write_text(_MACHINE, "utf-8")
+            self._figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
 
     def play(self) -> int:
         """Run it again and again until it says 0, and compare; then drop the sources. Returns the item's id."""
@@ -94,7 +113,9 @@ class SoakedJob:
         return [*words, "--restart-changed"] if self._restart else words
 
     def _run_once(self, *, disturbed: bool) -> Result:
+        self._figup.env["MACHINE"] = self._choice.choice(["one", "two"])
         run = self._figup.start(*self._command())
+        second = self._start_second(run) if disturbed and self._choice.random() < 0.2 else None
         signals = 0
         if disturbed and self._choice.random() < 0.7:
             signals = self._choice.choice([1, 1, 1, 2])
@@ -113,20 +134,44 @@ class SoakedJob:
             raise AssertionError(
                 f"a run took over {_LONGEST} s: {run.process.stdout.text[-3000:]}{run.process.stderr.text[-3000:]}"
             ) from None
-        self._look_at(result)
+        if second is not None:
+            other = second.wait(_LONGEST)
+            self._look_at(other, alone=False)
+            # Whoever of the two said 0 has finished the job.
+            result = other if other.returncode == 0 and result.returncode != 0 else result
+        self._look_at(result, alone=second is None)
         return result
 
-    def _look_at(self, result: Result) -> None:
+    def _start_second(self, run: Running) -> Running:
+        """Start the same command beside a run: at once, or on another machine while the run stands still."""
+        name = self._figup.env["MACHINE"]
+        if not self._machines:
+            self.tally["second process beside a run"] += 1
+            time.sleep(self._choice.uniform(0, 0.5))
+            return self._figup.start(*self._command())
+        time.sleep(self._choice.uniform(0.2, 2.0))
+        run.send_signal(signal.SIGSTOP)
+        self._figup.env["MACHINE"] = {"one": "two", "two": "one"}[name]
+        second = self._figup.start(*self._command())
+        frozen = self._choice.uniform(0.5, 6.0)
+        time.sleep(frozen)
+        run.send_signal(signal.SIGCONT)
+        self.tally[f"freeze {'longer' if frozen > _TAKEN_OVER else 'shorter'} than a lease"] += 1
+        self.history.append(f"frozen for {frozen:.1f} s on {name}")
+        return second
+
+    def _look_at(self, result: Result, *, alone: bool) -> None:
         codes = [event["code"] for event in result.events if event["event"] == "error"]
         self.history.append(f"{' '.join(result.args[-4:])}: {result.returncode} {codes}")
         self.tally.update(f"error {code}" for code in codes)
-        assert result.returncode in _PASSING, result
+        assert result.returncode in _PASSING or (result.returncode == 8 and not alone), result
         assert "internal" not in codes, result
-        assert "conflict" not in codes, result
+        assert "conflict" not in codes or self._deleted, result
         # Python itself, before it has loaded the command, has its own way to end at Ctrl-C.
         by_python = result.returncode == -signal.SIGINT and "uploader/cli" not in result.stderr
         assert "Traceback" not in result.stderr or by_python, result
-        if result.returncode >= 0:
+        # A signal that comes before the command is loaded ends it without a word.
+        if result.returncode >= 0 and (result.stdout or result.returncode not in (75, 130)):
             assert result.summary["exit_status"] == result.returncode, result
 
     # --- sources --------------------------------------------------------------------------------------------------
@@ -139,9 +184,23 @@ class SoakedJob:
         self._content[path] = self._choice.randbytes(size)
         path.write_bytes(self._content[path])
 
+    def _delete_on_the_web(self, item: int) -> None:
+        """Remove one of the job's files from its item, whatever its state."""
+        with self._chaos.calm() as sandbox:
+            held = [f for f in files(sandbox, item) if f["name"] in {path.name for path in self._content}]
+            if held:
+                one = self._choice.choice(held)
+                delete(sandbox, f"/account/articles/{item}/files/{one['id']}")
+                self._deleted = True
+                self.tally["files removed on the web"] += 1
+                self.history.append(f"removed {one['name']} ({one['status']}) on the web")
+
     def _react(self, result: Result, *, disturbed: bool) -> None:
         """What a person does next: mends what was refused, or, when nobody looks, something happens to a source."""
         codes = {event["code"] for event in result.events if event["event"] == "error"}
+        item = next((event["item_id"] for event in result.events if event["event"] == "item"), None)
+        if disturbed and item is not None and self._choice.random() < 0.1:
+            self._delete_on_the_web(item)
         missing = [path for path in self._content if not path.exists()]
         if missing:
             if "source-missing" in codes or not disturbed:
