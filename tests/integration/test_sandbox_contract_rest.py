@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
+import aiohttp
 import pytest
 
+from tests.openapi import validate_response
 from tests.support.contract import Checked
 from tests.support.sandbox_api import AUTH, TOKEN, Api, sandbox_api
 from uploader.sandbox.unserved import UNSERVED
@@ -342,6 +344,64 @@ async def test_institutions_for_everyone(tmp_path: Path) -> None:
         path = "/altmetric/institutions"
         assert [row["id"] for row in await call("GET", path, path, 200, strangers=True)] == [2000]
         assert await api.get(f"{path}?offset=1") == []
+
+
+async def upload(api: Api, path: str, name: str, data: bytes) -> tuple[int, Any]:
+    """Send a file in a form, as HTTP libraries do."""
+    form = aiohttp.FormData()
+    form.add_field(name, data, filename="file", content_type="text/plain")
+    async with api.http.post(api.at.url + path, data=form, headers=AUTH) as answer:
+        return answer.status, await answer.json()
+
+
+FEED = b"""<?xml version="1.0"?>
+<HRFeed>
+  <Record><UniqueID>u1</UniqueID><Orcid>0000-0002-1825-0097</Orcid><FirstName>J\xc3\xa4ne</FirstName><LastName>Doe</LastName>
+    <Email>jane@example.org</Email><IsActive>Y</IsActive><UserQuota>1048576000</UserQuota></Record>
+  <Record><UniqueID>member</UniqueID><FirstName>Max</FirstName><LastName>Power</LastName>
+    <Email>member@sandbox.invalid</Email><IsActive>N</IsActive>
+    <UserAssociationCriteria>Library</UserAssociationCriteria></Record>
+  <Record><UniqueID>nameless</UniqueID></Record>
+</HRFeed>"""
+
+
+async def test_an_hr_feed(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        path = "/institution/hrfeed/upload"
+        for name, data in (("other", FEED), ("hrfeed", b"<HRFeed>"), ("hrfeed", b"\xff")):
+            assert (await upload(api, path, name, data))[0] == 400
+        assert (await api.call("POST", path, {"hrfeed": "x"}))[0] == 400
+        assert await upload(api, path, "hrfeed", FEED) == (200, {"code": 200, "message": "OK"})
+        validate_response("POST", path, 200, {"code": 200, "message": "OK"})
+        owner, max_power, jane = await api.get(f"{HOME}/accounts")
+        assert owner["email"] == "owner@sandbox.invalid"
+        assert (max_power["last_name"], max_power["active"]) == ("Power", 0)
+        assert (await api.get(f"{HOME}/accounts/{max_power['id']}"))["group_id"] == 2102
+        assert (jane["first_name"], jane["orcid_id"], jane["quota"]) == ("Jäne", "0000-0002-1825-0097", 1048576000)
+        status, answer = await upload(api, path, "hrfeed", FEED)
+        assert (status, answer["errcode"]) == (400, "FigshareAPIException")
+        api.clock.ahead += 86401
+        table = b"UniqueID,Email,LastName,IsActive\nu1,jane@example.org,Smith,Y\nu2,jane@example.org,Taken,Y\n"
+        assert (await upload(api, path, "hrfeed", table))[0] == 200
+        assert [one["last_name"] for one in await api.get(f"{HOME}/accounts")] == ["Owner", "Power", "Smith"]
+
+
+async def test_values_of_a_large_list(tmp_path: Path) -> None:
+    path = f"{HOME}/custom_fields/371/items/upload"
+    table = b"header1,header2,header 3\n123,My awesome field value,456\n" + b"x" * 256 + b"\n\n"
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        value = {"custom_fields": {"Department": "123 My awesome field value 456"}, "title": "An item"}
+        assert (await api.call("POST", "/account/articles", value))[0] == 422
+        assert (await upload(api, path.replace("371", "366"), "external_file", table))[0] == 400
+        assert (await upload(api, path.replace("371", "1"), "external_file", table))[0] == 404
+        assert await upload(api, path, "external_file", table) == (200, {"code": 200, "message": "OK"})
+        status, answer = await upload(api, path, "external_file", table)
+        assert (status, answer["code"]) == (409, "PreviousCustomFieldUploadNotComplete")
+        assert (await api.call("POST", "/account/articles", value))[0] == 201
+    async with sandbox_api(tmp_path / "s", institution=True) as api:
+        for department, status in (("Zoology", 201), ("123 My awesome field value 456", 201), ("x" * 256, 422)):
+            body = {"title": "An item", "custom_fields": {"Department": department}}
+            assert (await api.call("POST", "/account/articles", body))[0] == status
 
 
 async def test_tokens(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from aiohttp import web
@@ -54,6 +54,8 @@ class Context:
     now: Callable[[], float]
     faults: FaultRules
     effects: Effects
+    added_values: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Values that were uploaded for large lists, by the id of the custom field."""
     codes: set[str] = field(default_factory=set)
     """OAuth codes that were issued but not redeemed."""
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
@@ -70,7 +72,8 @@ class Context:
 
     def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
         """Return the custom fields that a group's items have."""
-        return for_group(self.settings.custom_fields, group) if self.settings.institution else ()
+        fields = for_group(self.settings.custom_fields, group) if self.settings.institution else ()
+        return tuple(replace(one, values=one.values + self.added_values.get(one.id, ())) for one in fields)
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that blocks on the disk, in a thread."""

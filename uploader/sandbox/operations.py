@@ -43,7 +43,8 @@ _INSTITUTION = frozenset(
         "get-institution", "list-groups", "list-embargo-options", "list-custom-fields", "list-group-fields",
         "list-accounts", "list-institution-items", "create-account", "search-accounts", "get-institution-account",
         "update-account", "get-institution-user", "list-roles", "list-account-roles", "add-account-roles",
-        "delete-account-role", "list-reviews", "get-review", "list-review-comments", "create-review-comment",
+        "delete-account-role", "upload-hr-feed", "upload-field-values",
+        "list-reviews", "get-review", "list-review-comments", "create-review-comment",
     }
 )  # fmt: skip
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding", "list-institutions"})

@@ -254,6 +254,18 @@ CREATE TABLE reports (
 );
 """
 
-STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS)
+_FEEDS = """
+CREATE TABLE feeds (                 -- when the last file of a kind was uploaded
+    kind TEXT PRIMARY KEY,           -- hr, values
+    created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE field_values (          -- added to the large list of a custom field
+    field_id INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    UNIQUE (field_id, value)
+);
+"""
+
+STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS, _FEEDS)
 VERSION: Final = len(STEPS)
 """The newest version, in `PRAGMA user_version`."""

@@ -57,6 +57,7 @@ from uploader.sandbox.middleware import request_middleware
 from uploader.sandbox.pages import routes as page_routes
 from uploader.sandbox.people import (
     accounts,
+    feed_routes,
     institution_routes,
     profile_routes,
     role_routes,
@@ -75,7 +76,7 @@ API: Final[tuple[Operations, ...]] = (
     people_routes, institution_routes, list_routes,
     item_routes, search_routes, publish_routes, version_routes, public_routes,
     review_routes, file_routes, download_routes, archive_routes, page_routes,
-    report_routes, role_routes, profile_routes, token_routes, unserved,
+    report_routes, role_routes, profile_routes, feed_routes, token_routes, unserved,
     project_routes, project_item_routes, collaborator_routes, note_routes,
     collection_routes, collection_item_routes, public_collection_routes,
     *(
@@ -150,6 +151,7 @@ async def _context(
     await anyio.to_thread.run_sync(log.open)
     known = await db.run(_known, institution=settings.institution, at=now())
     await anyio.to_thread.run_sync(blobs.remove_strays, known)
+    added_values = await db.run(feed_routes.added_values)
     await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
     return Context(
         settings=settings,
@@ -161,6 +163,7 @@ async def _context(
         now=now,
         faults=FaultRules(list(settings.faults)),
         effects=effects,
+        added_values=added_values,
     )
 
 

@@ -12,12 +12,7 @@ from uploader.sandbox.routes import Handler, Route
 _SYMPLECTIC = "needs the OAuth client of Symplectic Elements"
 
 UNSERVED: Final = (
-    (
-        "POST", r"/v2/account/institution/custom_fields/{custom_field_id:\d{1,18}}/items/upload",
-        "deprecated; custom fields are set when the sandbox is started",
-    ),
     ("POST", r"/v2/account/profile/{user_id:\d{1,18}}/picture", "no operation shows the picture"),
-    ("POST", "/v2/institution/hrfeed/upload", "accounts are created one by one here"),
     ("GET", "/v2/symplectic/accounts", _SYMPLECTIC),
     ("GET", r"/v2/symplectic/accounts/{external_user_id}/articles", _SYMPLECTIC),
     ("GET", "/v2/symplectic/articles", _SYMPLECTIC),

@@ -155,6 +155,11 @@ def update(db: sqlite3.Connection, account_id: int, *, group_id: int, active: bo
     )
 
 
+def set_quota(db: sqlite3.Connection, account_id: int, quota: int) -> None:
+    """Set the bytes that an account may store in private files."""
+    db.execute("UPDATE accounts SET quota = ? WHERE id = ?", (quota, account_id))
+
+
 def _account(row: sqlite3.Row) -> Account:
     values: dict[str, Any] = dict(row)
     values["active"] = bool(values["active"])
