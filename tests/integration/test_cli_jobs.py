@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,6 +183,28 @@ def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup
     assert "a.bin" in done.stderr
     summary = bare_figup.run("resume", jobs[1][:4], "--json").expect(0).summary
     assert (summary["job"], summary["files"][0]["path"]) == (jobs[1], str(path))
+
+
+def test_a_command_that_is_printed_works_as_it_stands(parts: Sandbox, bare_figup: Figup) -> None:
+    token = bare_figup.cwd / "my token"
+    token.write_text(bare_figup.env.pop("FIGSHARE_TOKEN"))
+    token.chmod(0o600)
+    path = source(bare_figup)
+    place = ("--state-dir", "other state", "--token-file", str(token))
+    run = bare_figup.start("upload", "data.bin", "--limit-rate", "400k", *place)
+    run.process.stderr.wait_for(lambda line: ": 1 file, " in line, 20)
+    while not files_begun(parts):
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    said = run.wait().expect(130).stderr
+    (command,) = re.findall(r"`figup (resume [^`]+)`", said)
+    assert "To continue: figup resume" in bare_figup.run("status", "--state-dir", "other state").expect(0).stdout
+    bare_figup.run(*shlex.split(command)).expect(0)
+    check_exactly_once(parts, path)
+
+
+def files_begun(sandbox: Sandbox) -> bool:
+    return bool(sandbox.requests(kind="put-part"))
 
 
 def test_resume_ignores_running_jobs(parts: Sandbox, bare_figup: Figup) -> None:

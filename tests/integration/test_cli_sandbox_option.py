@@ -162,7 +162,9 @@ def test_printed_sandbox_addresses_come_with_a_note(
     assert "to open its pages in a browser, run `figup sandbox`\n" in done.stderr
     elsewhere = bare_figup.run("upload", "data.bin", "--sandbox", "--state-dir", "other place").expect(0)
     assert "run `figup sandbox --dir 'other place/sandbox'`\n" in elsewhere.stderr
-    assert "in a browser" not in bare_figup.run("auth", "status", "--sandbox").expect(0).stderr
+    (item,) = {str(json.loads(line)["item_id"]) for line in bare_figup.run("jobs", "--json").stdout.splitlines()[:1]}
+    assert "in a browser" in bare_figup.run("item", "show", item, "--sandbox").expect(0).stderr
+    assert "in a browser" not in bare_figup.run("item", "files", item, "--sandbox").expect(0).stderr
     running()
     assert "in a browser" not in bare_figup.run("upload", "data.bin", "--sandbox").expect(0).stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,10 @@ _LAST = (COMMON, ADVANCED)
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalOptions:
-    """The options that every command takes. `endpoint_given`: the endpoint is from the command line itself."""
+    """The options that every command takes. `endpoint_given`: the endpoint is from the command line itself.
+
+    `repeat`: those of the command line that a command to continue its job needs, too, " --state-dir X", or "".
+    """
 
     json: bool
     quiet: bool
@@ -51,6 +55,7 @@ class GlobalOptions:
     ca_file: Path | None = None
     insecure_http: bool = False
     impersonate: int | None = None
+    repeat: str = ""
 
 
 class ParsedParam(click.ParamType[Any]):
@@ -160,6 +165,7 @@ def _is_unicode(value: object) -> bool:
     return is_unicode(str(value)) if isinstance(value, str | os.PathLike) else True
 
 
+_REPEATED = frozenset({"profile", "state_dir", "token_file", "ca_file", "insecure_http", "impersonate"})
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
 _ENDPOINT_OPTIONS = [
@@ -200,15 +206,31 @@ def output_options(command: Callable[..., int]) -> Any:
     return with_options(_collected(command), _OUTPUT)
 
 
+def _repeated(context: click.Context) -> str:
+    """Return the options that a command to continue the same job needs, each after a blank.
+
+    Endpoint and sandbox are recorded with the job.
+    """
+    words: list[str] = []
+    for param in context.command.params:
+        if param.name in _REPEATED and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            value = context.params.get(param.name)
+            words += [param.opts[0], *([] if value is True else [str(value)])]
+    return f" {shlex.join(words)}" if words else ""
+
+
 def _collected(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def collected(**values: Any) -> int:
         names = {f.name for f in dataclasses.fields(GlobalOptions)} & values.keys()
-        source = click.get_current_context().get_parameter_source("endpoint")
+        context = click.get_current_context()
+        source = context.get_parameter_source("endpoint")
         common = GlobalOptions(
-            endpoint_given=source is ParameterSource.COMMANDLINE, **{name: values.pop(name) for name in names}
+            endpoint_given=source is ParameterSource.COMMANDLINE,
+            repeat=_repeated(context),
+            **{name: values.pop(name) for name in names},
         )
-        if click.get_current_context().get_parameter_source("token_file") is ParameterSource.DEFAULT_MAP:
+        if context.get_parameter_source("token_file") is ParameterSource.DEFAULT_MAP:
             common = _unless_in_environment(common)
         if common.endpoint_given:
             check_exclusive({"--sandbox": common.sandbox, "--endpoint": common.endpoint})

@@ -68,7 +68,7 @@ Work = Callable[[Session], Awaitable[int]]
 def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
     """Do the work on an event loop of its own, say how it ended, and return the exit status.
 
-    `remark` is told at the end if the address of an item was, None for nothing.
+    `remark` is told at the end if an address was, None for nothing.
 
     Raises UsageError when the log cannot be written, before anything is done.
     """
@@ -121,7 +121,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
         status = await _run_reporting_errors(session, work)
         summary.exit_status = status
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
-        if remark is not None and summary.item_url is not None and not console.json:
+        if remark is not None and console.showed_address:
             console.note(remark)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.output.drain)
@@ -152,7 +152,7 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
         begun = await anyio.to_thread.run_sync(job_store(session.common).folder(job).exists)
         # A job that has created nothing is not kept.
         session.summary.job = job if begun else None
-    known = job if session.summary.item_id is not None else None
+    known = f"{job}{session.common.repeat}" if job is not None and session.summary.item_id is not None else None
     failure = failure_of(ended, job=known, kept=job is not None, begun=begun)
     session.console.failure(failure)
     return _status(session, failure)

@@ -57,7 +57,7 @@ def write_job(session: Session, job: JobSummary) -> None:
         setattr(session.summary, name, fields[name])
     session.summary.files = FileRows(job.files, plain_row)
     session.console.event_with_files("job", session.summary.files, **fields)
-    session.console.result(format_job(job))
+    session.console.result(format_job(job, session.common.repeat))
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
@@ -109,8 +109,8 @@ class _JobFollower:
         )
 
 
-def format_job(job: JobSummary) -> str:
-    """Format the job for a user."""
+def format_job(job: JobSummary, repeat: str = "") -> str:
+    """Format the job for a user. `repeat`: options that the command to continue it needs."""
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
     lines += [f"Running on {job.holder}"] if job.holder is not None else []
     if job.item_id is not None:
@@ -123,7 +123,7 @@ def format_job(job: JobSummary) -> str:
     lines += [manifest_line(job.manifest)] if job.manifest else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
     if job.state == "interrupted":
-        lines.append(f"To continue: figup resume {job.job}")
+        lines.append(f"To continue: figup resume {job.job}{repeat}")
     return "\n".join(lines)
 
 

@@ -78,6 +78,8 @@ class Console:
         self.output = OutputThread(color=color)
         self._reported: set[tuple[str, str, str | None]] = set()
         self._ended = False
+        self.showed_address = False
+        """True once a result had the address of a page."""
 
     def event(self, event: str, **fields: Any) -> None:
         """Write an event; only with `--json`."""
@@ -92,6 +94,7 @@ class Console:
     def result(self, text: str, mark: Mark | None = None) -> None:
         """Write a result to stdout; not with `--json`."""
         if not self.json:
+            self.showed_address |= "http://" in text or "https://" in text
             self.output.out(text, mark)
 
     def note(self, text: str) -> None:
