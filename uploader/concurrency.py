@@ -42,7 +42,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def require_asyncio() -> None:
-    """Raise UsageError in an event loop that is not asyncio's, such as trio's: aiohttp runs on asyncio alone."""
+    """Raise UsageError in an event loop other than asyncio's, such as trio's: aiohttp requires asyncio."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -82,7 +82,7 @@ async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def in_thread(call: Callable[..., T], *args: object) -> T:
-    """Make a blocking call in a thread. Raises what it raises; what the system refuses, as an error of figup."""
+    """Make a blocking call in a thread. Raises what it raises; system errors become errors of figup."""
     with system_errors():
         return await anyio.to_thread.run_sync(call, *args)
 

@@ -51,9 +51,9 @@ def _translated(error: OSError | ValueError, path: Path) -> FigupError:
 
 
 def check_private(folder: Path) -> None:
-    """Raise StateUnusable if other users can write to a folder: whoever can, decides what is sent, and where to.
+    """Raise StateUnusable if other users can write to a folder, since they could decide what is sent and where to.
 
-    One that does not exist, or that is no folder, is told by whoever uses it. Blocks.
+    A missing path or a non-folder is reported where it is used. Blocks.
     """
     with map_os_errors(folder):
         try:

@@ -1,4 +1,4 @@
-"""Secrets of this process, and how they are cut out of words that are shown, reported, logged or kept.
+"""Secrets of this process, and their redaction in text that is shown, reported, logged or stored.
 
 A server may repeat a token in its words: as it is, in another case, percent-encoded, escaped as in JSON or HTML, or in
 base64 (alone, or as credentials with a user name), and any of these inside another. Words are therefore decoded before
@@ -71,7 +71,7 @@ def add_credentials(user: str | None, password: str | None) -> None:
 
 
 def add_upload_address(url: str) -> None:
-    """Cut the long words in the path and the query of this address: whoever has them may send parts."""
+    """Redact long words in the path and query of this URL: they authorise sending parts."""
     parts = urlsplit(url)
     with _SECRETS.lock:
         for word in _WORD.findall(unquote(f"{parts.path}?{parts.query}")):
@@ -150,12 +150,12 @@ def _found_in(text: str) -> Iterator[str]:
     yield from (secret for secret in _SECRETS.texts if secret in folded)
     if _SECRETS.words and len(folded) <= _LONGEST:
         for word in _WORD.findall(folded):
-            # It may stand in a host name, or before a full stop.
+            # It may occur in a host name or before a full stop.
             yield from (one for one in (word, *word.split(".")) if one in _SECRETS.words)
 
 
 def _decodings(text: str, depth: int) -> Iterator[str]:
-    """Yield the text, and what it is once escapes or base64 in it are decoded, `depth` times inside each other."""
+    """Yield the text and its decodings of escapes and base64, nested up to `depth` times."""
     yield text
     if depth == 0:
         return

@@ -84,7 +84,7 @@ def path_error(fault: BaseException, path: str) -> FigupError:
 
 
 def write_error(fault: BaseException, path: str) -> FigupError:
-    """Return the error for a file that the user asked for and that cannot be written."""
+    """Return the error for an output file that cannot be written."""
     passing = passing_error(fault, path)
     return passing or UsageError(f"cannot write {printable(path)}: {_why(fault)}", path=path)
 
@@ -97,7 +97,7 @@ def _why(fault: BaseException) -> str:
 
 @contextmanager
 def system_errors() -> Iterator[None]:
-    """Raise what the system refuses inside, and what nobody nearer to the call translated, as an error of figup."""
+    """Translate system errors raised inside, and not translated closer to the call, into errors of figup."""
     try:
         yield
     except (OSError, MemoryError, RuntimeError) as fault:
@@ -129,7 +129,7 @@ def absolute(path: str) -> str:
 
 
 def make_private_folder(path: Path) -> None:
-    """Create `path` and its missing parents, with access for this user alone. Raises OSError."""
+    """Create `path` and its missing parents, accessible only to this user. Raises OSError."""
     for folder in reversed([one for one in (path, *path.parents) if not one.exists()]):
         folder.mkdir(mode=0o700, exist_ok=True)
 

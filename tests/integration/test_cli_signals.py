@@ -435,5 +435,5 @@ def test_sigusr2_lifts_the_rate_limit(figup: Figup, sandbox: Sandbox) -> None:
     until(lambda: sandbox.requests(kind="initiate"))
     running.send_signal(signal.SIGUSR2)
     done = running.wait(60).expect(0)
-    assert "the rate limit is lifted now" in done.stderr
+    assert "rate limit: lifted" in done.stderr
     check_exactly_once(sandbox, path)

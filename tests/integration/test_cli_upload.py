@@ -220,7 +220,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(figup: Figup, sandbox: San
     del figup.env["FIGSHARE_TOKEN"]
     done = figup.run("upload", "data.bin", "--dry-run").expect(0)
     assert "(new)" in done.stdout
-    assert "To a new item called 'data.bin'" in done.stdout
+    assert "To a new item 'data.bin'" in done.stdout
     assert f"{path}  10.0 kB" in done.stdout
     assert sandbox.requests() == []
     assert not figup.state_dir.exists()

@@ -74,7 +74,7 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     if common.token_file is not None:
         return _find(common, context).token
     if sys.stdin is None:
-        raise NoToken("there is no token on stdin")
+        raise NoToken("no token on stdin")
     if sys.stdin.isatty():
         text = ""
         with contextlib.suppress(EOFError, UnicodeDecodeError):
@@ -83,7 +83,7 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
         text = read_stdin_line().decode("utf-8-sig", "replace")
     if not text.strip():
         raise NoToken("no token was given", hint="Create one at figshare.com/account/applications.")
-    return tokens.Token(text, origin="what was given")
+    return tokens.Token(text, origin="the input")
 
 
 def _store(token: tokens.Token, endpoint: str) -> str:

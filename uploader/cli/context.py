@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from uploader.transfer.options import Options, RequestOptions
 
 SANDBOX = "sandbox"
-"""The name under which a job's options say that it was begun with `--sandbox`."""
+"""Key in a job's options that records `--sandbox`."""
 INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 """Retry policy of interactive commands, in seconds."""
 

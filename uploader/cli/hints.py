@@ -64,9 +64,9 @@ HINTS: dict[str, Hint] = {
     "project-missing": Hint("Check the number; `figup auth status` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
     "file-missing": Hint("Check its name on the item's page.", complete=True),
-    "target-unusable": Hint("Choose another folder with --output, or remove what is in the way.", complete=True),
+    "target-unusable": Hint("Choose another folder with --output, or remove the obstacle.", complete=True),
     "target-exists": Hint("Move it away, or replace it with --on-conflict replace.", complete=True),
-    "target-full": Hint(f"Make room there, then {_RERUN}; what was downloaded is kept.", complete=True),
+    "target-full": Hint(f"Free space there, then {_RERUN}; what was downloaded is kept.", complete=True),
     "job-missing": Hint("`figup jobs` lists the jobs on this machine.", complete=True),
     "source-changed": Hint(
         "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
@@ -91,7 +91,7 @@ HINTS: dict[str, Hint] = {
     "storage-unavailable": Hint(
         f"Mount it again, or wait until it answers; then {_RERUN}. What was sent is kept.", complete=True
     ),
-    "out-of-resources": Hint(f"When the machine has more to give, {_RERUN}; what was sent is kept.", complete=True),
+    "out-of-resources": Hint(f"When more resources are free, {_RERUN}; what was sent is kept.", complete=True),
     "out-of-memory": Hint(f"Give the process more memory, then {_RERUN}; what was sent is kept.", complete=True),
     "out-of-descriptors": Hint(
         f"Raise the limit (ulimit -n), or lower --connections and --api-rate; then {_RERUN}; what was sent is kept.",

@@ -84,7 +84,7 @@ def private_link(item: int, expires: datetime | None, renew: bool, remove: bool,
             for link in links:
                 await api.items.remove_private_link(found.id, link.id)
             session.console.event("private-link", item_id=found.id, private_link=None, removed=len(links))
-            session.console.result(f"Item {found.id} has no private link {'any more' if links else 'anyway'}.")
+            session.console.result(f"Item {found.id} has no private link {'any longer' if links else 'anyway'}.")
             return 0
         address = await release.private_link(api, found.id, expires=until, renew=renew or until is not None)
         session.console.event("private-link", item_id=found.id, private_link=address)

@@ -114,7 +114,7 @@ class FigupCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Make the context with the defaults of the configuration file. Raises UsageError for what is wrong in it."""
+        """Create the context with the defaults of the configuration file. Raises UsageError for errors in it."""
         from uploader.cli.profiles import named_profile, option_defaults
 
         path = [*(parent.command_path.split()[1:] if parent is not None else []), info_name or ""]
@@ -126,7 +126,7 @@ class FigupCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         for param in self.get_params(ctx):
-            # Files may be called anything; what is said of them when they are used names them.
+            # File names may be arbitrary bytes; errors about them appear when they are used.
             if not isinstance(param.type, click.Path) and not _is_unicode(ctx.params.get(param.name or "")):
                 raise click.BadParameter("not valid UTF-8", ctx, param)
         return rest
@@ -189,7 +189,7 @@ _OUTPUT = [
     _common("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),
     _common("-q", "--quiet", is_flag=True, help="Print only errors and the requested output."),
     _common("-v", "verbose", count=True,
-            help="Log to stderr what is done: item, files, retries, pace; with -vv every request, too."),
+            help="Log steps to stderr; -vv also logs every request."),
     _common("--log-file", metavar="PATH", type=_PATH, help="Append a full log, with times in UTC."),
     _common("--no-progress", is_flag=True, help="Show no progress."),
     _common("--no-color", is_flag=True, help="Use no colour on a terminal; so does NO_COLOR in the environment."),

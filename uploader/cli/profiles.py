@@ -65,7 +65,7 @@ def option_defaults(
     content = _read(path)
     if content is None:
         if profile is not None:
-            raise UsageError(f"unknown profile {profile!r}: there is no configuration file {path}")
+            raise UsageError(f"unknown profile {profile!r}: configuration file {path} not found")
         return {}
     options = {opt.lstrip("-"): param for param in params if isinstance(param, click.Option) for opt in param.opts}
     values: dict[str, Any] = {}

@@ -186,9 +186,8 @@ def _failed_lines(file: FileReport) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that the user asked for, atomically unless it is a pipe or a terminal; its mode stays as it is.
-
-    Blocks. Raises UsageError, and StorageUnavailable or ResourcesExhausted for what may pass.
+    """Write a file that the user asked for, atomically unless it is a pipe or a terminal; its mode is kept. Blocks.
+    Raises UsageError, or StorageUnavailable or ResourcesExhausted for transient errors.
     """
     try:
         if path.exists() and not path.is_file():

@@ -141,7 +141,7 @@ def _facts(job: JobReport) -> Iterator[tuple[str, str]]:
 
 
 def _request(job: JobReport) -> Iterator[tuple[str, str]]:
-    """Yield what was asked for: account, project, final steps, options, metadata."""
+    """Yield the request: account, project, final steps, options, metadata."""
     if job.account is not None:
         yield "On behalf of", f"account {job.account}"
     if job.project is not None:

@@ -49,7 +49,7 @@ class Session:
     summary: Summary
     scope: anyio.CancelScope
     resumable: bool = False
-    """The same command, run again, continues, although there is no job."""
+    """The command can be continued by rerunning it, although it has no job."""
     report_written: bool = False
     """True once the work on Figshare is done, whether or not the output can be written."""
 
@@ -66,11 +66,11 @@ Work = Callable[[Session], Awaitable[int]]
 
 
 def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
-    """Do the work on an event loop of its own, say how it ended, and return the exit status.
+    """Run the work on its own event loop, report errors and the summary, and return the exit status.
 
     `remark` is told at the end if an address was, None for nothing.
 
-    Raises UsageError when the log cannot be written, before anything is done.
+    Raises UsageError before any work if the log cannot be written.
     """
     with _masked_signals():
         # The output thread inherits the mask, so that it never receives a signal while the loop is being created.

@@ -172,7 +172,7 @@ def package_home() -> Path:
 
 
 def _first_line(child: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Read the child's first line, and no more; empty if there is none in time."""
+    """Read only the child's first line; empty if none arrives in time."""
     line = b""
     if child.stdout is None:
         return line
@@ -214,7 +214,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def _end_when_unused(folder: Path) -> None:
-    """Wait until nobody uses the sandbox, and keep new users waiting until this process has ended."""
+    """Wait until the sandbox has no users, and make new users wait until this process has ended."""
     users = os.open(folder / _USERS, os.O_RDWR | os.O_CLOEXEC)
     while not _lock(users, fcntl.LOCK_EX):
         time.sleep(_UNUSED_POLL)

@@ -14,9 +14,9 @@ ASKING = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def handle_signals() -> None:
-    """From now on SIGTERM and SIGHUP end the process with the documented status, and SIGUSR1 and SIGUSR2 do nothing.
+    """Let SIGTERM and SIGHUP end the process with the documented status, and ignore SIGUSR1 and SIGUSR2.
 
-    What is ignored by whoever started figup (nohup) stays ignored.
+    Signals ignored by the parent (nohup) stay ignored.
     """
     for signum in STOPPING:
         if signal.getsignal(signum) is signal.SIG_DFL:
@@ -41,7 +41,7 @@ def is_ours(handler: object) -> bool:
 def _end(*_: object) -> None:
     # Not by an exception: raised in a callback of the import system, it is printed and lost.
     try:
-        if select.select([], [2], [], 0)[1]:  # a pipe that nobody empties must not hold it up
+        if select.select([], [2], [], 0)[1]:  # a full pipe must not block it
             os.write(2, _STOPPED)
     finally:
         os._exit(_STATUS)

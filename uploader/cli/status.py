@@ -46,7 +46,7 @@ _EXIT_STATUS = {
     "damaged": ExitStatus.SOME_FAILED,
     "interrupted": ExitStatus.RESUMABLE,
 }
-"""State of a job that nobody works on → exit status of watching it to its end."""
+"""State of a job without a working process → exit status of watching it."""
 
 
 def write_job(session: Session, job: JobSummary) -> None:

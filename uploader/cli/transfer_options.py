@@ -58,7 +58,7 @@ _OPTIONS = [
     _conflicts("--forget-missing", is_flag=True,
                help="Drop files of the job that no longer exist and are not verified yet, instead of failing on them."),
     _conflicts("--reread", is_flag=True,
-               help="Read every file to its end once more and compare it with what was sent, whatever its times say."),
+               help="Read every file again and compare it with what was sent, even if its times are unchanged."),
     _conflicts("--max-errors", metavar="N", type=click.IntRange(min=0),
                help="Stop after more than N failed files; files in progress can be resumed.  [default: no limit]"),
     _speed("--connections", metavar="auto|N", type=ParsedParam("connections", parse_connections), default="auto",

@@ -128,7 +128,7 @@ def upload(
 
 
 def _client(context: Context, sources: Sources, options: Options, requests: RequestOptions) -> Client:
-    """Return the client. Without a token, a source that is not there is named first: that is easier to mend."""
+    """Return the client. Without a token, a missing source is reported first: that is easier to fix."""
     try:
         return context.client(options, requests)
     except NoToken:

@@ -1,4 +1,4 @@
-"""The base of all errors, their exit statuses, and what they tell a front end."""
+"""The base of all errors, exit statuses, and facts for front ends."""
 
 from __future__ import annotations
 

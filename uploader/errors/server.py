@@ -18,7 +18,7 @@ class ProtocolViolation(ServerError):
 
     code = "protocol-violation"
     exit_status = ExitStatus.SOME_FAILED
-    default_hint = "Try again later; if it happens again, report this message to whoever runs the server."
+    default_hint = "Try again later; if it happens again, report this message to the server's operator."
 
 
 class RequestRejected(ServerError):

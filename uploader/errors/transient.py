@@ -47,7 +47,7 @@ class TargetFull(TransientError):
     """The disk that a download is written to is full, or does not answer."""
 
     code = "target-full"
-    default_hint = "Make room there; what was downloaded is kept."
+    default_hint = "Free space there; what was downloaded is kept."
 
 
 class OutputLost(TransientError):
@@ -64,17 +64,17 @@ class StateLost(TransientError):
 
 
 class StorageUnavailable(TransientError):
-    """A source, or another file that is to be read, is on storage that does not answer: a dead mount, a lost device."""
+    """A source or another input file is on storage that does not respond: a dead mount, a lost device."""
 
     code = "storage-unavailable"
-    default_hint = "Mount it again, or wait until it answers; what was sent is kept."
+    default_hint = "Mount it again, or wait until it responds; what was sent is kept."
 
 
 class ResourcesExhausted(TransientError):
     """The system gave this process no memory, thread or descriptor."""
 
     code = "out-of-resources"
-    default_hint = "Repeat the call when the machine has more to give; what was sent is kept."
+    default_hint = "Repeat the call when more resources are free; what was sent is kept."
 
 
 class Interrupted(TransientError):

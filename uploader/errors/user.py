@@ -147,7 +147,7 @@ class TargetUnusable(UserError):
 
     code = "target-unusable"
     exit_status = ExitStatus.USAGE
-    default_hint = "Choose another folder, or remove what is in the way."
+    default_hint = "Choose another folder, or remove the obstacle."
 
 
 class TargetExists(UserError):

@@ -21,13 +21,13 @@ _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE
 _DOI_OF_PORTAL = re.compile(r"\.(c\.)?(\d{5,})\.v\d+", re.IGNORECASE)
 _MOST_DIGITS = 19
 _WIDTH = 100
-"""Characters of what was given that a message shows."""
+"""Maximum characters of the input shown in a message."""
 _LONG = 5
 """Digits from which a number in an address is an id, and no version or title."""
 
 
 def parse_id(text: str, kind: Kind = "item") -> int:
-    """Return the id that a number, an address or a DOI tells. Raises ValueError."""
+    """Return the id in a number, an address or a DOI. Raises ValueError."""
     text = text.strip()
     if _is_id(text):
         return int(text)

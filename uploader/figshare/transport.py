@@ -148,9 +148,8 @@ async def read_response(
 ) -> Response:
     """Read a body within its limits; on return the connection is either reusable or closed.
 
-    `longest` is the limit in bytes for a success, None for JSON_LIMIT.
-    A compressed body is decompressed, although none was asked for. Raises ExchangeFailed for a success that is too
-    long; an error answer is cut instead.
+    `longest` is the limit in bytes for a success, None for JSON_LIMIT. An unrequested compression is undone. Raises
+    ExchangeFailed for a success that is too long; an error answer is cut instead.
     """
     success = 200 <= response.status < 300
     body = bytearray()

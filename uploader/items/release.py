@@ -1,6 +1,6 @@
 """Operations that let others see an item: reserve a DOI, create a private link, publish.
 
-Nothing is published unless asked for, and only if the item is complete.
+An item is published only on request, and only if it is complete.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ SAFETY_FIELDS = {
     "embargo": "the files are open to everyone once the item is published",
     "authors": "the account's owner is the only author of a new item",
 }
-"""Fields without which an item is not what was intended, and what it is like without them."""
+"""Fields without which an item differs from what was intended, and the consequence."""
 
 
 FOUND_NAMES = ("datacite.json", "ro-crate-metadata.json", ".zenodo.json", "CITATION.cff", "codemeta.json")
@@ -148,7 +148,7 @@ def _from_importer(document: Document, kind: str, today: date, *, describes_fold
     implied = extracted.implied if describes_folder else {}
     context = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
     metadata = Validator(today, whole_names=True).metadata(context)
-    # A problem of one author is only told, as long as there are others.
+    # A problem of one author is only reported while there are others.
     fatal = SAFETY_FIELDS.keys() - ({"authors"} if metadata.authors else set())
     rejected = [one for one in context.problems if root_field(one) in fatal]
     if extracted.access_restriction is not None:
@@ -260,7 +260,7 @@ def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
     seen: set[Path] = set()
     for source in sources:
         path = Path(source)
-        # What cannot be looked at is told when it is sent.
+        # What cannot be checked is reported when it is sent.
         is_folder = os.path.isdir(path)  # noqa: PTH112 - pathlib raises
         folder = path if is_folder else path.parent
         if folder in seen:

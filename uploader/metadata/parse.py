@@ -157,7 +157,7 @@ def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
 
 
 def _quoted(token: re.Match[str]) -> str:
-    """Quote a number or time that Python would write otherwise: as a text it is what stands there."""
+    """Quote a number or time that Python would format differently, to keep its text."""
     return f'"{token[1]}"' if token[1] else token[0]
 
 

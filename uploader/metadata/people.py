@@ -1,4 +1,4 @@
-"""Names of people and organisations, as files write them. Pure; what is wrong raises ValueError."""
+"""Names of people and organisations in metadata files. Pure; invalid names raise ValueError."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ DUPLICATE = "duplicate field"
 
 
 class WrittenFloat(float):
-    """A number of a file that as a text is what stands there: 1.10 is the text "1.10"."""
+    """A number with its text as written: 1.10 is the text "1.10"."""
 
     def __new__(cls, text: str) -> Self:
         number = super().__new__(cls, text)

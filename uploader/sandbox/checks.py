@@ -1,4 +1,4 @@
-"""Checks of single values in a body: each takes the field's name and its value, and returns what is to be stored. Pure.
+"""Checks of single values in a body: each takes the field's name and value, and returns the value to store. Pure.
 
 A value of the wrong structure is `invalid` (422), a category that may not be set 404, as the real service does.
 """

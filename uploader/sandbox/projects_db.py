@@ -12,7 +12,7 @@ from uploader.sandbox.answers import not_found
 EMPTY: dict[str, Any] = {
     "title": "", "description": "", "funding": "", "funding_list": [], "group_id": 0, "custom_fields": {},
 }  # fmt: skip
-"""A project's fields and what they are where nothing was given; `funding_list` holds whole objects."""
+"""A project's fields with their defaults; `funding_list` holds whole objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,9 @@
-"""Where a digest was, kept so that a later run need not read again what was hashed, and when that may be believed.
+"""Checkpoints of a digest, which save a later run from hashing the same bytes again, and the conditions for trusting
+them.
 
-A checkpoint stands for bytes that are not looked at again. It is believed only if nothing can have changed them
-unnoticed: the file system keeps a ctime that users cannot set, and the file had that ctime for so long when reading
-began that a change after it must show.
+The bytes before a checkpoint are not read again. It is trusted only if no change can have gone unnoticed: the file
+system has a ctime that users cannot set, and the file's ctime was old enough when reading began that any later change
+must alter it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Checkpoint:
 
 
 def shows_changes(stamp: FileStamp, now: float | None = None) -> bool:
-    """Return whether a change of the file from now on must show in its ctime. Blocks briefly.
+    """Return whether any change of the file from now on must alter its ctime. Blocks briefly.
 
     `now` is the Unix time in seconds, None for the clock's.
     """

@@ -1,9 +1,8 @@
-"""The digest: one thread per source that computes its MD5 while the parts go out, from the same pages.
+"""The digest: one thread per source computes its MD5 while the parts are sent, from the same pages.
 
-It reads the file in order, never far ahead of what is being sent (so that it does not read from storage what the
-senders would read again), and the senders never run far ahead of it (so that the pages are still in memory when it
-comes).
-On the way it compares the parts that an earlier run sent with their recorded xxh3.
+It reads the file in order, never far ahead of the senders, which would otherwise read the same bytes from storage
+again, and the senders never run far ahead of it, so that the pages are still in memory. It also compares the parts sent
+by an earlier run with their recorded xxh3.
 """
 
 from __future__ import annotations
@@ -31,16 +30,17 @@ READ = 1 << 20
 MAX_LEAD = 64 << 20
 """Bytes that the digest may be ahead of the furthest sender."""
 MAX_LAG = 64 << 20
-"""Bytes that a sender may be ahead of the digest: it waits, so that storage is read once, and little is left to be
-hashed when the last part is sent."""
+"""Bytes that a sender may be ahead of the digest before it waits, so that storage is read once and little remains to
+hash after the last part.
+"""
 DETACH = 1 << 30
-"""Bytes from which on a sender does not wait any more: it would wait for long."""
+"""Distance in bytes from which a sender no longer waits, since it would wait too long."""
 _FIRST_NOTICE, _NOTICE_INTERVAL = 2.0, 10.0
-"""Seconds until it is first told how far the reading is, and at most between two times."""
+"""Seconds until the first progress report of reading, and the maximum between two."""
 SAVE_BYTES, SAVE_SECONDS = 64 << 20, 1.0
-"""A state is kept when so many bytes and seconds have passed since the last one."""
+"""Minimum bytes and seconds between two checkpoints."""
 _STOP_TIMEOUT = 5.0
-"""Seconds that the thread may take to let go of the source when it is told to end."""
+"""Seconds allowed for the thread to release the source when stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Recorded:
 
 
 class _Stop(Exception):
-    """The digest was told to end."""
+    """The digest was stopped."""
 
 
 class Digest:
@@ -72,9 +72,9 @@ class Digest:
     ) -> None:
         """Take `recorded` in the order of `start`. Unless `paced`, read at full speed, without waiting for senders.
 
-        `on_read` is told now and then, on the loop, how many bytes of how many are read. `checkpoint` is where an
-        earlier digest of the same content was; the bytes before it are not read, and parts that begin there are not
-        compared. `on_checkpoint` gets new ones now and then, and a last one when the digest is stopped, on the loop.
+        `on_read` is called occasionally, on the event loop, with the bytes read and the total. `checkpoint` is from an
+        earlier digest of the same content; the bytes before it are not read, and their parts not compared.
+        `on_checkpoint` gets new checkpoints occasionally, on the event loop, and a last one when the digest is stopped.
         """
         self._on_read = on_read
         self._md5: Md5 = SavableMd5(checkpoint.state) if checkpoint is not None else new_md5()
@@ -90,7 +90,7 @@ class Digest:
         self._stopped = False
         self._cond = threading.Condition()
         self._waiters: list[tuple[int, anyio.Event]] = []
-        """Who waits until the bytes up to a position are hashed; `_wake_at` is the first of these."""
+        """Waiters by hash position; `_wake_position` is the first of these."""
         self._wake_position = math.inf
         self._detached = False
         self._ended = threading.Event()
@@ -98,7 +98,7 @@ class Digest:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> str:
-        """Compute and return the MD5 in hex. Raises SourceChanged when a recorded part is not what it was."""
+        """Compute and return the MD5 in hex. Raises SourceChanged if a recorded part differs."""
         self._loop = asyncio.get_running_loop()
         if self._on_read is not None:
             self._timer = self._loop.call_later(_FIRST_NOTICE, self._report_read, self._on_read, _FIRST_NOTICE)
@@ -125,7 +125,7 @@ class Digest:
         """Record that a sender has reached `offset`."""
         if offset > self._send_position:
             self._send_position = offset
-            # Looked at after the front was set, and set by the thread before it looks at the front: no wake-up is lost.
+            # Read after the send position is set, and set by the thread before it reads that: no wake-up is lost.
             if self._detached:
                 with self._cond:
                     self._cond.notify()
@@ -141,14 +141,14 @@ class Digest:
             await self._wait_for_position(self._recorded[-1].end)
 
     async def wait_for_window(self, offset: int, since: int = 0) -> None:
-        """Wait until the digest is near enough to `offset` for its pages to be still in memory when it gets there.
+        """Wait until the digest is so close to `offset` that the pages will still be in memory when it gets there.
 
-        All from `since` to `offset` is sent in this run. As long as the digest has not come to that, or is far away, it
-        reads these pages again in any case: the line is not kept waiting for it.
+        Everything from `since` to `offset` is sent in this run. If the digest has not reached `since` or is far behind,
+        it must read these pages again in any case, so do not wait.
         """
         self.advance(offset)
         if MAX_LAG < offset - self._position <= DETACH and self._position >= since - MAX_LAG:
-            # A good deal nearer, so that this is not asked for again with every chunk.
+            # Wait until it is much closer, so that not every chunk has to wait.
             await self._wait_for_position(offset - MAX_LAG // 2)
 
     async def _wait_for_position(self, position: int) -> None:
@@ -157,7 +157,7 @@ class Digest:
             moved = anyio.Event()
             self._waiters.append((position, moved))
             self._wake_position = min(self._wake_position, position)
-            # Once more: the thread may have moved on before it could see that somebody waits.
+            # Check again: the thread may have advanced before it could see the waiter.
             if self._position >= position:
                 return
             await moved.wait()
@@ -178,7 +178,7 @@ class Digest:
                     moved.set()
             self._waiters = [waiter for waiter in self._waiters if waiter[0] > here]
             self._wake_position = min((position for position, _ in self._waiters), default=math.inf)
-            # Once more: the thread may have moved on before it could see whom to wake next.
+            # Check again: the thread may have advanced before it could see the next waiter.
             if self._position < self._wake_position:
                 return
 
@@ -216,7 +216,7 @@ class Digest:
         return md5.hexdigest()
 
     def _keep_now_and_then(self, count: int) -> None:
-        """Keep the state, which has `count` bytes more than the position says, if it is time to."""
+        """Save the state if a checkpoint is due; it includes `count` bytes beyond the position."""
         if self._on_checkpoint is None or self._position + count - self._kept < SAVE_BYTES:
             return
         if time.monotonic() - self._kept_at >= SAVE_SECONDS or self._position + count == self._size:

@@ -82,7 +82,7 @@ def _folders_above(path: str) -> Iterator[str]:
 
 
 class Glob:
-    """A pattern such as `*.csv` or `**/run?`: what it matches below the folder that stands before its wildcards."""
+    """A pattern such as `*.csv` or `**/run?`, relative to the folder before its wildcards."""
 
     def __init__(self, pattern: str) -> None:
         """`pattern` is relative. One that is malformed matches nothing."""

@@ -1,4 +1,4 @@
-"""Patterns with exactly the meaning that git gives them in a .gitignore file. Pure.
+"""Patterns with exactly git's semantics for .gitignore files. Pure.
 
 A path is matched by itself; that a folder is ignored with all that is in it is up to whoever walks the tree. As in git,
 paths and patterns are octets: "?" is one octet of a letter that has two in UTF-8. Source: gitignore(5), and git's
@@ -51,7 +51,7 @@ class Patterns:
         self.malformed = [
             text for text, one in zip(reversed(texts), self._latest_first, strict=True) if one.regex is _NEVER
         ]
-        """Patterns that never match, to git's mind as well: "[a", or with a backslash at the end."""
+        """Patterns that never match, as in git: "[a", or with a trailing backslash."""
 
     def __bool__(self) -> bool:
         return bool(self._latest_first)
@@ -91,7 +91,7 @@ def _not_text(where: str) -> UsageError:
 
 
 def _without_trailing_spaces(line: str) -> str:
-    r"""Remove spaces at the end, except those that a backslash stands before."""
+    r"""Remove trailing spaces, except those escaped by a backslash."""
     match = re.fullmatch(r"((?:\\.|[^\\])*?) *", line, re.DOTALL)
     return match[1] if match is not None else line
 
@@ -139,7 +139,7 @@ def translate(pattern: str) -> str | None:
 
 
 def _asterisks(rest: str, at: int) -> tuple[str, int]:
-    """Translate the asterisks at `at`; return the expression and where it goes on."""
+    """Translate the asterisks at `at`; return the expression and the next position."""
     end = at
     while rest.startswith("*", end):
         end += 1
@@ -154,7 +154,7 @@ def _brackets(rest: str, at: int) -> tuple[str, int] | None:
     negated = rest.startswith(("!", "^"), at)
     at += negated
     members: list[str] = []
-    before = ""  # what a range may begin with
+    before = ""  # possible start of a range
     first = at
     while at == first or not rest.startswith("]", at):
         letter = rest[at : at + 1]
@@ -180,13 +180,15 @@ def _brackets(rest: str, at: int) -> tuple[str, int] | None:
 
 
 def _member(rest: str, at: int) -> tuple[str, int]:
-    """Return the letter at `at`, or the one behind a backslash, and where it goes on; beyond the end without one."""
+    """Return the character at `at`, or the one after a backslash, and the next position; beyond the end if there is
+    none.
+    """
     at += rest.startswith("\\", at)
     return rest[at : at + 1], at + 1
 
 
 def _named_class(rest: str, at: int) -> tuple[str, int] | None:
-    """Return the name in "[:name:]" and what comes next; None if the first bracket stands for itself."""
+    """Return the name in "[:name:]" and the next position; None if the bracket is literal."""
     close = rest.find("]", at + 2)
     if close < 0:
         return "", len(rest) + 1

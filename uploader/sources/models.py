@@ -47,10 +47,10 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
-    """A file that is to be sent, or with `link` an address that is to be referenced.
+    """A file to send, or with `link` an address to refer to.
 
-    `path` is absolute, or the link. `folder` is the remote one, "a/b", "" for none. `md5` (hex) is what the user says
-    the file has. Sizes are bytes; the rest is the state in which the file was found.
+    `path` is absolute, or the link. `folder` is the remote one, "a/b", "" for none. `md5` (hex) is given by the user.
+    Sizes are bytes; the other fields are the file's state when it was found.
     """
 
     path: str
@@ -68,9 +68,9 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """Something that is not sent; `path` ends with a slash where it is a folder with all that is in it.
+    """A skipped path; it ends with a slash for a folder with all its contents.
 
-    `there` is what it would be called in the item, "" where that is not known.
+    `remote_path` is its path in the item, "" if unknown.
     """
 
     path: str
@@ -80,9 +80,10 @@ class Skipped:
 
 @dataclass(kw_only=True)
 class Selection:
-    """What was found. `identity` names the job: the same words, wherever files were added or rules were changed.
+    """The result of a selection.
 
-    `title` is for an item that was given none; None where nothing suggests one.
+    `job_key` identifies the job; it depends on the given sources, not on the files found. `title` is the default title;
+    None if there is none.
     """
 
     job_key: list[str] = field(default_factory=list)

@@ -1,1 +1,1 @@
-"""The heart: lifecycle, journal, source, digest, pace, engine, job."""
+"""Jobs: journal, store, parts, files, engine and client."""

@@ -1,4 +1,4 @@
-"""Check and convert the arguments of the public API: what a program passes, before anything is done with it.
+"""Check and convert the arguments of the public API.
 
 A wrong type is a TypeError, an invalid value a UsageError; both name the argument and say what is expected.
 """
@@ -24,7 +24,7 @@ _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 
 
 def as_sources(paths: Paths | Sources) -> Sources:
-    """Return the sources that `paths` stand for. Raises TypeError, UsageError."""
+    """Convert `paths` to sources. Raises TypeError, UsageError."""
     if isinstance(paths, Sources):
         return paths
     if isinstance(paths, str | os.PathLike):
@@ -60,7 +60,7 @@ def as_id(kind: Kind, value: int | str) -> int:
 
 
 def as_optional_id(kind: Kind, value: int | str | None) -> int | None:
-    """Do as `as_id`; None for None."""
+    """Like `as_id`; None for None."""
     return None if value is None else as_id(kind, value)
 
 

@@ -66,7 +66,7 @@ def upload(
     on_event: no.Listener | None = None,
     **client: Unpack[ClientArguments],
 ) -> Report:
-    """Send files and folders to an item, and return once every byte is there and verified: see `Client.upload`.
+    """Send files and folders to an item; return once everything is verified: see `Client.upload`.
 
     Raises what `Client` and `Client.upload` raise, and UsageError inside a running event loop.
     """
@@ -182,7 +182,7 @@ def jobs(*, state_dir: AnyPath | None = None) -> list[JobOverview]:
 
 
 def _run(call: Callable[[Client], Awaitable[T]], name: str, arguments: ClientArguments) -> T:
-    """Make a client and call it. Raises UsageError inside a running event loop, where blocking would stall the rest."""
+    """Create a client and call it. Raises UsageError inside a running event loop, which must not block."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -107,7 +107,7 @@ class Client:
         self._states = JobStore(folder if folder is not None else default_state_dir(), Disk())
         self._clock = Clock()
         self._stops: set[Stop] = set()
-        """Of the calls in progress."""
+        """Stop objects of the calls in progress."""
         self._listeners: list[no.Listener] = []
         self._open_api: Figshare | None = None
         self._throttle = Throttle(self._options.limit_rate, self._clock)
@@ -162,7 +162,7 @@ class Client:
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Report:
-        """Send files and folders to an item, and return once every byte is there and verified.
+        """Send files and folders to an item; return once everything is verified.
 
         `item` is the id of an existing item; without it a new item called `title` is created (None: the name of the
         first path), in the project with the id `project`. `item_options` describe the item and say what to do with it
@@ -206,7 +206,7 @@ class Client:
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Preview:
-        """Return what `upload` with these arguments would do. Writes nothing anywhere. Raises what it would raise."""
+        """Return what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
         sources = as_sources(paths)
         item, project = as_optional_id("item", item), as_optional_id("project", project)
         check_text("title", title)
@@ -330,7 +330,7 @@ class Client:
 
     @contextmanager
     def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:
-        """Make what carries out one call on a job, until `stop` ends it."""
+        """Create the executor of one call on a job; `stop` ends it."""
         with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
             yield Execution(
                 api=self._api,
@@ -358,7 +358,7 @@ class Client:
 
     @contextmanager
     def _delivery(self, on_event: no.Listener | None, stop: Stop) -> Iterator[no.Listener]:
-        """Deliver notices to `on_event`; if it raises, stop the call and raise that error in the end."""
+        """Deliver notices to `on_event`; if it raises, stop the call and re-raise that error at the end."""
         check_callback("on_event", on_event)
         delivery = no.Delivery(on_event, stop.force)
         try:

@@ -1,7 +1,7 @@
-"""The one classification of a remote file against the source that it should be.
+"""Classification of a remote file against its source.
 
-Pure. Upload, resume, verification, the dry run and the check of a finished job all use it, so that they cannot disagree
-about which remote file is "that source, complete and verified".
+Pure. Upload, resume, verification, dry run and the check of a finished job all use it, so that they agree on which
+remote file is "that source, complete and verified".
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ class Match(enum.Enum):
     """How a remote file compares with a source."""
 
     SAME = "same"
-    """It is that source, complete and verified."""
+    """The source, complete and verified."""
     UNKNOWN = "unknown"
-    """It may be: nothing differs, but an MD5 is missing on one side."""
+    """Possibly the source: nothing differs, but one side has no MD5."""
     DIFFERENT = "different"
-    """Its place, size or MD5 differs."""
+    """The path, size or MD5 differs."""
     LINK = "link"
-    """It only refers to an address."""
+    """A link: it only refers to an address."""
     FAILED = "failed"
     """It failed Figshare's integrity check."""
     UNFINISHED = "unfinished"
     """Its upload was never completed."""
     MISSING = "missing"
-    """There is no such file."""
+    """The file does not exist."""
 
 
 _RANK = {
@@ -84,10 +84,10 @@ def folder_of(folders: Mapping[int, str], file_id: int) -> str | None:
 
 
 def paths_in_item(wanted: Collection[str], held: Iterable[str]) -> dict[str, list[str]]:
-    """Return for each wanted remote path the paths in the item that stand for it: itself, else other spellings of it.
+    """Map each wanted remote path to the item's paths that match it: itself, else other spellings.
 
-    A spelling has the same letters, composed or decomposed: macOS stores names decomposed that are composed elsewhere.
-    A path that is wanted itself stands for no other. Wanted paths that the item does not have are not in the answer.
+    Spellings differ only in Unicode composition: macOS stores decomposed names. A path that is itself wanted matches no
+    other. Wanted paths without a match are left out.
     """
     there = set(held)
     spellings: dict[str, list[str]] = {}
@@ -98,7 +98,7 @@ def paths_in_item(wanted: Collection[str], held: Iterable[str]) -> dict[str, lis
 
 
 def other_spelling(wanted: str, paths: Collection[str]) -> str | None:
-    """Return the spelling of which `paths_in_item` says that it stands for a wanted path; None without another."""
+    """Return the other spelling that matches a wanted path according to `paths_in_item`; None if there is none."""
     return next((path for path in paths if path != wanted), None)
 
 

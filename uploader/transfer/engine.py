@@ -98,7 +98,7 @@ class Engine:
         """Errors of single files in this run, by index."""
 
     async def run(self) -> None:
-        """Transfer everything. Raises what concerns the whole job; `problems` has what concerns single files."""
+        """Transfer everything. Raises errors of the whole job; errors of single files are in `problems`."""
         try:
             with unwrap_group():
                 async with anyio.create_task_group() as tasks:
@@ -276,7 +276,7 @@ class Engine:
             return True
         old_size = transfer.size
         self._run.progress.file(transfer).restart()
-        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; this was asked for"))
+        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; restarted as requested"))
         await self._run.commit(source_replaced(transfer, stamp))
         self._run.progress.replaced(transfer, old_size)
         return True
@@ -311,7 +311,7 @@ class Engine:
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
         failed = "1 file" if self._failed == 1 else f"{self._failed} files"
         text = f"{failed} failed, more than the {self._run.options.max_errors} allowed"
-        left = [f"under way, to be continued: {begun}"] if begun else []
+        left = [f"in progress, resumable: {begun}"] if begun else []
         left += [f"not started: {len(rest) - begun}"] if len(rest) > begun else []
         return f"{text}; {'; '.join(left)}" if left else text
 

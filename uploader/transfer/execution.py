@@ -1,4 +1,4 @@
-"""Carry out one call of a client on one job: bring the job up to date, recheck it or run it, keep a record."""
+"""Execute one call of a client on one job: update, recheck or run the job, and record the run."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Execution:
             return await self._finish(job)
 
     async def cancel(self, job: OpenJob) -> Cancellation:
-        """Remove what is unfinished: see `Client.cancel`."""
+        """Remove unfinished remote files: see `Client.cancel`."""
         async with job:
             if job.state.finished:
-                raise UsageError(f"job {job.name} is finished: nothing to give up")
+                raise UsageError(f"job {job.name} is finished: nothing to cancel")
             self._check_target(job)
             again = is_cancelled(job.state)
             with self.listening(self.notify):

@@ -1,4 +1,4 @@
-"""A job on disk while a process works on it: opened under its lock, run, reported, closed."""
+"""A job on disk: opened under its lock, run, reported, closed."""
 
 from __future__ import annotations
 
@@ -167,13 +167,13 @@ class OpenJob:
         self._opened = Journal.reopen(path, log, disk), state
 
     def _leave_overview(self) -> None:
-        with suppress(FigupError):  # optional: without it, reading only takes longer
+        with suppress(FigupError):  # optional: it only speeds up reading
             keep_overview(self._states, self.name, self.state)
 
     def _remove_if_unbegun(self) -> bool:
         """Remove the folder if the journal on disk has nothing begun and the lease is held; False if not. Blocks.
 
-        Another machine may have taken the job over and begun while this process was suspended.
+        Another machine may have taken over the job while this process was suspended.
         """
         try:
             if self.lock.lost or _may_have_effects(self._states.read(self.name)) or not self.lock.still_held():
@@ -192,7 +192,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
     meter = run.progress
     if job.damaged:
         run.notify(
-            no.Warned(message=f"the journal of job {job.name} was damaged; what it lost is looked up on Figshare")
+            no.Warned(message=f"the journal of job {job.name} was damaged; the lost part is looked up on Figshare")
         )
     run.notify(
         no.JobStarted(
@@ -233,7 +233,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
 
 
 async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
-    """Run the remaining steps for the item of a job whose files are all there, as `check` found. Raises RunFailed."""
+    """Run the remaining steps for the item of a job whose files are complete according to `check`. Raises RunFailed."""
     requests = run.api.requests
 
     def report(exit_status: int) -> Report:
@@ -269,7 +269,7 @@ async def _check_item(run: JobRun) -> None:
         transfer, text, _ = check.lost[0]
         more = f" (and {len(check.lost) - 1} more)" if len(check.lost) > 1 else ""
         raise Conflict(
-            f"{printable(transfer.path)}: was sent and verified, but {text} by now{more}",
+            f"{printable(transfer.path)}: was sent and verified, but {text} now{more}",
             hint="The next run sends it again.",
             facts=Facts("lost-in-item"),
             path=transfer.path,

@@ -1,4 +1,4 @@
-"""What a command would do. Reads sources, the job's journal and Figshare; writes nothing."""
+"""Predict what a command would do. Reads sources, the job's journal and Figshare; writes nothing."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A whole command. `state` is the job's ("new" if there is none yet), `title` that of the item to be created.
 
-    `exit_status` is that of the upload, as far as it is decided by what is known now. `room` is None if the account was
-    not asked; so is `item_files`, the number of files that the item would hold. `warnings` would come before the first
-    byte. `described` is the fingerprint of the metadata that the item has; `granted` are the final steps that this job
-    has done and would not repeat.
+    `exit_status` is the predicted one of the upload. `room` and `item_files` (the number of files that the item would
+    hold) are None if Figshare was not asked. `warnings` are those shown before the first byte. `described` is the
+    fingerprint of the metadata that the item has; `granted` are the final steps that this job has done and would not
+    repeat.
     """
 
     job: str
@@ -265,7 +265,7 @@ class _Planner:
     async def _plan_conflict(
         self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
     ) -> FilePlan:
-        """Decide as the upload does."""
+        """Decide like the upload."""
         if chosen.link:
             source = Expected(link=chosen.path)
         else:
@@ -282,7 +282,9 @@ class _Planner:
         return msgspec.structs.replace(plan, replaces=decision.replaces)
 
     async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
-        """Return True if the upload would find the effect of an unanswered request; as in `destination.lookup`."""
+        """Return True if the upload would find the effect of a request whose response was lost, as in
+        `destination.lookup`.
+        """
         created_by_us = self._state is not None and self._state.creates_item
         item_id = self._state.item_id if self._state is not None else None
         if transfer.intended_at is None or item_id is None:

@@ -44,7 +44,7 @@ def source_replaced(transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
 
 
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
-    """Return the parts of an upload whose content was recorded when it was sent."""
+    """Return the parts whose hash was recorded when they were sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
     return [
         Recorded(no=part.no, start=part.start, end=part.end + 1, xxh3=xxh3) for part, xxh3 in sums if xxh3 is not None
@@ -77,7 +77,7 @@ class ItemCheck:
 
 
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""The remote file is of no use to anyone; one that differs otherwise was changed by somebody, who must decide."""
+"""The remote file is useless and is sent again. Any other difference was made by somebody, who must decide."""
 
 
 async def recheck_finished_job(api: Service, state: JobState, notify: Listener, *, reread: bool = False) -> ItemCheck:
@@ -99,7 +99,7 @@ async def recheck_finished_job(api: Service, state: JobState, notify: Listener, 
 
 
 async def check_item(api: Service, state: JobState) -> ItemCheck:
-    """List the item and compare every verified file of the job with it: the last look before success is reported.
+    """List the item and compare every verified file of the job with it: the last check before success is reported.
 
     Raises Conflict if a file was changed there, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
     """
@@ -116,7 +116,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
         if match is Match.MISSING and transfer.file_id is not None:
-            # A listing may lag behind: the file itself decides.
+            # A listing may be out of date: request the file itself.
             with suppress(FileGone):
                 one = await api.file(state.item_id, transfer.file_id)
                 match, text = remote_match(transfer, {one.id: one}, folders)
@@ -204,7 +204,7 @@ def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[
 
 
 def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
-    """Say what is wrong with a remote file, as a predicate."""
+    """Describe how a remote file differs, as a predicate."""
     if file is None or match is Match.MISSING:
         return "is gone"
     texts = {
@@ -242,7 +242,7 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
 
 
 def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
-    """Transfers whose sources do not look as recorded. Blocks; one call, since there may be a hundred thousand."""
+    """Return transfers whose sources' metadata has changed. Blocks; one call, since there may be a hundred thousand."""
 
     def is_unchanged(transfer: Transfer) -> bool:
         try:
@@ -286,7 +286,7 @@ async def check_source(
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
-            hint="Put it back to have it compared; the item holds it.",
+            hint="Restore it to compare it; the item still holds it.",
             facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error

@@ -39,7 +39,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkipReport(msgspec.Struct, frozen=True):
-    """Something that was selected and is not sent: see `uploader.sources.models.Reason`."""
+    """A selected path that is not sent: see `uploader.sources.models.Reason`."""
 
     path: str
     reason: str

@@ -316,7 +316,7 @@ async def test_an_upload_of_another_size_is_the_servers_fault(world: World, resu
 async def test_an_item_that_rejects_files_is_not_reported_missing(world: World) -> None:
     world.figshare.fail("initiate", ItemNotFound("no item"), times=10)
     assert await world.upload(world.source("a.bin", CONTENT), title=TITLE) == 1
-    assert "but takes no file for it" in str(world.error)
+    assert "but rejects files for it" in str(world.error)
 
 
 async def test_a_possibly_transient_rejection_is_retried_after_the_others(world: World) -> None:

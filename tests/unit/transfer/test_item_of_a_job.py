@@ -100,7 +100,7 @@ async def test_a_draft_that_appears_after_the_look_up_is_removed_by_the_next_run
     await world.clock.sleep(10 * MINUTES)
     assert await world.upload(source, title=TITLE) == 0
     assert held(world) == [MINE]
-    assert "was empty and is removed" in warnings(world)
+    assert "was empty and has been removed" in warnings(world)
 
 
 async def test_a_draft_that_appears_before_the_end_of_the_run_is_removed_by_it(world: World) -> None:

@@ -150,7 +150,7 @@ class Bars:
         if progress.request_rate is not None:
             total.request_rate, total.requests_left = progress.request_rate, requests_time_left(progress)
             total.show(progress.requests_total - progress.requests_left, _TOTAL_HELD, of=progress.requests_total)
-            # Most wait for a request, and that is said already.
+            # Most wait for a request, which the line already says.
             shown = tuple(file for file in shown if 0 < file.bytes_done < file.size)
         else:
             waiting = bool(progress.active) and all(file.waiting for file in progress.active)

@@ -1,6 +1,6 @@
-"""JSON-LD as metadata files have it: lists and values in wrappers, a flat graph of entities that refer to one another.
+"""JSON-LD in metadata files: wrapped lists and values, a flat graph of entities that refer to each other.
 
-Pure. Nothing is looked up on the web: what is needed of a context is known to the importers.
+Pure. No context is fetched: the importers know what they need.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Graph:
         return cls({name: one for one in listed if (name := text(one, "@id")) is not None})
 
     def values(self, entity: object, *keys: str) -> list[Any]:
-        """Return the values of all these properties, references replaced by what they refer to."""
+        """Return the values of these properties with references resolved."""
         return [one for key in keys for value in as_list(entity, key) for one in self._unwrapped(value)]
 
     def _unwrapped(self, value: Any) -> list[Any]:

@@ -92,7 +92,7 @@ async def list_items(request: web.Request) -> web.Response:
 def _published(
     db: sqlite3.Connection, context: Context, criteria: dict[str, Any], rows: Slice, order: Order, at: Addresses
 ) -> list[dict[str, Any]]:
-    """Return the rows of what is found among the published collections."""
+    """Return the rows of matching public collections."""
     now = context.now()
     pairs = [(one, store.versions(db, one.id, now)[-1]) for one in store.public(db, now)]
     shown = {one.id: version for one, version in pairs}

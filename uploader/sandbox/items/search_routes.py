@@ -109,7 +109,7 @@ async def list_public(request: web.Request) -> web.Response:
 
 
 async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> list[dict[str, Any]]:
-    """Return the rows of what is found among all that is published."""
+    """Return the rows of matching public items."""
     context = context_of(request)
     at, now = context.addresses(request), context.now()
     page = _page(context, await context.db.run(_public, now, names=_needs_files(criteria)), criteria, rows, order)

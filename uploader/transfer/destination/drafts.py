@@ -19,7 +19,7 @@ async def remove_mark(run: JobRun, item: Item) -> None:
 
 
 async def remove_late_items(run: JobRun) -> None:
-    """Remove the empty drafts of requests that were looked for in vain; name those that are not empty. Raises Stopped.
+    """Remove empty drafts that appeared late; warn about those that are not empty. Raises Stopped.
 
     It looks once, at the end of a run; what appears later is found by the next run.
     """
@@ -35,10 +35,10 @@ async def remove_late_items(run: JobRun) -> None:
 
 
 async def _remove_mark_later(run: JobRun, item_id: int, *, published: bool) -> None:
-    made = f"item {item_id} was created by a request of this job whose answer was lost"
+    made = f"item {item_id} was created by a request of this job whose response was lost"
     if published or [file async for file in run.api.files(item_id)]:
         run.notify(no.Warned(message=f"{made}; it is not empty and is kept"))
         return
     await run.lock.confirm()
     await run.api.delete_item(item_id)
-    run.notify(no.Warned(message=f"{made}; it was empty and is removed"))
+    run.notify(no.Warned(message=f"{made}; it was empty and has been removed"))

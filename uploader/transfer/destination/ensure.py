@@ -1,4 +1,4 @@
-"""Make sure that the job's item exists and is described: given or created, never created twice.
+"""Ensure that the job's item exists, exactly once, and has its metadata.
 
 A create request returns only the id. The address is only displayed, so it is requested when the API has nothing more
 urgent to answer (`learn_address`).
@@ -119,7 +119,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
             {"title": marked_title(title, mark), **sent}, project=run.state.plan.project
         )
     except AmbiguousAnswer as outcome:
-        await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; looking whether it arrived")
+        await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; checking whether it took effect")
         return
     except NO_EFFECT:
         await run.commit(ev.ItemNotCreated())

@@ -16,7 +16,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
 from uploader.transfer.run.context import JobRun
 
-_WORDS = {"reserve_doi": "reserving a DOI", "private_link": "making a private link", "publish": "publishing the item"}
+_WORDS = {"reserve_doi": "reserving a DOI", "private_link": "creating a private link", "publish": "publishing the item"}
 
 
 async def finalize(run: JobRun) -> None:
@@ -72,5 +72,5 @@ def _warn_not_public(run: JobRun) -> None:
     state, changed = run.state, run.described or run.progress.bytes_sent > 0
     changed_since = run.described or not state.is_done("publish")
     if changed_since if "publish" in state.done_steps else changed and state.item_was_public:
-        text = f"item {run.item_id} was published before; what changed is in its draft alone"
+        text = f"item {run.item_id} was published before; the changes are only in its draft"
         run.notify(no.Warned(message=text, facts=Facts("published-before", item_id=run.item_id)))

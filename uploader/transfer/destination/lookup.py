@@ -37,7 +37,7 @@ def _time_limit(run: JobRun, at: str) -> float:
 
 
 async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limit: float, what: str) -> T | None:
-    """Search for the effect of a request for `patience` seconds; `what` names the request. Raises Stopped."""
+    """Search for the effect of a request for `time_limit` seconds; `what` names the request. Raises Stopped."""
     reported = False
 
     async def wait(pause: float) -> None:
@@ -78,7 +78,7 @@ async def find_item(run: JobRun) -> int | None:
 async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> int | None:
     """Find the unpublished draft that has a mark of the job or its title, and holds its files and nothing else.
 
-    If there is none, an empty draft will do that has a mark, or has the title and was created since.
+    Otherwise accept an empty draft that has a mark, or has the title and was created since.
     """
     title = run.state.plan.title
     best: tuple[int, int] | None = None
@@ -97,13 +97,13 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
     if best is None:
         return None
     content = "files of this job only" if best[0] else "nothing"
-    text = f"item {best[1]} is taken for the one that this job created: it has the title and holds {content}"
+    text = f"item {best[1]} is assumed to be the one created by this job: it has the title and contains {content}"
     run.notify(no.Warned(message=text))
     return best[1]
 
 
 async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:
-    """Return whether each of the item's files could be what this job made of one of its sources."""
+    """Return whether each of the item's files could have been created by this job."""
     folders = (await run.api.item(item_id)).folders
     addresses = {t.path for t in run.state.transfers if t.link}
     sizes = {composed(t.remote_path): t.size for t in run.state.transfers if not t.link}

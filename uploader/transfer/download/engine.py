@@ -48,7 +48,7 @@ _PROGRESS_EVERY = 0.25
 _RATE_WINDOW = 10.0
 
 Existing: TypeAlias = Literal["fail", "skip", "replace"]
-"""What happens to a different file that is already there."""
+"""What to do if a different file exists."""
 
 
 class Fetch(Protocol):
@@ -184,7 +184,7 @@ class Download:
                     await self._range_done(active)
 
     async def _get(self, active: Receiving, start: int, end: int) -> None:
-        """Fetch a range, whatever passes. Raises Unreachable or ServerFailing when the retry time is used up."""
+        """Fetch a range, retrying transient errors. Raises Unreachable or ServerFailing after the timeout."""
         writer = RangeWriter(active, start, self._throttled, self._clock)
         backoff = Backoff(self._retry, self._clock.random)
         self._busy += 1
@@ -196,7 +196,7 @@ class Download:
                 except RangeIgnored:
                     active.unranged = True
                     if start > 0:
-                        return  # the range at the beginning brings the whole file
+                        return  # the first range returns the whole file
                     writer.position = 0
                 except FetchFailed as failure:
                     if writer.position > before and not active.unranged:
@@ -232,7 +232,7 @@ class Download:
         await self._clock.sleep(delay)
 
     async def _throttled(self, count: int) -> None:
-        """Count bytes that arrive, and hold back the connection they come from as the rate limit asks."""
+        """Count received bytes and throttle their connection to the rate limit."""
         self._received += count
         if self._throttle.rate is not None:
             await self._throttle.take(count)

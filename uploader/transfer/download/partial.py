@@ -1,4 +1,4 @@
-"""One file on its way: the data that is there, which ranges of it, and its MD5. Blocking calls; run them in a thread.
+"""A partly downloaded file: its data, the ranges present, and its MD5. Blocking calls; run them in a thread.
 
 Two hidden files beside the target hold it: `.figup-ID.part`, the data, and `.figup-ID.json`, the ranges. The record is
 not durable: after a power failure it may promise data that the disk has lost. The MD5 over the whole file tells.
@@ -165,11 +165,11 @@ class PartialFile:
 
     @property
     def to_hash(self) -> int:
-        """Bytes that are there without a gap from the beginning and are not hashed yet."""
+        """Contiguous bytes from the start that are not hashed yet."""
         return self.ranges.front - self._hashed
 
     def hash_front(self) -> None:
-        """Hash what is there without a gap from the beginning and is not hashed yet. One call at a time."""
+        """Hash the contiguous bytes from the start that are not hashed yet. One call at a time."""
         with target_errors(self.path):
             while self._hashed < self.ranges.front:
                 data = os.pread(self._fd, min(_READ, self.ranges.front - self._hashed), self._hashed)
@@ -184,7 +184,7 @@ class PartialFile:
         return self._md5.hexdigest()
 
     def discard(self) -> None:
-        """Forget everything that is there: the whole file is to be fetched again."""
+        """Forget all ranges, so that the whole file is fetched again."""
         self.ranges = Ranges()
         self._md5, self._hashed = hashlib.md5(usedforsecurity=False), 0
         self.folder.remove(self._record)

@@ -13,13 +13,13 @@ from uploader.transfer.download.partial import PartialFile
 from uploader.transfer.download.plan import Wanted
 
 SEGMENT = 32 << 20
-"""Bytes that are asked for at a time."""
+"""Bytes requested at a time."""
 _BLOCK = 1 << 20
 """Bytes that are written at a time."""
 _HASH_FROM = 16 << 20
 """Bytes that are hashed at a time, while they are still in memory."""
 _SAVE_INTERVAL = 1.0
-"""Seconds between two records of a file's ranges."""
+"""Seconds between two writes of a file's ranges."""
 
 
 class Receiving:

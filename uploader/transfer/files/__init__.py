@@ -1,1 +1,1 @@
-"""One file of a job from the first look to the last, step by step."""
+"""The steps of one file of a job."""

@@ -48,7 +48,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
 
 
 def is_cancelled(state: JobState) -> bool:
-    """Return True if the job was cancelled to the end: nothing of it is left to remove."""
+    """Return True if the job is completely cancelled: nothing is left to remove."""
     return state.cancelled and all(
         t.state is State.VERIFIED or (t.state is State.CANCELLED and not t.remnants and not t.superseded)
         for t in state.transfers

@@ -81,12 +81,12 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
 
 
 def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Leave out unfinished uploads, and name them, where the record of this job's own is lost."""
+    """Leave out unfinished uploads, with a warning, if the record of this job's own uploads is lost."""
     for file in others:
         if classify(file, Expected()) is Match.UNFINISHED:
             text = (
-                f"the item holds an unfinished upload of that name (file {file.id}): this job may have started it, "
-                "whose journal was damaged, or somebody else; it is kept"
+                f"the item holds an unfinished upload of that name (file {file.id}), which may belong "
+                "to this job (its journal was damaged) or to somebody else; it is kept"
             )
             run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {text}"))
     return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]

@@ -36,7 +36,7 @@ def _report_missing() -> Iterator[None]:
 
 
 class SourceSession:
-    """Opens the source when needed; `rest` releases it for a while, `close` for good, once no task uses it."""
+    """Opens the source when needed; `release` closes it temporarily, `close` permanently, once no task uses it."""
 
     def __init__(self, run: JobRun, transfer: Transfer, tasks: TaskGroup) -> None:
         """Prepare a session; its digest runs as one of `tasks`."""
@@ -217,8 +217,8 @@ class SourceSession:
             self._run.progress.replaced(transfer, planned)
         elif stamp.size != transfer.size:
             raise SourceChanged(
-                f"{printable(transfer.path)}: has {stamp.size} bytes now, and had {transfer.size} when it was begun to "
-                "send",
+                f"{printable(transfer.path)}: has {stamp.size} bytes now, but had {transfer.size} when its upload "
+                "began",
                 path=transfer.path,
             )
         # Same size, but touched or copied: the digest compares the parts already sent with the present content.

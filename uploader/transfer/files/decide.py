@@ -90,7 +90,7 @@ def _refusal(
     if len(whole) > 1:
         return (
             f"the item holds {len(whole)} different files of that name ({_list_files(whole)}): "
-            "which of them to replace is not known",
+            "it is not clear which of them to replace",
             "Remove all others on the item's page and replace that one, or keep them all.",
             Facts("several-of-that-name"),
         )

@@ -111,14 +111,14 @@ class FileDriver:
     def _may_require_md5(self, refusal: RequestRejected) -> bool:
         """Return whether an initiation may have been refused because it had no MD5.
 
-        The documentation can be read so; observed: none is needed. What such a server answers is not known.
+        The documentation can be read so; observed: none is needed. The response of such a server is unknown.
         """
         if self._content.known_md5 is not None or self._run.md5_required is False:
             return False
         return refusal.status == 422 or (refusal.status == 400 and "md5" in refusal.message.lower())
 
     async def _initiate_with_md5(self, others: Collection[int]) -> bool:
-        """Hash the source and initiate again; remember for the files to come whether that was it."""
+        """Hash the source and initiate again; remember the result for other files."""
         await self._hash()
         try:
             initiated = await steps.initiate(self._run, self._transfer, others, self._ask_for_upload, self._initiating)
@@ -183,7 +183,7 @@ class FileDriver:
             raise ProtocolViolation(
                 f"{printable(transfer.path)}: Figshare's upload of it has {upload.size} bytes, the file "
                 f"{transfer.size}, as was announced",
-                hint=f"Remove the unfinished file {self._file_id} from the item, so that it is begun anew.",
+                hint=f"Remove the unfinished file {self._file_id} from the item to restart it.",
                 path=transfer.path,
             )
 
@@ -293,7 +293,7 @@ class FileDriver:
                 lambda turn: self._run.api.complete(self._run.item_id, self._file_id, on_turn=turn),
             )
         except AmbiguousAnswer as outcome:
-            reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
+            reason = f"{printable(transfer.path)}: {outcome.reason}; checking whether it took effect"
             await self._run.wait_to_try_again(self._completing, reason)
         except FileGone as outcome:
             await self._upload_lost(outcome.reason)
@@ -327,8 +327,8 @@ class FileDriver:
         self._mismatches += 1
         if self._mismatches > 1:
             raise Md5Mismatch(
-                f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} there, {local} "
-                "here",
+                f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} on Figshare, "
+                f"{local} here",
                 hint="Check this machine's disk and memory.",
                 facts=Facts("md5-differs-twice"),
                 path=transfer.path,

@@ -1,6 +1,6 @@
-"""Remote files of requests whose effect came too late: after another process had taken the job over, or given them up.
+"""Remote files of requests that took effect too late: after another process had taken over the job or given them up.
 
-A process that stood still between its last look at the lease and its request can make a remote file that the job's new
+A process that was suspended between its last lease check and its request can create a remote file that the job's new
 holder does not know. If it learns the id, it leaves a note (`store.late_notes`), and the holder, or the next run,
 removes the file. Otherwise the closing listing shows it.
 """
@@ -51,5 +51,5 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
         steps.name_doubtful(run, transfer, file_id)
         return
     await steps.remove(run, transfer, file_id)
-    text = f"file {file_id} came from a request of this job that had been given up; it was empty and is removed"
+    text = f"file {file_id} came from an abandoned request of this job; it was empty and has been removed"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))

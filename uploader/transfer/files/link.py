@@ -17,7 +17,7 @@ from uploader.transfer.journal.lifecycle import Step, Transfer
 from uploader.transfer.run.context import JobRun
 
 _MAX_RESTARTS = 3
-"""How often per run a link that Figshare lost is made again."""
+"""How often per run a link that Figshare lost is created again."""
 
 
 class LinkDriver:
@@ -47,7 +47,7 @@ class LinkDriver:
             self._meter.end()
 
     def close(self) -> None:
-        """Do nothing: a link holds no source open."""
+        """Do nothing: a link has no open source."""
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer

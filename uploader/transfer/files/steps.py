@@ -61,7 +61,7 @@ async def initiate(
                 if run.lock.lost:
                     await _leave_note(run, transfer, file_id)
     except AmbiguousAnswer as outcome:
-        reason = f"{printable(transfer.path)}: {outcome.reason}; looking whether it arrived"
+        reason = f"{printable(transfer.path)}: {outcome.reason}; checking whether it took effect"
         await run.wait_to_try_again(backoff, reason)
         return False
     except NO_EFFECT as error:
@@ -71,8 +71,8 @@ async def initiate(
         if item_seen:
             await run.api.item(run.item_id)
             raise RequestRejected(
-                f"{printable(transfer.path)}: Figshare has item {run.item_id}, but takes no file for it (404)",
-                hint="Try again later; if it happens again, report this message to whoever runs the server.",
+                f"{printable(transfer.path)}: Figshare has item {run.item_id}, but rejects files for it (404)",
+                hint="Try again later; if it happens again, report this message to the server's operator.",
                 path=transfer.path,
                 facts=Facts("refused-unexplained"),
                 status=404,
@@ -84,7 +84,7 @@ async def initiate(
 
 
 async def _leave_note(run: JobRun, transfer: Transfer, file_id: int) -> None:
-    """Note a remote file that was made after the job was lost, for its new holder."""
+    """Leave a note about a remote file that was created after the job was lost, for its new holder."""
     folder = run.states.folder(run.job)
     with anyio.CancelScope(shield=True), suppress(FigupError):
         await anyio.to_thread.run_sync(leave_note, folder, run.states.disk, transfer.index, file_id)
@@ -126,8 +126,8 @@ def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
     run.notify(
         no.Warned(
             message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
-            "this name: it may come from a request of this job whose answer was lost, or from another user, and "
-            "was kept"
+            "this name, which may come from a request of this job whose response was lost, or from another user; "
+            "it is kept"
         )
     )
 

@@ -1,8 +1,8 @@
-"""Turns to start a remote file, so that two jobs on this machine never start the same one in the same item.
+"""Mutual exclusion for starting a remote file: two jobs on this machine never start the same one in the same item.
 
-Before a file is started, the item was listed, and what to do was decided. Under the turn it is only checked that no
-other job has started something in that place since the listing: then the item is listed again, and decided again. So
-the turn is held for one request, not while sources are read or parts are sent.
+The decision to start a file is based on a listing of the item. Under the lock it is only checked that no other job has
+started the same file since; otherwise the item is listed again. So the lock is held for one request, not while sources
+are read or parts are sent.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.places import Turn
 
 _FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.05, 1.5, 1.0
-"""Seconds between two tries to get the turn: the first pause, its growth factor, the longest."""
+"""Seconds between two attempts to take the lock: the first pause, its growth factor, the longest."""
 _BEGUN = frozenset({*OPEN, State.INITIATING, State.FAILED})
 
 
 @asynccontextmanager
 async def turn_to_start(run: JobRun, transfer: Transfer) -> AsyncIterator[bool]:
-    """Hold the turn to start this remote file; wait for other processes. Raises Stopped.
+    """Hold the lock for starting this remote file; wait for other processes. Raises Stopped.
 
-    Yields False, without the turn, if another job has started something in that place: decide again.
+    Yields False, without the lock, if another job has started the same file: decide again.
     """
     pause = _FIRST_PAUSE
     with run.stop.interruptible():
@@ -82,7 +82,7 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
 
 
 def place_of(transfer: Transfer) -> str:
-    """Return what a remote file may exist once of in an item: its folder and name, or a link's address."""
+    """Return the key that is unique within an item: folder and name, or a link's address."""
     return transfer.path if transfer.link else transfer.remote_path
 
 
@@ -103,7 +103,7 @@ async def _look_again(run: JobRun) -> None:
 def _started_by(
     states: JobStore, jobs: frozenset[str], item_id: int
 ) -> Mapping[str, list[tuple[str, int | None, bool]]]:
-    """Return what these jobs have started in the item, by place. Blocks."""
+    """Return the files that these jobs have started in the item, by key. Blocks."""
     found: dict[str, list[tuple[str, int | None, bool]]] = {}
     for job in sorted(jobs):
         state = states.readable_state(job)

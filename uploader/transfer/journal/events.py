@@ -1,7 +1,7 @@
-"""What happened in a job, as the journal stores it. Values only: no behaviour, no clock, no disk, no socket.
+"""The events of a job, as stored in the journal. Values only, without behaviour or I/O.
 
-`file` is a transfer's index within its job, from 0. Times are ISO 8601 in UTC by the *server's* clock.
-Field names on disk are short because a job may hold a million parts.
+`file` is a transfer's index within its job, from 0. Times are ISO 8601 in UTC by the *server's* clock. Field names on
+disk are short because a job may hold a million parts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Event(msgspec.Struct, frozen=True, tag_field="e"):
 
 
 class JobEvent(Event, frozen=True):
-    """Concerns the job as a whole."""
+    """An event of the whole job."""
 
 
 class FileEvent(Event, frozen=True):
-    """Concerns one transfer."""
+    """An event of one transfer."""
 
     file: int = msgspec.field(name="f")
 
@@ -103,7 +103,7 @@ class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
 
 
 class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
-    """The intended creation did not happen. `looked`: assumed after a search, without an answer that confirms it."""
+    """The intended creation did not happen. `looked`: inferred from a search, not confirmed by a response."""
 
     looked: bool = False
 
@@ -158,7 +158,7 @@ class OptionsGiven(JobEvent, frozen=True, tag="how"):
 
 
 class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
-    """Exactly these steps are to follow once every file is verified; replaces earlier requests."""
+    """Exactly these final steps were requested; replaces earlier requests."""
 
     reserve_doi: bool = False
     private_link: bool = False
@@ -212,13 +212,13 @@ class UploadIntended(FileEvent, frozen=True, kw_only=True, tag="init?"):
 
 
 class NotInitiated(FileEvent, frozen=True, tag="init-"):
-    """The intended initiation did not happen. `looked`: assumed after a search, without an answer that confirms it."""
+    """The intended initiation did not happen. `looked`: inferred from a search, not confirmed by a response."""
 
     looked: bool = False
 
 
 class UploadInitiated(FileEvent, frozen=True, kw_only=True, tag="init"):
-    """The remote file exists. `found`: it was found after a lost answer."""
+    """The remote file exists. `found`: it was found after a lost response."""
 
     id: int
     found: bool = False

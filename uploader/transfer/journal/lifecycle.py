@@ -166,10 +166,9 @@ class Transfer:
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
     late: bool = False
-    """True if it ever was: the effect may even appear after this job is finished, if another process's request made it.
-    """
+    """True if an effect ever was missing: it may appear even after this job is finished."""
     unseen: tuple[int, ...] = ()
-    """Remote files that were announced, never seen and given up: they may still appear."""
+    """Ids of remote files that were announced but never seen: they may still appear."""
     parts: Parts = field(default_factory=lambda: _NO_PARTS)
     """Empty once the file is verified."""
     parts_total: int | None = None

@@ -90,7 +90,7 @@ class Replay:
 
 
 def synced_path(journal: Path) -> Path:
-    """Return where the journal's last sync is on record."""
+    """Return the path of the record of the journal's last sync."""
     return journal.with_name(f"{journal.name}.synced")
 
 
@@ -226,7 +226,7 @@ class Journal:
         """Queue an event; it reaches the file with the next `commit`."""
         line, seed = encode_line(event, self._seed)
         self._pending.append(line)
-        self._seed = seed  # last: should memory run out before, the chain of checksums is as it was
+        self._seed = seed  # last, so that a MemoryError before it leaves the checksum chain unchanged
 
     async def commit(self) -> None:
         """Write the queued events durably. Raises StateDiskFull, StateLost or ResourcesExhausted.
@@ -260,7 +260,7 @@ class Journal:
             raise
 
     def _note_synced(self, seed: int) -> None:
-        """Put the sync on record, not durably: after a power failure an older record is as good as none."""
+        """Record the sync, not durably: after a power failure an outdated record does no harm."""
         with suppress(FigupError):
             self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed)))
 

@@ -75,7 +75,7 @@ def is_whole(state: JobState | None) -> TypeGuard[JobState]:
 
 
 def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
-    """Intents for everything that may have happened and whose record may be lost."""
+    """Make intents for everything that may have happened and whose record may be lost."""
     plan = state.plan
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
     intents: list[ev.AnyEvent] = []

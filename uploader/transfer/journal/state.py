@@ -37,7 +37,7 @@ class JobState:
     item_url: str | None = None
     item_intent: ev.ItemIntended | None = None
     unanswered_items: list[ev.ItemIntended] = field(default_factory=list)
-    """Creations that were looked for in vain: the items that they led to may still appear."""
+    """Creations whose effect was not found: their items may still appear."""
     description: ev.MetadataRequested | None = None
     described: str | None = None
     """The mark of the metadata last applied to the item; None for none."""
@@ -137,7 +137,7 @@ class JobState:
             name = name or last
             folder = inner if event.folder is None else event.folder
         if self.transfers and self.transfers[-1].folder == folder:
-            folder = self.transfers[-1].folder  # the same text once in memory, not once a file
+            folder = self.transfers[-1].folder  # share one string instead of one per file
         self.transfers.append(
             Transfer(
                 index=event.file,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploader.transfer.options import MAX_CONNECTIONS
 
 START = 8
-"""Initial connections without a remembered number: enough for most networks, too many for none."""
+"""Initial connections without a remembered number: enough for most networks, not too many for any."""
 _SETTLE = 2
 """Observations after a change that are ignored."""
 _PROBE = 6
@@ -36,10 +36,10 @@ class AdaptiveConcurrency:
         self._most = most
         self.limit = self._fixed or min(most, max(1, remembered or START))
         self.best: int | None = None
-        """The number found to work well; None until enough was observed."""
+        """The best number of connections so far; None until enough was observed."""
         self._rates: list[float] = []
         self._reference: tuple[float, int] | None = None
-        """Throughput and number before the one being tried; None if none is being tried."""
+        """Throughput and number of connections before the current probe; None outside a probe."""
         self._starting = self._increasing = True
         self._hold = 0
         self._hold_time = _MIN_HOLD
@@ -52,7 +52,7 @@ class AdaptiveConcurrency:
     def limit_for(self, waiting: int) -> int:
         """Return the connections allowed while that many parts wait: the limit, and a few more for the last parts.
 
-        A single part left for the end would have the network to itself, and usually cannot saturate it.
+        A single remaining part usually cannot saturate the network.
         """
         if self._fixed is not None or self._congested or waiting > self.limit // 2:
             return self.limit
@@ -113,7 +113,7 @@ class AdaptiveConcurrency:
             self._stop_probing()
 
     def _evaluate(self, rate: float, before: float, number: int) -> None:
-        """Return True if the number being tried is better than the one before."""
+        """Keep the probed number if it is better than the one before; else return to that."""
         if rate > before * _GAIN if self.limit > number else rate >= before * _SAME:
             self.best, self._hold_time = self.limit, _MIN_HOLD
             self._probe(rate)
@@ -122,7 +122,7 @@ class AdaptiveConcurrency:
             self._stop_probing()
 
     def _stop_probing(self) -> None:
-        """Keep the present number for a while; then try the other direction."""
+        """Keep the current number for a while; then probe in the other direction."""
         self._reference, self._starting, self._increasing = None, False, not self._increasing
         self._hold_for(self._hold_time)
         self._hold_time = min(_MAX_HOLD, 2 * self._hold_time)

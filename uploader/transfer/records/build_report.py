@@ -21,14 +21,14 @@ from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summary_of
 
 FORMAT = 1
-"""Of a report as JSON; a higher one means something else by the same names."""
+"""Format version of the JSON report; a higher one changes the meaning of a name."""
 _KILLED = "killed"
 _RUNNING = "running"
 
 
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One process's work on the job. `outcome`: `verified`, the code of the error that ended it, `killed` where it left
-    no word, `running`. `sent` (bytes handed to the network) and `seconds` (its length) are as far as is known.
+    """One process's work on the job. `outcome`: `verified`, the code of the error that ended it, `killed` if nothing
+    was recorded, or `running`. `sent` (bytes handed to the network) and `seconds` (its length) are as far as is known.
 
     `samples`: (seconds since it began, bytes handed to the network until then).
     """
@@ -157,7 +157,7 @@ def _file(transfer: Transfer, verified: dict[int, str]) -> FileReport:
 
 
 class _History:
-    """A history, put together. `verified`: when each remote file was, by its id."""
+    """The runs of a job, collected from its log. `verified`: verification times by file id."""
 
     def __init__(self, entries: Iterable[run_log.AnyEntry], *, at_work: bool) -> None:
         self.runs: list[RunEntry] = []
@@ -201,7 +201,7 @@ class _History:
                 self._close(entry.code or "verified", entry.message)
 
     def _close(self, outcome: str, message: str | None) -> None:
-        """Close the run that was being read."""
+        """Finish the run being read."""
         run, self._run = self._run, None
         if run is None:
             return

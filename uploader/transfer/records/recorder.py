@@ -40,7 +40,7 @@ _OTHER = "other reasons"
 
 
 class RunRecorder:
-    """Takes the notices of one run, on the loop; `write_due` is called by its thread."""
+    """Collects the notices of one run, on the event loop; `write_due` is called by its own thread."""
 
     def __init__(self, folder: Path, disk: Disk, clock: Clock) -> None:
         self._folder = folder
@@ -125,7 +125,7 @@ class RunRecorder:
     # --- in the thread --------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Write lines that are due until the run is over."""
+        """Write due lines until the run ends."""
         while not self._closed.wait(EVERY):
             self.write_due()
         self.write_due()
@@ -185,7 +185,7 @@ async def record_run(
         tell(notice)
 
     thread = threading.Thread(target=recorder.work, name="figup-historian", daemon=True)
-    # Reporting only: a run that gets no thread for it goes on without.
+    # Reporting only: without a thread the run continues unrecorded.
     with suppress(ResourcesExhausted), system_errors():
         thread.start()
     try:
