@@ -17,7 +17,7 @@ from uploader.figshare.models import Part
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunks, PartBody
-from uploader.figshare.responses import Peer, advice_on, describe, is_firewall, transient_failure
+from uploader.figshare.responses import UNEXPLAINED, Peer, advice_on, describe, is_firewall, transient_failure
 from uploader.figshare.retry import is_retryable
 from uploader.figshare.settings import Settings
 from uploader.figshare.stall import StallDetector
@@ -155,4 +155,4 @@ def translate(fault: Exception, body: PartBody, host: str) -> Exception:
     failure = fault if isinstance(fault, ExchangeFailed) else failure_of(fault, host)
     if isinstance(failure, TlsFailure):
         return failure
-    return PartFailed(f"{host}: {failure.reason}", transient=not failure.permanent)
+    return PartFailed(f"{host}: {failure.reason}", transient=not failure.permanent, advice=UNEXPLAINED)

@@ -42,6 +42,8 @@ _ADVICE = {
     "refused-unexplained": "Try again later; if it is still rejected, report this message to the server's operator.",
 }
 """Hints by situation, for rejections whose message does not say what to do."""
+UNEXPLAINED = _ADVICE["refused-unexplained"], "refused-unexplained"
+"""Hint and situation of an answer that says nothing to act on."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often blocked), or try later."
 
 
