@@ -58,7 +58,7 @@ def parse_checksums(data: bytes, base: str, origin: str, *, given_base: str = ""
     """
     data = as_utf8(data, origin)
     found = []
-    for where, name, md5 in _zero_separated(data, origin) if b"\0" in data else _Lines(origin).read(data):
+    for where, name, md5 in _zero_separated(data, origin) if b"\0" in data else _Lines(origin=origin).read(data):
         if not name.rstrip("/"):
             raise UsageError(f"{where}: file name missing")
         folder, last = _windows_location(name, given_base) if _DRIVE.match(name) else remote_location(name, base)
@@ -77,7 +77,7 @@ def _zero_separated(data: bytes, origin: str) -> Iterator[tuple[str, str, str]]:
             yield where, name, md5
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Lines:
     """Parser of a list: some programs write a file's name and its MD5 on several lines."""
 

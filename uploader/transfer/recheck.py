@@ -62,7 +62,7 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     return {path for path in paths if not os.path.exists(path)}  # noqa: PTH110 - plain strings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ItemCheck:
     """What a listing of the item says about the verified files of a job.
 
@@ -143,7 +143,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         late += [(transfer, file) for file in _late_files(transfer, by_path)]
     if error is not None and not lost:
         raise error
-    return ItemCheck(tuple(lost), tuple(duplicates), tuple(late))
+    return ItemCheck(lost=tuple(lost), duplicates=tuple(duplicates), late=tuple(late))
 
 
 def _sharing_text(file: File, transfer: Transfer | None) -> File:

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Collaborator:
     """Somebody who was invited to a project. `role` is "viewer" or "collaborator"."""
 
@@ -22,7 +22,7 @@ def of_project(db: sqlite3.Connection, project_id: int) -> list[Collaborator]:
         " WHERE project_id = ? ORDER BY author_id",
         (project_id,),
     )
-    return [Collaborator(row["author_id"], row["full_name"], row["role"]) for row in rows]
+    return [Collaborator(author_id=row["author_id"], name=row["full_name"], role=row["role"]) for row in rows]
 
 
 def invite(db: sqlite3.Connection, project_id: int, author_id: int, role: str) -> None:

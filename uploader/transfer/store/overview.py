@@ -67,7 +67,7 @@ class JobSummary(JobOverview, frozen=True, kw_only=True):
     manifest_remote: str | None = None
 
 
-class _CachedOverview(msgspec.Struct, frozen=True):
+class _CachedOverview(msgspec.Struct, frozen=True, kw_only=True):
     """A cached overview, and the version of the journal that it was made from. `format` is `_FORMAT`."""
 
     format: int
@@ -236,7 +236,10 @@ def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:
 
 
 def _write_cached(states: JobStore, journal: tuple[int, int, int], seen: JobOverview) -> None:
-    states.disk.put(states.folder(seen.job) / _OVERVIEW, msgspec.json.encode(_CachedOverview(_FORMAT, journal, seen)))
+    states.disk.put(
+        states.folder(seen.job) / _OVERVIEW,
+        msgspec.json.encode(_CachedOverview(format=_FORMAT, journal=journal, overview=seen)),
+    )
 
 
 def _read_cached(states: JobStore, job: str) -> JobOverview | None:
