@@ -321,7 +321,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     mount, unmount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or mount is None or unmount is None:
         pytest.skip("only root can mount a disk that is full")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", place], check=False, capture_output=True)
+    mounted = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=64k,mode=700", "none", place], check=False, capture_output=True
+    )
     if mounted.returncode != 0:
         pytest.skip("no file system can be mounted here")
     yield place
