@@ -1,8 +1,8 @@
 """Secrets of this process, and their redaction in text that is shown, reported, logged or stored.
 
-A server may repeat a token in its words: as it is, in another case, percent-encoded, escaped as in JSON or HTML, or in
-base64 (alone, or as credentials with a user name), and any of these inside another. Words are therefore decoded before
-they are searched. What is shorter than a secret can be told from ordinary words by is not one.
+A server may echo a token in its messages: as it is, in another case, percent-encoded, escaped as in JSON or HTML, or in
+base64 (alone, or as credentials with a user name), and any of these inside another. Text is therefore decoded before it
+is searched. What is shorter than a secret can be told from ordinary words by is not one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHORTEST_PASSWORD = 8
 """Characters; Figshare's tokens have 128."""
 _MOST_SECRETS = 100
 _MOST_WORDS = 5000
-"""Secrets of upload addresses: there is one for each file, and only the latest matter."""
+"""Secrets of upload URLs: one per file, of which only the latest matter."""
 _CUT = "..."
 _DEPTH = 4
 """Encodings inside each other."""
@@ -184,7 +184,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _from_base64(run: str) -> Iterator[str]:
-    """Yield what a run of base64 may mean: other text in front of it may have shifted it."""
+    """Yield the possible decodings of a base64 run, which preceding text may have shifted."""
     plain = run.rstrip("=").replace("-", "+").replace("_", "/")
     for start in range(4):
         block = plain[start:]

@@ -1,7 +1,7 @@
-"""What the operating system refuses, as errors of figup, and how many descriptors it grants this process.
+"""Translate errors of the operating system into errors of figup, and distribute file descriptors.
 
-Everything that looks at a path translates OSError here, so that one cause has one error and one exit status. A path
-may also be none: a NUL, or a character without a UTF-8 encoding, is a ValueError of Python's.
+All code that accesses a path translates OSError here, so that each cause has one error and one exit status. A path may
+also be impossible: a NUL, or a character without UTF-8 encoding, is a ValueError in Python.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNAVAILABLE = frozenset(
         *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT),
     }
 )
-"""What a file system answers whose device, server or process is gone; it may come back."""
+"""Errors of a file system whose device, server or process is gone; it may come back."""
 _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 _RESERVED = 64
 """Descriptors for everything but sources and connections: streams, event loop, journal, locks, logs, libraries."""
@@ -107,7 +107,7 @@ def system_errors() -> Iterator[None]:
 
 
 def system_error(fault: BaseException) -> FigupError | None:
-    """Return the error for what the system refused; None for anything else."""
+    """Return the error for a system error; None for any other exception."""
     if isinstance(fault, OSError) and fault.errno is not None:
         named = fault.filename
         path = os.fsdecode(named) if isinstance(named, str | bytes) else None
@@ -135,9 +135,10 @@ def make_private_folder(path: Path) -> None:
 
 
 def descriptor_share(wanted: int, part: float) -> int:
-    """Return how many descriptors one use may take: `wanted`, or less where this process may open only a few files.
+    """Return the descriptors for one use:
 
-    `part` is its part of those that are free for sources and connections, from 0 to 1.
+    `wanted`, or fewer if the process may open only a few files. `part` is its fraction, 0 to 1, of those free for
+    sources and connections.
     """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY:

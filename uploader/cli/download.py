@@ -191,7 +191,7 @@ def _line(report: DownloadReport) -> str:
 
 
 def _totals(reports: Sequence[DownloadReport]) -> str:
-    """Return how many files of each kind there are, and their size."""
+    """Format the number and size of files by status."""
     pieces = []
     for status, words in _WORDS.items():
         sizes = [report.size or 0 for report in reports if report.status == status]

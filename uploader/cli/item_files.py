@@ -34,7 +34,7 @@ _MAX_NAMED = 5
 
 
 class _FilesGroup(click.Group):
-    """A group that lists files where no command of its own is given."""
+    """A group that lists files if no subcommand is given."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = with_global_options_last(args)
@@ -115,7 +115,7 @@ def rm(item: int, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> i
 def open_(item: int, common: GlobalOptions) -> int:
     """Open the page of an item in the browser.
 
-    Prints its address; it is the public page if there is one.
+    Prints its URL, the public one if there is one.
     """
 
     async def work(session: Session, _: Figshare, found: ItemDetail) -> int:

@@ -58,7 +58,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 _ENDED = frozenset({"done", "cancelled"})
 """States of jobs whose records are needed only to run their commands again."""
 _LEAST_WIDTH = 12
-"""Columns of a title at least, however narrow the terminal is."""
+"""Minimum columns of a title."""
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
@@ -183,7 +183,7 @@ def _age(job: JobOverview, now: datetime) -> float:
 
 
 def _subject(job: JobOverview) -> str:
-    """Return what the job is about: the title of its new item, or its files."""
+    """Describe the job: the title of its new item, or its files."""
     more = f" and {job.files_total - 1} more" if job.files_total > 1 else ""
     return job.title or f"{job.first or job.problem or ''}{more}"
 

@@ -143,7 +143,7 @@ class FileNotHeld(UserError):
 
 
 class TargetUnusable(UserError):
-    """A file cannot be written to where a download would put it."""
+    """A download cannot write a file to its path."""
 
     code = "target-unusable"
     exit_status = ExitStatus.USAGE

@@ -1,4 +1,4 @@
-"""Create projects and collections. After a lost response Figshare is asked for the effect before it is repeated."""
+"""Create projects and collections. After a lost response the effect is looked up before the request is repeated."""
 
 from __future__ import annotations
 

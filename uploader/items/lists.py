@@ -1,6 +1,6 @@
 """Change an item outside a job: create it, change its authors, keywords, categories and collections.
 
-Every operation is idempotent; after a lost response Figshare is asked for its effect first.
+Every operation is idempotent; after a lost response its effect is looked up before it is repeated.
 """
 
 from __future__ import annotations

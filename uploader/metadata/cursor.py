@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Context:
     """The findings of one document.
 
-    `problems` make it unusable. `remarks` are for information. `unverified` are, too, until Figshare was asked.
+    `problems` make it unusable. `remarks` are informational. `unverified` values can only be checked with Figshare.
     """
 
     document: Document

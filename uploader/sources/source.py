@@ -93,7 +93,7 @@ class Source:
         return data
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill `room` from `offset` with bytes that are in memory already, without ever waiting for storage.
+        """Fill `buffer` from `offset` with bytes that are already in memory, without waiting for storage.
 
         Returns their number, 0 if none are in memory or the system cannot tell. The only call here that does not block;
         it saves a thread switch, a quarter of the cost of a part.

@@ -186,7 +186,7 @@ class Display:
 def _describe_update(notice: no.JobUpdated) -> str:
     """Describe what the repeated command added or dropped."""
     added = f"{units.format_count(notice.added, 'file')} more than before" if notice.added else ""
-    dropped = f"{units.format_count(notice.dropped, 'file')} less than planned" if notice.dropped else ""
+    dropped = f"{units.format_count(notice.dropped, 'file')} fewer than planned" if notice.dropped else ""
     return f"job {notice.job} has {' and '.join(text for text in (added, dropped) if text)}"
 
 

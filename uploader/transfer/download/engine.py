@@ -1,8 +1,8 @@
 """Download the planned files: one producer opens them, a fixed number of workers fetches their ranges.
 
-A file is opened when the ranges of the one before are all taken, so that few files are open at a time. The worker that
-fetches the last range of a file compares its MD5 and gives it its name. Errors of one file are its result; what
-concerns all of them (no connection, no token, a full disk) ends the run.
+A file is opened once all ranges of the previous one are assigned, so that few files are open. The worker that fetches
+the last range of a file compares its MD5 and renames it. An error of one file is its result; an error of all (no
+connection, no token, a full disk) ends the run.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ class Download:
         self._busy = 0
 
     async def run(self) -> list[DownloadReport]:
-        """Download; return a report for each file of the plan, in the order in which they ended.
+        """Download; return a report for each file of the plan, in order of completion.
 
-        Raises Unreachable, ServerFailing, TlsFailure, TokenRejected, TargetFull. Cancellation keeps what is there.
+        Raises Unreachable, ServerFailing, TlsFailure, TokenRejected, TargetFull. Cancellation keeps the data.
         """
         for skip in self._plan.skipped:
             self._tell(skipped(skip))
@@ -259,7 +259,7 @@ class Download:
             await self._get(active, 0, wanted.size)
         md5 = await active.digest()
         if wanted.md5 not in (None, md5) and wanted.size:
-            # Either the disk lost data that the record promises, or the bytes were damaged on the way.
+            # Either the disk lost recorded data, or the bytes were damaged in transit.
             await anyio.to_thread.run_sync(partial.discard)
             await self._get(active, 0, wanted.size)
             md5 = await active.digest()

@@ -1,7 +1,7 @@
 """A partly downloaded file: its data, the ranges present, and its MD5. Blocking calls; run them in a thread.
 
 Two hidden files beside the target hold it: `.figup-ID.part`, the data, and `.figup-ID.json`, the ranges. The record is
-not durable: after a power failure it may promise data that the disk has lost. The MD5 over the whole file tells.
+not durable: after a power failure it may list data that the disk has lost, which the MD5 of the whole file reveals.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class PartialFile:
                 raise JobBusy(f"{printable(self.path)}: another process is downloading it", path=self.path)
             if self.folder.is_same(self._data, fd):
                 return fd
-            os.close(fd)  # another process finished it meanwhile: what is open here has its final name now
+            os.close(fd)  # another process finished it meanwhile: the open file has its final name
 
     def _recorded(self) -> Ranges:
-        """Return what an earlier run left; nothing if its record is missing, damaged or about something else."""
+        """Return the ranges of an earlier run; none if the record is missing, damaged or of another version."""
         with target_errors(self.path):
             size = os.fstat(self._fd).st_size
         try:
@@ -153,7 +153,7 @@ class PartialFile:
                 view, offset = view[count:], offset + count
 
     def save(self) -> None:
-        """Record the ranges that are there, for a later run."""
+        """Record the ranges for a later run."""
         record = _Record(version=_VERSION, size=self._wanted.size, md5=self._wanted.md5, ranges=self.ranges.as_list())
         temporary = f"{self._record}.new"
         self.folder.remove(temporary)
@@ -200,7 +200,7 @@ class PartialFile:
         return True
 
     def close(self) -> None:
-        """Close the file; what is there is kept and recorded, unless it has its name already."""
+        """Close the file; unless it is finished, its data is kept and recorded."""
         if self._fd >= 0:
             with contextlib.suppress(FigupError):
                 self._leave()
@@ -209,7 +209,7 @@ class PartialFile:
         self.folder.close()
 
     def _leave(self) -> None:
-        """Record what is there, or remove a file of which nothing is there."""
+        """Record the ranges, or remove a file without data."""
         if self._published:
             return
         if self.ranges.total:

@@ -22,8 +22,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 class Wanted:
     """A file to download. `remote` is its path in the item, `path` the one below the target folder.
 
-    `size` is bytes. `md5` is Figshare's, lower-case hex, None if Figshare has none. `url` may hold a secret.
-    `available`: Figshare has finished processing it; before that it may answer 404.
+    `size` is bytes. `md5` is Figshare's, lower-case hex, None if Figshare has none. `url` may contain a secret.
+    `available`: Figshare has finished processing it; before that it may respond 404.
     """
 
     file_id: int
@@ -50,7 +50,7 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is downloaded and what is not, in the item's order. `renamed` are those whose name was made safe."""
+    """Files to download and skipped files, in the item's order. `renamed` are those with a sanitised name."""
 
     wanted: Sequence[Wanted]
     skipped: Sequence[Skip]
@@ -140,7 +140,7 @@ def _safe_name(name: str) -> str:
 
 
 def _unique(path: str, file_id: int, taken: set[str]) -> str:
-    """Return a path that no other file of the download has, also where case and composition do not count."""
+    """Return a path that is unique in the download, even ignoring case and Unicode composition."""
     key = _folded(path)
     if key in taken:
         folder, slash, name = path.rpartition("/")

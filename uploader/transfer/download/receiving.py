@@ -65,18 +65,18 @@ class Receiving:
             return await anyio.to_thread.run_sync(self.partial.digest)
 
     async def close(self) -> None:
-        """Close the file once nobody hashes or records it."""
+        """Close the file once it is no longer hashed or recorded."""
         async with self._hashing, self._saving:
             await anyio.to_thread.run_sync(self.partial.close)
 
 
 class RangeWriter:
-    """Collects the bytes of one range and writes them in blocks. `position` is where the next ones belong."""
+    """Collects the bytes of one range and writes them in blocks. `position` is the offset of the next bytes."""
 
     def __init__(
         self, file: Receiving, start: int, on_received: Callable[[int], Awaitable[None]], clock: Clock
     ) -> None:
-        """`on_received` is awaited with the number of bytes that arrived, and may hold back the connection."""
+        """`on_received` is awaited with the number of bytes received, and may throttle the connection."""
         self._file = file
         self._on_received = on_received
         self._clock = clock
@@ -84,7 +84,7 @@ class RangeWriter:
         self.position = start
 
     async def take(self, offset: int, data: bytes) -> None:
-        """Take the bytes at `offset`, which is where the last ones ended."""
+        """Append the bytes at `offset`, which follows the last ones."""
         await self._on_received(len(data))
         self._buffer += data
         self.position = offset + len(data)
@@ -92,7 +92,7 @@ class RangeWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write everything that was taken."""
+        """Write everything collected."""
         if self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
             await self._file.write(self.position - len(data), data, self._clock.monotonic())

@@ -12,10 +12,9 @@ from uploader.transfer.report import Problem
 
 
 class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the item. `path` is the local one, None where nothing was to be written; `remote` that in the item.
-
-    `status`: `downloaded`; `same` (it was there); `kept` (a different one is there, and was left); `unknown` (it is
-    there, but Figshare has no MD5 to compare with); `skipped` for `reason` (see `Skip`); `failed`. Sizes are bytes.
+    """One file of the item. `path` is the local one, None for skipped files; `remote` the one in the item. `status`:
+    `downloaded`; `same` (it existed); `kept` (a different file exists and was kept); `unknown` (a file exists, but
+    Figshare has no MD5 to compare with); `skipped` for `reason` (see `Skip`); `failed`. Sizes are bytes.
     """
 
     path: str | None
@@ -29,7 +28,7 @@ class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exit_status(reports: Sequence[DownloadReport]) -> ExitStatus:
-    """Return the exit status of a download: that of the only file, or of what they have in common."""
+    """Return the exit status of a download: that of the only file, or a common one."""
     failed = [each.error for each in reports if each.error is not None]
     if any(error.exit_status == ExitStatus.RESUMABLE for error in failed):
         return ExitStatus.RESUMABLE

@@ -46,11 +46,11 @@ class DownloadService(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadRequest:
-    """What is downloaded, and where to.
+    """The request for a download.
 
     `version`: a published version of the item; None for the account's own copy of it, else the newest published one.
     `names`: remote paths, folders, or names without folder; empty for all files. `include` and `exclude` are patterns
-    as for sources. `existing`: what happens to a different file that is already there.
+    as for sources. `existing`: what to do with a different existing file.
     """
 
     item_id: int
@@ -74,7 +74,7 @@ async def download(
     """Download an item's files; return a report for each. `on_result` gets each as it is known.
 
     Raises ItemNotFound, FileNotHeld, UsageError (a malformed pattern), and what ends the whole run: Unreachable,
-    ServerFailing, TlsFailure, TokenRejected, TargetFull. The same call continues where it was interrupted.
+    ServerFailing, TlsFailure, TokenRejected, TargetFull. The same call continues after an interruption.
     """
     filters = Filters(request.include, request.exclude)
     item, files, own = await _look_up(api, request)

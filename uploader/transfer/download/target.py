@@ -1,4 +1,4 @@
-"""The target folder of a download: every path is below it, and no link is followed on the way. Blocking calls."""
+"""The target folder of a download: every path is below it, and no symbolic link is followed. Blocking calls."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TargetFolder:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            # A file system without hard links: there is no way to do it in one step.
+            # A file system without hard links: not possible in one step.
             if self.size_of(name) is not None:
                 return False
             os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)

@@ -33,11 +33,11 @@ T = TypeVar("T")
 REREADING = 4
 """Sources that are read again at the same time."""
 OPEN_SOURCES = 48
-"""Sources that are open at the same time: more than there are connections, so that these need not wait."""
+"""Maximum number of open sources: more than connections, so that these need not wait."""
 _OPEN_SHARE, _LOOKS_SHARE = 0.2, 0.15
-"""Parts of the free descriptors that sources may take that are open, and that are only looked at."""
+"""Fractions of the free descriptors for open sources and for sources being checked."""
 _LOOKS = 32
-"""Sources that are looked at, and so open for a moment, at the same time."""
+"""Maximum number of sources being checked, each open briefly."""
 
 
 @dataclass(kw_only=True)
@@ -67,11 +67,12 @@ class JobRun:
     looks: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_LOOKS, _LOOKS_SHARE))
     )
-    """Limits threads that look at a source."""
+    """Limits threads that check a source."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while the item's address is requested."""
     started_elsewhere: dict[str, list[tuple[str, int | None, bool]]] = field(default_factory=dict)
-    """What other jobs here started since the item was listed, by place: job, remote file, and whether it is unfinished.
+    """Files started by other jobs here since the item was listed, by place: job, remote file, and whether it is
+    unfinished.
 
     The id is None if it is not known yet.
     """
@@ -80,7 +81,7 @@ class JobRun:
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
     md5_required: bool | None = None
-    """Whether Figshare takes an initiation only with an MD5; None while none was refused for want of it."""
+    """Whether Figshare requires an MD5 to initiate; None while unknown."""
     described: bool = False
     """True once this run changed the item's metadata."""
 
@@ -96,7 +97,7 @@ class JobRun:
     async def commit(self, event: AnyEvent) -> None:
         """Apply an event that must be on disk before anything else is done.
 
-        Raises StateDiskFull, StateLost, and JobBusy where another machine has taken the job meanwhile.
+        Raises StateDiskFull, StateLost, and JobBusy if another machine has taken over the job.
         """
         await self.lock.check()
         self.record(event)
@@ -109,10 +110,10 @@ class JobRun:
         await self.lock.check()
 
     async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
-        """Send a request and commit its intent when the request budget lets it go out; return what `send` does.
+        """Send a request and commit its intent once the request budget allows it; return the result of `send`.
 
-        So the intent is on disk before the request, and says when it was made. A stop interrupts the wait for the
-        budget, and nothing after it. Raises Stopped, and what `commit` and `send` raise.
+        So the intent is on disk before the request and has its time. A stop interrupts only the wait for the budget.
+        Raises Stopped, and what `commit` and `send` raise.
         """
         with self.stop.interruptible() as proceed:
 

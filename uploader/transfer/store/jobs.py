@@ -118,9 +118,9 @@ class JobStore:
     def load(self, job: str) -> tuple[Replay, JobState | None]:
         """Read a job's journal, intact or not, and its state; the events only if it is not clean.
 
-        The state lacks sources, or is None, if the plan is damaged. Events that follow a hole in a damaged journal and
-        make no sense without it are left out, and `damaged` of the replay is then not empty. Raises JobNotFound,
-        JournalNewer, JournalDamaged.
+        The state lacks sources, or is None, if the plan is damaged. Events after a gap in a damaged journal that are
+        impossible without it are left out; `damaged` of the replay is then not empty. Raises JobNotFound, JournalNewer,
+        JournalDamaged.
         """
         journal = self.folder(job) / "journal"
         log, loader = Replay(synced=read_synced(journal, self.disk)), StateLoader()
@@ -221,7 +221,7 @@ def _owned_by(state: JobState) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def _ever_owned_by(events: Iterable[ev.AnyEvent]) -> tuple[frozenset[int], frozenset[int]]:
-    """Return what a job without a plan may own: all that it ever created."""
+    """Return the files that a job without a plan may own: all that it ever created."""
     items = frozenset(event.id for event in events if isinstance(event, ev.ItemCreated))
     return items, frozenset(event.id for event in events if isinstance(event, ev.UploadInitiated | ev.FoundIdentical))
 

@@ -1,7 +1,7 @@
-"""Notes in a job's folder about remote files that a process made after it had lost the job to another one.
+"""Notes in a job's folder about remote files created by a process after it lost the job to another one.
 
-That process may not write to the journal. A note is an empty file whose name says all: the transfer's index and the
-remote file's id. The job's holder reads and removes notes.
+That process may not write to the journal. A note is an empty file whose name has the transfer's index and the remote
+file's id. The job's holder reads and removes notes.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Leases:
             number = max(self._numbers(), default=0)
             if not number:
                 break
-            # Missing if the next one was just taken.
+            # Missing if the next lease was just claimed.
             if (content := self._disk.read(self._path(number))) is not None:
                 return LeaseRecord(number=number, content=content, lease=_decoded(content))
         return None
@@ -89,7 +89,7 @@ class Leases:
         numbers = self._numbers()
         renewed = before is not None and self._disk.read(self._path(before.number)) not in (None, before.content)
         if renewed or max(numbers, default=number) > number:
-            # Or the listing was out of date when the number was taken.
+            # Or the listing was out of date when the number was chosen.
             self._remove(number)
             return False
         for earlier in numbers:
@@ -150,7 +150,7 @@ def current_holder(folder: Path, disk: Disk) -> str | None:
     if age <= STALE_BEATS * HEARTBEAT:
         return found.lease.holder()
     if age < _ABANDONED_AFTER:
-        # The clocks of two machines may differ by more: only a beat shows that the holder is alive.
+        # The clocks of two machines may differ by more: only a heartbeat shows that the holder is alive.
         time.sleep(1.5 * HEARTBEAT)
         return found.lease.holder() if leases.newest() != found else None
     return None

@@ -126,7 +126,7 @@ class JobLock:
     def still_held(self) -> bool:
         """Confirm the lease at once; False, and `lost`, if another machine took the job. Blocks.
 
-        Call it in the same thread as what must not be done without the lease, so that as little as possible is between.
+        Call it in the same thread directly before an action that requires the lease.
         """
         self._lease = msgspec.structs.replace(self._lease, beat=self._lease.beat + 1)
         with as_resumable():

@@ -32,10 +32,10 @@ CACHE_FROM = 1_000_000
 class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
     """A job on this machine. `state`: running, interrupted, failed, done, cancelled, damaged.
 
-    `holder` is who works on it, None for nobody. `bytes_done` is an estimate for unfinished files (parts may differ in
-    size), or the last report of the process working on the job. `files_done` are verified; `first` is the name of the
-    first file. `problem` is why the job stopped. `doi`, `public_url` and `published` are results of the final steps:
-    see `Report`.
+    `holder` is the process working on it, or None. `bytes_done` is an estimate for unfinished files (parts may differ
+    in size), or the last report of the process working on the job. `files_done` are verified; `first` is the name of
+    the first file. `problem` is why the job stopped. `doi`, `public_url` and `published` are results of the final
+    steps: see `Report`.
     """
 
     job: str
@@ -146,9 +146,8 @@ def latest_job(states: JobStore) -> str:
 
 
 def unfinished_job(states: JobStore) -> str:
-    """Find the one interrupted job, or else the one failed job; nobody works on it.
-
-    Raises JobNotFound, or UsageError naming several.
+    """Find the one interrupted job, or else the one failed jobwithout a working process. Raises JobNotFound, or
+    UsageError naming several.
     """
     listed = list_jobs(states)
     jobs = _in_state(listed, "interrupted") or _in_state(listed, "failed")
@@ -174,12 +173,12 @@ def _named(jobs: Iterable[JobOverview]) -> str:
 
 
 def recorded_state(states: JobStore, job: str) -> str:
-    """Return the state of a job as if nobody worked on it: see `JobOverview`. Blocks. Raises JobNotFound."""
+    """Return the state of a job ignoring its working process: see `JobOverview`. Blocks. Raises JobNotFound."""
     return _read(states, job)[0].state
 
 
 def state_name(state: JobState) -> str:
-    """Return the state of a job that nobody works on, in one word: see `JobOverview`."""
+    """Return the state of a job without a working process, as one word: see `JobOverview`."""
     if state.concluded:
         return "done"
     if state.cancelled:
@@ -253,7 +252,7 @@ def _read_cached(states: JobStore, job: str) -> JobOverview | None:
 
 
 def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:
-    """Return what identifies a state of a journal. Raises JobNotFound."""
+    """Return values that identify the state of a journal. Raises JobNotFound."""
     path: Path = states.folder(job) / "journal"
     try:
         found = path.stat()

@@ -21,9 +21,9 @@ from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, try
 
 _STRIPES = 64
 _MOST = 64
-"""Lines of a log. Of what is dropped, the job and the item are kept, up to the same number."""
+"""Maximum lines of a log. Of dropped lines the job and the item are kept, up to the same number."""
 _ANY = "*"
-"""The place in a line that stands for all places of an item."""
+"""Placeholder for all places of an item."""
 RECENT = 60.0
 """Seconds for which a listing of the item may lack a file that another job has just started."""
 
@@ -57,16 +57,16 @@ class PlaceLog:
         self._made = False
 
     def survey(self) -> None:
-        """Note what other jobs have started by now, before the item is listed.
+        """Record what other jobs have started, before the item is listed.
 
-        Not noted is what the listing may lack: a start whose request may be under way, or is recent.
+        Excluded are starts that the listing may lack: recent ones, and those with a request in flight.
         """
         self._seen = frozenset(self._others(recent=False))
 
     def survey_all(self) -> frozenset[str]:
-        """Note what other jobs have started, except what is under way; return the jobs that were not noted before.
+        """Record what other jobs have started, except with requests in flight; return the newly found jobs.
 
-        The caller must look into their journals, since a listing may lack what was started just now.
+        The caller must read their journals, since a listing may lack recent starts.
         """
         found = frozenset(self._others(recent=True))
         new = found - self._seen

@@ -1,7 +1,7 @@
 """Progress of a running job for observers in other terminals or on other nodes: `progress.json` in the job's folder.
 
 Replaced about once a second by the process that works on the job, and ignored otherwise. Nothing depends on it: the
-journal has what counts.
+journal is authoritative.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def remove(folder: Path) -> None:
 
 
 def read(folder: Path, disk: Disk) -> Live | None:
-    """Read what was last written; None if it cannot be read."""
+    """Read the last progress; None if it cannot be read."""
     try:
         data = disk.read(folder / NAME)
         return None if data is None else msgspec.json.decode(data, type=Live)

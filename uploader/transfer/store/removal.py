@@ -1,4 +1,4 @@
-"""Removing what this machine knows of a job: its folder, under its lock. Nothing on Figshare changes."""
+"""Remove the local record of a job, its folder, under its lock. Nothing on Figshare changes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def _remove(folder: Path, lock: JobLock) -> None:
     if not lock.still_held():
         raise JobBusy("another machine took over this job", facts=Facts(JobBusy.code, job=folder.name))
     with map_os_errors(folder):
-        # Without its journal it is no job any more: what an interruption leaves is not listed.
+        # Remove the journal first: a folder without it is not listed as a job, even after an interruption.
         (folder / "journal").unlink(missing_ok=True)
         shutil.rmtree(folder)
