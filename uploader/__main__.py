@@ -11,7 +11,7 @@ handle_signals()
 _handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 if sys.getfilesystemencoding() != "utf-8" and sys.executable:
-    # Names are UTF-8 on Figshare, and so they are read here, whatever the locale says: else a job's paths and the names
+    # Names are UTF-8 on Figshare, so read them as UTF-8 whatever the locale: else a job's paths and the names
     # of its files would differ between two locales. An option of the interpreter overrides PYTHONUTF8=0.
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
 

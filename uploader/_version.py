@@ -1,3 +1,3 @@
-"""The version, alone, so that `figup --version` need import nothing else."""
+"""Only the version, so that `figup --version` imports nothing else."""
 
 __version__ = "0.1.0"

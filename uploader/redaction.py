@@ -1,8 +1,8 @@
 """Secrets of this process, and their redaction in text that is shown, reported, logged or stored.
 
-A server may echo a token in its messages: as it is, in another case, percent-encoded, escaped as in JSON or HTML, or in
-base64 (alone, or as credentials with a user name), and any of these inside another. Text is therefore decoded before it
-is searched. What is shorter than a secret can be told from ordinary words by is not one.
+A server may echo a token in its messages: unchanged, in another case, percent-encoded, escaped as in JSON or HTML, or
+in base64 (alone, or as credentials with a user name), and any of these inside another. Text is therefore decoded before
+it is searched. What is shorter than a secret can be told from ordinary words by is not one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CUT = "..."
 _DEPTH = 4
 """Encodings inside each other."""
 _SHORT = 8192
-"""Characters up to which a text is searched for encodings in base64; longer ones for base64 of a token alone."""
+"""Maximum characters of a text searched for nested base64; longer texts only for base64 of a token itself."""
 _LONGEST = 1 << 20
 """Characters up to which a text is searched for upload addresses."""
 

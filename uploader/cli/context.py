@@ -128,7 +128,7 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
 
 
 def _how_to_look(common: GlobalOptions) -> str:
-    """Say how pages of a sandbox can be seen that ends with the command."""
+    """Describe how to open the pages of a temporary sandbox."""
     by_option = common.state_dir is not None and str(common.state_dir) != os.environ.get("FIGUP_STATE_DIR")
     where = f" --dir {shlex.quote(str(state_dir(common) / 'sandbox'))}" if by_option else ""
     return f"the sandbox runs only while it is used; to open its pages in a browser, run `figup sandbox{where}`"

@@ -69,7 +69,7 @@ def add_authors(item: int, who: tuple[str, ...], yes: bool, common: GlobalOption
 
 
 async def _confirm_short_names(session: Session, who: Sequence[str], *, yes: bool) -> bool:
-    """Ask about names of one word, which quotes that were left out make of one author."""
+    """Ask about one-word names: they probably are one author's name without quotes."""
     short = [one for one in who if len(one.split()) == 1 and not any(c.isdigit() for c in one)]
     if not short:
         return True

@@ -166,7 +166,7 @@ class _CommandLineMetadata:
 
 
 async def read_item_options(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
-    """Return the new item's title, None if nothing gives one, and the options of the item.
+    """Return the new item's title, None if there is none, and the options of the item.
 
     Reports what was taken from sidecar files. Raises what `load_description` raises.
     """

@@ -196,7 +196,7 @@ def write_file(path: Path, data: bytes) -> None:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         Disk().replace(path, data, mode=0o666 if mode is None else mode)
         if mode is not None:
-            path.chmod(mode)  # also what the umask took away
+            path.chmod(mode)  # also the bits removed by the umask
     except OSError as fault:
         raise write_error(fault, str(path)) from None
     except FigupError as error:

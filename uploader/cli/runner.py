@@ -68,7 +68,7 @@ Work = Callable[[Session], Awaitable[int]]
 def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
     """Run the work on its own event loop, report errors and the summary, and return the exit status.
 
-    `remark` is told at the end if an address was, None for nothing.
+    `remark` is printed at the end if an item's address was printed; None for nothing.
 
     Raises UsageError before any work if the log cannot be written.
     """

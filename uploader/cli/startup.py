@@ -48,4 +48,4 @@ def _end(*_: object) -> None:
 
 
 def _go_on(*_: object) -> None:
-    """Do nothing; other than an ignored signal, it is not ignored by programs that are started."""
+    """Do nothing; unlike an ignored signal, this is not inherited by child processes."""

@@ -21,7 +21,7 @@ def decompress(body: bytes, codings: list[str], limit: int) -> bytes | None:
     if len(codings) > _MOST_CODINGS:
         return None
     for coding in reversed(codings):
-        # An empty body (204, or none at all) stays one, whatever its header says.
+        # An empty body (204, or none at all) stays empty, whatever its header says.
         inner = next((one for window in _WINDOWS.get(coding, ()) if (one := _inflate(body, window, limit))), None)
         if body and inner is None:
             return None

@@ -123,7 +123,7 @@ class Downloads:
             raise FetchFailed(f"{host_of(url)}: the response was cut off", network=True)
 
     def _refusal(self, answer: Response, url: str) -> Exception:
-        """Return the error, or the FetchFailed, that an answer without the file means."""
+        """Return the error, or FetchFailed, for a response without the file."""
         host = host_of(url)
         peer = Peer(host=host, name="the download service", is_api=False, identified=True)
         if is_firewall(answer) or answer.status == 202:

@@ -32,7 +32,7 @@ class Items:
     """
 
     def __init__(self, calls: Pipeline, created: Callable[[CreatedKind], Callable[[Response], int]]) -> None:
-        """Take a function `created` that makes a reader of the id in the answer to a creating request."""
+        """`created` builds the parser of the id in the response to a creating request."""
         self._calls = calls
         self._created = created
 

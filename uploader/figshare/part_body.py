@@ -169,7 +169,7 @@ class PartBody(aiohttp.Payload):
             return
         handle = transport.get_extra_info("socket")
         if handle is not None:
-            # uvloop makes a socket of a closed transport's number, -1, which is a ValueError.
+            # uvloop creates a socket from the descriptor -1 of a closed transport, which is a ValueError.
             with contextlib.suppress(OSError, ValueError):
                 handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()

@@ -43,7 +43,7 @@ _ADVICE = {
 }
 """Hints by situation, for rejections whose message does not say what to do."""
 UNEXPLAINED = _ADVICE["refused-unexplained"], "refused-unexplained"
-"""Hint and situation of an answer that says nothing to act on."""
+"""Hint and situation of a response that does not say what to do."""
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often blocked), or try later."
 
 

@@ -97,7 +97,7 @@ def id_in_location(location: str, *, base: str, kind: str) -> int | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether this is localhost, 127.0.0.0/8 or ::1; nothing else is looked up."""
+    """Return whether this is localhost, 127.0.0.0/8 or ::1; no name is resolved."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:

@@ -19,7 +19,7 @@ def new_mark(origin: str) -> str:
 
 
 def mark_prefix(origin: str) -> str:
-    """Return the beginning of every mark of this origin, a job's name, for when the mark itself is not on record.
+    """Return the prefix of every mark of this origin (a job's name), used if the mark itself is not recorded.
 
     The same command on another machine has a job of the same name.
     """

@@ -44,9 +44,9 @@ def is_doi(text: str) -> bool:
 
 
 def web_spelling(text: str) -> str:
-    """Return the web address that a repository's address stands for (`git+https://`, `git@host:path`, `github:a/b`).
+    """Return the web address of a repository's address (`git+https://`, `git@host:path`, `github:a/b`).
 
-    Also takes one in angle brackets, and one without https:// that begins with www. Others are returned as they are.
+    Also takes one in angle brackets, and one without https:// that begins with www. Others are returned unchanged.
     """
     text = text.strip().removeprefix("<").removesuffix(">").strip()
     if short := _GIT_SHORT.fullmatch(text):
@@ -77,7 +77,7 @@ def address(text: str) -> str:
 
 
 def email(text: str) -> str:
-    """Return an email address, of which only the form is checked."""
+    """Return an email address; only its form is checked."""
     if not re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@]+", text.strip()):
         raise ValueError(f"invalid email address {text!r}")
     return text.strip()

@@ -21,7 +21,7 @@ MAX_SIZE = 1024 * 1024
 _MAX_CRATE = 32 * MAX_SIZE
 """Maximum bytes of an RO-Crate, which lists every file of the dataset."""
 _MAX_WITH_LINES = 256 * 1024
-"""Characters of JSON up to which lines are looked up: a second for each quarter of a million."""
+"""Maximum characters of JSON for which lines are determined: it takes a second per quarter of a million."""
 _TOML_TOKEN = re.compile(
     r'""".*?(?<!\\)"""|'
     r"'''.*?'''"

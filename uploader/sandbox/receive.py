@@ -14,7 +14,7 @@ from uploader.sandbox.blobs import PartFile
 BATCH = 2**20
 """Bytes gathered for one write; at most two such batches are in memory for each connection."""
 _MAX_CHUNKS = 1024
-"""Chunks after which a batch is written however small: a list of single bytes is large, too."""
+"""Maximum chunks in a batch, since a list of tiny chunks takes memory, too."""
 
 
 class BodyStalled(Exception):

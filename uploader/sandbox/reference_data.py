@@ -1,4 +1,4 @@
-"""Figshare's fixed lists as far as the sandbox needs them, and the sandbox's one institution."""
+"""Figshare's fixed lists needed by the sandbox, and the sandbox's institution."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LICENSES_OF_INSTITUTION: Final = ((12, "CC BY-NC-ND 4.0", "https://creativecomm
 
 
 def licenses(*, institution: bool) -> dict[int, dict[str, Any]]:
-    """Return the licences by number; those of an institution are for its accounts alone."""
+    """Return the licences by number; those of an institution are only for its accounts."""
     known = _LICENSES + (_LICENSES_OF_INSTITUTION if institution else ())
     return {value: {"value": value, "name": name, "url": url} for value, name, url in known}
 
@@ -38,7 +38,7 @@ RELATIONS: Final = (
     "Documents", "IsCompiledBy", "Compiles", "IsVariantFormOf", "IsOriginalFormOf", "IsIdenticalTo", "IsReviewedBy",
     "Reviews", "IsDerivedFrom", "IsSourceOf", "IsRequiredBy", "Requires", "IsObsoletedBy", "Obsoletes",
 )  # fmt: skip
-"""How a related material may stand to an item."""
+"""Possible relations of a related material to an item."""
 
 IDENTIFIER_TYPES: Final = (
     "ARK", "arXiv", "bibcode", "DOI", "EAN13", "EISSN", "Handle", "IGSN", "ISBN", "ISSN", "ISTC", "LISSN", "LSID",
@@ -57,7 +57,7 @@ FUNDINGS: Final[dict[int, dict[str, Any]]] = {
         (3000003, "Open data in the humanities", "OD-7", "Foundation for Open Sandboxes"),
     )
 }  # fmt: skip
-"""Grants that the funding search knows. They are made up, as real ones would be somebody's."""
+"""Grants found by the funding search. They are fictitious."""
 
 INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
 

@@ -29,7 +29,7 @@ class Operations(Protocol):
 
 
 class RouteTable:
-    """Routes of one service, found again by what a request matched."""
+    """Routes of one service, looked up by the matched resource."""
 
     def __init__(self, routes: list[Route]) -> None:
         self._routes = routes

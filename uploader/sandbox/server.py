@@ -198,7 +198,7 @@ async def _signed(_: web.Request, answer: web.StreamResponse) -> None:
 
 
 def _ports(port: int, last: int) -> list[int]:
-    """Return the ports to try: the one asked for, or else the one used last and then any."""
+    """Return the ports to try: the requested one, or else the last one and then any."""
     return [port] if port or not last else [last, 0]
 
 

@@ -153,7 +153,7 @@ def _unescaped(name: str) -> str:
 
 
 def _with_slashes(name: str) -> str:
-    r"""Write a path of Windows with slashes; md5sum escapes a backslash in a name, so that one alone separates."""
+    r"""Convert a Windows path to slashes; md5sum escapes backslashes in names, so a single one is a separator."""
     return name if "/" in name else name.replace("\\", "/")
 
 

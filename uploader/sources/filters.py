@@ -48,7 +48,9 @@ class Filters:
         """Patterns that never match."""
 
     def reason(self, path: str, ignores: Ignores, *, folder: bool = False) -> Reason | None:
-        """Why a path in a folder that is not left out is; None when it is not. A folder is left out with all in it."""
+        """Return why a path in an included folder is excluded; None if it is not. An excluded folder excludes its
+        contents.
+        """
         decision = self._exclude.decision(path, folder=folder)
         if decision is None:
             decision = ignores.decision(path, folder=folder)
@@ -57,7 +59,7 @@ class Filters:
         return None if folder or self._included(path) else "not-included"
 
     def reason_alone(self, path: str) -> Reason | None:
-        """Why a file that was named itself is left out, also with a folder above it; None when it is not."""
+        """Return why an explicitly named file is excluded, also by a folder above it; None if it is not."""
         if any(self._exclude.decision(above, folder=True) for above in _folders_above(path)):
             return "excluded"
         return self.reason(path, Ignores())

@@ -1,8 +1,8 @@
 """Patterns with exactly git's semantics for .gitignore files. Pure.
 
-A path is matched by itself; that a folder is ignored with all that is in it is up to whoever walks the tree. As in git,
-paths and patterns are octets: "?" is one octet of a letter that has two in UTF-8. Source: gitignore(5), and git's
-behavior where that page is silent; a property test compares with git itself.
+Only the path itself is matched; the caller handles contents of ignored folders. As in git, paths and patterns are
+octets: "?" is one octet of a letter that has two in UTF-8. Source: gitignore(5), and git's behavior where that page is
+silent; a property test compares with git itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Pattern:
 
 
 class Patterns:
-    """A list of patterns, of which the last one that matches decides."""
+    """A list of patterns; the last matching one decides."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Compile patterns as they are, without the rules for lines of a file."""

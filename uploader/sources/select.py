@@ -248,7 +248,7 @@ class _Collector:
                     yield _located(found, f"{origin}: {unit} {number}")
 
     def _is_listed_file(self, origin: str, line: int, path: str) -> bool:
-        """Return whether a line that looks like a comment is a file, and warn if it is not but looks like one."""
+        """Return whether a line that looks like a comment is a file; warn if it is not but looks like a path."""
         if os.path.lexists(os.path.join(self._base, path)):
             return True
         if may_be_path(path):

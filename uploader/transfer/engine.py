@@ -175,7 +175,7 @@ class Engine:
             await learn_address(self._run)
 
     def _needs_listing(self) -> bool:
-        """Return True if the item must be listed, so that a foreign file is not taken for ours.
+        """Return True if the item must be listed, so that a foreign file is not mistaken for ours.
 
         In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
         """
@@ -296,7 +296,7 @@ class Engine:
             self._failed += 1
         limit, stop = self._run.options.max_errors, self._run.stop
         if limit is not None and self._failed > limit and len(self._run.state.transfers) > 1 and not stop.requested:
-            # Before any await, so that no further file fails beyond what is allowed.
+            # Before any await, so that no more files fail than allowed.
             self._aborted = True
             stop.request()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):

@@ -29,7 +29,7 @@ class FileRows(Sequence[dict[str, Any]]):
     def __getitem__(self, index: slice) -> Sequence[dict[str, Any]]: ...
 
     def __getitem__(self, index: int | slice) -> dict[str, Any] | Sequence[dict[str, Any]]:
-        """Make the row of a file, or the rows of some."""
+        """Return the row of a file, or the rows of several."""
         if isinstance(index, slice):
             return FileRows(self._files[index], self._to_row)
         return self._to_row(self._files[index])

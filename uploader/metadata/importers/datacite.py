@@ -72,7 +72,7 @@ def _is_orcid(value: Any) -> bool:
 
 
 def _access(value: Any) -> str | None:
-    """Return the access right that this entry stands for: open, embargoed, restricted or closed; else None."""
+    """Return the access right in this entry: open, embargoed, restricted or closed; else None."""
     names = (text(value, key) for key in ("rightsIdentifier", "rightsUri", "rightsURI", "rights"))
     embargo_ends = (plain(name.rpartition("/")[2]) for name in (*names, text(value)) if name)
     return next((_ACCESS[end] for end in embargo_ends if end in _ACCESS), None)

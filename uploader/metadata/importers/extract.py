@@ -78,7 +78,7 @@ class Findings:
         return found
 
     def kind(self, field: str, name: str | None, kinds: Mapping[str, str]) -> str | None:
-        """Return the item type that a name of the format stands for."""
+        """Return the item type for a type name of the format."""
         found = kinds.get(plain(name or ""))
         if name is not None and found is None:
             self.remark(f"{field}: Figshare has no type {name!r}; ignored")

@@ -115,7 +115,7 @@ def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
 
 
 def _versions(db: sqlite3.Connection, item_id: int, now: float) -> list[Version] | None:
-    """Return the versions that can be seen: none of an item that was unpublished, and None where there never were."""
+    """Return the visible versions: none for an unpublished item, None if there never were any."""
     item = store.find(db, item_id)
     return versions.all_of(db, item_id, now) if item is not None and item.appeared(now) else None
 

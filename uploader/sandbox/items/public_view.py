@@ -27,7 +27,7 @@ def complete(
     now: float,
     most: int,
 ) -> dict[str, Any]:
-    """Return a version in full. `files` are all it has, of which `most` are shown; an embargo hides them."""
+    """Return a version in full. `files` are all its files, of which at most `most` are shown; an embargo hides them."""
     hidden = embargo.is_active(item.metadata["embargo"], now)
     contents = view.Contents(
         authors=version.authors,

@@ -76,7 +76,7 @@ async def download(request: web.Request) -> web.Response:
 
 
 def _group(query: Mapping[str, str]) -> int:
-    """Return the group that is asked for, 0 for none. ApiError 400."""
+    """Return the requested group, 0 for none. ApiError 400."""
     text = query.get("group_id", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ApiError(400, "BadRequest", "Invalid value received for group_id", {"invalid_params": "group_id"})

@@ -1,7 +1,7 @@
 """The query language of `search_for`. Pure.
 
-Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, put together with AND, OR, NOT and parentheses; a blank
-means OR. A prefix counts until the next operator or prefix; what follows `:tag:` until then is one tag. Words are found
+Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, combined with AND, OR, NOT and parentheses; a space means
+OR. A prefix applies until the next operator or prefix; what follows `:tag:` until then is one tag. Words are found
 within words, upper and lower case being the same; the real service stems them instead.
 """
 

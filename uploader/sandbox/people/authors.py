@@ -89,7 +89,7 @@ def resolve(db: sqlite3.Connection, named: Sequence[int | NewAuthor]) -> list[in
 def update(
     db: sqlite3.Connection, author_id: int, *, first_name: str, last_name: str, orcid_id: str, job_title: str
 ) -> None:
-    """Change what an author shows of a person; versions that are published keep what they show."""
+    """Change an author's public fields; published versions are not affected."""
     db.execute(
         "UPDATE authors SET full_name = ?, first_name = ?, last_name = ?, orcid_id = ?, job_title = ? WHERE id = ?",
         (f"{first_name} {last_name}".strip(), first_name, last_name, orcid_id, job_title, author_id),

@@ -1,6 +1,6 @@
 """The roles that accounts have in the groups of an institution: list, add, remove.
 
-The owner administers the top group, and everybody is a user in the own group; what was added is stored.
+The owner administers the top group, and everybody is a user in their own group; added roles are stored.
 """
 
 from __future__ import annotations

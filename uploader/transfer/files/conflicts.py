@@ -1,4 +1,4 @@
-"""Look up what a decision about a file depends on: the source's MD5, other jobs' files, unfinished uploads."""
+"""Look up the facts for a decision about a file: the source's MD5, other jobs' files, unfinished uploads."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Parts:
 
 
 _NO_PARTS = Parts()
-"""Shared by all transfers of which no part is recorded: most files of a large job are planned or verified."""
+"""Shared by all transfers without recorded parts: most files of a large job are planned or verified."""
 
 
 @dataclass(slots=True, kw_only=True)
