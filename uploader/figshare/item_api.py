@@ -32,7 +32,7 @@ class Items:
     """
 
     def __init__(self, calls: Pipeline, created: Callable[[CreatedKind], Callable[[Response], int]]) -> None:
-        """`created` builds the parser of the id in the response to a creating request."""
+        """Prepare requests; `created` builds the parser of the id in the response to a creating request."""
         self._calls = calls
         self._created = created
 
