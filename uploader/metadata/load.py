@@ -154,7 +154,7 @@ def _from_importer(document: Document, kind: str, today: date, *, describes_fold
     if extracted.access_restriction is not None:
         rejected.append(Problem(message=extracted.access_restriction, field="embargo"))
     if extracted.lost_authors:
-        message = f"none of the {extracted.lost_authors} authors has a name"
+        message = "no author has a name"
         rejected.append(Problem(message=message, field="authors"))
     name = Path(document.source).name
     remarks = [f"{one.text}; ignored" for one in context.problems if one not in rejected]

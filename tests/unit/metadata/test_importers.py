@@ -360,7 +360,7 @@ async def test_the_owner_is_not_published_as_the_author_because_the_others_were_
     (tmp_path / "CITATION.cff").write_text(f"cff-version: 1.2.0\ntitle: Beavers\nauthors: {authors}\n")
     description = await anyio.to_thread.run_sync(lambda: load_description(sidecars_of=[tmp_path], today=TODAY))
     (line,) = (line for line in description.provenance() if "account's owner" in line)
-    assert "has a name; ignored: the account's owner is the only author of a new item" in line
+    assert "no author has a name; ignored: the account's owner is the only author of a new item" in line
     with pytest.raises(MetadataInvalid, match="only author of a new item"):
         await description.resolve(NO_LOOKUP, publish=True)
     given = await anyio.to_thread.run_sync(
