@@ -13,6 +13,7 @@ from uploader.disk import Disk
 from uploader.errors import UsageError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Sources
+from uploader.system import resource_error
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import AnyPath, Paths, as_path
 from uploader.transfer.client import Client
@@ -197,4 +198,10 @@ def _run(call: Callable[[Client], Awaitable[T]], name: str, arguments: ClientArg
         async with client:
             return await call(client)
 
-    return anyio.run(main)
+    try:
+        return anyio.run(main)
+    except (OSError, MemoryError, RuntimeError) as fault:
+        # Also what the event loop itself lacks.
+        if (known := resource_error(fault)) is None:
+            raise
+        raise known from fault

@@ -5,7 +5,10 @@ The arguments are those that the calls have, so that a new one is tried, too.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import inspect
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 
 import uploader
-from uploader.errors import FigupError
+from uploader.errors import FigupError, ResourcesExhausted
 from uploader.figshare.retry import RetryPolicy
 from uploader.figshare.settings import Settings
 
@@ -66,3 +69,13 @@ def test_every_argument_with_every_odd_value(call: Any, unreachable: str, tmp_pa
             assert error is None or error.message.isprintable(), error.message[:200]
             tried += 1
     assert tried >= len(ODD)
+
+
+def test_no_descriptor_for_an_event_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    (tmp_path / "data.bin").write_bytes(b"data")
+    monkeypatch.setattr(asyncio.events, "new_event_loop", refuse)
+    with pytest.raises(ResourcesExhausted):
+        uploader.upload(tmp_path / "data.bin", token="t0ken", state_dir=tmp_path / "state")

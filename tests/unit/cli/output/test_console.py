@@ -137,3 +137,25 @@ def test_the_summary_of_many_files_is_one_line_whose_rows_are_made_as_it_is_writ
     assert "figup resume j" in summary["files"][-1]["error"]["hint"]
     assert "facts" not in summary["files"][-1]["error"]
     assert [row["size"] for row in rows[1:3]] == [1, 2]
+
+
+def test_without_a_thread_everything_is_said_all_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", refuse)
+        console = Console(json=False, quiet=False)
+    console.result("the result")
+    console.note("a note")
+    assert said(console, capsys) == (["the result"], ["figup: a note"])
+
+
+def test_what_nobody_could_have_meant_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=False, quiet=False)
+    console.note("m" * 1_000_000)
+    _, (line,) = said(console, capsys)
+    assert len(line) < 5000
+    assert "…" in line
