@@ -59,6 +59,9 @@ def resource_error(fault: BaseException) -> ResourcesExhausted | None:
 
 def passing_error(fault: BaseException, path: str) -> FigupError | None:
     """Return the error for `path` if the cause may pass by itself; None for anything else."""
+    if isinstance(fault, OSError) and fault.errno == errno.EIO:
+        text = f"{printable(path)}: its storage fails: {fault.strerror}"
+        return StorageUnavailable(text, hint="Check its disk or mount.", path=path, facts=Facts("storage-fails"))
     if isinstance(fault, OSError) and fault.errno in _UNAVAILABLE:
         return StorageUnavailable(f"{printable(path)}: its storage does not answer: {fault.strerror}", path=path)
     return resource_error(fault)

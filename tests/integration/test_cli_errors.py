@@ -207,7 +207,7 @@ def test_a_token_file_that_others_can_read(figup: Figup) -> None:
     token = figup.cwd / "token"
     token.write_text("t0ken\n")
     token.chmod(0o644)
-    refused(figup.run("upload", "data.bin", "--token-file", "token"), 3, "other people can read", "chmod 600")
+    refused(figup.run("upload", "data.bin", "--token-file", "token"), 3, "other users can read", "chmod 600")
     token.chmod(0o600)
     figup.run("upload", "data.bin", "--token-file", "token").expect(0)
     refused(figup.run("upload", "data.bin", "--token-file", "nope"), 3, "does not exist")

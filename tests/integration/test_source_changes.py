@@ -378,9 +378,9 @@ def test_a_source_that_becomes_unreadable(story: Story, tmp_path: Path) -> None:
     disk.mkdir()
     (disk / "sitecustomize.py").write_text(_BAD_SECTOR, "utf-8")
     story.figup.env["PYTHONPATH"] = str(disk)
-    result = story.run().expect(4)
+    result = story.run().expect(75)
     error = next(event for event in result.events if event["event"] == "error")
-    assert (error["code"], error["path"]) == ("source-unreadable", str(story.path))
+    assert (error["code"], error["path"]) == ("storage-unavailable", str(story.path))
     assert "Input/output error" in error["message"]
     assert "run the same command again" in error["hint"].lower()
     del story.figup.env["PYTHONPATH"]

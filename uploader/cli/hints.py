@@ -91,6 +91,7 @@ HINTS: dict[str, Hint] = {
     "storage-unavailable": Hint(
         f"Mount it again, or wait until it answers; then {_RERUN}. What was sent is kept.", complete=True
     ),
+    "storage-fails": Hint(f"Check its disk or mount; then {_RERUN}. What was sent is kept.", complete=True),
     "out-of-resources": Hint(f"When more resources are free, {_RERUN}; what was sent is kept.", complete=True),
     "out-of-memory": Hint(f"Give the process more memory, then {_RERUN}; what was sent is kept.", complete=True),
     "out-of-descriptors": Hint(
