@@ -98,11 +98,13 @@ def _open_users(folder: Path) -> int:
 
 
 def _lock(users: int, kind: int) -> bool:
-    """Lock it without waiting; False if others keep it from being locked so."""
+    """Lock it without waiting; False if others keep it from being locked so. Raises StateUnusable."""
     try:
         fcntl.flock(users, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as fault:
+        raise StateUnusable(f"the sandbox's folder cannot be locked: {fault.strerror}") from None
     return True
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from uploader.errors import Facts, FigupError, JobNotFound, UsageError
+from uploader.text import shorten
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.report import FileReport
@@ -23,6 +24,8 @@ from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
 
 _OVERVIEW = "overview.json"
+_WIDTH = 40
+"""Columns of a title in a message."""
 _FORMAT = 2
 """Of the cached overviews; others are ignored."""
 CACHE_FROM = 1_000_000
@@ -169,7 +172,7 @@ def _in_state(jobs: Iterable[JobOverview], state: str) -> list[JobOverview]:
 
 
 def _named(jobs: Iterable[JobOverview]) -> str:
-    return ", ".join(f"{job.job} ({job.first})" for job in jobs)
+    return ", ".join(f"{job.job} ({shorten(job.title or job.first or '?', _WIDTH)})" for job in jobs)
 
 
 def recorded_state(states: JobStore, job: str) -> str:
