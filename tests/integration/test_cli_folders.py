@@ -198,7 +198,7 @@ def test_errors_in_lists_and_manifests_are_reported_together(figup: Figup, sandb
     assert done.stderr.splitlines() == [
         "figup: table.csv: line 2: invalid file name 'x/y'. Put the folder into the field `folder`.",
         "figup: table.csv: line 2: invalid MD5 '1'; use 32 hexadecimal digits",
-        "figup: table.csv: line 4: has 4 columns, and the first line names 3",
+        "figup: table.csv: line 4: has 4 columns, but the header has 3",
         "figup: 3 errors in the given sources; nothing was sent",
     ]
     (figup.cwd / "m.csv").write_text("path\nd/a,x\n")

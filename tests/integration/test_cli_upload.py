@@ -18,8 +18,8 @@ from tests.support.sandbox import Sandbox
 
 Start = Callable[..., Sandbox]
 SUMMARY = {
-    "event", "time", "job", "item_id", "item_url", "doi", "private_link", "published", "files", "skipped", "bytes_sent",
-    "bytes_total", "seconds", "exit_status", "totals", "manifest",
+    "event", "time", "job", "item_id", "item_url", "doi", "public_url", "private_link", "published", "files", "skipped",
+    "bytes_sent", "bytes_total", "seconds", "exit_status", "totals", "manifest",
     "manifest_remote",
 }  # fmt: skip
 

@@ -453,8 +453,8 @@ def test_an_item_that_a_collection_cannot_have_is_named(figup: Figup, sandbox: S
 @pytest.mark.parametrize(
     ("more", "status", "words"),
     [
-        (["--institution"], 4, "Figshare has no account 77777 that this token could act for"),
-        (["--control"], 3, "this token may not act for account 77777"),
+        (["--institution"], 4, "Figshare has no account 77777 that this token can impersonate"),
+        (["--control"], 3, "this token may not impersonate account 77777"),
     ],
 )
 def test_impersonating_a_missing_or_foreign_account(
