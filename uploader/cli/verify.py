@@ -57,7 +57,7 @@ _TOTALS = {
     "failed": "failed on Figshare",
     "missing": "missing on Figshare",
     "missing-here": "missing here",
-    "extra-copy": "extra copies",
+    "extra-copy": "duplicate",
     "unfinished": "unfinished on Figshare",
     "left-out": "left out",
     "unknown": "not known",
