@@ -203,7 +203,7 @@ def test_errors_in_lists_and_manifests_are_reported_together(figup: Figup, sandb
     ]
     (figup.cwd / "m.csv").write_text("path\nd/a,x\n")
     done = figup.run("upload", "--manifest", "m.csv").expect(2)
-    assert done.stderr == "figup: m.csv: line 2: has 2 columns, and the first line names 1\n", "not that m is no title"
+    assert done.stderr == "figup: m.csv: line 2: has 2 columns, but the header has 1\n", "not that m is no title"
     (figup.cwd / "list").write_text("d/a\n" + "".join(f"d/{number}\n" for number in range(100)))
     done = figup.run("upload", "--from-file", "list", "--json").expect(4)
     assert len(done.events) == 100 + 2
