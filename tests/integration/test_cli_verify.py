@@ -72,7 +72,7 @@ def test_a_duplicate_is_listed_next_to_an_identical_file(figup: Figup) -> None:
     assert done.summary["totals"]["extra-copy"] == {"files": 1, "bytes": 7}
     told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
     assert f"a: EXTRA COPY: another file of the same name in the item (file {more['file_id']}, 7 bytes, MD5 " in told
-    assert "1 extra copies (7 bytes)" in told
+    assert "1 duplicate (7 bytes)" in told
 
 
 def test_excluded_local_files_are_not_reported_missing(figup: Figup) -> None:
