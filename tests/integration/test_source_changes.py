@@ -418,7 +418,7 @@ def test_a_copy_damaged_twice_is_an_error_and_a_rerun_retries(story: Story) -> N
     local = md5_of(story.path)
     assert error["code"] == "md5-mismatch"
     assert local in error["message"]
-    assert f"{int(local[0], 16) ^ 1:x}{local[1:]} there" in error["message"], "as the fault makes it"
+    assert f"{int(local[0], 16) ^ 1:x}{local[1:]} on Figshare" in error["message"], "as the fault makes it"
     assert "run the same command again" in error["hint"]
     bad = [file["id"] for file in story.held]
     assert len(bad) == 2, "nothing is removed before there is something better"
