@@ -107,7 +107,7 @@ def may_have_token(text: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Return the text without secrets: each is replaced by "...", a line that would still have one as a whole."""
+    """Return the text without secrets: each is replaced by "..."; if one would remain, its whole line is replaced."""
     if not has_secret(text):
         return text
     found = {secret for one in _decodings(text, _DEPTH) for secret in _found_in(one)}

@@ -84,7 +84,7 @@ def _item_and_version(text: str) -> tuple[int, int | None]:
     multiple=True,
     help="Only files that match, in the syntax of .gitignore; may be repeated.",
 )
-@_what("--exclude", metavar="PATTERN", multiple=True, help="Not the files that match; may be repeated.")
+@_what("--exclude", metavar="PATTERN", multiple=True, help="Skip files that match; may be repeated.")
 @_conflicts(
     "--on-conflict",
     type=click.Choice(["fail", "skip", "replace"]),

@@ -152,7 +152,9 @@ def _write_removed(session: Session, job: JobOverview) -> None:
 
 
 def table(found: list[JobOverview], now: datetime, width: int | None = None) -> str:
-    """One line a job, under a heading; the last column is shortened to fit into `width` columns, None for any width."""
+    """Format one line per job, under a heading; the last column is shortened to fit into `width` columns, None for any
+    width.
+    """
     rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE OR FILES")]
     rows += [_row(job, now) for job in found]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]

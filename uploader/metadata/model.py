@@ -93,7 +93,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     doi: str | None = None
     handle: str | None = None
     metadata_only: str | None = None
-    """Why the item has no files, for one that is to have none."""
+    """Why the item has no files, for a metadata-only item."""
 
     def present_fields(self) -> tuple[str, ...]:
         """Return the names of the fields that are set, in their order."""

@@ -32,7 +32,7 @@ class BodyTooLong(Exception):
 async def chunks(content: StreamReader, *, idle: float, rate: int) -> AsyncIterator[bytes]:
     """Yield the body's chunks as they arrive. BodyStalled after `idle` seconds without any, BodyBroken if it breaks.
 
-    `rate` is bytes a second, 0 for no limit.
+    `rate` is bytes per second, 0 for no limit.
     """
     loop = asyncio.get_running_loop()
     due = loop.time()

@@ -1,6 +1,6 @@
-"""What items and collections have in common: authors, categories, private links and a DOI.
+"""Common features of items and collections: authors, categories, private links and a DOI.
 
-A module that serves one of these for both is written for a `Resource`.
+A module that serves one of these for both uses a `Resource`.
 """
 
 from __future__ import annotations

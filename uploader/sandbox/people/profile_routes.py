@@ -98,7 +98,7 @@ def _update(db: sqlite3.Connection, account_id: int, named: dict[str, str], give
 
 
 def _author_id(db: sqlite3.Connection, account_id: int, named: dict[str, str]) -> int:
-    """Return whose profile it is. ApiError 400 or 404."""
+    """Return the account of the profile. ApiError 400 or 404."""
     if "institution_user_id" in named:
         criteria = accounts.AccountFilter(institution_user_id=named["institution_user_id"])
         found = accounts.page(db, criteria, 1, 0) if named["institution_user_id"] else []
