@@ -76,7 +76,7 @@ async def test_a_new_item_that_is_not_found_yet(refusals: str, start_sandbox: St
             with pytest.raises(RunFailed) as failed:
                 await session.upload(source, title="Title")
             assert isinstance(failed.value.error, RequestRejected)
-            assert "takes no file for it" in failed.value.error.message
+            assert "rejects files for it" in failed.value.error.message
     assert len(sandbox.requests(kind="initiate")) == 2
     assert len(sandbox.requests(kind="create-item")) == 1
 

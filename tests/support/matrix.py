@@ -151,7 +151,9 @@ class Stage:
         # A checksum that was never computed is not computed by running the command again.
         assert again.exit_status == (7 if cell.fault == "no MD5" else 0), f"{cell.key}: then {again} after {first}"
         if cell.words and first.exit_status:
-            assert "This sandbox was told" in first.error, f"{cell.key}: its own words are missing in {first.error}"
+            assert "Fault injected by the sandbox" in first.error, (
+                f"{cell.key}: its own words are missing in {first.error}"
+            )
 
     def _check_item(self, play: Play, first: Outcome) -> None:
         cell, order = play.cell, play.order

@@ -49,6 +49,13 @@ _NO_ITEM_IN_IT = {
     "update-item",
     "replace-item-authors",
     "publish-item",
+    # The item itself is still found.
+    "initiate",
+    "list-files",
+    "list-item-authors",
+    "list-item-links",
+    "create-item-link",
+    "reserve-item-doi",
 }
 EXCEPTIONS: Exceptions = (
     # The first request: it is not known yet whether this is Figshare and the token is valid.
@@ -78,7 +85,7 @@ GIVING_UP: Exceptions = (
 )
 NEW_ITEM: Exceptions = (
     # An item that was created just now may not be found yet: it is looked at, and asked once more.
-    ({"404"}, {"initiate"}, (0, 4)),
+    ({"404"}, {"initiate"}, (0, 1)),
 )
 
 

@@ -116,6 +116,8 @@ class ItemNotFound(UserError):
     code = "item-missing"
     exit_status = ExitStatus.NOT_FOUND
     default_hint = "Check the number; a draft is visible only to its owner."
+    server_message = ""
+    """What the server said about it; `message` ends with that."""
 
 
 class ProjectNotFound(UserError):

@@ -154,7 +154,10 @@ def _missing(answer: Response, missing: Callable[[], T]) -> T:
     try:
         return missing()
     except FigupError as error:
-        raise error.with_context(suffix=words) from None
+        known = error.with_context(suffix=words)
+        if isinstance(known, ItemNotFound):
+            known.server_message = words
+        raise known from None
     except Outcome as outcome:
         raise type(outcome)(f"{outcome.reason}: {words}" if words else outcome.reason) from None
 

@@ -70,8 +70,9 @@ async def initiate(
             raise
         if item_seen:
             await run.api.item(run.item_id)
+            rejected = f"Figshare has item {run.item_id}, but rejects files for it (404)"
             raise RequestRejected(
-                f"{printable(transfer.path)}: Figshare has item {run.item_id}, but rejects files for it (404)",
+                ": ".join(filter(None, [printable(transfer.path), rejected, error.server_message])),
                 hint="Try again later; if it happens again, report this message to the server's operator.",
                 path=transfer.path,
                 facts=Facts("refused-unexplained"),
