@@ -33,13 +33,11 @@ class HeldFiles:
         self.held = held
         self.folders = folders or {}
         self.uploads: list[str] = []
-        self.item_requests = 0
 
     async def account(self) -> Account:
         return Account(id=1)
 
     async def item(self, item_id: int) -> Item:
-        self.item_requests += 1
         return Item(id=item_id, folders=self.folders)
 
     async def files(self, item_id: int) -> AsyncIterator[File]:

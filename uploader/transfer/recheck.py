@@ -109,7 +109,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     remote = {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(state.item_id)}
     own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
     others = [file for file in remote.values() if file.id not in own]
-    folders = (await api.item(state.item_id)).folders if others or _needs_folders(state) else {}
+    # The listing of files does not have the folders (official API description), and any file may have been moved.
+    folders = (await api.item(state.item_id)).folders
     by_path = _by_path(others, folders)
     error: FigupError | None = None
     lost, duplicates, late = [], [], []
@@ -153,14 +154,6 @@ def _sharing_text(file: File, transfer: Transfer | None) -> File:
     return msgspec.structs.replace(
         file, name=transfer.name, computed_md5=transfer.md5, status=sys.intern(file.status), download_url=""
     )
-
-
-def _needs_folders(state: JobState) -> bool:
-    """Return True if the folders matter, which the listing of files does not have (official API description).
-
-    They do not in an item that the job created, that holds only its files, and none of them in a folder.
-    """
-    return not state.creates_item or any(transfer.folder for transfer in state.active)
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:

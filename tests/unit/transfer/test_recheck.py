@@ -45,19 +45,9 @@ async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] 
     return await check_item(api, JobState(plan=plan, item_id=7, transfers=list(transfers)))
 
 
-@pytest.mark.parametrize(
-    ("held", "folder", "requests"),
-    [
-        ([held_file()], "", 0),
-        ([held_file()], "d", 1),
-        ([held_file(), held_file(2)], "", 1),
-    ],
-)
-async def test_folders_are_requested_only_if_needed(held: list[File], folder: str, requests: int) -> None:
-    api = HeldFiles(held, {1: folder} if folder else None)
-    state = JobState(plan=PLAN, item_id=7, transfers=[verified(folder=folder, known=(2,))])
-    assert await check_item(api, state) == ItemCheck()  # type: ignore[arg-type]
-    assert api.item_requests == requests
+async def test_a_file_that_was_moved_into_a_folder_is_noticed() -> None:
+    with pytest.raises(Conflict, match="elsewhere"):
+        await check([held_file()], verified(), folders={1: "elsewhere"})
 
 
 @pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])
