@@ -25,7 +25,7 @@ from uploader.figshare.transport import (
     without_connection_reuse,
     yarl_url,
 )
-from uploader.figshare.urls import check_upload_url, host_of, is_loopback
+from uploader.figshare.urls import check_upload_url, host_of
 
 _HOPS = 5
 """Redirects followed for one request; Figshare needs one, to its storage (observed)."""
@@ -37,8 +37,8 @@ Sink = Callable[[int, bytes], Awaitable[None]]
 class Downloads:
     """One attempt per call; retries are the caller's.
 
-    The token goes to the endpoint's host, and by https to hosts of the same domain (the API is at api.figshare.com,
-    downloads at ndownloader.figshare.com), never to the storage that they redirect to.
+    The token goes to the endpoint's own host, and by https to the download host beside it (api.figshare.com has
+    ndownloader.figshare.com), never to where they redirect.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Downloads:
             sock_connect=self._settings.connect_timeout,
             sock_read=self._settings.answer_timeout,
         )
-        for _ in range(_HOPS + 1):
+        for hop in range(_HOPS + 1):
             url = self._usable(url)
             headers = {"Range": f"bytes={start}-{end - 1}"}
-            if authorized and self._token is not None and self._may_have_token(url):
+            if hop == 0 and authorized and self._token is not None and self._may_have_token(url):
                 headers["Authorization"] = f"token {self._token.reveal()}"
             async with self._network.upload.get(
                 yarl_url(url),
@@ -95,7 +95,10 @@ class Downloads:
                     await self._take(response, url, start, end, size, sink)
                     return
                 location = response.headers.get("Location", "")
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                raise ProtocolViolation(f"{host_of(url)} redirects a download to an invalid address") from None
         raise ProtocolViolation(f"{host_of(url)} redirects a download endlessly")
 
     async def _take(
@@ -108,6 +111,8 @@ class Downloads:
         if response.status == 200:
             if start > 0:
                 raise RangeIgnored(f"{host_of(url)} does not support ranges")
+            if response.content_length not in (None, size) and "html" in response.headers.get("Content-Type", ""):
+                raise FetchFailed(f"{host_of(url)} answered with a web page instead of the file")
             _check_size(response.content_length, size, url)
             end = size
         else:
@@ -151,10 +156,8 @@ class Downloads:
         target, api = urlsplit(url), urlsplit(self._endpoint)
         if (target.scheme, target.netloc) == (api.scheme, api.netloc):
             return True
-        domain = (api.hostname or "").partition(".")[2]
-        host = target.hostname or ""
-        named = "." in domain and not re.fullmatch(r"[0-9.]+|.*:.*", domain) and not is_loopback(host)
-        return target.scheme == "https" and named and host.endswith(f".{domain}")
+        domain = (api.hostname or "").removeprefix("api.")
+        return target.scheme == "https" and target.port is None and target.hostname == f"ndownloader.{domain}"
 
 
 def _check_size(length: int | None, size: int, url: str) -> None:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from uploader.sources.source import FileStamp
 from uploader.system import file_system_of
 
-_LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs"})
-_SHARED = frozenset({"nfs", "nfs4", "lustre", "gpfs"})
-_GRANULARITY = 2.0
-"""Seconds within which two changes may have the same ctime."""
-_SKEW = 60.0
-"""Seconds by which the clock of a file server may differ from this machine's."""
+_KEEPING_CTIME = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "nfs", "nfs4", "lustre", "gpfs"})
+"""Types of file systems. Not tmpfs: there, writing to a page that is mapped alters the ctime once only."""
+_MARGIN = 60.0
+"""Seconds: covers the granularity of a ctime, the clock of a file server, and how long a page that is mapped may take
+writes without altering the ctime, until the system has written it back (30 s on Linux)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +34,6 @@ def shows_changes(stamp: FileStamp, now: float | None = None) -> bool:
 
     `now` is the Unix time in seconds, None for the clock's.
     """
-    kind = file_system_of(stamp.device)
-    if kind not in _LOCAL and kind not in _SHARED:
+    if file_system_of(stamp.device) not in _KEEPING_CTIME:
         return False
-    margin = _GRANULARITY if kind in _LOCAL else _SKEW
-    return (time.time() if now is None else now) - stamp.ctime_ns / 1e9 >= margin
+    return (time.time() if now is None else now) - stamp.ctime_ns / 1e9 >= _MARGIN

@@ -100,11 +100,17 @@ def _functions() -> ctypes.CDLL:
 
 def _works() -> bool:
     """Compare with `hashlib`: known sums, and states saved and restored at every offset within a block."""
+    import _hashlib
+
+    if _hashlib.get_fips_mode():
+        return False  # some builds end the process when MD5 is asked for
     library = _functions()
-    context = ctypes.create_string_buffer(_SIZE)
-    if library.MD5_Init(context) != 1 or not is_state_of(context.raw, 0):
-        return False
     data = bytes(range(256)) * 2
+    larger = ctypes.create_string_buffer(b"\xaa" * 4 * _SIZE)
+    if library.MD5_Init(larger) != 1 or library.MD5_Update(larger, data, len(data)) != 1:
+        return False
+    if not is_state_of(larger.raw[:_SIZE], len(data)) or larger.raw[_SIZE : 4 * _SIZE].strip(b"\xaa"):
+        return False  # another structure
     expected = hashlib.md5(data, usedforsecurity=False).hexdigest()
     for cut in range(_BLOCK * 2 + 1):
         first = SavableMd5()

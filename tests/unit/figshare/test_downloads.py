@@ -89,6 +89,7 @@ async def test_a_server_without_ranges_delivers_everything_from_the_beginning(
         (reply(302, b"", {"Location": "/files/7"}), ProtocolViolation),
         (reply(302, b"", {"Location": "file:///etc/passwd"}), ProtocolViolation),
         (reply(302, b""), ProtocolViolation),
+        (reply(302, b"", {"Location": "https://[bad/x"}), ProtocolViolation),
     ],
 )
 async def test_what_an_answer_means(
@@ -118,6 +119,18 @@ async def test_the_token_is_not_sent_to_where_a_redirect_leads(connect: Connect,
     assert storage.asked[0].headers["Range"] == "bytes=10-29"
 
 
+async def test_the_token_is_not_sent_after_a_redirect_to_the_same_host(connect: Connect, service: Service) -> None:
+    service.answers += [reply(302, b"", {"Location": f"{service.origin}/elsewhere"}), part(10, 30)]
+    assert await fetched(connect, service, authorized=True) == CONTENT[10:30]
+    assert "Authorization" not in service.asked[1].headers
+
+
+async def test_a_portals_page_may_pass(connect: Connect, service: Service) -> None:
+    service.answers += [reply(200, "<html>log in</html>")]
+    with pytest.raises(FetchFailed, match="web page"):
+        await fetched(connect, service, start=0)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "url", "sent"),
     [
@@ -128,6 +141,10 @@ async def test_the_token_is_not_sent_to_where_a_redirect_leads(connect: Connect,
         ("https://api.figshare.com/v2", "https://evilfigshare.com/files/1", False),
         ("https://api.figshare.com/v2", "https://s3-eu-west-1.amazonaws.com/files/1", False),
         ("https://figshare.com/v2", "https://example.com/files/1", False),
+        ("https://figshare.com/v2", "https://ndownloader.figshare.com/files/1", True),
+        ("https://api.figshare.ac.uk/v2", "https://evil.ac.uk/files/1", False),
+        ("https://api.figshare.com/v2", "https://ndownloader.figshare.com:8443/files/1", False),
+        ("https://api.figshare.com/v2", "https://other.figshare.com/files/1", False),
         ("https://10.1.2.3/v2", "https://9.1.2.3/files/1", False),
         ("http://127.0.0.1:80/v2", "http://127.0.0.1:81/files/1", False),
         ("http://127.0.0.1:80/v2", "http://127.0.0.1:80/files/1", True),

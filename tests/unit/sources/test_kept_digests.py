@@ -156,12 +156,13 @@ async def test_parts_behind_the_checkpoint_are_compared_and_those_before_it_are_
 @pytest.mark.parametrize(
     ("kind", "age", "expected"),
     [
-        ("ext4", 3, True),
-        ("ext4", 1, False),
+        ("ext4", 61, True),
+        ("ext4", 59, False),
         ("ext4", -5, False),
         ("nfs4", 61, True),
         ("nfs4", 3, False),
         ("fuse.sshfs", 10_000, False),
+        ("tmpfs", 10_000, False),
         ("vfat", 10_000, False),
         (None, 10_000, False),
     ],

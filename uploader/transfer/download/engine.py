@@ -32,7 +32,7 @@ from uploader.errors import (
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.retry import Backoff, RetryPolicy
 from uploader.text import printable
-from uploader.transfer.download.partial import PartialFile, md5_of
+from uploader.transfer.download.partial import PartialFile, md5_of, partial_names
 from uploader.transfer.download.plan import Plan, Wanted
 from uploader.transfer.download.receiving import RangeWriter, Receiving
 from uploader.transfer.download.report import DownloadReport, skipped
@@ -163,6 +163,8 @@ class Download:
                 return None
             md5 = md5_of(folder, name) if size == wanted.size else None
             if md5 is not None and wanted.md5 in (md5, None):
+                for leftover in partial_names(wanted.file_id):
+                    folder.remove(leftover)
                 return self._report(wanted, "same" if wanted.md5 is not None else "unknown", md5)
             if self._existing == "skip":
                 return self._report(wanted, "kept", md5)

@@ -17,7 +17,7 @@ import msgspec
 from uploader.disk import try_flock
 from uploader.errors import FigupError, JobBusy
 from uploader.text import printable
-from uploader.transfer.download.plan import Wanted
+from uploader.transfer.download.plan import RESERVED, Wanted
 from uploader.transfer.download.target import TargetFolder, target_errors
 
 _VERSION = 1
@@ -83,6 +83,11 @@ class Ranges:
         return list(self._ranges)
 
 
+def partial_names(file_id: int) -> tuple[str, str]:
+    """Return the names of the files that hold the data and the record of a partial download."""
+    return f"{RESERVED}{file_id}.part", f"{RESERVED}{file_id}.json"
+
+
 class PartialFile:
     """A file that is being downloaded. Locked: of several processes, one writes it."""
 
@@ -92,11 +97,12 @@ class PartialFile:
         Raises JobBusy, TargetFull, TargetUnusable.
         """
         folder, _, self.name = wanted.path.rpartition("/")
-        self._data = f".figup-{wanted.file_id}.part"
-        self._record = f".figup-{wanted.file_id}.json"
+        self._data, self._record = partial_names(wanted.file_id)
         self._wanted = wanted
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._hashed = 0
+        self._rewritten = False
+        """True if bytes that are hashed were written again."""
         self.folder = TargetFolder(top, folder)
         self._fd = -1
         self._published = False
@@ -125,9 +131,12 @@ class PartialFile:
             if not locked:
                 os.close(fd)
                 raise JobBusy(f"{printable(self.path)}: another process is downloading it", path=self.path)
-            if self.folder.is_same(self._data, fd):
+            if self.folder.links(self._data, fd) == 1:
                 return fd
-            os.close(fd)  # another process finished it meanwhile: the open file has its final name
+            # Another process finished it meanwhile, or was killed when the file had its final name already: what is
+            # open may be that file, and must not be written to.
+            self.folder.remove(self._data)
+            os.close(fd)
 
     def _recorded(self) -> Ranges:
         """Return the ranges of an earlier run; none if the record is missing, damaged or of another version."""
@@ -146,6 +155,8 @@ class PartialFile:
 
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes at an offset. Raises TargetFull, TargetUnusable."""
+        if offset < self._hashed:
+            self._rewritten = True
         with target_errors(self.path):
             view = memoryview(data)
             while view:
@@ -180,13 +191,18 @@ class PartialFile:
 
     def digest(self) -> str:
         """Return the MD5 of the whole file in hex, after the last byte was written."""
+        if self._rewritten:
+            self._forget_md5()
         self.hash_front()
         return self._md5.hexdigest()
+
+    def _forget_md5(self) -> None:
+        self._md5, self._hashed, self._rewritten = hashlib.md5(usedforsecurity=False), 0, False
 
     def discard(self) -> None:
         """Forget all ranges, so that the whole file is fetched again."""
         self.ranges = Ranges()
-        self._md5, self._hashed = hashlib.md5(usedforsecurity=False), 0
+        self._forget_md5()
         self.folder.remove(self._record)
 
     def publish(self, *, replace: bool) -> bool:

@@ -6,13 +6,16 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from uploader.errors import FileNotHeld
+from uploader.errors import FileNotHeld, UsageError
 from uploader.figshare.models import File
 from uploader.sources.filters import Filters, Ignores
 from uploader.text import did_you_mean, printable
 from uploader.transfer.compare import FAILED_STATUSES
 
+RESERVED = ".figup-"
+"""How the names of partial files begin."""
 MAX_NAME = 255
 """Bytes of a file name on the file systems in use."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
@@ -40,12 +43,13 @@ class Skip:
     """A file of the item that is not downloaded.
 
     `reason`: `link` (it only refers to an address), `unfinished`, `integrity-failed` (it did not pass Figshare's
-    check), `excluded` or `not-included`.
+    check), `excluded` or `not-included`. `named`: it was asked for by its name.
     """
 
     file_id: int
     remote: str
     reason: str
+    named: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +70,17 @@ def plan_download(
 ) -> Plan:
     """Choose the files. `names` are remote paths, or names without folder; empty for all files.
 
-    Raises FileNotHeld if one of the names fits no file.
+    Raises FileNotHeld if one of the names fits no file, UsageError if patterns to include fit none.
     """
-    placed = [(file, file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)) for file in files]
+    placed = _placed(files, folders)
     chosen = _named(item_id, placed, names) if names else placed
     wanted: list[Wanted] = []
     skipped: list[Skip] = []
-    taken: set[str] = set()
-    for file, remote in chosen:
+    for file, remote, path in chosen:
         reason = _reason(file) or filters.reason(remote, Ignores())
         if reason is not None:
-            skipped.append(Skip(file_id=file.id, remote=remote, reason=reason))
+            skipped.append(Skip(file_id=file.id, remote=remote, reason=reason, named=bool(names)))
             continue
-        path = _unique(safe_path(remote), file.id, taken)
         md5 = file.computed_md5 or file.supplied_md5
         wanted.append(
             Wanted(
@@ -91,17 +93,36 @@ def plan_download(
                 available=file.status in ("available", ""),
             )
         )
+    if not wanted and (left_out := [skip for skip in skipped if skip.reason == "not-included"]):
+        raise UsageError(
+            f"no file of item {item_id} matches the patterns to include",
+            hint=f"It has {len(left_out)}, for example {printable(left_out[0].remote)}.",
+        )
     return Plan(wanted=wanted, skipped=skipped)
 
 
-def _named(item_id: int, placed: Sequence[tuple[File, str]], names: Sequence[str]) -> list[tuple[File, str]]:
+_Placed: TypeAlias = "tuple[File, str, str]"
+"""A file, its path in the item, and the one below the target folder."""
+
+
+def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
+    """Give every file of the item its path, so that one that is downloaded alone has the same."""
+    taken: set[str] = set()
+    placed: list[_Placed] = []
+    for file in files:
+        remote = file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)
+        placed.append((file, remote, _unique(safe_path(remote), file.id, taken)))
+    return placed
+
+
+def _named(item_id: int, placed: Sequence[_Placed], names: Sequence[str]) -> list[_Placed]:
     for name in names:
-        if not any(_fits(remote, name) for _, remote in placed):
+        if not any(_fits(remote, name) for _, remote, _ in placed):
             raise FileNotHeld(
                 f"item {item_id} has no file {printable(name)}",
-                hint=did_you_mean(name, [remote for _, remote in placed], "Check its name on the item's page."),
+                hint=did_you_mean(name, [remote for _, remote, _ in placed], "Check its name on the item's page."),
             )
-    return [(file, remote) for file, remote in placed if any(_fits(remote, name) for name in names)]
+    return [each for each in placed if any(_fits(each[1], name) for name in names)]
 
 
 def _fits(remote: str, name: str) -> bool:
@@ -130,6 +151,8 @@ def safe_path(remote: str) -> str:
 def _safe_name(name: str) -> str:
     if name == "..":
         return "__"
+    if name.startswith(RESERVED):
+        name = f"_{name}"
     clean = _UNSAFE.sub("_", name).encode("utf-8", "replace").decode()
     if len(clean.encode()) <= MAX_NAME:
         return clean
@@ -141,13 +164,14 @@ def _safe_name(name: str) -> str:
 
 def _unique(path: str, file_id: int, taken: set[str]) -> str:
     """Return a path that is unique in the download, even ignoring case and Unicode composition."""
-    key = _folded(path)
-    if key in taken:
-        folder, slash, name = path.rpartition("/")
-        stem, dot, extension = name.rpartition(".")
-        name = f"{stem}.{file_id}{dot}{extension}" if stem else f"{name}.{file_id}"
-        path = folder + slash + _safe_name(name)
-        key = _folded(path)
+    folder, slash, name = path.rpartition("/")
+    stem, dot, extension = name.rpartition(".") if "." in name[1:] else (name, "", "")
+    number = 0
+    while (key := _folded(path)) in taken:
+        mark = f".{file_id}" + (f"-{number}" if number else "")
+        room = MAX_NAME - len(f"{mark}{dot}{extension}".encode())
+        path = folder + slash + stem.encode()[:room].decode("utf-8", "ignore") + mark + dot + extension
+        number += 1
     taken.add(key)
     return path
 

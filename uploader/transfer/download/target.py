@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from uploader.errors import FigupError, TargetFull, TargetUnusable
+from uploader.errors import FigupError, StorageUnavailable, TargetFull, TargetUnusable
 from uploader.system import resource_error
 from uploader.text import printable
 
@@ -21,7 +21,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 @contextmanager
 def target_errors(path: str) -> Iterator[None]:
-    """Turn an OSError inside into TargetFull, TargetUnusable or ResourcesExhausted naming `path`."""
+    """Turn an OSError inside into TargetFull, TargetUnusable, StorageUnavailable or ResourcesExhausted."""
     try:
         yield
     except OSError as error:
@@ -32,7 +32,9 @@ def _translated(error: OSError, path: str) -> FigupError:
     why = error.strerror or str(error)
     if (exhausted := resource_error(error)) is not None:
         return exhausted
-    if error.errno in _FULL or error.errno in _PASSING:
+    if error.errno in _PASSING:
+        return StorageUnavailable(f"{printable(path)}: its storage does not answer: {why}", path=path)
+    if error.errno in _FULL:
         return TargetFull(f"{printable(path)}: cannot be written: {why}", path=path)
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         why = "a link or a file is in the place of a folder"
@@ -85,14 +87,14 @@ class TargetFolder:
         with target_errors(self.shown(name)):
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=self.fd)
 
-    def is_same(self, name: str, fd: int) -> bool:
-        """Return whether this name still belongs to the open file."""
+    def links(self, name: str, fd: int) -> int:
+        """Return how many names the open file has; 0 if this name no longer belongs to it."""
         with target_errors(self.shown(name)):
             try:
                 status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
             except FileNotFoundError:
-                return False
-            return os.path.samestat(status, os.fstat(fd))
+                return 0
+            return status.st_nlink if os.path.samestat(status, os.fstat(fd)) else 0
 
     def publish(self, temporary: str, name: str, *, replace: bool) -> bool:
         """Give a finished file its name, durably. False if a file of that name appeared meanwhile, unless `replace`."""

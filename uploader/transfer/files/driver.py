@@ -313,12 +313,13 @@ class FileDriver:
         local = transfer.md5 or await self._content.md5()
         try:
             remote = await self._remote_md5(local)
+            if remote not in ("", local) and transfer.kept is not None:
+                # Before all is sent again: the kept state may be damaged.
+                local = await self._content.md5_from_start()
+                remote = await self._remote_md5(local)
         except FileGone as outcome:
             await self._upload_lost(outcome.reason)
             return
-        if remote not in ("", local) and transfer.kept is not None:
-            # Before all is sent again: the kept state may be damaged.
-            local = await self._content.md5_from_start()
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))
             self._meter.verified()

@@ -255,7 +255,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.SourceHashed():
             transfer.md5 = event.md5
         case ev.Verified():
-            transfer.md5, transfer.parts = event.md5, _NO_PARTS
+            transfer.md5, transfer.parts, transfer.kept = event.md5, _NO_PARTS, None
         case ev.NotInitiated():
             transfer.intended_at = None
             transfer.unanswered |= event.looked

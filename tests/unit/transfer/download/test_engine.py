@@ -202,6 +202,18 @@ async def test_a_file_in_the_place_of_a_folder_is_an_error_of_that_file(tmp_path
     assert sorted(statuses(reports)) == ["downloaded", "failed"]
 
 
+async def test_what_is_left_of_a_finished_download_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    (tmp_path / ".figup-1.part").hardlink_to(tmp_path / "a.bin")
+    assert statuses(await downloaded(tmp_path, Server())) == ["same"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+async def test_a_link_that_was_asked_for_is_no_success(tmp_path: Path) -> None:
+    skip = Skip(file_id=9, remote="l", reason="link", named=True)
+    assert exit_status(await downloaded(tmp_path, Server(), skipped=(skip,))) is ExitStatus.SOME_FAILED
+
+
 async def test_an_empty_file_needs_no_request(tmp_path: Path) -> None:
     empty = Wanted(file_id=1, remote="e", path="e", size=0, md5=EMPTY_MD5, url="https://x")
     server = Server()

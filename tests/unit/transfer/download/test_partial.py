@@ -107,3 +107,26 @@ def test_no_link_leads_out_of_the_folder(tmp_path: Path, place: str) -> None:
     with pytest.raises(TargetUnusable):
         opened(target)
     assert list(outside.iterdir()) == []
+
+
+def test_bytes_that_are_written_again_are_hashed_again(tmp_path: Path) -> None:
+    partial = opened(tmp_path, (0, len(CONTENT)))
+    partial.hash_front()
+    partial.write(0, b"other")
+    assert partial.digest() != wanted().md5
+    partial.write(0, CONTENT[:5])
+    assert partial.digest() == wanted().md5
+    partial.close()
+
+
+def test_a_finished_file_is_never_written_to_by_its_other_name(tmp_path: Path) -> None:
+    partial = opened(tmp_path, (0, len(CONTENT)))
+    partial.close()
+    data = tmp_path / "set/.figup-5.part"
+    mine = tmp_path / "set/edited.bin"
+    mine.hardlink_to(data)  # killed when the file had its name, which the user changed since
+    mine.write_bytes(b"my edit" + CONTENT[7:])
+    again = opened(tmp_path, (0, 10))
+    assert mine.read_bytes() == b"my edit" + CONTENT[7:]
+    assert again.ranges.total == 10
+    again.close()

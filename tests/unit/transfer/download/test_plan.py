@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.errors import FileNotHeld
+from uploader.errors import FileNotHeld, UsageError
 from uploader.figshare.models import File
 from uploader.sources.filters import Filters
 from uploader.transfer.download.plan import Plan, plan_download, safe_path
@@ -61,6 +61,27 @@ def test_names_that_differ_only_in_case_or_composition_are_stored_apart() -> Non
     found = plan(file(1, "Data.csv"), file(2, "data.csv"), file(3, "e\u0301"), file(4, "\u00e9"))
     assert [each.path for each in found.wanted] == ["Data.csv", "data.2.csv", "e\u0301", "\u00e9.4"]
     assert [each.file_id for each in found.renamed] == [2, 4]
+
+
+def test_no_two_files_get_one_path() -> None:
+    found = plan(file(1, "a.txt"), file(2, "a.5.txt"), file(5, "a.txt"), file(6, "A.TXT"))
+    paths = [each.path.casefold() for each in found.wanted]
+    assert len(set(paths)) == 4
+
+
+def test_a_file_that_is_downloaded_alone_has_the_same_path() -> None:
+    files = [file(1, "x/Data.csv"), file(2, "x/data.csv")]
+    everything = {each.file_id: each.path for each in plan(*files).wanted}
+    assert [each.path for each in plan(*files, exclude=["Data.csv"]).wanted] == [everything[2]]
+
+
+def test_no_file_takes_the_name_of_a_partial_one() -> None:
+    assert safe_path("x/.figup-77.part") == "x/_.figup-77.part"
+
+
+def test_patterns_that_include_nothing_are_refused() -> None:
+    with pytest.raises(UsageError, match="no file of item 7 matches"):
+        plan(file(1, "a.csv"), include=["*.cvs"])
 
 
 def test_links_and_unfinished_files_are_skipped_with_the_reason() -> None:
