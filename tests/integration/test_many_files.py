@@ -86,14 +86,15 @@ def test_a_repeatedly_failing_file_does_not_stop_the_others(bare_figup: Figup, s
     bare_figup.run("upload", *names, "empty.bin", "--title", "many", "--exclude", "empty.bin").expect(0)
 
 
-@pytest.mark.parametrize(("status", "tries"), [(400, 2), (422, 1)])
-def test_a_permanent_error_is_not_retried(status: int, tries: int, bare_figup: Figup, start_sandbox: Start) -> None:
+@pytest.mark.parametrize(("status", "again"), [(400, True), (422, False)])
+def test_a_permanent_error_is_not_retried(status: int, again: bool, bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--fault", f"initiate:every={status}")
     point(bare_figup, sandbox)
     names = sources(bare_figup, 2)
     done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "1000").expect(1)
-    assert len(sandbox.requests(kind="initiate")) == 2 * tries
-    assert ("trying 2 failed files again" in done.stderr) == (tries == 2)
+    # A 422 may mean that an MD5 is required: it is sent once more with one, by files in progress until that is known.
+    assert len(sandbox.requests(kind="initiate")) in ((4,) if again else (3, 4))
+    assert ("trying 2 failed files again" in done.stderr) == again
     assert "Fix what Figshare reports, or leave the file out with --exclude; then run" in done.stderr
 
 

@@ -138,12 +138,4 @@ def _proxy_for(scheme: str, host: str) -> str | None:
             hint="Use one of plain characters.",
         ) from None
     add_credentials(unquote(parts.username or ""), unquote(parts.password or ""))
-    try:
-        # As they are sent: HTTP's basic authentication knows no other characters (RFC 7617; aiohttp).
-        unquote(f"{parts.username}:{parts.password}").encode("latin-1")
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"the user name or password of the environment's proxy for {scheme} has a character that cannot be sent",
-            hint="Use one of plain characters.",
-        ) from None
     return address

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from anyio.abc import TaskGroup
@@ -88,6 +88,7 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
+        seen = self._run.places.seen
         await turns.add_unlisted(self._run, transfer)
         identical = await identical_file(self._run, transfer, self._content)
         if identical is not None:
@@ -99,12 +100,15 @@ class FileDriver:
         if self._run.options.hash_first or self._run.md5_required:
             await self._hash()
         others = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
+        ask = partial(
+            steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known=others, seen=seen
+        )
         try:
-            initiated = await steps.initiate(self._run, transfer, others, self._ask_for_upload, self._initiating)
+            initiated = await ask()
         except RequestRejected as refusal:
             if not self._may_require_md5(refusal):
                 raise
-            initiated = await self._initiate_with_md5(others)
+            initiated = await self._ask_with_md5(ask)
         if initiated:
             self._not_yet_listed, self._initiating = True, self._run.new_backoff()
 
@@ -117,11 +121,11 @@ class FileDriver:
             return False
         return refusal.status == 422 or (refusal.status == 400 and "md5" in refusal.message.lower())
 
-    async def _initiate_with_md5(self, others: Collection[int]) -> bool:
+    async def _ask_with_md5(self, ask: Callable[[], Awaitable[bool]]) -> bool:
         """Hash the source and initiate again; remember the result for other files."""
         await self._hash()
         try:
-            initiated = await steps.initiate(self._run, self._transfer, others, self._ask_for_upload, self._initiating)
+            initiated = await ask()
         except RequestRejected:
             self._run.md5_required = self._run.md5_required or False
             raise

@@ -51,6 +51,7 @@ class LinkDriver:
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer
+        seen = run.places.seen
         await turns.add_unlisted(run, transfer)
         held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
         decision = decide(Expected(link=transfer.path), held, {}, run.options.on_conflict)
@@ -66,7 +67,7 @@ class LinkDriver:
         def link(turn: OnTurn) -> Awaitable[int]:
             return run.api.link(run.item_id, transfer.path, on_turn=turn)
 
-        await steps.initiate(run, transfer, (), link, self._initiating)
+        await steps.initiate(run, transfer, link, self._initiating, known=(), seen=seen)
 
     async def _inspect(self) -> None:
         transfer = self._transfer

@@ -23,6 +23,7 @@ from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.store.late_notes import leave_note
+from uploader.transfer.store.places import Start
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
 _MAX_RESTARTS = 3
@@ -38,12 +39,19 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 
 
 async def initiate(
-    run: JobRun, transfer: Transfer, known: Iterable[int], ask: Callable[[OnTurn], Awaitable[int]], backoff: Backoff
+    run: JobRun,
+    transfer: Transfer,
+    ask: Callable[[OnTurn], Awaitable[int]],
+    backoff: Backoff,
+    *,
+    known: Iterable[int],
+    seen: frozenset[Start],
 ) -> bool:
     """Journal the intent and `ask` for the remote file; False if it needs another step: the outcome is unknown, or
     another job here started something in that place.
 
-    `known` are ids that the new file cannot have. Raises what `ask` and `JobRun.wait_to_try_again` raise.
+    `known` are ids that the new file cannot have, `seen` is `PlaceLog.seen` before the decision to start it. Raises
+    what `ask` and `JobRun.wait_to_try_again` raise.
     """
     item_seen = run.state.item_state is ItemState.READY
 
@@ -51,7 +59,7 @@ async def initiate(
         return ev.UploadIntended(transfer.index, at=run.api.server_now().isoformat(), known=tuple(sorted(known)))
 
     try:
-        async with turn_to_start(run, transfer) as decided:
+        async with turn_to_start(run, transfer, seen) as decided:
             if not decided:
                 return False
             file_id = await run.send_intended(intent, ask)

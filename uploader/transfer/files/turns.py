@@ -8,7 +8,7 @@ are read or parts are sent.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -17,11 +17,11 @@ import anyio.to_thread
 from uploader.errors import Conflict, Facts
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
-from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.context import JobRun, StartedElsewhere
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.places import Turn
+from uploader.transfer.store.places import Start, Turn
 
 _FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.05, 1.5, 1.0
 """Seconds between two attempts to take the lock: the first pause, its growth factor, the longest."""
@@ -29,23 +29,24 @@ _BEGUN = frozenset({*OPEN, State.INITIATING, State.FAILED})
 
 
 @asynccontextmanager
-async def turn_to_start(run: JobRun, transfer: Transfer) -> AsyncIterator[bool]:
+async def turn_to_start(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> AsyncIterator[bool]:
     """Hold the lock for starting this remote file; wait for other processes. Raises Stopped.
 
-    Yields False, without the lock, if another job has started the same file: decide again.
+    `seen` is `PlaceLog.seen` before the decision to start it. Yields False, without the lock, if another job has
+    started the same file since: decide again.
     """
     pause = _FIRST_PAUSE
     with run.stop.interruptible():
         while True:
             # Shielded, so that no descriptor is lost.
             with anyio.CancelScope(shield=True):
-                turn = await anyio.to_thread.run_sync(run.places.begin, place_of(transfer))
+                turn = await anyio.to_thread.run_sync(run.places.begin, place_of(transfer), seen)
             if turn is not Turn.TAKEN:
                 break
             await run.clock.sleep(pause)
             pause = min(pause * _FACTOR, _LONGEST_PAUSE)
         if isinstance(turn, Turn):
-            await _look_again(run)
+            await _look_again(run, seen)
     if isinstance(turn, Turn):
         yield False
         return
@@ -63,27 +64,69 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
     place = place_of(transfer)
     if run.options.on_conflict == "keep" or place not in run.started_elsewhere:
         return
-    held = (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(place, [])
-    for job, file_id, unfinished in run.started_elsewhere[place]:
-        if any(file.id == file_id for file in held) or file_id in transfer.owned_ids():
-            continue
-        found = await _shown(run, file_id) if file_id is not None else None
-        if found is not None:
-            held.append(found)
-        elif unfinished:
-            raise Conflict(
-                f"{printable(transfer.remote_path)}: job {job} on this machine has started a file of that name in the "
-                "item",
-                hint=f"Continue job {job}, or cancel it.",
-                path=transfer.path,
-                facts=Facts("started-here", job=job),
-            )
-    del run.started_elsewhere[place]
+    # Removed before the requests: another task may add to them meanwhile.
+    entries, of_others = _split(run, transfer, run.started_elsewhere.pop(place))
+    _note(run, place, of_others)
+    try:
+        shown = [(entry, file) for entry in entries if (file := await _unlisted(run, transfer, entry)) is not None]
+    except BaseException:
+        _note(run, place, entries)
+        raise
+    held = _listed(run, transfer)
+    if not held and shown and all(entry.path != _path(transfer) for entry, _ in shown):
+        run.listing.spellings[_path(transfer)] = shown[0][0].path
+    held += [file for _, file in shown if all(file.id != listed.id for listed in held)]
+
+
+def _split(
+    run: JobRun, transfer: Transfer, entries: Sequence[StartedElsewhere]
+) -> tuple[list[StartedElsewhere], list[StartedElsewhere]]:
+    """Return the entries that concern the transfer, and those that are spelled as another file of the job is."""
+    path = _path(transfer)
+    otherwise = {entry.path for entry in entries} - {path}
+    of_others = otherwise.intersection(_path(other) for other in run.state.active) if otherwise else otherwise
+    return [e for e in entries if e.path not in of_others], [e for e in entries if e.path in of_others]
 
 
 def place_of(transfer: Transfer) -> str:
-    """Return the key that is unique within an item: folder and name, or a link's address."""
+    """Return the key that is unique within an item: folder and name, or a link's address.
+
+    Names that differ only in Unicode composition are one file (`compare.paths_in_item`), so they share a key.
+    """
+    return transfer.path if transfer.link else composed(transfer.remote_path)
+
+
+def _path(transfer: Transfer) -> str:
     return transfer.path if transfer.link else transfer.remote_path
+
+
+def _listed(run: JobRun, transfer: Transfer) -> list[File]:
+    return (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(_path(transfer), [])
+
+
+def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
+    """Add entries to those of the place, unless it has later ones of the same job and path."""
+    there = run.started_elsewhere.setdefault(place, [])
+    later = {(entry.job, entry.path) for entry in there}
+    there += [entry for entry in entries if (entry.job, entry.path) not in later]
+    if not there:
+        del run.started_elsewhere[place]
+
+
+async def _unlisted(run: JobRun, transfer: Transfer, entry: StartedElsewhere) -> File | None:
+    """Return the file if the listing lacks it, None if it is not needed or gone. Raises Conflict."""
+    if entry.file_id in transfer.owned_ids() or any(file.id == entry.file_id for file in _listed(run, transfer)):
+        return None
+    found = await _shown(run, entry.file_id) if entry.file_id is not None else None
+    if found is None and entry.unfinished:
+        raise Conflict(
+            f"{printable(transfer.remote_path)}: job {entry.job} on this machine has started a file of that name in "
+            "the item",
+            hint=f"Continue job {entry.job}, or cancel it.",
+            path=transfer.path,
+            facts=Facts("started-here", job=entry.job),
+        )
+    return found
 
 
 async def _shown(run: JobRun, file_id: int) -> File | None:
@@ -93,24 +136,33 @@ async def _shown(run: JobRun, file_id: int) -> File | None:
         return None
 
 
-async def _look_again(run: JobRun) -> None:
-    jobs = await anyio.to_thread.run_sync(run.places.survey_all)
-    await run.listing.refresh()
-    started = await anyio.to_thread.run_sync(_started_by, run.states, jobs, run.item_id)
-    run.started_elsewhere.update(started)
+async def _look_again(run: JobRun, seen: frozenset[Start]) -> None:
+    """List the item again, and read what other jobs have started, unless another task did so since `seen`."""
+    async with run.looking_again:
+        if run.places.seen is not seen:
+            return
+        found, jobs = await anyio.to_thread.run_sync(run.places.survey_all)
+        await run.listing.refresh()
+        started = await anyio.to_thread.run_sync(_started_by, run.states, jobs, run.item_id)
+        for place, entries in started.items():
+            earlier = run.started_elsewhere.pop(place, [])
+            _note(run, place, entries)
+            _note(run, place, earlier)
+        # Last: from here on, decisions need not take these starts into account any more.
+        run.places.seen = found
 
 
-def _started_by(
-    states: JobStore, jobs: frozenset[str], item_id: int
-) -> Mapping[str, list[tuple[str, int | None, bool]]]:
-    """Return the files that these jobs have started in the item, by key. Blocks."""
-    found: dict[str, list[tuple[str, int | None, bool]]] = {}
+def _started_by(states: JobStore, jobs: frozenset[str], item_id: int) -> Mapping[str, list[StartedElsewhere]]:
+    """Return the files that these jobs have started in the item, by place. Blocks."""
+    found: dict[str, list[StartedElsewhere]] = {}
     for job in sorted(jobs):
         state = states.readable_state(job)
         if state is None or state.item_id != item_id:
             continue
         for transfer in state.transfers:
             if transfer.file_id is not None or transfer.intended_at is not None:
-                entry = (job, transfer.file_id, transfer.state in _BEGUN)
+                entry = StartedElsewhere(
+                    job=job, path=_path(transfer), file_id=transfer.file_id, unfinished=transfer.state in _BEGUN
+                )
                 found.setdefault(place_of(transfer), []).append(entry)
     return found

@@ -40,6 +40,19 @@ _LOOKS = 32
 """Maximum number of sources being checked, each open briefly."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StartedElsewhere:
+    """A file that another job here has started. `path` is its remote path, or a link's address.
+
+    `file_id` is None if it is not known yet.
+    """
+
+    job: str
+    path: str
+    file_id: int | None
+    unfinished: bool
+
+
 @dataclass(kw_only=True)
 class JobRun:
     """One run of one job. `job` is its name; `retry` governs what a run itself retries, such as parts."""
@@ -70,12 +83,10 @@ class JobRun:
     """Limits threads that check a source."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while the item's address is requested."""
-    started_elsewhere: dict[str, list[tuple[str, int | None, bool]]] = field(default_factory=dict)
-    """Files started by other jobs here since the item was listed, by place: job, remote file, and whether it is
-    unfinished.
-
-    The id is None if it is not known yet.
-    """
+    looking_again: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held while the item is listed again because another job has started something in it."""
+    started_elsewhere: dict[str, list[StartedElsewhere]] = field(default_factory=dict)
+    """Files started by other jobs here since the item was listed, by place."""
     named_files: set[int] = field(default_factory=set)
     """Remote files that a warning of this run has named."""
     created_item: bool = False

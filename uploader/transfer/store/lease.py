@@ -100,7 +100,8 @@ class Leases:
     def write(self, number: int, lease: Lease) -> bool:
         """Rewrite the holder's own lease; False if a later one exists, or its own is gone.
 
-        Write before listing: its own change makes a network file system's client drop a cached listing.
+        List before writing, so that a lease that was replaced is not written again; and after it, because the change
+        makes a network file system's client drop a cached listing.
         """
         numbers = self._numbers()
         if max(numbers, default=0) != number:

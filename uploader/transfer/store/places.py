@@ -32,11 +32,11 @@ class Turn(enum.Enum):
     """Why a place may not be started now."""
 
     TAKEN = "another process, or another task of this one, has the turn"
-    OUTDATED = "another job started something there since `survey`"
+    OUTDATED = "another job started something there since the decision"
 
 
 @dataclass(frozen=True)
-class _Start:
+class Start:
     """A line of a log."""
 
     item: str
@@ -53,7 +53,8 @@ class PlaceLog:
         self._disk = disk
         self._job = job
         self._item = _digest(f"{endpoint}\n{item_id}")
-        self._seen: frozenset[_Start] = frozenset()
+        self.seen: frozenset[Start] = frozenset()
+        """Starts of other jobs that a decision of this job takes into account."""
         self._made = False
 
     def survey(self) -> None:
@@ -61,27 +62,26 @@ class PlaceLog:
 
         Excluded are starts that the listing may lack: recent ones, and those with a request in flight.
         """
-        self._seen = frozenset(self._others(recent=False))
+        self.seen = frozenset(self._others(recent=False))
 
-    def survey_all(self) -> frozenset[str]:
-        """Record what other jobs have started, except with requests in flight; return the newly found jobs.
+    def survey_all(self) -> tuple[frozenset[Start], frozenset[str]]:
+        """Return what other jobs have started, except with requests in flight, and the jobs that are new in it.
 
-        The caller must read their journals, since a listing may lack recent starts.
+        A listing may lack recent starts: the caller reads the journals of these jobs and lists the item, then sets
+        `seen`.
         """
         found = frozenset(self._others(recent=True))
-        new = found - self._seen
-        self._seen = found
-        return frozenset(start.job for start in new)
+        return found, frozenset(start.job for start in found - self.seen)
 
-    def begin(self, place: str) -> int | Turn:
+    def begin(self, place: str, seen: frozenset[Start]) -> int | Turn:
         """Take the turn for a place, and log the start. Returns a descriptor to close when the request has ended.
 
-        Raises StateDiskFull, StateLost.
+        `seen` is what was seen when the decision to start it was begun. Raises StateDiskFull, StateLost.
         """
         with as_resumable():
-            return self._begin(place)
+            return self._begin(place, seen)
 
-    def _begin(self, place: str) -> int | Turn:
+    def _begin(self, place: str, seen: frozenset[Start]) -> int | Turn:
         digest = _digest(place)
         stripe = int(digest, 16) % _STRIPES
         if not self._made:
@@ -93,19 +93,19 @@ class PlaceLog:
             if not _take(fd):
                 return Turn.TAKEN
             starts = self._read(stripe)
-            if any(start.place in (digest, _ANY) and self._concerns(start) for start in starts):
+            if any(s.place in (digest, _ANY) and self._is_foreign(s) and s not in seen for s in starts):
                 return Turn.OUTDATED
-            self._write(stripe, starts, _Start(self._item, digest, self._job, secrets.token_hex(4)))
+            self._write(stripe, starts, Start(self._item, digest, self._job, secrets.token_hex(4)))
             begun = True
             return fd
         finally:
             if not begun:
                 os.close(fd)
 
-    def _concerns(self, start: _Start) -> bool:
-        return start.item == self._item and start.job != self._job and start not in self._seen
+    def _is_foreign(self, start: Start) -> bool:
+        return start.item == self._item and start.job != self._job
 
-    def _others(self, *, recent: bool) -> Iterator[_Start]:
+    def _others(self, *, recent: bool) -> Iterator[Start]:
         for stripe in range(_STRIPES):
             path = self._path(stripe)
             with map_os_errors(path):
@@ -113,19 +113,19 @@ class PlaceLog:
                     continue
             with _locked(path.with_suffix(".lock")) as locked:
                 if locked:
-                    yield from (s for s in self._read(stripe) if s.item == self._item and s.job != self._job)
+                    yield from filter(self._is_foreign, self._read(stripe))
 
-    def _read(self, stripe: int) -> list[_Start]:
+    def _read(self, stripe: int) -> list[Start]:
         lines = (self._disk.read(self._path(stripe)) or b"").decode("ascii", "replace").splitlines()
-        return [_Start(*words) for line in lines if len(words := line.split(" ")) == 4]
+        return [Start(*words) for line in lines if len(words := line.split(" ")) == 4]
 
-    def _write(self, stripe: int, starts: list[_Start], new: _Start) -> None:
+    def _write(self, stripe: int, starts: list[Start], new: Start) -> None:
         """Append to the log; shorten it when it has become long."""
         if len(starts) < 2 * _MOST:
             self._disk.append(self._path(stripe), _line(new))
             return
         dropped, kept = starts[: len(starts) - _MOST], [*starts[len(starts) - _MOST :], new]
-        jobs = {(start.item, start.job): _Start(start.item, _ANY, start.job, start.nonce) for start in dropped}
+        jobs = {(start.item, start.job): Start(start.item, _ANY, start.job, start.nonce) for start in dropped}
         self._disk.put(self._path(stripe), b"".join(_line(start) for start in [*jobs.values(), *kept][-2 * _MOST :]))
 
     def _path(self, stripe: int) -> Path:
@@ -148,7 +148,7 @@ def _locked(path: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def _line(start: _Start) -> bytes:
+def _line(start: Start) -> bytes:
     return f"{start.item} {start.place} {start.job} {start.nonce}\n".encode("ascii")
 
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.world import World, md5
+from tests.support.held import held_file
 from uploader.disk import Disk
+from uploader.errors import Conflict, ServerFailing
+from uploader.figshare.models import File
+from uploader.figshare.outcomes import FileGone
 from uploader.sources.models import Sources
+from uploader.transfer.files import turns
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.options import Options
+from uploader.transfer.run.context import StartedElsewhere
+from uploader.transfer.run.stop import Stop
 from uploader.transfer.store import places as places_module
 from uploader.transfer.store.places import PlaceLog, Turn
 
@@ -81,9 +94,9 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
         return PlaceLog(tmp_path / "places", Disk(), job, "https://x", item)
 
     def start(at: PlaceLog, place: str) -> None:
-        turn = at.begin(place)
+        turn = at.begin(place, at.seen)
         assert isinstance(turn, int)
-        assert log("another").begin(place) is Turn.TAKEN
+        assert log("another").begin(place, frozenset()) is Turn.TAKEN
         os.close(turn)
 
     first, second = log("first"), log("second")
@@ -92,13 +105,18 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
     for place in places:
         start(first, place)
     for place in places[:: len(places) // 100]:
-        assert second.begin(place) is Turn.OUTDATED
+        assert second.begin(place, second.seen) is Turn.OUTDATED
         start(log("second", item=2), place)
     assert sum(path.stat().st_size for path in (tmp_path / "places").iterdir()) < 2 * 128 * 64
     assert len(list((tmp_path / "places").iterdir())) == 4
-    assert second.survey_all() == {"first"}
-    assert second.survey_all() == set()
+    earlier = second.seen
+    found, jobs = second.survey_all()
+    assert jobs == {"first"}
+    assert second.survey_all() == (found, jobs), "nothing is seen by surveying alone"
+    second.seen = found
+    assert second.survey_all() == (found, frozenset())
     start(second, places[0])
+    assert second.begin(places[1], earlier) is Turn.OUTDATED, "decided before that"
 
 
 async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it_runs_again(world: World) -> None:
@@ -132,3 +150,157 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
     for name in ("first", "second"):
         await run(name)
     assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+def transfer(name: str, index: int = 0, **more: Any) -> Transfer:
+    return Transfer(index=index, path=f"/x/{name}", name=name, size=3, mtime_ns=1, inode=1, **more)
+
+
+class Rig:
+    """A run of "mine" beside a job "other", of which the listing of the item shows nothing."""
+
+    def __init__(self, world: World, *names: str) -> None:
+        self.world = world
+        self.transfers = [transfer(name, index) for index, name in enumerate(names)]
+        self.shown: dict[int, File] = {}
+        """What single lookups find, by id."""
+        self.theirs: list[Transfer] = []
+        """In the journal of the other job."""
+        self.refreshed = 0
+        self.on_refresh: list[Exception | anyio.Event] = []
+        """What the next refreshes raise or wait for."""
+        self.on_lookup: Callable[[], None] = lambda: None
+        journal = SimpleNamespace(item_id=1, transfers=self.theirs)
+        self.run: Any = SimpleNamespace(
+            api=SimpleNamespace(file=self._file),
+            clock=world.clock,
+            item_id=1,
+            listing=SimpleNamespace(foreign_files={}, links={}, spellings={}, refresh=self._refresh),
+            looking_again=anyio.Lock(),
+            options=Options(),
+            places=self._log("mine"),
+            started_elsewhere={},
+            state=SimpleNamespace(active=self.transfers),
+            states=SimpleNamespace(readable_state=lambda _: journal),
+            stop=Stop(),
+        )
+        self.run.places.survey()
+
+    def _log(self, job: str) -> PlaceLog:
+        return PlaceLog(self.world.folder / "places", Disk(), job, "https://x", 1)
+
+    def start_elsewhere(self, name: str, file_id: int | None) -> None:
+        """Let the other job start a file."""
+        started = transfer(name, file_id=file_id, state=State.INITIATED, intended_at="2026-01-01")
+        self.theirs.append(started)
+        log = self._log("other")
+        turn = log.begin(turns.place_of(started), log.seen)
+        assert isinstance(turn, int)
+        os.close(turn)
+
+    async def start(self, index: int, seen: frozenset[places_module.Start]) -> bool:
+        """Return whether a file that was decided on then may be started."""
+        async with turns.turn_to_start(self.run, self.transfers[index], seen) as decided:
+            return decided
+
+    async def _refresh(self) -> None:
+        self.refreshed += 1
+        self.run.listing.foreign_files = {}
+        match self.on_refresh.pop(0) if self.on_refresh else None:
+            case Exception() as error:
+                raise error
+            case anyio.Event() as event:
+                await event.wait()
+
+    async def _file(self, _: int, file_id: int) -> File:
+        await anyio.lowlevel.checkpoint()
+        self.on_lookup()
+        if file_id not in self.shown:
+            raise FileGone(f"no file {file_id}")
+        return self.shown[file_id]
+
+
+async def test_what_was_decided_before_another_tasks_look_is_decided_again(world: World) -> None:
+    rig = Rig(world, "a", "b", "c")
+    seen = rig.run.places.seen
+    for number, name in enumerate("abc"):
+        rig.start_elsewhere(name, 10 + number)
+    looked = anyio.Event()
+    rig.on_refresh = [looked]
+    may_start: dict[int, bool] = {}
+
+    async def start(index: int) -> None:
+        may_start[index] = await rig.start(index, seen)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start, 0)
+        await world.clock.sleep(1.0)
+        assert rig.refreshed == 1
+        assert rig.run.places.seen == seen, "not before it has looked"
+        tasks.start_soon(start, 1)
+        await world.clock.sleep(1.0)
+        assert may_start == {}
+        looked.set()
+    await start(2)
+    assert may_start == {0: False, 1: False, 2: False}
+    assert rig.refreshed == 1, "one look serves all"
+    assert set(rig.run.started_elsewhere) == {"a", "b", "c"}
+    assert await rig.start(2, rig.run.places.seen)
+
+
+async def test_after_a_look_that_failed_the_item_is_looked_at_again(world: World) -> None:
+    rig = Rig(world, "a")
+    rig.start_elsewhere("a", 10)
+    rig.on_refresh = [ServerFailing("no", isolated=True)]
+    with pytest.raises(ServerFailing):
+        await rig.start(0, rig.run.places.seen)
+    assert not await rig.start(0, rig.run.places.seen)
+    assert rig.refreshed == 2
+    assert set(rig.run.started_elsewhere) == {"a"}
+
+
+async def test_two_spellings_of_a_name_are_one_place(world: World) -> None:
+    mine, theirs = (unicodedata.normalize(form, "Größe.csv") for form in ("NFC", "NFD"))
+    rig = Rig(world, mine)
+    rig.start_elsewhere(theirs, 10)
+    rig.shown[10] = held_file(10)
+    assert not await rig.start(0, rig.run.places.seen)
+    await turns.add_unlisted(rig.run, rig.transfers[0])
+    assert rig.run.listing.foreign_files == {mine: [rig.shown[10]]}
+    assert rig.run.listing.spellings == {mine: theirs}
+
+
+async def test_a_spelling_that_the_job_sends_itself_concerns_that_file(world: World) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Größe.csv") for form in ("NFC", "NFD"))
+    rig = Rig(world, composed, decomposed)
+    rig.start_elsewhere(decomposed, 10)
+    rig.shown[10] = held_file(10)
+    assert not await rig.start(0, rig.run.places.seen)
+    for one in rig.transfers:
+        await turns.add_unlisted(rig.run, one)
+    assert rig.run.listing.foreign_files == {composed: [], decomposed: [rig.shown[10]]}
+    assert rig.run.started_elsewhere == {}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_what_another_task_found_meanwhile_is_kept(world: World, listed: bool) -> None:
+    rig = Rig(world, "a")
+    first = StartedElsewhere(job="one", path="a", file_id=10, unfinished=True)
+    second = StartedElsewhere(job="two", path="a", file_id=11, unfinished=True)
+    rig.run.started_elsewhere["a"] = [first]
+    if listed:
+        rig.shown[10] = held_file(10)
+
+    def look_again() -> None:
+        rig.run.listing.foreign_files = {}
+        rig.run.started_elsewhere.setdefault("a", []).append(second)
+
+    rig.on_lookup = look_again
+    if listed:
+        await turns.add_unlisted(rig.run, rig.transfers[0])
+        assert rig.run.started_elsewhere == {"a": [second]}
+        assert rig.run.listing.foreign_files == {"a": [rig.shown[10]]}, "in the new listing"
+    else:
+        with pytest.raises(Conflict, match="job one on this machine"):
+            await turns.add_unlisted(rig.run, rig.transfers[0])
+        assert rig.run.started_elsewhere == {"a": [second, first]}
