@@ -80,9 +80,9 @@ def test_a_repeatedly_failing_file_does_not_stop_the_others(bare_figup: Figup, s
     assert len(files(sandbox, item["id"])) == 6
     assert "again" not in "".join(e["message"] for e in done.events if e["event"] == "warning"), "it cannot pass"
     (error,) = [e for e in done.events if e["event"] == "error" and e["path"]]
-    assert "or leave the file out with --exclude; then run the same command again" in error["hint"]
+    assert "Add content or leave the file out with --exclude, then run the same command again." in error["hint"]
     alone = bare_figup.run("upload", "empty.bin").expect(1)
-    assert "Put something in it (Figshare seems to take no empty files); then run the same" in alone.stderr
+    assert "Add content, then run the same command again." in alone.stderr
     bare_figup.run("upload", *names, "empty.bin", "--title", "many", "--exclude", "empty.bin").expect(0)
 
 
@@ -126,7 +126,7 @@ def test_files_in_progress_stop_gracefully_when_too_many_failed(bare_figup: Figu
     manifest.write_text(f"path,md5\nbig.bin,\nsmall.bin,{'0' * 32}\n")
     command = ("upload", "--manifest", "set.csv", "--max-errors", "0", "--connections", "4", "--api-rate", "1000")
     done = bare_figup.run(*command, "--json").expect(1)
-    assert "allowed; under way, to be continued: 1" in done.stderr
+    assert "allowed; in progress, resumable: 1" in done.stderr
     told = {f["name"]: f for f in done.summary["files"]}
     assert told["small.bin"]["error"]["code"] == "checksum-wrong"
     assert (told["big.bin"]["status"], told["big.bin"]["error"]) == ("unfinished", None)
@@ -173,14 +173,12 @@ def test_all_too_large_files_are_named_before_the_first_byte(bare_figup: Figup, 
     assert items(sandbox) == []
     sandbox.restart("--max-file-size", "1kB", "--quota", "3kB")
     done = bare_figup.run("upload", *names, "--title", "many").expect(6)
-    assert (
-        "at most 1.00 kB (1000 bytes); and the upload needs 4.00 kB (4005 bytes); this account has room" in done.stderr
-    )
+    assert "at most 1.00 kB (1000 bytes); and the upload needs 4.00 kB (4005 bytes); this account has" in done.stderr
     assert "Leave out larger files with --exclude" in done.stderr
     assert "Free some space" in done.stderr
     assert len(done.stderr.splitlines()) == 2, "the job, and all that is too much"
     dry = bare_figup.run("upload", *names, "--title", "many", "--dry-run").expect(6)
-    assert f"larger than this account's 1.00 kB a file: {bare_figup.cwd}/{names[0]}: has 2.00 kB" in dry.stdout
+    assert f"over this account's maximum file size of 1.00 kB: {bare_figup.cwd}/{names[0]}: has 2.00 kB" in dry.stdout
 
 
 def test_more_files_than_an_item_of_a_free_account_holds(bare_figup: Figup, start_sandbox: Start) -> None:
