@@ -16,6 +16,7 @@ import pytest
 from tests.support.command import Figup, Running
 from tests.support.invariants import ask, check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 Start = Callable[..., Sandbox]
 
@@ -79,6 +80,7 @@ def test_status_shows_the_working_process_and_how_to_continue(parts: Sandbox, ba
     now = bare_figup.run("status", job[:5]).expect(0).stdout
     assert f"Job {job}: running, " in now
     assert f"Running on process {run.process.pid} on " in now
+    until(lambda: "Item " in (text := bare_figup.run("status", job).stdout) and "address is not known" not in text)
     run.kill()
     later = bare_figup.run("status", job).expect(0).stdout
     assert f"Job {job}: interrupted, " in later

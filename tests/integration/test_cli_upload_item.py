@@ -76,7 +76,7 @@ def test_the_item_is_created_with_its_metadata(figup: Figup, sandbox: Sandbox, d
     check_exactly_once(sandbox, data)
     before = len(sandbox.requests())
     upload(figup, "--metadata", "dataset.yaml")
-    assert kinds(sandbox, before) == ["list-files"]
+    assert kinds(sandbox, before) == ["list-files", "get-item"]
 
 
 def test_the_title_option_takes_precedence(figup: Figup, sandbox: Sandbox, data: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_project_is_checked_once(figup: Figup, sandbox: Sandbox, data: Path) -
     assert kinds(sandbox, before).count("get-project") == 1
     before = len(sandbox.requests())
     upload(figup, "--project", str(project))
-    assert kinds(sandbox, before) == ["list-files"]
+    assert kinds(sandbox, before) == ["list-files", "get-item"]
 
 
 def test_a_missing_mandatory_custom_field_is_found_before_the_first_byte(
@@ -190,7 +190,7 @@ def test_final_steps_are_done_once(figup: Figup, sandbox: Sandbox, data: Path) -
     assert {name: again[name] for name in ("doi", "public_url", "private_link", "published")} == {
         name: first[name] for name in ("doi", "public_url", "private_link", "published")
     }
-    assert kinds(sandbox, before) == ["list-files"]
+    assert kinds(sandbox, before) == ["list-files", "get-item"]
     assert the_item(sandbox)["version"] == 1
 
 

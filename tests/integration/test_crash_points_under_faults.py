@@ -6,6 +6,7 @@ strikes leaves it for the run that goes on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ FAULTS = {
     "hidden-file": ("initiate=hide,seconds=0.3",),
 }
 BY_CHANCE = 2
-"""Points of a test that need not come again: how often something is polled for depends on the passing of time."""
+"""Points of a test that need not come again, besides those that depend on the passing of time."""
+POLLED = re.compile(r"(before|after) GET |progress\.json")
+"""Points that come as often as something is polled for, or is due again."""
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_a_crash_of_a_job_under_a_fault(
         missed += [name] if not story.crashes else []
         story.finish()
         story.check()
-    assert len(missed) <= BY_CHANCE, missed
+    assert len([name for name in missed if not POLLED.search(name)]) <= BY_CHANCE, missed
     check_nothing_sent_twice(sandbox)
 
 

@@ -124,14 +124,16 @@ async def test_a_digest_saves_checkpoints_and_continues_from_them(source: Counte
 
 
 @pytest.mark.anyio
-async def test_a_stopped_digest_saves_its_state(source: CountedSource, content: bytes) -> None:
+async def test_a_stopped_digest_saves_its_state(
+    source: CountedSource, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "MAX_LEAD", 1 << 20)
     kept: list[Checkpoint] = []
     digest = Digest(source, on_checkpoint=kept.append)
-    digests_at = 3 << 20
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(digest.run)
-        digest.advance(digests_at - digests.MAX_LEAD)
-        await digest._wait_for_position(digests_at)
+        digest.advance(2 << 20)
+        await digest._wait_for_position(3 << 20)
         tasks.cancel_scope.cancel()
     await anyio.sleep(0)
     assert kept[-1].position == digest._position

@@ -86,12 +86,13 @@ def everything_appears_late(world: World) -> None:
 SCENARIOS = [
     Scenario(
         "a file to a new item",
-        "account create initiate file upload item update send_part send_part send_part send_part complete file files",
+        "account create initiate file upload item update send_part send_part send_part send_part complete file files "
+        "item",
     ),
     Scenario(
         "a Figshare on which everything appears late",
         "account create initiate file upload item update send_part send_part send_part send_part complete "
-        "file file file file file file file file files",
+        "file file file file file file file file files item",
         prepare=everything_appears_late,
     ),
     Scenario(
@@ -108,12 +109,12 @@ SCENARIOS = [
         prepare=item_with_an_older_version,
         options=Options(on_conflict="replace"),
     ),
-    Scenario("a link to a new item", "account create item update link file files", link=True),
+    Scenario("a link to a new item", "account create item update link file files item", link=True),
     Scenario(
         "a file to a new item that is described and published",
         "institution account create item update authors set_authors initiate file upload "
         "send_part send_part send_part send_part complete file files "
-        "detail reserve_doi private_links create_private_link files publish detail",
+        "detail reserve_doi private_links create_private_link files item publish detail",
         target={"item_options": ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)},
     ),
 ]
