@@ -1,14 +1,16 @@
 """Entry point of the command `figup` and of `python -m uploader`."""
 
-import os
 import signal
-import sys
 
-from uploader.cli.startup import handle_signals
-
-handle_signals()
 # Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
 _handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from uploader.cli.startup import handle_signals  # noqa: E402
+
+handle_signals()
 
 if sys.getfilesystemencoding() != "utf-8" and sys.executable:
     # Names are UTF-8 on Figshare, so read them as UTF-8 whatever the locale: else a job's paths and the names
