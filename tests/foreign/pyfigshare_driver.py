@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import requests
@@ -27,6 +28,12 @@ def main(origin: str, folder: str, downloads: str) -> None:
     client.check_files(item)
     client.upload(item, folder, file_workers=2)
     client.upload(item, folder)
+    deadline = time.monotonic() + 30
+    while any(file["status"] != "available" for file in client.list_files(item, show=False)):
+        # As on the real service, a file is checked before it can be published; pyfigshare does not wait for that.
+        if time.monotonic() > deadline:
+            raise TimeoutError("a file does not become available")
+        time.sleep(0.05)
     client.publish(item)
     sent = {file["name"]: file["computed_md5"] for file in client.list_files(item, show=False)}
     client.download_article(item, outdir=downloads, cpu=2)
