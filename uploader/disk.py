@@ -23,7 +23,7 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 """Errors of file systems that cannot sync a folder (some FUSE mounts); names on them count as durable."""
 
@@ -85,6 +85,15 @@ def open_lock_file(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
 
+def sync_open_folder(fd: int) -> None:
+    """Make the names in an open folder durable, where its file system can. Raises OSError."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
 def try_flock(fd: int) -> bool:
     """Take the kernel's exclusive lock without waiting; False if someone else holds it. It ends with the descriptor.
 
@@ -113,10 +122,7 @@ class Disk:
         with map_os_errors(path):
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(fd)
-            except OSError as error:
-                if error.errno not in _NO_FOLDER_SYNC:
-                    raise
+                sync_open_folder(fd)
             finally:
                 os.close(fd)
 
@@ -159,7 +165,7 @@ class Disk:
                 if self.read(path) != data:
                     return False
             except OSError as error:
-                if error.errno not in _NO_LINKS:
+                if error.errno not in NO_HARD_LINKS:
                     raise
                 if not self._create_in_place(path, data):
                     return False

@@ -286,7 +286,7 @@ class Download:
         """Make an error of one file its result, or that of the ranges that are still open; let others end the run."""
         try:
             yield
-        except (Unreachable, ServerFailing, TlsFailure, TokenRejected, TransientError):
+        except (TlsFailure, TokenRejected, TransientError):
             raise
         except FigupError as error:
             if active is not None and active.wanted.file_id in self._active:

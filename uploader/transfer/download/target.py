@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from uploader.errors import FigupError, StorageUnavailable, TargetFull, TargetUnusable
-from uploader.system import resource_error
+from uploader.disk import NO_HARD_LINKS, sync_open_folder
+from uploader.errors import FigupError, TargetFull, TargetUnusable
+from uploader.system import passing_error
 from uploader.text import printable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_PASSING = {errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT}
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -30,10 +29,8 @@ def target_errors(path: str) -> Iterator[None]:
 
 def _translated(error: OSError, path: str) -> FigupError:
     why = error.strerror or str(error)
-    if (exhausted := resource_error(error)) is not None:
-        return exhausted
-    if error.errno in _PASSING:
-        return StorageUnavailable(f"{printable(path)}: its storage does not answer: {why}", path=path)
+    if (passing := passing_error(error, path)) is not None:
+        return passing
     if error.errno in _FULL:
         return TargetFull(f"{printable(path)}: cannot be written: {why}", path=path)
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -103,11 +100,7 @@ class TargetFolder:
                 os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             elif not self._link(temporary, name):
                 return False
-            try:
-                os.fsync(self.fd)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
-                    raise
+            sync_open_folder(self.fd)
         return True
 
     def _link(self, temporary: str, name: str) -> bool:
@@ -116,7 +109,7 @@ class TargetFolder:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_HARD_LINKS:
                 raise
             # A file system without hard links: not possible in one step.
             if self.size_of(name) is not None:
