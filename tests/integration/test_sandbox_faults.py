@@ -316,6 +316,17 @@ async def test_hidden_files_and_missing_md5s(tmp_path: Path) -> None:
         assert (await api.available(await api.send(item, DATA)))["computed_md5"] == right
 
 
+async def test_a_stale_response_is_the_one_before_unless_it_is_too_old(tmp_path: Path) -> None:
+    async with faulty(tmp_path / "s", "list-files:2..3=stale", "list-files:5=stale,seconds=0") as api:
+        files = f"{await api.item()}/files"
+        assert await api.get(files) == []
+        await api.initiate(files.removesuffix("/files"))
+        assert [len(await api.get(files)) for _ in range(2)] == [0, 0]
+        assert len(await api.get(files)) == 1
+        await api.initiate(files.removesuffix("/files"))
+        assert len(await api.get(files)) == 2
+
+
 async def test_full_quota_and_revoked_token(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "initiate:2=quota-full", "get-item:2=revoke-token", control=True) as api:
         item = await api.item()

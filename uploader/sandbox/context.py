@@ -34,11 +34,14 @@ class Effects:
     quota_full: bool = False
     md5: dict[int, str] = field(default_factory=dict)
     """Files that get "wrong-md5" or "no-md5"."""
+    answers: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+    """Time and body of the last answers to readings, by path and query, oldest first: what "stale" repeats."""
 
     def clear(self) -> None:
         """Undo all effects."""
         self.revoked = self.quota_full = False
         self.md5.clear()
+        self.answers.clear()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from uploader.sandbox import files_db
 from uploader.sandbox.connection import close, disconnected, reset, wait
-from uploader.sandbox.context import Context
+from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.faults import Fault, Stage
+from uploader.sandbox.operations import READINGS
 from uploader.sandbox.receive import BodyBroken
 from uploader.sandbox.request_log import ENTRY
 
@@ -26,6 +27,7 @@ Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
 TAMPER = web.RequestKey("tamper", Fault)
 """On a PUT of a part: the fault that changes its body on the way to the disk."""
 
+_MOST_ANSWERS = 64
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 
 
@@ -33,9 +35,11 @@ async def apply_faults(
     request: web.Request, context: Context, faults: list[Fault], proceed: Proceed
 ) -> web.StreamResponse:
     """Serve a request with its faults; `proceed` serves it normally and raises nothing but cancellation."""
+    record = request[ENTRY]
+    if context.faults.may_cause("stale", record.kind):
+        proceed = _remembered(request, context, proceed)
     if not faults:
         return await proceed()
-    record = request[ENTRY]
     record.fault = ",".join(fault.name for fault in faults)
     for fault in faults:
         if fault.stage is Stage.STATE:
@@ -82,6 +86,22 @@ async def _change_state(request: web.Request, context: Context, fault: Fault) ->
             await context.db.run(_abort, request, lose=fault.name == "lose-upload")
         case _:
             pass
+
+
+def _remembered(request: web.Request, context: Context, proceed: Proceed) -> Proceed:
+    """Return `proceed`, which then also keeps its response for the fault "stale"."""
+
+    async def keep() -> web.StreamResponse:
+        answer = await proceed()
+        if answer.status == 200 and request[ENTRY].kind in READINGS:
+            answers = context.effects.answers
+            answers.pop(request.path_qs, None)
+            answers[request.path_qs] = context.now(), _bytes(answer)
+            if len(answers) > _MOST_ANSWERS:
+                del answers[next(iter(answers))]
+        return answer
+
+    return keep
 
 
 def _abort(db: sqlite3.Connection, request: web.Request, *, lose: bool) -> None:
@@ -238,6 +258,14 @@ async def _invalid(_: web.Request, __: Fault, proceed: Proceed) -> web.StreamRes
     return web.Response(status=answer.status, text="{'location': None,}", content_type="application/json")
 
 
+async def _stale(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
+    context = context_of(request)
+    at, body = context.effects.answers.get(request.path_qs, (-math.inf, b""))
+    if context.now() - at > fault.seconds:
+        return await proceed()
+    return web.Response(body=body, content_type="application/json")
+
+
 async def _flip_bit(request: web.Request, fault: Fault, proceed: Proceed) -> web.StreamResponse:
     request[TAMPER] = fault
     return await proceed()
@@ -267,5 +295,6 @@ ACTIONS: dict[str, Action] = {
     "truncated-json": _truncated,
     "invalid-json": _invalid,
     "flip-bit": _flip_bit,
+    "stale": _stale,
 }
 """The action of each fault of stage ANSWER."""

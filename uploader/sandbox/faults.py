@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from uploader.sandbox.operations import FILE_REQUESTS, PART_REQUESTS, REQUESTS, UPLOAD_REQUESTS
+from uploader.sandbox.operations import FILE_REQUESTS, PART_REQUESTS, READINGS, REQUESTS, UPLOAD_REQUESTS
 
 
 class Stage(Enum):
@@ -99,6 +99,10 @@ SPECS: dict[str, Spec] = {
     "lock": Spec(Stage.STATE, "the part is locked for a while", {"seconds": _seconds}, PART_REQUESTS),
     "abort-upload": Spec(Stage.STATE, "the upload becomes ABORTED", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
     "lose-upload": Spec(Stage.STATE, "the upload responds 404 from now on", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
+    "stale": Spec(
+        Stage.ANSWER, "the previous response to the same request, if it is at most `seconds` old",
+        {"seconds": _seconds}, READINGS,
+    ),
     "hide": Spec(Stage.STATE, "the new file is invisible for a while", {"seconds": _seconds}, frozenset({"initiate"})),
     "wrong-md5": Spec(Stage.STATE, "computed_md5 will be wrong", {}, frozenset({"complete"})),
     "no-md5": Spec(Stage.STATE, "computed_md5 stays empty", {}, frozenset({"complete"})),
@@ -167,6 +171,10 @@ class FaultRules:
     def clear(self) -> None:
         """Remove all rules."""
         self._entries.clear()
+
+    def may_cause(self, fault: str, request: str) -> bool:
+        """Return whether an active rule causes this fault in such requests."""
+        return any(rule.fault.name == fault and rule.request in {request, "any"} for rule, _ in self._entries)
 
     def listing(self) -> list[dict[str, Any]]:
         """Return each rule with the number of matched requests."""

@@ -76,6 +76,8 @@ class ItemCheck:
     """Unfinished files in the places of transfers one of whose initiations was looked for in vain."""
 
 
+_MOST_SINGLE = 20
+"""Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is useless and is sent again. Any other difference was made by somebody, who must decide."""
 
@@ -105,22 +107,20 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    by_id = {transfer.file_id: transfer for transfer in state.active}
-    remote = {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(state.item_id)}
-    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
-    others = [file for file in remote.values() if file.id not in own]
+    remote = await _list_files(api, state, state.item_id)
     # The listing of files does not have the folders (official API description), and any file may have been moved.
     folders = (await api.item(state.item_id)).folders
-    by_path = _by_path(others, folders)
+    suspects = [transfer for transfer in state.active if remote_match(transfer, remote, folders)[0] is not Match.SAME]
+    if suspects:
+        # Before anybody is told, or sends again: the server may have answered from an old copy of its data.
+        await _look_again(api, state, state.item_id, suspects, remote)
+        folders = (await api.item(state.item_id)).folders
+    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
+    by_path = _by_path((file for file in remote.values() if file.id not in own), folders)
     error: FigupError | None = None
     lost, duplicates, late = [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
-        if match is Match.MISSING and transfer.file_id is not None:
-            # A listing may be out of date: request the file itself.
-            with suppress(FileGone):
-                one = await api.file(state.item_id, transfer.file_id)
-                match, text = remote_match(transfer, {one.id: one}, folders)
         if match is Match.UNKNOWN:
             error = error or Md5Pending(
                 f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
@@ -145,6 +145,26 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     if error is not None and not lost:
         raise error
     return ItemCheck(lost=tuple(lost), duplicates=tuple(duplicates), late=tuple(late))
+
+
+async def _list_files(api: Service, state: JobState, item_id: int) -> dict[int, File]:
+    by_id = {transfer.file_id: transfer for transfer in state.active}
+    return {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(item_id)}
+
+
+async def _look_again(
+    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: dict[int, File]
+) -> None:
+    """Update the suspects' files in `remote`: one by one, or by one more listing if they are many."""
+    if len(suspects) > _MOST_SINGLE:
+        fresh = await _list_files(api, state, item_id)
+        remote.clear()
+        remote |= fresh
+        return
+    for file_id in [transfer.file_id for transfer in suspects if transfer.file_id is not None]:
+        remote.pop(file_id, None)
+        with suppress(FileGone):
+            remote[file_id] = await api.file(item_id, file_id)
 
 
 def _sharing_text(file: File, transfer: Transfer | None) -> File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,29 @@ async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
 
     api.file = file
     assert await check_item(api, JobState(plan=PLAN, item_id=7, transfers=[verified()])) == ItemCheck()
+
+
+@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("stale", [{"status": "created", "computed_md5": None}, {"computed_md5": None}, {"name": "x"}])
+async def test_what_a_stale_listing_shows_is_looked_at_again(stale: dict[str, Any], count: int) -> None:
+    """Many files are not requested one by one."""
+    right = {number: held_file(number) for number in range(1, count + 1)}
+    listings = [[msgspec.structs.replace(file, **stale) for file in right.values()], list(right.values())]
+    api: Any = HeldFiles([])
+
+    async def files(_: int) -> AsyncIterator[File]:
+        for file in listings.pop(0):
+            yield file
+
+    async def file(_: int, file_id: int) -> File:
+        asked.append(file_id)
+        return right[file_id]
+
+    asked: list[int] = []
+    api.files, api.file = files, file
+    state = JobState(plan=PLAN, item_id=7, transfers=[verified(number) for number in right])
+    assert await check_item(api, state) == ItemCheck()
+    assert (len(asked), len(listings)) == ((1, 1) if count == 1 else (0, 0))
 
 
 async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_there_before() -> None:
