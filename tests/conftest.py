@@ -15,6 +15,7 @@ from blockbuster import BlockBuster, BlockBusterFunction, blockbuster_ctx
 
 from tests.support.command import Figup
 from tests.support.sandbox import Sandbox
+from tests.support.slurm import Slurm, require_slurm, running_slurm
 
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile(
@@ -103,3 +104,11 @@ def figup(bare_figup: Figup, sandbox: Sandbox) -> Figup:
     bare_figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
     bare_figup.env["FIGSHARE_TOKEN"] = sandbox.token
     return bare_figup
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """A real Slurm with four nodes; see `tests.support.slurm`. A test that kills a node starts it again."""
+    require_slurm()
+    with running_slurm() as running:
+        yield running

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 
-def until(holds: Callable[[], object], timeout: float = 30) -> None:
-    """Return when this holds. Raises TimeoutError when it does not within `timeout` seconds."""
+def until(holds: Callable[[], object], timeout: float = 30, *, every: float = 0.01) -> None:
+    """Return when this holds, looked at `every` so many seconds. Raises TimeoutError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout} s")
-        time.sleep(0.01)
+        time.sleep(every)
