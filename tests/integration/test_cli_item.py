@@ -118,6 +118,27 @@ def test_a_project_is_checked_before_an_item_is_created_in_it(figup: Figup, sand
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
 
 
+def test_a_doi_without_the_number_names_the_item_everywhere(figup: Figup, sandbox: Sandbox, item: str) -> None:
+    doi = "10.26181/60112d78eeffe"
+    ask(sandbox, f"/account/articles/{item}", {"title": "Beavers", "doi": doi}, "PATCH")
+    (figup.cwd / "a.csv").write_text("1,2")
+    sent = figup.run("upload", "a.csv", "--item", f"https://doi.org/{doi}", "--json").expect(0)
+    assert sent.summary["item_id"] == int(item)
+    assert figup.run("upload", "a.csv", "--item", item, "--json").expect(0).summary["job"] == sent.summary["job"]
+    assert "a.csv: the same" in figup.run("verify", doi.upper(), "a.csv").expect(0).stdout
+    figup.run("download", doi, "-o", "copy").expect(0)
+    assert (figup.cwd / "copy/a.csv").read_text() == "1,2"
+    figup.run("item", "publish", doi, "--yes").expect(0)
+    assert shown(figup, f"{doi}.v1")["item_id"] == int(item)
+    collection = figup.run("collection", "create", "Mammals").expect(0).stdout.strip()
+    assert "1 new item" in figup.run("collection", "add", collection, doi).expect(0).stdout
+    missing = figup.run("item", "tags", "add", "10.1371/journal.pone.0123456", "beaver").expect(4)
+    assert missing.stderr == (
+        "figup: Figshare knows no item with the DOI 10.1371/journal.pone.0123456. "
+        "Check it, or give the number or the address of the page.\n"
+    )
+
+
 def test_updating_changes_only_the_given_fields(figup: Figup, item: str, dataset: Path) -> None:
     before = shown(figup, item)
     dataset.write_text("keywords: [other]\n")

@@ -12,11 +12,11 @@ from typing import Any
 from tests.support.sandbox import Sandbox
 
 
-def ask(sandbox: Sandbox, path: str, body: dict[str, Any] | None = None) -> Any:
-    """The JSON that the sandbox's API answers for a path below /v2; with a body, to a POST of it."""
+def ask(sandbox: Sandbox, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+    """The JSON that the sandbox's API answers for a path below /v2; with a body, to a POST of it, or `method`."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"token {sandbox.token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"{sandbox.url}{path}", data, headers)
+    request = urllib.request.Request(f"{sandbox.url}{path}", data, headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import click
 from uploader.cli.options import COLLECTION_ID, ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.project import DESCRIPTION, TITLE, create_container
 from uploader.cli.runner import Session, on_figshare
+from uploader.figshare.ids import Reference
 from uploader.items import lists
 from uploader.units import format_count
 
@@ -37,15 +39,16 @@ def create(title: str, description: str | None, common: GlobalOptions) -> int:
 @_COLLECTION
 @_ITEMS
 @common_options
-def add(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
+def add(collection: Reference, items: tuple[Reference, ...], common: GlobalOptions) -> int:
     """Add items to a collection. Items that it already has are kept."""
 
     async def work(session: Session, api: Figshare) -> int:
-        new = await lists.add_to_collection(api, collection, items)
-        session.console.event("collected", collection_id=collection, added=new, items=list(items))
-        there = len(set(items)) - len(new)
+        number, wanted = await _identified(api, collection, items)
+        new = await lists.add_to_collection(api, number, wanted)
+        session.console.event("collected", collection_id=number, added=new, items=wanted)
+        there = len(set(wanted)) - len(new)
         before = f"; {format_count(there, 'item')} had been there" if there else ""
-        session.console.result(f"Collection {collection} has {format_count(len(new), 'new item')}{before}.")
+        session.console.result(f"Collection {number} has {format_count(len(new), 'new item')}{before}.")
         return 0
 
     return on_figshare(common, work)
@@ -55,16 +58,23 @@ def add(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
 @_COLLECTION
 @_ITEMS
 @common_options
-def remove(collection: int, items: tuple[int, ...], common: GlobalOptions) -> int:
+def remove(collection: Reference, items: tuple[Reference, ...], common: GlobalOptions) -> int:
     """Remove items from a collection. The items themselves are kept."""
 
     async def work(session: Session, api: Figshare) -> int:
-        have = await lists.list_collection(api, collection)
-        gone = [one for one in dict.fromkeys(items) if one in have]
+        number, wanted = await _identified(api, collection, items)
+        have = await lists.list_collection(api, number)
+        gone = [one for one in dict.fromkeys(wanted) if one in have]
         for one in gone:
-            await api.items.remove_from_collection(collection, one)
-        session.console.event("uncollected", collection_id=collection, removed=gone, items=list(items))
-        session.console.result(f"{format_count(len(gone), 'item')} taken out of collection {collection}.")
+            await api.items.remove_from_collection(number, one)
+        session.console.event("uncollected", collection_id=number, removed=gone, items=wanted)
+        session.console.result(f"{format_count(len(gone), 'item')} taken out of collection {number}.")
         return 0
 
     return on_figshare(common, work)
+
+
+async def _identified(api: Figshare, collection: Reference, items: Sequence[Reference]) -> tuple[int, list[int]]:
+    from uploader.items.identify import identify
+
+    return await identify(api, collection, "collection"), [await identify(api, one) for one in items]

@@ -12,13 +12,21 @@ import msgspec
 from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options, grouped
+from uploader.cli.options import (
+    ENVIRONMENT,
+    FigupCommand,
+    GlobalOptions,
+    ParsedParam,
+    common_options,
+    grouped,
+    id_parser,
+)
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.transfer_options import LIMIT_RATE
 from uploader.errors import ExitStatus
-from uploader.figshare.ids import parse_id, parse_version
+from uploader.figshare.ids import Kind, Reference, parse_reference, parse_version
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.options import Options, parse_connections
@@ -62,12 +70,12 @@ _REASONS = {
 _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), grouped("Speed")
 
 
-def _item_and_version(text: str) -> tuple[int, int | None]:
-    return parse_id(text), parse_version(text)
+def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
+    return parse_reference(text, kind), parse_version(text)
 
 
 @click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=ParsedParam("id", _item_and_version))
+@click.argument("item", metavar="ITEM", type=ParsedParam("id", id_parser("item", _item_and_version)))
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @_what(
     "-o",
@@ -109,7 +117,7 @@ def _item_and_version(text: str) -> tuple[int, int | None]:
 )
 @common_options
 def download(
-    item: tuple[int, int | None], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
+    item: tuple[Reference, int | None], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
 ) -> int:
     """Download an item's files, or some of them, in parallel; verify their MD5s.
 

@@ -21,6 +21,7 @@ from uploader.cli.output.writer import RED, Mark
 from uploader.cli.runner import Session
 from uploader.clock import Clock
 from uploader.errors import NoToken
+from uploader.figshare.ids import Reference
 from uploader.items.payload import ItemPayload
 from uploader.sources.models import Sources, remote_path
 from uploader.sources.select import select
@@ -56,7 +57,7 @@ class Request:
     """The request as given on the command line."""
 
     sources: Sources
-    item: int | None
+    item: Reference | None
     title: str | None
     project: int | None
     item_options: ItemOptions
@@ -87,6 +88,9 @@ async def _make_preview(display: Display, context: Context, request: Request) ->
     try:
         client = context.client(request.options, request.requests)
     except NoToken:
+        if isinstance(request.item, str):
+            # Which item has this DOI is known only to Figshare.
+            raise
         selection = await anyio.to_thread.run_sync(select, request.sources)
         target = target_of(
             context.endpoint,

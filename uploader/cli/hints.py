@@ -171,6 +171,7 @@ HINTS: dict[str, Hint] = {
     "no-title": Hint("Give --title, or --item."),
     "title-length": Hint("Give one with --title."),
     "publish-lacks": Hint("Give them in a file, with --metadata; `figup metadata template` writes one to start from."),
+    "unknown-doi": Hint("Check it, or give the number or the address of the page.", complete=True),
     "lacks-fields": Hint("`figup item update {item_id}` adds them.", complete=True),
     "published-before": Hint("`figup item publish {item_id}` publishes it."),
     "unfinished-files": Hint("Finish their uploads (`figup resume`), or remove them.", complete=True),

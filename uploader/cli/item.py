@@ -19,6 +19,7 @@ from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, PROJECT_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
 from uploader.items import lists
 from uploader.items.checks import check_project
@@ -59,7 +60,7 @@ def item() -> None:
 @item.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
 @ITEM
 @common_options
-def show(item: int, common: GlobalOptions) -> int:
+def show(item: Reference, common: GlobalOptions) -> int:
     """Show an item and its description."""
 
     async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
@@ -108,7 +109,7 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
 @click.option("--title", metavar="T", help="Title; takes precedence over the one in the metadata file.")
 @METADATA
 @common_options
-def update(item: int, title: str | None, metadata: str | None, common: GlobalOptions) -> int:
+def update(item: Reference, title: str | None, metadata: str | None, common: GlobalOptions) -> int:
     """Apply a metadata file to an item. Fields that are not in the file are kept.
 
     Authors and all other lists are replaced. The public version of a published item changes only when it is published
@@ -136,7 +137,7 @@ def update(item: int, title: str | None, metadata: str | None, common: GlobalOpt
 @ITEM
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
-def delete(item: int, yes: bool, common: GlobalOptions) -> int:
+def delete(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """Delete an unpublished item with all its files. Asks first."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -165,7 +166,7 @@ def delete(item: int, yes: bool, common: GlobalOptions) -> int:
 @ITEM
 @click.argument("file", metavar="FILE_ID")
 @common_options
-def thumbnail(item: int, file: str, common: GlobalOptions) -> int:
+def thumbnail(item: Reference, file: str, common: GlobalOptions) -> int:
     """Set the thumbnail to one of the item's files, by id or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:

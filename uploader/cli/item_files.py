@@ -16,6 +16,7 @@ from uploader.cli.item_views import file_fields, file_line
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, UsageError
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
 from uploader.sources.models import remote_path
 from uploader.text import did_you_mean, printable
@@ -61,7 +62,7 @@ def files() -> None:
 @files.command("list", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @common_options
-def list_(item: int, common: GlobalOptions) -> int:
+def list_(item: Reference, common: GlobalOptions) -> int:
     """List the files of an item: id, size, MD5 or status, path."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -79,7 +80,7 @@ def list_(item: int, common: GlobalOptions) -> int:
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
-def rm(item: int, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
+def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
     """Remove files from an item, by id, name or path in it. Asks first.
 
     The public version of a published item keeps them until it is published again.
@@ -112,7 +113,7 @@ def rm(item: int, names: tuple[str, ...], yes: bool, common: GlobalOptions) -> i
 @click.command("open", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @common_options
-def open_(item: int, common: GlobalOptions) -> int:
+def open_(item: Reference, common: GlobalOptions) -> int:
     """Open the page of an item in the browser.
 
     Prints its URL, the public one if there is one.

@@ -14,6 +14,7 @@ from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptio
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, Facts, UsageError
 from uploader.figshare.decode import MAX_ID
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
@@ -43,7 +44,7 @@ def authors() -> None:
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask about names of one word.")
 @common_options
-def add_authors(item: int, who: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
+def add_authors(item: Reference, who: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
     """Append authors to those of the item.
 
     AUTHOR is a name in quotes ("Jane Doe", "Doe, Jane"), optionally followed by an ORCID iD, or the id of an author
@@ -84,7 +85,7 @@ async def _confirm_short_names(session: Session, who: Sequence[str], *, yes: boo
 @_ITEM
 @click.argument("who", metavar="AUTHOR...", nargs=-1, required=True)
 @common_options
-def remove_authors(item: int, who: tuple[str, ...], common: GlobalOptions) -> int:
+def remove_authors(item: Reference, who: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove authors, given by id, ORCID iD or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -112,7 +113,7 @@ def tags() -> None:
 @_ITEM
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
-def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
+def add_tags(item: Reference, words: tuple[str, ...], common: GlobalOptions) -> int:
     """Add tags to an item. Commas separate tags."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -128,7 +129,7 @@ def add_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
 @_ITEM
 @click.argument("words", metavar="TAG...", nargs=-1, required=True)
 @common_options
-def remove_tags(item: int, words: tuple[str, ...], common: GlobalOptions) -> int:
+def remove_tags(item: Reference, words: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove tags from an item. Commas separate tags, unless the item has a tag with that comma."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -161,7 +162,7 @@ def categories() -> None:
 @_ITEM
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
-def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
+def add_categories(item: Reference, names: tuple[str, ...], common: GlobalOptions) -> int:
     """Add categories, given by name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -180,7 +181,7 @@ def add_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> 
 @_ITEM
 @click.argument("names", metavar="CATEGORY...", nargs=-1, required=True)
 @common_options
-def remove_categories(item: int, names: tuple[str, ...], common: GlobalOptions) -> int:
+def remove_categories(item: Reference, names: tuple[str, ...], common: GlobalOptions) -> int:
     """Remove categories, given by name or id."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:

@@ -13,6 +13,7 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.metadata.description import embargo_body
@@ -50,7 +51,7 @@ def add_to(group: click.Group) -> None:
 @click.command("reserve-doi", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
 @common_options
-def reserve_doi(item: int, common: GlobalOptions) -> int:
+def reserve_doi(item: Reference, common: GlobalOptions) -> int:
     """Reserve the item's DOI and print it. Run again, it prints the same DOI."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
@@ -69,7 +70,7 @@ def reserve_doi(item: int, common: GlobalOptions) -> int:
 @click.option("--renew", is_flag=True, help="Replace an existing link; the old one stops working.")
 @click.option("--remove", is_flag=True, help="Remove the link instead.")
 @common_options
-def private_link(item: int, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
+def private_link(item: Reference, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
     """Print the item's private link, creating it if needed.
 
     Anyone with the link can see the unpublished item.
@@ -105,7 +106,7 @@ def private_link(item: int, expires: datetime | None, renew: bool, remove: bool,
 @click.option("--lift", is_flag=True, help="End the embargo instead.")
 @common_options
 def embargo(
-    item: int,
+    item: Reference,
     until: str | None,
     scope: str | None,
     title: str | None,
@@ -142,7 +143,7 @@ def embargo(
 @_ITEM
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
-def publish(item: int, yes: bool, common: GlobalOptions) -> int:
+def publish(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """Publish an item in its current state. Asks first: a public item cannot be deleted.
 
     Each run creates a new public version.

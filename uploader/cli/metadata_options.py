@@ -15,6 +15,7 @@ import msgspec
 
 from uploader.cli.options import ITEM_ID, PROJECT_ID, check_exclusive, grouped, with_options
 from uploader.cli.runner import Session
+from uploader.figshare.ids import Reference
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
 from uploader.metadata.load import find_sidecars
@@ -82,7 +83,7 @@ async def resolve_description(
 class Item:
     """The options of `figup upload` about the item: which one, its metadata and the final steps."""
 
-    item: int | None
+    item: Reference | None
     title: str | None
     project: int | None
     metadata: str | None

@@ -15,10 +15,11 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
-from uploader.figshare.ids import Kind, parse_id
+from uploader.figshare.ids import Kind, parse_id, parse_reference
 from uploader.text import is_unicode
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 ENVIRONMENT = """\b
 Environment:
@@ -72,23 +73,26 @@ class ParsedParam(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
-def _id_parser(kind: Kind) -> Callable[[str], int]:
-    def parse(text: str) -> int:
+def id_parser(kind: Kind, parse: Callable[[str, Kind], T]) -> Callable[[str], T]:
+    """Return `parse` for this kind; a file or folder in its place is named as such. Both raise ValueError."""
+
+    def parsed(text: str) -> T:
         try:
-            return parse_id(text, kind)
+            return parse(text, kind)
         except ValueError:
             if os.path.lexists(text):
                 known = f"the {kind}'s number, address or DOI"
                 raise ValueError(f"{text!r} is a file or folder; {known} comes before any files") from None
             raise
 
-    return parse
+    return parsed
 
 
-ITEM_ID = ParsedParam("id", _id_parser("item"))
-PROJECT_ID = ParsedParam("id", _id_parser("project"))
-COLLECTION_ID = ParsedParam("id", _id_parser("collection"))
-"""Ids: as numbers, addresses or DOIs."""
+ITEM_ID = ParsedParam("id", id_parser("item", parse_reference))
+COLLECTION_ID = ParsedParam("id", id_parser("collection", parse_reference))
+"""A number, an address or a DOI; the value is a `Reference`, which `uploader.items.identify` makes an id."""
+PROJECT_ID = ParsedParam("id", id_parser("project", parse_id))
+"""A number or an address."""
 
 
 class GroupedOption(click.Option):

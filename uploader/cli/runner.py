@@ -30,6 +30,7 @@ from uploader.transfer.report import Report, RunFailed
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
+    from uploader.figshare.ids import Reference
     from uploader.figshare.models import ItemDetail
 
 log = logging.getLogger("uploader.cli")
@@ -195,11 +196,13 @@ def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
         return run(common, connected, remark=context.remark)
 
 
-def on_item(common: GlobalOptions, item_id: int, work: OnItem) -> int:
+def on_item(common: GlobalOptions, reference: Reference, work: OnItem) -> int:
     """Run the work on an existing item."""
 
     async def found(session: Session, api: Figshare) -> int:
-        item = await api.items.detail(item_id)
+        from uploader.items.identify import identify
+
+        item = await api.items.detail(await identify(api, reference))
         session.summary.item_id, session.summary.item_url = item.id, item.url or None
         return await work(session, api, item)
 

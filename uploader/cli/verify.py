@@ -18,6 +18,7 @@ from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.errors import ExitStatus
+from uploader.figshare.ids import Reference
 from uploader.sources.models import STDIN, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -76,7 +77,7 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
     help="Compare the MD5s in this file, as md5sum and other programs write them; reads no local files. - reads stdin.",
 )
 @common_options
-def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
+def verify(item: Reference, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
     """Compare local files with the item's files by size and MD5. Sends nothing.
 
     Each file is compared with the item's file of the same folder and name, and read only if the sizes are equal. For a
@@ -94,11 +95,11 @@ def verify(item: int, sources: Sources, checksums: str | None, common: GlobalOpt
             display = Display(session.console, None)
             summary = session.summary
             rows: list[dict[str, Any]] = []
-            summary.item_id, summary.files = item, rows
+            summary.files = rows
 
             def on_notice(notice: no.AnyNotice) -> None:
                 if isinstance(notice, no.ItemKnown):
-                    summary.item_url = notice.item_url or None
+                    summary.item_id, summary.item_url = notice.item_id, notice.item_url or None
                 elif isinstance(notice, no.Skipped):
                     summary.skipped.append({"path": notice.path, "reason": notice.reason})
                 else:

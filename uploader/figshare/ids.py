@@ -2,21 +2,27 @@
 
 Addresses are those of figshare.com, of institutions' portals, of the API and of a sandbox; hosts are not compared.
 DOIs that Figshare mints end with the id, and possibly a version (observed: 10.6084/m9.figshare.1234567.v2,
-10.6084/m9.figshare.c.1234567, 10.17633/rd.brunel.1234567.v1).
+10.6084/m9.figshare.c.1234567, 10.17633/rd.brunel.1234567.v1). Those of some institutions (observed:
+10.26181/60112d78eeffe) and of journals do not: `uploader.items.identify` asks Figshare for them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import Literal, NewType, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from uploader.text import shorten
 
 Kind: TypeAlias = Literal["item", "collection", "project"]
+Doi = NewType("Doi", str)
+"""A DOI without an id in it, as "10.26181/60112d78eeffe"."""
+Reference: TypeAlias = int | Doi
+"""What an item or a collection is named by: its id, or a DOI for which Figshare must be asked."""
 
 _SEGMENT: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
-_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_VERSION = re.compile(r"\.v(\d{1,6})$", re.IGNORECASE)
 _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
 _DOI_OF_PORTAL = re.compile(r"\.(c\.)?(\d{5,})\.v\d+", re.IGNORECASE)
 _MOST_DIGITS = 19
@@ -26,14 +32,22 @@ _LONG = 5
 """Digits from which a number in an address is an id, and no version or title."""
 
 
+def parse_reference(text: str, kind: Kind = "item") -> Reference:
+    """Return the id in a number, an address or a DOI, or a DOI without one. Raises ValueError."""
+    doi = _doi_in(text)
+    if doi is not None and kind != "project" and _id_part(doi) is None:
+        return Doi(doi)
+    return parse_id(text, kind)
+
+
 def parse_id(text: str, kind: Kind = "item") -> int:
     """Return the id in a number, an address or a DOI. Raises ValueError."""
     text = text.strip()
     if _is_id(text):
         return int(text)
     shown = shorten(text, _WIDTH)
-    if (doi := _DOI.fullmatch(unquote(text))) is not None:
-        return _id_in_doi(doi[1], shown, kind)
+    if (doi := _doi_in(text)) is not None:
+        return _id_in_doi(doi, shown, kind)
     if "/" in text:
         return _id_in_address(text if "://" in text else f"https://{text}", shown, kind)
     raise ValueError(f"{shown!r} is not {_article(kind)}: use its number, the address of its page or its DOI")
@@ -41,10 +55,10 @@ def parse_id(text: str, kind: Kind = "item") -> int:
 
 def parse_version(text: str) -> int | None:
     """Return the version of an item that an address or a DOI names; None if it names none."""
-    text = unquote(text.strip())
-    if (doi := _DOI.fullmatch(text)) is not None:
-        found = re.search(r"\.v(\d{1,6})$", doi[1], re.IGNORECASE)
+    if (doi := _doi_in(text)) is not None:
+        found = _VERSION.search(doi)
         return int(found[1]) if found else None
+    text = unquote(text.strip())
     try:
         path = urlsplit(text).path if "/" in text else ""
     except ValueError:
@@ -53,13 +67,30 @@ def parse_version(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def same_doi(one: str, other: str) -> bool:
+    """Return whether two DOIs are of the same record, whatever versions they name."""
+    return _VERSION.sub("", one.lower()) == _VERSION.sub("", other.lower())
+
+
+def _doi_in(text: str) -> str | None:
+    """Return the DOI that a text consists of, without the resolver's address; None if it is something else."""
+    found = _DOI.fullmatch(unquote(text.strip()).rstrip(".,;"))
+    return found[1] if found is not None else None
+
+
+def _id_part(doi: str) -> re.Match[str] | None:
+    """Match the id at the end of a DOI that Figshare minted; group 1 is set for a collection."""
+    found = _DOI_OF_FIGSHARE.search(doi) or _DOI_OF_PORTAL.search(doi)
+    return found if found is not None and found.end() == len(doi) and _is_id(found[2]) else None
+
+
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) > 0
 
 
 def _id_in_doi(doi: str, shown: str, kind: Kind) -> int:
-    found = _DOI_OF_FIGSHARE.search(doi) or _DOI_OF_PORTAL.search(doi)
-    if found is None or found.end() != len(doi) or not _is_id(found[2]):
+    found = _id_part(doi)
+    if found is None:
         raise ValueError(f"the DOI {shown} does not contain the {kind}'s number: use the address of its page")
     meant: Kind = "collection" if found[1] else "item"
     if meant != kind:
@@ -72,7 +103,8 @@ def _id_in_address(address: str, shown: str, kind: Kind) -> int:
         path = urlsplit(address).path
     except ValueError:
         path = ""
-    parts = [part for part in path.split("/") if part]
+    # Version 3 of the API, and the pages for it, call them items.
+    parts = [part for part in path.replace("/account/items/", "/account/articles/").split("/") if part]
     # An item may be addressed through its project or collection: the last of them counts.
     places = {parts.index(segment): known for known, segment in _SEGMENT.items() if segment in parts}
     if not places:

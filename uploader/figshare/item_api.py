@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 Container: TypeAlias = Literal["projects", "collections"]
+CataloguedKind: TypeAlias = Literal["articles", "collections"]
+"""What has a DOI, as in the API's paths."""
 CreatedKind: TypeAlias = Literal["articles", "files", "projects", "collections"]
 """What requests create, as in the API's paths."""
 
@@ -101,6 +104,17 @@ class Items:
             if await self._calls.api("GET", path, reader):
                 return True
         return False
+
+    async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[models.DoiRow]:
+        """Return what Figshare finds under a DOI: the account's own, drafts included, or what is public.
+
+        Observed: each version's DOI and the one without a version find a record. Unknown parameters are ignored by
+        Figshare, so the caller compares the rows' DOIs.
+        """
+        reader = list_spec(models.DoiRow, f"the search for the DOI {doi}")
+        if own:
+            return await self._calls.api("POST", f"/account/{kind}/search", reader, body={"doi": doi})
+        return await self._calls.api("GET", f"/{kind}?doi={quote(doi, safe='')}", reader)
 
     async def create(self, fields: Body, *, project: int | None = None) -> int:
         """Create a draft; return its id. `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""

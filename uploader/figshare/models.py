@@ -125,6 +125,13 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
     published: Annotated[bool, From("published_date"), _is_text] = False
 
 
+class DoiRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a search for items or collections by DOI; `doi` is that of the newest version."""
+
+    id: Id
+    doi: str = ""
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A private file.
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from uploader.errors import UsageError
-from uploader.figshare.ids import Kind, parse_id
+from uploader.figshare.ids import Kind, Reference, parse_id, parse_reference
 from uploader.sources.models import Sources
 from uploader.text import is_unicode, printable, shorten
+
+T = TypeVar("T")
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = AnyPath | Iterable[AnyPath]
@@ -49,19 +51,23 @@ def as_path(name: str, value: AnyPath | None) -> Path | None:
     return Path(value)
 
 
-def as_id(kind: Kind, value: int | str) -> int:
-    """Return the id that `value` is: see `parse_id`. Raises TypeError, UsageError."""
+def as_item(value: int | str) -> Reference:
+    """Return the item that `value` names: see `parse_reference`. Raises TypeError, UsageError."""
+    return _parsed("item", value, parse_reference)
+
+
+def as_project(value: int | str | None) -> int | None:
+    """Return the project's id that `value` is, None for None: see `parse_id`. Raises TypeError, UsageError."""
+    return None if value is None else _parsed("project", value, parse_id)
+
+
+def _parsed(kind: Kind, value: int | str, parse: Callable[[str, Kind], T]) -> T:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(kind, value, "an id (a number)")
     try:
-        return parse_id(str(value), kind)
+        return parse(str(value), kind)
     except ValueError as error:
         raise UsageError(f"invalid {kind} {shorten(repr(value), 100)}: {error}") from None
-
-
-def as_optional_id(kind: Kind, value: int | str | None) -> int | None:
-    """Like `as_id`; None for None."""
-    return None if value is None else as_id(kind, value)
 
 
 def check_text(name: str, value: object) -> None:

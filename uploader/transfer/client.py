@@ -20,9 +20,11 @@ from uploader.disk import Disk
 from uploader.errors import Interrupted, NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
+from uploader.items.identify import identify
 from uploader.sources.models import Sources
 from uploader.sources.select import collect, raise_problems, read_checksums, select
 from uploader.system import system_errors
@@ -30,9 +32,9 @@ from uploader.transfer import notices as no
 from uploader.transfer.arguments import (
     AnyPath,
     Paths,
-    as_id,
-    as_optional_id,
+    as_item,
     as_path,
+    as_project,
     as_sources,
     check_callback,
     check_flag,
@@ -174,15 +176,16 @@ class Client:
         error before that is raised as it is.
         """
         sources = as_sources(paths)
-        item, project = as_optional_id("item", item), as_optional_id("project", project)
+        given, project = None if item is None else as_item(item), as_project(project)
         check_text("title", title)
         check_instance("item_options", item_options, ItemOptions)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
         selection = await in_thread(collect, sources)
         account = self._settings.impersonate
+        item_id = None if given is None else await self._identify(given, on_event)
         try:
-            target = target_of(self.endpoint, item, title, selection, project=project, account=account)
+            target = target_of(self.endpoint, item_id, title, selection, project=project, account=account)
         except UsageError:
             # Problems of the sources are reported before those of a title that was taken from their name.
             raise_problems(selection)
@@ -208,12 +211,15 @@ class Client:
     ) -> Preview:
         """Return what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
         sources = as_sources(paths)
-        item, project = as_optional_id("item", item), as_optional_id("project", project)
+        given, project = None if item is None else as_item(item), as_project(project)
         check_text("title", title)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
         selection = await in_thread(select, sources)
-        target = target_of(self.endpoint, item, title, selection, project=project, account=self._settings.impersonate)
+        item_id = None if given is None else await self._identify(given, on_event)
+        target = target_of(
+            self.endpoint, item_id, title, selection, project=project, account=self._settings.impersonate
+        )
         with self._listening(on_event):
             from uploader.transfer.preview import preview
 
@@ -251,10 +257,11 @@ class Client:
         `checksums` is a file in the format of `md5sum`, for files that are stored elsewhere; "-" reads it from the
         sources' `stdin`. `on_result` is called with each result as it is known.
         """
-        sources, item_id = as_sources(paths), as_id("item", item)
+        sources, given = as_sources(paths), as_item(item)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)
         expected = await in_thread(read_checksums, str(listed), sources) if listed is not None else []
+        item_id = await self._identify(given, on_event)
         with self._listening(on_event):
             from uploader.transfer.verify import verify
 
@@ -286,10 +293,10 @@ class Client:
         """
         from uploader.transfer.download.run import DownloadRequest, download
 
-        target = as_path("folder", folder)
+        target, given = as_path("folder", folder), as_item(item)
         check_callback("on_result", on_result)
         request = DownloadRequest(
-            item_id=as_id("item", item),
+            item_id=await self._identify(given, on_event),
             target=target if target is not None else Path(),
             version=version,
             names=names,
@@ -369,6 +376,11 @@ class Client:
             raise delivery.error from error
         if delivery.error is not None:
             raise delivery.error
+
+    async def _identify(self, item: Reference, on_event: no.Listener | None) -> int:
+        """Return the item's id, after asking Figshare if need be. Raises ItemNotFound, UsageError."""
+        with self._listening(on_event):
+            return await identify(self._api, item)
 
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.figshare.ids import Kind, parse_id, parse_version
+from uploader.figshare.ids import Doi, Kind, parse_id, parse_reference, parse_version, same_doi
 
 ITEM = 7654321
 
@@ -26,7 +26,11 @@ ITEM = 7654321
         "https://api.figshare.com/v2/articles/7654321/versions/3",
         "https://api.figshare.com/v2/account/projects/123456/articles/7654321",
         "http://127.0.0.1:40293/account/articles/7654321",
+        "https://figshare.com/account/items/7654321/edit",
         "10.6084/m9.figshare.7654321",
+        "10.6084/m9.figshare.7654321.",
+        "doi.org/10.6084/m9.figshare.7654321",
+        "DOI 10.6084/m9.figshare.7654321",
         "10.6084/m9.figshare.7654321.v2",
         "doi:10.6084/m9.figshare.7654321",
         "https://doi.org/10.6084/m9.figshare.7654321.v1",
@@ -36,7 +40,37 @@ ITEM = 7654321
     ],
 )
 def test_an_item(text: str) -> None:
-    assert parse_id(text) == ITEM
+    assert parse_id(text) == parse_reference(text) == ITEM
+
+
+@pytest.mark.parametrize(
+    ("text", "doi"),
+    [
+        ("10.26181/60112d78eeffe", "10.26181/60112d78eeffe"),
+        ("https://doi.org/10.26181%2F60112d78eeffe", "10.26181/60112d78eeffe"),
+        ("https://dx.doi.org/10.1371/journal.pone.0123456", "10.1371/journal.pone.0123456"),
+        ("doi: 10.25380/iastate.19224945,", "10.25380/iastate.19224945"),
+        ("10.26181/60112d78eeffe.v2", "10.26181/60112d78eeffe.v2"),
+        ("10.6084/m9.figshare.7654321/extra", "10.6084/m9.figshare.7654321/extra"),
+    ],
+)
+def test_a_doi_without_an_id(text: str, doi: str) -> None:
+    assert parse_reference(text) == parse_reference(text, "collection") == Doi(doi)
+    with pytest.raises(ValueError, match="does not contain the project's number"):
+        parse_reference(text, "project")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.1/a.v1", "10.1/A", True),
+        ("10.1/a.v1", "10.1/a.V22", True),
+        ("10.1/a", "10.1/ab", False),
+        ("10.1/a.v1.v2", "10.1/a", False),
+    ],
+)
+def test_versions_of_one_record(one: str, other: str, same: bool) -> None:
+    assert same_doi(one, other) is same_doi(other, one) is same
 
 
 @pytest.mark.parametrize(
