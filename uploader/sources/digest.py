@@ -21,9 +21,8 @@ import xxhash
 from uploader.errors import SourceChanged
 from uploader.sources.checkpoint import Checkpoint
 from uploader.sources.md5 import Md5, SavableMd5, new_md5
-from uploader.sources.source import Source
+from uploader.sources.source import InOrder
 from uploader.system import system_errors
-from uploader.text import printable
 
 READ = 1 << 20
 """Bytes read and hashed at a time."""
@@ -62,7 +61,7 @@ class Digest:
 
     def __init__(
         self,
-        source: Source,
+        source: InOrder,
         *,
         recorded: Sequence[Recorded] = (),
         paced: bool = True,
@@ -138,7 +137,7 @@ class Digest:
         """Wait until all recorded parts have been compared with the source."""
         if self._recorded:
             self.advance(self._recorded[-1].end)
-            await self._wait_for_position(self._recorded[-1].end)
+            await self.wait_for_position(self._recorded[-1].end)
 
     async def wait_for_window(self, offset: int, since: int = 0) -> None:
         """Wait until the digest is so close to `offset` that the pages will still be in memory when it gets there.
@@ -149,9 +148,14 @@ class Digest:
         self.advance(offset)
         if MAX_LAG < offset - self._position <= DETACH and self._position >= since - MAX_LAG:
             # Wait until it is much closer, so that not every chunk has to wait.
-            await self._wait_for_position(offset - MAX_LAG // 2)
+            await self.wait_for_position(offset - MAX_LAG // 2)
 
-    async def _wait_for_position(self, position: int) -> None:
+    @property
+    def position(self) -> int:
+        """How many bytes are hashed."""
+        return self._position
+
+    async def wait_for_position(self, position: int) -> None:
         """Wait until the bytes up to `position` are hashed, or the digest has ended."""
         while self._position < position and not self._stopped:
             moved = anyio.Event()
@@ -232,7 +236,7 @@ class Digest:
     def _compare(self, part: Recorded, xxh3: int) -> None:
         if xxh3 != part.xxh3:
             raise SourceChanged(
-                f"{printable(self._source.path)}: changed since part {part.no} of it was sent",
+                f"{self._source.part_label(part.start, part.end)}: changed since part {part.no} of it was sent",
                 path=self._source.path,
             )
 

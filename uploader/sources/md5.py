@@ -26,7 +26,7 @@ _BLOCK = 64
 class Md5(Protocol):
     """An MD5 in the making."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray, /) -> None:
         """Add bytes."""
 
     def hexdigest(self) -> str:
@@ -45,9 +45,10 @@ class SavableMd5:
         else:
             self._library.MD5_Init(self._context)
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray, /) -> None:
         """Add bytes; other threads run meanwhile."""
-        self._library.MD5_Update(self._context, data, len(data))
+        given = data if isinstance(data, bytes) else (ctypes.c_char * len(data)).from_buffer(data)
+        self._library.MD5_Update(self._context, given, len(data))
 
     def hexdigest(self) -> str:
         """Return the MD5 of all bytes so far, in hex; more can be added afterwards."""

@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from uploader.errors import Facts, SourceChanged, SourceNotFound, UsageError
 from uploader.system import PATH_FAULTS, path_error
@@ -17,19 +18,24 @@ PUT_BACK = "Put it back."
 """Hint for a missing source of which parts were sent."""
 
 
-_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 """Linux's preadv2 flag to read only from the page cache; 0 elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileStamp:
-    """The state of a source: size in bytes, mtime and ctime in ns, inode and device."""
+    """The state of a source: size in bytes, mtime and ctime in ns, inode and device.
+
+    Two states are equal whatever the mode is, which no content depends on.
+    """
 
     size: int
     mtime_ns: int
     inode: int
     ctime_ns: int
     device: int
+    executable: bool = field(default=False, compare=False)
+    """True if its owner may execute it."""
 
 
 def _snapshot(status: os.stat_result) -> FileStamp:
@@ -39,7 +45,40 @@ def _snapshot(status: os.stat_result) -> FileStamp:
         inode=status.st_ino,
         ctime_ns=status.st_ctime_ns,
         device=status.st_dev,
+        executable=bool(status.st_mode & stat.S_IXUSR),
     )
+
+
+class InOrder(Protocol):
+    """What a digest reads, from its beginning to its end: a source, or an archive."""
+
+    path: str
+    snapshot: FileStamp
+
+    def read(self, offset: int, length: int) -> bytes | bytearray: ...
+
+    def part_label(self, start: int, stop: int) -> str: ...
+
+
+class Readable(Protocol):
+    """An open source: a file, or an archive that is generated while it is read. See `Source`."""
+
+    path: str
+    snapshot: FileStamp
+
+    def read(self, offset: int, length: int) -> bytes | bytearray: ...
+
+    def read_into(self, offset: int, buffer: memoryview) -> int: ...
+
+    def part_label(self, start: int, stop: int) -> str: ...
+
+    def depends_on(self, start: int, stop: int) -> int: ...
+
+    def in_order(self) -> InOrder: ...
+
+    def changed_since_open(self) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 def refuse_special(status: os.stat_result, path: str) -> None:
@@ -65,7 +104,7 @@ class Source:
     def __init__(self, path: str) -> None:
         """Open the file at `path`. Raises what `path_error` returns, and UsageError (a folder, a pipe)."""
         self.path = path
-        self._cached_reads = bool(_NOWAIT)
+        self._cached_reads = bool(NOWAIT)
         try:
             # Opening a pipe without a writer would block forever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -101,7 +140,7 @@ class Source:
         if not self._cached_reads:
             return 0
         try:
-            return os.preadv(self._fd, [buffer], offset, _NOWAIT)
+            return os.preadv(self._fd, [buffer], offset, NOWAIT)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -109,6 +148,18 @@ class Source:
                 raise path_error(error, self.path) from error
             self._cached_reads = False
             return 0
+
+    def part_label(self, start: int, stop: int) -> str:
+        """Name what is in a range, for messages: the source."""
+        return printable(self.path)
+
+    def depends_on(self, start: int, stop: int) -> int:
+        """Return how far the source must have been read before a range can be: 0, unlike parts of archives."""
+        return 0
+
+    def in_order(self) -> InOrder:
+        """Return a reader from the beginning to the end: the source itself."""
+        return self
 
     def _pread(self, offset: int, length: int) -> bytes:
         try:

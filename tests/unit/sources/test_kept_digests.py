@@ -133,7 +133,7 @@ async def test_a_stopped_digest_saves_its_state(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(digest.run)
         digest.advance(2 << 20)
-        await digest._wait_for_position(3 << 20)
+        await digest.wait_for_position(3 << 20)
         tasks.cancel_scope.cancel()
     await anyio.sleep(0)
     assert kept[-1].position == digest._position

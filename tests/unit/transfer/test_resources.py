@@ -97,7 +97,7 @@ def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
         return really_open(path, *args, **settings)
 
     with patch.context() as dead:
-        dead.setattr("uploader.sources.source._NOWAIT", 0)
+        dead.setattr("uploader.sources.source.NOWAIT", 0)
         dead.setattr(os, "pread", read)
         dead.setattr(os, "open", look)
         yield

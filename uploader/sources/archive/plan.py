@@ -1,0 +1,218 @@
+"""The plan of an archive: its format and its members. As bytes it is stored in the folder of the job that sends it.
+
+Sources that fit the plan make the archive that it describes: every member has the size and the mtime that it had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Iterator
+from functools import cached_property
+
+import xxhash
+
+from uploader.errors import SourceChanged
+from uploader.sources.archive.layout import Format, Layout
+from uploader.sources.archive.manifest import NAME, Manifest
+from uploader.sources.archive.members import Kind, Member, Members
+from uploader.sources.archive.tar_layout import TarLayout
+from uploader.sources.archive.zip_layout import ZipLayout
+from uploader.sources.source import FileStamp
+from uploader.system import PATH_FAULTS, path_error
+from uploader.text import printable
+
+_MAGIC = b"figup archive 1\n"
+_LEVEL = 1
+"""Of zlib's levels the quickest; the columns become about a fifth."""
+_BLOCK = 1 << 20
+_ROW = struct.Struct("<QqqQ")
+_COLUMNS = ("names", "ends", "kinds", "sizes", "mtimes", "ctimes", "inodes", "root_of")
+
+
+class Plan:
+    """An archive to send. `members` are sorted; the list of MD5s, if the archive carries one, is the last of them."""
+
+    def __init__(self, format: Format, members: Members) -> None:  # noqa: A002 - the word for it
+        self.format: Format = format
+        self.members = members
+
+    @classmethod
+    def of(cls, format: Format, members: Members, *, manifest: bool) -> Plan:  # noqa: A002 - the word for it
+        """Plan an archive of sources, with a list of their MD5s as its last member if `manifest`."""
+        members = members.sorted()
+        size = Manifest(members).size
+        if manifest and size:
+            newest = max(members.mtimes)
+            members.append(Member(NAME, f"/{NAME.decode()}", Kind.MANIFEST, size, newest, 0, 0))
+        return cls(format, members)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where everything is in the archive."""
+        return ZipLayout(self.members) if self.format == "zip" else TarLayout(self.members)
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether the archive carries the MD5s of its members."""
+        return bool(self.members.kinds) and self.members.kinds[-1] == Kind.MANIFEST
+
+    @property
+    def sources(self) -> int:
+        """The number of members that have a source: all but the list of MD5s."""
+        return len(self.members) - self.has_manifest
+
+    @cached_property
+    def id(self) -> str:
+        """Identifies the archive that the sources would make: names, sizes, mtimes, kinds, format."""
+        digest = xxhash.xxh3_128(self.format.encode())
+        members = self.members
+        for column in (members.names, members.ends, members.kinds, members.sizes, members.mtimes):
+            digest.update(column)
+        return digest.hexdigest()
+
+    @property
+    def stamp(self) -> FileStamp:
+        """The state of all sources when they were planned, as that of one file: see `examine`."""
+        members = self.members
+        rows = zip(members.sizes, members.mtimes, members.ctimes, members.inodes, strict=True)
+        return self._stamp(row for row, _ in zip(rows, range(self.sources), strict=False))
+
+    def examine(self) -> FileStamp:
+        """Return the state of all sources now, as that of one file. Blocks.
+
+        Its mtime and ctime are the newest, its inode is a hash of all sizes, times and inodes. Raises SourceChanged if
+        a source does not fit the plan, naming it, and what `path_error` returns.
+        """
+        return self._stamp(_row(self.check(index, self.look(index))) for index in range(self.sources))
+
+    def look(self, index: int) -> os.stat_result:
+        """Return the state of a member's source. Blocks. Raises SourceChanged if it is gone, else as `path_error`."""
+        path = self.members.path(index)
+        try:
+            return os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise SourceChanged(
+                f"{printable(path)}: no longer exists, and the archive that is sent has it as a member", path=path
+            ) from None
+        except PATH_FAULTS as error:
+            raise path_error(error, path) from error
+
+    def check(self, index: int, status: os.stat_result) -> os.stat_result:
+        """Return the state of a member's source if it fits the plan. Raises SourceChanged."""
+        kind, size, mtime = self.members.kinds[index], self.members.sizes[index], self.members.mtimes[index]
+        is_folder = kind == Kind.FOLDER
+        if stat.S_ISDIR(status.st_mode) != is_folder or not (is_folder or stat.S_ISREG(status.st_mode)):
+            text = "is no longer what it was"
+        elif not is_folder and status.st_size != size:
+            text = f"has {status.st_size} bytes now, but had {size} when the archive was planned"
+        elif status.st_mtime_ns != mtime:
+            text = "was modified after the archive was planned"
+        else:
+            return status
+        path = self.members.path(index)
+        raise SourceChanged(f"{printable(path)}: {text}", path=path)
+
+    def _stamp(self, rows: Iterator[tuple[int, int, int, int]]) -> FileStamp:
+        digest, newest, changed = xxhash.xxh3_64(), 0, 0
+        for size, mtime, ctime, inode in rows:
+            digest.update(_ROW.pack(size, mtime, ctime, inode))
+            newest, changed = max(newest, mtime), max(changed, ctime)
+        number = digest.intdigest() >> 1  # as an inode, which is at most 63 bits on all file systems here
+        return FileStamp(size=self.layout.size, mtime_ns=newest, inode=number, ctime_ns=changed, device=0)
+
+    # --- as bytes -------------------------------------------------------------------------------------------------
+
+    def encoded(self) -> bytes:
+        """Return the plan as bytes, compressed: some 20 a member."""
+        members = self.members
+        head = {"format": self.format, "order": sys.byteorder, "members": len(members), "names": len(members.names)}
+        stream = zlib.compressobj(_LEVEL)
+        pieces = [_MAGIC, stream.compress(json.dumps(head | {"roots": members.roots}).encode() + b"\n")]
+        for column in _COLUMNS:
+            view = memoryview(getattr(members, column)).cast("B")
+            pieces += [stream.compress(view[at : at + _BLOCK]) for at in range(0, len(view), _BLOCK)]
+        pieces.append(stream.flush())
+        digest = xxhash.xxh3_64()
+        for piece in pieces:
+            digest.update(piece)
+        return b"".join((*pieces, digest.digest()))
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Plan:
+        """Return the plan that `encoded` wrote. Raises ValueError if the bytes are damaged, or of another machine."""
+        view = memoryview(data)
+        if not data.startswith(_MAGIC) or xxhash.xxh3_64(view[:-8]).digest() != data[-8:]:
+            raise ValueError("not the plan of an archive")
+        stream = _Inflated(view[len(_MAGIC) : -8])
+        head = json.loads(stream.line())
+        if head["order"] != sys.byteorder:
+            raise ValueError("the plan of an archive from another kind of machine")
+        members = Members()
+        members.roots = head["roots"]
+        members.names += stream.take(head["names"])
+        for column in _COLUMNS[1:]:
+            values: array[int] | bytearray = getattr(members, column)
+            if isinstance(values, array):
+                values.frombytes(stream.take(head["members"] * values.itemsize))
+            else:
+                values += stream.take(head["members"])
+        return cls(head["format"], members)
+
+
+class _Inflated:
+    """Bytes that are decompressed piece by piece, so that they are not in memory twice."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data: memoryview | bytes = data
+        self._stream = zlib.decompressobj()
+        self._rest = b""
+
+    def line(self) -> bytes:
+        """Return the bytes up to a newline."""
+        while b"\n" not in self._rest:
+            self._rest += self._more(_BLOCK)
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    def take(self, count: int) -> bytearray:
+        """Return this many bytes."""
+        taken = bytearray(self._rest[:count])
+        self._rest = self._rest[count:]
+        while len(taken) < count:
+            taken += self._more(count - len(taken))
+        return taken
+
+    def _more(self, count: int) -> bytes:
+        more = self._stream.decompress(self._data, count)
+        self._data = self._stream.unconsumed_tail
+        if not more:
+            raise ValueError("the plan of an archive is cut off")
+        return more
+
+
+def _row(status: os.stat_result) -> tuple[int, int, int, int]:
+    size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+    return size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def difference(old: Plan, new: Plan) -> tuple[str, str]:
+    """Return the path of the first source in which two plans differ, and how: for messages."""
+    before, after = old.members, new.members
+    for index in range(min(old.sources, new.sources)):
+        mine, now = before.get(index), after.get(index)
+        if mine.name != now.name:
+            is_gone = mine.name.replace(b"/", b"\0") < now.name.replace(b"/", b"\0")
+            return (mine.path, "is no longer among its sources") if is_gone else (now.path, "is new")
+        if (mine.size, mine.mtime_ns, mine.kind) != (now.size, now.mtime_ns, now.kind):
+            return now.path, "has changed"
+    if old.sources > new.sources:
+        return before.path(new.sources), "is no longer among its sources"
+    if new.sources > old.sources:
+        return after.path(old.sources), "is new"
+    return "", "is to be made otherwise"
