@@ -18,7 +18,7 @@ from uploader.cli.runner import Session
 from uploader.figshare.ids import Reference
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
-from uploader.metadata.load import find_sidecars
+from uploader.metadata.sidecars import find_sidecars
 from uploader.sources.models import Sources
 from uploader.text import printable
 from uploader.transfer.destination.options import ItemOptions

@@ -22,6 +22,7 @@ from uploader.metadata.model import Author, Embargo, Funding, Material, Metadata
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Problem, invalid
 from uploader.metadata.resolve import Resolver, UnknownName, Unresolvable
+from uploader.metadata.sidecars import load_sidecars
 from uploader.metadata.vocabulary import LICENSES
 
 N = TypeVar("N")
@@ -130,7 +131,7 @@ def load_description(
         parts.append(load.interpret(Document(source="", value=given), today))
     if file is not None:
         parts.append(load.load(file, today))
-    sidecars = [one for one in load.load_sidecars(sidecars_of, today) if not _is(one, file)]
+    sidecars = [one for one in load_sidecars(sidecars_of, today) if not _is(one, file)]
     return Description((*parts, *sidecars), frozenset(one.source for one in sidecars))
 
 

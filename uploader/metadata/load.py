@@ -1,20 +1,19 @@
-"""Load metadata files: detect the format, import foreign formats, find sidecar files. Reads disks.
+"""Load metadata files: detect the format, import foreign formats. Reads disks.
 
 A file that the user named must be valid; of a sidecar file that was merely found, the valid fields are used.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from uploader.errors import FigupError, SourceNotFound
+from uploader.errors import SourceNotFound
 from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite, rocrate, zenodo
 from uploader.metadata.importers.extract import Extracted
@@ -39,10 +38,6 @@ SAFETY_FIELDS = {
     "authors": "the account's owner is the only author of a new item",
 }
 """Fields without which an item differs from what was intended, and the consequence."""
-
-
-FOUND_NAMES = ("datacite.json", "ro-crate-metadata.json", ".zenodo.json", "CITATION.cff", "codemeta.json")
-"""Files that describe the folder they are in; earlier ones win, field by field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +107,10 @@ def load(path: str | os.PathLike[str], today: date) -> Loaded:
 
     Raises SourceNotFound, SourceUnreadable, and MetadataInvalid with all problems, or if the file has no metadata.
     """
-    source = os.fspath(path)
-    loaded = interpret(parse(source, _content(Path(path))), today)
+    loaded = interpret(read(path), today)
     if not loaded.fields and not loaded.rejected:
         ignored = f"usable metadata: {'; '.join(loaded.remarks)}" if loaded.remarks else "metadata"
-        raise_problem(source, f"contains no {ignored}", situation="metadata-format")
+        raise_problem(loaded.source, f"contains no {ignored}", situation="metadata-format")
     return loaded
 
 
@@ -205,44 +199,22 @@ def _is_deposit(value: Mapping[str, Any]) -> bool:
     return "creators" in fields and any(name in fields for name in ("title", "upload_type", "access_right"))
 
 
-def load_sidecars(sources: Iterable[str | Path], today: date) -> list[Loaded]:
-    """Load the metadata files in the given folders, or beside the given files, in order of precedence.
-
-    An unusable file has a remark. Beside a single file the title is ignored: it is that of the folder.
-    """
-    loaded: list[Loaded] = []
-    for path, describes_folder in find_sidecars(sources):
-        sidecar = _load_sidecar(path, today, describes_folder=describes_folder)
-        loaded.append(sidecar if describes_folder else _without_title(sidecar))
-    return loaded
-
-
-def _load_sidecar(path: Path, today: date, *, describes_folder: bool) -> Loaded:
-    try:
-        document = parse(str(path), _content(path))
-    except FigupError as error:
-        return Loaded(source=str(path), kind="", metadata=Metadata(), remarks=(f"{error.message}; file not used",))
-    if kind_of(document) == "figup":
-        return Loaded(
-            source=str(path),
-            kind="",
-            metadata=Metadata(),
-            remarks=(f"{path.name}: is not in the format of that name; file not used",),
-        )
-    return interpret(document, today, describes_folder=describes_folder)
-
-
-def _without_title(loaded: Loaded) -> Loaded:
-    fields = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
-    return dataclasses.replace(loaded, metadata=Metadata(**fields))
-
-
 def merged(parts: Iterable[Metadata]) -> Metadata:
     """Merge metadata; the first part that has a field wins."""
     result = Metadata()
     for part in parts:
         result = result.overriding(part)
     return result
+
+
+def read(path: str | os.PathLike[str]) -> Document:
+    """Read and parse a file. Raises SourceNotFound, SourceUnreadable, MetadataInvalid."""
+    return parse(os.fspath(path), _content(Path(path)))
+
+
+def unused(path: Path, why: str) -> Loaded:
+    """Return the result for a sidecar file that cannot be used."""
+    return Loaded(source=str(path), kind="", metadata=Metadata(), remarks=(f"{why}; file not used",))
 
 
 def _content(path: Path) -> bytes:
@@ -253,19 +225,3 @@ def _content(path: Path) -> bytes:
         raise SourceNotFound(f"{path}: metadata file not found", path=str(path)) from None
     except PATH_FAULTS as error:
         raise path_error(error, str(path)) from None
-
-
-def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:
-    """Yield the metadata files in the given folders or beside the given files, and True for a folder. Blocks."""
-    seen: set[Path] = set()
-    for source in sources:
-        path = Path(source)
-        # What cannot be checked is reported when it is sent.
-        is_folder = os.path.isdir(path)  # noqa: PTH112 - pathlib raises
-        folder = path if is_folder else path.parent
-        if folder in seen:
-            continue
-        seen.add(folder)
-        for name in FOUND_NAMES:
-            if os.path.isfile(folder / name):  # noqa: PTH113
-                yield folder / name, is_folder

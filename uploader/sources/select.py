@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, StorageUnavailable, UsageError
-from uploader.sources.checksums import ChecksumEntry, parse_checksums
 from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import may_be_path, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
@@ -24,6 +23,7 @@ from uploader.system import PATH_FAULTS, absolute, path_error
 from uploader.text import printable
 
 if TYPE_CHECKING:
+    from uploader.sources.checksums import ChecksumEntry
     from uploader.sources.manifests import Row
 
 _SKIP_TEXTS: dict[Reason, str] = {
@@ -115,6 +115,8 @@ def collect(sources: Sources) -> Selection:
 
 def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
     """Return the files of a checksum list; "-" means `stdin`. Raises SourceNotFound, SourceUnreadable, UsageError."""
+    from uploader.sources.checksums import parse_checksums
+
     data, origin = (sources.stdin, "stdin") if file == STDIN else (_content(file), printable(file))
     base = sources.base or ""
     return parse_checksums(data, absolute(base or "."), origin, given_base=base)  # as listed

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from uploader.errors import MetadataInvalid
-from uploader.metadata.load import Loaded, interpret, load, load_sidecars
+from uploader.metadata.load import Loaded, interpret, load
+from uploader.metadata.sidecars import load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
 from uploader.metadata.parse import parse
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from uploader.errors import MetadataInvalid
 from uploader.items.service import Lookup
 from uploader.metadata.description import load_description
-from uploader.metadata.load import Loaded, interpret, kind_of, load_sidecars
+from uploader.metadata.load import Loaded, interpret, kind_of
+from uploader.metadata.sidecars import load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
 from uploader.metadata.parse import Document, parse
 

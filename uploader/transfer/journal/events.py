@@ -364,48 +364,11 @@ class Cancelled(FileEvent, frozen=True, tag="cancel"):
 
 
 AnyEvent: TypeAlias = (
-    JobPlanned
-    | JobGrown
-    | SourceSkipped
-    | SourcePlanned
-    | SourceDropped
-    | SourceChosen
-    | ItemIntended
-    | ItemNotCreated
-    | ItemCreated
-    | ItemReady
-    | ItemUnwanted
-    | ItemRemoved
-    | MetadataRequested
-    | MetadataApplied
-    | OptionsGiven
-    | FinalStepsRequested
-    | PublishIntended
-    | FinalStepDone
-    | Resumed
-    | UploadIntended
-    | NotInitiated
-    | UploadInitiated
-    | PartsMissing
-    | PartSent
-    | PartReset
-    | PartsComplete
-    | SourceHashed
-    | DigestKept
-    | CompleteIntended
-    | Completed
-    | Verified
-    | FoundIdentical
-    | ReplacementPlanned
-    | LinkConfirmed
-    | Mismatched
-    | UploadLost
-    | SourceReplaced
-    | RemoteLost
-    | DuplicateFound
-    | RemnantRemoved
-    | LeftoversRemoved
-    | Failed
-    | Retried
+    JobPlanned | JobGrown | SourceSkipped | SourcePlanned | SourceDropped | SourceChosen | ItemIntended
+    | ItemNotCreated | ItemCreated | ItemReady | ItemUnwanted | ItemRemoved | MetadataRequested | MetadataApplied
+    | OptionsGiven | FinalStepsRequested | PublishIntended | FinalStepDone | Resumed | UploadIntended | NotInitiated
+    | UploadInitiated | PartsMissing | PartSent | PartReset | PartsComplete | SourceHashed | DigestKept
+    | CompleteIntended | Completed | Verified | FoundIdentical | ReplacementPlanned | LinkConfirmed | Mismatched
+    | UploadLost | SourceReplaced | RemoteLost | DuplicateFound | RemnantRemoved | LeftoversRemoved | Failed | Retried
     | Cancelled
-)
+)  # fmt: skip
