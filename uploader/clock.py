@@ -1,9 +1,10 @@
-"""Clock, sleep and randomness, in one object that tests replace."""
+"""Time: clock, sleep and randomness in one object that tests replace, and rates over a window of time."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from datetime import UTC, datetime
 
 import anyio
@@ -42,3 +43,24 @@ class Clock:
     def random(self) -> float:
         """Return a random number from [0, 1)."""
         return random.random()  # noqa: S311 - spreads retries, hides nothing
+
+
+class RecentRate:
+    """The recent rate per second of something that is counted, averaged over `window` seconds."""
+
+    def __init__(self, window: float = 10.0) -> None:
+        self._window = window
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now: float, count: int) -> float | None:
+        """Add the count at `now` (monotonic seconds) and return the rate; None if unknown.
+
+        Call it regularly. A decrease of `count` starts anew.
+        """
+        if self._samples and count < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((now, count))
+        while len(self._samples) > 2 and now - self._samples[0][0] > self._window:
+            self._samples.popleft()
+        start, start_count = self._samples[0]
+        return (count - start_count) / (now - start) if now > start else None

@@ -23,10 +23,10 @@ from uploader import units
 from uploader.cli.confirm import next_line
 from uploader.cli.output.bars import Bars
 from uploader.cli.output.progress import has_bars
-from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.writer import GREEN, RED, Mark
 from uploader.cli.runner import Session
 from uploader.cli.sandbox_process import LocalSandbox, package_home
+from uploader.clock import RecentRate
 from uploader.errors import FigupError
 from uploader.figshare.auth import Token
 from uploader.figshare.models import File
@@ -199,9 +199,9 @@ class Demo:
         if common.json or common.quiet or common.no_progress or not has_bars():
             yield lambda _: None
             return
-        bars, speed = Bars(self._console.output), Speed()
+        bars, speed = Bars(self._console.output), RecentRate()
         try:
-            yield lambda done: bars.update(_progress(done, self._size, speed(anyio.current_time(), done)))
+            yield lambda done: bars.update(_progress(done, self._size, speed.sample(anyio.current_time(), done)))
         finally:
             bars.close()
 

@@ -12,10 +12,10 @@ import msgspec
 
 from uploader import units
 from uploader.cli.output.progress import display_for
-from uploader.cli.output.progress_lines import Speed
 from uploader.cli.output.rows import FileRows, plain_row
 from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, published_line
 from uploader.cli.runner import Session
+from uploader.clock import RecentRate
 from uploader.errors import ExitStatus
 from uploader.sources.models import remote_path
 from uploader.text import printable
@@ -85,7 +85,7 @@ class _JobFollower:
     def __init__(self, states: JobStore, name: str) -> None:
         self._states = states
         self._name = name
-        self._speed = Speed()
+        self._speed = RecentRate()
 
     def progress(self) -> no.Progress | None:
         """Return the progress; None if no process works on the job."""
@@ -103,7 +103,7 @@ class _JobFollower:
             bytes_total=job.bytes_total,
             files_done=job.files_done,
             files_total=job.files_total,
-            rate=self._speed(time.monotonic(), job.bytes_done),
+            rate=self._speed.sample(time.monotonic(), job.bytes_done),
             connections=0,
             active=(),
         )

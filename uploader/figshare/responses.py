@@ -101,8 +101,7 @@ def about_part_of_item(item_id: int, part: str) -> dict[str, Any]:
     return {"resource": f"{part} of item {item_id}", "on_not_found": missing}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """The responding service: the API or the upload service at `host`; `identified` once it has responded properly."""
 
     host: str
@@ -111,8 +110,7 @@ class Peer:
     identified: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransientFailure:
+class TransientFailure(msgspec.Struct, frozen=True, kw_only=True):
     """A failure that a retry may overcome. `reason` is one line with the server's message.
 
     `no_effect` is True if the request certainly changed nothing. `network`: there was no answer. `retry_after` is

@@ -12,10 +12,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
+import msgspec
 import xxhash
 
 from uploader.errors import SourceChanged
@@ -42,8 +42,7 @@ _STOP_TIMEOUT = 5.0
 """Seconds allowed for the thread to release the source when stopped."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A part that an earlier run sent: bytes `start` to `end` (exclusive) had this xxh3."""
 
     no: int

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from uploader.figshare.models import File
 from uploader.sources.models import remote_path
@@ -49,8 +50,7 @@ _RANK = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What a remote file must be. A field that is None is not compared, but without an MD5 nothing is the same.
 
     `size` is bytes, `md5` lower-case hex, `folder` "a/b" or "" for none. `link` is the address of a file that is only

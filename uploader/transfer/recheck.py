@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
@@ -62,8 +60,7 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     return {path for path in paths if not os.path.exists(path)}  # noqa: PTH110 - plain strings
 
 
-@dataclass(frozen=True, kw_only=True)
-class ItemCheck:
+class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What a listing of the item says about the verified files of a job.
 
     `lost` must be sent again: each with what happened to the remote file, and whether it still exists. `duplicates`
@@ -188,7 +185,7 @@ def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -
     """Find the earliest identical file in the place of this job's own that was not there before its upload."""
     if transfer.link or transfer.foreign or transfer.known is None:
         return None
-    expected = dataclasses.replace(expected_of(transfer), file_id=None)
+    expected = msgspec.structs.replace(expected_of(transfer), file_id=None)
     others = (
         f for f in by_path.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
     )

@@ -128,13 +128,16 @@ async def verify(
     for chosen in selection.files:
         places = paths.get(remote_path(chosen.folder, chosen.name), [])
         files = [file for place in places for file in remote[place]]
-        for result in await _compare(chosen, notify, files, by_name.get(composed(chosen.name))):
+        for result in await _compare_source(chosen, notify, files, by_name.get(composed(chosen.name))):
             report(_with_spelling(result, places))
     for line in listed:
         places = paths.get(remote_path(line.folder, line.name), [])
         files = [file for place in places for file in remote[place]]
         elsewhere = by_name.get(composed(line.name))
-        for result in _compared(line.path, line.folder, line.name, None, line.md5, files, elsewhere):
+        local = Comparison(
+            path=line.path, name=line.name, size=None, md5=line.md5, status="missing", folder=line.folder
+        )
+        for result in _compare(local, files, elsewhere):
             report(_with_spelling(result, places))
     left_out = {
         composed(skip.remote_path): skip.reason
@@ -154,7 +157,10 @@ def _with_spelling(result: Comparison, places: Sequence[str]) -> Comparison:
     return result if spelling is None else msgspec.structs.replace(result, spelling=spelling)
 
 
-async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None) -> list[Comparison]:
+async def _compare_source(
+    chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None
+) -> list[Comparison]:
+    """Compare a source, which is read if a remote file has its size."""
     md5 = None
     if any(file.size == chosen.size for file in remote):
         source = await in_thread(Source, chosen.path)
@@ -162,48 +168,33 @@ async def _compare(chosen: SourceFile, notify: Listener, remote: list[File], els
             md5 = await Digest(source, paced=False, on_read=report_reading(notify, source.path)).run()
         finally:
             source.close()
-    return _compared(chosen.path, chosen.folder, chosen.name, chosen.size, md5, remote, elsewhere)
+    local = Comparison(
+        path=chosen.path, name=chosen.name, size=chosen.size, md5=md5, status="missing", folder=chosen.folder
+    )
+    return _compare(local, remote, elsewhere)
 
 
-def _compared(
-    path: str, folder: str, name: str, size: int | None, md5: str | None, remote: list[File], elsewhere: str | None
-) -> list[Comparison]:
-    """Compare with the most similar remote file, and list the others. `size` None: only the MD5 is known."""
-    by_match = rank_matches(remote, Expected(size=size, md5=md5))
+def _compare(local: Comparison, remote: list[File], elsewhere: str | None) -> list[Comparison]:
+    """Compare with the most similar remote file, and list the others. Without one, `local` is missing."""
+    by_match = rank_matches(remote, Expected(size=local.size, md5=local.md5))
     if not by_match:
-        return [
-            Comparison(path=path, name=name, size=size, md5=md5, status="missing", folder=folder, elsewhere=elsewhere)
-        ]
+        return [msgspec.structs.replace(local, elsewhere=elsewhere)]
     match, best = by_match[0]
     status = _STATUS[match]
-    others = [("unfinished" if status == "unfinished" else "extra-copy", file) for _, file in by_match[1:]]
+    other = msgspec.structs.replace(local, size=None, md5=None)
     return [
-        Comparison(
-            path=path,
-            name=name,
-            size=size,
-            md5=md5,
-            status=status,
-            file_id=best.id,
-            remote_size=best.size,
-            remote_md5=best.computed_md5,
-            folder=folder,
-        ),
+        _with_remote(local, status, best),
         *(
-            Comparison(
-                path=path,
-                name=name,
-                size=None,
-                md5=None,
-                status=s,
-                file_id=f.id,
-                remote_size=f.size,
-                remote_md5=f.computed_md5,
-                folder=folder,
-            )
-            for s, f in others
+            _with_remote(other, "unfinished" if status == "unfinished" else "extra-copy", file)
+            for _, file in by_match[1:]
         ),
     ]
+
+
+def _with_remote(local: Comparison, status: str, file: File) -> Comparison:
+    return msgspec.structs.replace(
+        local, status=status, file_id=file.id, remote_size=file.size, remote_md5=file.computed_md5
+    )
 
 
 _STATUS = {
@@ -236,15 +227,5 @@ def _missing_here(remote: dict[str, list[File]], seen: set[str], roots: Sequence
         folder, _, name = path.rpartition("/")
         for file in files:
             if not file.is_link_only:
-                size, md5 = file.size, file.computed_md5
-                yield Comparison(
-                    path=None,
-                    name=name,
-                    size=None,
-                    md5=None,
-                    status="missing-here",
-                    file_id=file.id,
-                    remote_size=size,
-                    remote_md5=md5,
-                    folder=folder,
-                )
+                gone = Comparison(path=None, name=name, size=None, md5=None, status="missing-here", folder=folder)
+                yield _with_remote(gone, gone.status, file)

@@ -11,9 +11,9 @@ import pytest
 
 from uploader.errors import MetadataInvalid
 from uploader.metadata.load import Loaded, interpret, load
-from uploader.metadata.sidecars import load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
 from uploader.metadata.parse import parse
+from uploader.metadata.sidecars import load_sidecars
 
 TODAY = date(2026, 1, 1)
 ORCID = "0000-0002-1825-0097"

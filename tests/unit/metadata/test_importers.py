@@ -17,9 +17,9 @@ from uploader.errors import MetadataInvalid
 from uploader.items.service import Lookup
 from uploader.metadata.description import load_description
 from uploader.metadata.load import Loaded, interpret, kind_of
-from uploader.metadata.sidecars import load_sidecars
 from uploader.metadata.model import Author, Embargo, Funding, Material
 from uploader.metadata.parse import Document, parse
+from uploader.metadata.sidecars import load_sidecars
 
 TODAY = date(2026, 1, 1)
 ORCID = "0000-0002-1825-0097"

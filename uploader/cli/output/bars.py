@@ -12,8 +12,9 @@ from typing import Any
 from tqdm import tqdm
 
 from uploader import units
-from uploader.cli.output.progress_lines import Forecast, Speed, limit_text, requests_time_left
+from uploader.cli.output.progress_lines import Forecast, limit_text, requests_time_left
 from uploader.cli.output.writer import OutputThread
+from uploader.clock import RecentRate
 from uploader.text import shorten
 from uploader.transfer import notices as no
 
@@ -120,7 +121,7 @@ class Bars:
         self._total: Bar | None = None
         self._bars: dict[str, Bar] = {}
         self._forecast = Forecast()
-        self._speeds: dict[str, Speed] = {}
+        self._speeds: dict[str, RecentRate] = {}
         self._waiting: dict[str, float] = {}
 
     def job_started(self, notice: no.JobStarted) -> None:
@@ -170,7 +171,7 @@ class Bars:
         bar = self._bars.get(file.path) or self._bar_for(file)
         if bar is None:
             return
-        bar.rate = self._speeds.setdefault(file.path, Speed())(now, file.bytes_done)
+        bar.rate = self._speeds.setdefault(file.path, RecentRate()).sample(now, file.bytes_done)
         bar.left = (file.size - file.bytes_done) / bar.rate if bar.rate else None
         if file.waiting:
             bar.waited = now - self._waiting.setdefault(file.path, now)

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from uploader import units
+from uploader.clock import RecentRate
 from uploader.transfer import notices as no
 
 EVERY = 30.0
 """Seconds between two lines."""
-_WINDOW = 10.0
-"""Seconds over which a speed is averaged."""
 _FILES_WINDOW = 60.0
-"""The same for files, which finish less often."""
+"""Seconds over which the rate of files is averaged, which finish less often than bytes are sent."""
 _MANY_FILES = 50
 """Number of files from which the remaining time is also estimated from the number of files."""
-
-
-class Speed:
-    """Recent speed in bytes or files per second."""
-
-    def __init__(self, window: float = _WINDOW) -> None:
-        self._window = window
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def __call__(self, now: float, done: int) -> float | None:
-        """Return the speed, None if unknown. A decrease of `done` resets it."""
-        if self._samples and done < self._samples[-1][1]:
-            self._samples.clear()
-        self._samples.append((now, done))
-        while len(self._samples) > 2 and now - self._samples[0][0] > self._window:
-            self._samples.popleft()
-        start, start_done = self._samples[0]
-        return (done - start_done) / (now - start) if now > start else None
 
 
 def time_left(progress: no.Progress) -> float | None:
@@ -48,11 +28,11 @@ class Forecast:
     """Remaining time that also considers the number of files: many small files are limited by requests, not bytes."""
 
     def __init__(self) -> None:
-        self._files = Speed(_FILES_WINDOW)
+        self._files = RecentRate(_FILES_WINDOW)
 
     def __call__(self, now: float, progress: no.Progress) -> float | None:
         """Return the remaining seconds, or None."""
-        by_bytes, rate = time_left(progress), self._files(now, progress.files_done)
+        by_bytes, rate = time_left(progress), self._files.sample(now, progress.files_done)
         if progress.files_total < _MANY_FILES or not rate:
             return by_bytes
         return max(by_bytes or 0.0, (progress.files_total - progress.files_done) / rate)

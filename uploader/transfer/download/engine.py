@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from uploader.clock import Clock
+from uploader.clock import Clock, RecentRate
 from uploader.concurrency import unwrap_group
 from uploader.errors import (
     FigupError,
@@ -45,7 +45,6 @@ from uploader.transfer.run.throttle import Throttle
 AUTO_CONNECTIONS = 8
 """Connections unless a number is given."""
 _PROGRESS_EVERY = 0.25
-_RATE_WINDOW = 10.0
 
 Existing: TypeAlias = Literal["fail", "skip", "replace"]
 """What to do if a different file exists."""
@@ -97,6 +96,7 @@ class Download:
         self._on_result = on_result
         self._active: dict[int, Receiving] = {}
         self._results: list[DownloadReport] = []
+        self._bytes_total = sum(wanted.size for wanted in plan.wanted)
         self._finished_bytes = 0
         self._received = 0
         self._busy = 0
@@ -317,12 +317,9 @@ class Download:
         self._on_result(report)
 
     async def _show_progress(self) -> None:
-        samples: list[tuple[float, int]] = []
+        rate = RecentRate()
         while True:
-            now = self._clock.monotonic()
-            samples = [each for each in samples if now - each[0] <= _RATE_WINDOW] + [(now, self._received)]
-            elapsed = now - samples[0][0]
-            self._notify(self._progress((self._received - samples[0][1]) / elapsed if elapsed > 0 else None))
+            self._notify(self._progress(rate.sample(self._clock.monotonic(), self._received)))
             await self._clock.sleep(_PROGRESS_EVERY)
 
     def _progress(self, rate: float | None) -> Progress:
@@ -338,8 +335,8 @@ class Download:
         ]
         return Progress(
             bytes_done=self._finished_bytes + sum(each.bytes_done for each in active),
-            bytes_total=sum(each.size for each in self._plan.wanted),
-            files_done=sum(each.status != "skipped" for each in self._results),
+            bytes_total=self._bytes_total,
+            files_done=len(self._results) - len(self._plan.skipped),
             files_total=len(self._plan.wanted),
             rate=rate,
             connections=self._busy,

@@ -6,9 +6,10 @@ Upload and dry run share these decisions. `conflicts` looks up the facts they de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable, StorageUnavailable
 from uploader.figshare.models import File, Upload
@@ -26,8 +27,7 @@ Action: TypeAlias = Literal["send", "skip", "replace", "refuse"]
 """`send`: as one more file; `skip`: the item has it; `replace`: send it, then remove others; `refuse`: send nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to a file.
 
     `match` is how similar the most similar file of the item is, and `file` that file; MISSING and None without one.

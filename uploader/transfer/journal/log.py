@@ -60,8 +60,7 @@ def encode(events: Iterable[AnyEvent]) -> tuple[bytes, int]:
     return b"".join(lines), seed
 
 
-@dataclass(frozen=True)
-class Synced:
+class Synced(msgspec.Struct, frozen=True):
     """A journal as it was synced last: its length in bytes, and the checksum of its last line."""
 
     length: int

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from uploader._version import __version__
 from uploader.errors import Facts, UsageError
@@ -150,8 +151,7 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[ev.AnyEvent]:
     return ended + [ev.SourceSkipped(path, reason) for path, reason in now.items() if before.get(path) != reason]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job's files go: the item with the id `item`, or a new one with this `title`; one of them is None.
 
     `project` is the project to create the item in, None for none; `account` the account to act for, None for the

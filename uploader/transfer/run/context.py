@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import anyio
+import msgspec
 
 from uploader.clock import Clock
 from uploader.errors import ServerFailing
@@ -40,8 +41,7 @@ _LOOKS = 32
 """Maximum number of sources being checked, each open briefly."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StartedElsewhere:
+class StartedElsewhere(msgspec.Struct, frozen=True, kw_only=True):
     """A file that another job here has started. `path` is its remote path, or a link's address.
 
     `file_id` is None if it is not known yet.

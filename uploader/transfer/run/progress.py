@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
+from uploader.clock import RecentRate
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import ActiveFile, Progress
 
@@ -12,8 +12,6 @@ SHOWN_FILES = 8
 """Maximum number of files listed in `Progress`."""
 _REQUESTS_PER_FILE = 2
 """A file is initiated and completed; its parts do not count, and lookups are batched."""
-_WINDOW = 10.0
-"""Seconds over which the rate is averaged."""
 
 
 class FileProgress:
@@ -99,7 +97,7 @@ class ProgressTracker:
 
     def __init__(self, transfers: Iterable[Transfer]) -> None:
         self._files: dict[int, FileProgress] = {}
-        self._samples: deque[tuple[float, int]] = deque()
+        self._rate = RecentRate()
         self.active: dict[int, FileProgress] = {}
         self.files_total = self.files_done = self.bytes_total = self.bytes_done = 0
         for transfer in transfers:
@@ -128,11 +126,8 @@ class ProgressTracker:
 
     def sample(self, now: float) -> float | None:
         """Recent bytes per second; None before anything was sent. Call regularly; `now` is monotonic."""
-        self._samples.append((now, self.accepted))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
-            self._samples.popleft()
-        (earlier, before), (_, accepted) = self._samples[0], self._samples[-1]
-        return (accepted - before) / (now - earlier) if accepted and now > earlier else None
+        rate = self._rate.sample(now, self.accepted)
+        return rate if self.accepted else None
 
     def progress(self, now: float, *, request_rate: float | None = None) -> Progress:
         """Return the job's progress. `request_rate`: requests per second, if some wait for the budget; else None."""

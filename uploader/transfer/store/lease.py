@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -47,8 +46,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeaseRecord:
+class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The valid lease with its number; the lease is None if it cannot be read. Any difference means a new beat."""
 
     number: int

@@ -14,8 +14,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, try_flock
 
@@ -35,8 +36,7 @@ class Turn(enum.Enum):
     OUTDATED = "another job started something there since the decision"
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """A line of a log."""
 
     item: str

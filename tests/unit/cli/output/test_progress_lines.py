@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from uploader.cli.output.progress_lines import EVERY, Forecast, Lines, Speed, progress_line, time_left
+from uploader.cli.output.progress_lines import EVERY, Forecast, Lines, progress_line, time_left
 from uploader.transfer import notices as no
 
 
@@ -120,19 +120,3 @@ def test_the_last_line_is_not_repeated() -> None:
     lines.update(progress())
     lines.close()
     assert len(said) == 1
-
-
-def test_speed_is_averaged_over_the_last_ten_seconds() -> None:
-    speed = Speed()
-    assert speed(0.0, 0) is None
-    assert speed(1.0, 100) == 100
-    for second in range(2, 30):
-        last = speed(float(second), 100 + 10 * (second - 1))
-    assert last == pytest.approx(10)
-
-
-def test_speed_is_reset_with_a_restarted_file() -> None:
-    speed = Speed()
-    speed(0.0, 500)
-    assert speed(1.0, 0) is None
-    assert speed(2.0, 10) == 10
