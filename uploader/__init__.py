@@ -29,8 +29,7 @@ TYPE_CHECKING = False  # as type checkers read it; importing typing takes longer
 if TYPE_CHECKING:
     from uploader import errors, events
     from uploader.errors import FigupError
-    from uploader.figshare.retry import RetryPolicy
-    from uploader.figshare.settings import Settings
+    from uploader.figshare.settings import RetryPolicy, Settings
     from uploader.metadata.description import describe
     from uploader.sources.models import Sources
     from uploader.transfer.blocking import download, jobs, preview, resume, upload, verify
@@ -87,7 +86,7 @@ _MODULES = {
     "Options": "uploader.transfer.options",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
-    "RetryPolicy": "uploader.figshare.retry",
+    "RetryPolicy": "uploader.figshare.settings",
     "RunFailed": "uploader.transfer.report",
     "Settings": "uploader.figshare.settings",
     "Sources": "uploader.sources.models",

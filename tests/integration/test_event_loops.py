@@ -17,8 +17,7 @@ import uvloop
 import uploader
 from tests.support.hostile import Answer, Asked, Hostile, Stream, answer, hostile
 from uploader import errors
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.transfer.options import Options
 
 TOKEN = "c4nary-t0ken-4d5e6f"

@@ -14,8 +14,7 @@ from tests.support.hostile import Answer, Asked, Hostile, hostile
 from tests.support.malformed import ALL, FINE, PASSING, Change
 from uploader.cli.errors import failure_of
 from uploader.errors import FigupError
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.transfer.options import Options
 
 KINDS = (

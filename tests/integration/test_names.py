@@ -14,8 +14,7 @@ import pytest
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 from uploader.errors import Interrupted, Unreachable
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.transfer.client import Client
 from uploader.transfer.notices import FileStarted, Notice
 from uploader.transfer.report import RunFailed

@@ -17,11 +17,12 @@ from uploader.sources.models import Sources
 from uploader.sources.select import select
 from uploader.sources.source import stat_source
 from uploader.transfer.files.conflicts import identical_file
+from uploader.transfer.files.planner import FilePlan
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.plan import Target
 from uploader.transfer.options import Options
-from uploader.transfer.preview import FilePlan, preview
+from uploader.transfer.preview import preview
 
 KINDS: dict[str, dict[str, Any]] = {
     "identical": {},

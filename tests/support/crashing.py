@@ -36,8 +36,7 @@ from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
 from uploader.figshare import pipeline
 from uploader.figshare.part_upload import PartUploader
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.figshare.transport import Request, Response, Send, exchange_on
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup

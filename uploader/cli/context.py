@@ -19,7 +19,7 @@ import click
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import FigupError, NoToken
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job

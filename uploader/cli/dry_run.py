@@ -28,9 +28,10 @@ from uploader.sources.select import select
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, check_item_options
+from uploader.transfer.files.planner import FilePlan
 from uploader.transfer.journal.plan import target_of
 from uploader.transfer.options import Options, RequestOptions
-from uploader.transfer.preview import FilePlan, Preview, Space, adds_file, preview
+from uploader.transfer.preview import Preview, Space, adds_file, preview
 from uploader.transfer.run.limits import file_count_warning, too_large
 from uploader.transfer.run.throttle import Throttle
 

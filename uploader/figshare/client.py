@@ -25,8 +25,8 @@ from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
-from uploader.figshare.retry import Backoff, RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.retry import Backoff
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
 from uploader.figshare.urls import check_endpoint

@@ -17,7 +17,8 @@ from uploader.figshare.auth import Token
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.ratelimit import TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, TransientFailure, classify, no_response
-from uploader.figshare.retry import Backoff, RetryPolicy, parse_http_date
+from uploader.figshare.retry import Backoff, parse_http_date
+from uploader.figshare.settings import RetryPolicy
 from uploader.figshare.transport import ExchangeFailed, Request, Response, Send
 
 log = logging.getLogger("uploader.figshare.http")

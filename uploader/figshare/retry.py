@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from uploader.clock import Clock
+from uploader.figshare.settings import RetryPolicy
 
 T = TypeVar("T")
 
@@ -22,16 +22,6 @@ _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 def is_retryable(status: int) -> bool:
     """Return whether a retry may succeed after this status."""
     return status in _RETRYABLE
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
-    """All in seconds but `factor`. `elapsed_cap` counts from the first failure of a request."""
-
-    first_delay: float = 0.5
-    max_delay: float = 60.0
-    factor: float = 2.0
-    elapsed_cap: float = 900.0
 
 
 class Backoff:

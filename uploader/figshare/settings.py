@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
-from uploader.figshare.retry import RetryPolicy
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """All in seconds but `factor`. `elapsed_cap` counts from the first failure of a request."""
+
+    first_delay: float = 0.5
+    max_delay: float = 60.0
+    factor: float = 2.0
+    elapsed_cap: float = 900.0
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.collections import item_routes as collection_item_routes
 from uploader.sandbox.collections import public_routes as public_collection_routes
 from uploader.sandbox.collections import routes as collection_routes
-from uploader.sandbox.collections.resource import COLLECTION
+from uploader.sandbox.collections import store as collection_store
 from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.data_dir import DataDir, SandboxUnusable
 from uploader.sandbox.db import Database
@@ -51,7 +51,7 @@ from uploader.sandbox.items import (
     version_routes,
 )
 from uploader.sandbox.items import routes as item_routes
-from uploader.sandbox.items.resource import ITEM
+from uploader.sandbox.items import store as item_store
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import request_middleware
 from uploader.sandbox.pages import routes as page_routes
@@ -68,10 +68,29 @@ from uploader.sandbox.projects import collaborator_routes, note_routes
 from uploader.sandbox.projects import item_routes as project_item_routes
 from uploader.sandbox.projects import routes as project_routes
 from uploader.sandbox.request_log import RequestLog
+from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Operations, RouteTable
 from uploader.sandbox.settings import Settings
 from uploader.text import shorten
 
+_ITEM: Final = Resource(
+    word="item",
+    path="articles",
+    added=205,
+    fields=lambda db, item_id, account_id: item_store.get(db, item_id, account_id).metadata,
+    change=lambda db, item_id, account_id, fields, now: item_store.update(
+        db, item_store.get(db, item_id, account_id), fields, now
+    ),
+)
+_COLLECTION: Final = Resource(
+    word="collection",
+    path="collections",
+    added=201,
+    fields=lambda db, collection_id, account_id: collection_store.get(db, collection_id, account_id).metadata,
+    change=lambda db, collection_id, account_id, fields, now: collection_store.update(
+        db, collection_store.get(db, collection_id, account_id), fields, now
+    ),
+)
 API: Final[tuple[Operations, ...]] = (
     people_routes, institution_routes, list_routes,
     item_routes, search_routes, publish_routes, version_routes, public_routes,
@@ -81,7 +100,7 @@ API: Final[tuple[Operations, ...]] = (
     collection_routes, collection_item_routes, public_collection_routes,
     *(
         group(resource)
-        for resource in (ITEM, COLLECTION)
+        for resource in (_ITEM, _COLLECTION)
         for group in (AuthorRoutes, CategoryRoutes, LinkRoutes, IdentifierRoutes)
     ),
 )  # fmt: skip

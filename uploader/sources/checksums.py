@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from uploader.errors import UsageError
-from uploader.sources.encoding import as_utf8, decoded
-from uploader.sources.lists import remote_location
+from uploader.sources.lists import as_utf8, decoded, remote_location
 from uploader.text import printable
 
 _HEX = r"[0-9a-fA-F]"

@@ -19,8 +19,7 @@ import msgspec
 import xxhash
 
 from uploader.errors import SourceChanged
-from uploader.sources.checkpoint import Checkpoint
-from uploader.sources.md5 import Md5, SavableMd5, new_md5
+from uploader.sources.md5 import Checkpoint, Md5, SavableMd5, new_md5
 from uploader.sources.source import InOrder
 from uploader.system import system_errors
 

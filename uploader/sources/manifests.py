@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uploader.errors import UsageError
-from uploader.sources.encoding import as_utf8, decoded
+from uploader.sources.lists import as_utf8, decoded
 
 FIELDS = ("path", "name", "folder", "md5")
 _SEPARATOR = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)

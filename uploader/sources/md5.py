@@ -5,6 +5,10 @@ bytes (openssl/md5.h: four words of state, the length in bits in two, a block of
 they are deprecated, and present in OpenSSL 1.1 and 3. The library is the one that Python's own `_hashlib` has loaded,
 called without the GIL and as fast as `hashlib`. Where it is missing (a static OpenSSL, LibreSSL, FIPS) or fails the
 self-test, `hashlib` computes the MD5 and no state is kept.
+
+A kept state saves a later run from reading the bytes before it again. It is trusted only if no change can have gone
+unnoticed: the file system has a ctime that users cannot set, and the file's ctime was old enough when reading began
+that any later change must alter it.
 """
 
 from __future__ import annotations
@@ -14,13 +18,23 @@ import functools
 import hashlib
 import logging
 import struct
+import time
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from uploader.sources.source import FileStamp
+from uploader.system import file_system_of
 
 log = logging.getLogger("uploader.sources")
 
 _SIZE = 92
 _LAYOUT = struct.Struct("=4I2I64sI")
 _BLOCK = 64
+_KEEPING_CTIME = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "nfs", "nfs4", "lustre", "gpfs"})
+"""Types of file systems. Not tmpfs: there, writing to a page that is mapped alters the ctime once only."""
+_MARGIN = 60.0
+"""Seconds: covers the granularity of a ctime, the clock of a file server, and how long a page that is mapped may take
+writes without altering the ctime, until the system has written it back (30 s on Linux)."""
 
 
 class Md5(Protocol):
@@ -122,3 +136,21 @@ def _works() -> bool:
         if not is_state_of(state, cut) or second.hexdigest() != expected:
             return False
     return SavableMd5().hexdigest() == "d41d8cd98f00b204e9800998ecf8427e"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The MD5 state after the first `position` bytes."""
+
+    position: int
+    state: bytes = field(repr=False)
+
+
+def shows_changes(stamp: FileStamp, now: float | None = None) -> bool:
+    """Return whether any change of the file from now on must alter its ctime. Blocks briefly.
+
+    `now` is the Unix time in seconds, None for the clock's.
+    """
+    if file_system_of(stamp.device) not in _KEEPING_CTIME:
+        return False
+    return (time.time() if now is None else now) - stamp.ctime_ns / 1e9 >= _MARGIN

@@ -17,7 +17,7 @@ from uploader.figshare import parts
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed
 from uploader.figshare.responses import server_message
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 from uploader.figshare.transport import ERROR_LIMIT
 
 ENDLESS = {

@@ -16,7 +16,7 @@ from uploader.errors import TlsFailure, Unreachable, UsageError
 from uploader.figshare import network
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 
 ACCOUNT = reply(200, {"id": 1})
 

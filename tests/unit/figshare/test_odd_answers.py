@@ -18,7 +18,7 @@ from uploader.figshare.answer_head import merge_lengths
 from uploader.figshare.content_coding import decompress
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import AmbiguousAnswer
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 
 BODY = b'{"id": 7, "email": "a@example.org"}'
 OK = b"HTTP/1.1 200 OK\r\n"

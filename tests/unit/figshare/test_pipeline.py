@@ -17,8 +17,7 @@ from uploader.figshare import transport
 from uploader.figshare.auth import Token
 from uploader.figshare.client import Figshare
 from uploader.figshare.outcomes import AmbiguousAnswer
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 
 ACCOUNT = reply(200, {"id": 1})
 CREATING: list[Any] = [

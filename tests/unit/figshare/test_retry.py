@@ -13,12 +13,12 @@ from tests.unit.figshare.service import FakeClock
 from uploader.figshare.retry import (
     RETRY_AFTER_CAP,
     Backoff,
-    RetryPolicy,
     is_retryable,
     parse_http_date,
     parse_retry_after,
     poll,
 )
+from uploader.figshare.settings import RetryPolicy
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

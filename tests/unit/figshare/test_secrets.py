@@ -13,7 +13,7 @@ from tests.unit.figshare.conftest import Connect
 from tests.unit.figshare.service import HANG, SECRET, TOKEN, Service, reply
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Part
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 
 ROW = {"partNo": 1, "startOffset": 0, "endOffset": 9, "status": "PENDING", "locked": False}
 

@@ -14,12 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import SourceChanged
-from uploader.sources import checkpoint as checkpoints
 from uploader.sources import digest as digests
 from uploader.sources import md5 as md5s
-from uploader.sources.checkpoint import Checkpoint, shows_changes
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.md5 import SavableMd5, can_save, is_state_of, new_md5
+from uploader.sources.md5 import Checkpoint, SavableMd5, can_save, is_state_of, new_md5, shows_changes
 from uploader.sources.source import FileStamp, Source
 
 SIZE = 5_000_000
@@ -172,6 +170,6 @@ async def test_parts_behind_the_checkpoint_are_compared_and_those_before_it_are_
 def test_when_a_change_is_visible_in_the_ctime(
     monkeypatch: pytest.MonkeyPatch, kind: str | None, age: float, *, expected: bool
 ) -> None:
-    monkeypatch.setattr(checkpoints, "file_system_of", lambda _: kind)
+    monkeypatch.setattr(md5s, "file_system_of", lambda _: kind)
     stamp = FileStamp(size=1, mtime_ns=0, inode=1, ctime_ns=1_000_000_000_000, device=1)
     assert shows_changes(stamp, 1000 + age) is expected

@@ -18,8 +18,7 @@ import pytest
 
 import uploader
 from uploader.errors import FigupError, ResourcesExhausted
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 
 CALLS = (uploader.upload, uploader.resume, uploader.verify, uploader.preview, uploader.jobs)
 TEXTS = ("paths", "item", "title", "project", "token", "endpoint", "state_dir", "job", "checksums")

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from uploader.errors import UsageError
-from uploader.figshare.retry import RetryPolicy
-from uploader.figshare.settings import Settings
+from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.transfer.options import Options, RequestOptions, Timetable
 
 

@@ -14,8 +14,8 @@ from tests.support.held import CONTENT, HeldFiles, held_file
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item
+from uploader.transfer.files.planner import FilePlan
 from uploader.transfer.options import Options
-from uploader.transfer.preview import FilePlan
 from uploader.transfer.verify import Comparison, verify
 
 pytestmark = pytest.mark.anyio

@@ -30,7 +30,8 @@ from uploader.errors import (
     Unreachable,
 )
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
-from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.figshare.retry import Backoff
+from uploader.figshare.settings import RetryPolicy
 from uploader.text import printable
 from uploader.transfer.download.partial import PartialFile, md5_of, partial_names
 from uploader.transfer.download.plan import Plan, Wanted

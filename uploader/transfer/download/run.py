@@ -10,7 +10,7 @@ from typing import Protocol
 from uploader.clock import Clock
 from uploader.errors import ItemNotFound, PermissionDenied
 from uploader.figshare.models import File, Item
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 from uploader.sources.filters import Filters
 from uploader.text import printable
 from uploader.transfer.download.engine import AUTO_CONNECTIONS, Download, Existing, Fetch

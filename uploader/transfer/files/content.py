@@ -14,9 +14,8 @@ from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
-from uploader.sources.checkpoint import Checkpoint, shows_changes
 from uploader.sources.digest import SAVE_BYTES, Digest
-from uploader.sources.md5 import can_save, is_state_of
+from uploader.sources.md5 import Checkpoint, can_save, is_state_of, shows_changes
 from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev

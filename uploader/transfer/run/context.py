@@ -13,7 +13,8 @@ import msgspec
 from uploader.clock import Clock
 from uploader.errors import ServerFailing
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.figshare.retry import Backoff
+from uploader.figshare.settings import RetryPolicy
 from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent
 from uploader.transfer.journal.log import Journal

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, Unreachable
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 from uploader.transfer.download import receiving
 from uploader.transfer.download.engine import Download, Existing
 from uploader.transfer.download.plan import Plan, Skip, Wanted

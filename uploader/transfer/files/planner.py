@@ -1,0 +1,196 @@
+"""Predict what an upload would do with one source. Reads sources and Figshare; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from uploader.concurrency import in_thread
+from uploader.figshare.models import File
+from uploader.sources.models import SourceFile, remote_path
+from uploader.transfer.compare import Expected, Match, classify, needs_md5, other_spelling, paths_in_item
+from uploader.transfer.destination.lookup import is_untouched
+from uploader.transfer.files.conflicts import resolve
+from uploader.transfer.files.decide import spelled_otherwise
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.options import OnConflict, Options
+from uploader.transfer.recheck import has_changed, source_md5
+from uploader.transfer.run.service import Service
+from uploader.transfer.store.jobs import JobStore
+
+USUAL_PART = 10 << 20
+"""Size in bytes of most parts seen (observed; the server chooses it when a file is initiated)."""
+
+_STATUS: dict[Match, str] = {
+    Match.SAME: "same",
+    Match.UNKNOWN: "unknown",
+    Match.DIFFERENT: "different",
+    Match.LINK: "different",
+    Match.FAILED: "different",
+    Match.UNFINISHED: "unfinished",
+}
+
+
+class FilePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One source.
+
+    `status`: `new`; what the item holds in its place: `same`, `different`, `unfinished` or `unknown` (no MD5 yet);
+    `unseen` (Figshare was not asked); `begun` or `done` by the same job, `changed` since, `missing` by now; of a
+    finished job: `lost` (no longer held as it was verified: sent again if it is gone or useless, else refused) or
+    `unverified` (Figshare no longer gives its MD5).
+    `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused, or how the item
+    spells the name of one that is skipped.
+    `parts` is an estimate; `bytes_left` are still to be sent. `replaces` are the ids of all files that would be removed
+    once this one is verified.
+    """
+
+    path: str
+    folder: str
+    name: str
+    size: int
+    status: str
+    action: str
+    parts: int
+    bytes_left: int
+    file_id: int | None = None
+    replaces: tuple[int, ...] = ()
+    reason: str | None = None
+
+
+class Planner:
+    """Plans the sources of one command."""
+
+    def __init__(
+        self,
+        api: Service | None,
+        states: JobStore,
+        job: str,
+        state: JobState | None,
+        remote: Mapping[str, Sequence[File]],
+        options: Options,
+        *,
+        paths: Collection[str],
+        unseen: bool,
+    ) -> None:
+        """`remote` are the item's files by path; `paths` are the remote paths of the sources.
+
+        `unseen`: there is an item, but Figshare was not asked.
+        """
+        self._api = api
+        self._states = states
+        self._job = job
+        self._options = options
+        self._new = "unseen" if unseen else "new"
+        self._state = state
+        self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+        self._places = paths_in_item(paths, remote)
+        self._remote = {path: [f for place in places for f in remote[place]] for path, places in self._places.items()}
+        self._by_id = {file.id: file for files in remote.values() for file in files}
+        self._links: dict[str, list[File]] = {}
+        for file in (file for file in self._by_id.values() if file.is_link_only):
+            self._links.setdefault(file.download_url, []).append(file)
+        self._owners: Mapping[int, str] | None = None
+
+    async def plan(self, chosen: SourceFile) -> FilePlan:
+        """Plan one source."""
+        remote = remote_path(chosen.folder, chosen.name)
+        transfer = self._known.get((chosen.path, remote))
+        if transfer is not None and transfer.file_id is not None:
+            remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
+            changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
+            return _plan_begun(chosen, transfer, self._options, changed=changed)
+        own = transfer.owned_ids() if transfer is not None else set()
+        remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
+        others = [file for file in remote_files if file.id not in own]
+        if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
+            return _plan(chosen, "begun", "resume", None, left=chosen.size)
+        if not others or self._api is None:
+            return _plan(chosen, self._new, "link" if chosen.link else "send", None)
+        return await self._plan_conflict(self._api, chosen, others, self._options.on_conflict)
+
+    async def _plan_conflict(
+        self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
+    ) -> FilePlan:
+        """Decide like the upload."""
+        if chosen.link:
+            source = Expected(link=chosen.path)
+        else:
+            md5 = await source_md5(chosen.path) if needs_md5(others, chosen.size) else None
+            source = Expected(size=chosen.size, md5=md5)
+        decision = await resolve(api, source, others, self._read_owners, on_conflict)
+        action = "link" if chosen.link and decision.action == "send" else decision.action
+        file_id = decision.file.id if decision.file is not None else None
+        reason = decision.reason or None
+        path = remote_path(chosen.folder, chosen.name)
+        if action == "skip" and (spelling := other_spelling(path, self._places.get(path, ()))) is not None:
+            reason = spelled_otherwise(spelling)
+        plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=reason)
+        return msgspec.structs.replace(plan, replaces=decision.replaces)
+
+    async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
+        """Return True if the upload would find the effect of a request whose response was lost, as in
+        `destination.lookup`.
+        """
+        created_by_us = self._state is not None and self._state.creates_item
+        item_id = self._state.item_id if self._state is not None else None
+        if transfer.intended_at is None or item_id is None:
+            return False
+        if transfer.link:
+            return bool(others)
+        if transfer.known is None and not created_by_us:
+            return False
+        other_jobs = await self._read_owners()
+        for file in others:
+            if (
+                classify(file, Expected()) is Match.UNFINISHED
+                and file.size == transfer.size
+                and file.id not in (*other_jobs, *(transfer.known or ()))
+                and (created_by_us or await is_untouched(api, item_id, file))
+            ):
+                return True
+        return False
+
+    async def _read_owners(self) -> Mapping[int, str]:
+        if self._owners is None:
+            self._owners = await in_thread(self._states.owners, self._job)
+        return self._owners
+
+
+def _plan_begun(chosen: SourceFile, transfer: Transfer, options: Options, *, changed: bool) -> FilePlan:
+    """Plan a source that the job has begun."""
+    if changed:
+        restart = options.restart_changed
+        reason = None if restart else "changed since this job began to send it"
+        return _plan(chosen, "changed", "send" if restart else "refuse", transfer.file_id, reason=reason)
+    if transfer.state is State.VERIFIED:
+        return _plan(chosen, "done", "skip", transfer.file_id)
+    done = chosen.size * transfer.parts_done // transfer.parts_total if transfer.parts_total else 0
+    return _plan(chosen, "begun", "resume", transfer.file_id, left=chosen.size - done)
+
+
+def _plan(
+    chosen: SourceFile,
+    status: str,
+    action: str,
+    file_id: int | None,
+    *,
+    left: int | None = None,
+    reason: str | None = None,
+) -> FilePlan:
+    """`left`: bytes to send; None for all of them if any."""
+    if left is None:
+        left = chosen.size if action in ("send", "replace") else 0
+    return FilePlan(
+        path=chosen.path,
+        folder=chosen.folder,
+        name=chosen.name,
+        size=chosen.size,
+        status=status,
+        action=action,
+        parts=0 if chosen.link else max(1, -(-chosen.size // USUAL_PART)),
+        bytes_left=left,
+        file_id=file_id,
+        reason=reason,
+    )
