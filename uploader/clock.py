@@ -55,7 +55,7 @@ class RecentRate:
     def sample(self, now: float, count: int) -> float | None:
         """Add the count at `now` (monotonic seconds) and return the rate; None if unknown.
 
-        Call it regularly. A decrease of `count` starts anew.
+        Call it regularly. A decrease of `count` resets the rate.
         """
         if self._samples and count < self._samples[-1][1]:
             self._samples.clear()

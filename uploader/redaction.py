@@ -2,7 +2,7 @@
 
 A server may echo a token in its messages: unchanged, in another case, percent-encoded, escaped as in JSON or HTML, or
 in base64 (alone, or as credentials with a user name), and any of these inside another. Text is therefore decoded before
-it is searched. What is shorter than a secret can be told from ordinary words by is not one.
+it is searched. A text too short to be distinguished from ordinary words is not treated as a secret.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_PASSWORD},}}={{0,2}}")
 _WORDS = re.compile(rf"[ -~]{{{_SHORTEST_PASSWORD},}}")
 _ESCAPE = re.compile(r"\\+(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _PUBLIC_KEYS = frozenset({"upload_url", "upload_token"})
-"""Where an API answer has the secret of an upload, which is needed; nothing shows these fields."""
+"""Fields of API responses that hold an upload's secret. They are needed, and never shown."""
 
 
 class _Secrets:
-    """What to cut. Read by several threads without a lock: collections are replaced or only searched."""
+    """The secrets to redact. Several threads read them without a lock: collections are replaced, never changed."""
 
     def __init__(self) -> None:
         self.texts: tuple[str, ...] = ()
         """In lower case."""
         self.base64: tuple[str, ...] = ()
-        """What is the same in the base64 of any text with one of them."""
+        """The parts that are equal in the base64 of every text containing one of them."""
         self.words: OrderedDict[str, None] = OrderedDict()
         self.lock = threading.Lock()
 
@@ -54,7 +54,7 @@ _SECRETS = _Secrets()
 
 
 def add_secret(text: str, *, shortest: int = _SHORTEST) -> None:
-    """Cut this token from now on."""
+    """Redact this token from now on."""
     folded = text.casefold()
     with _SECRETS.lock:
         if len(text) >= shortest and folded not in _SECRETS.texts:
@@ -64,7 +64,7 @@ def add_secret(text: str, *, shortest: int = _SHORTEST) -> None:
 
 
 def add_credentials(user: str | None, password: str | None) -> None:
-    """Cut these credentials of a proxy, which are sent as base64 of "user:password"."""
+    """Redact these proxy credentials, which are sent as base64 of "user:password"."""
     if password:
         add_secret(password, shortest=_SHORTEST_PASSWORD)
         add_secret(f"{user or ''}:{password}", shortest=_SHORTEST_PASSWORD)
@@ -121,7 +121,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any, key: object = None) -> Any:
-    """Return a JSON value with all its texts redacted, but those of upload addresses."""
+    """Return a JSON value with all its texts redacted except upload addresses."""
     if isinstance(value, str):
         return value if key in _PUBLIC_KEYS else redact(value)
     if isinstance(value, Mapping):
@@ -134,7 +134,7 @@ def redact_values(value: Any, key: object = None) -> Any:
 
 
 def _cores(text: str) -> Iterator[str]:
-    """Yield the base64 of a text at each of the three places that it can have in a longer one, in both alphabets."""
+    """Yield the base64 of a text at each of the three alignments within a longer text, in both alphabets."""
     raw = text.encode("utf-8", "surrogatepass")
     for before in range(3):
         after = -(before + len(raw)) % 3
@@ -145,7 +145,7 @@ def _cores(text: str) -> Iterator[str]:
 
 
 def _found_in(text: str) -> Iterator[str]:
-    """Yield the secrets that are in a text as they are, but for their case."""
+    """Yield the secrets that occur literally in a text, ignoring case."""
     folded = text.casefold()
     yield from (secret for secret in _SECRETS.texts if secret in folded)
     if _SECRETS.words and len(folded) <= _LONGEST:
@@ -193,7 +193,7 @@ def _from_base64(run: str) -> Iterator[str]:
             found = base64.b64decode(block + "=" * (-len(block) % 4)).decode("latin-1")
         except binascii.Error:
             continue
-        # A digest decodes to bytes, which are no words.
+        # A digest decodes to arbitrary bytes, not to words.
         if _WORDS.search(found):
             yield found
 

@@ -58,7 +58,7 @@ def resource_error(fault: BaseException) -> ResourcesExhausted | None:
 
 
 def passing_error(fault: BaseException, path: str) -> FigupError | None:
-    """Return the error for `path` if the cause may pass by itself; None for anything else."""
+    """Return the error for `path` if the cause may be temporary; None for anything else."""
     if isinstance(fault, OSError) and fault.errno == errno.EIO:
         text = f"{printable(path)}: its storage fails: {fault.strerror}"
         return StorageUnavailable(text, hint="Check its disk or mount.", path=path, facts=Facts("storage-fails"))
@@ -70,7 +70,7 @@ def passing_error(fault: BaseException, path: str) -> FigupError | None:
 def path_error(fault: BaseException, path: str) -> FigupError:
     """Return the error for a path that cannot be read. Any cause: an OSError, or the ValueError of an impossible path.
 
-    One of SourceNotFound, SourceUnreadable, UsageError (no path can be so), StorageUnavailable, ResourcesExhausted.
+    One of SourceNotFound, SourceUnreadable, UsageError (an impossible path), StorageUnavailable, ResourcesExhausted.
     """
     if (passing := passing_error(fault, path)) is not None:
         return passing
@@ -120,7 +120,7 @@ def system_error(fault: BaseException) -> FigupError | None:
 
 
 def absolute(path: str) -> str:
-    """Return the absolute path, without resolving links. Raises UsageError if the current folder is of no use."""
+    """Return the absolute path, without resolving links. Raises UsageError if the current folder cannot be used."""
     try:
         return os.path.abspath(path)  # noqa: PTH100 - plain strings, a hundred thousand of them
     except OSError as fault:
@@ -138,7 +138,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def descriptor_share(wanted: int, part: float) -> int:
-    """Return the descriptors for one use:
+    """Return the number of descriptors for one purpose:
 
     `wanted`, or fewer if the process may open only a few files. `part` is its fraction, 0 to 1, of those free for
     sources and connections.

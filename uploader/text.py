@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _MAX_SUGGESTIONS = 3
 _MAX_COMPARED = 500
-"""Characters of a name that others are compared with; a longer one resembles none, and takes long to compare."""
+"""Maximum characters of a name to find similar ones for; comparing longer names is slow and finds none."""
 
 
 @functools.lru_cache(maxsize=2048)

@@ -39,7 +39,7 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 class Context:
     """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one.
 
-    `remark` is what to add after the address of an item, None for nothing.
+    `remark` is shown after an item's address; None for no remark.
     """
 
     endpoint: str
@@ -73,7 +73,7 @@ class Context:
     ) -> Client:
         """Return a client for this endpoint; without `token` it uses the one that is configured, if any.
 
-        `anonymous`: it may do without one.
+        `anonymous`: no token is required.
 
         Blocks briefly. Raises what `Client` raises.
         """

@@ -140,7 +140,7 @@ def remove_tags(item: Reference, words: tuple[str, ...], common: GlobalOptions) 
 
 
 def _tags_in(word: str) -> list[str]:
-    """Split one argument into tags. Raises UsageError if there is none."""
+    """Split one argument into tags. Raises UsageError if it contains none."""
     found = split_keywords(word)
     if not found:
         raise UsageError("a tag must not be empty")

@@ -39,7 +39,7 @@ async def read_description(
     from uploader.metadata.description import load_description
 
     fields = {name: value for name, value in (given or {}).items() if value is not None}
-    today = date.today()  # noqa: DTZ011 - the day on the calendar of whoever writes an embargo's end
+    today = date.today()  # noqa: DTZ011 - an embargo's end is a date in the user's time zone
     read = functools.partial(load_description, given=fields, file=file, sidecars_of=sidecars_of, today=today)
     description = await anyio.to_thread.run_sync(read)
     for line in description.provenance():
@@ -167,7 +167,7 @@ class _CommandLineMetadata:
 
 
 async def read_item_options(session: Session, about: Item, sources: Sources) -> tuple[str | None, ItemOptions]:
-    """Return the new item's title, None if there is none, and the options of the item.
+    """Return the new item's title, or None, and the options of the item.
 
     Reports what was taken from sidecar files. Raises what `load_description` raises.
     """

@@ -152,7 +152,7 @@ class FigupCommand(click.Command):
 
 
 class FigupGroup(FigupCommand, click.Group):
-    """A command with commands of its own: both its options and those are in its help."""
+    """A command with subcommands; its help lists both its options and the subcommands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_global_options_last(args))
@@ -244,7 +244,7 @@ def _collected(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _unless_in_environment(common: GlobalOptions) -> GlobalOptions:
-    """Drop a token file that only the configuration names if the environment has a token, which comes first."""
+    """Ignore the configuration's token file if the environment has a token, which takes precedence."""
     return dataclasses.replace(common, token_file=None) if "FIGSHARE_TOKEN" in os.environ else common
 
 

@@ -13,7 +13,7 @@
     token-file = "~/.config/figup/work.token"
 
 Keys are the names of options without their dashes. The command line comes first, then the environment, the profile,
-`[defaults]`, and what figup does by itself.
+`[defaults]`, and figup's own defaults.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the tables that apply, the one that comes first last."""
+    """Yield the tables that apply, in ascending order of precedence."""
     for key in content:
         if key not in _TOP:
             raise _unknown(key, _TOP, path)

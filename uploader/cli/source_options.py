@@ -68,7 +68,7 @@ def source_options(*, optional: bool = False) -> Callable[[Callable[..., int]], 
 
 
 def _check_meaning(path: str, *, may_link: bool) -> None:
-    """Explain a path that is not there and was hardly meant as one. `may_link`: the command takes links.
+    """Explain a path that does not exist and was probably not meant as a path. `may_link`: the command takes links.
 
     Raises UsageError, SourceNotFound.
     """
@@ -85,7 +85,7 @@ def _check_meaning(path: str, *, may_link: bool) -> None:
 
 
 def check_present(sources: Sources) -> None:
-    """Raise SourceNotFound for a named path that is not there. Blocks."""
+    """Raise SourceNotFound for a named path that does not exist. Blocks."""
     for path in sources.paths:
         if not (glob.has_magic(path) or os.path.lexists(path)):
             absolute = os.path.abspath(path)  # noqa: PTH100 - a path may be a name that pathlib would change

@@ -38,7 +38,7 @@ _NOT_RECORDED = {"restart_changed", "forget_missing", "reread"}
 
 
 def _parse_limit(text: str) -> Limit | None:
-    """Parse a rate limit; refuse a small number without a unit, which was hardly meant as bytes."""
+    """Parse a rate limit; refuse a small number without a unit, which was probably not meant as bytes."""
     limit = parse_limit(text)
     for word in re.split(r"[\s,]+", text):
         if word.isdecimal() and 0 < int(word) < _LEAST_PLAIN_RATE:

@@ -77,7 +77,7 @@ class FigupError(Exception):
         causes: Sequence[FigupError] = (),
         facts: Facts | None = None,
     ) -> None:
-        # It is shown, logged and journaled, whatever the names of files in it are made of.
+        # Messages are shown, logged and journaled, and file names in them may contain anything.
         message = printable(redact(message))
         super().__init__(message)
         self.message = message

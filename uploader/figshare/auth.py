@@ -26,7 +26,7 @@ _MAX_SIZE = 4096
 
 
 def default_config_dir() -> Path:
-    """Return the folder where `store_token` puts tokens if there is no keyring."""
+    """Return the folder where `store_token` stores tokens without a keyring."""
     return Path(platformdirs.user_config_dir("figup"))
 
 

@@ -157,7 +157,7 @@ class Items:
         await self._set("PUT", item_id, "/embargo", embargo)
 
     async def lift_embargo(self, item_id: int) -> None:
-        """Remove the embargo; succeeds if there is none."""
+        """Remove the embargo; also succeeds without one."""
         await self._remove(item_id, "/embargo")
 
     async def set_thumbnail(self, item_id: int, version: int, file_id: int) -> None:

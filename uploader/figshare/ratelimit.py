@@ -19,7 +19,7 @@ _MIN_SLEEP = 0.001
 class TokenBucket:
     """`rate` tokens per second (None: unlimited), at most `burst` saved; starts full.
 
-    Callers are served in the order they came. A caller that is cancelled takes no token and blocks nobody.
+    Callers are served in the order they came. A cancelled caller takes no token and blocks no one.
     """
 
     def __init__(self, rate: float | None, burst: float, clock: Clock | None = None) -> None:

@@ -199,7 +199,7 @@ def describe(answer: Response, peer: Peer, url: str = "") -> str:
 
 
 def server_message(body: bytes) -> str:
-    """Return the first line of the message in an error answer ({"message", "code"}), "" if there is none.
+    """Return the first line of the message in an error answer ({"message", "code"}), "" without one.
 
     OAuth-like bodies ({"error", "error_description"}) are read too. At most 300 printable characters, without the
     secrets of addresses.

@@ -133,7 +133,7 @@ class LostConnection(Exception):
 async def without_connection_reuse(
     request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 ) -> aiohttp.ClientResponse:
-    """Prevent aiohttp from retrying by itself: retries are counted and paced elsewhere."""
+    """Prevent aiohttp's own retries: retries are counted and paced elsewhere."""
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):

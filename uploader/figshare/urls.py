@@ -83,7 +83,7 @@ def host_of_location(location: str, *, base: str) -> str:
 
 
 def id_in_location(location: str, *, base: str, kind: str) -> int | None:
-    """Return the number after `kind` ("articles", "files") at the end of a Location, None if there is none.
+    """Return the number after `kind` ("articles", "files") at the end of a Location, or None.
 
     Only the number counts: the location may be relative (documented) and its host is never visited.
     """

@@ -1,4 +1,4 @@
-"""Find the id of an item or a collection by its DOI: the one way from what a user gives to an id."""
+"""Find the id of an item or a collection by its DOI: the only place where user input becomes an id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DoiSearch(Protocol):
     """Requests that find records by DOI."""
 
     async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[DoiRow]:
-        """Return the account's own records, or public ones, for a DOI; other rows may be among them."""
+        """Return the account's own records, or public ones, for a DOI; the result may include other records."""
 
 
 class DoiService(Protocol):
@@ -26,7 +26,7 @@ class DoiService(Protocol):
 
     @property
     def has_token(self) -> bool:
-        """Whether the account's own records can be asked for."""
+        """Whether the account's own records can be requested."""
 
     @property
     def items(self) -> DoiSearch:

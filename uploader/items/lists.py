@@ -139,7 +139,7 @@ def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
 async def change_keywords(
     api: Figshare, item: ItemDetail, *, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> list[str]:
-    """Add and remove keywords; return the item's keywords. Raises UsageError if one to remove is not there."""
+    """Add and remove keywords; return the item's keywords. Raises UsageError if the item lacks one to remove."""
     for word in remove:
         if word not in item.keywords:
             hint = did_you_mean(

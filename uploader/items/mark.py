@@ -2,7 +2,7 @@
 
 After a lost response it identifies the draft, independent of other drafts with the same title and of server clocks. The
 title carries the mark because the list of items shows titles, because every draft has one, and because setting it again
-cannot fail for want of another field.
+cannot fail for lack of another field.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ async def confirm(
 ) -> T:
     """Make a creating request and return its result.
 
-    After a lost response `check` looks for the effect and returns None while there is none; then the request is
-    repeated. Raises ServerFailing if no attempt succeeds.
+    After a lost response `check` looks for the effect and returns None if it finds none; then the request is repeated.
+    Raises ServerFailing if no attempt succeeds.
     """
     for _ in range(_ATTEMPTS):
         try:

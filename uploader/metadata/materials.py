@@ -43,7 +43,7 @@ _BY_PREFIX = (
 
 
 def kind_of(text: str) -> str | None:
-    """Return the kind that the form of an identifier implies, None if it implies none."""
+    """Infer the kind of an identifier from its form; None if the form is ambiguous."""
     if identifiers.is_doi(text):
         return "DOI"
     text = identifiers.web_spelling(text)

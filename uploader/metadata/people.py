@@ -60,7 +60,7 @@ def _is_full_name(name: str) -> bool:
 def person(text: str) -> Author:
     """Parse an author on one line: `Jane Doe`, `Doe, Jane`, followed by an ORCID iD, or by <an email address>.
 
-    An address of a page in parentheses is dropped. Braces are BibTeX's for a name that has no parts.
+    An address of a page in parentheses is dropped. Braces, as in BibTeX, mark a name that must not be split.
     """
     words = " ".join(text.split())
     if whole := re.fullmatch(r"\{(.+)\}", words):

@@ -100,7 +100,7 @@ SPECS: dict[str, Spec] = {
     "abort-upload": Spec(Stage.STATE, "the upload becomes ABORTED", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
     "lose-upload": Spec(Stage.STATE, "the upload responds 404 from now on", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
     "stale": Spec(
-        Stage.ANSWER, "the previous response to the same request, at most `seconds` old",
+        Stage.ANSWER, "an earlier response to it, at most `seconds` old",
         {"seconds": _seconds}, READINGS,
     ),
     "hide": Spec(Stage.STATE, "the new file is invisible for a while", {"seconds": _seconds}, frozenset({"initiate"})),

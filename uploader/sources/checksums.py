@@ -1,8 +1,7 @@
-r"""Lists of MD5s in the formats of common programs, as accepted by `md5sum -c`. Pure.
-
-Read are lines of md5sum (with text and binary marks, `--tag`, `--zero`, escaped names), BSD's and macOS' md5 (also with
--r), OpenSSL, md5summer and other programs for Windows that write the same lines with backslashes, certutil, and
-PowerShell's Get-FileHash (as it is shown, as a list, as CSV). Files are in UTF-8, or in UTF-16 as PowerShell redirects.
+r"""Lists of MD5s in the formats of common programs, as accepted by `md5sum -c`. Pure. Supported are lines of md5sum
+(with text and binary marks, `--tag`, `--zero`, escaped names), BSD's and macOS' md5 (also with -r), OpenSSL, md5summer
+and other programs for Windows that write the same lines with backslashes, certutil, and PowerShell's Get-FileHash (as
+it is shown, as a list, as CSV). Files are in UTF-8, or in UTF-16 as PowerShell redirects.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class _Lines:
 
     origin: str
     fields: dict[str, str] = field(default_factory=dict)
-    """What was read of such a file: `Algorithm`, `Hash`, `Path`."""
+    """The fields read so far of such a file: `Algorithm`, `Hash`, `Path`."""
     where: str = ""
     """The line of its last field."""
 

@@ -1,7 +1,7 @@
 """Patterns with exactly git's semantics for .gitignore files. Pure.
 
 Only the path itself is matched; the caller handles contents of ignored folders. As in git, paths and patterns are
-octets: "?" is one octet of a letter that has two in UTF-8. Source: gitignore(5), and git's behavior where that page is
+octets: "?" matches one of the two octets of "é" in UTF-8. Source: gitignore(5), and git's behavior where that page is
 silent; a property test compares with git itself.
 """
 
@@ -180,8 +180,8 @@ def _brackets(rest: str, at: int) -> tuple[str, int] | None:
 
 
 def _member(rest: str, at: int) -> tuple[str, int]:
-    """Return the character at `at`, or the one after a backslash, and the next position; beyond the end if there is
-    none.
+    """Return the character at `at`, or the one after a backslash, and the next position; beyond the end of the pattern
+    if no character is left.
     """
     at += rest.startswith("\\", at)
     return rest[at : at + 1], at + 1

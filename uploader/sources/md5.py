@@ -31,14 +31,14 @@ _SIZE = 92
 _LAYOUT = struct.Struct("=4I2I64sI")
 _BLOCK = 64
 _KEEPING_CTIME = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "nfs", "nfs4", "lustre", "gpfs"})
-"""Types of file systems. Not tmpfs: there, writing to a page that is mapped alters the ctime once only."""
+"""Types of file systems. Not tmpfs: there, writes to a mapped page alter the ctime only once."""
 _MARGIN = 60.0
 """Seconds: covers the granularity of a ctime, the clock of a file server, and how long a page that is mapped may take
 writes without altering the ctime, until the system has written it back (30 s on Linux)."""
 
 
 class Md5(Protocol):
-    """An MD5 in the making."""
+    """An MD5 being computed."""
 
     def update(self, data: bytes | bytearray, /) -> None:
         """Add bytes."""
@@ -48,10 +48,10 @@ class Md5(Protocol):
 
 
 class SavableMd5:
-    """An MD5 by OpenSSL's own structure. Not for use by several threads at once."""
+    """An MD5 computed with OpenSSL's structure. Not thread-safe."""
 
     def __init__(self, state: bytes | None = None) -> None:
-        """Begin, or continue from a state that `save` returned."""
+        """Start, or continue from a state returned by `save`."""
         self._library = _functions()
         self._context = ctypes.create_string_buffer(_SIZE)
         if state is not None:

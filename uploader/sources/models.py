@@ -82,8 +82,8 @@ class Skipped:
 class Selection:
     """The result of a selection.
 
-    `job_key` identifies the job; it depends on the given sources, not on the files found. `title` is the default title;
-    None if there is none.
+    `job_key` identifies the job; it depends on the given sources, not on the files found. `title` is the default title,
+    or None.
     """
 
     job_key: list[str] = field(default_factory=list)

@@ -301,7 +301,7 @@ def _located(found: Found, where: str) -> Found:
 
 
 def _as_it_exists(base: str, path: str) -> str:
-    r"""Return a listed path as it is, or, if nothing is there, as Windows and spreadsheets mean it: a\b, " a"."""
+    r"""Return a listed path as it is or, if it does not exist, as Windows and spreadsheets mean it: a\b, " a"."""
     meant = path.strip().replace("\\", "/")
     if meant == path or os.path.lexists(os.path.join(base, path)) or not os.path.lexists(os.path.join(base, meant)):
         return path

@@ -26,7 +26,7 @@ NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 class FileStamp:
     """The state of a source: size in bytes, mtime and ctime in ns, inode and device.
 
-    Two states are equal whatever the mode is, which no content depends on.
+    The mode is ignored when states are compared: no content depends on it.
     """
 
     size: int

@@ -327,7 +327,7 @@ class Client:
                 stop.request()
 
     def toggle_limit(self) -> bool:
-        """Lift or restore the rate limit of the options; return False if there is none. Call it on the event loop."""
+        """Lift or restore the rate limit of the options; return False without one. Call it on the event loop."""
         if self._options.limit_rate is None:
             return False
         self._throttle.toggle()

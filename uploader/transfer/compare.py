@@ -98,7 +98,7 @@ def paths_in_item(wanted: Collection[str], held: Iterable[str]) -> dict[str, lis
 
 
 def other_spelling(wanted: str, paths: Collection[str]) -> str | None:
-    """Return the other spelling that matches a wanted path according to `paths_in_item`; None if there is none."""
+    """Return the other spelling that matches a wanted path according to `paths_in_item`; None without one."""
     return next((path for path in paths if path != wanted), None)
 
 

@@ -44,7 +44,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole command. `state` is the job's ("new" if there is none yet), `title` that of the item to be created.
+    """A whole command. `state` is the job's ("new" before the first upload), `title` that of the item to be created.
 
     `exit_status` is the predicted one of the upload. `room` and `item_files` (the number of files that the item would
     hold) are None if Figshare was not asked. `warnings` are those shown before the first byte. `described` is the

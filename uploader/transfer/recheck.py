@@ -76,7 +76,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
 _MOST_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""The remote file is useless and is sent again. Any other difference was made by somebody, who must decide."""
+"""The remote file is useless and is sent again. Any other difference was made by a person, who must decide."""
 
 
 async def recheck_finished_job(api: Service, state: JobState, notify: Listener, *, reread: bool = False) -> ItemCheck:
@@ -109,7 +109,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     folders = (await api.item(state.item_id)).folders
     suspects = [transfer for transfer in state.active if remote_match(transfer, remote, folders)[0] is not Match.SAME]
     if suspects:
-        # Before anybody is told, or sends again: the server may have answered from an old copy of its data.
+        # Before this is reported or sent again: the server may have answered from an old copy of its data.
         await _look_again(api, state, state.item_id, suspects, remote)
         folders = (await api.item(state.item_id)).folders
     own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}

@@ -92,7 +92,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         }
 
     def show(self, done: int, style: str, *, of: int | None = None) -> None:
-        """Draw it; `of` is what there is in all, None for as much as before."""
+        """Draw the bar. `of` is the total; None if unchanged."""
         self.n, self.bar_format = done, _style_for_width(style)
         self.total = self.total if of is None else of
         self.refresh()

@@ -1,4 +1,4 @@
-"""The log of a run: what `-v` and `--log-file` tell about a job that goes well. Errors and retries are logged where
+"""The log of a run: what `-v` and `--log-file` record of a job without errors. Errors and retries are logged where
 they occur; parts and requests only at DEBUG."""
 
 from __future__ import annotations

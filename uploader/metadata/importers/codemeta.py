@@ -1,6 +1,6 @@
 """Import codemeta.json (CodeMeta 1 to 3: schema.org as JSON-LD). Pure.
 
-CodeMeta 1 has names of its own: `agents`, `title`, `tags`, `licenseId`, `codeRepositoryLink`.
+CodeMeta 1 uses other names: `agents`, `title`, `tags`, `licenseId`, `codeRepositoryLink`.
 """
 
 from __future__ import annotations

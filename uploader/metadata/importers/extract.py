@@ -32,23 +32,23 @@ class Extracted:
 
 
 class Findings:
-    """What is read of a file, with a remark for everything that cannot be used."""
+    """The usable content of a file, with a remark for everything else."""
 
     def __init__(self) -> None:
         self._remarks: list[str] = []
         self._lost_authors = 0
 
     def remark(self, message: str) -> None:
-        """Note a line for a person."""
+        """Add a remark for the user."""
         self._remarks.append(message)
 
     def contributors(self, values: Sequence[Any]) -> None:
-        """Note that contributors are not taken."""
+        """Add a remark that contributors are ignored."""
         if values:
             self.remark(f"contributors: {len(values)} ignored; Figshare has authors only")
 
     def unknown_relation(self, relation: str, identifier: str) -> None:
-        """Note that a material is related by the default instead."""
+        """Add a remark that a material gets the default relation."""
         self.remark(f"unknown relation {relation!r}: {identifier!r} is related by {DEFAULT_RELATION} instead")
 
     def texts(self, field: str, values: Iterable[Any], read: Callable[[Any], str | None]) -> list[str]:
@@ -160,7 +160,7 @@ def unique(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, 
 
 
 def full_name(first: str | None, last: str | None, name: str | None, *, organisation: bool = False) -> dict[str, str]:
-    """Return an author's name in figup's fields, empty if there is none.
+    """Return an author's name in figup's fields; empty without a name.
 
     First and last name if both are given, or if a person's `name` is written as `Doe, Jane`; else one name.
     """

@@ -43,7 +43,7 @@ class Graph:
 
 
 def identifier(value: Any) -> str | None:
-    """Return an identifier, whatever it is wrapped in."""
+    """Return an identifier without the objects that wrap it."""
     return text(value) or text(value, "@id", "id", "value", "identifier", "url", "name")
 
 
@@ -53,7 +53,7 @@ def keyword(value: Any) -> str | None:
 
 
 def orcid(value: Any) -> str | None:
-    """Return a person's ORCID iD, from wherever people write it; None without."""
+    """Return a person's ORCID iD from any of the properties in use; None without one."""
     for key in ("@id", "id", "identifier", "sameAs", "url", "orcid"):
         for one in as_list(value, key):
             found = identifier(one)
@@ -64,7 +64,7 @@ def orcid(value: Any) -> str | None:
 
 
 def license_name(value: Any) -> str | None:
-    """Return a licence: what Figshare knows it by, if anything, else its name or address."""
+    """Return a licence: Figshare's name for it if known, else its name or address."""
     names = [text(value), *(text(value, key) for key in ("@id", "id", "url", "identifier", "name"))]
     known = next((name for name in names if name and own_license(name) is not None), None)
     return known or text(value) or text(value, "name", "@id", "url", "identifier", "id")

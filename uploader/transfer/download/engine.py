@@ -155,7 +155,7 @@ class Download:
         return active
 
     def _already_there(self, wanted: Wanted) -> DownloadReport | None:
-        """Return the result for a file that exists; None if it is to be downloaded. Raises TargetExists. Blocks."""
+        """Return the result for a file that exists; None if it must be downloaded. Raises TargetExists. Blocks."""
         folder_path, _, name = wanted.path.rpartition("/")
         folder = TargetFolder(self._target, folder_path)
         try:

@@ -133,8 +133,8 @@ class PartialFile:
                 raise JobBusy(f"{printable(self.path)}: another process is downloading it", path=self.path)
             if self.folder.links(self._data, fd) == 1:
                 return fd
-            # Another process finished it meanwhile, or was killed when the file had its final name already: what is
-            # open may be that file, and must not be written to.
+            # Another process finished it meanwhile, or was killed when the file had its final name already: the open
+            # file may be that one, and must not be written to.
             self.folder.remove(self._data)
             os.close(fd)
 

@@ -17,7 +17,7 @@ from uploader.transfer.compare import FAILED_STATUSES
 RESERVED = ".figup-"
 """How the names of partial files begin."""
 MAX_NAME = 255
-"""Bytes of a file name on the file systems in use."""
+"""Maximum bytes of a file name on common file systems."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -70,7 +70,7 @@ def plan_download(
 ) -> Plan:
     """Choose the files. `names` are remote paths, or names without folder; empty for all files.
 
-    Raises FileNotHeld if one of the names fits no file, UsageError if patterns to include fit none.
+    Raises FileNotHeld if one of the names matches no file, UsageError if the include patterns match none.
     """
     placed = _placed(files, folders)
     chosen = _named(item_id, placed, names) if names else placed
@@ -106,7 +106,7 @@ _Placed: TypeAlias = "tuple[File, str, str]"
 
 
 def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
-    """Give every file of the item its path, so that one that is downloaded alone has the same."""
+    """Give every file of the item its path, so that a file downloaded alone gets the same path."""
     taken: set[str] = set()
     placed: list[_Placed] = []
     for file in files:

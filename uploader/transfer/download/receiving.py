@@ -1,4 +1,4 @@
-"""One file that is being downloaded: its ranges are written as they arrive, and hashed and recorded now and then."""
+"""One file that is being downloaded: its ranges are written as they arrive, and hashed and recorded at intervals."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ _SAVE_INTERVAL = 1.0
 
 
 class Receiving:
-    """A file that is being downloaded; `open_ranges` of its ranges are not fetched yet.
-
-    `unranged`: the server answers no ranges. `error` is the first one of this file.
+    """A file that is being downloaded; `open_ranges` is the number of ranges not fetched yet. `unranged`: the server
+    ignores Range headers. `error` is the first one of this file.
     """
 
     def __init__(self, wanted: Wanted, partial: PartialFile) -> None:

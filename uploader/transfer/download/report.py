@@ -11,7 +11,7 @@ from uploader.transfer.download.plan import Skip
 from uploader.transfer.report import Problem
 
 _INCOMPLETE = ("unfinished", "integrity-failed")
-"""Reasons for which an item is not downloaded completely."""
+"""Reasons that leave a download of an item incomplete."""
 
 
 class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ def _translated(error: OSError, path: str) -> FigupError:
 
 
 class TargetFolder:
-    """A folder below the target that is open, so that nothing that is renamed or linked meanwhile leads elsewhere."""
+    """A folder below the target, kept open so that no rename or link made meanwhile can lead elsewhere."""
 
     def __init__(self, top: Path, folder: str) -> None:
         """Open `folder` ("a/b", "" for the top), creating what is missing. Raises TargetFull, TargetUnusable."""
@@ -66,7 +66,7 @@ class TargetFolder:
         return f"{self._shown}/{name}"
 
     def size_of(self, name: str) -> int | None:
-        """Return the size in bytes of the regular file of this name; None if there is none.
+        """Return the size in bytes of the regular file of this name; None if it does not exist.
 
         Raises TargetUnusable for a link, a folder or anything else.
         """
@@ -85,7 +85,7 @@ class TargetFolder:
             return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=self.fd)
 
     def links(self, name: str, fd: int) -> int:
-        """Return how many names the open file has; 0 if this name no longer belongs to it."""
+        """Return the number of links of the open file; 0 if this name is no longer one of them."""
         with target_errors(self.shown(name)):
             try:
                 status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)

@@ -160,7 +160,7 @@ class SourceSession:
         return as_expected(self._transfer, self.known_md5)
 
     def _checkpoint(self, stamp: FileStamp) -> Checkpoint | None:
-        """Return where an earlier digest of this very version of the source was, None if there is no such."""
+        """Return the last checkpoint of an earlier digest of this version of the source, or None."""
         kept = self._transfer.kept
         if kept is None or self.suspect or not self._may_continue or self._run.options.reread or not can_save():
             return None
@@ -198,7 +198,7 @@ class SourceSession:
         )
 
     async def md5_from_start(self) -> str:
-        """Return the MD5 of all of the source, whatever state of an earlier digest was kept. Raises what `md5` does."""
+        """Return the MD5 of the whole source, ignoring any kept state of an earlier digest. Raises what `md5` does."""
         self._may_continue = False
         self.forget_md5()
         return await self.md5()

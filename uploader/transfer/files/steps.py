@@ -128,7 +128,7 @@ async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
 
 
 def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
-    """Warn about an unfinished file that may be this job's or somebody else's, once in a run."""
+    """Warn once per run about an unfinished file that may be this job's or someone else's."""
     if file_id in run.named_files:
         return
     run.named_files.add(file_id)

@@ -148,7 +148,7 @@ async def _look_again(run: JobRun, seen: frozenset[Start]) -> None:
             earlier = run.started_elsewhere.pop(place, [])
             _note(run, place, entries)
             _note(run, place, earlier)
-        # Last: from here on, decisions need not take these starts into account any more.
+        # Last: decisions made from now on know these starts from the listing.
         run.places.seen = found
 
 

@@ -184,7 +184,7 @@ class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end", omit_default
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
     `at` is None in journals of earlier versions. After publishing, `url` is the public page and `doi` the DOI, None if
-    Figshare has not told them.
+    Figshare has not returned them.
     """
 
     step: str
@@ -257,9 +257,8 @@ class SourceHashed(FileEvent, frozen=True, tag="md5"):
 
 
 class DigestKept(FileEvent, frozen=True, kw_only=True, tag="md5~", omit_defaults=True):
-    """The MD5 after the first `position` bytes of the source has this state (base64), as its stamp was.
-
-    `machine` tells where `device` means something.
+    """The MD5 after the first `position` bytes of the source has this state (base64); the stamp is the source's at that
+    time. `device` is valid only on `machine`.
     """
 
     position: int = msgspec.field(name="n")

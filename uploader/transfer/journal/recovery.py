@@ -80,11 +80,11 @@ def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
     at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
-        # The mark of an intent that is left may have been taken off since: it is no longer the only evidence.
+        # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
         left = state.item_state is ItemState.INTENDED
         intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
     if plan.item is not None:
-        # What such an intent led to may have parts by now, which in an item that the user named are no evidence.
+        # The file of such an intent may have parts by now, so in an item that the user named it cannot be identified.
         intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
         ev.UploadIntended(t.index, at=at, known=None)

@@ -209,7 +209,7 @@ class JobState:
 
     @property
     def public_url(self) -> str | None:
-        """The page that everybody can see; None if the job's present files are not public, or it is not known."""
+        """The public page; None if the job's present files are not public, or it is not known."""
         return self.published_url if self.publication == "public" else None
 
     @property

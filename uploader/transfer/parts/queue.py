@@ -171,7 +171,7 @@ class PartQueue:
             self._waiters.popleft().set()
 
     def take(self) -> tuple[FileSend, Part] | None:
-        """Take the next part to send; None if there is none."""
+        """Take the next part to send, or None."""
         self._small = [sending for sending in self._small if sending.left]
         self._large = [sending for sending in self._large if sending.left]
         for sending in (*self._small, *self._large):

@@ -117,7 +117,7 @@ def append(folder: Path, lines: bytes, disk: Disk) -> None:
 
 
 def read(folder: Path, disk: Disk) -> Iterator[AnyEntry]:
-    """Read the run log in a job's folder, in order; nothing if there is none."""
+    """Yield the entries of the run log in a job's folder, in order; none if the file does not exist."""
     for line in (disk.read(folder / NAME) or b"").split(b"\n"):
         try:
             yield _decoder.decode(line)

@@ -50,7 +50,7 @@ def check_quota(account: Account, new: Sequence[Transfer]) -> None:
 
 
 def too_large(files: Iterable[tuple[str, int]]) -> str:
-    """For a message: the first of these paths with their sizes in bytes, and how many more there are."""
+    """List the first of these paths with their sizes in bytes, and the number of the others, for a message."""
     named = [f"{printable(path)}: has {format_exact_bytes(size)}" for path, size in files]
     more = [f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
     return "; ".join([*named[:_NAMED], *more])

@@ -28,7 +28,7 @@ _INTERVAL = 0.25
 _MAX_WAIT, _FILES_A_SECOND = 3.0, 200
 """While the API is idle a batch waits a second for each 200 files of the job, at most 3 seconds."""
 _PATIENCE = 3
-"""Listings that may lack a file that was just initiated, before it is looked up by itself."""
+"""Number of listings that may lack a file that was just initiated, before it is requested individually."""
 
 
 async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:

@@ -52,7 +52,7 @@ class JobStore:
         return self.jobs / job
 
     def latest(self, name: str) -> str | None:
-        """Return the newest job of this name (later generations end with -2, -3 …); None if there is none."""
+        """Return the newest job of this name (later generations end with -2, -3 …), or None."""
         generations = {self._generation(name, job): job for job in self.names()}
         generations.pop(0, None)
         return generations[max(generations)] if generations else None

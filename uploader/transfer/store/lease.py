@@ -136,7 +136,7 @@ class Leases:
 
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
-    """Describe the process working on a job; None if there is none. Reads only."""
+    """Describe the process working on a job; None without one. Reads only."""
     leases = Leases(folder, disk)
     found = leases.newest()
     if found is None or found.lease is None or found.lease.ended:
