@@ -50,7 +50,7 @@ def moment(time: float) -> str:
 
 
 def not_found(what: str) -> ApiError:
-    """Return the 404 for something missing or owned by another account; `what` is "Article" or "File"."""
+    """Return the 404 for a resource that is missing or owned by another account; `what` is "Article" or "File"."""
     return ApiError(404, "EntityNotFound", f"{what} not found")
 
 

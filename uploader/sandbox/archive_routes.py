@@ -40,7 +40,7 @@ class Member(NamedTuple):
 
 
 async def own(request: web.Request) -> web.StreamResponse:
-    """Send the files of an own item that are available."""
+    """Send the available files of an item of the account."""
     context = context_of(request)
     item_id = item_id_of(request)
     return await _send(request, await context.db.run(_own, item_id, account_of(request), context))

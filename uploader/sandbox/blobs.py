@@ -1,4 +1,4 @@
-"""The bytes of the files: one sparse file each, under a generated name. Everything blocks; call it in a thread."""
+"""The content of the files: one sparse file each, under a generated name. All calls block; call them in a thread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Blobs:
         self._directory = directory
 
     def path(self, name: str) -> Path:
-        """Return the path of the bytes called `name`."""
+        """Return the path of the blob called `name`."""
         return self._directory / name
 
     def create(self, size: int) -> str:

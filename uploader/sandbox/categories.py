@@ -14,7 +14,7 @@ from typing import Any
 from uploader.sandbox.answers import encoded
 
 _FIRST, _STEP = 23812, 3
-"""Ids of the real service: the first one, and from one to the next in the order of the codes."""
+"""Ids of the real service: the first one, and the step to the next one in the order of the codes."""
 _FIELD = 6
 """Digits of the codes that may be selected; two are a division, four a group."""
 
@@ -50,7 +50,7 @@ def by_source() -> dict[str, int]:
 
 @functools.cache
 def listing(*, public: bool) -> bytes:
-    """Return the JSON of the whole list. The public one has no divisions, as two clients of the real service found."""
+    """Return the JSON of the whole list. The public one has no divisions (observed by two other clients)."""
     return encoded([one for one in categories().values() if not public or one["parent_id"]])
 
 

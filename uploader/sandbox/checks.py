@@ -20,7 +20,7 @@ _DATES = {"firstOnline", "publisherPublication", "publisherAcceptance"}
 
 
 def checked(body: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
-    """Return the fields of a body that have a check, checked. Null counts as absent, other fields are ignored."""
+    """Check fields of a body and return those with a check. Null counts as absent, other fields are ignored."""
     return {name: check(name, body[name]) for name, check in checks.items() if body.get(name) is not None}
 
 

@@ -15,7 +15,7 @@ _CHECK_INTERVAL = 0.05
 
 
 def disconnected(request: web.Request) -> bool:
-    """Return whether the client has closed the connection, or it broke."""
+    """Return whether the connection was closed by the client or broke."""
     return request.transport is None or request.transport.is_closing()
 
 

@@ -35,7 +35,7 @@ class Effects:
     md5: dict[int, str] = field(default_factory=dict)
     """Files that get "wrong-md5" or "no-md5"."""
     answers: dict[str, tuple[float, bytes]] = field(default_factory=dict)
-    """Time and body of the last answers to readings, by path and query, oldest first: what "stale" repeats."""
+    """Time and body of recent responses to GETs, by path and query, oldest first: "stale" repeats them."""
 
     def clear(self) -> None:
         """Undo all effects."""

@@ -1,7 +1,7 @@
 """An institution's custom fields: definitions, which items have them, valid values, and how they are shown.
 
-Types, validations and the shape of a definition are those of the official description (ShortCustomField); the lengths
-of `text` and `textarea` without a validation of their own are those of Figshare's help page on custom metadata.
+Types, validations and the shape of a definition are those of the official description (ShortCustomField); the maximum
+lengths of `text` and `textarea` without a validation are those of Figshare's help page on custom metadata.
 """
 
 from __future__ import annotations

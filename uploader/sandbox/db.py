@@ -1,7 +1,7 @@
 """The SQLite file of the sandbox, and one thread that all statements run on.
 
-Write-ahead log without fsync: commits survive any end of the process, as promised, but the last ones may be lost in a
-power failure.
+Write-ahead log without fsync: commits survive the end of the process, however it ends, but the last ones may be lost in
+a power failure.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ T = TypeVar("T")
 class Database:
     """One connection, used by one thread. `await run(function, *args)` calls function(connection, *args) there.
 
-    Each call is one transaction: it is committed when the function returns, and undone when it raises. What was
-    committed is on disk before `run` returns, also when the caller is cancelled meanwhile.
+    Each call is one transaction: it is committed when the function returns, and rolled back when it raises. It is
+    committed before `run` returns, even if the caller is cancelled meanwhile.
     """
 
     def __init__(self, path: Path) -> None:

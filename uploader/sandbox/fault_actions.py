@@ -25,7 +25,7 @@ Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
 
 TAMPER = web.RequestKey("tamper", Fault)
-"""On a PUT of a part: the fault that changes its body on the way to the disk."""
+"""On a PUT of a part: the fault that alters its body before it is stored."""
 
 _MOST_ANSWERS = 64
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
@@ -53,7 +53,7 @@ async def apply_faults(
 
 
 async def tampered(body: AsyncIterator[bytes], fault: Fault, length: int) -> AsyncIterator[bytes]:
-    """Return a part's body as changed by a fault; `length` is the part's. BodyBroken where the fault cuts it."""
+    """Alter a part's body by a fault; `length` is the part's. Raises BodyBroken if the fault truncates it."""
     offset = 0
     boundary = fault.options.get("bytes", length // 2) if fault.name == "reset-mid-body" else None
     flip = fault.options.get("byte", 0) if fault.name == "flip-bit" else None
@@ -89,7 +89,7 @@ async def _change_state(request: web.Request, context: Context, fault: Fault) ->
 
 
 def _remembered(request: web.Request, context: Context, proceed: Proceed) -> Proceed:
-    """Return `proceed`, which then also keeps its response for the fault "stale"."""
+    """Wrap `proceed` so that it also keeps its response for the fault "stale"."""
 
     async def keep() -> web.StreamResponse:
         answer = await proceed()

@@ -1,7 +1,7 @@
 """A file's status at a given time: pure functions of its recorded times and the delays, so restarts lose nothing.
 
-States and their order: created → ic_checking → ic_success → moving_to_final → available, and ic_failure for an
-MD5 that is not the supplied one (seen by clients of the real service; the documentation names only `available`).
+States and their order: created → ic_checking → ic_success → moving_to_final → available, and ic_failure for an MD5 that
+differs from the supplied one (observed by clients of the real service; the documentation names only `available`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Progress:
 
 
 def accepted_at(progress: Progress, now: float, delays: Delays) -> bool:
-    """Return whether the completion shows: the upload is COMPLETED, and its address gone from the file's record."""
+    """Return whether the completion is visible: the upload is COMPLETED, and the file's record no longer has its
+    address.
+    """
     return progress.completed is not None and now >= progress.completed + delays.created
 
 

@@ -21,7 +21,8 @@ _VERSION = re.compile(r"\.v\d+$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What filters compare. `same` has the fields that must be equal, `dois` each DOI that finds it, in lower case.
+    """The values that filters compare. `same` has the fields that must be equal, `dois` every DOI that matches, in
+    lower case.
 
     Times are seconds since the epoch.
     """
@@ -46,7 +47,7 @@ def in_listing(request: web.Request) -> dict[str, Any]:
 def in_search(
     request: web.Request, body: dict[str, Any], orders: tuple[str, ...]
 ) -> tuple[dict[str, Any], Slice, Order]:
-    """Return the search in a body; paging may stand in the query as well. ApiError 400 or 422."""
+    """Return the search in a body; paging parameters may also be in the query. ApiError 400 or 422."""
     paged = {"page", "page_size", "limit", "offset"} & request.query.keys()
     return _read(body), slice_of(request.query) if paged else slice_in(body), order_of(body, orders)
 

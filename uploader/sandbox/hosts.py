@@ -1,8 +1,8 @@
-"""Which Host headers a sandbox answers to: its pages and addresses must not serve a name that leads here by a trick.
+"""The Host headers that a sandbox accepts, as a defence against DNS rebinding.
 
-A web page can have its own name resolve to 127.0.0.1 (DNS rebinding); the browser then sends that name as Host, and
-takes the sandbox's answers for the page's own. Loopback names, addresses that the sandbox listens on and the hosts of
-its public URLs cannot be used so.
+A web page can make its own name resolve to 127.0.0.1; the browser then sends that name as Host, and treats the
+sandbox's responses as the page's own. Loopback names, addresses that the sandbox listens on and the hosts of its public
+URLs cannot be abused this way.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_served(headers: Iterable[str], settings: Settings) -> bool:
-    """Return whether a request with these Host headers is for this sandbox. None at all: HTTP/1.0, no browser."""
+    """Return whether a request with these Host headers is for this sandbox. One without the header (HTTP/1.0) is not
+    from a browser.
+    """
     return all(_is_own(host_name(header), settings) for header in headers)
 
 
@@ -50,7 +52,7 @@ def _is_own(host: str | None, settings: Settings) -> bool:
 
 
 def _is_listening_address(host: str, listening: str) -> bool:
-    """Return whether the sandbox listens there; on all addresses (0.0.0.0, ::), any address is one, and no name."""
+    """Return whether the sandbox listens there; on all addresses (0.0.0.0, ::) that is any address, but no name."""
     try:
         everywhere = ip_address(listening).is_unspecified
         ip_address(host)

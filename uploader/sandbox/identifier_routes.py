@@ -1,4 +1,4 @@
-"""Identifiers of an item or a collection: reserve a handle, and say which resource elsewhere it belongs to."""
+"""Identifiers of an item or a collection: reserve a handle, and set the related resource."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
 
 _PREFIX = "11172/FK2.FIGSHARE"
-"""Of the handles in the documentation's examples."""
+"""The prefix of the handles in the documentation's examples."""
 _CHECKS: dict[str, checks.Check] = {
     "id": checks.text(0, 255),
     "title": checks.text(0, 1000),
@@ -57,7 +57,7 @@ class IdentifierRoutes:
         return located(self._resource.address(request), 205)
 
     def _reserve(self, db: sqlite3.Connection, number: int, account_id: int, now: float) -> str:
-        """Return the handle, which is made once and kept."""
+        """Return the handle, which is created once."""
         fields = self._resource.fields(db, number, account_id)
         handle = str(fields["handle"] or f"{_PREFIX}.{number}")
         self._resource.change(db, number, account_id, {"handle": handle}, now)

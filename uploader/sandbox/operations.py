@@ -8,7 +8,7 @@ PART_REQUESTS: Final = frozenset({"get-part", "put-part", "delete-part"})
 UPLOAD_REQUESTS: Final = PART_REQUESTS | {"get-upload"}
 FILE_REQUESTS: Final = frozenset({"get-file", "complete", "delete-file"})
 READINGS: Final = frozenset({"list-files", "list-items", "get-item", "get-file"})
-"""Requests that a replica which lags behind may answer."""
+"""Requests that a lagging replica may answer."""
 _FILES = FILE_REQUESTS | {"list-files", "initiate", "download"}
 _ITEMS = frozenset(
     {

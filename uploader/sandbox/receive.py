@@ -18,7 +18,7 @@ _MAX_CHUNKS = 1024
 
 
 class BodyStalled(Exception):
-    """Nothing arrived within the time limit."""
+    """No data arrived within the time limit."""
 
 
 class BodyBroken(Exception):

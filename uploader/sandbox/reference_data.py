@@ -62,7 +62,7 @@ FUNDINGS: Final[dict[int, dict[str, Any]]] = {
 INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
 
 STRING_ID: Final = "sandbox"
-"""The institution as addresses and searches name it."""
+"""The institution's name in addresses and searches."""
 
 GROUPS: Final[dict[int, dict[str, Any]]] = {
     number: {
@@ -85,7 +85,7 @@ def subgroups(group: int) -> set[int]:
 
 
 TOP_GROUP: Final = 2100
-"""The group of accounts for which no other was named."""
+"""The group of accounts without another one."""
 
 ROLES: Final[dict[int, dict[str, Any]]] = {
     number: {"id": number, "name": name, "category": "group", "description": description}
@@ -96,7 +96,7 @@ ROLES: Final[dict[int, dict[str, Any]]] = {
         (9, "Reviewer", "Decides on reviews of the group"),
     )
 }
-"""Roles in a group; the documentation names those of 1 and 7, the others are made up."""
+"""Roles in a group; the documentation names those of 1 and 7; the others are invented."""
 
 ADMINISTRATOR, USER = 2, 7
 
@@ -105,4 +105,4 @@ EMBARGO_OPTIONS: Final[dict[int, dict[str, Any]]] = {
     2202: {"id": 2202, "type": "ip_range", "ip_name": "Campus"},
     2203: {"id": 2203, "type": "administrator", "ip_name": ""},
 }
-"""Who an embargo of the institution may let through."""
+"""The institution's options for exemptions from an embargo."""

@@ -79,7 +79,7 @@ def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry
 
 
 class RequestLog:
-    """Appends lines from a thread of its own, each with one write. Without a path it does nothing."""
+    """Appends lines in a dedicated thread, each with one write. Does nothing without a path."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -97,7 +97,7 @@ class RequestLog:
             raise SandboxUnusable(message) from error
 
     async def write(self, record: Entry) -> None:
-        """Append one record; it is in the file when this returns, and also when the caller is cancelled."""
+        """Append one record; it is in the file when this returns, even if the caller is cancelled."""
         if self._descriptor is not None:
             line = record.line()
             await asyncio.get_running_loop().run_in_executor(self._thread, os.write, self._descriptor, line)

@@ -20,7 +20,7 @@ from uploader.sandbox.request_log import ENTRY
 class Resource:
     """Items or collections. `word` is used in the names of routes, `path` in URLs.
 
-    `fields(db, id, account)` gives what is stored of one, ApiError 404 if the account does not own it;
+    `fields(db, id, account)` returns the stored fields of one, ApiError 404 if the account does not own it;
     `change(db, id, account, fields, now)` changes some of it. `added` is the status of a successful addition.
     """
 
@@ -32,7 +32,7 @@ class Resource:
 
     @property
     def route(self) -> str:
-        """The path of one, for the table of routes."""
+        """The path of one resource, for the table of routes."""
         return f"/v2/account/{self.path}" + r"/{resource_id:\d{1,18}}"
 
     def id_of(self, request: web.Request) -> int:
@@ -43,6 +43,6 @@ class Resource:
         return number
 
     def address(self, request: web.Request, rest: str = "") -> str:
-        """Return the address of the one that the path names, or of something beneath it."""
+        """Return the address of the resource that the path names, or of a subresource."""
         at = context_of(request).addresses(request)
         return f"{at.api}/account/{self.path}/{self.id_of(request)}{rest}"

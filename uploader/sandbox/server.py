@@ -121,7 +121,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, *, now: Callable[[], float] = time.time) -> AsyncIterator[Running]:
-    """Run a sandbox for as long as the block lasts. For asyncio. `now` gives seconds since the epoch.
+    """Run a sandbox during the block. Requires asyncio. `now` gives seconds since the epoch.
 
     SandboxBusy when another one has the directory, SandboxUnusable when the directory, the request log or an
     address cannot be used.
@@ -187,7 +187,7 @@ async def _context(
 
 
 def _known(db: sqlite3.Connection, *, institution: bool, at: float) -> frozenset[str]:
-    """Return the names of all bytes. With an institution, ensure that accounts are as it has them."""
+    """Return the names of all bytes. With an institution, ensure that its accounts exist."""
     if institution:
         accounts.ensure_institution(db, at)
     return frozenset(files_db.blobs(db))

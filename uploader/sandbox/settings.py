@@ -1,4 +1,4 @@
-"""Every switch of the sandbox: meaning, unit, default. No I/O."""
+"""Every setting of the sandbox: meaning, unit, default. No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Delays:
 class Settings:
     """One sandbox. Sizes are bytes, times are seconds.
 
-    Figshare's behaviour is the default where it was observed; where it is unknown, a switch offers both.
+    The defaults are Figshare's observed behaviour; where that is unknown, a setting offers both.
     """
 
     directory: Path
@@ -93,8 +93,8 @@ class Settings:
     """Whether the account belongs to an institution and administers it: it may impersonate, and has groups."""
     review: str = "none"
     """The institution's answer to a request to publish: "none" (no review), "approve" (published at once, with an
-    approved review), or "pending" (a review that nobody decides)."""
+    approved review), or "pending" (the review is never decided)."""
     custom_fields: tuple[CustomField, ...] = DEFAULTS
-    """Those of the institution; ignored without one."""
+    """Custom fields of the institution; ignored without one."""
     item_files: int = 1000
     """Maximum number of files in the item object: 10 are documented, 326 were observed."""

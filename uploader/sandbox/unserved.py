@@ -1,4 +1,4 @@
-"""Documented operations that a local Figshare cannot serve in a meaningful way: they respond 501 with the reason."""
+"""Documented operations that a local Figshare cannot serve meaningfully: they respond 501 with the reason."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from uploader.sandbox.people.authors import NewAuthor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollectionChanges:
-    """What a body asks for: `fields` as stored, but with authors, items and the like as the client named them."""
+    """The content of a body: `fields` as stored, except authors, items etc., which are as the client named them."""
 
     fields: dict[str, Any]
     authors: list[int | NewAuthor] | None

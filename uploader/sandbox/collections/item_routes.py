@@ -30,7 +30,7 @@ from uploader.sandbox.routes import Route
 COLLECTION = r"/v2/account/collections/{collection_id:\d{1,18}}"
 
 MAX_BATCH = 10
-"""Items in one addition: more failed for a client of the real service."""
+"""Maximum number of items added by one request: more failed for a client of the real service."""
 
 
 def routes() -> list[Route]:

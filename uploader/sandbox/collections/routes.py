@@ -51,7 +51,7 @@ def routes() -> list[Route]:
 
 
 def institution_id(context: Context) -> int:
-    """Return the institution of the accounts here, 0 for none."""
+    """Return the accounts' institution, 0 for none."""
     return int(INSTITUTION["id"]) if context.settings.institution else 0
 
 

@@ -31,7 +31,9 @@ WIPED = {
 
 @dataclass(frozen=True, slots=True)
 class ItemChanges:
-    """What a body asks for: `fields` as in EMPTY, but with authors, fundings and materials as the client named them."""
+    """The content of a body: `fields` as in EMPTY, except authors, fundings and materials, which are as the client
+    named them.
+    """
 
     fields: dict[str, Any]
     authors: list[int | NewAuthor] | None

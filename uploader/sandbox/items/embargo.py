@@ -80,7 +80,7 @@ def shown(embargo: dict[str, Any] | None, now: float) -> dict[str, Any]:
 
 
 def confidential(reason: str) -> dict[str, Any]:
-    """Return the embargo that replaces what used to be confidentiality, as documented: on the files, without end."""
+    """Return the embargo that replaces the former confidentiality, as documented: on the files, permanent."""
     return {"until": None, "type": "file", "title": "", "reason": reason, "options": []}
 
 
@@ -92,7 +92,7 @@ def confidentiality(embargo: dict[str, Any] | None, now: float) -> dict[str, Any
 
 
 def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
-    """Parse who is exempt. ApiError 400 for an option or group that the account does not have."""
+    """Parse the exemptions. ApiError 400 for an option or group that the account does not have."""
     options: list[dict[str, Any]] = []
     for one in checks.objects("embargo_options", [] if entries is None else entries):
         number = checks.integer("embargo_options.id", one.get("id"))

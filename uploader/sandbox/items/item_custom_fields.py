@@ -1,4 +1,4 @@
-"""Which group an item belongs to, its project's or its owner's where none was named, and the custom fields of that.
+"""The group of an item, by default its project's or its owner's, and the custom fields of that group.
 
 Every function takes the connection first and belongs to one transaction.
 """

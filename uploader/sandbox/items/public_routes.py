@@ -102,7 +102,7 @@ def _item_id(request: web.Request) -> int:
 
 
 def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
-    """Return the version that a request is about. ApiError 404 also for one that cannot be seen yet."""
+    """Return the version that a request names. ApiError 404 also for one that is not visible yet."""
     item_id = _item_id(request)
     number = request.match_info.get("version")
     item = store.find(db, item_id)
@@ -121,7 +121,7 @@ def _versions(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]
 
 
 def downloadable(db: sqlite3.Connection, request: web.Request, now: float) -> list[PublishedFile]:
-    """Return the files of the version that a request is about which everyone may download. ApiError 404."""
+    """Return the public files of the version that a request names. ApiError 404."""
     item, version = _found(db, request, now)
     if embargo.is_active(item.metadata["embargo"], now) or item.metadata["download_disabled"]:
         return []

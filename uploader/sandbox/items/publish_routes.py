@@ -96,7 +96,7 @@ async def get_confidentiality(request: web.Request) -> web.Response:
 
 
 async def update_confidentiality(request: web.Request) -> web.Response:
-    """Put the files under an embargo without end: what this deprecated operation means today."""
+    """Put the files under a permanent embargo, as this deprecated operation now does."""
     context = context_of(request)
     item_id = item_id_of(request)
     with invalid_is_bad_request():
@@ -152,7 +152,7 @@ def _reserve(db: sqlite3.Connection, item_id: int, account_id: int, now: float) 
 
 
 def _embargo(db: sqlite3.Connection, item_id: int, account_id: int, wanted: dict[str, Any] | None, now: float) -> None:
-    """Set or lift the embargo; published versions that waited for its end wait for the new one."""
+    """Set or lift the embargo; published versions that wait for its end then wait for that of the new one."""
     item = store.get(db, item_id, account_id)
     store.update(db, item, {"embargo": wanted}, now)
     versions.reschedule(db, item_id, embargo.visible_from(wanted, now), now)

@@ -1,7 +1,7 @@
 """Reports of an account's items as XLSX: request one, list them, download. One a day, as documented.
 
-The columns are a *choice*: those of Figshare's report are not documented. Neither is whether the download needs a
-token; here the address alone suffices, as for files in a storage service.
+The columns are a *choice*: those of Figshare's report are not documented. It is not documented either whether the
+download needs a token; here the address suffices, as in a storage service.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """Return a report that is pending. ApiError 429 for the second within a day."""
+    """Request a report and return it as pending. ApiError 429 for a second one within a day."""
     context = context_of(request)
     group = _group(request.query)
     row = await context.db.run(_create, account_of(request), group, context.now())

@@ -41,7 +41,7 @@ class Comment:
 
 
 def request(db: sqlite3.Connection, item_id: int, version: int, status: str, now: float) -> None:
-    """Store a review of a version; one that is pending is kept, as the request is the same."""
+    """Store a review of a version; a pending one is kept instead."""
     changed = db.execute(
         "UPDATE reviews SET version = ?, modified = ? WHERE item_id = ? AND status = 'pending'", (version, now, item_id)
     )

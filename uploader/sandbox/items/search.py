@@ -1,8 +1,8 @@
 """The query language of `search_for`. Pure.
 
 Words, `"phrases"` (or `'phrases'`) and `:field:` prefixes, combined with AND, OR, NOT and parentheses; a space means
-OR. A prefix applies until the next operator or prefix; what follows `:tag:` until then is one tag. Words are found
-within words, upper and lower case being the same; the real service stems them instead.
+OR. A prefix applies until the next operator or prefix; what follows `:tag:` until then is one tag. Words match inside
+other words, ignoring case; the real service stems them instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uploader.sandbox.items.store import Item
 from uploader.sandbox.reference_data import licenses
 
 Document = dict[str, list[str]]
-"""Field → its texts in lower case; "" has those that a search without a prefix looks through."""
+"""Field → its texts in lower case; "" has those searched without a prefix."""
 Query = Callable[[Document], bool]
 
 _TOKEN = re.compile(r"""["]([^"]*)["]|'([^']*)'(?=[\s()]|$)|([()])|:(\w+):|([^\s()"]+)""")
@@ -27,7 +27,7 @@ _MAX_DEPTH = 50
 _EXACT = frozenset({"tag", "doi", "orcid", "item_type", "extension", "institution"})
 _ALIASES = {"search_term": "", "keyword": "tag"}
 _PREFIXED = frozenset({"extension", "institution"})
-"""Fields that are searched by their prefix only."""
+"""Fields that are searched only with their prefix."""
 
 
 def document(
@@ -140,7 +140,7 @@ class _Parser:
         return _contains(self._field, text.lower())
 
     def _words(self, first: str) -> str:
-        """Return the text of a bare word: of a tag also the words that follow, up to an operator or a prefix."""
+        """Return the text of a bare word; for a tag, also the words that follow, up to an operator or a prefix."""
         words = [first]
         while self._field == "tag" and (word := self._peek()) and word not in {"AND", "OR", "NOT", "(", ")"}:
             words.append(word)
@@ -157,7 +157,7 @@ def _contains(field: str, sought: str) -> Query:
 
 
 def _published(sought: str, *, before: bool) -> Query:
-    """Compare the time of publication; a date means its first moment, and anything else fits nothing."""
+    """Compare the time of publication; a date means its start, and anything else matches nothing."""
     limit = moment_of(sought.upper())
 
     def fits(found: Document) -> bool:

@@ -121,7 +121,7 @@ async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice
 
 
 def _needs_files(criteria: dict[str, Any]) -> bool:
-    """Return whether the search looks at file names, which are not read for every one of many items otherwise."""
+    """Return whether the search uses file names; otherwise they are not read."""
     return ":extension:" in criteria.get("search_for", "")
 
 

@@ -15,9 +15,9 @@ from uploader.sandbox.items.body import EMPTY
 class Item:
     """An item as stored. `metadata` has the fields of items.body; times are seconds since the epoch.
 
-    `version` is that of the last publication, 0 for none; `published` is when the first one became public or will,
-    None for never or not known. `withdrawn`: it was unpublished since.
-    `linked` and `uploaded` count files, hidden ones included.
+    `version` is that of the last publication, 0 for none; `published` is when the first one became or becomes public,
+    None if never or unknown. `withdrawn`: it was unpublished afterwards. `linked` and `uploaded` count files, hidden
+    ones included.
     """
 
     id: int
@@ -34,7 +34,7 @@ class Item:
     withdrawn: bool = False
 
     def appeared(self, now: float) -> bool:
-        """Return whether a version is public, or was."""
+        """Return whether a version is or was public."""
         return self.published is not None and self.published <= now
 
     def is_public(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The owner's view of a published version, changes of its own fields, and taking an item back from the public."""
+"""The owner's view of a published version, changes of a version's fields, and unpublishing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def update(request: web.Request) -> web.Response:
-    """Accept the two fields that a version may get; no answer shows them, in the real service either."""
+    """Accept the two fields that can be set for a version; as in the real service, no response shows them."""
     context = context_of(request)
     body = await body_of(request)
     checks.checked(body, {"supplementary_fields": checks.objects, "internal_metadata": _mapping})
@@ -59,7 +59,7 @@ async def update(request: web.Request) -> web.Response:
 
 
 async def unpublish(request: web.Request) -> web.Response:
-    """Take an item back from the public. ApiError 403 outside an institution, as observed."""
+    """Unpublish an item. ApiError 403 outside an institution, as observed."""
     context = context_of(request)
     with invalid_is_bad_request():
         body = await body_of(request)
@@ -77,7 +77,7 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def _found(db: sqlite3.Connection, request: web.Request, account_id: int | None) -> tuple[Item, Version]:
-    """Return the item and the version that a request is about. ApiError 404."""
+    """Return the item and the version that a request names. ApiError 404."""
     item = store.get(db, item_id_of(request), account_id)
     version = versions.get(db, item.id, int(request.match_info["version"]))
     if version is None:

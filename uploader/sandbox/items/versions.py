@@ -16,12 +16,12 @@ from uploader.sandbox.items.body import EMPTY
 from uploader.sandbox.items.store import Item
 
 WITHDRAWN: Final = 1e18
-"""When a version becomes visible that was taken back from the public: never."""
+"""When an unpublished version becomes visible: never."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """A published version. `visible`: from when on, None while an embargo without end holds it back.
+    """A published version. `visible`: since when, None under a permanent embargo.
 
     `authors` are objects as the API shows them; `thumb` is the file that makes the thumbnail.
     """
@@ -88,7 +88,7 @@ def unfinished(db: sqlite3.Connection, item_id: int) -> int:
 
 
 def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now: float) -> None:
-    """Set when versions that wait for an embargo become visible; None: not by themselves."""
+    """Set when versions that wait for an embargo become visible; None: only when it is lifted."""
     db.execute(
         "UPDATE versions SET visible = ?1 WHERE item_id = ?2 AND (visible IS NULL OR (visible > ?3 AND visible < ?4))",
         (visible, item_id, now, WITHDRAWN),
@@ -101,7 +101,7 @@ def reschedule(db: sqlite3.Connection, item_id: int, visible: float | None, now:
 
 
 def withdraw(db: sqlite3.Connection, item_id: int) -> None:
-    """Take all versions back from the public; the next one to be published is a new one."""
+    """Unpublish all versions; the next one to be published is a new one."""
     db.execute("UPDATE versions SET visible = ? WHERE item_id = ?", (WITHDRAWN, item_id))
     db.execute("UPDATE files SET attached = 0 WHERE item_id = ? AND attached", (item_id,))
     db.execute("UPDATE items SET withdrawn = 1, status = 'private' WHERE id = ?", (item_id,))
@@ -126,13 +126,13 @@ def all_latest(db: sqlite3.Connection, now: float) -> list[tuple[Item, Version]]
 
 
 def all_of(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]:
-    """Return the versions that can be seen, in order."""
+    """Return the visible versions, in order."""
     rows = db.execute("SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number", (item_id, now))
     return [_version(row) for row in rows]
 
 
 def get(db: sqlite3.Connection, item_id: int, number: int) -> Version | None:
-    """Return one version, whether it can be seen or not."""
+    """Return one version, visible or not."""
     row = db.execute("SELECT * FROM versions WHERE item_id = ? AND number = ?", (item_id, number)).fetchone()
     return None if row is None else _version(row)
 
@@ -145,7 +145,7 @@ def set_thumb(db: sqlite3.Connection, version: Version, file_id: int) -> None:
 
 
 def files(db: sqlite3.Connection, version: Version, limit: int | None, offset: int = 0) -> list[PublishedFile]:
-    """Return the files of a version, in order of their making. `limit` None: all."""
+    """Return the files of a version, in order of creation. `limit` None: all."""
     rows = db.execute(
         "SELECT * FROM published_files WHERE item_id = ? AND number = ? ORDER BY file_id LIMIT ? OFFSET ?",
         (version.item_id, version.number, -1 if limit is None else limit, offset),
@@ -163,7 +163,7 @@ def file(db: sqlite3.Connection, version: Version, file_id: int) -> PublishedFil
 
 
 def visible_file(db: sqlite3.Connection, file_id: int, now: float) -> PublishedFile | None:
-    """Return a file that is in a version that can be seen, whichever."""
+    """Return a file that is in any visible version."""
     row = db.execute(
         "SELECT published_files.* FROM published_files JOIN versions USING (item_id, number)"
         " WHERE file_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1",

@@ -61,7 +61,7 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
 
 
 def timeline(given: dict[str, str], published: float | None) -> dict[str, str]:
-    """Return the dates of an item or collection as every answer has them: once public, also when it was posted."""
+    """Return the dates of an item or collection as in every response; once public, also when it was posted."""
     if published is None:
         return given
     posted = moment(published).removesuffix("Z")
@@ -115,7 +115,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
 
 
 def names_of(authors: Sequence[dict[str, Any]]) -> str:
-    """Return the authors as citations have them."""
+    """Return the authors in the form used in citations."""
     return "; ".join(f"{author['last_name']}, {author['first_name']}".strip(", ") for author in authors)
 
 

@@ -16,7 +16,7 @@ OWNER_ID = 2000001
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An account. Its names are those of its author; `quota` is None where the sandbox's setting counts.
+    """An account. Its names are those of its author; `quota` None: the sandbox's setting applies.
 
     `initiated` and `completed` are bytes of files that are in no public version, `public` of those that are.
     """
@@ -142,7 +142,7 @@ def create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
 
 
 def ensure_institution(db: sqlite3.Connection, now: float) -> None:
-    """Give every account a group, and create one besides the owner's if there is none."""
+    """Give every account a group, and create a second account besides the owner's if it is missing."""
     db.execute("UPDATE accounts SET group_id = ? WHERE group_id = 0", (TOP_GROUP,))
     if db.execute("SELECT 1 FROM accounts WHERE id != ?", (OWNER_ID,)).fetchone() is None:
         create(db, _MEMBER, now)

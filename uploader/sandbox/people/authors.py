@@ -97,7 +97,7 @@ def update(
 
 
 def search(db: sqlite3.Connection, words: str, orcid: str, *, with_account: bool | None) -> list[Author]:
-    """Return authors whose name has these words, in order of their ids. Empty words and an empty ORCID fit all."""
+    """Return authors whose name contains these words, in order of their ids. No words and an empty ORCID match all."""
     rows = db.execute(
         f"{_SELECT} WHERE instr(lower(full_name), lower(?1)) AND (?2 = '' OR orcid_id = ?2)"
         " AND (?3 IS NULL OR (account_id IS NOT NULL) = ?3) ORDER BY id",

@@ -84,7 +84,7 @@ def _import(db: sqlite3.Connection, people: list[Person], now: float) -> bool:
 
 
 def _admitted(db: sqlite3.Connection, kind: str, now: float, pause: float) -> bool:
-    """Return whether there was no file of this kind for a while, and record this one."""
+    """Record a file of this kind; False if the last one was too recent."""
     row = db.execute("SELECT created FROM feeds WHERE kind = ?", (kind,)).fetchone()
     if row is not None and row["created"] > now - pause:
         return False

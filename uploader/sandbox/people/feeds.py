@@ -17,7 +17,7 @@ from uploader.sandbox.answers import ApiError
 
 _LONGEST_VALUE: Final = 255
 _LONGEST_QUOTA: Final = 15
-"""Digits."""
+"""Maximum digits of a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Person:
 
 
 def file_in(content_type: str, body: bytes, name: str) -> bytes:
-    """Return the file in a multipart form's field. ApiError 400 if there is none."""
+    """Return the file in a multipart form's field. ApiError 400 without one."""
     head = b"Content-Type: " + content_type.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
     for part in message_from_bytes(head + body).walk():
         if part.get_param("name", header="content-disposition") == name:

@@ -196,7 +196,7 @@ def _short(account: Account, context: Context) -> dict[str, Any]:
 
 
 def _new_account(body: dict[str, Any]) -> NewAccount:
-    """Return an account to be made. ApiError 422."""
+    """Parse the account to create. ApiError 422."""
     for name in ("email", "last_name"):
         if body.get(name) is None:
             raise invalid(f"Missing mandatory field - {name}", name)

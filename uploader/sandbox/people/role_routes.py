@@ -1,6 +1,6 @@
 """The roles that accounts have in the groups of an institution: list, add, remove.
 
-The owner administers the top group, and everybody is a user in their own group; added roles are stored.
+The owner administers the top group, and every account is a user in its own group; added roles are stored.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _group(name: str) -> int:
 
 
 def _own(db: sqlite3.Connection, account_id: int) -> set[tuple[int, int]]:
-    """Return the groups and roles that an account has by itself. ApiError 404."""
+    """Return the groups and roles that an account has without being given them. ApiError 404."""
     account = accounts.get(db, account_id)
     if account is None:
         raise not_found("Account")

@@ -35,7 +35,9 @@ async def account(request: web.Request) -> web.Response:
 
 
 def account_object(db: sqlite3.Connection, account_id: int, context: Context) -> dict[str, Any]:
-    """Return all quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts. ApiError 404."""
+    """Return the account. Quotas are bytes; `maximum_file_size` 0 is "not stated", as seen on real accounts. ApiError
+    404.
+    """
     found = accounts.get(db, account_id)
     if found is None:
         raise not_found("Account")
@@ -107,7 +109,7 @@ _AUTHOR_FILTERS: dict[str, checks.Check] = {
 
 
 def _matches(author: dict[str, Any], criteria: dict[str, Any]) -> bool:
-    """Return whether an author's object fits; a group includes those below it, as documented."""
+    """Return whether an author's object matches; a group includes those below it, as documented."""
     group = criteria.get("group_id")
     if group is not None and author["group_id"] not in subgroups(group):
         return False

@@ -1,6 +1,6 @@
 """OAuth 2: the authorization page and the token endpoint. There is one token, the sandbox's.
 
-Any application is known here; its secret, and every account's password, is the sandbox's token (*choice*). Success is
+Any application id is accepted; its secret, and every account's password, is the sandbox's token (*choice*). Success is
 200 and every failure 400, as documented; its body is that of RFC 6749, section 5.2.
 """
 

@@ -46,7 +46,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def invite(request: web.Request) -> web.Response:
-    """Invite somebody by user id or e-mail address. An address that no account has becomes an author (*choice*)."""
+    """Invite a person by user id or e-mail address. An address without an account becomes an author (*choice*)."""
     with invalid_is_bad_request():
         body = await body_of(request)
         given = checks.checked(body, _CHECKS)

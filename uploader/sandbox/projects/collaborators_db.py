@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collaborator:
-    """Somebody who was invited to a project. `role` is "viewer" or "collaborator"."""
+    """A person who was invited to a project. `role` is "viewer" or "collaborator"."""
 
     author_id: int
     name: str
@@ -26,11 +26,11 @@ def of_project(db: sqlite3.Connection, project_id: int) -> list[Collaborator]:
 
 
 def invite(db: sqlite3.Connection, project_id: int, author_id: int, role: str) -> None:
-    """Add somebody, or change the role."""
+    """Add a collaborator, or change their role."""
     db.execute("INSERT OR REPLACE INTO collaborators VALUES (?, ?, ?)", (project_id, author_id, role))
 
 
 def remove(db: sqlite3.Connection, project_id: int, author_id: int) -> bool:
-    """Remove somebody; False if there was no such collaborator."""
+    """Remove a collaborator; False if they are none."""
     cursor = db.execute("DELETE FROM collaborators WHERE project_id = ? AND author_id = ?", (project_id, author_id))
     return cursor.rowcount > 0

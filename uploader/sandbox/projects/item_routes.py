@@ -126,7 +126,7 @@ async def list_public(request: web.Request) -> web.Response:
 
 
 def _inside(db: sqlite3.Connection, request: web.Request) -> Item:
-    """Return the item that the path names, in the project that it names. ApiError 404."""
+    """Return the item and project that the path names. ApiError 404."""
     project = store.get(db, project_id_of(request), account_of(request))
     item = items.get(db, item_routes.item_id_of(request), account_of(request))
     if item.project_id != project.id:
