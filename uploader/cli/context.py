@@ -19,7 +19,7 @@ import click
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import FigupError, NoToken
-from uploader.figshare.settings import RetryPolicy
+from uploader.figshare.settings import THROTTLED, RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
@@ -54,6 +54,7 @@ class Context:
         settings = Settings(
             self.endpoint,
             retry=retry or RetryPolicy(),
+            throttled=THROTTLED if retry is None else dataclasses.replace(THROTTLED, retries=0),
             ca_file=self.common.ca_file,
             insecure_http=self.common.insecure_http,
             impersonate=self.common.impersonate,

@@ -46,6 +46,10 @@ _METADATA_FORMAT = "`figup metadata template` documents every field."
 HINTS: dict[str, Hint] = {
     **dict.fromkeys(_TRANSIENT, _CONTINUE),
     # Codes: errors that were raised without a hint of their own.
+    "throttled": Hint(
+        "Run the same command again in an hour; with a token (`figup auth login`) Figshare may allow more.",
+        complete=True,
+    ),
     "tls": Hint("If your network or server has its own certificate authority, give its file with --ca-file."),
     "no-token": Hint("Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`.", complete=True),
     "token-refused": Hint(

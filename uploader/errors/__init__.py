@@ -29,6 +29,7 @@ from uploader.errors.transient import (
     StateLost,
     StorageUnavailable,
     TargetFull,
+    Throttled,
     Unreachable,
     UploadFailing,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "TargetExists",
     "TargetFull",
     "TargetUnusable",
+    "Throttled",
     "TlsFailure",
     "TokenFileExposed",
     "TokenRejected",

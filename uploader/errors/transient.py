@@ -30,6 +30,13 @@ class ServerFailing(_RetriesExhausted):
     code = "server-failing"
 
 
+class Throttled(_RetriesExhausted):
+    """Figshare throttles this computer: it refused a public request again and again."""
+
+    code = "throttled"
+    default_hint = "Repeat the call in an hour; what was fetched is kept."
+
+
 class UploadFailing(TransientError):
     """One file's upload was lost or rejected repeatedly while other requests succeeded."""
 

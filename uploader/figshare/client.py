@@ -24,6 +24,7 @@ from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.ratelimit import OnTurn
+from uploader.figshare.records_api import Records
 from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy, Settings
@@ -70,6 +71,8 @@ class Figshare:
         self.has_token = token is not None
         self.items = Items(self._calls, functools.partial(_created, endpoint=self._endpoint))
         """Requests on items' metadata, projects and collections."""
+        self.records = Records(self._calls)
+        """Requests that read lists, searches and single records."""
         self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))

@@ -12,13 +12,13 @@ from typing import TypeVar
 import anyio
 
 from uploader.clock import Clock
-from uploader.errors import ServerFailing, Unreachable
+from uploader.errors import ServerFailing, Throttled, Unreachable
 from uploader.figshare.auth import Token
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.ratelimit import TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, TransientFailure, classify, no_response
 from uploader.figshare.retry import Backoff, parse_http_date
-from uploader.figshare.settings import RetryPolicy
+from uploader.figshare.settings import THROTTLED, RetryPolicy
 from uploader.figshare.transport import ExchangeFailed, Request, Response, Send
 
 log = logging.getLogger("uploader.figshare.http")
@@ -130,7 +130,8 @@ class ServerClock:
 class Retrier:
     """Send until there is a value, a permanent error, or the retry time is used up.
 
-    `on_throttled` gets the seconds for which all requests should pause.
+    `on_throttled` gets the seconds for which all requests should pause. `throttled` is the policy for requests that
+    are blocked (see TransientFailure).
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Retrier:
         *,
         on_retry: Callable[[str, float], None] | None,
         on_throttled: Callable[[float], None] | None = None,
+        throttled: RetryPolicy = THROTTLED,
     ) -> None:
         self._send = send
         self._policy = policy
@@ -149,6 +151,7 @@ class Retrier:
         self._now = now
         self._on_retry = on_retry
         self._on_throttled = on_throttled
+        self._throttled = throttled
         self.answered = -math.inf
         """When a call last succeeded (monotonic seconds)."""
 
@@ -157,6 +160,7 @@ class Retrier:
     ) -> T:
         """Return the value. Raises AmbiguousAnswer for a creating request that may have had its effect."""
         backoff = Backoff(self._policy, self._clock.random)
+        patience = Backoff(self._throttled, self._clock.random)
         while True:
             outcome = await self._once(request, reader, peer(), creating=creating)
             if not isinstance(outcome, TransientFailure):
@@ -168,12 +172,13 @@ class Retrier:
                 log.info("%s; trying a new connection", outcome.reason)
                 request = dataclasses.replace(request, attempt=request.attempt + 1, fresh=True)
                 continue
-            delay = backoff.next_delay(outcome.retry_after, self._clock.monotonic())
+            waits = patience if outcome.blocked else backoff
+            delay = waits.next_delay(outcome.retry_after, self._clock.monotonic())
             if delay is None:
-                kind = Unreachable if outcome.network else ServerFailing
+                kind = Unreachable if outcome.network else Throttled if outcome.blocked else ServerFailing
                 raise kind(
                     f"{outcome.reason} (given up after {request.attempt} attempts)",
-                    isolated=backoff.since is not None and self.answered > backoff.since,
+                    isolated=waits.since is not None and self.answered > waits.since,
                 )
             if outcome.throttled and self._on_throttled is not None:
                 self._on_throttled(delay)

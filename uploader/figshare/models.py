@@ -71,6 +71,10 @@ def _timeline(value: Any) -> dict[str, str] | None:
     return {name: day for name, day in days.items() if day}
 
 
+Timeline = Annotated[dict[str, str], _timeline]
+"""Dates of an item by name (`posted`, `firstOnline` …), without a zone."""
+
+
 def _embargo(row: Any) -> Embargo | None:
     """Read the embargo of an item, whose fields are among those of the item."""
     flag = decode(_EmbargoFlag, row, "item")
@@ -228,10 +232,11 @@ class License(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of an institution."""
+    """A group of an institution. `parent_id` is None for its top group."""
 
     id: Id
     name: str = ""
+    parent_id: Id | None = None
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,7 +353,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Names of mandatory custom fields without value."""
     group_id: Id | None = None
     project_id: Id | None = None
-    timeline: Annotated[dict[str, str], _timeline] = {}
+    timeline: Timeline = {}
     embargo: Annotated[Embargo | None, From(""), _embargo] = None
     metadata_reason: str = ""
     created: Annotated[Time, From("created_date")] = None

@@ -41,6 +41,10 @@ class FileGone(Outcome):
     """The file does not exist in this item (404)."""
 
 
+class PageLimitReached(Outcome):
+    """Figshare does not list as far as this page: the rows so far are not all."""
+
+
 class UploadGone(Outcome):
     """The upload or part does not exist (404)."""
 

@@ -80,6 +80,7 @@ class Pipeline:
             self._server_clock.now,
             on_retry=on_retry,
             on_throttled=bucket.pause,
+            throttled=settings.throttled,
         )
         raw_upload = limited(
             exchange_on(network, network.upload, **times), descriptor_share(_UPLOAD_IN_FLIGHT, _UPLOAD_SHARE)

@@ -47,13 +47,18 @@ UNEXPLAINED = _ADVICE["refused-unexplained"], "refused-unexplained"
 _FIREWALL_HINT = "Try another network (cloud and shared addresses are often blocked), or try later."
 
 
+class ErrorInstead(Exception):
+    """A success whose body is Figshare's object for errors; the text is the server's message."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResponseSpec(Generic[T]):
     """How to read the response to one request.
 
     `resource` names what was requested, for messages. `parse` returns the value of a success, `on_not_found` that of a
     404, or raises. `accepts`: "json" if only JSON is valid, "no html" if the body hardly matters, "anything".
-    `checks_token`: a 403 is about the token.
+    `checks_token`: a 403 is about the token. `public`: no permission is needed, so that a 403 without a message, and a
+    page instead of JSON, mean that Figshare throttles.
     """
 
     resource: str
@@ -61,6 +66,7 @@ class ResponseSpec(Generic[T]):
     on_not_found: Callable[[], T] | None = None
     accepts: Literal["json", "no html", "anything"] = "json"
     checks_token: bool = False
+    public: bool = False
 
 
 def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
@@ -70,7 +76,14 @@ def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]
 
 def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list[S]]:
     """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
-    return ResponseSpec(resource=resource, parse=lambda answer: parse_list(kind, answer.body, resource), **options)
+
+    def parse(answer: Response) -> list[S]:
+        # Observed: an error with status 200 where rows were due.
+        if (words := server_message(answer.body)) and answer.body.lstrip().startswith(b"{"):
+            raise ErrorInstead(words)
+        return parse_list(kind, answer.body, resource)
+
+    return ResponseSpec(resource=resource, parse=parse, **options)
 
 
 def about_item(item_id: int, *, public: bool = False) -> dict[str, Any]:
@@ -114,7 +127,8 @@ class TransientFailure(msgspec.Struct, frozen=True, kw_only=True):
     """A failure that a retry may overcome. `reason` is one line with the server's message.
 
     `no_effect` is True if the request certainly changed nothing. `network`: there was no answer. `retry_after` is
-    seconds; `throttled` asks all requests to wait as long. `stale`: see ExchangeFailed.
+    seconds; `throttled` asks all requests to wait as long. `blocked`: Figshare throttles without saying for how long,
+    and takes requests again only after minutes. `stale`: see ExchangeFailed.
     """
 
     reason: str
@@ -122,6 +136,7 @@ class TransientFailure(msgspec.Struct, frozen=True, kw_only=True):
     network: bool = False
     retry_after: float | None = None
     throttled: bool = False
+    blocked: bool = False
     stale: bool = False
 
 
@@ -131,6 +146,8 @@ def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, no
     `now` is the server's time. 408, 425, 429 and a 503 with Retry-After count as rejected without effect; any other 5xx
     may have taken effect.
     """
+    if reader.public and _is_throttling(answer, peer):
+        return _throttling(answer, peer, now)
     if is_firewall(answer):
         return _firewall_block(answer, peer, now)
     if 200 <= answer.status < 300:
@@ -163,6 +180,24 @@ def _missing(answer: Response, missing: Callable[[], T]) -> T:
 def is_firewall(answer: Response) -> bool:
     """Detect Figshare's firewall. Observed: an empty 202 with x-amzn-waf-action, or a 403 with a page."""
     return "x-amzn-waf-action" in answer.headers or (answer.status == 403 and answer.is_html)
+
+
+def _is_throttling(answer: Response, peer: Peer) -> bool:
+    """Detect throttling of a public request. Observed: a 403 with a page or without a body; others carry a message."""
+    if answer.status == 403:
+        return not server_message(answer.body)
+    return is_firewall(answer) or (answer.status == 200 and answer.is_html and peer.identified)
+
+
+def _throttling(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
+    body = "a web page" if answer.is_html else "nothing else"
+    return TransientFailure(
+        reason=f"Figshare throttles this computer ({peer.host} answered {answer.status} with {body})",
+        no_effect=True,
+        retry_after=_requested_delay(answer, now),
+        throttled=True,
+        blocked=True,
+    )
 
 
 def transient_failure(answer: Response, peer: Peer, now: datetime) -> TransientFailure:
@@ -246,6 +281,10 @@ def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T |
         return reader.parse(answer)
     except NotJson:
         return _foreign_response(answer, peer)
+    except ErrorInstead as fault:
+        if not peer.identified:
+            raise NotFigshare(f"{peer.host} does not answer as Figshare does: {fault}") from None
+        return TransientFailure(reason=f"{peer.host} answered {answer.status} with an error instead of rows: {fault}")
     except ProtocolViolation as fault:
         if peer.identified:
             raise

@@ -32,6 +32,7 @@ class Backoff:
         self._random = random
         self._delay = policy.first_delay
         self._first_failure: float | None = None
+        self._retries = 0
 
     @property
     def since(self) -> float | None:
@@ -41,14 +42,16 @@ class Backoff:
     def next_delay(self, retry_after: float | None, now: float) -> float | None:
         """Seconds to wait after a failure at `now` (monotonic), never less than the server's `retry_after`.
 
-        None: give up, since the elapsed cap would be exceeded.
+        None: give up, since the elapsed cap or the number of retries would be exceeded.
         """
         if self._first_failure is None:
             self._first_failure = now
         ceiling = min(self._delay, self._policy.max_delay)
         self._delay = min(ceiling * self._policy.factor, self._policy.max_delay)
         delay = max(ceiling * (0.5 + 0.5 * self._random()), retry_after or 0.0)
-        if now + delay - self._first_failure > self._policy.elapsed_cap:
+        self._retries += 1
+        too_many = self._policy.retries is not None and self._retries > self._policy.retries
+        if too_many or now + delay - self._first_failure > self._policy.elapsed_cap:
             return None
         return delay
 

@@ -11,12 +11,16 @@ from typing import Final
 
 from uploader.text import plain
 
-ITEM_TYPES: Final = (
-    "figure", "media", "dataset", "poster", "journal contribution", "presentation", "thesis", "software",
-    "online resource", "preprint", "book", "conference contribution", "chapter", "peer review", "educational resource",
-    "report", "standard", "composition", "funding", "physical object", "data management plan", "workflow", "monograph",
-    "performance", "event", "service", "model",
-)  # fmt: skip
+ITEM_TYPE_IDS: Final[dict[str, int]] = {
+    "figure": 1, "media": 2, "dataset": 3, "poster": 5, "journal contribution": 6, "presentation": 7, "thesis": 8,
+    "software": 9, "online resource": 11, "preprint": 12, "book": 13, "conference contribution": 14, "chapter": 15,
+    "peer review": 16, "educational resource": 17, "report": 18, "standard": 19, "composition": 20, "funding": 21,
+    "physical object": 22, "data management plan": 23, "workflow": 24, "monograph": 25, "performance": 26, "event": 27,
+    "service": 28, "model": 29,
+}  # fmt: skip
+"""Ids of the item types, as filters and lists (`item_type`, `defined_type`) have them."""
+
+ITEM_TYPES: Final = tuple(ITEM_TYPE_IDS)
 """Values of `defined_type`; an institution may allow fewer."""
 
 ITEM_TYPE_ALIASES: Final = {

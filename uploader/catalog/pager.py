@@ -1,0 +1,246 @@
+"""Read a list of any length, each row once: which page to ask for next, given the pages so far. Pure.
+
+Figshare lists only so far (observed: 9,000 rows; documented: 1,000 or 5,000), states no totals, and pages shift while
+rows are added and removed. A list that is sorted by a date is therefore read in slices: after each full page the next
+one is the first page of "everything since the last row's date", with an overlap that shows that nothing was left out.
+Only where a page is full of one moment, later pages of the slice are asked for, up to Figshare's limit; beyond it the
+slice is split by item type. What cannot be read is a `Gap`: a list is complete, or says that it is not. Lists without a
+date to go by are read page by page.
+
+`Walk` asks for nothing itself: `next_page()` names a page, `take(rows)` or `refuse()` reports its outcome. `position`
+is a value that can be stored; a walk that is made with it goes on there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from uploader.figshare.models import PAGE
+
+MAX_PAGES = 9
+"""Pages of a list that Figshare is known to serve (observed: 9 × 1000 rows); one that refuses earlier is believed."""
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+_WIDE = 2 * _DAY
+"""Overlap of slices where the server's filter knows days only."""
+
+GapCode: TypeAlias = Literal["page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated"]
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that may be missing from a list. `message` says which and why, for people."""
+
+    code: GapCode
+    message: str
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a list that is asked for by itself.
+
+    `since` is the date that is sent as `…_since`, None for none. Up to `floor` the list has been read; `overlaps`: the
+    slice must show some of that again. `narrowed` are further filters, by which a slice was split. `undated`: the rows
+    without a date. `last` is the latest date of its pages so far.
+    """
+
+    since: datetime | None = None
+    floor: datetime | None = None
+    overlaps: bool = False
+    narrowed: tuple[tuple[str, int], ...] = ()
+    page: int = 1
+    last: datetime | None = None
+    undated: bool = False
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a walk has come: the slices to read, the next one last, and what was found to be missing."""
+
+    pending: tuple[Slice, ...]
+    gaps: tuple[Gap, ...] = ()
+    sliced: bool = False
+
+
+class Row(Protocol):
+    """What the pager reads of a row."""
+
+    @property
+    def id(self) -> int: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """One page to ask for: filters beyond those of the list, and the page's number from 1 and size."""
+
+    since: datetime | None
+    narrowed: tuple[tuple[str, int], ...]
+    page: int
+    size: int
+    undated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a list is read.
+
+    `key` is the name of the row's date that the list is sorted by, ascending; None: read it page by page. `since`: the
+    caller's own lower bound, which need not be precise. `undated`: rows may lack the date and are to be found as well.
+    `splits` are filters by which a slice can be split, with all their values.
+    """
+
+    key: Literal["published", "modified"] | None
+    since: datetime | None = None
+    undated: bool = False
+    splits: Sequence[tuple[str, Sequence[int]]] = ()
+    size: int = PAGE
+    max_pages: int = MAX_PAGES
+
+
+class Walk:
+    """The state of reading one list."""
+
+    def __init__(self, plan: Plan, position: Position | None = None, seen: Iterable[int] = ()) -> None:
+        """Begin at `position`, None for the beginning; `seen` are the ids of the rows that were read before it."""
+        self._plan = plan
+        start = position or Position(pending=(Slice(since=plan.since),))
+        self._pending = [_restarted(one) for one in start.pending]
+        self._gaps = list(start.gaps)
+        self._sliced = start.sliced
+        self._seen = set(seen)
+        self._max_pages = plan.max_pages
+
+    @property
+    def position(self) -> Position:
+        """Where the walk is: a later one with it, and with the ids so far, reads the rest."""
+        return Position(pending=tuple(self._pending), gaps=tuple(self._gaps), sliced=self._sliced)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What may be missing, as far as is known; empty for a list that is complete so far."""
+        return tuple(self._gaps)
+
+    def next_page(self) -> PageRequest | None:
+        """Return the page to ask for, None if the list has been read."""
+        if not self._pending:
+            return None
+        now = self._pending[-1]
+        return PageRequest(
+            since=now.since, narrowed=now.narrowed, page=now.page, size=self._plan.size, undated=now.undated
+        )
+
+    def take(self, rows: Sequence[R]) -> list[R]:
+        """Take the rows of the page that was asked for; return those that are new."""
+        now = self._pending.pop()
+        if now.overlaps and now.floor is not None and now.page == 1 and not any(row.id in self._seen for row in rows):
+            if now.since is not None and now.since > now.floor - _WIDE:
+                # The filter may know days only, and leave out the rest of this one.
+                self._slice_from(now, now.floor, _WIDE)
+                return []
+            self._gap("no-overlap", f"records since {_text(now.floor)} may be missing")
+        new = list({row.id: row for row in rows if row.id not in self._seen}.values())
+        self._seen.update(row.id for row in new)
+        dates = [date for row in rows if (date := self._date(row)) is not None]
+        if self._plan.key is None or now.undated:
+            self._after_page(now, len(rows), len(new), dates)
+        else:
+            self._after_slice(now, len(rows), dates)
+        self._look_for_undated(now)
+        return new
+
+    def refuse(self) -> None:
+        """Take note that Figshare does not list as far as the page that was asked for."""
+        now = self._pending.pop()
+        self._max_pages = min(self._max_pages, now.page - 1)
+        self._past_limit(now)
+        self._look_for_undated(now)
+
+    # --- what follows a page -----------------------------------------------------------------------------------------
+
+    def _after_page(self, now: Slice, count: int, new: int, dates: Sequence[datetime]) -> None:
+        """Go on with the next page of a list that has no date to go by."""
+        if now.undated and dates:
+            self._gap("undated", "records without a date may be missing: Figshare cannot list them by themselves")
+        elif count < self._plan.size:
+            if count == 0 and now.page == MAX_PAGES + 1:
+                self._past_limit(now)  # observed: accounts end there without a word
+        elif not new and now.page > 1:
+            self._gap("unsorted", f"page {now.page} repeats earlier pages")
+        else:
+            self._pending.append(msgspec.structs.replace(now, page=now.page + 1))
+
+    def _after_slice(self, now: Slice, count: int, dates: Sequence[datetime]) -> None:
+        """Go on with the slice that begins where this page ends, or with the next page if it is full of one moment."""
+        last = max([*dates, *([now.last] if now.last is not None else [])], default=None)
+        here = msgspec.structs.replace(now, last=last)
+        progress = last is not None and (now.floor is None or last > now.floor)
+        if now.since is not None and any(date < now.since - _WIDE for date in dates):
+            self._gap("unfiltered", f"Figshare ignores the filter for records since {_text(now.since)}")
+        elif count < self._plan.size:
+            if now.page > 1 and progress and last is not None:
+                self._slice_from(now, last)  # a list that is cut off at a limit looks the same
+        elif any(later < earlier for earlier, later in itertools.pairwise(dates)):
+            self._gap("unsorted", "Figshare does not sort the list by date")
+        elif progress and last is not None and (now.page == 1 or now.page >= self._max_pages):
+            self._slice_from(now, last)
+        elif now.page < self._max_pages:
+            self._pending.append(msgspec.structs.replace(here, page=now.page + 1))
+        else:
+            self._past_limit(here)
+
+    def _slice_from(self, now: Slice, last: datetime, overlap: timedelta = _SECOND) -> None:
+        # Whether `…_since` includes its own moment is unknown; a second earlier is right in both readings.
+        self._sliced = True
+        self._pending.append(Slice(since=last - overlap, floor=last, overlaps=True, narrowed=now.narrowed))
+
+    def _past_limit(self, now: Slice) -> None:
+        """Split a slice that is too long for Figshare's limit, or record that its rest cannot be read."""
+        rows = self._max_pages * self._plan.size
+        if now.floor is not None and now.last is not None and now.last > now.floor:
+            self._slice_from(now, now.last)
+            return
+        names = [name for name, _ in now.narrowed]
+        split = next(((name, values) for name, values in self._plan.splits if name not in names), None)
+        if split is not None and not now.undated:
+            whole = Slice(since=now.since, narrowed=now.narrowed)
+            self._pending += [
+                msgspec.structs.replace(whole, narrowed=(*now.narrowed, (split[0], value)))
+                for value in reversed(split[1])
+            ]
+        elif (moment := max(filter(None, (now.last, now.floor)), default=None)) is None:
+            self._gap("page-limit", f"Figshare lists only the first {rows} records this way")
+        else:
+            self._gap("one-moment", f"more than {rows} records are dated about {_text(moment)}: some may be missing")
+            # A second later, or where the filter knows days only, a day.
+            later = next((one for one in (_SECOND, _DAY) if now.since is None or moment + one > now.since), None)
+            if later is not None:
+                self._pending.append(Slice(since=moment + later, floor=moment, narrowed=now.narrowed))
+
+    def _look_for_undated(self, now: Slice) -> None:
+        """Ask at the end for rows without a date, which no slice shows."""
+        if not self._pending and self._sliced and self._plan.undated and not now.undated:
+            self._pending.append(Slice(undated=True))
+
+    def _gap(self, code: GapCode, message: str) -> None:
+        gap = Gap(code=code, message=message)
+        if gap not in self._gaps:
+            self._gaps.append(gap)
+
+    def _date(self, row: Row) -> datetime | None:
+        date: datetime | None = getattr(row, self._plan.key) if self._plan.key is not None else None
+        return date
+
+
+def _restarted(one: Slice) -> Slice:
+    """Return a slice to go on with after an interruption: its later pages may have shifted since."""
+    return msgspec.structs.replace(one, page=1, last=None)
+
+
+def _text(date: datetime) -> str:
+    return f"{date:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,104 @@
+"""Read a list to its end: ask Figshare for the pages that the pager names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk
+from uploader.figshare.models import PAGE
+from uploader.figshare.outcomes import PageLimitReached
+from uploader.figshare.records import Listing, Record
+from uploader.metadata.vocabulary import ITEM_TYPE_IDS
+
+UNDATED: Final = "NOT :published_after: 1800-01-01"
+"""A search for records without a date of publication."""
+
+
+class Source(Protocol):
+    """What reading needs of Figshare; `uploader.figshare.records_api.Records` has it."""
+
+    async def page(
+        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
+    ) -> list[Record]:
+        """Return one page. Raises PageLimitReached."""
+
+
+class Reading:
+    """One list, read once: its rows, and afterwards whether they are all.
+
+    `criteria` are filters as the API names them. A list that can be read in slices is read by date, oldest first,
+    whatever its length; `in_slices` False reads it in Figshare's order, up to Figshare's limit. `since` is a lower
+    bound by the list's date; rows of the day before it may come as well. `position` and `seen` are those of an earlier
+    reading that ended early.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        listing: Listing,
+        criteria: Mapping[str, str | int] | None = None,
+        *,
+        in_slices: bool = True,
+        since: datetime | None = None,
+        size: int = PAGE,
+        position: Position | None = None,
+        seen: Iterable[int] = (),
+    ) -> None:
+        self._source = source
+        self._listing = listing
+        self._criteria = dict(criteria or {})
+        self._key = listing.key if in_slices else None
+        self._size = size
+        self._walk = Walk(self._plan(since), position, seen)
+
+    def _plan(self, since: datetime | None) -> Plan:
+        splits = [("item_type", tuple(ITEM_TYPE_IDS.values()))] if self._listing.kind == "item" else []
+        return Plan(
+            key=self._key,
+            # Whether a filter includes its own moment, or knows more than days, is unknown.
+            since=since - timedelta(days=1) if since is not None else None,
+            undated=since is None and self._key == "published",
+            splits=[split for split in splits if split[0] not in self._criteria],
+            size=self._size,
+        )
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What may be missing, as far as the reading has come."""
+        return self._walk.gaps
+
+    @property
+    def position(self) -> Position:
+        """Where the reading is, to be stored together with the rows so far."""
+        return self._walk.position
+
+    async def pages(self) -> AsyncIterator[list[Record]]:
+        """Yield the new rows of each page, as it arrives. Raises what `Records.page` raises but PageLimitReached."""
+        while (asked := self._walk.next_page()) is not None:
+            try:
+                rows = await self._source.page(
+                    self._listing, self._criteria_of(asked), page=asked.page, size=asked.size
+                )
+            except PageLimitReached:
+                self._walk.refuse()
+                continue
+            yield self._walk.take(rows)
+
+    async def rows(self) -> AsyncIterator[Record]:
+        """Yield each row once."""
+        async for page in self.pages():
+            for row in page:
+                yield row
+
+    def _criteria_of(self, asked: PageRequest) -> dict[str, str | int]:
+        criteria = self._criteria | dict(asked.narrowed)
+        if self._key is not None:
+            criteria |= {"order": f"{self._key}_date", "order_direction": "asc"}
+        if asked.since is not None:
+            criteria[f"{self._listing.key or 'published'}_since"] = f"{asked.since:%Y-%m-%dT%H:%M:%SZ}"
+        if asked.undated:
+            wanted = criteria.get("search_for")
+            criteria["search_for"] = f"({wanted}) AND {UNDATED}" if wanted else UNDATED
+        return criteria

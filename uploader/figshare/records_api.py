@@ -1,0 +1,115 @@
+"""Requests that read what Figshare holds: pages of lists and searches, single records, authors, institutions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Literal, NoReturn
+from urllib.parse import urlencode
+
+from uploader.errors import ItemNotFound, ProtocolViolation, RequestRejected
+from uploader.figshare import models
+from uploader.figshare.ids import Kind
+from uploader.figshare.models import PAGE
+from uploader.figshare.outcomes import PageLimitReached
+from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.records import SEGMENTS, AuthorRecord, Institution, Listing, Record, VersionRecord
+from uploader.figshare.responses import list_spec, object_spec
+
+Criteria = Mapping[str, str | int]
+"""Filters and order of a list, as the API names them."""
+_PAGE_REFUSED = (400, 422)
+"""Statuses by which a page is too far (observed: 422 PageLimitExceededException; 400 in the oldest documentation)."""
+_MOST_INSTITUTIONS = 200
+"""Pages of the list of institutions that are read at most: its page size is unknown."""
+
+
+class Records:
+    """Requests that read. Any may raise PermissionDenied, RequestRejected, and what all requests raise."""
+
+    def __init__(self, calls: Pipeline) -> None:
+        self._calls = calls
+
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    async def page(self, listing: Listing, criteria: Criteria, *, page: int, size: int = PAGE) -> list[Record]:
+        """Return one page of a list, counted from 1. Raises PageLimitReached if Figshare does not list that far."""
+        asked = {**criteria, "page": page, "page_size": size}
+        spec = list_spec(Record, listing.resource, public=listing.public, on_not_found=_no_list(listing))
+        try:
+            if listing.method == "POST":
+                return await self._calls.api("POST", listing.path, spec, body=asked)
+            return await self._calls.api("GET", f"{listing.path}?{urlencode(asked)}", spec)
+        except RequestRejected as refusal:
+            if page > 1 and refusal.status in _PAGE_REFUSED:
+                raise PageLimitReached(refusal.message) from None
+            raise
+
+    async def authors(self, criteria: Mapping[str, object], *, page: int, size: int = PAGE) -> list[AuthorRecord]:
+        """Return one page of a search for authors. `criteria` as documented for PrivateAuthorsSearch."""
+        spec = list_spec(AuthorRecord, "the search for authors")
+        body = {**criteria, "page": page, "page_size": size}
+        return await self._calls.api("POST", "/account/authors/search", spec, body=body)
+
+    async def institutions(self) -> AsyncIterator[Institution]:
+        """Yield every institution with a portal; no token is needed. Source: /altmetric/institutions, paged by offset.
+
+        Undocumented: the size of a page. The list ends with an empty page, or one that repeats what is known.
+        """
+        seen: set[int] = set()
+        for _ in range(_MOST_INSTITUTIONS):
+            spec = list_spec(Institution, "the list of institutions", public=True)
+            path = "/altmetric/institutions" + (f"?offset={len(seen)}" if seen else "")
+            new = [one for one in await self._calls.api("GET", path, spec) if one.id not in seen]
+            if not new:
+                return
+            seen.update(one.id for one in new)
+            for one in new:
+                yield one
+        raise ProtocolViolation(f"the list of institutions has more than {len(seen)} rows")
+
+    async def categories(self) -> list[models.Category]:
+        """Return the categories that everyone can use; no token is needed."""
+        spec = list_spec(models.Category, "the list of categories", public=True)
+        return await self._calls.api("GET", "/categories", spec)
+
+    async def licenses(self) -> list[models.License]:
+        """Return the licences that everyone can use; no token is needed."""
+        return await self._calls.api("GET", "/licenses", list_spec(models.License, "the list of licences", public=True))
+
+    # --- single records ----------------------------------------------------------------------------------------------
+
+    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
+        """Return an item, collection or project in full: its public face or the account's. Raises ItemNotFound.
+
+        `version` is a public version, None for the newest; projects have none.
+        """
+        path = f"{'' if public else '/account'}/{SEGMENTS[kind]}/{number}"
+        path += "" if version is None else f"/versions/{version}"
+        which = f"{kind} {number}" + ("" if version is None else f", version {version}")
+        spec = object_spec(Record, which, public=public, on_not_found=_no_record(which, public=public))
+        return await self._calls.api("GET", path, spec)
+
+    async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
+        """Return the public versions, oldest first; none if all were unpublished (observed). Raises ItemNotFound."""
+        spec = list_spec(
+            VersionRecord, f"the versions of {kind} {number}", public=True,
+            on_not_found=_no_record(f"{kind} {number}", public=True),
+        )  # fmt: skip
+        found = await self._calls.api("GET", f"/{SEGMENTS[kind]}/{number}/versions", spec)
+        return sorted(found, key=lambda one: one.version)
+
+
+def _no_list(listing: Listing) -> Callable[[], NoReturn]:
+    def missing() -> NoReturn:
+        raise ItemNotFound(f"Figshare does not find {listing.resource}")
+
+    return missing
+
+
+def _no_record(which: str, *, public: bool) -> Callable[[], NoReturn]:
+    def missing() -> NoReturn:
+        if public:
+            raise ItemNotFound(f"Figshare has no public {which}")
+        raise ItemNotFound(f"Figshare has no {which}, or this account may not see it")
+
+    return missing
