@@ -30,13 +30,11 @@ BLOCKING_TOO = (
     (io, ("open",)),
     (os, ("open", "pread", "preadv", "pwrite", "pwritev", "fsync", "fdatasync", "truncate", "ftruncate")),
 )
-"""What this project does to disks, beyond what BlockBuster knows of."""
+"""Disk calls of this project that BlockBuster does not know."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark unit and property tests as fast, and put those first that are given the most time: others can be done beside
-    them, but not they beside others.
-    """
+    """Mark unit and property tests as fast, and run the slowest tests first, so that others run beside them."""
     for item in items:
         if item.path.is_relative_to(TESTS / "unit") or item.path.is_relative_to(TESTS / "property"):
             item.add_marker(pytest.mark.fast)
@@ -46,29 +44,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """aiohttp lives on asyncio alone."""
+    """aiohttp requires asyncio."""
     return "asyncio"
 
 
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[BlockBuster]:
-    """A call that may block raises BlockingError when code of the package makes it while an event loop runs.
-
-    A test that must allow one says where: `no_blocking_calls.functions["os.stat"].can_block_in("module.py", "name")`.
+    """A blocking call raises BlockingError if code of the package makes it while an event loop runs. A test can allow
+    one: `no_blocking_calls.functions["os.stat"].can_block_in("module.py", "name")`.
     """
     with blockbuster_ctx(scanned_modules="uploader") as blockbuster:
         for module, names in BLOCKING_TOO:
             for name in names:
                 extra = BlockBusterFunction(module, name, scanned_modules="uploader")
                 blockbuster.functions[extra.full_name] = extra.activate()
-        # It reads what is in memory already, or nothing.
+        # It reads only bytes that are already in memory.
         blockbuster.functions["os.preadv"].can_block_in("source.py", "read_into")
         yield blockbuster
 
 
 @pytest.fixture
 def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
-    """Starts sandboxes: `start_sandbox("--option", "value")`, each on a folder of its own, all ended at the end."""
+    """Starts sandboxes: `start_sandbox("--option", "value")`, each in its own folder; all are stopped at the end."""
     started: list[Sandbox] = []
 
     def start(*args: str, token: str = "t0ken") -> Sandbox:

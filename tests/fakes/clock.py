@@ -25,7 +25,7 @@ class VirtualClock(Clock):
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._watching = False
         self.gate: Callable[[], Awaitable[None]] = _pass
-        """Awaited after each sleep: a process that stands still does not wake up."""
+        """Awaited after each sleep: a suspended process does not wake up."""
 
     def monotonic(self) -> float:
         return self._time
@@ -58,7 +58,7 @@ class VirtualClock(Clock):
 
     def _advance_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        # Only asyncio knows whether any task could run; it has no public way to ask.
+        # Only asyncio knows whether any task could run; it has no public API for this.
         if not loop._ready and self._sleepers:  # type: ignore[attr-defined]
             self._time, _, woken = heapq.heappop(self._sleepers)
             woken.set()
@@ -68,4 +68,4 @@ class VirtualClock(Clock):
 
 
 async def _pass() -> None:
-    """Let every task go on at once."""
+    """Let every task continue at once."""

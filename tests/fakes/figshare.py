@@ -1,7 +1,7 @@
 """An in-memory Figshare that satisfies `uploader.transfer.run.service.Service`, with scripted failures.
 
-Each request does three things: it meets the fault that was scripted for it, if any; it has its effect; it answers. A
-fault can strike before the effect or after it. Requests and their order are in `log`.
+Each request has three stages: the scripted fault, if any; the effect; the response. A fault can occur before or after
+the effect. Requests and their order are in `log`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 PART_SIZE = 64
 CREATING = frozenset({"create", "initiate", "link", "complete", "publish", "create_private_link"})
-"""Requests whose lost answer is ambiguous; others are repeated by the session until it gives up."""
+"""Requests with an ambiguous outcome after a lost response; others are repeated by the session until it gives up."""
 
 
 class Killed(BaseException):
@@ -52,7 +52,7 @@ class Killed(BaseException):
 
 
 class Fault(enum.Enum):
-    """What can happen to one request."""
+    """A fault of one request."""
 
     LOST_BEFORE = "lost before its effect"
     LOST_AFTER = "lost after its effect"
@@ -87,7 +87,7 @@ class StoredFile:
 
     @property
     def content(self) -> bytes:
-        """Its bytes, as far as they were sent."""
+        """The bytes sent so far."""
         return b"".join(self.parts[no] for no in sorted(self.parts))
 
     @property
@@ -122,7 +122,7 @@ class FakeFigshare:
         self.files_lag = 0.0
         """Seconds until a new file shows in listings and can be read."""
         self.created_skew = timedelta(0)
-        """How far the clock that stamps new items is ahead of the one of the answers."""
+        """Seconds by which the clock that stamps new items is ahead of the one that dates responses."""
         self.items_lag = 0.0
         """Seconds until a new item shows in the list of items."""
         self.folders_in_names = False
@@ -131,11 +131,11 @@ class FakeFigshare:
         """Seconds from completing a file until its MD5 is known."""
         self.quota: int | None = None
         self.resent_parts: list[tuple[int, int]] = []
-        """(file id, part number) of parts that were sent although they were complete."""
+        """(file id, part number) of parts that were sent again although they were complete."""
         self.on_request: dict[str, Callable[[str], None]] = {}
-        """Called, by the request's name, when a request of that name had its effect and was not failed."""
+        """Request name → function called after such a request succeeded."""
         self.gate: Callable[[str], Awaitable[None]] = _pass
-        """Awaited before each request, by its name: it decides when the request is made."""
+        """Awaited with each request's name before it is made: it decides when."""
         self.on_killed: Callable[[], None] = lambda: None
         self.on_retry: Callable[[str, float], None] = lambda *_: None
         self.idle, self.waiting, self.answered = True, 0, 0.0
@@ -147,7 +147,7 @@ class FakeFigshare:
         self._counts: Counter[str] = Counter()
         self._aged: tuple[str, int, int] | None = None
         self._earlier: list[dict[int, StoredItem]] = []
-        """What was stored before each request, while one is to be answered with it."""
+        """The stored state before each request, while a stale response is scripted."""
         self._script: list[tuple[str, range, Fault | Exception]] = []
 
     # --- what tests do --------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class FakeFigshare:
         self._script.append((request, range(start, start + times), fault))
 
     def age(self, request: str, requests: int, *, first: int = 1) -> None:
-        """Let a reading request show once what was stored that many requests before, at its occurrence `first`."""
+        """Answer the reading request with occurrence `first` once with the state of that many requests before."""
         self._aged = (request, self._counts[request] + first, requests)
 
     def mend(self) -> None:
@@ -189,7 +189,7 @@ class FakeFigshare:
     # --- how ------------------------------------------------------------------------------------------------------
 
     async def request(self, name: str, effect: Callable[[], T], on_turn: OnTurn | None = None) -> T:
-        """One request: its turn, its fault, its effect, its answer."""
+        """One request: turn, fault, effect, response."""
         await anyio.lowlevel.checkpoint()
         if on_turn is not None:
             await on_turn()
@@ -426,7 +426,7 @@ class FakeFigshare:
 
 
 class FakeItems:
-    """The requests about items' metadata. Names are not looked up: the lists that they could be in are empty."""
+    """The requests about items' metadata. All lists of names are empty."""
 
     def __init__(self, figshare: FakeFigshare) -> None:
         self._figshare = figshare
@@ -542,7 +542,7 @@ class FakeItems:
 
 
 async def _pass(_: str) -> None:
-    """Let every request be made at once."""
+    """Make every request at once."""
 
 
 def _ignore(_: str) -> None:

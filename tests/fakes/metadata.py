@@ -7,7 +7,7 @@ from uploader.items.service import Lookup
 
 
 class Metadata:
-    """Metadata in which no name has to be looked up."""
+    """Metadata without names to look up."""
 
     fingerprint = "fixed"
 

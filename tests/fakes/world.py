@@ -28,7 +28,7 @@ KILLED = -9
 
 
 class KillableDisk(Disk):
-    """A disk that syncs nothing, and ignores what a process that was killed (`dead`) would write."""
+    """A disk that syncs nothing, and ignores writes of a killed (`dead`) process."""
 
     def __init__(self) -> None:
         self.dead = False
@@ -69,9 +69,9 @@ class World:
         self.figshare.on_killed = self._kill
         self.notices: list[AnyNotice] = []
         self.report: Report | None = None
-        """Of the last run, None if it did not begin."""
+        """The report of the last run, None if it did not start."""
         self.error: FigupError | None = None
-        """That ended the last run."""
+        """The error that ended the last run."""
         self._disk = KillableDisk()
         self.gate: Callable[[str], Awaitable[None]] = _pass
         """Awaited before each call that blocks, by the qualified name of its function."""
@@ -157,7 +157,7 @@ class World:
         return set((self.folder / state / "jobs").iterdir())
 
     def contents(self, item_id: int) -> list[tuple[str, str]]:
-        """Path, or address, and MD5 of each of the item's files, in order."""
+        """Return path (or address) and MD5 of each of the item's files, in order."""
         found = []
         for file in self.figshare.items_held[item_id].files.values():
             path = f"{file.folder}/{file.name}" if file.folder else file.name
@@ -167,9 +167,9 @@ class World:
 
 
 def md5(content: bytes) -> str:
-    """In hex."""
+    """Return the MD5 in hex."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 async def _pass(_: str) -> None:
-    """Let every call be made at once."""
+    """Make every call at once."""

@@ -1,6 +1,6 @@
 """Runs pyfigshare, unchanged, against another address: pyfigshare_driver.py ORIGIN FOLDER DOWNLOADS.
 
-The token is in FIGSHARE_TOKEN. Uploads FOLDER to a new item, publishes it and downloads it; prints what it saw as JSON.
+The token is in FIGSHARE_TOKEN. Uploads FOLDER to a new item, publishes it and downloads it; prints the results as JSON.
 """
 
 from __future__ import annotations

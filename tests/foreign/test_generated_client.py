@@ -35,7 +35,7 @@ class Client:
         return answer
 
     async def create(self, path: str, **ids: Any) -> Any:
-        """Make something of which only what is required was chosen."""
+        """Create an object with only the required fields set."""
         return await self("POST", path, 201, default_body("POST", path) | REQUIRED, **ids)
 
 

@@ -1,7 +1,7 @@
 """Requests that schemathesis makes up from Figshare's own description, against a running sandbox.
 
-No answer may be a server error, and none may differ from the description more than those of the real service do:
-tests/openapi.py has those differences.
+No response may be a server error, or differ from the description in ways that the real service does not:
+tests/openapi.py lists its differences.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ANYWHERE = {
     404: "the prose documents it for what is missing; also seen for categories that may not be set",
     422: "the prose documents it for invalid structures and for mixed paging",
 }
-"""Statuses that any operation may answer, whatever its own list has."""
+"""Statuses that any operation may return, whether listed or not."""
 LAST = ("/unpublish", "/leave")
-"""Ends of operations that take away what the others are about, as DELETE does."""
+"""Path ends of operations that, like DELETE, remove objects that others need."""
 
 
 def operations() -> list[Any]:
-    """All operations, in an order that keeps what there is for as long as possible."""
+    """All operations, ordered so that objects exist for as long as possible."""
     schema = schemathesis.openapi.from_dict(json.loads(DESCRIPTION.read_text(encoding="utf-8")))
     results: list[Any] = list(schema.get_all_operations())
     found = [result.ok() for result in results]
@@ -42,7 +42,7 @@ def operations() -> list[Any]:
 
 
 def violation(method: str, path: str, answer: Any) -> str:
-    """What is wrong with an answer, "" for nothing."""
+    """Return what is wrong with a response, "" if nothing is."""
     status = answer.status_code
     kind = answer.headers.get("content-type", [""])[0]
     body: Any = json.loads(answer.content) if kind == "application/json" else None
@@ -59,7 +59,7 @@ def violation(method: str, path: str, answer: Any) -> str:
 
 
 class Trial:
-    """Sends requests and remembers what was wrong, by operation, and which operations took one of them."""
+    """Sends requests and records the failures by operation, and which operations accepted a request."""
 
     def __init__(self, url: str, things: dict[str, Any]) -> None:
         self.wrong: dict[str, str] = {}
@@ -83,7 +83,7 @@ class Trial:
 
     def _send(self, case: Any, name: str) -> None:
         self._sent += 1
-        if self._sent % 4:  # most are about things that are there
+        if self._sent % 4:  # most concern existing objects
             case.path_parameters.update({one: self._things[one] for one in case.path_parameters})
         if self._sent % 2 and isinstance(case.body, dict):
             case.body |= {one: FITTING[one] for one in case.body.keys() & FITTING.keys()}

@@ -1,4 +1,4 @@
-"""The benchmarks run: small ones, of every kind that takes seconds; what they measure is another matter."""
+"""The quick benchmarks run; their results are not checked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_line_is_simulated_and_a_job_is_killed_and_resumed(tmp_path: Path) -> 
 
 
 def test_a_window_and_a_round_trip_bound_what_a_connection_carries() -> None:
-    # 100 KB a round trip of 50 ms, however fast the line: 400 KB need four of them, and one to connect.
+    # 100 KB per round trip of 50 ms, whatever the rate: 400 KB take four of them, and one to connect.
     with (
         simulated(Line(rate=100e6, round_trip=0.05, window=100 * KB)) as link,
         socket.create_server(("127.0.0.1", link.upstream)) as server,
@@ -89,7 +89,7 @@ def test_every_so_many_bytes_a_connection_is_dropped() -> None:
 
 
 def _send_through(port: int, server: socket.socket, size: int) -> None:
-    """Sends so many bytes and reads them all on the other side, where the connection arrives when bytes have come."""
+    """Send this many bytes and read them all on the other side, where the connection appears with the first bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.settimeout(20)
         asyncio.run(_both(client, server, size))

@@ -1,4 +1,4 @@
-"""Programs cancel calls, natively (`task.cancel()`) and at any await: nothing stays open or locked, nothing is lost."""
+"""Calls cancelled natively (`task.cancel()`) at any await: nothing stays open or locked, nothing is lost."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Canceller:
         self, work: Callable[..., Any], loop: asyncio.AbstractEventLoop, arrived: threading.Event
     ) -> Callable[..., Any]:
         def settle(turns: int) -> None:
-            # Whatever the cancellation leads to on the loop has come about before the thread goes on.
+            # The loop has processed the cancellation completely before the thread continues.
             if turns:
                 loop.call_soon(settle, turns - 1)
             else:
@@ -84,7 +84,7 @@ class Canceller:
 
 
 def open_files(folder: Path) -> list[str]:
-    """What this process holds open below a folder."""
+    """Return the files below a folder that this process holds open."""
     names = []
     for fd in Path("/proc/self/fd").iterdir():
         try:
@@ -95,7 +95,7 @@ def open_files(folder: Path) -> list[str]:
 
 
 def locked(folder: Path) -> list[Path]:
-    """The lock files below a folder that somebody holds."""
+    """Return the lock files below a folder that are locked."""
     held = []
     for path in folder.rglob("lock"):
         fd = os.open(path, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""`figup auth`: the token's way into the store, out of it, and to where it works."""
+"""`figup auth`: store a token, use it and remove it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`figup demo`: what it claims holds, is counted, and leaves nothing behind."""
+"""`figup demo`: its claims hold and are measured, and it leaves nothing behind."""
 
 from __future__ import annotations
 

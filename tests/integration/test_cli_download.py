@@ -1,4 +1,4 @@
-"""`figup download`: the circle from upload to comparison, interrupted and resumed."""
+"""`figup download`: from upload to comparison, interrupted and resumed."""
 
 from __future__ import annotations
 

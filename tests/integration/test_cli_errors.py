@@ -1,4 +1,4 @@
-"""What a person is told when something is wrong: one line, the documented exit status, never a traceback."""
+"""Error output: one line, the documented exit status, never a traceback."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def point(figup: Figup, sandbox: Sandbox) -> None:
 
 
 def refused(result: Result, status: int, *words: str) -> str:
-    """The one line about the error, which holds all these words."""
+    """Return the only error line, which must contain all these words."""
     result.expect(status)
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -164,7 +164,7 @@ def unreadable(path: Path) -> bool:
 def test_an_unreadable_file_is_an_error(figup: Figup) -> None:
     mine = source(figup)
     mine.chmod(0)
-    # Root may read what nobody may, but not what has no reading at all.
+    # Root can read a file without permissions, but not one that cannot be read at all.
     candidates = [path for path in (mine, Path("/proc/sys/vm/compact_memory")) if unreadable(path)]
     if not candidates:
         pytest.skip("this user may read everything")
@@ -265,7 +265,7 @@ def test_nothing_listens_at_the_endpoint(bare_figup: Figup) -> None:
 
 
 class Html(http.server.BaseHTTPRequestHandler):
-    """A login portal."""
+    """A captive portal."""
 
     def do_GET(self) -> None:
         body = b"<html><h1>Please log in</h1></html>"
@@ -315,7 +315,7 @@ def test_a_state_directory_that_cannot_be_written(figup: Figup, sandbox: Sandbox
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with next to no room."""
+    """A file system with almost no space."""
     place = tmp_path / "tiny"
     place.mkdir()
     mount, unmount = shutil.which("mount"), shutil.which("umount")
@@ -343,7 +343,7 @@ def test_a_job_stopped_by_a_full_disk_can_be_resumed(figup: Figup, sandbox: Sand
 
 
 def begun(figup: Figup) -> Path:
-    """The journal of a job that was killed on its way."""
+    """The journal of a job that was killed during its upload."""
     source(figup, size=1_000_000)
     run = figup.start("upload", "data.bin", "--json", "--limit-rate", "200k")
     job: str = run.wait_for_event("job")["job"]

@@ -1,4 +1,4 @@
-"""Folders, lists, manifests and links as people send them: what arrives, what is told, and what a second time does."""
+"""Folders, lists, manifests and links: what is sent, what is reported, and what a second run does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def warnings(result: Result) -> str:
 
 
 def held(sandbox: Sandbox, item: int) -> dict[str, str]:
-    """What an item holds: folder and name → MD5. Fails where two files are in one place."""
+    """Return an item's content: folder and name → MD5. Fails if two files are in one place."""
     folders: dict[str, str] = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
     rows = [(folders.get(str(f["id"]), "").strip("/"), f) for f in files(sandbox, item)]
     found = {f"{folder}/{f['name']}".strip("/"): f["computed_md5"] for folder, f in rows}
@@ -338,7 +338,7 @@ def test_a_link_with_a_lost_response_exists_once(fault: str, bare_figup: Figup, 
 
 
 def put(figup: Figup, sandbox: Sandbox, **contents: str) -> tuple[Path, int]:
-    """An item with these files, in folders below `d`, and the folder `d` elsewhere, with nothing of it known here."""
+    """An item with these files, in folders below `d`, and the folder `d` elsewhere, without local records of it."""
     top = make(figup.cwd / "first" / "d", **contents)
     item: int = upload(figup, top, "--title", "an item").summary["item_id"]
     other = figup.cwd / "d"

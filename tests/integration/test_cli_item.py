@@ -1,4 +1,4 @@
-"""`figup item` and `figup collection`: real commands against a real sandbox, and what a person or a script reads."""
+"""`figup item` and `figup collection`: real commands against a real sandbox, and their output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ timeline: {{first_online: 2024-01-02}}
 
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    """One that takes a PUT for all there is to say of an item, as it is documented. Files are available at once."""
+    """A sandbox in which a PUT replaces all fields of an item, as documented. Files are available at once."""
     return start_sandbox("--put", "wipe", "--checking-delay", "0", "--success-delay", "0", "--moving-delay", "0")
 
 
@@ -99,7 +99,7 @@ def test_custom_fields_are_checked_before_any_change(bare_figup: Figup, start_sa
         "figup: dataset.yaml: line 1, custom_fields.Site: unknown value 'West'. "
         "Known values: North, South, Loch Ness.\n"
     )
-    # Shelfmark is a field of the group that the item is in, and the file says nothing of that.
+    # Shelfmark is a field of the item's group, which the file does not name.
     file.write_text("custom_fields: {Shelfmark: QL 737}\n")
     figup.run("item", "update", item, "--metadata", "dataset.yaml").expect(0)
     assert shown(figup, item)["custom_fields"] == {"Shelfmark": "QL 737"}

@@ -36,7 +36,7 @@ def source(figup: Figup, name: str = "data.bin", size: int = 1_000_000) -> Path:
 
 
 def under_way(figup: Figup, name: str = "data.bin", *, size: int = 1_000_000) -> tuple[Running, Path, str]:
-    """An upload that runs, its source, and its job."""
+    """A running upload, its source and its job."""
     path = source(figup, name, size)
     run = figup.start("upload", name, "--json", "--limit-rate", "400k")
     job: str = run.wait_for_event("job")["job"]

@@ -1,4 +1,4 @@
-"""`figup metadata`: a template that is right, and every problem told with its line, without an account or with one."""
+"""`figup metadata`: a valid template, and every problem reported with its line, with or without an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the command's words go: terminals, pipes, pipes that nobody reads, logs; and what is in none of them."""
+"""Where output goes: terminals, pipes, unread pipes, logs; and what must not be in any of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def point(figup: Figup, sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def slow(bare_figup: Figup, start_sandbox: Start) -> Sandbox:
-    """A sandbox that takes its time with the checksum."""
+    """A sandbox with a slow checksum."""
     sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "1")
     point(bare_figup, sandbox)
     return sandbox

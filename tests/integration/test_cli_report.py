@@ -1,4 +1,4 @@
-"""`--report`, `--failed-to`, and watching a job: what is told of it, with a kill and faults in between."""
+"""`--report`, `--failed-to` and watching a job, with a kill and faults in between."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME = '<b onclick="x">two & "q".bin'
 
 @pytest.fixture
 def faulty(bare_figup: Figup, start_sandbox: Start) -> Sandbox:
-    """A sandbox with small parts, that fails now and then, and knows a token that is easily found."""
+    """A sandbox with small parts, occasional failures, and a token that is easy to find in output."""
     sandbox = start_sandbox(
         "--part-size", "100KiB", "--fault", "put-part@2:..2=503", "--fault", "put-part@4=reset-mid-body", token=CANARY
     )
@@ -88,7 +88,7 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
 
 
 def check_no_secrets(sandbox: Sandbox, figup: Figup, job: str) -> None:
-    """Neither the token nor an address of an upload is in anything that was written."""
+    """Neither the token nor an upload address is in any output."""
     folder = figup.state_dir / "jobs" / job
     for path in (figup.cwd / "r.html", figup.cwd / "r.json", *folder.iterdir()):
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`--sandbox`: a local Figshare that is there when it is needed, is the same one the next time, and is gone after."""
+"""`--sandbox`: a local Figshare that is started when needed, keeps its data, and stops afterwards."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_job_knows_that_it_belongs_to_the_sandbox(
     run.wait_for_event("file")
     run.kill()
     assert bare_figup.run(command, job, "--json").expect(0).summary["job"] == job
-    # What the command line says comes first.
+    # The command line takes precedence.
     other = bare_figup.run(command, job, "--endpoint", "http://127.0.0.1:9/v2").expect(3)
     assert "no token for http://127.0.0.1:9/v2" in other.stderr
 

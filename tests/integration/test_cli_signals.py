@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, once and twice, whatever figup is just doing: how soon it ends, and how."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, once and twice, at any moment: how soon figup ends, and how."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LIMIT = GRACE + 2.0
 
 @pytest.fixture
 def start_sandbox(start_sandbox: Start) -> Start:
-    """Sandboxes that take the canary for their token."""
+    """Sandboxes with the canary as their token."""
     return functools.partial(start_sandbox, token=TOKEN)
 
 
 @pytest.fixture(autouse=True)
 def quiet_about_secrets(bare_figup: Figup) -> Iterator[None]:
-    """However it ends, the token shows nowhere."""
+    """However the run ends, the token is in no output."""
     bare_figup.always = ("--log-file", "figup.log")
     yield
     check_silent(bare_figup.cwd, bare_figup.outputs, [TOKEN])
@@ -52,10 +52,10 @@ def point(figup: Figup, sandbox: Sandbox) -> None:
 
 
 def ended(run: Running, *signals: int, within: float = LIMIT) -> Result:
-    """How it ends after these signals, a moment apart, counted from the last one."""
+    """Send these signals a moment apart; return how the run ends, timed from the last one."""
     for count, signum in enumerate(signals):
         if count:
-            # Two of one kind that wait to be delivered are one.
+            # Two pending signals of one kind are merged.
             assert run.process.stderr.wait_for(lambda line: "stopping" in line, 10)
         last = time.monotonic()
         run.send_signal(signum)
@@ -67,13 +67,13 @@ def ended(run: Running, *signals: int, within: float = LIMIT) -> Result:
 
 @pytest.fixture
 def stalled(bare_figup: Figup, start_sandbox: Start) -> Running:
-    """An upload whose parts never get anywhere."""
+    """An upload whose parts make no progress."""
     sandbox = start_sandbox("--part-size", "500KiB", "--connection-rate", "1000")
     point(bare_figup, sandbox)
     source(bare_figup, 2_000_000)
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
     run.wait_for_event("file")
-    # The kernel takes some of a part at once; then nothing moves.
+    # The kernel accepts some of a part at once; then nothing moves.
     until(lambda: "progress" in run.process.stdout.text)
     return run
 
@@ -170,19 +170,19 @@ def test_a_command_without_parts_ends_at_once(bare_figup: Figup, start_sandbox: 
 
 
 def _connected(run: Running) -> bool:
-    """True when the process has a connection, which it gets on its event loop."""
+    """Return True once the process has a connection, which its event loop opens."""
     fds = Path(f"/proc/{run.process.pid}/fd")
     found = 0
     for fd in fds.iterdir():
         with contextlib.suppress(OSError):
             found += str(fd.readlink()).startswith("socket:")
-    # asyncio has a pair of its own.
+    # asyncio itself has one pair.
     return found > 2
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]], ids=["once", "twice"])
 def test_a_signal_with_a_dead_disk(bare_figup: Figup, start_sandbox: Start, signals: list[int]) -> None:
-    """A thread that reads from it never comes back; the process ends in time all the same, with its summary."""
+    """A thread reading from it never returns; the process still ends in time, with its summary."""
     point(bare_figup, start_sandbox("--part-size", "100KiB"))
     source(bare_figup)
     dead = bare_figup.cwd / "dead"
@@ -201,7 +201,7 @@ def test_a_signal_with_a_dead_disk(bare_figup: Figup, start_sandbox: Start, sign
 
 @pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
 def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandbox: Start, signals: int) -> None:
-    """What was on disk before is all that can be gone on with; the process ends in time all the same."""
+    """Only what was on disk before can be resumed; the process still ends in time."""
     sandbox = start_sandbox("--part-size", "100KiB")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -232,7 +232,7 @@ def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandb
 @pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_signal_with_a_blocked_output(bare_figup: Figup, start_sandbox: Start, stream: str, signals: int) -> None:
-    """A pipe that is full, and that nobody empties, neither holds the upload up nor the end after a signal."""
+    """A full pipe that is not read delays neither the upload nor the end after a signal."""
     sandbox = start_sandbox("--part-size", "100KiB", "--md5-delay", "4")
     point(bare_figup, sandbox)
     path = source(bare_figup)
@@ -371,7 +371,7 @@ def _wait_until_handled(running: Running, signum: int) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it shows nowhere which signals are handled")
 def test_any_signal_at_any_moment_behaves_as_documented(bare_figup: Figup) -> None:
-    """From the moment on at which Python runs figup's first lines, until it is gone."""
+    """From the moment when Python runs figup's first lines until the process has ended."""
     bare_figup.fresh = True
     choice = random.Random(2)
     signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

@@ -1,4 +1,4 @@
-"""`figup upload` as a person and as a script meet it: what is said, what is sent, what is left behind."""
+"""`figup upload` as a user and as a script see it: output, requests, and files left behind."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_json_lines_are_the_only_output_for_a_program(figup: Figup, sandbox: San
     check_events(done.events)
     assert done.stderr == ""
     names = [event["event"] for event in done.events if event["event"] != "progress"]
-    # The item's address is only to be shown, and is asked for beside the file.
+    # The item's address is only displayed, and is requested while the file is sent.
     names.remove("item")
     assert names == ["job", "file", "sent", "verified", "summary"]
     (item,) = items(sandbox)
@@ -207,7 +207,7 @@ def test_hash_first_sends_the_md5_in_advance(figup: Figup, sandbox: Sandbox) -> 
 def test_the_rate_limit_is_kept(figup: Figup, sandbox: Sandbox) -> None:
     path = source(figup, "data.bin", os.urandom(1_500_000))
     seconds = figup.run("upload", "data.bin", "--limit-rate", "8mbit", "--json").expect(0).summary["seconds"]
-    # A quarter of a second's worth may go at once.
+    # A burst of a quarter of a second is allowed.
     assert 1.0 < seconds < 4
     check_exactly_once(sandbox, path)
 

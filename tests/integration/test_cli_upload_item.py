@@ -1,5 +1,4 @@
-"""What `figup upload` says of the item that it makes, and what it does with it in the end: once, and only when
-everything is verified."""
+"""How `figup upload` describes its item, and the final steps: once, and only when everything is verified."""
 
 from __future__ import annotations
 
@@ -143,7 +142,7 @@ def test_no_fault_creates_duplicates_or_omits_a_step(fault: str, figup: Figup, s
         "list-categories", "create-item", "list-item-authors", "replace-item-authors", "update-embargo",
         "reserve-item-doi", "list-item-links", "create-item-link", "publish-item",
     )  # fmt: skip
-    # A page in answer to the very first request is taken for another server's, and ends the command.
+    # A web page as the first response is assumed to be from another server, and ends the command.
     met = [kind for kind in requests if fault != "html" or kind != "list-categories"]
     add_faults(sandbox, *(f"{kind}={fault}" for kind in met))
     summary = upload(figup, "--metadata", "dataset.yaml", *ENDS)
@@ -227,21 +226,21 @@ def test_files_added_to_a_published_item_are_in_its_draft(figup: Figup, sandbox:
 
 
 def public_files(sandbox: Sandbox) -> dict[str, str]:
-    """What everybody sees of the item: name → MD5."""
+    """Return the item's public files: name → MD5."""
     rows = ask(sandbox, f"/articles/{the_item(sandbox)['id']}/files?page_size=100")
     return {row["name"]: row["computed_md5"] for row in rows}
 
 
 @pytest.fixture
 def folder(figup: Figup, data: Path) -> Path:
-    """A folder with the source in it; its description lies beside it."""
+    """A folder with the source; its description is beside it."""
     path = figup.cwd / "data"
     path.mkdir()
     return data.rename(path / "data.bin").parent
 
 
 def publish(figup: Figup, *args: str, status: int = 0) -> dict[str, Any]:
-    """The summary of an upload of that folder which is to end in the public."""
+    """The summary of an upload of that folder with `--publish`."""
     words = ("upload", "data", "--metadata", "dataset.yaml", *args, "--api-rate", "1000", "--settle-timeout", "1s")
     return figup.run(*words, "--json").expect(status).summary
 
@@ -510,7 +509,7 @@ def test_sidecar_files_are_used_and_reported(figup: Figup, sandbox: Sandbox, dat
 
 
 def publishable_repo(figup: Figup, data: Path, license: str) -> None:
-    """A folder with all that publishing wants in the files that lie in it, but for the categories."""
+    """A folder whose metadata files have everything required for publishing except categories."""
     folder = figup.cwd / "repo"
     folder.mkdir()
     data.rename(folder / "data.bin")
@@ -531,7 +530,7 @@ def test_nothing_is_published_under_another_licence_than_the_data_has(
     drafted = figup.run(*command, "--json").expect(0).events
     left_out = next(event for event in drafted if event["event"] == "left-out")
     assert (left_out["path"], left_out["field"]) == ("repo/CITATION.cff", "license")
-    # What was good enough for the draft is looked at again once it is to be published.
+    # Metadata that is sufficient for a draft is checked again before publishing.
     figup.run(*command, "--publish").expect(2)
     assert not the_item(sandbox)["is_public"]
     (figup.cwd / "mine.yaml").write_text("categories: [animal behaviour]\nlicense: MIT\n")

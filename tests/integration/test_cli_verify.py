@@ -1,4 +1,4 @@
-"""`figup verify`: each way in which a local file and the item's can differ, and the exit status that says so."""
+"""`figup verify`: every difference between a local file and the item's, and its exit status."""
 
 from __future__ import annotations
 

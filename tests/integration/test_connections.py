@@ -1,4 +1,4 @@
-"""How many parts are under way at the same time, as the sandbox sees it."""
+"""How many parts are sent at the same time, as seen by the sandbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def prepare(figup: Figup, start_sandbox: Start, *args: str) -> Sandbox:
 
 
 def complete_parts(sandbox: Sandbox) -> int:
-    """How many parts of its only file the sandbox has."""
+    """Return the number of parts of its only file that the sandbox has."""
     for item in items(sandbox):
         for file in files(sandbox, item["id"]):
             with urllib.request.urlopen(file["upload_url"], timeout=30) as answer:
@@ -30,7 +30,7 @@ def complete_parts(sandbox: Sandbox) -> int:
 
 
 def test_the_requested_number_of_connections_is_used(bare_figup: Figup, start_sandbox: Start) -> None:
-    # Every part is taken at once and answered in an hour: no connection gets a second one.
+    # Every part is accepted at once and answered after an hour: no connection gets a second one.
     sandbox = prepare(bare_figup, start_sandbox, "--fault", "put-part:every=hang")
     source = bare_figup.cwd / "data.bin"
     source.write_bytes(bytes(240 << 10))

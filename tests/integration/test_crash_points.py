@@ -1,7 +1,7 @@
 """Crashes at points of a job: journal writes, syncs, renames and requests, before, after and in the middle.
 
-The points are counted in an undisturbed run, then an upload ends at each of them and is run again; whatever happened,
-one item and one file with equal MD5s remain, and no part is sent that Figshare had. Without `exhaustive`, each kind of
+The points are counted in an undisturbed run; then an upload is ended at each of them and run again. In every case one
+item and one file with equal MD5s remain, and no part is sent that Figshare had. Without `exhaustive`, each kind of
 point meets each kind of crash; with it, each point does.
 """
 
@@ -22,9 +22,9 @@ from tests.support.stories import Story, in_folders, one_turn
 HOWS = ("kill", "power", "full")
 SHARDS = 4
 BY_CHANCE = 2
-"""Points that only the passing of time brings about, as a regular commit, may come once and not again."""
+"""Points that depend on time, such as a regular commit, may occur in one run and not in the next."""
 AT_THE_END = 3
-"""Points of a series of crashes that are further than what is left to do, once nearly all is done."""
+"""Points of a series of crashes that may not be reached, once nearly everything is done."""
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox:
 def crash_at(
     points: Iterable[int], names: list[str], how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """End an upload at each of these points, and see that the next run makes good what it left."""
+    """End an upload at each of these points, and check that the next run repairs what it left."""
     missed = 0
     for point in points:
         story = Story(crasher, sandbox, tmp_path / str(point), f"{how} at {point}, {names[point - 1]}")
@@ -93,7 +93,7 @@ def test_a_disk_that_becomes_read_only(turn: int, crasher: Crasher, sandbox: San
 
 
 def check_refusal(story: Story, outcome: Outcome) -> None:
-    """A disk that cannot be written is told as such; 2 says that nothing was sent, and only where that is so."""
+    """An unwritable disk is reported as such; 2 means that nothing was sent, and is used only then."""
     asked = any(name.startswith("before POST") for name in outcome.points)
     wanted = ("state-lost", 75) if asked else ("state-unusable", 2)
     got = (outcome.error.partition(":")[0], outcome.exit_status)
@@ -104,7 +104,7 @@ def check_refusal(story: Story, outcome: Outcome) -> None:
 def test_a_disk_that_fails_while_several_files_are_sent(
     how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Their parts go on record together; whoever waits for that is told, and nobody believes what is not on disk."""
+    """Their parts are recorded together; each waiting task is told, and none relies on what is not on disk."""
 
     def begin(name: str) -> Story:
         story = Story(crasher, sandbox, tmp_path / name, f"{how}, several, {name}")
@@ -142,7 +142,7 @@ def test_random_pairs_of_crashes(seed: int, crasher: Crasher, sandbox: Sandbox, 
         story.finish()
         story.check()
         crashes += story.crashes
-    # The second one may be a point that what is left to do does not reach.
+    # The second point may not be reached by the rest of the work.
     assert crashes >= 35
     check_nothing_sent_twice(sandbox)
 
@@ -198,7 +198,7 @@ def test_crashes_during_a_replacement_never_lose_both_versions(
 def test_crashes_during_a_folder_leave_each_file_once(
     first: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Files of one name and one size: only their folders tell them apart when an answer was lost."""
+    """Files of one name and size: after a lost response only their folders distinguish them."""
     story = Story(crasher, sandbox, tmp_path / "folder", "a folder")
     top = story.make_folder([f"run{run}/data" for run in range(4)], 1000)
     points = range(14 + first, 90, 12)
@@ -231,7 +231,7 @@ def test_a_crash_while_the_item_is_described_and_published(
     points = [p for p in range(10, len(names) + 1) if not parts[0] < p <= parts[-1] + 10]
     assert len(points) > 60
     missed = 0
-    for point in points[shard::4]:  # half of them: the others are much alike
+    for point in points[shard::4]:  # half of them: the others are similar
         story = Story(crasher, sandbox, tmp_path / str(point), f"ordered, {point}, {names[point - 1]}", ordered=True)
         story.run(point)
         missed += not story.crashes
@@ -246,7 +246,7 @@ def test_a_crash_while_what_was_added_is_published(
     shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     def added(folder: Path, name: str) -> Story:
-        """A folder that was published, and has one file more by now."""
+        """A folder that was published, and has one more file since."""
         story = Story(crasher, sandbox, folder, name, ordered=True)
         top = story.source.parent / "set"
         top.mkdir()
@@ -271,7 +271,7 @@ def test_a_crash_while_what_was_added_is_published(
     for point in range(verified + 2 + shard, len(names) + 1, 2):
         story = added(tmp_path / str(point), f"added, {point}, {names[point - 1]}")
         story.run(point)
-        # What is added after the crash was not in what was about to be published then.
+        # Files added after the crash were not among those about to be published.
         public = ask(sandbox, f"/articles/{story.item()}")["version"]
         (Path(story.order.source) / "third").write_text("third")
         story.finish()

@@ -1,7 +1,7 @@
 """Crashes at points of a job that meets a fault, too: at some of them, and with `exhaustive` at every one.
 
-What the fault leads to (a look-up, a second copy, a removal) has points of its own, and a crash before the fault
-strikes leaves it for the run that goes on.
+The consequences of the fault (a lookup, a second copy, a removal) add points, and after a crash before the fault, the
+next run meets it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ FAULTS = {
     "hidden-file": ("initiate=hide,seconds=0.3",),
 }
 BY_CHANCE = 2
-"""Points of a test that need not come again, besides those that depend on the passing of time."""
+"""Points of a test that need not recur, besides those that depend on time."""
 POLLED = re.compile(r"(before|after) GET |progress\.json")
-"""Points that come as often as something is polled for, or is due again."""
+"""Points that occur as often as something is polled for or is due."""
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_crash_of_a_job_under_a_fault(
 
 
 def chosen(names: list[str], fault: str, *, named: bool, every: bool) -> list[int]:
-    """The points of a test, which take turns with the faults. Most is at stake in an item with files of others."""
+    """The points of a test, alternating with the faults. An item with files of others carries the greatest risk."""
     turn = list(FAULTS).index(fault) % 3
     if every:
         return distinct(names)

@@ -1,4 +1,4 @@
-"""A source on a file system whose server dies in mid-upload: it is told, and gone on with once it is mounted again."""
+"""A source on a file system whose server dies during the upload: reported, and resumed once it is mounted again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Start = Callable[..., Sandbox]
 
 
 class Mount:
-    """A folder that shows another one by way of a process."""
+    """A folder that mirrors another one through a process."""
 
     def __init__(self, stored: Path, place: Path) -> None:
         self._stored = stored
@@ -33,7 +33,7 @@ class Mount:
         until(self.place.is_mount)
 
     def die(self) -> None:
-        """End the process, and leave a mount that nobody answers for."""
+        """End the process, and leave a dead mount."""
         assert self._server is not None
         self._server.send_signal(signal.SIGKILL)
         self._server.wait()

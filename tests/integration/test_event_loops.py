@@ -60,7 +60,7 @@ async def _half(writer: asyncio.StreamWriter) -> None:
 
 
 def first(fault: Answer, kind: str, server: Hostile, times: int = 2) -> None:
-    """Let the first requests of a kind meet this."""
+    """Inject this fault into the first requests of a kind."""
     left = [fault] * times
 
     def say(asked: Asked) -> Answer:
@@ -81,7 +81,7 @@ def test_faults_of_the_network_under_uvloop(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(upload())
     assert [file.status for file in report.files] == ["verified"]
-    # The item is asked for once more in the end: where are its files?
+    # The item is requested once more at the end, for the folders of its files.
     assert server.kinds().count(kind) == (4 if kind == "item" else 3)
 
 

@@ -1,4 +1,4 @@
-"""The fault matrix: cells of `tests/FAULTS.md` are played and end as that page says; with `exhaustive`, all of them."""
+"""The fault matrix: cells of `tests/FAULTS.md` are run and end as documented there; with `exhaustive`, all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.matrix_cells import KINDS, REQUESTS, Cell, cells, sample
 from tests.support.matrix_statuses import status
 
 SHARES = 3
-"""Tests that the cells of the sample are dealt to, so that they can be played in several processes."""
+"""Number of tests that share the cells of the sample, so that several processes can run them."""
 SHARES_OF_THE_OTHERS = 7
 
 
@@ -30,7 +30,7 @@ def test_every_request_under_every_other_fault(share: int, tmp_path: Path) -> No
 
 
 def check(dealt: list[Cell], folder: Path) -> None:
-    """Play these cells. Raise AssertionError with all that did not end as the page says."""
+    """Run these cells. Raise AssertionError with all that did not end as documented."""
     results = matrix.play_all(dealt, folder, matrix.STAGES)
     outcomes = {key: result.outcome for key, result in results.items()}
     held_to = matrix.expected()

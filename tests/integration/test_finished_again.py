@@ -14,7 +14,7 @@ FAST = ("--api-rate", "1000")
 
 
 def change_remote_file(sandbox: Sandbox, file_id: int, change: str) -> None:
-    """Change what the item holds behind figup's back."""
+    """Change the item's content without figup."""
     sandbox.stop()
     with sqlite3.connect(sandbox.dir / "sandbox.db") as db:
         assert db.execute(f"UPDATE files SET {change} WHERE id = ?", (file_id,)).rowcount == 1  # noqa: S608

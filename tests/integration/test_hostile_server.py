@@ -1,4 +1,4 @@
-"""A server that lies or is broken: a clear error with its documented status, in bounded memory and time."""
+"""A malicious or broken server: a clear error with its documented status, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_MEMORY = 200 << 10
 """KiB; some 40 MiB are Python and the libraries."""
 LONGEST = 20.0
 GIGABYTE = gzip.compress(gzip.compress(bytes(1 << 30), 1), 1)
-"""Twice compressed: 20 kB that become a gigabyte."""
+"""Compressed twice: 20 kB that expand to a gigabyte."""
 
 Lie = Callable[[Hostile], Answer]
 
@@ -36,10 +36,10 @@ def server() -> Iterator[Hostile]:
 
 @pytest.fixture
 def victim(bare_figup: Figup, server: Hostile) -> Figup:
-    """The command before SIZE bytes to send to the server; it tells its peak memory when it ends."""
+    """The command with SIZE bytes to send to the server; it reports its peak memory when it ends."""
     plug = bare_figup.cwd / "plug"
     plug.mkdir()
-    # Not ru_maxrss: over fork and exec that is inherited from the process of the tests.
+    # Not ru_maxrss, which is inherited from the test process over fork and exec.
     (plug / "sitecustomize.py").write_text(
         "import atexit, pathlib\n"
         "def tell():\n"
@@ -73,7 +73,7 @@ def suffer(victim: Figup, *args: str) -> Result:
 
 
 def told(done: Result, status: int, *words: str) -> None:
-    """It ended so, and one line of its own says why."""
+    """Assert that it ended with this status, and that one line says why."""
     done.expect(status)
     lines = [line for line in done.stderr.splitlines() if all(word in line for word in words)]
     assert lines, done.stderr
@@ -166,7 +166,7 @@ def test_server_messages_cannot_control_the_terminal_or_paths(victim: Figup, ser
     lying(server, "item", lambda _: answer(200, {"id": 11, "title": NASTY, "figshare_url": page}))
     lying(server, "files", lambda server: answer(200, [server.file(id=5, name=NASTY, status=NASTY)]))
     lying(server, "file", lambda server: answer(200, server.file(name=NASTY, status=server.file()["status"])))
-    # The item shows the file under another name in the end: that is no success.
+    # The item shows the file under another name at the end: not a success.
     done = suffer(victim, "--item", "11", "-vv", "--log-file", "log").expect(1)
     assert "figup: all is verified" not in [*done.stdout.splitlines(), *done.stderr.splitlines()]
     for command in (("jobs",), ("status", _job(victim)), ("auth", "status")):
@@ -244,7 +244,7 @@ def test_endless_responses_to_many_parts(victim: Figup, server: Hostile) -> None
 
 
 def test_a_response_before_the_end_of_a_part(victim: Figup, server: Hostile) -> None:
-    """A success that is claimed without the bytes is none: the MD5 decides."""
+    """A success reported without the bytes is rejected: the MD5 decides."""
     server.answers["put"] = lambda asked: _claimed(server, asked)
     told(suffer(victim), 5, "MD5 differs")
 

@@ -1,4 +1,6 @@
-"""What is not known to have been refused may have been done: an intent stays on record, and its effect is looked up."""
+"""A request that was not certainly refused may have had its effect: its intent stays on record, and the effect is
+looked up.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
 
 KILLS = 12
-"""Kills that one upload has to live through, at most; it often ends before."""
+"""Maximum number of kills of one upload; it often finishes before."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -58,7 +58,7 @@ def test_both_sides_killed_at_once(bare_figup: Figup, start_sandbox: Callable[..
 
 
 def test_two_jobs_of_one_title_never_share_an_item(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
-    # The first job has no good answer, and looks for its item while the second one's is there and on no record yet.
+    # The first job has a bad response, and looks for its item while the second job's exists and is not recorded yet.
     sandbox = start_sandbox("--fault", "create-item=503", "--fault", "get-item=hang,seconds=3")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     sources = [bare_figup.cwd / name / "data.bin" for name in ("one", "two")]

@@ -1,5 +1,6 @@
-"""Requests whose effect shows late or not at all: what they led to never stays behind unnoticed, and what is somebody
-else's is never taken or removed."""
+"""Requests whose effect appears late or not at all: it is never left behind unnoticed, and files of others are never
+adopted or removed.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class Story:
         return report.exit_status
 
     async def held(self) -> list[str]:
-        """The statuses of the item's files, once all is settled."""
+        """The statuses of the item's files, once all are final."""
         assert self.item is not None
         for _ in range(100):
             found = sorted(f["status"] for f in await anyio.to_thread.run_sync(files, self.sandbox, self.item))

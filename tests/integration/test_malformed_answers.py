@@ -1,4 +1,4 @@
-"""Every request of an upload meets every malformed answer: the upload ends as documented, with an error that helps."""
+"""Every request of an upload with every malformed response: the upload ends as documented, with a helpful error."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def check_helpful(error: FigupError) -> None:
     assert failure.code not in ("error", "internal")
     assert failure.message.isprintable()
     assert failure.hint
-    # Whoever is to mend what was said must have been told something.
+    # Whoever must fix the response needs a message.
     if "what Figshare reports" in failure.hint:
         assert "answered 4" in failure.message
         assert failure.message.count(": ") > 1
@@ -112,7 +112,7 @@ def check(server: Hostile, folder: Path, kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_of_what_requests_may_meet(server: Hostile, folder: Path, kind: str) -> None:
-    """Each request meets a part of the answers, and each answer is met by a few requests."""
+    """Each request gets some of the responses, and each response is used by a few requests."""
     first = KINDS.index(kind)
     for name in [*[*FINE, *PASSING][first :: len(KINDS)], *list(ALL)[first :: 5 * len(KINDS)]]:
         check(server, folder, kind, name)

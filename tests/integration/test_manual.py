@@ -1,6 +1,6 @@
-"""README.md and the manual are true: every command and snippet in them is run, as it is written, against the sandbox.
+"""README.md and the manual are correct: every command and snippet in them is run as written against the sandbox.
 
-Each test takes all blocks of its page apart, so that a new block needs a test. Commands inside sentences and tables are
+Each test covers all blocks of its page, so that a new block needs a test. Commands inside sentences and tables are
 checked against the command line's own definitions.
 """
 
@@ -39,7 +39,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shell(command: str, env: dict[str, str], cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a block as a person's shell would."""
+    """Run a block as a user's shell would."""
     return subprocess.run(
         ["bash", "-c", command], env=env, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=300, check=False
     )
@@ -258,13 +258,13 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 
 
 def run_pip(*words: str | Path) -> None:
-    """Run pip without its index: what figup depends on is here already."""
+    """Run pip without its index: figup's dependencies are installed already."""
     done = subprocess.run([*PIP, *map(str, words)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def installed(tmp_path: Path, source: str) -> Path:
-    """Install from a source into an environment of its own, as pipx does; return its `figup`."""
+    """Install from a source into a separate environment, as pipx does; return its `figup`."""
     home = tmp_path / "venv"
     venv.create(home, symlinks=True)
     packages = next(home.glob("lib/python*/site-packages"))

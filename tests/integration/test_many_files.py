@@ -1,4 +1,4 @@
-"""Many files in one job: how few requests they take, and what one of them that fails does to the others."""
+"""Many files in one job: the number of requests, and the effect of one failing file on the others."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_files_in_progress_stop_gracefully_when_too_many_failed(bare_figup: Figu
     told = {f["name"]: f for f in done.summary["files"]}
     assert told["small.bin"]["error"]["code"] == "checksum-wrong"
     assert (told["big.bin"]["status"], told["big.bin"]["error"]) == ("unfinished", None)
-    # What was in flight arrived, and nothing was begun after that.
+    # Parts in flight arrived, and none was started afterwards.
     put = sandbox.requests(kind="put-part")
     assert {request["status"] for request in put} == {200}
     assert 0 < told["big.bin"]["parts_sent"] == len(put) - 1 < 18

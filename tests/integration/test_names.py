@@ -1,4 +1,4 @@
-"""A host name that stops resolving: for a while it is waited out, for longer it is 75, and running again goes on."""
+"""A host name that stops resolving: a short failure is waited out, a longer one is 75, and a rerun continues."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whatever is given for an option or an argument that takes a path or a text: one line, a documented exit status, never
-a traceback. The commands and their parameters are those that the command line has, so that a new one is tried, too.
+"""Odd values for every option and argument that takes a path or a text: one line, a documented exit status, never a
+traceback. The commands and their parameters are those that the command line has, so that a new one is tried, too.
 
-Without `exhaustive`, each parameter meets one of the values; those of all parameters together meet all of them.
+Without `exhaustive`, each parameter is tried with one of the values, and all values are used.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[t
 
 
 def parameters() -> list[Parameter]:
-    """All that take a value, but for the options of all commands, of which one command's stand for the others."""
+    """All that take a value; the options of all commands are tried with one command only."""
     found = []
     for words, command in _commands(main):
         required = [p for p in command.params if isinstance(p, click.Argument) and p.required]
@@ -133,7 +133,7 @@ class OddFigup:
         )
 
     def words(self, parameter: Parameter, value: str) -> list[str]:
-        """A command line that is right but for this value."""
+        """A command line that is valid except for this value."""
         words = [*parameter.command, *(self.defaults.get(name, "word") for name in parameter.required)]
         sends = parameter.command == ("upload",)
         if (sends or parameter.command == ("verify",)) and parameter.name != "paths":
@@ -162,7 +162,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddFigup]:
 
 
 def check(process: Process, words: Sequence[str], *, status: int | None = None) -> None:
-    """It ended as the manual says, and says what is wrong in one line."""
+    """Assert a documented exit status and an error of one line."""
     shown = [word if len(word) < 100 else f"{word[:20]}..." for word in words]
     if words[0] == "sandbox" and process.stdout.wait_for(lambda line: line.startswith(READY), WAIT) is not None:
         process.stop()  # the value was good
@@ -240,7 +240,7 @@ def test_every_odd_value_of_a_variable(odd: OddFigup, tmp_path: Path, name: str)
         env = {name: known.get(value, value)}
         words = ["upload", str(odd.home / "data.bin"), "--title", "Odd data", "--retry-timeout", "0"]
         if name in ("HTTPS_PROXY", "SSL_CERT_FILE"):
-            # Nobody listens there, but the way there has to be found first.
+            # Nothing listens there, but the address is resolved first.
             env["FIGSHARE_ENDPOINT"] = "https://unreachable.invalid/v2"
         if name == "XDG_CONFIG_HOME":
             words = ["auth", "logout"]
@@ -288,7 +288,7 @@ def test_an_unusable_current_folder(odd: OddFigup, place: str, said: str, words:
     process = odd.start(words, place=place)
     check(process, words, status=ExitStatus.USAGE)
     assert said in process.stderr.text
-    # What is named by its whole path needs none.
+    # An absolute path needs none.
     whole = [str(odd.home / "data.bin") if word in ("data.bin", ".") else word for word in words]
     process = odd.start([*whole, *(["--dry-run"] if words[0] == "upload" else [])], place=place)
     check(process, whole)

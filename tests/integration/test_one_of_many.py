@@ -1,4 +1,4 @@
-"""Several files in one job: what is wrong with one of them ends that one alone; what would meet all ends the run."""
+"""Several files in one job: an error of one file ends only that file; an error that concerns all ends the run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def faulty(bare_figup: Figup, start_sandbox: Start) -> Callable[..., Sandbox]:
 
 
 def sources(folder: Path, parts: list[int]) -> list[Path]:
-    """Files of so many parts each."""
+    """Files with this number of parts each."""
     paths = [folder / f"{number:02}.bin" for number in range(len(parts))]
     for path, count in zip(paths, parts, strict=True):
         path.write_bytes(path.name.encode() * (1024 * count // len(path.name)))
@@ -47,7 +47,7 @@ def test_a_repeatedly_lost_upload_fails_its_file(bare_figup: Figup, faulty: Call
 
 def test_a_repeatedly_rejected_part_fails_its_file(bare_figup: Figup, faulty: Callable[..., Sandbox]) -> None:
     sandbox = faulty("put-part@3:every=503")
-    # The others take their time, so that some of their parts are taken while this one is refused.
+    # The others are slow, so that some of their parts are accepted while this one is refused.
     paths = sources(bare_figup.cwd, [3] + [2] * 16)
     slowly = ["--api-rate", "16", "--retry-timeout", "1.5"]
     done = bare_figup.run("upload", *paths, "--title", "Title", "--json", *slowly).expect(1)

@@ -1,4 +1,4 @@
-"""`figup sandbox` as a command: what it prints, where it keeps things, and how it ends."""
+"""`figup sandbox` as a command: its output, its files, and how it ends."""
 
 from __future__ import annotations
 

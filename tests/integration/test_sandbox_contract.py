@@ -1,4 +1,4 @@
-"""Every answer of every operation the sandbox serves, held against Figshare's own OpenAPI description."""
+"""Every response of every operation of the sandbox, checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def test_account_and_lists(tmp_path: Path) -> None:
 
 
 def test_every_operation_is_documented() -> None:
-    """No path and no method is made up, but for what is no part of the API."""
+    """No path and no method is invented, except those outside the API."""
     served = {
         (route.method, re.sub(r"\{\w+(:[^{}]*(\{[^{}]*\})?[^{}]*)?\}", "{}", route.path.removeprefix("/v2")))
         for group in API

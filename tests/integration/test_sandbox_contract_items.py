@@ -1,4 +1,4 @@
-"""What hangs on an item, and what is published of it, held against Figshare's own OpenAPI description."""
+"""An item's parts and its published versions, checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 

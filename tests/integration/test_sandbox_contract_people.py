@@ -1,4 +1,4 @@
-"""The institution, its accounts, and searches, held against Figshare's own OpenAPI description."""
+"""The institution, its accounts, and searches, checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations that few clients use, held against Figshare's own OpenAPI description."""
+"""The operations that few clients use, checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 

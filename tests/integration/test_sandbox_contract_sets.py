@@ -1,4 +1,4 @@
-"""Projects and collections, held against Figshare's own OpenAPI description."""
+"""Projects and collections, checked against Figshare's OpenAPI description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault on a real connection: what the client meets, and what the store holds afterwards."""
+"""Every fault on a real connection: its effect on the client and on the store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def faulty(directory: Path, *lines: str, **changes: Any) -> Sandbox:
 
 
 async def raw(url: str, method: str = "GET", body: bytes = b"") -> tuple[bytes, bool]:
-    """All that comes back on a bare connection, and whether it ended with a reset."""
+    """Everything received on a bare connection, and whether it ended with a reset."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
@@ -79,7 +79,7 @@ async def test_statuses(tmp_path: Path) -> None:
             (403, "text/html"), (403, "text/html"), (200, "application/json"),
         ]  # fmt: skip
         assert seen[0][3]["Retry-After"] == "7"
-        # Never sooner than it was told, although a date has whole seconds.
+        # Never earlier than requested, although a date has whole seconds.
         moment = parsedate_to_datetime(seen[1][3]["Retry-After"]).timestamp()
         assert math.ceil(asked) + 7 <= moment <= math.ceil(answered) + 7
         assert [seen[at][2] for at in (3, 5, 7)] == [0, 0, 0]

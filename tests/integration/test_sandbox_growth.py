@@ -1,4 +1,4 @@
-"""What a request costs the database does not grow with the files of an item, nor with the item's other parts."""
+"""The database cost of a request does not grow with the number of files or parts of an item."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEP = 10
 
 
 def fill(db: sqlite3.Connection, item_id: int, count: int) -> None:
-    """Give an item so many finished files, and the same number of links."""
+    """Give an item this number of finished files, and as many links."""
     for number in range(count):
         for link in (None, "https://example.org"):
             made = files_db.create(
@@ -87,7 +87,7 @@ async def test_the_cost_of_a_request(tmp_path: Path) -> None:
 
 
 async def test_pages_of_a_listing(tmp_path: Path) -> None:
-    """Each row once, on whichever page; the rows before a page cost next to nothing."""
+    """Each row once, on any page; the rows before a page cost almost nothing."""
     async with sandbox_api(tmp_path / "s", quota=10**9) as api:
         item = await api.item()
         await api.at.context.db.run(fill, int(item.rpartition("/")[2]), MANY)

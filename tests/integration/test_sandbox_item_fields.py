@@ -1,4 +1,4 @@
-"""What an item's fields may hold, what they are answered with, and what is kept of them."""
+"""The values of an item's fields: accepted, returned, stored."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_related_materials_and_fundings_get_ids(tmp_path: Path) -> None:
 
 
 async def test_one_orcid_is_one_author(tmp_path: Path) -> None:
-    """An ORCID is one person, an id wins over a name, and nobody is named twice."""
+    """An ORCID is one person, an id takes precedence over a name, and no one is listed twice."""
     named = {"name": "Ann Bee", "orcid_id": "https://orcid.org/0000-0002-1825-0097"}
     async with sandbox_api(tmp_path / "s") as api:
         item = await api.item("An item", authors=[named, {"first_name": "Cy", "last_name": "Dee"}])
@@ -144,7 +144,7 @@ async def test_one_orcid_is_one_author(tmp_path: Path) -> None:
 
 
 async def test_a_put_may_wipe(tmp_path: Path) -> None:
-    """What the real one does with fields that are not named is not known."""
+    """It is unknown what the real service does with unnamed fields."""
     fields: dict[str, Any] = {
         "description": "d",
         "tags": ["k"],

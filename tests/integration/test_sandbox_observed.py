@@ -1,4 +1,4 @@
-"""What the real service was observed to do beyond its documentation, and the sandbox does, too."""
+"""Undocumented behaviour of the real service that was observed, and that the sandbox copies."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ async def test_unpublishing(tmp_path: Path) -> None:
         shown = await api.get(item)
         assert (shown["published_date"], shown["is_public"], shown["status"]) == (date, False, "private")
         assert (await api.get("/account"))["used_quota_private"] == 4
-        # Lifting an embargo publishes what waited for its end, and nothing else.
+        # Lifting an embargo publishes the versions that waited for its end, and nothing else.
         assert (await api.call("DELETE", f"{item}/embargo"))[0] == 204
         assert (await api.call("GET", f"/articles/{number}"))[0] == 404
         await publish(api, item)

@@ -1,4 +1,4 @@
-"""Whatever is sent, the sandbox answers for it: no body, query or id makes it fail."""
+"""The sandbox responds to any input: no body, query or id makes it fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VALID: dict[str, Any] = {
 
 
 KEPT_OUT = {"delete-item", "unpublish-item", "page"}
-"""Operations that would take away what the others are about."""
+"""Operations that would remove the objects of the others."""
 
 
 def _failed(status: int, kind: str) -> bool:
@@ -82,7 +82,7 @@ ODD: tuple[Any, ...] = (
 
 
 def variants(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Every place in a body, with what is there: the whole, and whatever is nested in it."""
+    """Yield every location in a body with its value: the body itself and everything nested in it."""
     yield (), body
     pairs: Iterable[tuple[str | int, Any]] = ()
     if isinstance(body, dict):
@@ -104,7 +104,7 @@ def replaced(body: Any, place: tuple[str | int, ...], value: Any) -> Any:
 
 
 async def test_no_nested_body_causes_a_server_error(tmp_path: Path) -> None:
-    """Every place in the documented body of every operation gets other values, in turn."""
+    """Every location in the documented body of every operation gets other values in turn."""
     turn = itertools.cycle(ODD)
     failed: list[tuple[str, str, Any, int]] = []
     sent = 0

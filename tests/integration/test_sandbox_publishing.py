@@ -1,4 +1,4 @@
-"""The way to the public: what is demanded, what stays as it was, what an embargo holds back, who may download what."""
+"""Publishing: required fields, immutable versions, embargoes, and who may download what."""
 
 from __future__ import annotations
 

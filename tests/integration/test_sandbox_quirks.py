@@ -1,4 +1,4 @@
-"""What makes Figshare hard: locks, short and long bodies, files that are not there yet, late MD5s, quotas."""
+"""Difficult behaviour of Figshare: locks, short and long bodies, files that appear late, late MD5s, quotas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def raw_put(url: str, *headers: str, body: bytes = b"") -> AsyncIterator[B
 
 
 async def answer_of(stream: ByteStream) -> bytes:
-    """All that comes until the connection ends; it may end with a reset."""
+    """Everything received until the connection ends, perhaps with a reset."""
     got = b""
     with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(20):
         while True:

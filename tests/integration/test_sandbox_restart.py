@@ -1,4 +1,4 @@
-"""What survives: the sandbox is stopped or killed at bad moments, and started again on the same directory."""
+"""The sandbox is stopped or killed at bad moments, and restarted on the same directory: what survives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Start = Callable[..., Sandbox]
 
 
 def call(method: str, url: str, body: Any = None, *, token: str | None = "t0ken") -> tuple[int, Any]:
-    """One request on a connection of its own; JSON where there is some."""
+    """One request on a separate connection; return JSON if the response has it."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=20)
     try:
@@ -155,6 +155,6 @@ def test_memory_is_independent_of_the_part_size(start_sandbox: Start) -> None:
 
 
 def peak(pid: int) -> int:
-    """Most bytes of memory that a process ever held."""
+    """Peak memory of a process in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -1,4 +1,4 @@
-"""The sandbox keeps to itself: loopback, its own folder, and nobody without its token."""
+"""The sandbox is isolated: loopback, its own folder, no access without its token."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The token goes to the API and nowhere else, and the upload address is as well kept, whatever happens.
+"""The token goes to the API and nowhere else, and upload addresses stay secret, whatever happens.
 
-Here the command itself is run, as loud as it can be, under a sixth of all pairs of request and fault. The fault matrix,
+The command is run with all output options, under a sixth of all pairs of request and fault. The fault matrix,
 the crash points, the changing sources and the signals have the same canary for a token, and look for it, too.
 """
 
@@ -80,7 +80,7 @@ def check(figup: Figup, *results: Result, secrets: Iterable[str] = (), but: tupl
 
 
 def check_sent_home_only(sandbox: Sandbox) -> None:
-    """Every request to the API brought the token, none to the upload service any."""
+    """Every request to the API has the token, none to the upload service has one."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()[:16]
     assert {request["token_sha256"] for request in sandbox.requests(service="api")} == {digest}
     assert sandbox.requests(service="upload", authorization=True) == []
@@ -92,7 +92,7 @@ def check_sent_home_only(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("request_kind", REQUESTS)
 def test_the_token_is_never_shown_under_any_fault(tmp_path: Path, request_kind: str) -> None:
-    """Each request meets its share of the faults, and each fault happens twice."""
+    """Each request gets its share of the faults, and each fault is used twice."""
     share = [f for number, f in enumerate(FAULTS) if number % 6 == REQUESTS.index(request_kind) % 6]
     sandbox = Sandbox(tmp_path / "sandbox", token=TOKEN, args=["--control", "--part-size", "4KiB", *AT_ONCE.split()])
     try:
@@ -173,7 +173,7 @@ def test_a_bad_journal_and_a_changed_source(
 def test_an_internal_error_shows_no_secret(
     loud: Figup, shared: Sandbox, shared_secrets: UploadSecrets, broken: str
 ) -> None:
-    """The mistake strikes where token and upload address are at hand; -vv and --log-file then show a traceback."""
+    """The bug is where token and upload address are in scope; -vv and --log-file then show a traceback."""
     module, name = broken.split(":")
     plug = loud.cwd / "plug"
     plug.mkdir()
@@ -189,7 +189,7 @@ def test_an_internal_error_shows_no_secret(
 
 
 def test_a_redirect_gets_no_credentials(bare_figup: Figup) -> None:
-    """Two servers: what one points to, the other one hears nothing of."""
+    """Two servers: the one that a response points to gets no token."""
     with hostile() as first, hostile() as second:
         bare_figup.env |= {"FIGSHARE_ENDPOINT": first.url, "FIGSHARE_TOKEN": TOKEN}
         (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
@@ -205,7 +205,7 @@ def test_a_redirect_gets_no_credentials(bare_figup: Figup) -> None:
 
 
 def test_secrets_echoed_by_a_server_are_redacted(bare_figup: Figup) -> None:
-    """Its words are shown, so a server could have the token put into a log; it is taken out."""
+    """Server messages are shown, so a server could put the token into a log; it is redacted."""
     with hostile() as server:
         bare_figup.env |= {"FIGSHARE_ENDPOINT": server.url, "FIGSHARE_TOKEN": TOKEN}
         (bare_figup.cwd / "data.bin").write_bytes(b"x" * 100)
@@ -218,7 +218,7 @@ def test_secrets_echoed_by_a_server_are_redacted(bare_figup: Figup) -> None:
 
 
 EARLY = " ".join(encodings(TOKEN).values())
-"""The token in every form that is known."""
+"""The token in every known encoding."""
 ECHO = " ".join([EARLY, *encodings(SECRET).values()])
 """Also the secret of the upload address, for answers that come after it."""
 TELLING: dict[str, dict[str, Callable[[Hostile], bytes]]] = {
@@ -265,7 +265,7 @@ def test_no_encoding_of_an_echoed_secret_is_shown_or_stored(bare_figup: Figup, p
 
 
 def test_proxy_credentials_are_never_shown(bare_figup: Figup) -> None:
-    """The proxy says them back, in the header that it got and decoded."""
+    """The proxy echoes them, in the header as received and decoded."""
     user, password = "jo-proxy", "hunter2-c4nary"
     with hostile() as proxy:
 

@@ -1,4 +1,4 @@
-"""The Slurm of the tests: its nodes are strangers to each other."""
+"""The Slurm of the tests: its nodes share no locks, host name or boot id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOCK = 'hostname; cat /proc/sys/kernel/random/boot_id; flock --nonblock lock sh 
 
 
 def script(slurm: Slurm, name: str, text: str) -> Path:
-    """A batch script in a shared folder of its own."""
+    """A batch script in its own shared folder."""
     path = slurm.shared / name / "job.sh"
     path.parent.mkdir()
     path.write_text(f"#!/bin/bash\n{text}", "utf-8")

@@ -1,4 +1,4 @@
-"""Sources that change, or seem to: at every stage of a job, by the real command. Two versions are never mixed."""
+"""Sources that change, or seem to, at every stage of a job, with the real command. Two versions are never mixed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def copy_back(path: Path) -> None:
 
 
 def round_times(path: Path) -> None:
-    """What some network file systems make of a time once it is no longer in their cache."""
+    """Round the times, as some network file systems do once they are no longer cached."""
     before = path.stat()
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns // 10**9 * 10**9))
 
@@ -83,7 +83,7 @@ Change = Callable[[Path], None]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox for all stories: each has an item of its own. MD5s take a moment."""
+    """One sandbox for all scenarios, each with its own item. MD5s take a moment."""
     folder = tmp_path_factory.mktemp("changes")
     quick = "--checking-delay 0 --success-delay 0 --moving-delay 0 --lock-linger 0.05 --md5-delay 0.4 --control"
     sandbox = Sandbox(folder / "sandbox", token=TOKEN, args=["--part-size", str(PART), *quick.split()])
@@ -95,7 +95,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 class Story:
-    """One job with one source, led to a certain stage."""
+    """One job with one source, run to a certain stage."""
 
     def __init__(self, figup: Figup, sandbox: Sandbox) -> None:
         figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
@@ -131,7 +131,7 @@ class Story:
         return self.sandbox.requests(item_id=self.item_id)
 
     def under_way(self) -> Running:
-        """A run that has sent some parts, on record, and has others before it."""
+        """A run that has sent and recorded some parts, with others still to send."""
         run = self.start("--limit-rate", "500k", "--connections", "1")
         self.job = run.wait_for_event("job")["job"]
         journal = self.figup.state_dir / "jobs" / self.job / "journal"
@@ -142,7 +142,7 @@ class Story:
         return run
 
     def refused(self, result: Result, *, gone: bool = False) -> None:
-        """It ended as the exit status promises, with one line that names the file and says what to do."""
+        """Assert the exit status and one line that names the file and says what to do."""
         result.expect(4 if gone else 5)
         error = next(event for event in result.events if event["event"] == "error")
         assert error["code"] == ("source-missing" if gone else "source-changed")
@@ -152,7 +152,7 @@ class Story:
         assert "back" in error["hint"] or "in its place" in error["hint"]
 
     def put_back(self) -> None:
-        """The old bytes, by way of another file."""
+        """Restore the old bytes from another file."""
         self.path.with_name("again").write_bytes(self.content)
         self.path.with_name("again").replace(self.path)
 
@@ -392,7 +392,7 @@ def test_a_source_that_becomes_unreadable(story: Story, tmp_path: Path) -> None:
 
 
 def _check_removed_last(story: Story, bad: int, good: int) -> None:
-    """The bad file was removed once, and only after Figshare was seen to hold the good one."""
+    """The bad file was removed once, and only after the good one was verified on Figshare."""
     seen = [(r["kind"], r["file_id"]) for r in story.requests]
     removed = seen.index(("delete-file", bad))
     completed = seen.index(("complete", good))

@@ -1,4 +1,4 @@
-"""The disk that holds the state goes bad in the middle of an upload: it says so, and goes on when it is well again."""
+"""The disk of the state directory fails during an upload: reported, and resumed once it works again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = ("--retry-timeout", "1s", "--settle-timeout", "1s")
 
 
 class Disk:
-    """A small file system of the test's own, in memory."""
+    """A small file system in memory."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -30,13 +30,13 @@ class Disk:
         subprocess.run([require_program("mount", "mount"), "-o", f"remount,{mode}", self.place], check=True)
 
     def fill(self) -> None:
-        """Take all room that is left."""
+        """Use up all free space."""
         with self._filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
             while True:
                 stream.write(bytes(4096))
 
     def empty(self) -> None:
-        """Give it back."""
+        """Free it again."""
         self._filler.unlink()
 
 
@@ -64,7 +64,7 @@ def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 def begun(figup: Figup, disk: Disk, *more: str) -> tuple[Running, Path]:
-    """An upload that takes some seconds, once it is under way."""
+    """A running upload that takes some seconds."""
     path = figup.cwd / "data.bin"
     path.write_bytes(os.urandom(600_000))
     run = figup.start("upload", "data.bin", "--state-dir", disk.place, "--json", "--limit-rate", "200k", *QUICK, *more)
@@ -88,7 +88,7 @@ def test_the_disk_fills_up(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
 
 
 def test_the_disk_can_no_longer_be_written(figup: Figup, sandbox: Sandbox, disk: Disk) -> None:
-    """An open file keeps a disk from being remounted, so the run is paused between two: killed, then gone on with."""
+    """A disk cannot be remounted while a file is open, so the run is interrupted: killed, then resumed."""
     run, path = begun(figup, disk)
     run.kill()
     disk.remount("ro")

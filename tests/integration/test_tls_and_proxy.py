@@ -1,4 +1,4 @@
-"""The way to Figshare: whom figup trusts, through which proxy it goes, and what it says when there is no way."""
+"""Connections to Figshare: trusted certificates, proxies, and errors without a connection."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def point(figup: Figup, url: str) -> None:
 
 
 def refused(result: Result, status: int, *words: str) -> None:
-    """It ended so, with one line about the error that holds all these words; the token is in none."""
+    """Assert the status and one error line with all these words; the token is in no line."""
     result.expect(status)
     assert TOKEN not in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
@@ -86,7 +86,7 @@ def refused(result: Result, status: int, *words: str) -> None:
 
 
 def arrived(sandbox: Sandbox, path: Path) -> None:
-    """One item holds the file once, with its bytes, and the upload service has never seen a token."""
+    """One item has the file once, with its bytes, and the upload service never got a token."""
     (item,) = items(sandbox)
     (file,) = files(sandbox, item["id"])
     assert (file["name"], file["computed_md5"]) == (path.name, md5_of(path))
@@ -178,7 +178,7 @@ def test_plain_http_to_another_machine_needs_an_option(bare_figup: Figup) -> Non
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox on another machine, so to speak."""
+    """A sandbox on another (simulated) machine."""
     with own_network():
         sandbox = Sandbox(tmp_path / "sandbox", token=TOKEN, args=["--host", ELSEWHERE])
         try:
@@ -244,7 +244,7 @@ def test_https_through_an_authenticating_proxy(
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://[::1", "http://127.0.0.1:port", "ftp://x"])
 def test_an_invalid_proxy_is_reported(bare_figup: Figup, proxy: str) -> None:
-    """Nothing is looked up or connected to: the setting itself is wrong."""
+    """Nothing is resolved or connected: the setting itself is invalid."""
     point(bare_figup, "https://figshare.invalid/v2")
     source(bare_figup)
     bare_figup.env["HTTPS_PROXY"] = proxy

@@ -33,7 +33,7 @@ def slow_sandbox(start_sandbox: Callable[..., Sandbox], md5_delay: str) -> Sandb
 
 @pytest.fixture
 def hosts(tmp_path: Path, bare_figup: Figup, slow_sandbox: Sandbox) -> Iterator[tuple[Host, Host]]:
-    """Two hosts. Skips where they cannot be made; in CI they must be."""
+    """Two hosts. Skips if they cannot be created; fails in CI."""
     lacking = missing()
     if lacking is not None:
         if os.environ.get("CI"):

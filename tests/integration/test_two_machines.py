@@ -61,7 +61,7 @@ def test_a_host_that_lost_a_new_job_leaves_the_folder_to_the_host_that_works_on_
     path.write_bytes(os.urandom(600_000))
     plug = figup.cwd / "plug"
     plug.mkdir()
-    # The first host stands still at its first request, after it has made the job and before it began anything.
+    # The first host is suspended at its first request, after it created the job and before it started anything.
     still = """
 import signal, uploader.figshare.client as client
 real = client.Figshare.account

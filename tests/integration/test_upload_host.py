@@ -1,4 +1,4 @@
-"""The upload service fails while the API is well, and what fills up or stays locked in the middle of a job."""
+"""The upload service fails while the API works; quotas and locks during a job."""
 
 from __future__ import annotations
 
