@@ -3,8 +3,8 @@
 That file is the official one (digital-science/figshare-user-documentation, commit 46b111c of July 2026, Apache 2.0),
 without its texts for people and without the servers.
 
-The real service differs from its description in places; each difference that is let pass stands here with its reason,
-as narrowly as it can be said.
+The real service differs from its description in places; each tolerated difference is listed here with its reason, as
+narrowly as possible.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NULLS = {
     "Project": ("published_date",),
     "ArticleEmbargo": ("embargo_date", "embargo_type"),
 }
-"""Schema → fields that recordings of the live service show as null: blank fields are there, and null."""
+"""Schema → fields that are null in recordings of the live service: blank fields are present and null."""
 
 TYPES: dict[tuple[str, str], dict[str, Any]] = {
     ("ErrorMessage", "code"): {"type": "string"},  # "EntityNotFound": real codes are words
@@ -60,7 +60,7 @@ LISTS = (
 """Paths whose GET responds a list, where the description has the object of one entry."""
 
 LINKED_LACK = ("upload_url", "upload_token")
-"""Required of every file by the description, and missing in linked files."""
+"""Fields that the description requires of every file, and that linked files lack."""
 
 
 @functools.cache
@@ -89,13 +89,13 @@ def operations_with_bodies() -> list[tuple[str, str]]:
 
 
 def example_body(method: str, path: str) -> Any:
-    """A body for an operation made of the description's examples: every field that its schema names."""
+    """A body for an operation, made of the description's examples, with every field of its schema."""
     operation = _description()["paths"][path][method.lower()]
     return _example(operation["requestBody"]["content"]["application/json"]["schema"])
 
 
 def default_body(method: str, path: str) -> dict[str, Any]:
-    """The defaults in the schema of an operation's body: what generated clients send where nothing was chosen."""
+    """The defaults in the schema of an operation's body, which generated clients send for unset fields."""
     operation = _description()["paths"][path][method.lower()]
     return _defaults(operation["requestBody"]["content"]["application/json"]["schema"])
 
@@ -125,7 +125,7 @@ def _example(schema: dict[str, Any]) -> Any:
 
 @functools.cache
 def _components(*, answers: bool) -> dict[str, Any]:
-    """The schemas in JSON Schema's own words; with the differences of real answers where `answers`."""
+    """The schemas as JSON Schema; with `answers`, including the differences of real responses."""
     components = copy.deepcopy(_description()["components"]["schemas"])
     if answers:
         for name, fields in NULLS.items():
@@ -138,7 +138,7 @@ def _components(*, answers: bool) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> None:
-    """Turn `nullable` into a type, everywhere beneath."""
+    """Replace `nullable` by a type, recursively."""
     if isinstance(node, list):
         for one in node:
             _plain(one)

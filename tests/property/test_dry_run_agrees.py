@@ -1,4 +1,4 @@
-"""The dry run and the upload decide the same about a file, whatever the item holds in its place."""
+"""The dry run and the upload make the same decision about a file, whatever the item holds in its place."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Store:
 
 
 class Content:
-    """The source in the upload."""
+    """Prepare the source as in an upload."""
 
     async def md5(self) -> str:
         return MD5
@@ -65,7 +65,7 @@ class Content:
 
 
 async def planned(source: Path, service: Any, store: Any, options: Options) -> FilePlan:
-    """What the dry run says."""
+    """Return the decision of the dry run."""
     selection = await anyio.to_thread.run_sync(select, Sources(paths=(str(source),)))
     found = await preview(
         service, store, Target(endpoint="https://example.org/v2", item=7, title=None), selection, options
@@ -76,7 +76,7 @@ async def planned(source: Path, service: Any, store: Any, options: Options) -> F
 
 
 async def sent(source: Path, service: Any, store: Any, options: Options) -> tuple[str, tuple[int, ...], str | None]:
-    """What the upload does: the action, the files that it replaces, and why it refuses."""
+    """Return the decision of the upload: the action, the files that it replaces, and the reason for a refusal."""
     now = await anyio.to_thread.run_sync(stat_source, str(source))
     transfer = Transfer(
         index=0, path=str(source), name="data.bin", size=now.size, mtime_ns=now.mtime_ns, inode=now.inode

@@ -1,4 +1,4 @@
-"""What ignore files and `--exclude` leave out is what git leaves out: git itself is asked, about random trees."""
+"""Ignore files and `--exclude` exclude exactly what git excludes, compared with git itself on random trees."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ IGNORE_FILES = st.builds(
 
 
 def _plant(top: Path, paths: Iterable[str], ignore_files: dict[str, bytes]) -> None:
-    """Make a tree of files and ignore files, as far as no file is in the way of a folder."""
+    """Make a tree of files and ignore files; skip files whose path needs a folder where a file is."""
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir()
     for path in sorted(paths):
@@ -101,7 +101,7 @@ def _everything(top: Path) -> set[str]:
 
 
 def _git(top: Path, *words: str, given: Iterable[str] = ()) -> set[str]:
-    """Run git in a repository of its own beside the tree; return the paths that it writes."""
+    """Run git in a separate repository beside the tree; return the paths that it prints."""
     repository = top.with_name("repository")
     environment = {"PATH": os.environ["PATH"], "HOME": str(repository), "GIT_CONFIG_NOSYSTEM": "1"}
     if not repository.exists():
@@ -125,7 +125,7 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _sent_and_excluded(top: Path, exclude: Iterable[str] = ()) -> tuple[set[str], set[str]]:
-    """Return the files that are sent, and the files and folders that patterns leave out with all that is in them."""
+    """Return the selected files, and the files and folders that patterns exclude with their contents."""
     found = list(walk(str(top), "", Rules(filters=Filters([], exclude), hidden=True)))
     assert all(isinstance(one, SourceFile | Skipped) for one in found), found
     inner = len(str(top)) + 1

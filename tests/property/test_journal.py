@@ -1,4 +1,4 @@
-"""The journal's promises, for any life of any job: every prefix can be read, and every damage is noticed."""
+"""Properties of the journal for any history of a job: every prefix can be read, and every damage is detected."""
 
 from __future__ import annotations
 

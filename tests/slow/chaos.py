@@ -1,4 +1,4 @@
-"""The soak's sandbox, and what befalls it: faults, restarts, kills, until somebody asks for calm."""
+"""The soak's sandbox, and a thread that disturbs it with faults, restarts and kills until it is told to stop."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ class Chaos:
         self.error: BaseException | None = None
 
     def begin(self) -> None:
-        """Disturb from now on."""
+        """Start disturbing."""
         self._thread.start()
 
     def end(self) -> None:
-        """Disturb no more, and take all faults away; the sandbox goes on."""
+        """Stop disturbing and remove all faults; the sandbox keeps running."""
         self._over.set()
         self._quiet.wait()
         if self.error is None:
@@ -116,7 +116,7 @@ class Chaos:
 
     @contextmanager
     def calm(self) -> Iterator[Sandbox]:
-        """The sandbox, undisturbed for as long as the block lasts."""
+        """Yield the sandbox, undisturbed during the block."""
         with self._turn:
             drop_faults(self.sandbox)
             yield self.sandbox
@@ -174,6 +174,6 @@ def delete(sandbox: Sandbox, path: str) -> None:
 
 
 def create_item(sandbox: Sandbox, title: str) -> int:
-    """A new item, made by nobody's job."""
+    """Create an item that belongs to no job."""
     created: int = ask(sandbox, "/account/articles", {"title": title})["entity_id"]
     return created

@@ -1,8 +1,8 @@
-"""A program that lives long and uploads through one `uploader.Client`: `python -m tests.slow.long_lived FOLDER SECONDS
+"""A long-running program that uploads through one `uploader.Client`: `python -m tests.slow.long_lived FOLDER SECONDS
 SEED`, with endpoint, token and state directory in the environment.
 
-Writes a line of JSON for each upload, and at the end one with what it used of memory and open files then and after the
-first uploads.
+Writes a line of JSON for each upload, and at the end one with its memory and open files then and after the first
+uploads.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import uploader
 from tests.support.usage import usage_of
 
 WARM_UP = 25
-"""Uploads after which memory and open files are looked at for the first time."""
+"""Number of uploads after which memory and open files are measured for the first time."""
 MOST = 100
-"""Attempts that one upload may take."""
+"""Maximum attempts of one upload."""
 
 
 async def upload_one(client: uploader.Client, path: Path, title: str, choice: random.Random) -> Counter[str]:
-    """Upload until it is verified, with calls that are cancelled on the way."""
+    """Upload until it is verified, cancelling some of the calls."""
     tally: Counter[str] = Counter()
     for attempt in range(MOST):
         patience = choice.uniform(0.05, 1.5) if attempt < 3 and choice.random() < 0.3 else None

@@ -1,7 +1,7 @@
-"""The soak: many jobs at once under faults, kills, restarts and changing sources, each run again until it says 0.
+"""The soak: many jobs at once under faults, kills, restarts and changing sources, each rerun until it exits with 0.
 
-`python -m tests.slow.soak --minutes 60 [--seed S]` prints a tally, and ends with 1 when anything was lost, doubled or
-wrong. The seed settles what is done; when it strikes is up to the machine.
+`python -m tests.slow.soak --minutes 60 [--seed S]` prints a tally, and exits with 1 if anything was lost, duplicated or
+wrong. The seed determines the events; their timing depends on the machine.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tests.support.usage import usage_of
 
 WORKERS = 3
 KEPT_BYTES = 300_000_000
-"""What finished jobs may take on the sandbox's disk; the oldest are checked once more and removed."""
+"""Maximum bytes of finished jobs on the sandbox's disk; beyond that the oldest are checked once more and removed."""
 RESIDENT_TOLERANCE = 16 << 20
 SANDBOX_TOLERANCE = 64 << 20
 SANDBOX_FILES = 8
-"""Descriptors of a database that is being written, and of files on their way to the disk."""
+"""Descriptors of a database being written, and of files being stored."""
 SOCKET_TOLERANCE = 32
 """Connections that a client may keep alive: as many as it may use."""
 _LAST_RUNS = 120.0
-"""Seconds that the upload under way may take at the end, and the program to end."""
+"""Seconds allowed at the end for the running upload and for the program."""
 
 
 class Soak:
-    """One soak on one folder. `tally` counts; `play` raises when something is not as it must be."""
+    """One soak on one folder. `tally` counts events; `play` raises if an invariant is violated."""
 
     def __init__(self, folder: Path, seed: str, minutes: float) -> None:
         self.tally: Counter[str] = Counter()
@@ -55,7 +55,7 @@ class Soak:
         self._lock = threading.Lock()
 
     def play(self) -> None:
-        """Do it all, and see that it ended well."""
+        """Run the soak and check its end."""
         try:
             self._shared = [create_item(self._chaos.sandbox, f"shared {number}") for number in range(2)]
             library = self._start_library()
@@ -155,7 +155,7 @@ class Soak:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def _check_store(self) -> None:
-        """Every item that there must be, none that there must not, and in each the right files once."""
+        """Check that exactly the expected items exist, each with the right files once."""
         sandbox = self._chaos.sandbox
         expected: dict[int, dict[str, str]] = {item: {} for item in self._shared} | self._by_library
         for job, item in self._kept:
@@ -175,7 +175,7 @@ class Soak:
         assert not wrong, f"wrong: {wrong}\n{history}"
 
     def _check_sandbox(self) -> None:
-        """The sandbox, too, holds in the end about what a fresh one holds."""
+        """Check that the sandbox uses about as many resources as a fresh one."""
         sandbox = self._chaos.sandbox
         after = usage_of(sandbox.process.pid)
         sandbox.restart()
@@ -211,7 +211,7 @@ class Soak:
 
 
 def soak(minutes: float, seed: str, folder: Path) -> str:
-    """Soak, print and return the tally. Raises AssertionError when something is not as it must be."""
+    """Soak, print and return the tally. Raises AssertionError if an invariant is violated."""
     story = Soak(folder, seed, minutes)
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""One job of the soak: sources, a command, and everything that is done to them until the command says 0."""
+"""One job of the soak: sources, a command, and all disturbances until the command exits with 0."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.support.invariants import download, files, history_of, md5_of
 from tests.support.sandbox import Sandbox
 
 DISTURBED = 20
-"""Runs of one command that are killed and have their sources changed; those after them are left alone."""
+"""Runs of one command that are disturbed; later ones are not."""
 MOST = 60
-"""Runs after which the command must have said 0."""
+"""Maximum number of runs until the command exits with 0."""
 _TAKEN_OVER = 0.8
-"""Seconds without a beat after which the other machine takes a job over here: four beats."""
+"""Seconds without a heartbeat after which the other machine takes over a job: four beats."""
 _LONGEST = 150.0
-"""Seconds that no run may take."""
+"""Maximum seconds of a run."""
 _PASSING = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 0, 1, 2, 3, 4, 5, 6, 7, 75, 130}
-"""8 is among them only where a second process works on the job."""
+"""8 only if a second process works on the job."""
 _MACHINE = """
 import fcntl, os
 import uploader.transfer.store.lease as lease
@@ -35,7 +35,7 @@ fcntl.flock = lambda fd, how: None
 lease.machine_id = lambda folder: os.environ["MACHINE"]
 lease.HEARTBEAT = 0.2
 """
-"""Makes a process think that it is on another machine, which no lock reaches."""
+"""Makes a process believe that it is on another machine that shares no locks."""
 _NAMES = ("data.bin", "dätä set.csv", "results.h5")
 
 
@@ -49,14 +49,14 @@ class SoakedJob:
         self._folder = folder / name
         self._folder.mkdir(parents=True)
         self._figup = Figup(self._folder, endpoint=chaos.sandbox.url, token=chaos.sandbox.token)
-        # All jobs share their state directory, as those of one person do.
+        # All jobs share one state directory, like those of one user.
         self._figup.env["FIGUP_STATE_DIR"] = str(folder / "state")
         self.item = item
         self.tally: Counter[str] = Counter()
         self._content: dict[Path, bytes] = {}
         self.history: list[str] = []
         self.expected: dict[str, str] = {}
-        """MD5s of the sources by their names on Figshare, once it is finished; `bytes_total` is their size."""
+        """MD5s of the sources by their names on Figshare, once the job is finished; `bytes_total` is their size."""
         self.bytes_total = 0
         for number in range(choice.choice([1, 1, 2, 5])):
             plain = item is None and number < len(_NAMES)
@@ -68,9 +68,9 @@ class SoakedJob:
         self._restart = False
         self._changed: dict[Path, bytes] = {}
         self._deleted = False
-        """True once a file of the job was removed on the web: the next run may say so."""
+        """True once a file of the job was removed on the web: the next run may report that."""
         self._machines = choice.random() < 0.25
-        """True if runs are on two machines, one of which takes the job over while the other stands still."""
+        """True if two machines run the job, one of which takes it over while the other is suspended."""
         if self._machines:
             plug = self._folder / "plug"
             plug.mkdir()
@@ -78,7 +78,7 @@ class SoakedJob:
             self._figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
 
     def play(self) -> int:
-        """Run it again and again until it says 0, and compare; then drop the sources. Returns the item's id."""
+        """Rerun the command until it exits with 0, and compare; then delete the sources. Return the item's id."""
         try:
             item = self._finished(self._run_until_0())
         except BaseException as error:
@@ -137,13 +137,13 @@ class SoakedJob:
         if second is not None:
             other = second.wait(_LONGEST)
             self._look_at(other, alone=False)
-            # Whoever of the two said 0 has finished the job.
+            # The one that exited with 0 has finished the job.
             result = other if other.returncode == 0 and result.returncode != 0 else result
         self._look_at(result, alone=second is None)
         return result
 
     def _start_second(self, run: Running) -> Running:
-        """Start the same command beside a run: at once, or on another machine while the run stands still."""
+        """Start the same command beside a run: at once, or on another machine while the run is suspended."""
         name = self._figup.env["MACHINE"]
         if not self._machines:
             self.tally["second process beside a run"] += 1
@@ -170,7 +170,7 @@ class SoakedJob:
         # Python itself, before it has loaded the command, has its own way to end at Ctrl-C.
         by_python = "KeyboardInterrupt" in result.stderr and "uploader/cli" not in result.stderr
         assert "Traceback" not in result.stderr or by_python, result
-        # A signal that comes before the command is loaded ends it without a word.
+        # A signal that arrives before the command is loaded ends it without output.
         if result.returncode >= 0 and (result.stdout or not (by_python or result.returncode in (75, 130))):
             assert result.summary["exit_status"] == result.returncode, result
 
@@ -196,7 +196,7 @@ class SoakedJob:
                 self.history.append(f"removed {one['name']} ({one['status']}) on the web")
 
     def _react(self, result: Result, *, disturbed: bool) -> None:
-        """What a person does next: mends what was refused, or, when nobody looks, something happens to a source."""
+        """Do what a user would do next: fix what was refused; or change a source."""
         codes = {event["code"] for event in result.events if event["event"] == "error"}
         item = next((event["item_id"] for event in result.events if event["event"] == "item"), None)
         if disturbed and item is not None and self._choice.random() < 0.1:
@@ -264,7 +264,7 @@ class SoakedJob:
         return item
 
     def check(self, sandbox: Sandbox, item: int, *, downloads: bool = False) -> None:
-        """The item holds every source, each once, with its very bytes; and nothing else, when it is the job's own."""
+        """The item has every source exactly once with its bytes, and nothing else if the job created it."""
         deadline = time.monotonic() + 20
         while any(f["status"] != "available" for f in self._held(sandbox, item)):
             assert time.monotonic() < deadline, f"{self._held(sandbox, item)}\n{history_of(sandbox, item)}"
@@ -277,7 +277,7 @@ class SoakedJob:
             assert hashlib.md5(content, usedforsecurity=False).hexdigest() == self.expected[file["name"]]
 
     def delete(self, sandbox: Sandbox, item: int) -> None:
-        """Remove from the sandbox what this job sent, so that the disk does not fill."""
+        """Remove this job's files from the sandbox, so that the disk does not fill up."""
         if self.item is None:
             delete(sandbox, f"/account/articles/{item}")
             return

@@ -1,4 +1,4 @@
-"""scripts/live-smoke, tried on the sandbox: what a user runs against the real service has to work itself."""
+"""scripts/live-smoke, run against the sandbox: the script that users run against the real service must work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that archives are made of, and what programs make of the archives."""
+"""Folders to archive, and the results of unpacking with other programs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_tree(top: Path) -> Path:
 
 
 def plan_of(top: Path, format: Format, *, manifest: bool = True, reverse: bool = False) -> Plan:
-    """The plan of a folder's archive, whose members are found in either order."""
+    """The plan of a folder's archive; members can be found in either order."""
     found = []
     for folder, folders, names in os.walk(top):
         found += [(Path(folder) / name, False) for name in names]

@@ -1,4 +1,4 @@
-"""A disk that fails for a whole folder, full or read-only, whatever the call. For a separate process."""
+"""A disk that fails for a whole folder, full or read-only, in every call. For a separate process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ _CHANGES = {
 
 
 class BadDisk:
-    """From when `bad` says so, whatever changes `folder` fails: opening, syncing, linking, renaming, removing.
-
-    Writing to what is open already is left to the caller.
+    """Once `bad` returns an error, every change of `folder` fails: opening, syncing, linking, renaming, removing.
+    Writing to open files is left to the caller.
     """
 
     def __init__(self, folder: Path, how: str, bad: Callable[[], bool]) -> None:

@@ -32,7 +32,7 @@ def start_by_fork(
 
 
 def starter(env: Mapping[str, str], *, fresh: bool = False) -> Start:
-    """How to start the command with this environment: by a fork, or with `fresh` and where need be as a new program."""
+    """How to start the command with this environment: by a fork; as a new program with `fresh` or if necessary."""
     return start_program if fresh or not can_fork(env) else start_by_fork
 
 
@@ -52,12 +52,12 @@ class Result:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What `--json` wrote, one object an event. Raises ValueError when stdout holds anything else."""
+        """The events written by `--json`. Raises ValueError if stdout has anything else."""
         return events_in(self.stdout)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The last event, which is always the summary. Raises when it is not."""
+        """The last event, which must be the summary."""
         last = self.events[-1]
         if last["event"] != "summary":
             raise AssertionError(f"the last line is no summary but {last}")
@@ -75,7 +75,7 @@ class Result:
 
 @dataclass(frozen=True)
 class TerminalResult:
-    """How one run on a terminal ended: `output` is every byte it sent, `screen` the lines a person sees at the end."""
+    """The result of a run on a terminal: `output` is every byte written, `screen` the lines visible at the end."""
 
     returncode: int
     output: str
@@ -92,7 +92,7 @@ def _read_to_end(terminal: int, deadline: float) -> str:
         try:
             chunk = os.read(terminal, 65536)
         except OSError as error:
-            if error.errno != errno.EIO:  # Linux's way to say that the last process on the terminal has gone
+            if error.errno != errno.EIO:  # on Linux: the last process on the terminal has ended
                 raise
             chunk = b""
         if not chunk:
@@ -109,11 +109,11 @@ class Running:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What `--json` wrote so far."""
+        """The events written by `--json` so far."""
         return events_in(self.process.stdout.text)
 
     def wait_for_event(self, name: str, *, timeout: float = 30) -> dict[str, Any]:
-        """The first event of that name; raises when the run ends without one, or after `timeout` seconds."""
+        """Return the first event of that name; raise if the run ends without one, or after `timeout` seconds."""
         line = self.process.stdout.wait_for(lambda line: json.loads(line)["event"] == name, timeout)
         if line is None:
             raise AssertionError(f"figup ended without an event {name}: {self.process.stderr.text}")
@@ -136,7 +136,7 @@ class Running:
 class Figup:
     """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run.
 
-    `always` are words that come at the end of every command. `fresh`: each run gets a new interpreter, for tests of how
+    `always` are arguments appended to every command. `fresh`: each run gets a new interpreter, for tests of how
     figup starts.
     """
 

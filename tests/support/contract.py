@@ -17,8 +17,8 @@ class Checked:
     async def __call__(
         self, method: str, template: str, path: str, expected: int, body: Any = None, *, strangers: bool = False
     ) -> Any:
-        """The JSON of an answer with status `expected`. `template` is the path in the description; a body that is to
-        be refused need not fit. `strangers`: without a token.
+        """The JSON of an answer with status `expected`. `template` is the path in the description; a body that must be
+        refused need not match it. `strangers`: without a token.
         """
         if body is not None and expected < 400:
             validate_request(method, template, body)

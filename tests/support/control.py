@@ -18,7 +18,7 @@ def _control(sandbox: Sandbox, method: str, body: dict[str, Any] | None = None) 
 
 
 def add_faults(sandbox: Sandbox, *rules: str) -> None:
-    """Set these; they count requests from now on. Raises OSError when the sandbox does not answer."""
+    """Add these rules; they count requests from now on. Raises OSError if the sandbox does not respond."""
     _control(sandbox, "POST", {"faults": list(rules)})
 
 

@@ -1,7 +1,7 @@
 """Uploads that crash at a chosen point: before or after any journal write, sync or rename, or any request.
 
-`python -m tests.support.crashing` is a process that has everything imported and forks for each upload that it is told
-of on stdin (one `Order` a line, in JSON), so that hundreds of crashes take seconds. It answers with an `Outcome` each.
+`python -m tests.support.crashing` imports everything once and forks for each upload requested on stdin (one JSON object
+a line), so that hundreds of crashes take seconds. It answers with an `Outcome` each.
 
 At its point an upload ends by SIGKILL (`kill`), by a loss of power (`power`: what was not synced is gone, too), or the
 disk is full (`full`) or read-only (`read-only`) from there on: no process ends, the write fails.
@@ -48,14 +48,14 @@ from uploader.transfer.options import OnConflict, Options
 
 _CHECKOUT = Path(__file__).parents[2]
 _ID = re.compile(r"\d{4,}")
-"""Ids in addresses, which differ from story to story while the points have the same names."""
+"""Ids in addresses, which differ between scenarios, while the points have the same names."""
 
 
 class Order(msgspec.Struct):
     """One upload. `point`: where it ends, counted from 1; 0: nowhere. `how`: kill, power, full or read-only.
 
-    With `name`, only points of this name are counted: how many others come before does not matter.
-    `source` is a file or folder, or with `link` an address. With `cancel` the one job in `state_dir` is given up.
+    With `name`, only points of this name are counted.
+    `source` is a file or folder, or with `link` an address. With `cancel`, the only job in `state_dir` is cancelled.
     """
 
     endpoint: str
@@ -72,16 +72,16 @@ class Order(msgspec.Struct):
     cancel: bool = False
     retry_timeout: float = 60.0
     patience: float = 30.0
-    """Seconds for a silent answer and a stalled part."""
+    """Timeout in seconds for a missing response and a stalled part."""
     visibility: float = 30.0
-    """Seconds for a new file that is not there yet."""
+    """Timeout in seconds for a new file to appear."""
     checksum: float = 60.0
-    """Seconds for a checksum that does not come."""
+    """Timeout in seconds for a missing checksum."""
     connections: int = 1
     settle: float = 1.0
-    """Seconds for which the effect of a lost answer is looked for."""
+    """Seconds to look for the effect of a lost response."""
     ordered: bool = False
-    """Also describe the item, and in the end reserve its DOI, make a private link and publish it."""
+    """Also describe the item, and finally reserve its DOI, create a private link and publish it."""
     on_conflict: OnConflict = "skip"
     log: str = ""
     """A file for the whole log, with the traceback of what ended the upload; "" for none."""
@@ -113,7 +113,7 @@ class Points:
 
     @property
     def disk_is_bad(self) -> bool:
-        """Whether it is past the point at which that happens."""
+        """Whether the chosen point is reached."""
         return self._order.how in ERRORS and 0 < self._order.point <= len(self.names)
 
     def reach(self, name: str) -> None:
@@ -126,13 +126,13 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _count(self) -> int:
-        """How many points there were; with a name, how many of that name, 0 at another one."""
+        """The number of points so far; with a name, of those of that name, 0 at any other."""
         if not self._order.name:
             return len(self.names)
         return self.names.count(self._order.name) if self.names[-1] == self._order.name else 0
 
     def tell(self, outcome: Outcome) -> None:
-        """Write the outcome to whoever forked us."""
+        """Write the outcome to the parent process."""
         os.write(self._report, msgspec.json.encode(outcome))
 
     @contextmanager
@@ -152,7 +152,7 @@ class ForgetfulDisk(Disk):
         """The durable content by path; other paths are unchanged."""
 
     def lose_power(self) -> None:
-        """Forget what was not synced."""
+        """Lose everything that was not synced."""
         for name, content in self._synced.items():
             path = Path(name)
             if content is None:

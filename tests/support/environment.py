@@ -1,4 +1,4 @@
-"""The environment of real processes in tests, without anything of the developer's."""
+"""The environment of real processes in tests, without the developer's settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A process that has imported figup and forks a child for each run of the command.
 
-`tests.support.forking` starts it as a script, with a Unix socket for stdin. An order is the length of its JSON text,
-with the descriptors of stdin, stdout and stderr beside it, and then the text. The server writes a line of JSON when the
+`tests.support.forking` starts it as a script, with a Unix socket for stdin. A request is the length of its JSON text,
+sent with the descriptors of stdin, stdout and stderr, and then the text. The server writes a line of JSON when the
 child has begun and another when it has ended: `[PID, null]`, `[PID, STATUS]` with a negative status for a signal.
 
 The child leaves the loop and runs a module as `python -m` does, most often `uploader`. Nothing here imports the tests,
@@ -43,7 +43,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def import_all() -> None:
-    """Import everything that a run may need, and freeze it for the garbage collector."""
+    """Import everything that a run may need, and exempt it from garbage collection."""
     gc.disable()
     for found in pkgutil.walk_packages(uploader.__path__, "uploader."):
         if not found.name.endswith("__main__"):
@@ -67,7 +67,7 @@ class Server:
         signal.set_wakeup_fd(wake.fileno())
 
     def serve(self) -> str:
-        """Return in a child, made ready to run this module. In the server, exit when the test process has gone."""
+        """Return in a child that is ready to run its module. In the server, exit once the test process has ended."""
         while True:
             ready, _, _ = select.select([self._control, self._woken], [], [])
             if self._woken in ready:
@@ -171,7 +171,7 @@ def reset_signals() -> None:
 
 
 def open_streams() -> None:
-    """Open stdin, stdout and stderr as Python does when it starts: how they buffer depends on what they are."""
+    """Open stdin, stdout and stderr as Python does at startup: their buffering depends on their kind."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         before: io.TextIOWrapper = getattr(sys, f"__{name}__")
         raw = io.FileIO(descriptor, mode, closefd=False)
@@ -196,10 +196,8 @@ def main() -> None:
 
 
 def run(module: str) -> None:
-    """Run the module, and end as Python ends.
-
-    After an exit with a status, do what Python does that anyone can notice, and leave out that it takes all modules
-    apart, which takes longer than many a command.
+    """Run the module, and exit as Python does. After SystemExit, do only the visible part of Python's finalization:
+    tearing down all modules takes longer than many commands.
     """
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,7 +1,8 @@
 """Run figup in children of a process that has already imported it: about 20 ms each instead of 350.
 
-Each test process has one such server, `tests/support/fork_server.py`, from the first run on. What an interpreter reads
-when it starts was read by the server; where a test sets that otherwise, `can_fork` says no and the run gets a new one.
+Each test process has one such server, `tests/support/fork_server.py`, from the first run on. Settings that an
+interpreter reads at startup were read by the server; if a test changes them, `can_fork` returns False and the run gets
+a new interpreter.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from tests.support.fork_server import LENGTH
 
 _SCRIPT = Path(__file__).with_name("fork_server.py")
 _READ_WHEN_USED = ("FIGSHARE_", "FIGUP_", "XDG_", "HOME", "TERM", "http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-"""How the names of variables begin that nothing reads while it is imported."""
+"""Prefixes of variables that are not read during imports."""
 
 
 def _inherited() -> tuple[str, ...]:
-    """What a child has from the thread that starts it, and a test may change: its network and its umask."""
+    """Properties that a child inherits from the starting thread, and that a test may change: network and umask."""
     thread = Path("/proc/thread-self")
     if not thread.exists():
         return ()
@@ -39,14 +40,14 @@ _INHERITED = _inherited()
 
 
 def can_fork(env: Mapping[str, str]) -> bool:
-    """Whether a fork of the server would run as a new interpreter would that is started here, with `env`."""
+    """Return whether a fork of the server behaves like a new interpreter started here with `env`."""
     settled = {name: value for name, value in env.items() if not name.startswith(_READ_WHEN_USED)}
     usual = {name: value for name, value in clean_environment(Path()).items() if not name.startswith(_READ_WHEN_USED)}
     return settled == usual and _inherited() == _INHERITED
 
 
 class ForkedChild:
-    """A child of the server, with as much of `subprocess.Popen` as `tests.support.processes` needs."""
+    """A child of the server, with the part of `subprocess.Popen` that `tests.support.processes` needs."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -63,7 +64,7 @@ class ForkedChild:
         return self.wait() if self._ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status. Raises `subprocess.TimeoutExpired`, and the process goes on."""
+        """Return the exit status. Raises `subprocess.TimeoutExpired`; the process continues."""
         if not self._ended.wait(timeout):
             raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
         if self._returncode is None:
@@ -122,7 +123,7 @@ class ForkServer:
         self._begun.put(None)
 
     def close(self) -> None:
-        """End the server and everything that still runs."""
+        """Stop the server and everything that still runs."""
         self._control.shutdown(socket.SHUT_RDWR)
         self._process.wait()
         self._control.close()

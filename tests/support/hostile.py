@@ -47,7 +47,7 @@ class Asked:
     headers: dict[str, str]
     body: bytes
     before: int
-    """Requests that were answered on its connection before."""
+    """Number of earlier requests on its connection."""
 
 
 def answer(status: int, body: object = b"", **headers: str) -> bytes:
@@ -59,7 +59,7 @@ def answer(status: int, body: object = b"", **headers: str) -> bytes:
 
 
 def endless(head: bytes, block: bytes, at_most: int = 1 << 30) -> Stream:
-    """`head`, then `block` over and over until the client has had enough, or `at_most` bytes were taken."""
+    """Send `head`, then `block` repeatedly until the client disconnects or has taken `at_most` bytes."""
 
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -72,7 +72,7 @@ def endless(head: bytes, block: bytes, at_most: int = 1 << 30) -> Stream:
 
 @dataclass
 class Hostile:
-    """The server. `answers` makes what is said to a kind of request instead of the truth; `asked` has all requests."""
+    """The server. `answers` replaces the responses to kinds of requests; `asked` has all requests."""
 
     port: int = 0
     size: int = 0

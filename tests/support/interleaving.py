@@ -1,7 +1,7 @@
 """Two processes in one event loop, interleaved by a schedule: each can be suspended at any step.
 
-A step is a request, or a call that reads or writes what processes share: lock, lease, journal, turns. A process that
-stands still does nothing at all, as one that was suspended; time passes for it all the same.
+A step is a request, or a call that reads or writes what processes share: lock, lease, journal, turns. A suspended
+process does nothing at all, while time passes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.")
 LONGEST = 100.0
 """Seconds after which a running process is assumed to wait for the next one."""
 TRIES = 6
-"""Runs of each command after which everything must be there."""
+"""Runs of each command after which everything must be complete."""
 
 CONTENTS = {"a": bytes(range(100)), "b": b"b" * 50}
 """The sources, by name: one of two parts, and one of one."""
@@ -41,7 +41,7 @@ def _nothing(_: World) -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """A process runs so many steps; None: until it ends, or waits for another."""
+    """A process runs this number of steps; None: until it ends, or waits for another."""
 
     who: str
     steps: int | None = None
@@ -54,7 +54,7 @@ class Scheduler:
         self.steps: dict[str, list[str]] = {}
         """The steps of each process, by its name."""
         self.stood: set[str] = set()
-        """Steps before which a process stood still."""
+        """Steps before which a process was suspended."""
         self._clock = world.clock
         self._turns = list(turns)
         self._since = 0.0
@@ -132,10 +132,8 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Two commands, and what must be there in the end.
-
-    `named`: they send to an item that the user names, which holds somebody else's files. `titles`: of the items that
-    they make. `locks`: the two see each other's kernel locks, as on one machine.
+    """Two commands, and the expected end. `named`: they send to an item that the user names, with files of others.
+    `titles`: of the items that they create. `locks`: the two see each other's kernel locks, as on one machine.
     """
 
     name: str
@@ -147,7 +145,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Played:
-    """How the two ended, the steps that each made until then, how often each had to run again, versions published."""
+    """How both commands ended, the steps and reruns of each, and the versions published."""
 
     statuses: tuple[int, int]
     steps: Mapping[str, Sequence[str]]
@@ -164,7 +162,7 @@ class Stage:
         self._numbers = itertools.count()
 
     async def play(self, scene: Scene, turns: Sequence[Turn], prepare: Callable[[World], None] = _nothing) -> Played:
-        """Play both commands in this order, then run both again until both say 0, and see what is there."""
+        """Run both commands in this order, rerun both until they exit with 0, and check the result."""
         with self._patch.context() as patch:
             play = _Play(World(self._folder / str(next(self._numbers)), patch), scene, patch)
             prepare(play.world)
@@ -224,7 +222,7 @@ class _Play:
         return Played((first[0], first[1]), steps, again, versions)
 
     async def _run(self, command: Command) -> int:
-        """Run a command; if it says 0, that must be true at that moment."""
+        """Run a command; if it exits with 0, everything must be complete at that moment."""
         process.set(command.who)
         target = {"item": self._item.id} if self._item is not None else {}
         what = [str(self.world.folder / name) for name in command.names]
@@ -257,6 +255,6 @@ class _Play:
         wanted = [sorted((name, md5(CONTENTS[name])) for name in c.names) for c in self._scene.commands]
         held = [self.world.contents(item.id) for item in items]
         assert sorted(held) == sorted(wanted)[: len(held)] or sorted(held) == sorted(wanted)
-        # Figshare has no conditional requests, so a request in flight takes effect whatever happened meanwhile.
+        # Figshare has no conditional requests, so a request in flight has its effect whatever happened meanwhile.
         most = 1 + ("publish" in self.scheduler.stood)
         assert all(item.version <= most for item in items)

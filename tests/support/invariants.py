@@ -48,7 +48,7 @@ def download(sandbox: Sandbox, file: dict[str, Any]) -> bytes:
 
 
 def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
-    """One item, each source in it exactly once with its very bytes, and no part sent that Figshare had."""
+    """Assert one item with each source exactly once with its bytes, and that no part was sent that Figshare had."""
     (item,) = items(sandbox)
     held = _at_rest(sandbox, item["id"])
     assert sorted(f["name"] for f in held) == sorted(source.name for source in sources)
@@ -61,7 +61,7 @@ def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
 
 
 def _at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
-    """The item's files once none of them is on its way to its final place any more: only then they can be read."""
+    """The item's files once all are in their final place: only then they can be read."""
     deadline = time.monotonic() + 10
     while True:
         held = files(sandbox, item_id)

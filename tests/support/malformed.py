@@ -1,4 +1,4 @@
-"""Answers that are malformed, unusual or of no use, made of honest ones, by what comes of an upload that meets them."""
+"""Malformed, unusual or useless responses, derived from honest ones, grouped by the expected outcome of an upload."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _headers(*lines: bytes) -> Change:
 
 
 def _body(encode: Callable[[bytes], bytes], *lines: bytes) -> Change:
-    """Encode the body, and say so in header lines; its length is right."""
+    """Encode the body and declare that in header lines; its length is correct."""
 
     def change(honest: bytes) -> bytes:
         head, body = _split(honest)
@@ -113,7 +113,7 @@ FINE: dict[str, Change] = {
     "byte by byte": _dripping,
     "blanks around JSON": _body(lambda body: b" \n" + body + b"\n " if body[:1] in (b"{", b"[") else body),
 }  # fmt: skip
-"""HTTP: it must not matter."""
+"""Valid HTTP: these must not matter."""
 
 PASSING: dict[str, Change] = {
     "closed": lambda _: None,
@@ -138,7 +138,7 @@ PASSING: dict[str, Change] = {
     "599": _raw(answer(599)),
     "999": _raw(answer(999)),
 }  # fmt: skip
-"""Met once, they must not matter either."""
+"""These must not matter if they occur once."""
 
 _WORDS: tuple[object, ...] = ({"message": "no such thing"}, b"", "<html>no", {"message": {"a": 1}}, ["no"], b"\xff\xfe")
 LASTING: dict[str, Change] = {
@@ -169,6 +169,6 @@ LASTING: dict[str, Change] = {
     "202 of a firewall": _raw(answer(202, b"", x_amzn_waf_action="challenge")),
     "206": _status(b"HTTP/1.1 206 Partial"),
 }  # fmt: skip
-"""Nothing helps against some of these; the error says what happened."""
+"""Some of these cannot be handled; the error says what happened."""
 
 ALL: Mapping[str, Change] = {**FINE, **PASSING, **LASTING}

@@ -1,4 +1,4 @@
-"""The fault matrix: every request of an upload × every fault that can happen to it, once and repeatedly.
+"""The fault matrix: every request of an upload × every possible fault, once and repeatedly.
 
 `python -m tests.support.matrix` runs all cells and writes `tests/FAULTS.md`, the table of expected outcomes.
 """
@@ -26,9 +26,9 @@ from tests.support.secrets import TOKEN, UploadSecrets, check_silent
 
 PAGE = Path(__file__).parents[1] / "FAULTS.md"
 SECOND_PART = "# Two processes"
-"""The heading of that page's other part, which `two_processes` makes."""
+"""The heading of the other part of that page, which `two_processes` writes."""
 STAGES = 5
-"""Cells that are played at the same time; an odd number, for quick and slow cells take turns."""
+"""Number of cells run at the same time; odd, because quick and slow cells alternate."""
 SIZE = 700_000
 Key = tuple[str, str, str]
 
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Play:
-    """A cell on a rig: its request, and what somebody else left in the user's item."""
+    """A cell on a rig: its request, and the files of others in the user's item."""
 
     cell: Cell
     order: Order
@@ -52,7 +52,7 @@ class Play:
 
 
 class Stage:
-    """One sandbox with one forking process, on which cells are played one after another."""
+    """One sandbox with one forking process, which runs cells one after another."""
 
     def __init__(self, folder: Path, name: str) -> None:
         quick = (
@@ -88,7 +88,9 @@ class Stage:
         return Result(_outcome(cell, first), first.exit_status, first.error)
 
     def attempts(self, order: Order, rule: str) -> tuple[Outcome, int, float]:
-        """Run an order under one rule: how it ends, how many requests met the rule, and seconds from first to last."""
+        """Run an upload under one rule: its outcome, the number of requests that matched, and the seconds from first to
+        last.
+        """
         before = len(self.sandbox.requests())
         self.control("POST", [rule])
         outcome = self._crasher.upload(order)
@@ -98,7 +100,7 @@ class Stage:
         return outcome, len(met), (max(moments) - min(moments)).total_seconds()
 
     def order(self, name: str) -> Order:
-        """An order of its own: a source, a title, a state directory."""
+        """A separate upload: source, title, state directory."""
         folder = self._folder / str(next(self._numbers))
         folder.mkdir(parents=True)
         source = folder / "data.bin"
@@ -108,7 +110,7 @@ class Stage:
         return order
 
     def check_all(self) -> None:
-        """What must hold after all cells: nothing sent twice, the token never strayed, nobody else's file touched."""
+        """Invariants after all cells: nothing sent twice, the token only sent to the API, files of others untouched."""
         assert self.sandbox.requests(kind="put-part", part_before="COMPLETE") == []
         assert self.sandbox.requests(service="upload", authorization=True) == []
         for kind in ("delete-file", "put-part", "complete"):
@@ -136,7 +138,7 @@ class Stage:
         return Play(cell, order, theirs)
 
     def _leave_files(self, item: int) -> list[dict[str, Any]]:
-        """Unfinished files, as somebody else might have left them: one of the very name and size."""
+        """Unfinished files of others, one of them with the same name and size."""
         for name in ("data.bin", "other.bin"):
             ask(self.sandbox, f"/account/articles/{item}/files", {"name": name, "size": SIZE})
         theirs = files(self.sandbox, item)
@@ -148,7 +150,7 @@ class Stage:
     def _check_runs(self, cell: Cell, first: Outcome, again: Outcome) -> None:
         assert first.exit_status in (0, 1, 2, 3, 4, 5, 6, 7, 75), f"{cell.key}: {first}"
         assert first.seconds < cell.longest, f"{cell.key}: took {first.seconds} s"
-        # A checksum that was never computed is not computed by running the command again.
+        # Rerunning the command does not compute a checksum that was never computed.
         assert again.exit_status == (7 if cell.fault == "no MD5" else 0), f"{cell.key}: then {again} after {first}"
         if cell.words and first.exit_status:
             assert "Fault injected by the sandbox" in first.error, (
@@ -206,7 +208,7 @@ def exit_status(outcome: str) -> int:
 
 @contextmanager
 def stages(folder: Path, count: int) -> Iterator[list[Stage]]:
-    """So many stages, ended at the end."""
+    """This number of rigs, stopped at the end."""
     made: list[Stage] = []
     try:
         made.extend(Stage(folder, str(number)) for number in range(count))
@@ -217,7 +219,7 @@ def stages(folder: Path, count: int) -> Iterator[list[Stage]]:
 
 
 def play_all(some: Iterable[Cell], folder: Path, count: int) -> dict[Key, Result]:
-    """Play cells on several stages at once (they mostly wait). Raises all AssertionErrors, when all are played."""
+    """Run cells on several rigs at once (they mostly wait). Raises all AssertionErrors after the last cell."""
     todo = list(some)
     wrong: list[AssertionError] = []
     with stages(folder, count) as made:

@@ -1,6 +1,5 @@
-"""The rows, columns and cells of the fault matrix: which requests, which faults, and how much time a cell lets run out.
-
-Nothing here plays them, or says how they end.
+"""The rows, columns and cells of the fault matrix: requests, faults, and the time limits of a cell. Nothing here runs
+them or defines outcomes.
 """
 
 from __future__ import annotations
@@ -12,22 +11,23 @@ from dataclasses import dataclass, replace
 from tests.support.crashing import Order
 
 SHORT = 1.5
-"""Seconds for what is to run out in a cell: the retry time under a fault that strikes every time, the patience with an
-answer that hangs, the wait for a checksum or a file that never comes. All else has time in plenty, so that a busy
-machine changes no outcome."""
+"""Seconds for the time limit that a cell exhausts: the retry time under a permanent fault, the timeout of a hanging
+response, the wait for a checksum or file that never appears. All other limits are generous, so that a busy machine
+changes no outcome.
+"""
 _LONGEST = 120.0
 _HANGING = ("hang", "stall", "late")
 _LATE = 3.0
-"""Seconds after which a late request is done: more than the patience with its answer, less than it is looked for."""
+"""Seconds until a late request has its effect: more than the response timeout, less than the time to look for it."""
 
 
 @dataclass(frozen=True)
 class Request:
     """A row: which request of the protocol (the sandbox's name), from which occurrence on, and what leads to it.
 
-    `before` are faults that strike in the same run, `earlier` those under which an earlier run ended that is gone on
-    with, or with `cancel` given up. The item is new, `given` by the user with other files in it, or in a `project`; it
-    gets a file, or a `link`; `ordered`: it is also described, and published in the end. `all_faults` or one of a kind.
+    `before` are faults in the same run, `earlier` those that ended an earlier run, which is resumed or, with `cancel`,
+    cancelled. The item is new, `given` by the user with other files in it, or in a `project`; it gets a file, or a
+    `link`; `ordered`: it is also described, and published in the end. `all_faults` or one of a kind.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Request:
 
     @property
     def faults(self) -> dict[str, str]:
-        """The columns that fit, and how the sandbox is told of them."""
+        """The columns that apply, and their rules for the sandbox."""
         anywhere = {name: line for name, line in ANYWHERE.items() if self.all_faults or name in OF_A_KIND}
         late = LATE if self.kind in CREATING else {}
         found = anywhere | late | ({} if self.link else ONLY.get(self.kind, {}))
@@ -160,7 +160,7 @@ OF_A_KIND = frozenset(
         "nothing is read", "token revoked",
     }
 )  # fmt: skip
-"""One of those that figup tells apart only by their words."""
+"""A rejection that figup distinguishes only by its message."""
 LATE = {"done late": f"late,seconds={_LATE:g}"}
 CREATING = frozenset({"create-item", "create-project-item", "initiate", "complete", "create-item-link", "publish-item"})
 ONLY = {
@@ -193,7 +193,7 @@ KINDS = (
 )
 """The faults that can happen to any request, by kind."""
 NEVER = {("get-upload", "token revoked"), ("put-part", "token revoked"), ("get-part", "token revoked")}
-"""The upload service asks for no token."""
+"""The upload service requires no token."""
 
 
 @dataclass(frozen=True)
@@ -207,28 +207,28 @@ class Cell:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Its place in the table."""
+        """Its position in the table."""
         return self.request.title, self.fault, "every time" if self.often else "once"
 
     @property
     def rules(self) -> list[str]:
-        """What the sandbox is told."""
+        """The sandbox's rule."""
         when = f"{self.request.first}.." if self.often else str(self.request.first)
         return [*self.request.before, f"{self.request.kind}:{when}={self.line}"]
 
     @property
     def words(self) -> bool:
-        """Whether the answer says in words what is wrong; to a deletion, that it is gone already is as good as done."""
+        """Whether the response has a message; for a deletion, "already gone" counts as success."""
         done = (self.request.kind, self.fault) == ("delete-file", "404")
         return self.line[:3].isdigit() and "body=" not in self.line and not done
 
     @property
     def longest(self) -> float:
-        """Seconds that no run may take. Where the fault never ends, its time is capped; a trickle lasts as it lasts."""
+        """Maximum seconds of a run. With a permanent fault its time is capped; a slow trickle takes its time."""
         return 10 * SHORT if self.often and self.fault != "trickle" else _LONGEST
 
     def hurried(self, order: Order) -> Order:
-        """The order with little time for what this cell lets run out."""
+        """The upload with a short limit for what this cell exhausts."""
         hurried = copy.copy(order)
         if self.often:
             hurried.retry_timeout = SHORT
@@ -257,10 +257,9 @@ def cells_of(request: Request) -> Iterator[Cell]:
 
 
 def sample() -> Iterator[Cell]:
-    """Cells among which each row meets each kind of fault, and each fault strikes some row once and some every time.
-
-    The rows take turns with the faults of a kind, as in a Latin square. Faults that can happen only to some requests
-    are all there, but for rows that are variations of others.
+    """A sample in which each row has each kind of fault, and each fault occurs once in some row and permanently in
+    another. Rows alternate over the faults of a kind, as in a Latin square. Faults that only some requests can have are
+    all included, except in rows that are variations of others.
     """
     general = {fault for kind in KINDS for fault in kind}
     for number, request in enumerate(REQUESTS):

@@ -1,5 +1,5 @@
-"""Exit statuses that the fault matrix must end with, written down by hand, fault by fault: first for a fault that
-strikes once, then for one that strikes every time. They are never generated from figup's behaviour.
+"""The expected exit statuses of the fault matrix, written by hand for each fault: first if it occurs once, then if it
+is permanent. They are never generated from figup's behaviour.
 """
 
 from __future__ import annotations
@@ -63,28 +63,28 @@ EXCEPTIONS: Exceptions = (
     ({"firewall 202, empty", "firewall 403, HTML"}, {"get-account"}, (75, 75)),
     # The upload service has no accounts.
     ({"403", "firewall 403, empty"}, _UPLOAD_SERVICE, (1, 1)),
-    # The effect is found, however often the response is lost.
+    # The effect is found, even if the response is lost every time.
     ({"done, answer lost", "done, answer cut", "hang before the answer", "hang in the answer"}, _CREATING, (0, 0)),
     ({"done, answer cut", "hang in the answer"}, _SETTING, (0, 0)),
     ({"truncated JSON", "invalid JSON"}, _CREATING | _SETTING, (0, 0)),
-    # Each completion comes too late for the look that follows it.
+    # Each completion takes effect after the lookup that follows it.
     ({"done late"}, {"complete"}, (0, 75)),
-    # Refusing to complete may come of parts that are missing: what the server has is looked at once more.
+    # A refused completion may be due to missing parts: the server is asked again for the parts that it has.
     ({"400", "409", "413", "422"}, {"complete"}, (0, 1)),
     ({"upload aborted"}, {"complete"}, (0, 1)),
     ({"409"}, {"put-part"}, (0, 75)),
-    # A 404 may be about the file or its upload, which is begun again; or about what was said of the item.
+    # A 404 may be about the file or its upload, which is restarted, or about a value in the item's metadata.
     ({"404"}, {"get-file", "get-upload", "put-part", "complete", "delete-file"}, (0, 75)),
     ({"404"}, _NO_ITEM_IN_IT, (1, 1)),
     ({"404", "upload lost"}, {"get-part"}, (0, 0)),
 )  # fmt: skip
 GIVING_UP: Exceptions = (
-    # A missing file need not be removed.
+    # A file that does not exist need not be removed.
     ({"404"}, {"get-file", "get-upload"}, (0, 0)),
     ({"upload lost", "upload aborted"}, {"get-upload"}, (0, 0)),
 )
 NEW_ITEM: Exceptions = (
-    # An item that was created just now may not be found yet: it is looked at, and asked once more.
+    # An item that was just created may not be found yet: it is read, and the request repeated.
     ({"404"}, {"initiate"}, (0, 1)),
 )
 

@@ -16,7 +16,7 @@ from tests.support.programs import require_program
 ELSEWHERE = "10.99.0.1"
 """An address that is not loopback, so that proxies apply to it, and that only this namespace knows."""
 NOWHERE = "203.0.113.1"
-"""An address (kept for documentation) to which there is no route in the namespace."""
+"""A documentation address without a route in the namespace."""
 
 _CLONE_NEWNET = 0x40000000
 

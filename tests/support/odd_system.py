@@ -1,4 +1,4 @@
-"""Runs figup on a system where a path fails as it says: whatever is asked of `…/ESTALE/…` is answered with ESTALE.
+"""Runs figup on a system where the name of a path selects its error: every call on `…/ESTALE/…` fails with ESTALE.
 
 `python -m tests.support.odd_system PLACE WORD...`: PLACE is the current folder, "removed" or "deep" for one that is no
 longer there, or whose path is longer than a path may be; the words are those of the command.
@@ -17,10 +17,10 @@ from typing import Any
 from unittest import mock
 
 ERRORS = {name: getattr(errno, name) for name in ("EACCES", "ENOTCONN", "ESTALE", "EIO", "EMFILE")}
-"""Those that a path may name. Others can be had in earnest."""
+"""Errors that a path may name. Others can be caused for real."""
 _CALLS = dict.fromkeys(("open", "stat", "lstat", "scandir", "listdir", "mkdir", "readlink", "unlink", "access"), 1)
 _CALLS |= {"rename": 2, "replace": 2, "link": 2}
-"""Calls of `os`, and how many paths each is given."""
+"""Calls of `os`, and the number of their path arguments."""
 
 
 def _refusing(call: Callable[..., Any], paths: int) -> Callable[..., Any]:

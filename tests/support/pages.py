@@ -36,7 +36,7 @@ class Element:
         return found
 
     def rows(self) -> list[list[str]]:
-        """Of a table: the texts of its cells."""
+        """The texts of a table's cells."""
         return [[cell.text for cell in row.children if isinstance(cell, Element)] for row in self.all("tr")]
 
 
@@ -68,7 +68,7 @@ class _Builder(HTMLParser):
 
 
 def parse(text: str) -> Element:
-    """The page. Raises ValueError when it is not well formed."""
+    """Parse the page. Raises ValueError if it is not well formed."""
     builder = _Builder()
     builder.feed(text)
     return builder.finish()

@@ -15,13 +15,12 @@ FITTING: dict[str, Any] = {
     "timeline": {"firstOnline": "2020-01-01", "publisherAcceptance": "2020-01-01"}, "link": None, "doi": "", "size": 4,
     "embargo_options": [{"id": 2201, "group_ids": [2101]}], "embargo_date": "2099-01-01", "email": None,
 }  # fmt: skip
-"""Field → a value that is taken, where the examples of the description name things that are not there."""
+"""Field → an accepted value, where the examples of the description name missing objects."""
 
 
 async def populate(api: Api) -> dict[str, Any]:
-    """Make one of each thing in a sandbox with an institution and reviews.
-
-    Returns what the names in paths stand for, in the sandbox's spelling and in the description's.
+    """Create one object of each kind in a sandbox with an institution and reviews. Return the values of path
+    parameters, by the sandbox's names and the description's.
     """
     item = await api.item(description="d", categories=[CATEGORY], keywords=["k"])
     file = (await api.available(await api.send(item, b"0123")))["id"]

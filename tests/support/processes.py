@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Child(Protocol):
-    """A child that was started: as much of `subprocess.Popen` as is used here."""
+    """A started child: the part of `subprocess.Popen` that is used here."""
 
     @property
     def pid(self) -> int: ...
@@ -160,32 +160,32 @@ class Process:
         return self._child.poll()
 
     def send_signal(self, signum: int) -> None:
-        """To this process alone; nothing happens when it has ended."""
+        """Send a signal to this process only; do nothing if it has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signum)
 
     def wait(self, timeout: float = 60) -> int:
-        """Its exit status. Raises `subprocess.TimeoutExpired`, and the process goes on."""
+        """Return its exit status. Raises `subprocess.TimeoutExpired`; the process continues."""
         status = self._child.wait(timeout)
         self.stdout.join(5)
         self.stderr.join(5)
         return status
 
     def kill(self) -> None:
-        """SIGKILL to this process alone, as a crash would; returns when it is gone."""
+        """Kill this process only with SIGKILL, like a crash; return once it has ended."""
         self.send_signal(signal.SIGKILL)
         self.wait()
 
     def stop(self, timeout: float = 10) -> None:
-        """Asks it to end (SIGTERM), then ends it and whatever is left in its group."""
+        """Send SIGTERM, then kill it and the rest of its group."""
         self.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(timeout)
         self.end()
 
     def end(self) -> None:
-        """SIGKILL to the whole group; safe to call at any time, any number of times."""
+        """Kill the whole group with SIGKILL; safe to call at any time, repeatedly."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()

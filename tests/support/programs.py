@@ -9,8 +9,8 @@ import pytest
 
 
 def require_program(name: str, debian_package: str) -> str:
-    """The path of the program. Without it the test is skipped, and the reason says what to install; in CI, where
-    nothing may go untested, it fails instead. The package belongs into scripts/debian-packages.txt.
+    """The path of the program. Without it the test is skipped, and the reason says what to install; in CI it fails
+    instead. The package must be in scripts/debian-packages.txt.
     """
     found = shutil.which(name)
     if found is not None:

@@ -1,9 +1,8 @@
-"""A process that tries to take many jobs at once, where the kernel's locks keep nobody out.
+"""A process that tries to take many jobs at once, where kernel locks exclude no one.
 
-`python -m tests.support.rivals MACHINE FOLDER COUNT links|no-links`: on each line on stdin (a time by the monotonic
-clock, for all to begin at the same moment) it tries for all the jobs in FOLDER, prints the numbers of those that it
-holds, and waits for the next line: `end` lets go of them, `die` leaves them as a crash would. `no-links`: the file
-system has no hard links.
+`python -m tests.support.rivals MACHINE FOLDER COUNT links|no-links`: on each line on stdin (a monotonic time, so that
+all begin at the same moment) it tries to take all jobs in FOLDER, prints the numbers of those that it holds, and waits
+for the next line: `end` releases them, `die` leaves them like a crash. `no-links`: the file system has no hard links.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ READY = "ready "
 
 
 class Sandbox:
-    """One sandbox on one folder. It keeps its address over `restart`, and so do the upload addresses it gave out.
+    """One sandbox on one folder. Its address and the upload addresses that it returned survive `restart`.
 
     `url` is what belongs in FIGSHARE_ENDPOINT; `token` is the one it accepts; `dir` holds its store.
     """
@@ -69,15 +69,12 @@ class Sandbox:
         self.process.kill()
 
     def stop(self) -> None:
-        """As an operator would: SIGTERM, and whatever is left after that is ended."""
+        """Stop it like an operator: SIGTERM, then kill the rest."""
         if self._process is not None:
             self._process.stop()
 
     def restart(self, *args: str) -> None:
-        """Restart it on the same folder and ports.
-
-        `args`, where there are any, take the place of the earlier extra arguments.
-        """
+        """Restart it on the same folder and ports. `args`, if any, replace the earlier extra arguments."""
         self.stop()
         if args:
             self.args = list(args)
@@ -103,5 +100,5 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def _port(url: str) -> str:
-    """The port in an address; "0", which takes a free one, while there is no address."""
+    """The port in an address; "0" (any free port) without an address."""
     return str(urlsplit(url).port or 0)

@@ -24,7 +24,7 @@ AT_ONCE = Delays(checking=0, success=0, moving=0, md5=0)
 
 @dataclass
 class Clock:
-    """The time of day, plus what a test adds."""
+    """The time of day plus an offset set by a test."""
 
     ahead: float = 0.0
 
@@ -44,7 +44,7 @@ class Api:
     async def call(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Ask, with the token; `path` may be a whole address. Returns status and JSON (None when there is none)."""
+        """Make a request with the token; `path` may be a whole address. Return status and JSON (None without)."""
         url = path if path.startswith("http") else self.at.url + path
         data = None if body is None else json.dumps(body).encode()
         async with self.http.request(

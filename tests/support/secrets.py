@@ -16,7 +16,7 @@ TOKEN = "c4nary-t0ken-4d5e6f"
 
 
 class UploadSecrets:
-    """What names the uploads of a sandbox, written down from now on: also of files that are removed again."""
+    """The secrets of a sandbox's uploads, recorded from now on, including those of files that are removed later."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._path = sandbox.dir / "sandbox.db"
@@ -28,7 +28,7 @@ class UploadSecrets:
             )
 
     def after(self, number: int = 0) -> list[str]:
-        """Those made after the first so many."""
+        """Those created after this number of earlier ones."""
         with self._open() as db:
             rows = db.execute("SELECT token FROM seen_by_a_test WHERE number > ? ORDER BY number", (number,)).fetchall()
         return [token for (token,) in rows]
@@ -42,7 +42,7 @@ def check_silent(folder: Path, texts: Iterable[str], secrets: Iterable[str], *, 
     files = [path for path in folder.rglob("*") if path.is_file() and path not in set(but)]
     said = [("output", text.encode()) for text in texts]
     for path in files:
-        with contextlib.suppress(FileNotFoundError):  # a process that still runs takes its own away
+        with contextlib.suppress(FileNotFoundError):  # a running process removed its own file
             said.append((str(path), str(path).encode() + path.read_bytes()))
     wanted = [needle for secret in secrets for needle in _forms(secret)]
     for name, text in said:

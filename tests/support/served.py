@@ -42,7 +42,7 @@ class Served:
         return found
 
     def kinds(self) -> list[str]:
-        """The operations that were asked for, in order."""
+        """The requested operations, in order."""
         return [entry["kind"] for entry in self.api.requests()]
 
 

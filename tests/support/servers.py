@@ -16,7 +16,7 @@ from tests.support.tls import Certificate
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Currently unused ports."""
+    """Return currently unused ports."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -63,7 +63,7 @@ _SITE = """
 
 @contextmanager
 def nginx(folder: Path, sites: Sequence[Site], host: str = "127.0.0.1") -> Iterator[Path]:
-    """An nginx with a prefix of its own, for as long as the block lasts; gives its access log."""
+    """Run an nginx with its own prefix during the block; yield its access log."""
     program = require_program("nginx", "nginx-light")
     folder.mkdir(parents=True)
     servers = "".join(
@@ -79,7 +79,7 @@ def nginx(folder: Path, sites: Sequence[Site], host: str = "127.0.0.1") -> Itera
 
 @contextmanager
 def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[str, Path]]:
-    """A tinyproxy on loopback, for as long as the block lasts; gives its address (host:port) and its log."""
+    """Run a tinyproxy on loopback during the block; yield its address (host:port) and its log."""
     program = require_program("tinyproxy", "tinyproxy-bin")
     folder.mkdir(parents=True)
     (port,) = free_ports(1)
@@ -92,7 +92,7 @@ def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def serving(command: Sequence[str | Path], folder: Path, addresses: Sequence[tuple[str, int]]) -> Iterator[int]:
-    """A server that runs in `folder` and listens on all of `addresses`, for as long as the block lasts; its pid."""
+    """Run a server in `folder` that listens on all `addresses` during the block; yield its pid."""
     process = Process(command, env=clean_environment(folder), cwd=folder)
     try:
         for address in addresses:

@@ -1,6 +1,6 @@
 """A real Slurm on this machine: munged, slurmctld and four slurmd below one folder, on loopback addresses only.
 
-The nodes are strangers to each other, as far as a program can tell: each has its own host name, boot id and FUSE mount
+The nodes look like separate hosts to a program: each has its own host name, boot id and FUSE mount
 of the shared folder, on which `flock` does not reach the other nodes. It needs root, unshare(1), bindfs and Debian's
 Slurm, which starts several slurmd on one host (`slurmd -N NAME`). Nothing below /etc or /var is used, and no cgroups.
 """
@@ -34,7 +34,7 @@ KILL_WAIT = 5
 """Seconds between SIGTERM and SIGKILL at the end of a job; 30 is usual."""
 _ENDED = frozenset({"COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE"})
 _ADDRESSES = "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"
-"""Has the daemons listen where this machine's name leads to."""
+"""Makes the daemons listen on the address of this machine's name."""
 _CONF = """
 ClusterName=figup{port}
 SlurmctldHost={host}(127.0.0.1)
@@ -88,7 +88,7 @@ exec "$@"
 
 
 def require_slurm() -> None:
-    """Skip the test if Slurm cannot run here, with the reason; in CI, where it must, fail it."""
+    """Skip the test with the reason if Slurm cannot run here; fail it in CI."""
     for program, package in (("slurmctld", "slurmctld"), ("slurmd", "slurmd"), ("sbatch", "slurm-client")):
         require_program(program, package)
     require_program("munged", "munge")
@@ -219,7 +219,7 @@ def running_slurm(*, stale: float = 0.0) -> Iterator[Slurm]:
 def _configure(folder: Path) -> None:
     for name in ("munge", "state", "log", "shared", *(f"spool-{node}" for node in NODES)):
         (folder / name).mkdir()
-    # munged wants the folder of its socket open to all, and its key to nobody else.
+    # munged requires the folder of its socket to be open to all, and its key to be private.
     for path in (folder, folder / "munge", folder / "shared"):
         path.chmod(0o755)
     (folder / "munge" / "key").touch(mode=0o600)
@@ -237,7 +237,7 @@ def _configure(folder: Path) -> None:
 
 
 def _processes_of_node(pid: int) -> Sequence[int]:
-    """The processes that share the mount namespace of this one: a node is one."""
+    """The processes that share this one's mount namespace; a node has its own."""
     wanted = Path(f"/proc/{pid}/ns/mnt").readlink()
     found = []
     for process in Path("/proc").iterdir():

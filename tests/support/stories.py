@@ -15,9 +15,8 @@ from tests.support.secrets import UploadSecrets, check_silent
 
 
 class Story:
-    """One upload with its own source, title and state directory, ended and taken up again.
-
-    `crashes` counts the runs that ended by SIGKILL, at their point.
+    """One upload with its own source, title and state directory, ended and resumed. `crashes` counts the runs that
+    ended by SIGKILL at their point.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Story:
         self._theirs: list[dict[str, Any]] = []
 
     def name_item(self) -> None:
-        """Send to an item that is there, with somebody else's unfinished files: one of this very name and size."""
+        """Send to an existing item with unfinished files of others, one of them with the same name and size."""
         item = ask(self._sandbox, "/account/articles", {"title": self.title})["entity_id"]
         for name in ("data.bin", "other.bin"):
             ask(self._sandbox, f"/account/articles/{item}/files", {"name": name, "size": self.source.stat().st_size})
@@ -69,7 +68,7 @@ class Story:
         return outcome
 
     def finish(self) -> None:
-        """Run it to its end; what it left on the way holds no secret."""
+        """Run it to its end; its files contain no secret."""
         outcome = self.run()
         assert (outcome.exit_status, outcome.error) == (0, ""), self.title
         secrets = [self._sandbox.token, *self._secrets.after(self._made)]
@@ -82,7 +81,7 @@ class Story:
         return mine[0]
 
     def check(self) -> None:
-        """One item of this title, in it one file with equal MD5s, and what is somebody else's as it was."""
+        """One item of this title with one file with equal MD5s; files of others unchanged."""
         found = files(self._sandbox, self.item())
         theirs = {file["id"] for file in self._theirs}
         assert [file for file in found if file["id"] in theirs] == self._theirs, self.title
@@ -90,11 +89,11 @@ class Story:
         assert held == [("data.bin", md5_of(self.source))], (self.title, found)
 
     def in_folders(self) -> dict[str, list[str]]:
-        """What is in each place of the item: the MD5s of the files there, "" for one that has none yet."""
+        """Return the MD5s of the files in each place of the item, "" for a pending one."""
         return in_folders(self._sandbox, self.order.item or self.item())
 
     def check_orders(self, versions: int = 1) -> None:
-        """Described as ordered, published in so many versions, with one private link."""
+        """Assert the requested metadata, this number of published versions, and one private link."""
         path = f"/account/articles/{self.item()}"
         item = ask(self._sandbox, path)
         assert [author["full_name"] for author in item["authors"]] == ["Jane Doe", "John Doe"], self.title
@@ -105,7 +104,7 @@ class Story:
 
 
 def in_folders(sandbox: Sandbox, item: int) -> dict[str, list[str]]:
-    """What is in each place of an item: the MD5s of the files there, "" for one that has none yet."""
+    """Return the MD5s of the files in each place of an item, "" for a pending one."""
     folders = ask(sandbox, f"/account/articles/{item}").get("folder_structure") or {}
     found: dict[str, list[str]] = {}
     for file in files(sandbox, item):
@@ -115,9 +114,8 @@ def in_folders(sandbox: Sandbox, item: int) -> dict[str, list[str]]:
 
 
 def distinct(names: Sequence[str]) -> list[int]:
-    """The points (counted from 1) at which the world is not as it was at the point before.
-
-    What is before one thing and right after another is one moment: all that a process does to the world is a point.
+    """The points (counted from 1) whose state differs from that of the point before. "After" one action and "before"
+    the next one are the same moment.
     """
     return [
         number
@@ -127,9 +125,8 @@ def distinct(names: Sequence[str]) -> list[int]:
 
 
 def one_turn(names: Sequence[str], turn: int, turns: int) -> list[int]:
-    """Some of the distinct points: of those of one name every so-manieth, of a name that is rare all.
-
-    Over all turns, each point comes once at least.
+    """A sample of the distinct points: every n-th of those of a common name, all of a rare one. Over all turns, each
+    point occurs at least once.
     """
     points = distinct(names)
     totals, seen = Counter(names[point - 1] for point in points), Counter[str]()

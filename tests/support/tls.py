@@ -1,4 +1,4 @@
-"""Certificates for tests, made with openssl: an authority, and what it signed, well or badly."""
+"""Certificates for tests, made with openssl: an authority, and valid and invalid certificates that it signed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Certificate:
 
 
 class Authority:
-    """A certificate authority of a test's own. `file` is what --ca-file takes."""
+    """A certificate authority for one test. `file` is for --ca-file."""
 
     def __init__(self, folder: Path) -> None:
         self._openssl = require_program("openssl", "openssl")
@@ -34,12 +34,12 @@ class Authority:
         self._run(f"req -new {_NEW_KEY} -subj /CN={name} -keyout {name}.key -out {name}.csr")
         (self._folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
         signing = f"-CA ca.pem -CAkey ca.key -CAcreateserial -extfile {name}.ext -in {name}.csr -out {name}.pem"
-        # A negative number of days is the one way to an end in the past that every openssl since 1.1 has.
+        # Only a negative number of days gives an end in the past with every openssl since 1.1.
         self._run(f"x509 -req {signing} -days {-1 if expired else 2}")
         return Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
 
     def self_signed(self, name: str, names: str) -> Certificate:
-        """A certificate that nobody vouches for."""
+        """A self-signed certificate."""
         extension = f"-addext subjectAltName={names}"
         self._run(f"req -x509 {_NEW_KEY} -days 2 -subj /CN={name} {extension} -keyout {name}.key -out {name}.pem")
         return Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")

@@ -1,6 +1,6 @@
-"""Two processes on one job, or two jobs on one item: the scenes, and the page of FAULTS.md that says how they end.
+"""Two processes on one job, or two jobs on one item: the scenes, and the part of FAULTS.md with their outcomes.
 
-`python -m tests.support.two_processes` plays every cell and writes that page.
+`python -m tests.support.two_processes` runs every cell and writes that part.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WORDS = {
     "PlaceLog.survey_all": "note what other jobs started",
     "PlaceLog.begin": "take the turn for a file",
 }
-"""Steps that are no requests, in words."""
+"""Descriptions of steps that are not requests."""
 
 
 def _scene(
@@ -82,7 +82,7 @@ ORDERS = (("first", "second"), ("second", "first"))
 
 @dataclass(frozen=True)
 class Cell:
-    """In this scene the one runs so many steps, stands still until the other has ended, and runs on."""
+    """In this scene one process runs this number of steps, is suspended until the other has ended, and continues."""
 
     scene: Scene
     one: str
@@ -96,13 +96,13 @@ class Cell:
 
 
 def is_symmetrical(scene: Scene) -> bool:
-    """Return True if it does not matter which of the two stands still."""
+    """Return True if it does not matter which of the two is suspended."""
     first, second = scene.commands
     return first.names == second.names and first.target == second.target
 
 
 async def cells(stage: Stage, scene: Scene) -> list[tuple[Cell, str]]:
-    """Each step that each of the two makes if it runs first, with its name."""
+    """The steps of each process if it runs first, with their names."""
     found = []
     for one, other in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
         played = await stage.play(scene, (Turn(one), Turn(other)))
@@ -118,7 +118,7 @@ def random_turns(seed: int) -> tuple[Turn, ...]:
 
 
 def disturb(world: World, seed: int) -> None:
-    """Let an answer to a creating request be lost, or what is made appear late, or both."""
+    """Lose the response to a creating request, or make its effect appear late, or both."""
     rng = random.Random(-seed)
     request = rng.choice(sorted(CREATING - {"link", "create_private_link"}))
     if rng.random() < 0.7:
@@ -128,7 +128,7 @@ def disturb(world: World, seed: int) -> None:
 
 
 def pairs(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[Turn, ...]]:
-    """Yield every pair of steps of two processes: each stands still there once, and the other runs."""
+    """Yield every pair of steps of two processes: each is suspended there once, while the other runs."""
     for one, other in itertools.product(range(len(first)), range(len(second))):
         yield Turn("first", one), Turn("second", other), Turn("first"), Turn("second")
 
@@ -137,14 +137,14 @@ def pairs(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[Turn, .
 
 
 def rows(cell: Cell, step: str, played: Played) -> tuple[str, str, str]:
-    """A cell as a row: where the one stands still, and how it and the other end."""
+    """A cell as a row: where one is suspended, and how both end."""
     ended = dict(zip(("first", "second"), played.statuses, strict=True))
     once_more = ", publishes once more" if played.versions > 1 else ""
     return WORDS.get(step, f"`{step}`"), f"{int(ended[cell.one])}{once_more}", str(int(ended[cell.other]))
 
 
 def table(found: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Rows of a table; those that follow each other and end alike are one."""
+    """The rows of a table; adjacent rows with the same outcome are merged."""
     lines = []
     for ends, group in itertools.groupby(found, key=lambda row: row[1:]):
         steps = [row[0] for row in group]
@@ -154,7 +154,7 @@ def table(found: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 async def section(stage: Stage, scene: Scene, one: str) -> list[str]:
-    """What the page says about a scene in which this one stands still."""
+    """The text for a scene in which this process is suspended."""
     found = [(cell, step) for cell, step in await cells(stage, scene) if cell.one == one]
     return table([rows(cell, step, await stage.play(scene, cell.turns)) for cell, step in found])
 
@@ -165,7 +165,7 @@ def title(scene: Scene, one: str) -> str:
 
 
 async def page(folder: Path) -> str:
-    """Play every cell; the page."""
+    """Run every cell; return the page."""
     lines = [
         SECOND_PART,
         "",
@@ -191,7 +191,7 @@ async def page(folder: Path) -> str:
 
 
 def expected() -> dict[str, list[str]]:
-    """The tables that the page holds figup to, by heading."""
+    """The tables of expected outcomes on the page, by heading."""
     tables: dict[str, list[str]] = {}
     for part in PAGE.read_text("utf-8").partition(SECOND_PART)[2].split("\n## ")[1:]:
         heading, _, rest = part.partition("\n")

@@ -1,4 +1,4 @@
-"""What a process holds of this machine, as Linux tells it."""
+"""The resources that a process uses, according to Linux."""
 
 from __future__ import annotations
 

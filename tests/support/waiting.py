@@ -1,4 +1,4 @@
-"""Waiting for what happens in another process."""
+"""Wait for events in another process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def until(holds: Callable[[], object], timeout: float = 30, *, every: float = 0.01) -> None:
-    """Return when this holds, looked at `every` so many seconds. Raises TimeoutError after `timeout` seconds."""
+    """Return once the condition holds, checked every `every` seconds. Raises TimeoutError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not holds():
         if time.monotonic() > deadline:

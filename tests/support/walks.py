@@ -1,4 +1,4 @@
-"""Lives that jobs could have had: sequences of events that the lifecycle's table allows."""
+"""Possible histories of jobs: sequences of events that the lifecycle's table allows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
 
 
 def transfer_in(state: State) -> Transfer:
-    """A transfer that has come to this state, with what it would know there."""
+    """A transfer in this state, with the data that it would have."""
     transfer = Transfer(index=0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2, state=state)
     if state not in (State.PLANNED, State.INITIATING, State.FAILED, State.CANCELLED):
         transfer.file_id = 5
@@ -87,7 +87,7 @@ PLAN = ev.JobPlanned(
 
 @st.composite
 def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
-    """The events of one job with one to three files, in an order that could have happened."""
+    """The events of one job with one to three files, in a possible order."""
     files = draw(st.integers(1, 3))
     plan = msgspec.structs.replace(PLAN, files=files)
     job = JobState(plan=plan)
