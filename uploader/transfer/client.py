@@ -42,7 +42,7 @@ from uploader.transfer.arguments import (
     check_text,
 )
 from uploader.transfer.destination.options import ItemOptions
-from uploader.transfer.execution import Execution
+from uploader.transfer.execution import Execution, Team
 from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import job_name, plan_events, target_of
 from uploader.transfer.options import Options
@@ -106,6 +106,8 @@ class Client:
         except NoToken:
             if not anonymous or token is not None or token_file is not None:
                 raise
+        self.team: Team | None = None
+        """Set it to share the jobs of this client with the same calls in other processes: see `uploader.cluster`."""
         self._states = JobStore(folder if folder is not None else default_state_dir(), Disk())
         self._clock = Clock()
         self._stops: set[Stop] = set()
@@ -181,6 +183,8 @@ class Client:
         check_instance("item_options", item_options, ItemOptions)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
+        if self.team is not None and new_job:
+            raise UsageError("a new job cannot be joined: every process would start its own")
         selection = await in_thread(collect, sources)
         account = self._settings.impersonate
         item_id = None if given is None else await self._identify(given, on_event)
@@ -194,10 +198,15 @@ class Client:
         job, new = await in_thread(lambda: self._states.generation(name, new=new_job))
         if new:
             raise_problems(selection)
+        if self.team is not None:
+            selection.files = [dataclasses.replace(file, inode=0, ctime_ns=None) for file in selection.files]
         plan = functools.partial(plan_events, target, selection, job)
-        opened = OpenJob(self._states, job, self._clock, plan, new=new)
+        options = item_options or ItemOptions()
         with self._executing(on_event) as execution:
-            return await run_isolated(lambda: execution.upload(opened, selection, item_options or ItemOptions()))
+            opened = functools.partial(OpenJob, self._states, job, self._clock, plan, new=new)
+            return await run_isolated(
+                lambda: execution.run(opened, lambda job: execution.upload(job, selection, options))
+            )
 
     async def preview(
         self,
@@ -234,7 +243,8 @@ class Client:
         check_text("job", job)
         name = await in_thread(self._find_job, job)
         with self._executing(on_event) as execution:
-            return await run_isolated(lambda: execution.resume(OpenJob(self._states, name, self._clock)))
+            opened = functools.partial(OpenJob, self._states, name, self._clock)
+            return await run_isolated(lambda: execution.run(opened, execution.resume))
 
     async def cancel(self, job: str, *, on_event: no.Listener | None = None) -> Cancellation:
         """Abandon a job: remove its unfinished remote files, and nothing else. Raises JobNotFound, JobBusy."""
@@ -349,6 +359,7 @@ class Client:
                 notify=notify,
                 stop=stop,
                 listening=self._listening,
+                team=self.team,
             )
 
     @contextmanager

@@ -5,7 +5,6 @@ File drivers handle files, part workers handle parts; the engine starts, retries
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -51,22 +50,19 @@ from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.schedule import Schedule
-from uploader.transfer.parts.worker import WORKERS, PartWorker
+from uploader.transfer.parts.senders import TICK, PartSenders
+from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import source_replaced
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_links_warning
 from uploader.transfer.run.listing import is_listing_cheaper
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.tuning import remember_connections, remembered_connections
-from uploader.units import format_count, format_rate
-
-log = logging.getLogger("uploader.transfer.engine")
+from uploader.units import format_count
 
 _RESTARTS = 3
 """Restarts per run of a source that changed, if restarts were requested."""
 _COMMIT_EVERY = 0.5
-_TICK = 0.25
-_PACE_TICKS = 2
 _MAX_STARTING = 8
 """Files started at a time, and API requests that may be waiting while more files are started."""
 _BURST_PAUSE = 0.02
@@ -83,10 +79,12 @@ _JOB_ERRORS = (
 class Engine:
     """One run of a job."""
 
-    def __init__(self, run: JobRun, lock: JobLock) -> None:
+    def __init__(self, run: JobRun, lock: JobLock, team: Leader | None = None) -> None:
+        """`team` hands out parts to other processes; None: this process sends all of them."""
         self._run = run
         self._lock = lock
-        self._queue = PartQueue()
+        self._team = team
+        self._queue = PartQueue() if team is None else PartQueue(shared=True, may_take=lock.is_fresh)
         self._wakeup = anyio.Event()
         """Set when another file may be started."""
         self._finished: set[int] = set()
@@ -122,13 +120,13 @@ class Engine:
     async def _work(self) -> None:
         await self._prepare()
         pace = await self._new_pace()
-        slots = anyio.CapacityLimiter(pace.limit)
-        sender = PartWorker(self._run, pace, self._queue, slots)
+        senders = PartSenders(self._run, pace, self._queue)
         async with anyio.create_task_group() as tasks:
-            for _ in range(WORKERS):
-                tasks.start_soon(sender.work)
+            senders.start(tasks)
             tasks.start_soon(self._run.listing.run_batches, lambda: self._queue.empty)
-            tasks.start_soon(self._tick, pace, slots)
+            tasks.start_soon(self._tick, senders)
+            if self._team is not None:
+                tasks.start_soon(self._team.lead, self._run, self._queue, senders)
             async with anyio.create_task_group() as drivers:
                 drivers.start_soon(self._learn_address)
                 await self._drive_all(self._run.state.transfers)
@@ -218,7 +216,7 @@ class Engine:
                 ):
                     tasks.start_soon(self._run_file, transfer, schedule)
                     started += 1
-                await self._run.clock.wait_for(self._wakeup, _BURST_PAUSE if started else _TICK)
+                await self._run.clock.wait_for(self._wakeup, _BURST_PAUSE if started else TICK)
 
     async def _run_file(self, transfer: Transfer, schedule: Schedule) -> None:
         def on_sent(sent: Transfer) -> None:
@@ -351,21 +349,13 @@ class Engine:
         if run.options.connections is None and pace.best is not None:
             await anyio.to_thread.run_sync(remember_connections, run.states, run.endpoint, pace.best)
 
-    async def _tick(self, pace: AdaptiveConcurrency, slots: anyio.CapacityLimiter) -> None:
-        meter, clock = self._run.progress, self._run.clock
-        ticks, last, accepted, limit = 0, clock.monotonic(), meter.accepted, pace.limit
+    async def _tick(self, senders: PartSenders) -> None:
+        meter, clock, api = self._run.progress, self._run.clock, self._run.api
         while True:
-            await clock.sleep(_TICK)
-            now = clock.monotonic()
-            ticks += 1
-            if ticks % _PACE_TICKS == 0 and now > last:
-                pace.observe((meter.accepted - accepted) / (now - last), meter.busy)
-                last, accepted = now, meter.accepted
-            if pace.limit != limit:
-                limit = pace.limit
-                log.info("up to %s now, at %s", format_count(limit, "connection"), format_rate(meter.sample(now) or 0))
-            slots.total_tokens = pace.limit_for(self._queue.left)
+            await clock.sleep(TICK)
+            senders.tick()
             if self._run.throttle.refresh():
                 self._run.notify(no.LimitChanged(self._run.throttle.rate))
-            api = self._run.api
-            self._run.notify(meter.progress(now, request_rate=api.request_rate if api.waiting else None))
+            members = self._team.members() if self._team is not None else ()
+            waiting_rate = api.request_rate if api.waiting else None
+            self._run.notify(meter.progress(clock.monotonic(), request_rate=waiting_rate, members=members))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio.to_thread
 
 from uploader.clock import Clock
-from uploader.errors import Facts, SourceChanged, UsageError
+from uploader.errors import Facts, JobBusy, SourceChanged, UsageError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Selection
 from uploader.sources.select import raise_problems
@@ -21,9 +22,10 @@ from uploader.transfer.job import OpenJob, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
+from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_job
 from uploader.transfer.records.recorder import record_run
-from uploader.transfer.report import Cancellation, Report
+from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
@@ -31,9 +33,29 @@ from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
 
 
+class Team(Leader, Protocol):
+    """Several processes that execute the same call: see `uploader.transfer.parts.team`."""
+
+    @property
+    def may_lead(self) -> bool:
+        """True if this process can make API requests."""
+
+    def leading(self, job: OpenJob) -> AbstractAsyncContextManager[None]:
+        """Be the leader of an open job inside; how that ends is told to the members."""
+
+    async def assist(self, execution: Execution, job: str) -> Report | None:
+        """Send parts for the leader until the job ends, and return its report; None if it has no leader.
+
+        Raises RunFailed with the leader's error, and Interrupted if this process shall stop.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One call on one job. `listening` delivers retries of API requests to a listener as well."""
+    """One call on one job. `listening` delivers retries of API requests to a listener as well.
+
+    `team`: other processes execute the same call; None: they must not.
+    """
 
     api: Service
     states: JobStore
@@ -44,13 +66,36 @@ class Execution:
     notify: no.Listener
     stop: Stop
     listening: Callable[[no.Listener], AbstractContextManager[None]]
+    team: Team | None = None
+
+    async def run(self, open_job: Callable[..., OpenJob], call: Callable[[OpenJob], Awaitable[Report]]) -> Report:
+        """Make a call on a job. With a team: lead the job if no other process does, else assist the one that does.
+
+        Once the call has brought the job up to date, a further attempt to lead only resumes the job.
+        """
+        if self.team is None:
+            return await call(open_job())
+        opened = False
+        while True:
+            job = open_job(shared_with=self.stop)
+            if self.team.may_lead:
+                try:
+                    return await (self.resume(job) if opened else call(job))
+                except JobBusy:
+                    pass
+                except RunFailed as failure:
+                    if not isinstance(failure.error, JobBusy):
+                        raise
+                opened |= job.opened
+            if (report := await self.team.assist(self, job.name)) is not None:
+                return report
 
     async def upload(self, job: OpenJob, selection: Selection, item_options: ItemOptions) -> Report:
         """Open the job, bring it up to date with the call, and finish it: see `Client.upload`.
 
         Clears the selection's files, which the job has then.
         """
-        async with job:
+        async with job, self._leading(job):
             self._check_target(job)
             if job.resumed:
                 await self._renew(job, selection)
@@ -64,7 +109,7 @@ class Execution:
 
     async def resume(self, job: OpenJob) -> Report:
         """Open the job and finish it as it is: see `Client.resume`."""
-        async with job:
+        async with job, self._leading(job):
             self._check_target(job)
             if job.state.cancelled:
                 raise UsageError(f"job {job.name} was cancelled", facts=Facts("job-cancelled"))
@@ -92,6 +137,9 @@ class Execution:
                 item_empty=empty,
             )
 
+    def _leading(self, job: OpenJob) -> AbstractAsyncContextManager[None]:
+        return self.team.leading(job) if self.team is not None else nullcontext()
+
     async def _finish(self, job: OpenJob) -> Report:
         check = await self._recheck(job) if job.state.finished else None
         if check is not None:
@@ -101,7 +149,7 @@ class Execution:
 
         async def run(notify: no.Listener) -> Report:
             with self.listening(notify):
-                return await run_job(job, self._new_run(job, notify))
+                return await run_job(job, self._new_run(job, notify), self.team)
 
         return await record_run(self.states.folder(job.name), self.states.disk, self.clock, run, self.notify)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,10 +43,12 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import ItemState, JobState, state_after
+from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck, check_item
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
+from uploader.transfer.run.stop import Stop
 from uploader.transfer.store.jobs import JobStore, Manifests
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.overview import keep_overview
@@ -63,8 +65,12 @@ class OpenJob:
         plan: Callable[[], Sequence[ev.AnyEvent]] | None = None,
         *,
         new: bool = False,
+        shared_with: Stop | None = None,
     ) -> None:
-        """Open an existing job, or a `new` one. `plan` makes its first events, and blocks; None if they are unknown."""
+        """Open an existing job, or a `new` one. `plan` makes its first events, and blocks; None if they are unknown.
+
+        `shared_with`: other processes wait for the job, so that its folder stays; this ends the wait for its lock.
+        """
         self.name = name
         self.resumed = not new
         self.damaged = False
@@ -73,11 +79,13 @@ class OpenJob:
         self._plan = plan
         self._folder = states.folder(name)
         self._opened: tuple[Journal, JobState] | None = None
+        self._shared_with = shared_with
         self.lock = JobLock(self._folder, states.disk, clock)
 
     async def __aenter__(self) -> Self:
         try:
-            await self._acquire()
+            with self._shared_with.interruptible() if self._shared_with is not None else nullcontext():
+                await self._acquire()
             try:
                 await anyio.to_thread.run_sync(self._open_journal)
             except BaseException:
@@ -116,11 +124,21 @@ class OpenJob:
 
     async def _tidy(self, fault: BaseException | None) -> None:
         """Remove the folder of a new job that began nothing; leave an overview of any other."""
-        unbegun = not self.resumed and not _may_have_effects(self.state)
+        unbegun = not self.resumed and self._shared_with is None and not _may_have_effects(self.state)
         if unbegun and await anyio.to_thread.run_sync(self._remove_if_unbegun):
             return
         if not self.lock.lost and not isinstance(fault, StateDiskFull | StateLost | StateUnusable):
             await anyio.to_thread.run_sync(self._leave_overview)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the job."""
+        return self._folder
+
+    @property
+    def opened(self) -> bool:
+        """True once the job was open."""
+        return self._opened is not None
 
     @property
     def journal(self) -> Journal:
@@ -184,8 +202,8 @@ class OpenJob:
         return True
 
 
-async def run_job(job: OpenJob, run: JobRun) -> Report:
-    """Transfer all files of an open job and finish its item.
+async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Report:
+    """Transfer all files of an open job and finish its item. `team` has other processes send parts of it.
 
     Raises RunFailed, with the error that ended the run and the report of what was done.
     """
@@ -206,7 +224,7 @@ async def run_job(job: OpenJob, run: JobRun) -> Report:
         )
     )
     started, requests = run.clock.monotonic(), run.api.requests
-    engine = Engine(run, job.lock)
+    engine = Engine(run, job.lock, team)
 
     def report(exit_status: int) -> Report:
         seconds = run.clock.monotonic() - started

@@ -100,13 +100,28 @@ class ActiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """True when everything is sent and Figshare's checksum is pending."""
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """Another process that sends parts of the job, as the process that works on the job sees it.
+
+    `task` is its task of a batch system, such as "slurm 123_4", "" for none. `rate` is in bytes per second, None before
+    it sent anything; `silent` are the seconds since its last sign of life.
+    """
+
+    host: str
+    pid: int
+    task: str = ""
+    bytes_sent: int = 0
+    rate: float | None = None
+    silent: float = 0.0
+
+
 class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     """The progress of the whole job, several times a second.
 
     `rate` is the recent rate in bytes per second, None before anything was sent. `bytes_sent` were handed to the
     network in this run, repeated ones included. `request_rate` is set while the run waits for the budget of API
     requests rather than for bytes: requests per second. Of `requests_total` that the files need, `requests_left` are
-    left; both are estimates.
+    left; both are estimates. `members` are the other processes that send parts of the job.
     """
 
     bytes_done: int
@@ -120,6 +135,7 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     request_rate: float | None = None
     requests_left: int = 0
     requests_total: int = 0
+    members: tuple[Member, ...] = ()
 
 
 class ReadProgress(Notice, frozen=True, kw_only=True, tag="reading"):

@@ -28,16 +28,26 @@ from uploader.units import format_exact_bytes
 
 
 def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
-    """Return True if size, times and inode are those of the version that was sent or started."""
-    return (stamp.size, stamp.mtime_ns, stamp.inode) == (transfer.size, transfer.mtime_ns, transfer.inode) and (
-        transfer.ctime_ns in (None, stamp.ctime_ns)
+    """Return True if size, times and inode are those of the version that was sent or started.
+
+    A job of several hosts records neither inode (0) nor ctime (None): a network file system may show other ones there.
+    """
+    return (
+        (stamp.size, stamp.mtime_ns) == (transfer.size, transfer.mtime_ns)
+        and transfer.inode in (0, stamp.inode)
+        and transfer.ctime_ns in (None, stamp.ctime_ns)
     )
 
 
 def source_replaced(transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
     """Make the event that restarts a transfer with this version of its source."""
+    many_hosts = transfer.inode == 0
     return ev.SourceReplaced(
-        transfer.index, size=stamp.size, mtime_ns=stamp.mtime_ns, inode=stamp.inode, ctime_ns=stamp.ctime_ns
+        transfer.index,
+        size=stamp.size,
+        mtime_ns=stamp.mtime_ns,
+        inode=0 if many_hosts else stamp.inode,
+        ctime_ns=None if many_hosts else stamp.ctime_ns,
     )
 
 

@@ -76,6 +76,12 @@ class SourceSession:
         """Forget the MD5, so that the next request computes it again."""
         self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
 
+    def accept(self, md5: str) -> None:
+        """Take over the MD5 that another process computed while it sent the file, unless it is computed here, too."""
+        if self._digest is None:
+            self.known_md5 = md5
+            self._run.record(ev.SourceHashed(self._transfer.index, md5))
+
     async def check(self) -> None:
         """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
@@ -128,6 +134,22 @@ class SourceSession:
             )
             self._tasks.start_soon(self._hash, self._digest)
         return self._digest
+
+    @property
+    def is_unread(self) -> bool:
+        """True if nothing has to be compared with the source, so that another process may read it instead."""
+        recorded = (self._transfer.parts.xxh3(part.no) is not None for part in self.parts)
+        return self._source is None and not self.suspect and not any(recorded)
+
+    async def open_to_send(self) -> tuple[Source, Digest]:
+        """Open the source and start its digest, beside the sending. Raises what `source` raises."""
+        digest = await self.digest(paced=True)
+        source = await self.source()
+        if self.suspect:
+            # An earlier run may have sent parts of another version: compare before sending more.
+            with self._run.stop.interruptible():
+                await digest.wait_recorded()
+        return source, digest
 
     async def md5(self) -> str:
         """Return the MD5 of the source as it was sent, after checking that it is one version throughout.

@@ -20,7 +20,7 @@ from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer
-from uploader.transfer.parts.queue import FileSend, PartQueue
+from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
 _MAX_RESTARTS = 3
@@ -49,6 +49,8 @@ class FileDriver:
         self._completing = run.new_backoff()
         self._not_yet_listed = False
         """True from the answer that announced the remote file until the file was first seen."""
+        self._begun_before = False
+        """True if parts of the upload may have been handed out before."""
         self._losses = 0
         self._refusals = 0
         self._mismatches = 0
@@ -155,6 +157,7 @@ class FileDriver:
             with self._run.stop.interruptible():
                 fresh = self._file_id != self._last_inspected
                 file = await self._run.listing.file(self._file_id, fresh=fresh, pending_bytes=transfer.size)
+                self._begun_before = self._last_inspected is not None or not self._not_yet_listed
                 self._last_inspected, self._not_yet_listed = file.id, False
                 if file.status != "created" or file.upload_url is None:
                     await self._record_completed()
@@ -210,10 +213,14 @@ class FileDriver:
             if not part.complete and transfer.parts.xxh3(part.no) is not None:
                 self._run.record(ev.PartReset(transfer.index, part.no))
         self._notify_started(found=sum(p.size for p in done), parts=len(done), total=len(upload.parts))
+        reported = self._run.reported.get(self._file_id, {})
+        sums = {p.no: reported[p.no] for p in done if p.no in reported and transfer.parts.xxh3(p.no) is None}
         if len(done) == len(upload.parts):
             self._run.record(ev.PartsComplete(transfer.index, len(upload.parts)))
         else:
-            self._run.record(ev.PartsMissing(transfer.index, done=len(done), total=len(upload.parts)))
+            self._run.record(ev.PartsMissing(transfer.index, done=len(done) - len(sums), total=len(upload.parts)))
+            for number, xxh3 in sums.items():
+                self._run.record(ev.PartSent(transfer.index, no=number, xxh3=xxh3))
 
     def _notify_started(self, *, found: int, parts: int, total: int) -> None:
         transfer = self._transfer
@@ -237,15 +244,13 @@ class FileDriver:
     async def _send(self) -> None:
         if self._upload is None:
             raise RuntimeError("parts must be inspected before they are sent")
-        digest = await self._content.digest(paced=True)
-        source = await self._content.source()
-        if self._content.suspect:
-            # An earlier run may have sent parts of another version: compare before sending more.
-            with self._run.stop.interruptible():
-                await digest.wait_recorded()
+        if not (self._queue.shared and self._transfer.size <= SMALL and self._content.is_unread):
+            await self._content.open_to_send()
         # Locked parts come last: the lock may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
-        sending = FileSend(self._transfer, self._meter, self._upload_url, source, digest, missing)
+        sending = FileSend(self._transfer, self._meter, self._upload_url, self._content.open_to_send, missing)
+        # Members that an earlier leader gave parts to may still be sending them.
+        sending.contested = self._queue.shared and self._begun_before
         try:
             self._queue.offer(sending)
             with self._run.stop.interruptible():
@@ -257,6 +262,8 @@ class FileDriver:
         elif sending.error is not None:
             raise sending.error
         else:
+            if sending.md5 is not None:
+                self._content.accept(sending.md5)
             self._run.record(ev.PartsComplete(self._transfer.index, len(self._upload.parts)))
             self._on_sent(self._transfer)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import anyio
 
@@ -29,6 +30,9 @@ _MAX_RETRYING = 2
 _SETTLE_LIMIT = 5.0
 """Seconds that cancelled parts may take to release the source."""
 
+Content: TypeAlias = "tuple[Source, Digest | None]"
+"""An open source, and its MD5 while that is computed; None if another process computes it."""
+
 
 class FileSend:
     """One file while its parts are being sent. `error` is the first error of any of them."""
@@ -38,22 +42,43 @@ class FileSend:
         transfer: Transfer,
         meter: FileProgress,
         upload_url: str,
-        source: Source,
-        digest: Digest,
+        content: Callable[[], Awaitable[Content]],
         parts: Sequence[Part],
     ) -> None:
+        """`content` opens the source; it is called when the first part is sent here."""
         self.transfer = transfer
         self.meter = meter
         self.upload_url = upload_url
-        self.source = source
-        self.digest = digest
         self.error: FigupError | UploadGone | None = None
+        self.md5: str | None = None
+        """The MD5 of the whole source, if another process computed it."""
+        self.contested = False
+        """True if another process may still be sending parts: ask before sending one."""
+        self.stopped = False
+        """True once no part is handed out any more."""
+        self._open_content = content
+        self._content: Content | None = None
+        self._opening = anyio.Lock()
         self._waiting = deque(parts)
         self._runs = _contiguous_runs(parts)
+        self._elsewhere: dict[int, Part] = {}
+        """Parts handed to other processes, by number."""
         self._in_flight_count = 0
         self._retrying = 0
         self._changed = anyio.Event()
         self._in_flight: set[anyio.CancelScope] = set()
+
+    async def content(self) -> Content:
+        """Open the source, once. Raises SourceChanged, SourceNotFound, SourceUnreadable, Stopped."""
+        async with self._opening:
+            if self._content is None:
+                self._content = await self._open_content()
+        return self._content
+
+    @property
+    def opened(self) -> bool:
+        """True if the source was opened here."""
+        return self._content is not None
 
     def run_start(self, offset: int) -> int:
         """Start of the contiguous run of pending parts containing `offset`."""
@@ -70,6 +95,45 @@ class FileSend:
     def left(self) -> int:
         """Parts that are waiting."""
         return len(self._waiting)
+
+    @property
+    def settled(self) -> bool:
+        """True if no part is waiting, here or, as long as it may come back, elsewhere."""
+        return not self._waiting and not self._elsewhere
+
+    @property
+    def waiting(self) -> Sequence[Part]:
+        """The parts that are waiting, in the order in which they are taken here."""
+        return tuple(self._waiting)
+
+    def hand_out(self, numbers: Container[int]) -> list[Part]:
+        """Take these parts, as far as they are waiting, for another process: `received` or `take_back` ends each."""
+        taken = [part for part in self._waiting if part.no in numbers]
+        self._waiting = deque(part for part in self._waiting if part.no not in numbers)
+        self._elsewhere.update({part.no: part for part in taken})
+        if taken and self._content is not None and (digest := self._content[1]) is not None:
+            # Other processes do not read the source in the digest's order: it need not wait for them.
+            digest.advance(max(part.end for part in taken) + 1)
+        return taken
+
+    def received(self, no: int) -> Part | None:
+        """End a part that another process sent; None if it was not handed out."""
+        part = self._elsewhere.pop(no, None)
+        self._changed.set()
+        return part
+
+    def take_back(self, parts: Sequence[Part]) -> None:
+        """Let parts that were handed out wait again. `parts` are as the upload service has them now."""
+        self.contested = True
+        for part in parts:
+            if self._elsewhere.pop(part.no, None) is not None and not self.stopped:
+                self._waiting.append(part)
+        self._changed.set()
+
+    def fail(self, error: FigupError | UploadGone) -> None:
+        """End the file with an error that another process met."""
+        self.error = self.error or error
+        self._cancel_in_flight()
 
     @property
     def ready(self) -> bool:
@@ -98,21 +162,22 @@ class FileSend:
             try:
                 yield
             except (FigupError, UploadGone) as error:
-                self.error = self.error or error
-                self._cancel_in_flight()
+                self.fail(error)
             except Stopped:
                 pass
             finally:
                 self._in_flight.discard(scope)
 
     def stop(self) -> None:
-        """Stop handing out parts."""
+        """Stop handing out parts, and do not wait for those that other processes have."""
+        self.stopped = True
         self._waiting.clear()
+        self._elsewhere.clear()
         self._changed.set()
 
     async def drain(self) -> None:
         """Wait until no part is waiting or in flight."""
-        while self._waiting or self._in_flight_count:
+        while self._waiting or self._in_flight_count or self._elsewhere:
             self._changed = anyio.Event()
             await self._changed.wait()
 
@@ -140,9 +205,14 @@ def _contiguous_runs(parts: Sequence[Part]) -> list[int]:
 
 
 class PartQueue:
-    """Parts that drivers offer and workers take."""
+    """Parts that drivers offer and workers take.
 
-    def __init__(self) -> None:
+    `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part.
+    """
+
+    def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:
+        self.shared = shared
+        self._may_take = may_take
         self.used = anyio.Event()
         """Set once there was a part to send."""
         self._small: list[FileSend] = []
@@ -152,12 +222,17 @@ class PartQueue:
     @property
     def empty(self) -> bool:
         """True if no part can be taken."""
-        return not any(sending.ready for sending in (*self._small, *self._large))
+        return not (self._may_take() and any(sending.ready for sending in self.files()))
+
+    def files(self) -> Iterator[FileSend]:
+        """Yield the files with parts, in the order in which they are served."""
+        yield from self._small
+        yield from self._large
 
     @property
     def left(self) -> int:
         """Parts that are waiting."""
-        return sum(sending.left for sending in (*self._small, *self._large))
+        return sum(sending.left for sending in self.files())
 
     def offer(self, sending: FileSend) -> None:
         """Offer the parts of a file."""
@@ -172,9 +247,11 @@ class PartQueue:
 
     def take(self) -> tuple[FileSend, Part] | None:
         """Take the next part to send, or None."""
-        self._small = [sending for sending in self._small if sending.left]
-        self._large = [sending for sending in self._large if sending.left]
-        for sending in (*self._small, *self._large):
+        if not self._may_take():
+            return None
+        self._small = [sending for sending in self._small if not sending.settled]
+        self._large = [sending for sending in self._large if not sending.settled]
+        for sending in self.files():
             if (part := sending.take()) is not None:
                 return sending, part
         return None

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
 import xxhash
 
+from uploader.clock import Clock
 from uploader.concurrency import Stopped
 from uploader.errors import Facts, RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
+from uploader.figshare.retry import Backoff
+from uploader.sources.digest import Digest
+from uploader.sources.source import Source
 from uploader.text import printable
-from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
-from uploader.transfer.parts.queue import FileSend, PartQueue
-from uploader.transfer.run.context import JobRun
+from uploader.transfer.parts.queue import Content, FileSend, PartQueue
+from uploader.transfer.run.progress import ProgressTracker
+from uploader.transfer.run.service import PartService
+from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
+
+
+class SendingRun(Protocol):
+    """What sending parts needs of a run: that of a job, or of a member that only sends."""
+
+    @property
+    def api(self) -> PartService: ...
+    @property
+    def stop(self) -> Stop: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def throttle(self) -> Throttle: ...
+    @property
+    def progress(self) -> ProgressTracker: ...
+
+    def new_backoff(self) -> Backoff: ...
+
+    async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None: ...
+
+    def part_done(self, transfer: Transfer, part: Part, xxh3: int | None) -> None:
+        """Record that the upload service has a part; `xxh3` is None if this run did not send it."""
 
 
 class ReusableBuffer:
@@ -48,8 +77,13 @@ class ReusableBuffer:
 class PartReader:
     """Streams one part of the source; `xxh3` is the hash of all its bytes, None until the last was read."""
 
-    def __init__(self, sending: FileSend, part: Part, throttle: Throttle) -> None:
-        self._sending = sending
+    def __init__(
+        self, source: Source, digest: Digest | None, part: Part, throttle: Throttle, *, run_start: int
+    ) -> None:
+        """All parts from the offset `run_start` to this one are sent in this run."""
+        self._source = source
+        self._digest = digest
+        self._run_start = run_start
         self._part = part
         self._throttle = throttle
         self._hasher = xxhash.xxh3_64()
@@ -59,13 +93,15 @@ class PartReader:
     async def chunks(self) -> AsyncIterator[Chunk]:
         """Yield the part's bytes. Raises SourceChanged or SourceUnreadable."""
         offset, end = self._part.start, self._part.end + 1
-        digest, since = self._sending.digest, self._sending.run_start(offset)
+        digest = self._digest
         while offset < end:
-            await digest.wait_for_window(offset, since)
+            if digest is not None:
+                await digest.wait_for_window(offset, self._run_start)
             block = await self._read(offset, min(self._throttle.chunk_size, end - offset))
             self._hasher.update(block)
             offset += len(block)
-            digest.advance(offset)
+            if digest is not None:
+                digest.advance(offset)
             await self._throttle.take(len(block))
             yield block
             del block
@@ -73,7 +109,7 @@ class PartReader:
 
     async def _read(self, offset: int, length: int) -> Chunk:
         """Read from the page cache if possible: the digest has usually read these bytes before."""
-        source = self._sending.source
+        source = self._source
         buffer = self._memory.view(length)
         if count := source.read_into(offset, buffer):
             return buffer[:count]
@@ -87,7 +123,7 @@ WORKERS = 4 * MAX_CONNECTIONS
 class Slot:
     """A connection slot, released during backoff."""
 
-    def __init__(self, run: JobRun, slots: anyio.CapacityLimiter) -> None:
+    def __init__(self, run: SendingRun, slots: anyio.CapacityLimiter) -> None:
         self._run = run
         self._slots = slots
         self._held = False
@@ -115,7 +151,9 @@ class Slot:
 class PartWorker:
     """Sends parts and retries transient failures."""
 
-    def __init__(self, run: JobRun, pace: AdaptiveConcurrency, queue: PartQueue, slots: anyio.CapacityLimiter) -> None:
+    def __init__(
+        self, run: SendingRun, pace: AdaptiveConcurrency, queue: PartQueue, slots: anyio.CapacityLimiter
+    ) -> None:
         """`slots` are the connections."""
         self._run = run
         self._pace = pace
@@ -148,10 +186,12 @@ class PartWorker:
             sending.done()
 
     async def _send(self, sending: FileSend, part: Part, slot: Slot) -> None:
-        if part.locked:
+        source, digest = await self._open(sending, slot)
+        start = sending.run_start(part.start)
+        if part.locked or sending.contested:
             part = await self._wait_unlocked(sending, part, slot)
         while not part.complete:
-            reader = PartReader(sending, part, self._run.throttle)
+            reader = PartReader(source, digest, part, self._run.throttle, run_start=start)
             locked = False
             try:
                 await self._attempt(sending, part, reader, fresh_connection=slot.backoff.since is not None)
@@ -181,6 +221,15 @@ class PartWorker:
             if locked:
                 await self._check_upload(sending)
         self._accept(sending, part, None)
+
+    @staticmethod
+    async def _open(sending: FileSend, slot: Slot) -> Content:
+        if not sending.opened:
+            # Opening may wait for other files, which may wait for a connection.
+            slot.release()
+            await sending.content()
+            await slot.take()
+        return await sending.content()
 
     async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
         meter = sending.meter
@@ -232,8 +281,7 @@ class PartWorker:
     def _accept(self, sending: FileSend, part: Part, xxh3: int | None) -> None:
         self._last_accepted = self._run.clock.monotonic()
         sending.meter.part_done(part.size, sent=xxh3 is not None)
-        if xxh3 is not None:
-            self._run.record(ev.PartSent(sending.transfer.index, no=part.no, xxh3=xxh3))
+        self._run.part_done(sending.transfer, part, xxh3)
 
     @staticmethod
     def _label(sending: FileSend, part: Part) -> str:

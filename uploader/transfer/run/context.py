@@ -12,11 +12,13 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.errors import ServerFailing
+from uploader.figshare.models import Part
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
 from uploader.system import descriptor_share
-from uploader.transfer.journal.events import AnyEvent
+from uploader.transfer.journal.events import AnyEvent, PartSent
+from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, Retrying
@@ -90,6 +92,8 @@ class JobRun:
     """Files started by other jobs here since the item was listed, by place."""
     named_files: set[int] = field(default_factory=set)
     """Remote files that a warning of this run has named."""
+    reported: dict[int, dict[int, int]] = field(default_factory=dict)
+    """xxh3 of parts that other processes sent for an earlier run, by remote file and part number."""
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
     md5_required: bool | None = None
@@ -105,6 +109,11 @@ class JobRun:
         """Apply an event and write it with the next group."""
         self.state.apply(event)
         self.journal.record(event)
+
+    def part_done(self, transfer: Transfer, part: Part, xxh3: int | None) -> None:
+        """Record that the upload service has a part; `xxh3` is None if this run did not send it."""
+        if xxh3 is not None:
+            self.record(PartSent(transfer.index, no=part.no, xxh3=xxh3))
 
     async def commit(self, event: AnyEvent) -> None:
         """Apply an event that must be on disk before anything else is done.

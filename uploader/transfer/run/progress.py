@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from uploader.clock import RecentRate
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.notices import ActiveFile, Progress
+from uploader.transfer.notices import ActiveFile, Member, Progress
 
 SHOWN_FILES = 8
 """Maximum number of files listed in `Progress`."""
@@ -110,6 +110,8 @@ class ProgressTracker:
         """Bytes that this run sent and Figshare accepted."""
         self.accepted = 0
         """Bytes handed to the network in this run, repeated ones included."""
+        self.elsewhere = 0
+        """Bytes that other processes sent for this run."""
         self.busy = 0
         """Connections that are sending a part."""
 
@@ -126,10 +128,12 @@ class ProgressTracker:
 
     def sample(self, now: float) -> float | None:
         """Recent bytes per second; None before anything was sent. Call regularly; `now` is monotonic."""
-        rate = self._rate.sample(now, self.accepted)
-        return rate if self.accepted else None
+        passed = self.accepted + self.elsewhere
+        rate = self._rate.sample(now, passed)
+        return rate if passed else None
 
-    def progress(self, now: float, *, request_rate: float | None = None) -> Progress:
+
+    def progress(self, now: float, *, request_rate: float | None = None, members: tuple[Member, ...] = ()) -> Progress:
         """Return the job's progress. `request_rate`: requests per second, if some wait for the budget; else None."""
         rate, requests = self.sample(now), self._requests_left()
         return Progress(
@@ -140,10 +144,11 @@ class ProgressTracker:
             rate=rate,
             connections=self.busy,
             active=tuple(file.snapshot() for file in self._by_interest()),
-            bytes_sent=self.accepted,
+            bytes_sent=self.accepted + self.elsewhere,
             request_rate=request_rate if self._is_held(request_rate, requests, rate) else None,
             requests_left=requests,
             requests_total=_REQUESTS_PER_FILE * self.files_total,
+            members=members,
         )
 
     def _requests_left(self) -> int:

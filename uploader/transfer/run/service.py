@@ -26,7 +26,37 @@ class JobItemRequests(ItemRequests, Protocol):
         """Create a draft and return its id. Raises AmbiguousAnswer, ProjectNotFound."""
 
 
-class Service(ItemService, Protocol):
+class PartService(Protocol):
+    """The upload service, which needs no token: an upload URL carries its own secret."""
+
+    @property
+    def answered(self) -> float:
+        """When the API last answered properly (monotonic seconds)."""
+
+    async def upload(self, upload_url: str) -> Upload:
+        """Read the upload and its parts, which cover the file exactly. Raises UploadGone."""
+
+    async def part(self, upload_url: str, no: int) -> Part:
+        """One part as the upload service has it. Raises UploadGone."""
+
+    async def send_part(
+        self,
+        upload_url: str,
+        part: Part,
+        chunks: Callable[[], AsyncIterator[bytes | memoryview]],
+        *,
+        on_accepted: Callable[[int], None] | None = None,
+        fresh_connection: bool = False,
+    ) -> None:
+        """One attempt to send a part; returns once the upload service has all of it.
+
+        `chunks()` yields exactly `part.size` bytes. `on_accepted` gets the bytes newly accepted by the other side.
+        After any failure the part may be stored, or locked for a while: ask before sending it again. Raises PartLocked,
+        UploadGone, PartFailed, TlsFailure, and what `chunks` raises.
+        """
+
+
+class Service(ItemService, PartService, Protocol):
     """A session with one Figshare as one account."""
 
     @property
@@ -50,10 +80,6 @@ class Service(ItemService, Protocol):
     @property
     def request_rate(self) -> float | None:
         """API requests per second that the budget allows; None for no limit."""
-
-    @property
-    def answered(self) -> float:
-        """When the API last answered properly (monotonic seconds)."""
 
     def server_now(self) -> datetime:
         """Return the server's time, as far as known; aware, UTC."""
@@ -101,27 +127,3 @@ class Service(ItemService, Protocol):
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Delete a file or an unfinished placeholder. Succeeds if it is already gone."""
-
-    # --- the upload service ---------------------------------------------------------------------------------------
-
-    async def upload(self, upload_url: str) -> Upload:
-        """Read the upload and its parts, which cover the file exactly. Raises UploadGone."""
-
-    async def part(self, upload_url: str, no: int) -> Part:
-        """One part as the upload service has it. Raises UploadGone."""
-
-    async def send_part(
-        self,
-        upload_url: str,
-        part: Part,
-        chunks: Callable[[], AsyncIterator[bytes | memoryview]],
-        *,
-        on_accepted: Callable[[int], None] | None = None,
-        fresh_connection: bool = False,
-    ) -> None:
-        """One attempt to send a part; returns once the upload service has all of it.
-
-        `chunks()` yields exactly `part.size` bytes. `on_accepted` gets the bytes newly accepted by the other side.
-        After any failure the part may be stored, or locked for a while: ask before sending it again. Raises PartLocked,
-        UploadGone, PartFailed, TlsFailure, and what `chunks` raises.
-        """

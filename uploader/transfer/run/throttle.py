@@ -19,13 +19,18 @@ _CHUNK_SECONDS = 0.05
 
 
 class Throttle:
-    """Limits the rate of outgoing bytes. `rate` is the current limit, None for none."""
+    """Limits the rate of outgoing bytes. `rate` is the current limit, None for none.
+
+    `share` is the part of it that this process may use, in bytes per second; None for all.
+    """
 
     def __init__(self, limit: Limit | None, clock: Clock) -> None:
         self._limit = limit
         self._clock = clock
         self._lifted = False
+        self.share: float | None = None
         self.rate = self._target_rate()
+        self._own = self.rate
         self._bucket = TokenBucket(self.rate, _burst(self.rate), clock)
 
     async def take(self, count: int) -> None:
@@ -35,20 +40,20 @@ class Throttle:
     @property
     def chunk_size(self) -> int:
         """Chunk size in bytes; small at low rates to keep traffic smooth."""
-        return CHUNK if self.rate is None else min(CHUNK, max(_MIN_CHUNK, int(self.rate * _CHUNK_SECONDS)))
+        return CHUNK if self._own is None else min(CHUNK, max(_MIN_CHUNK, int(self._own * _CHUNK_SECONDS)))
 
     def toggle(self) -> None:
         """Suspend the limit, or restore it."""
         self._lifted = not self._lifted
 
     def refresh(self) -> bool:
-        """Apply the rate that is due now; True if it changed."""
-        wanted = self._target_rate()
-        if wanted == self.rate:
-            return False
-        self.rate = wanted
-        self._bucket.change(wanted, _burst(wanted))
-        return True
+        """Apply the rate that is due now, and the share of it; True if the rate changed."""
+        before, self.rate = self.rate, self._target_rate()
+        own = min((rate for rate in (self.rate, self.share) if rate is not None), default=None)
+        if own != self._own:
+            self._own = own
+            self._bucket.change(own, _burst(own))
+        return self.rate != before
 
     def _target_rate(self) -> float | None:
         if self._lifted or self._limit is None:

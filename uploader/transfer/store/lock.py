@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -94,6 +94,15 @@ class JobLock:
         """Identifies the processes that share this machine's kernel and mounts: see `machine_id`. Held locks only."""
         return self._lease.machine
 
+    @property
+    def term(self) -> int:
+        """The number of the held lease; each holder has a higher one than those before."""
+        return self._number
+
+    def is_fresh(self) -> bool:
+        """Return True if the lease was confirmed so recently that no other process can have taken it."""
+        return not self.lost and max(self._ages()) < STALE_BEATS * self._beat / 2
+
     async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work and renew the lease. Ends the work and raises JobBusy if another machine took the job."""
         with unwrap_group():
@@ -115,9 +124,11 @@ class JobLock:
         That can happen while this process is suspended (a sleeping laptop, a frozen container). Call it before
         journaling anything, and directly before a request that creates, completes or removes something.
         """
-        ages = (abs(now - then) for now, then in zip(_now(self._clock), self._last_heartbeat, strict=True))
-        if max(ages) > STALE_BEATS * self._beat / 2:
+        if not self.is_fresh():
             await self._write_heartbeat()
+
+    def _ages(self) -> Iterator[float]:
+        return (abs(now - then) for now, then in zip(_now(self._clock), self._last_heartbeat, strict=True))
 
     async def confirm(self) -> None:
         """Confirm the lease at once, before something shared is removed. Raises as `check` does."""

@@ -76,7 +76,6 @@ def sending(index: int, size: int, parts: int) -> FileSend:
         ANY,
         "",
         ANY,
-        ANY,
         [Part(no=n, start=n, end=n, complete=False, locked=False) for n in range(1, parts + 1)],
     )
 

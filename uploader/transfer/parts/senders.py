@@ -1,0 +1,57 @@
+"""The connections of one process: workers that send parts, and how many of them send at the same time."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import anyio
+from anyio.abc import TaskGroup
+
+from uploader.transfer.options import MAX_CONNECTIONS
+from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.worker import WORKERS, PartWorker, SendingRun
+from uploader.units import format_count, format_rate
+
+log = logging.getLogger("uploader.transfer.senders")
+
+TICK = 0.25
+"""Seconds between two calls of `PartSenders.tick`."""
+_PACE_TICKS = 2
+
+
+class PartSenders:
+    """The workers of one queue. `most`: connections that this process may use, set at any time."""
+
+    def __init__(self, run: SendingRun, pace: AdaptiveConcurrency, queue: PartQueue) -> None:
+        self.most = MAX_CONNECTIONS
+        self._run = run
+        self._pace = pace
+        self._queue = queue
+        self._slots = anyio.CapacityLimiter(pace.limit)
+        self._worker = PartWorker(run, pace, queue, self._slots)
+        self._ticks = 0
+        self._limit = pace.limit
+        self._accepted, self._at = run.progress.accepted, -math.inf
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Start the workers; they end with the task group, or when the run stops."""
+        for _ in range(WORKERS):
+            tasks.start_soon(self._worker.work)
+
+    def tick(self) -> None:
+        """Adapt the number of connections to the throughput. Call it every TICK seconds."""
+        meter, now = self._run.progress, self._run.clock.monotonic()
+        self._ticks += 1
+        if self._ticks % _PACE_TICKS == 0 and now > self._at:
+            if self._at > -math.inf:
+                self._pace.observe((meter.accepted - self._accepted) / (now - self._at), meter.busy)
+            self._at, self._accepted = now, meter.accepted
+        if self._pace.limit != self._limit:
+            self._limit = self._pace.limit
+            rate = format_rate(meter.sample(now) or 0)
+            log.info("up to %s now, at %s", format_count(self._limit, "connection"), rate)
+        self._slots.total_tokens = max(1, min(self.most, self._pace.limit_for(self._queue.left)))
+        # The queue may have been closed for a while.
+        self._queue.wake(self._queue.left)
