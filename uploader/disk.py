@@ -236,6 +236,17 @@ class Disk:
             with os.fdopen(fd, "rb") as file:
                 yield from file
 
+    def read_from(self, path: Path, offset: int) -> bytes:
+        """Return the content of a file from `offset` (bytes) on, nothing if it does not exist."""
+        with map_os_errors(path):
+            try:
+                fd = os.open(path, _READ)
+            except FileNotFoundError:
+                return b""
+            with os.fdopen(fd, "rb") as file:
+                file.seek(offset)
+                return file.read()
+
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file, None if it does not exist."""
         with map_os_errors(path):

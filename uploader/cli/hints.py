@@ -196,6 +196,13 @@ HINTS: dict[str, Hint] = {
     "other-account": Hint("Add --impersonate {account}."),
     "own-account": Hint("Leave --impersonate out."),
     "job-cancelled": Hint("To send its files after all, run its `figup upload` command again.", complete=True),
+    "state-not-shared": Hint(
+        "Name a directory that all of them share with --state-dir or FIGUP_STATE_DIR; named so, one on a local disk is "
+        "taken, too, for processes of one machine.",
+        complete=True,
+    ),
+    "new-job-joined": Hint("Leave out --new-job, or --join and --shard.", complete=True),
+    "join-which": Hint("Name it: figup resume JOB --join.", complete=True),
     "no-jobs": Hint("`figup upload` starts one.", complete=True),
     "no-unfinished-job": Hint("`figup jobs` lists the others.", complete=True),
     "several-unfinished": Hint(

@@ -17,8 +17,9 @@ from uploader.cli.output.summary import summary_text
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
+from uploader.cli.team_options import Joining, team_options
 from uploader.cli.transfer_options import given_options, transfer_options, with_recorded
-from uploader.errors import NoToken
+from uploader.errors import Facts, NoToken, UsageError
 from uploader.sources.models import Sources
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -62,6 +63,7 @@ Examples:
 @grouped("Files")("--new-job", is_flag=True, help="Start a new job even if the same command was run before.")
 @grouped("Files")("--dry-run", is_flag=True, help="Show what would be done. Sends and creates nothing.")
 @transfer_options
+@team_options
 @report_options
 @common_options
 def upload(
@@ -72,6 +74,7 @@ def upload(
     accounting: ReportOptions,
     options: Options,
     requests: RequestOptions,
+    joining: Joining,
     common: GlobalOptions,
 ) -> int:
     """Send files and folders to Figshare: to a new item, or to the one given with --item.
@@ -82,13 +85,14 @@ def upload(
     The same command is the same job. If it is interrupted, rerun it until it exits with 0: it continues where it
     stopped, and then every byte is on Figshare exactly once, verified by its MD5. Rerun after that, it sends nothing.
     """
+    joining.check(common, new_job=new_job)
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
     recorded = given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {})
     with open_context(common) as context:
-        client = _client(context, sources, options, requests) if not dry_run else None
+        client = _client(context, sources, options, requests, joining) if not dry_run else None
 
         async def work(session: Session) -> int:
             title, item_options = await read_item_options(session, about, sources)
@@ -127,18 +131,21 @@ def upload(
         return run(common, work, remark=context.remark)
 
 
-def _client(context: Context, sources: Sources, options: Options, requests: RequestOptions) -> Client:
+def _client(context: Context, sources: Sources, options: Options, requests: RequestOptions, joining: Joining) -> Client:
     """Return the client. Without a token, a missing source is reported first: that is easier to fix."""
     try:
-        return context.client(options, requests)
+        client = context.client(options, requests, anonymous=joining.wanted)
     except NoToken:
         check_present(sources)
         raise
+    joining.apply(client)
+    return client
 
 
 @click.command("resume", cls=FigupCommand, epilog=RESUME_HELP + ENVIRONMENT)
 @click.argument("job", required=False, shell_complete=complete_jobs)
 @transfer_options
+@team_options
 @report_options
 @common_options
 def resume(
@@ -146,6 +153,7 @@ def resume(
     accounting: ReportOptions,
     options: Options,
     requests: RequestOptions,
+    joining: Joining,
     common: GlobalOptions,
 ) -> int:
     """Continue an interrupted job. Without JOB: the only interrupted one.
@@ -154,10 +162,14 @@ def resume(
     given here (except --restart-changed, --forget-missing and --reread). Rerunning the same `figup upload` does the
     same.
     """
+    joining.check(common)
+    if joining.wanted and job is None:
+        raise UsageError("several processes cannot resume a job that is not named", facts=Facts("join-which"))
     recorded = recorded_job(common, job)
     restored = with_recorded(options, requests, accounting, recorded.options)
     with open_context(common, job=recorded) as context:
-        client = context.client(restored.options, restored.requests)
+        client = context.client(restored.options, restored.requests, anonymous=joining.wanted)
+        joining.apply(client)
 
         async def work(session: Session) -> int:
             if restored.names:
@@ -198,6 +210,10 @@ class JobObserver:
             if self._show_title and notice.title is not None and not notice.resumed:
                 text = f'title of the new item: "{printable(notice.title)}"; change it with --title'
                 self._session.console.note(text)
+        elif isinstance(notice, no.Joined):
+            self.started = True
+            summary.job = notice.job
+            self._session.signals.stop_with(self._client.stop, self._grace)
         elif isinstance(notice, no.ItemKnown):
             summary.item_id, summary.item_url = notice.item_id, notice.item_url
         elif isinstance(notice, no.Progress):

@@ -124,6 +124,11 @@ class Client:
             config_dir=default_config_dir(),
         ).token
 
+    @property
+    def has_token(self) -> bool:
+        """True if it acts for an account."""
+        return self._token is not None
+
     async def __aenter__(self) -> Self:
         require_asyncio()
         self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._on_retry)

@@ -84,7 +84,7 @@ class Engine:
         self._run = run
         self._lock = lock
         self._team = team
-        self._queue = PartQueue() if team is None else PartQueue(shared=True, may_take=lock.is_fresh)
+        self._queue = PartQueue() if team is None else PartQueue(shared=True, may_take=team.may_send)
         self._wakeup = anyio.Event()
         """Set when another file may be started."""
         self._finished: set[int] = set()

@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.clock import Clock
-from uploader.disk import as_resumable
+from uploader.disk import Disk, as_resumable
 from uploader.errors import (
     Conflict,
     ExitStatus,
@@ -72,6 +72,7 @@ class OpenJob:
         `shared_with`: other processes wait for the job, so that its folder stays; this ends the wait for its lock.
         """
         self.name = name
+        self.clock = clock
         self.resumed = not new
         self.damaged = False
         self.manifests: Manifests | None = None
@@ -134,6 +135,11 @@ class OpenJob:
     def folder(self) -> Path:
         """The folder of the job."""
         return self._folder
+
+    @property
+    def disk(self) -> Disk:
+        """The disk with the folder."""
+        return self._states.disk
 
     @property
     def opened(self) -> bool:

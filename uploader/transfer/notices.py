@@ -36,6 +36,13 @@ class JobStarted(Notice, frozen=True, kw_only=True, tag="job"):
     bytes_done: int = 0
 
 
+class Joined(Notice, frozen=True, kw_only=True, tag="joined"):
+    """This process sends parts for the `leader`, another process that works on the job; None if that is not known."""
+
+    job: str
+    leader: str | None
+
+
 class JobUpdated(Notice, frozen=True, kw_only=True, tag="renewed"):
     """The repeated command added or dropped files; the numbers of both."""
 
@@ -231,6 +238,7 @@ def retry_cause(reason: str) -> str:
 
 AnyNotice: TypeAlias = (
     JobStarted
+    | Joined
     | JobUpdated
     | ItemKnown
     | Skipped

@@ -25,6 +25,8 @@ def _job_text(notice: no.AnyNotice) -> str | None:
             amount = f"{units.format_count(notice.files, 'file')}, {units.format_bytes(notice.bytes_total)}"
             done = f", {notice.files_done} of them verified before" if notice.files_done else ""
             return f"job {notice.job} {'continues' if notice.resumed else 'begins'}: {amount}{done}"
+        case no.Joined():
+            return f"job {notice.job}: joined; {notice.leader or 'no process'} leads it"
         case no.ItemKnown():
             return f"item {notice.item_id} {'created' if notice.created else 'found'}: {notice.item_url}"
         case no.Described():

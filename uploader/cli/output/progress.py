@@ -154,6 +154,9 @@ class Display:
         if isinstance(notice, no.Warned):
             hint = hint_for(notice)
             self._console.note(printable(f"{notice.message}. {hint}" if hint else notice.message))
+        elif isinstance(notice, no.Joined):
+            leader = notice.leader or "a process that is just starting"
+            self._console.note(f"sending parts of job {notice.job} for {printable(leader)}")
         elif isinstance(notice, no.JobUpdated):
             self._console.note(_describe_update(notice))
         elif isinstance(notice, no.Described):

@@ -52,6 +52,7 @@ class SourceSession:
         self._stamp: FileStamp | None = None
         """The state in which this run first opened the source."""
         self._has_slot = False
+        self._needs_slot = True
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
         self._may_continue = True
@@ -71,6 +72,7 @@ class SourceSession:
         if self._has_slot:
             self._has_slot = False
             self._run.open_sources.release()
+        self._needs_slot = True
 
     def forget_md5(self) -> None:
         """Forget the MD5, so that the next request computes it again."""
@@ -91,7 +93,7 @@ class SourceSession:
 
     async def source(self) -> Source:
         """Open the source, once. Raises what `check` raises, and Stopped."""
-        if not self._has_slot:
+        if not self._has_slot and self._needs_slot:
             with self._run.stop.interruptible():
                 await self._run.open_sources.acquire()
                 self._has_slot = True
@@ -140,6 +142,11 @@ class SourceSession:
         """True if nothing has to be compared with the source, so that another process may read it instead."""
         recorded = (self._transfer.parts.xxh3(part.no) is not None for part in self.parts)
         return self._source is None and not self.suspect and not any(recorded)
+
+    async def open_by_worker(self) -> tuple[Source, Digest]:
+        """Open the source for a part that has a connection: these are few, and must not wait for other sources."""
+        self._needs_slot = False
+        return await self.open_to_send()
 
     async def open_to_send(self) -> tuple[Source, Digest]:
         """Open the source and start its digest, beside the sending. Raises what `source` raises."""

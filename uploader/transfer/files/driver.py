@@ -248,7 +248,7 @@ class FileDriver:
             await self._content.open_to_send()
         # Locked parts come last: the lock may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
-        sending = FileSend(self._transfer, self._meter, self._upload_url, self._content.open_to_send, missing)
+        sending = FileSend(self._transfer, self._meter, self._upload_url, self._content.open_by_worker, missing)
         # Members that an earlier leader gave parts to may still be sending them.
         sending.contested = self._queue.shared and self._begun_before
         try:

@@ -45,7 +45,7 @@ class FileSend:
         content: Callable[[], Awaitable[Content]],
         parts: Sequence[Part],
     ) -> None:
-        """`content` opens the source; it is called when the first part is sent here."""
+        """`content` opens the source; it is called when the first part is sent here, and must not wait for others."""
         self.transfer = transfer
         self.meter = meter
         self.upload_url = upload_url

@@ -24,5 +24,8 @@ class Leader(Protocol):
         error is passed to its `FileSend`. Raises StateDiskFull, StateLost.
         """
 
+    def may_send(self) -> bool:
+        """Return True while this process may begin a part: no other one can be the leader."""
+
     def members(self) -> tuple[Member, ...]:
         """Return the members, as last seen."""

@@ -23,7 +23,7 @@ from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
-from uploader.transfer.parts.queue import Content, FileSend, PartQueue
+from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import PartService
 from uploader.transfer.run.stop import Stop
@@ -186,7 +186,7 @@ class PartWorker:
             sending.done()
 
     async def _send(self, sending: FileSend, part: Part, slot: Slot) -> None:
-        source, digest = await self._open(sending, slot)
+        source, digest = await sending.content()
         start = sending.run_start(part.start)
         if part.locked or sending.contested:
             part = await self._wait_unlocked(sending, part, slot)
@@ -221,15 +221,6 @@ class PartWorker:
             if locked:
                 await self._check_upload(sending)
         self._accept(sending, part, None)
-
-    @staticmethod
-    async def _open(sending: FileSend, slot: Slot) -> Content:
-        if not sending.opened:
-            # Opening may wait for other files, which may wait for a connection.
-            slot.release()
-            await sending.content()
-            await slot.take()
-        return await sending.content()
 
     async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
         meter = sending.meter

@@ -187,6 +187,14 @@ def is_network_folder(folder: Path) -> bool:
     return kind in _NETWORK_TYPES or kind.startswith("fuse")
 
 
+def is_local_folder(folder: Path) -> bool:
+    """Return True if `folder` is certainly on a file system of this machine alone; False if unknown (macOS)."""
+    try:
+        return file_system_of(folder.stat().st_dev) is not None and not is_network_folder(folder)
+    except OSError:
+        return False
+
+
 def process_exists(pid: int) -> bool:
     """Return True if the process exists."""
     try:

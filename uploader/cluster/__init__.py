@@ -1,0 +1,1 @@
+"""Many processes, one item: see this folder's README."""

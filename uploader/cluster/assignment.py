@@ -1,0 +1,166 @@
+"""One order in the hands of a member: its parts are sent, and the source is read to its MD5 if that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from uploader.clock import Clock
+from uploader.cluster.messages import Order
+from uploader.concurrency import Stopped, in_thread, unwrap_group
+from uploader.errors import ServerFailing, SourceChanged
+from uploader.figshare.models import Part
+from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.sources.digest import Digest
+from uploader.sources.source import FileStamp, Source, stat_source
+from uploader.text import printable
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.notices import Listener, Retrying
+from uploader.transfer.parts.queue import Content, FileSend, PartQueue
+from uploader.transfer.run.progress import ProgressTracker
+from uploader.transfer.run.service import PartService
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+
+
+@dataclass(kw_only=True)
+class MemberRun:
+    """What sending parts needs of a run: see `uploader.transfer.parts.worker.SendingRun`.
+
+    `on_part` is called with each part that the upload service has: the index of its transfer, the part, its xxh3.
+    """
+
+    api: PartService
+    stop: Stop
+    clock: Clock
+    retry: RetryPolicy
+    notify: Listener
+    throttle: Throttle
+    progress: ProgressTracker
+    on_part: Callable[[int, Part, int | None], None]
+
+    def part_done(self, transfer: Transfer, part: Part, xxh3: int | None) -> None:
+        """Report a part."""
+        self.on_part(transfer.index, part, xxh3)
+
+    def new_backoff(self) -> Backoff:
+        """Make the pauses of one operation, capped by the retry timeout."""
+        return Backoff(self.retry, self.clock.random)
+
+    async def wait_to_try_again(self, backoff: Backoff, reason: str, *, retry_after: float | None = None) -> None:
+        """Report `reason`, then wait. Raises ServerFailing when the retry time is used up, and Stopped."""
+        delay = backoff.next_delay(retry_after, self.clock.monotonic())
+        if delay is None:
+            raise ServerFailing(f"{reason}; given up after retrying for some time")
+        self.notify(Retrying(reason, delay))
+        with self.stop.interruptible():
+            await self.clock.sleep(delay)
+
+
+class Assignment:
+    """An order while it is carried out. `index` is unique in the process, `term` that of the leader."""
+
+    def __init__(self, order: Order, term: int, index: int, run: MemberRun, queue: PartQueue) -> None:
+        self.order = order
+        self.term = term
+        self.withdrawn = False
+        self._contested = order.contested
+        self.finished = anyio.Event()
+        """Set once nothing of it is under way."""
+        self._run = run
+        self._queue = queue
+        self._transfer = Transfer(
+            index=index, path=order.path, name="", size=order.size, mtime_ns=order.mtime_ns, inode=0
+        )
+        self._sending: FileSend | None = None
+        self._source: Source | None = None
+        self._tasks: TaskGroup
+        self._md5: str | None = None
+        self._hashed = anyio.Event()
+
+    def contest(self) -> None:
+        """Ask from now on before a part is sent: others may be sending it."""
+        self._contested = True
+        if self._sending is not None:
+            self._sending.contested = True
+
+    def withdraw(self) -> None:
+        """Begin no further part; `carry_out` raises Stopped when those under way are sent."""
+        self.withdrawn = True
+        if self._sending is not None:
+            self._sending.stop()
+
+    async def carry_out(self) -> str | None:
+        """Send what the upload service does not have; return the MD5 of the source if it is wanted.
+
+        Raises UploadGone, Stopped, and errors that concern this order only.
+        """
+        try:
+            with unwrap_group():
+                async with anyio.create_task_group() as self._tasks:
+                    await self._send()
+                    self._tasks.cancel_scope.cancel()
+        finally:
+            if self._sending is not None:
+                await self._sending.cancel()
+            if self._source is not None:
+                self._source.close()
+            self.finished.set()
+        return self._md5
+
+    async def _send(self) -> None:
+        order, run = self.order, self._run
+        with run.stop.interruptible():
+            upload = await run.api.upload(order.upload.value)
+        wanted = {number for number, _, _ in order.parts}
+        parts = [part for part in upload.parts if part.no in wanted]
+        if upload.status == "aborted" or len(parts) < len(wanted):
+            raise UploadGone("Figshare aborted the upload")
+        for part in parts:
+            if part.complete:
+                run.part_done(self._transfer, part, None)
+        missing = sorted((part for part in parts if not part.complete), key=lambda part: part.locked)
+        meter = run.progress.file(self._transfer)
+        self._sending = sending = FileSend(self._transfer, meter, order.upload.value, self._open, missing)
+        sending.contested = self._contested
+        if not self.withdrawn:
+            self._queue.offer(sending)
+            await sending.drain()
+        if sending.error is not None:
+            raise sending.error
+        if self.withdrawn or run.stop.requested:
+            raise Stopped
+        if order.digest:
+            _, digest = await sending.content()
+            if digest is not None:
+                digest.all_sent()
+                await self._hashed.wait()
+        self._compare(await in_thread(stat_source, order.path))
+
+    async def _open(self) -> Content:
+        self._source = await in_thread(Source, self.order.path)
+        self._compare(self._source.snapshot)
+        if not self.order.digest:
+            return self._source, None
+        digest = Digest(self._source)
+        self._tasks.start_soon(self._hash, digest)
+        return self._source, digest
+
+    async def _hash(self, digest: Digest) -> None:
+        self._md5 = await digest.run()
+        self._hashed.set()
+
+    def _compare(self, stamp: FileStamp) -> None:
+        """Raise SourceChanged if it is not the version that the leader means.
+
+        Inodes and ctimes are not compared: another host may show other ones.
+        """
+        if (stamp.size, stamp.mtime_ns) != (self.order.size, self.order.mtime_ns):
+            raise SourceChanged(
+                f"{printable(self.order.path)}: has another size or time on this host than when its upload began",
+                path=self.order.path,
+            )

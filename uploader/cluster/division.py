@@ -1,0 +1,250 @@
+"""Who gets which parts, how many at a time, and how much of the account's limits. Pure: observations in, decisions out.
+
+Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
+at about the same time. Small files are given whole. A big file is divided into contiguous runs of parts: a member
+continues where it is, else it begins in the largest rest, in its middle if somebody else is at its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from uploader.figshare.models import Part
+
+AHEAD = 45.0
+"""Seconds of work that a member should have."""
+_REFILL = 30.0
+"""Seconds of work below which a member gets more."""
+_TAIL = 0.5
+"""Most of its fair share of the rest that a member gets at a time: the others' speed may change."""
+_MAX_FILES = 64
+"""Maximum number of files given to a member at a time."""
+_MIN_WINDOW = 1.0
+"""Seconds over which a rate is measured at least."""
+_SMOOTHING = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A file with parts that wait, sorted by offset. `whole`: it is given to one taker as it is."""
+
+    key: int
+    parts: Sequence[Part]
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a taker has and how fast it is. `rate` is in bytes per second, None while unknown."""
+
+    connections: int
+    rate: float | None = None
+    parts: int = 0
+    size: int = 0
+    """Bytes of the parts that it has and did not report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """How much to give: at least so many parts, and more up to so many bytes."""
+
+    parts: int
+    size: int
+
+
+def amount_for(load: Load, rest: int, total_rate: float) -> Amount:
+    """Return what a taker should get now. `rest` bytes are waiting; all takers send `total_rate` bytes per second."""
+    parts = max(0, load.connections - load.parts)
+    if load.rate is None:
+        # A second part for each connection, since nothing is known of this member until the first are reported.
+        return Amount(parts=parts if load.parts else 2 * load.connections, size=0)
+    if load.size >= load.rate * _REFILL:
+        return Amount(parts=parts, size=0)
+    fair = _TAIL * rest * load.rate / max(total_rate, load.rate, 1.0)
+    return Amount(parts=parts, size=max(0, int(min(load.rate * AHEAD, fair + load.size)) - load.size))
+
+
+class Division:
+    """Divides what waits among takers; remembers where each of them is."""
+
+    def __init__(self) -> None:
+        self._cursors: dict[str, tuple[int, int]] = {}
+        """The file and offset where the next part of each taker begins."""
+
+    def forget(self, taker: str) -> None:
+        """Forget a taker that is gone."""
+        self._cursors.pop(taker, None)
+
+    def take(
+        self, taker: str, files: Sequence[Waiting], amount: Amount, share: tuple[int, int] | None = None
+    ) -> list[tuple[int, list[Part]]]:
+        """Choose parts for a taker: file keys with parts. `share` (I, N): begin with the I-th of N shares.
+
+        The process that calls takes from the front of `files` itself.
+        """
+        chosen = self._whole_files([file for file in files if file.whole], amount, share)
+        parts, size = _count(chosen)
+        large = {file.key: list(file.parts) for file in files if not file.whole}
+        while parts < amount.parts or size < amount.size:
+            run = self._next_run(taker, large, share)
+            if not run:
+                break
+            key, waiting = run
+            taken: list[Part] = []
+            for part in waiting:
+                if parts >= amount.parts and size >= amount.size:
+                    break
+                taken.append(part)
+                parts, size = parts + 1, size + part.size
+            self._cursors[taker] = (key, taken[-1].end + 1)
+            numbers = {part.no for part in taken}
+            large[key] = [part for part in large[key] if part.no not in numbers]
+            chosen.append((key, taken))
+        return chosen
+
+    @staticmethod
+    def _whole_files(
+        files: Sequence[Waiting], amount: Amount, share: tuple[int, int] | None
+    ) -> list[tuple[int, list[Part]]]:
+        """Choose whole files: from the end, as the caller takes from the front, or from where the share begins."""
+        start = share[0] * len(files) // share[1] if share is not None else 0
+        ordered = [*files[start:], *files[:start]] if share is not None else list(reversed(files))
+        chosen: list[tuple[int, list[Part]]] = []
+        parts = size = 0
+        for file in ordered[:_MAX_FILES]:
+            if parts >= amount.parts and size >= amount.size:
+                break
+            chosen.append((file.key, list(file.parts)))
+            parts, size = parts + len(file.parts), size + sum(part.size for part in file.parts)
+        return chosen
+
+    def _next_run(
+        self, taker: str, files: Mapping[int, Sequence[Part]], share: tuple[int, int] | None
+    ) -> tuple[int, list[Part]] | None:
+        """Return a file and the contiguous parts from which the taker should take next; None if nothing waits."""
+        runs = [(key, run) for key, parts in files.items() for run in _contiguous(parts)]
+        if not runs:
+            return None
+        here = self._cursors.get(taker)
+        for key, run in runs:
+            if here is not None and here[0] == key and run[0].start <= here[1] <= run[-1].end:
+                return key, [part for part in run if part.start >= here[1]] or run
+        if here is None and share is not None:
+            return _from_share(runs, share)
+        key, run = max(runs, key=lambda found: sum(part.size for part in found[1]))
+        others = {cursor for name, cursor in self._cursors.items() if name != taker}
+        occupied = (key, run[0].start) in others or (key, run) == runs[0]
+        return key, run[len(run) // 2 :] if occupied else run
+
+
+def _count(chosen: Sequence[tuple[int, Sequence[Part]]]) -> tuple[int, int]:
+    return sum(len(parts) for _, parts in chosen), sum(part.size for _, parts in chosen for part in parts)
+
+
+def _contiguous(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    run: list[Part] = []
+    for part in parts:
+        if run and part.start != run[-1].end + 1:
+            yield run
+            run = []
+        run.append(part)
+    if run:
+        yield run
+
+
+def _from_share(runs: Sequence[tuple[int, list[Part]]], share: tuple[int, int]) -> tuple[int, list[Part]]:
+    """Return the run in which the I-th of N shares of all bytes begins, from there on."""
+    total = sum(part.size for _, run in runs for part in run)
+    begin, passed = total * share[0] // share[1], 0
+    for key, run in runs:
+        for place, part in enumerate(run):
+            if passed + part.size > begin:
+                return key, run[place:]
+            passed += part.size
+    return runs[0]
+
+
+class RateMeter:
+    """Bytes per second of one taker, while it had something to send; by the caller's clock."""
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._since: float | None = None
+        self._size = 0
+
+    def busy(self, now: float) -> None:
+        """Note that the taker has something to send."""
+        if self._since is None:
+            self._since, self._size = now, 0
+
+    def idle(self) -> None:
+        """Note that it has nothing to send."""
+        self._since = None
+
+    def sent(self, size: int, now: float) -> None:
+        """Count bytes that it sent."""
+        self._size += size
+        if self._since is None or now - self._since < _MIN_WINDOW:
+            return
+        measured = self._size / (now - self._since)
+        self.rate = measured if self.rate is None else self.rate + _SMOOTHING * (measured - self.rate)
+        self._since, self._size = now, 0
+
+
+class Allotment:
+    """Divides a limit among takers so that they never use more than all of it, also while it is being redivided.
+
+    A taker's share is lowered at once and counts as used until the taker confirms; another one's is raised by what is
+    free then.
+    """
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self._given: dict[str, float] = {}
+        self._held: dict[str, float] = {}
+        """What each taker may still use; at least what it is given."""
+
+    def confirm(self, taker: str) -> None:
+        """Note that the taker follows what it was given last."""
+        if taker in self._given:
+            self._held[taker] = self._given[taker]
+
+    def drop(self, taker: str) -> None:
+        """Note that the taker uses nothing any more."""
+        self._given.pop(taker, None)
+        self._held.pop(taker, None)
+
+    def divide(self, wanted: Mapping[str, float]) -> Mapping[str, float]:
+        """Divide anew; `wanted` are the shares to reach, of at most the total. Return what each may use now."""
+        for taker, want in wanted.items():
+            self._held.setdefault(taker, 0.0)
+            self._given[taker] = min(want, self._held[taker])
+        for taker, want in wanted.items():
+            free = self.total - sum(self._held.values())
+            if want > self._held[taker] and free > 0:
+                self._held[taker] = self._given[taker] = min(want, self._held[taker] + free)
+        return dict(self._given)
+
+
+def equal_shares(total: int, takers: Sequence[str]) -> dict[str, int]:
+    """Divide a number of connections; with more takers than connections, the first ones get one each."""
+    share, more = divmod(total, max(1, len(takers)))
+    return {taker: share + (place < more) for place, taker in enumerate(takers)}
+
+
+def rate_shares(total: float, rates: Mapping[str, float | None]) -> dict[str, float]:
+    """Divide bytes per second: what a slow taker does not need goes to the others.
+
+    `rates` are the measured ones, None while unknown.
+    """
+    shares: dict[str, float] = {}
+    left, open_takers = total, sorted(rates, key=lambda taker: rates[taker] or float("inf"))
+    while open_takers:
+        taker = open_takers.pop(0)
+        equal = left / (len(open_takers) + 1)
+        rate = rates[taker]
+        # Some room, so that a taker that could be faster by now shows it.
+        shares[taker] = equal if rate is None or not open_takers else min(equal, max(1.25 * rate, equal / 4))
+        left -= shares[taker]
+    return shares

@@ -1,0 +1,374 @@
+"""The leader: hands parts of the engine's queue to the members, and records what they report.
+
+Everything else it does is what any run does. Parts that a member does not report, because it died, froze or left, are
+asked from the upload service and given to others.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from operator import attrgetter
+
+from uploader._version import __version__
+from uploader.clock import Clock
+from uploader.cluster.division import (
+    Allotment,
+    Division,
+    RateMeter,
+    Waiting,
+    amount_for,
+    equal_shares,
+    rate_shares,
+)
+from uploader.cluster.messages import (
+    UPLOAD_GONE,
+    End,
+    Entry,
+    FileHashed,
+    Hello,
+    Obeyed,
+    Order,
+    OrderFailed,
+    OrderOver,
+    Orders,
+    PartDone,
+    Secret,
+    range_of,
+)
+from uploader.cluster.roster import Given, Seen
+from uploader.cluster.wire import LeaderWire
+from uploader.errors import FigupError, SourceChanged
+from uploader.figshare.models import Part
+from uploader.figshare.outcomes import UploadGone
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.options import MAX_CONNECTIONS
+from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
+from uploader.transfer.parts.senders import PartSenders
+from uploader.transfer.run.context import JobRun
+
+log = logging.getLogger("uploader.cluster.leader")
+
+POLL = 2.0
+"""Seconds between two looks at what the members report."""
+SILENT = 60.0
+"""Seconds for which a member may show no sign of life; also the longest that a network file system hides one."""
+SETTLE = 3.0
+"""Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
+_SELF = ""
+"""The leader among those who share the account's limits."""
+
+
+class LeaderRole:
+    """One term of a leader. `lead` runs beside the engine."""
+
+    def __init__(self, wire: LeaderWire, term: int, clock: Clock) -> None:
+        self._wire = wire
+        self._term = term
+        self._clock = clock
+        self._seen: dict[str, Seen] = {}
+        self._looked = False
+        self._settled_at = math.inf
+        self._orders = 0
+        self._division = Division()
+        self._connections = Allotment(MAX_CONNECTIONS)
+        self._rate = Allotment(0.0)
+        self._warned: set[str] = set()
+        self._own = RateMeter()
+        self._accepted = 0
+
+    def members(self) -> tuple[no.Member, ...]:
+        """Return the members that showed a sign of life, as last seen."""
+        now = self._clock.monotonic()
+        return tuple(
+            no.Member(
+                host=seen.hello.host,
+                pid=seen.hello.pid,
+                task=seen.hello.task,
+                bytes_sent=seen.sent,
+                rate=seen.meter.rate if seen.given else None,
+                silent=round(now - seen.changed, 1),
+            )
+            for seen in self._seen.values()
+            if seen.alive and not seen.hello.ended
+        )
+
+    async def begin(self) -> None:
+        """Begin the term. Raises StateLost."""
+        earlier = await self._wire.has_earlier_orders()
+        self._settled_at = self._clock.monotonic() + (SETTLE if earlier else 0.0)
+
+    def is_settled(self) -> bool:
+        """Return True if parts may be sent and handed out."""
+        return self._clock.monotonic() >= self._settled_at
+
+    async def collect_earlier(self, run: JobRun) -> None:
+        """Read what was reported to earlier leaders: the hashes of parts that the journal does not have."""
+        for _, entry in await self._wire.reports():
+            self._note_hash(run, entry)
+
+    async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
+        """See `uploader.transfer.parts.team.Leader`."""
+        await self.collect_earlier(run)
+        while True:
+            await self._look(run)
+            for name, entry in await self._wire.reports():
+                self._take(run, self._seen.get(name), entry)
+            await self._take_back_unsent(run, queue)
+            self._measure_self(run)
+            active = {name: seen for name, seen in self._seen.items() if self._is_active(seen)}
+            self._divide_limits(run, senders, active)
+            if self.is_settled() and not run.stop.requested:
+                self._divide_parts(queue, active)
+            for name in active:
+                await self._give(name)
+            await self._clock.sleep(POLL)
+
+    async def end(self, end: End) -> list[str]:
+        """Tell the members how the job ended; return those that are gone. Raises StateLost."""
+        hellos = await self._wire.members()
+        gone = [name for name, hello in hellos.items() if hello.ended or self._is_dead(name)]
+        for name in hellos.keys() - set(gone):
+            before = self._seen[name].orders.seq if name in self._seen else 0
+            await self._wire.give(name, Orders(seq=before + 1, end=end))
+        return gone
+
+    def _is_dead(self, name: str) -> bool:
+        return name in self._seen and not self._is_active(self._seen[name])
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    async def _look(self, run: JobRun) -> None:
+        now = self._clock.monotonic()
+        hellos = await self._wire.members()
+        for name, hello in hellos.items():
+            seen = self._seen.get(name)
+            if seen is None:
+                # One that was there before this leader may be long dead: it must change first.
+                self._seen[name] = Seen(hello=hello, changed=now, alive=self._looked)
+            elif hello != seen.hello:
+                seen.hello, seen.changed, seen.alive = hello, now, True
+            self._check_version(run, name, hello)
+        self._looked = True
+
+    def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
+        if hello.version != __version__ and name not in self._warned:
+            self._warned.add(name)
+            text = f"process {hello.pid} on {hello.host} runs figup {hello.version}, not {__version__}"
+            run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
+
+    def _is_active(self, seen: Seen) -> bool:
+        """Return True if the member may get orders."""
+        now = self._clock.monotonic()
+        ready = seen.alive and not seen.hello.ended and seen.hello.version == __version__
+        return ready and now - seen.changed <= SILENT
+
+    def _is_gone(self, name: str, seen: Seen) -> bool:
+        """Return True if nothing more is expected of what the member was given."""
+        if not seen.alive:
+            return False
+        if seen.hello.ended and self._wire.reported(name) >= seen.hello.reported:
+            return True
+        return self._clock.monotonic() - seen.changed > SILENT
+
+    def _measure_self(self, run: JobRun) -> None:
+        now = self._clock.monotonic()
+        self._own.busy(now)
+        self._own.sent(run.progress.accepted - self._accepted, now)
+        self._accepted = run.progress.accepted
+
+    def _drop(self, name: str) -> None:
+        self._division.forget(name)
+        self._connections.drop(name)
+        self._rate.drop(name)
+        self._seen[name].meter.idle()
+
+    # --- what they report -----------------------------------------------------------------------------------------
+
+    def _take(self, run: JobRun, seen: Seen | None, entry: Entry) -> None:
+        if seen is None or entry.term != self._term:
+            self._note_hash(run, entry)
+            return
+        if isinstance(entry, Obeyed):
+            self._confirm(seen, entry)
+            return
+        given = seen.given.get(entry.order)
+        if given is None:
+            self._note_hash(run, entry)
+        elif isinstance(entry, PartDone) and given.order.digest:
+            given.done.append(entry)
+        elif isinstance(entry, PartDone):
+            self._take_part(run, seen, given, entry)
+        elif isinstance(entry, FileHashed):
+            given.sending.md5 = entry.md5
+        elif isinstance(entry, OrderFailed):
+            self._take_failure(seen, given, entry)
+        elif isinstance(entry, OrderOver):
+            self._take_done(run, seen, given)
+            given.over = True
+
+    def _confirm(self, seen: Seen, entry: Obeyed) -> None:
+        if entry.seq >= seen.limits:
+            name = next(name for name, other in self._seen.items() if other is seen)
+            self._connections.confirm(name)
+            self._rate.confirm(name)
+
+    @staticmethod
+    def _note_hash(run: JobRun, entry: Entry) -> None:
+        """Keep the hash of a part that is not expected: it is compared with the source if the file is sent again."""
+        if isinstance(entry, PartDone) and entry.xxh3 is not None:
+            run.reported.setdefault(entry.file_id, {})[entry.no] = entry.xxh3
+
+    def _take_done(self, run: JobRun, seen: Seen, given: Given) -> None:
+        for entry in given.done:
+            self._take_part(run, seen, given, entry)
+        given.done.clear()
+
+    def _take_part(self, run: JobRun, seen: Seen, given: Given, entry: PartDone) -> None:
+        part = given.parts.pop(entry.no, None)
+        if part is None:
+            return
+        sent = entry.xxh3 is not None
+        seen.sent += part.size if sent else 0
+        seen.meter.sent(part.size if sent else 0, self._clock.monotonic())
+        self._received(run, given.sending, part, entry.xxh3)
+
+    @staticmethod
+    def _received(run: JobRun, sending: FileSend, part: Part, xxh3: int | None) -> None:
+        if sending.received(part.no) is None:
+            return
+        run.progress.elsewhere += part.size if xxh3 is not None else 0
+        sending.meter.part_done(part.size, sent=xxh3 is not None)
+        run.part_done(sending.transfer, part, xxh3)
+
+    @staticmethod
+    def _take_failure(seen: Seen, given: Given, entry: OrderFailed) -> None:
+        path = given.sending.transfer.path
+        if entry.code == UPLOAD_GONE:
+            given.sending.fail(UploadGone(entry.message))
+        elif entry.code == SourceChanged.code:
+            given.sending.fail(SourceChanged(entry.message, path=path))
+        else:
+            # Others may be able to: another member, or this process, whose own error is then the file's.
+            log.info("a member cannot send %s: %s", printable(path), entry.message)
+            seen.unable.add(given.sending.transfer.index)
+
+    # --- parts that come back -------------------------------------------------------------------------------------
+
+    async def _take_back_unsent(self, run: JobRun, queue: PartQueue) -> None:
+        """Take back what members that are gone, or could not send it, leave unsent."""
+        for name, seen in self._seen.items():
+            gone = self._is_gone(name, seen)
+            for order, given in tuple(seen.given.items()):
+                if (gone or given.over) and await self._take_back(run, queue, seen, given):
+                    del seen.given[order]
+            if gone:
+                self._drop(name)
+                # Should it wake up, it must find nothing to go on with.
+                await self._give(name)
+
+    async def _take_back(self, run: JobRun, queue: PartQueue, seen: Seen, given: Given) -> bool:
+        """Ask the upload service for the parts that were not reported; True if the order is closed."""
+        self._take_done(run, seen, given)
+        sending = given.sending
+        if sending.stopped or not given.parts:
+            return True
+        try:
+            with run.stop.interruptible():
+                upload = await run.api.upload(sending.upload_url)
+        except UploadGone as gone:
+            sending.fail(gone)
+            return True
+        except FigupError as error:
+            log.info("cannot ask for parts of %s: %s", printable(sending.transfer.path), error)
+            return False
+        now = {part.no: part for part in upload.parts}
+        back = [now[number] for number in given.parts if number in now]
+        for part in back:
+            if part.complete:
+                self._received(run, sending, part, None)
+        sending.take_back([part for part in back if not part.complete])
+        queue.wake(sending.left)
+        return True
+
+    # --- what is given --------------------------------------------------------------------------------------------
+
+    def _divide_limits(self, run: JobRun, senders: PartSenders, active: dict[str, Seen]) -> None:
+        """Divide connections and rate among all that send."""
+        fastest = sorted(active, key=lambda name: active[name].meter.rate or 0.0, reverse=True)
+        self._connections.total = run.options.connections or MAX_CONNECTIONS
+        connections = self._connections.divide(equal_shares(int(self._connections.total), [_SELF, *fastest]))
+        rates: dict[str, float] = {}
+        if (limit := run.throttle.rate) is not None:
+            self._rate.total = limit
+            measured = {name: active[name].meter.rate for name in fastest if connections[name] > 0}
+            rates = dict(self._rate.divide(rate_shares(limit, {_SELF: self._own.rate, **measured})))
+        self._connections.confirm(_SELF)
+        self._rate.confirm(_SELF)
+        senders.most = int(connections[_SELF])
+        run.throttle.share = rates.get(_SELF)
+        for name, seen in active.items():
+            seen.rate = rates.get(name, 0.0) if limit is not None else None
+            seen.connections = int(connections[name]) if seen.rate is None or seen.rate >= 1 else 0
+
+    def _divide_parts(self, queue: PartQueue, active: dict[str, Seen]) -> None:
+        """Give each member what it should have, the one with the least work first."""
+        now = self._clock.monotonic()
+        total = sum(meter.rate or 0.0 for meter in (self._own, *(seen.meter for seen in active.values())))
+        for name, seen in sorted(active.items(), key=lambda item: item[1].load.size / (item[1].meter.rate or 1.0)):
+            files = {f.transfer.index: f for f in queue.files() if f.transfer.index not in seen.unable and f.left}
+            waiting = [_waiting(index, sending) for index, sending in files.items()]
+            rest = sum(part.size for file in waiting for part in file.parts)
+            amount = amount_for(seen.load, rest, total)
+            if seen.connections and (amount.parts or amount.size):
+                for index, parts in self._division.take(name, waiting, amount, seen.hello.share):
+                    self._hand_over(seen, files[index], parts)
+            if seen.given:
+                seen.meter.busy(now)
+            else:
+                seen.meter.idle()
+
+    def _hand_over(self, seen: Seen, sending: FileSend, parts: list[Part]) -> None:
+        transfer = sending.transfer
+        whole = _is_whole(sending)
+        taken = sending.hand_out({part.no for part in parts})
+        if not taken or transfer.file_id is None:
+            return
+        self._orders += 1
+        order = Order(
+            id=self._orders,
+            file_id=transfer.file_id,
+            path=transfer.path,
+            size=transfer.size,
+            mtime_ns=transfer.mtime_ns,
+            upload=Secret(sending.upload_url),
+            parts=tuple(map(range_of, taken)),
+            digest=whole,
+            contested=sending.contested,
+        )
+        seen.given[order.id] = Given(order=order, sending=sending, parts={part.no: part for part in taken})
+
+    async def _give(self, name: str) -> None:
+        """Send a member its orders, if they have changed."""
+        seen = self._seen[name]
+        seen.given = {order: given for order, given in seen.given.items() if not given.sending.stopped}
+        before, orders = seen.orders, tuple(given.order for given in seen.given.values())
+        limits_changed = (before.connections, before.rate) != (seen.connections, seen.rate)
+        if orders == before.orders and not limits_changed:
+            return
+        seen.orders = Orders(seq=before.seq + 1, orders=orders, connections=seen.connections, rate=seen.rate)
+        if limits_changed:
+            seen.limits = seen.orders.seq
+        await self._wire.give(name, seen.orders)
+
+
+def _is_whole(sending: FileSend) -> bool:
+    """Return True if one member should send all of the file and compute its MD5."""
+    return sending.transfer.size <= SMALL and not sending.opened
+
+
+def _waiting(index: int, sending: FileSend) -> Waiting:
+    # Locked parts stay here: whoever waits for the lock needs nothing else for them.
+    parts = sorted((part for part in sending.waiting if not part.locked), key=attrgetter("start"))
+    return Waiting(key=index, parts=parts, whole=_is_whole(sending))

@@ -1,0 +1,291 @@
+"""A member: sends the parts that the leader wants, and reports. It makes no API request and needs no token.
+
+It begins a part only while it knows what the leader wants: after a suspension it looks first, since others may have its
+orders by then.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from contextlib import suppress
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from uploader.clock import Clock
+from uploader.cluster.assignment import Assignment, MemberRun
+from uploader.cluster.messages import (
+    UPLOAD_GONE,
+    End,
+    Entry,
+    FileHashed,
+    Hello,
+    Obeyed,
+    OrderFailed,
+    OrderOver,
+    Orders,
+    PartDone,
+)
+from uploader.cluster.wire import LeaderSign, MemberWire
+from uploader.concurrency import Stopped, unwrap_group
+from uploader.errors import FigupError
+from uploader.figshare.models import Part
+from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.retry import RetryPolicy
+from uploader.transfer.notices import Listener
+from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.senders import TICK, PartSenders
+from uploader.transfer.run.progress import ProgressTracker
+from uploader.transfer.run.service import PartService
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+
+log = logging.getLogger("uploader.cluster.member")
+
+POLL = 2.0
+"""Seconds between two looks at the orders."""
+BEAT = 10.0
+"""Seconds between two signs of life, and the longest that a report waits."""
+_FIRST_BEATS = 3
+"""The first signs of life come with each look, so that a leader soon knows that the member is alive."""
+KNOWN = 15.0
+"""Seconds after a look for which the orders are taken to be those that the leader wants."""
+LEADERLESS = 30.0
+"""Seconds without a sign of life from the leader after which a member tries to take its place, which watches again."""
+_ORPHANED = 4
+"""Times LEADERLESS after which a member does so even if it has not sent all that it was given."""
+
+
+class MemberRole:
+    """One membership: from joining until the job ends or has no leader."""
+
+    def __init__(
+        self,
+        wire: MemberWire,
+        hello: Hello,
+        *,
+        api: PartService,
+        stop: Stop,
+        clock: Clock,
+        retry: RetryPolicy,
+        notify: Listener,
+        grace: float,
+        patience: float | None = None,
+    ) -> None:
+        """`grace`: seconds for which parts under way may continue when this process shall stop. `patience`: seconds to
+        wait for a leader; None: until this process can take its place.
+        """
+        self.sent = 0
+        """Bytes that it sent."""
+        self._wire = wire
+        self._hello = hello
+        self._clock = clock
+        self._stop = stop
+        self._grace = grace
+        self._patience = patience
+        self._run = MemberRun(
+            api=api,
+            stop=stop,
+            clock=clock,
+            retry=retry,
+            notify=notify,
+            throttle=Throttle(None, clock),
+            progress=ProgressTracker(()),
+            on_part=self._note_part,
+        )
+        self._queue = PartQueue(may_take=self._knows_orders)
+        self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)
+        self._looks = 0
+        self._looked_at = -math.inf
+        self._term = 0
+        self._orders = Orders(seq=0)
+        self._numbers = itertools.count()
+        self._running: dict[int, Assignment] = {}
+        """Assignments of which something is under way, withdrawn ones included."""
+        self._entries: list[Entry] = []
+        self._urgent = False
+        """True if the leader should soon know what is to be reported."""
+        self._reported_at = self._beaten_at = clock.monotonic()
+        self._leader: LeaderSign | None = None
+        self._leader_at = clock.monotonic()
+
+    @property
+    def connections(self) -> int:
+        """Connections that are sending a part."""
+        return self._run.progress.busy
+
+    async def work(self) -> End | None:
+        """Send parts until the job ends, and return how; None if it has no leader, or this process shall stop.
+
+        Raises StateDiskFull, StateUnusable, StateLost.
+        """
+        await self._wire.hello(self._hello)
+        end = None
+        with unwrap_group():
+            async with anyio.create_task_group() as tasks:
+                self._senders.start(tasks)
+                tasks.start_soon(self._tick)
+                end = await self._follow_leader(tasks)
+                if end is None:
+                    await self._finish_parts()
+                tasks.cancel_scope.cancel()
+        if end is None:
+            await self._report()
+            await self._beat(ended=True)
+        return end
+
+    async def _follow_leader(self, tasks: TaskGroup) -> End | None:
+        while True:
+            end = await self._look(tasks)
+            if end is not None or self._stop.requested or self._is_leaderless():
+                return end
+            if self._urgent or self._clock.monotonic() - self._reported_at >= BEAT:
+                await self._report()
+            if self._looks <= _FIRST_BEATS or self._clock.monotonic() - self._beaten_at >= BEAT:
+                await self._beat()
+            with suppress(Stopped), self._stop.interruptible():
+                await self._clock.sleep(POLL)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(TICK)
+            self._senders.tick()
+            self._run.throttle.refresh()
+
+    def _knows_orders(self) -> bool:
+        return self._clock.uptime() - self._looked_at < KNOWN
+
+    # --- the leader -----------------------------------------------------------------------------------------------
+
+    async def _look(self, tasks: TaskGroup) -> End | None:
+        """Look at the orders and at the leader; return how the job ended, None if it has not."""
+        self._looks += 1
+        began = self._clock.uptime()
+        try:
+            found, leader = await self._wire.orders(), await self._wire.leader()
+        except (FigupError, msgspec.MsgspecError) as error:
+            log.info("cannot read the orders: %s", error)
+            return None
+        if leader != self._leader:
+            self._leader, self._leader_at = leader, self._clock.monotonic()
+        if found is not None:
+            term, orders = found
+            if orders.end is not None:
+                return orders.end
+            if (term, orders.seq) != (self._term, self._orders.seq):
+                self._follow(tasks, term, orders)
+        if not self._is_led(leader):
+            # The next leader may give the same parts to others.
+            for assignment in self._running.values():
+                assignment.contest()
+        self._looked_at = began
+        self._queue.wake(self._queue.left)
+        return None
+
+    def _is_led(self, leader: LeaderSign | None) -> bool:
+        """Return True if whose orders these are is still the leader."""
+        alive = self._clock.monotonic() - self._leader_at < KNOWN
+        return alive and leader is not None and leader.term == self._term and not leader.ended
+
+    def _is_leaderless(self) -> bool:
+        """Return True if the leader has ended or shows no sign of life, and this member has nothing better to do."""
+        still = self._clock.monotonic() - self._leader_at
+        ended = self._leader is None or self._leader.ended
+        if still < (self._patience or (POLL if ended else LEADERLESS)):
+            return False
+        return not self._running or still >= _ORPHANED * LEADERLESS
+
+    def _follow(self, tasks: TaskGroup, term: int, orders: Orders) -> None:
+        """Begin what is new, and let go of what is no longer wanted: parts under way are finished."""
+        wanted = {order.id: order for order in orders.orders}
+        for assignment in self._running.values():
+            if assignment.term == term and assignment.order.id in wanted and not assignment.withdrawn:
+                del wanted[assignment.order.id]
+            else:
+                assignment.withdraw()
+        if term == self._term:
+            # Those that are over by now stay in the orders until the leader has read so.
+            known = {order.id for order in self._orders.orders}
+            wanted = {number: order for number, order in wanted.items() if number not in known}
+        self._term, self._orders = term, orders
+        self._senders.most = max(1, orders.connections)
+        # Without a share of the rate there are no orders either.
+        self._run.throttle.share = None if orders.rate is None else max(1.0, orders.rate)
+        self._run.throttle.refresh()
+        self._entries.append(Obeyed(term=term, seq=orders.seq))
+        self._urgent = True
+        for order in wanted.values():
+            index = next(self._numbers)
+            self._running[index] = Assignment(order, term, index, self._run, self._queue)
+            tasks.start_soon(self._carry_out, index)
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, index: int) -> None:
+        """Carry out an order, and report that it is over; one that was withdrawn is not."""
+        assignment = self._running[index]
+        term, order = assignment.term, assignment.order.id
+        try:
+            md5 = await assignment.carry_out()
+        except Stopped:
+            return
+        except UploadGone as gone:
+            self._entries.append(OrderFailed(term=term, order=order, code=UPLOAD_GONE, message=gone.reason))
+        except FigupError as error:
+            self._entries.append(OrderFailed(term=term, order=order, code=error.code, message=error.message))
+        else:
+            if md5 is not None:
+                self._entries.append(FileHashed(term=term, order=order, md5=md5))
+        finally:
+            del self._running[index]
+        self._entries.append(OrderOver(term=term, order=order))
+        self._urgent = True
+
+    def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
+        assignment = self._running[index]
+        order = assignment.order
+        self.sent += part.size if xxh3 is not None else 0
+        self._entries.append(
+            PartDone(term=assignment.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
+        )
+        # Nearly idle: the leader should give more.
+        self._urgent |= self._queue.left <= self._senders.most
+
+    async def _finish_parts(self) -> None:
+        """Let parts under way finish, within the grace period."""
+        running = tuple(self._running.values())
+        for assignment in running:
+            assignment.withdraw()
+        async with anyio.create_task_group() as tasks:
+
+            async def limit() -> None:
+                if self._stop.requested:
+                    await self._stop.expired(self._grace, self._clock)
+                else:
+                    await self._clock.sleep(self._grace)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(limit)
+            for assignment in running:
+                await assignment.finished.wait()
+            tasks.cancel_scope.cancel()
+
+    # --- what is told ---------------------------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        entries, self._entries, self._urgent = self._entries, [], False
+        self._reported_at = self._clock.monotonic()
+        if entries:
+            length = await self._wire.report(entries)
+            self._hello = msgspec.structs.replace(self._hello, reported=length)
+
+    async def _beat(self, *, ended: bool = False) -> None:
+        self._beaten_at = self._clock.monotonic()
+        self._hello = msgspec.structs.replace(
+            self._hello, beat=self._hello.beat + 1, term=self._term, seq=self._orders.seq, ended=ended
+        )
+        await self._wire.hello(self._hello)

@@ -1,0 +1,142 @@
+"""What the processes of one job tell each other: values only, whichever wire carries them.
+
+A member says who and how it is (`Hello`), the leader what to send (`Orders`), and a member what came of it (`Entry`).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from uploader.figshare.models import Part
+
+PartRange: TypeAlias = tuple[int, int, int]
+"""A part: its number, and the offsets of its first and last byte."""
+
+
+class Secret(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """Text that is not shown: the address of an upload permits writing to it."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """A member. `beat` increases while it is alive; `term` and `seq` are of the orders that it follows now.
+
+    `task` is its task of a batch system, "" for none. `share` is (I, N): it prefers the I-th of N shares of the bytes,
+    counted from 0. `reported` is the length of its report in bytes. `ended`: it takes no more orders.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    version: str
+    task: str = ""
+    share: tuple[int, int] | None = None
+    beat: int = 0
+    term: int = 0
+    seq: int = 0
+    reported: int = 0
+    ended: bool = False
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Parts of one file to send. `id` is unique in its leader's term, `file_id` the remote file.
+
+    `size` and `mtime_ns` identify the version of the source. `digest`: compute the MD5 of the whole source, too.
+    `contested`: another process may be sending these parts, so ask before sending one.
+    """
+
+    id: int
+    file_id: int
+    path: str
+    size: int
+    mtime_ns: int
+    upload: Secret
+    parts: tuple[PartRange, ...]
+    digest: bool = False
+    contested: bool = False
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """How the job ended: `exit_status` 0, or the code and message of the error that ended it."""
+
+    exit_status: int
+    code: str = ""
+    message: str = ""
+    hint: str | None = None
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one member has to do by now; an order that is no longer listed is withdrawn.
+
+    `seq` increases with each change. `connections` may be used at a time, and `rate` bytes sent in a second; None for
+    no limit.
+    """
+
+    seq: int
+    orders: tuple[Order, ...] = ()
+    connections: int = 0
+    rate: float | None = None
+    end: End | None = None
+
+
+class PartDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="part"):
+    """The upload service has a part. `xxh3` is of the bytes sent; None if it had the part before."""
+
+    term: int
+    order: int
+    file_id: int
+    no: int
+    xxh3: int | None = None
+
+
+class FileHashed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="md5"):
+    """The MD5 of the source, all of which was read."""
+
+    term: int
+    order: int
+    md5: str
+
+
+class OrderFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="failed"):
+    """The order cannot be carried out here. `code` is that of the error, "upload-gone" if the upload is gone."""
+
+    term: int
+    order: int
+    code: str
+    message: str
+
+
+class OrderOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="over"):
+    """Nothing of the order is left to do."""
+
+    term: int
+    order: int
+
+
+class Obeyed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="obeyed"):
+    """The limits of these orders apply from now on."""
+
+    term: int
+    seq: int
+
+
+Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | Obeyed
+
+UPLOAD_GONE = "upload-gone"
+"""Code of an `OrderFailed`: the upload service no longer has the upload."""
+
+
+def range_of(part: Part) -> PartRange:
+    """Return a part as it is in an order."""
+    return part.no, part.start, part.end
+
+
+def size_of(order: Order) -> int:
+    """Bytes of an order's parts."""
+    return sum(end - start + 1 for _, start, end in order.parts)

@@ -1,0 +1,58 @@
+"""What the environment of a batch system says about a process of a team: which task it is, and which share of the bytes
+it should begin with. A preference only: work follows measured speed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
+
+Share = tuple[int, int]
+"""(I, N): the I-th of N shares, counted from 0."""
+
+
+def task_name(environ: Mapping[str, str]) -> str:
+    """Return the task of a batch system that this process is, "" for none."""
+    if (job := environ.get("SLURM_JOB_ID")) is not None:
+        # One task of every array has the id of the whole array as its job id.
+        array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+        return f"Slurm {array}_{task}" if array and task else f"Slurm {job}"
+    found = ((name, environ[key]) for name, key in (("PBS", "PBS_JOBID"), ("LSF", "LSB_JOBID")) if key in environ)
+    return next((f"{name} {job}" for name, job in found), "")
+
+
+def parse_share(text: str, environ: Mapping[str, str]) -> Share | None:
+    """Parse "I/N" with I from 1 to N, or "auto": what the batch system says, None if that is nothing certain.
+
+    Raises ValueError.
+    """
+    if text == "auto":
+        return share_of_task(environ)
+    found = _SHARE.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"invalid share {text!r}; use auto, or e.g. 3/8 for the third of eight")
+    return int(found[1]) - 1, int(found[2])
+
+
+def share_of_task(environ: Mapping[str, str]) -> Share | None:
+    """Return the place of this task among those of its Slurm step or array.
+
+    None outside of both, and in an array with gaps: its environment does not tell how many tasks come before one.
+    """
+    tasks, rank = _number(environ, "SLURM_NTASKS"), _number(environ, "SLURM_PROCID")
+    if tasks is not None and rank is not None and tasks > 1 and rank < tasks:
+        return rank, tasks
+    numbers = [_number(environ, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "STEP", "COUNT")]
+    if any(number is None for number in numbers):
+        return None
+    task, least, most, step, count = (number or 0 for number in numbers)
+    if step < 1 or count < 2 or (most - least) // step + 1 != count or not least <= task <= most:
+        return None
+    return (task - least) // step, count
+
+
+def _number(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name, "")
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,212 @@
+"""The same command in several processes on a shared state directory: one leads the job, the others are its members.
+
+Which one leads is decided by the job's lease, nothing else. When the leader ends or dies, another takes the lease and
+resumes the job; the others follow whoever has the highest lease.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from uploader._version import __version__
+from uploader.cluster.files import LeaderFiles, MemberFiles
+from uploader.cluster.leader import LeaderRole
+from uploader.cluster.member import MemberRole
+from uploader.cluster.messages import End, Hello
+from uploader.concurrency import in_thread, unwrap_group
+from uploader.disk import Disk
+from uploader.errors import (
+    ExitStatus,
+    Facts,
+    FigupError,
+    Interrupted,
+    JobBusy,
+    NoToken,
+    ResourcesExhausted,
+    StateDiskFull,
+    StateLost,
+    StateUnusable,
+    StorageUnavailable,
+    UsageError,
+)
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.execution import Execution
+from uploader.transfer.job import OpenJob
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.senders import PartSenders
+from uploader.transfer.report import FileReport, Report, RunFailed
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.store import progress_file
+from uploader.transfer.store.lease import Leases, is_local_folder, machine_id
+from uploader.transfer.store.lock import JobLock
+
+_OF_THIS_PROCESS = (
+    *(Interrupted, JobBusy, NoToken, StateLost, StateDiskFull, StateUnusable),
+    *(ResourcesExhausted, StorageUnavailable),
+)
+"""Errors of a leader after which another process may do better: the job goes on without it."""
+_WAIT_FOR_LEADER = 300.0
+"""Seconds that a process without a token waits for one that has one."""
+_SHOW = 10.0
+"""Seconds between two reports of progress by a member."""
+
+
+def check_shared(folder: Path) -> None:
+    """Raise UsageError if a state directory is on a file system of this machine alone. Blocks.
+
+    Only Linux tells; elsewhere any is taken.
+    """
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if is_local_folder(there):
+        raise UsageError(
+            f"the state directory {printable(str(folder))} is on a disk of this machine, where other hosts do not see "
+            "it: each would start a job of its own",
+            facts=Facts("state-not-shared"),
+        )
+
+
+class JoinedTeam:
+    """This process in the team of its job: see `uploader.transfer.execution.Team`."""
+
+    def __init__(self, *, may_lead: bool, task: str = "", share: tuple[int, int] | None = None) -> None:
+        """`task` and `share`: see `uploader.cluster.messages.Hello`."""
+        self._may_lead = may_lead
+        self._task = task
+        self._share = share
+        self._role: LeaderRole | None = None
+        self._lock: JobLock | None = None
+        self._sent = 0
+        self._began: float | None = None
+        """When this process first joined, in monotonic seconds."""
+
+    @property
+    def may_lead(self) -> bool:
+        return self._may_lead
+
+    # --- as leader ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def leading(self, job: OpenJob) -> AsyncIterator[None]:
+        wire = LeaderFiles(job.folder, job.disk, job.lock.term)
+        self._role = role = LeaderRole(wire, job.lock.term, job.clock)
+        self._lock = job.lock
+        end: End | None = None
+        try:
+            await role.begin()
+            yield
+            end = End(exit_status=ExitStatus.OK)
+        except FigupError as error:
+            cause = error.error if isinstance(error, RunFailed) else error
+            if not isinstance(cause, _OF_THIS_PROCESS):
+                end = End(exit_status=cause.exit_status, code=cause.code, message=cause.message, hint=cause.hint)
+            raise
+        finally:
+            self._role = None
+            if end is not None and not job.lock.lost:
+                with anyio.CancelScope(shield=True):
+                    await wire.close(await role.end(end))
+
+    async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
+        if self._role is not None:
+            await self._role.lead(run, queue, senders)
+
+    def may_send(self) -> bool:
+        role, lock = self._role, self._lock
+        return role is not None and role.is_settled() and lock is not None and lock.is_fresh()
+
+    def members(self) -> tuple[no.Member, ...]:
+        return self._role.members() if self._role is not None else ()
+
+    # --- as member ------------------------------------------------------------------------------------------------
+
+    async def assist(self, execution: Execution, job: str) -> Report | None:
+        states, clock = execution.states, execution.clock
+        self._began = self._began or clock.monotonic()
+        folder = states.folder(job)
+        host, pid = socket.gethostname(), os.getpid()
+        wire = MemberFiles(folder, states.disk, host=host, pid=pid)
+        hello = Hello(
+            host=host,
+            machine=await in_thread(machine_id, folder),
+            pid=pid,
+            version=__version__,
+            task=self._task,
+            share=self._share,
+        )
+        role = MemberRole(
+            wire,
+            hello,
+            api=execution.api,
+            stop=execution.stop,
+            clock=clock,
+            retry=execution.settings.retry,
+            notify=execution.notify,
+            grace=execution.options.grace,
+            patience=None if self._may_lead else _WAIT_FOR_LEADER,
+        )
+        execution.notify(no.Joined(job=job, leader=await in_thread(_leader_of, folder, states.disk)))
+        end = None
+        with unwrap_group():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._show_progress, execution, role, job)
+                end = await role.work()
+                tasks.cancel_scope.cancel()
+        self._sent += role.sent
+        if end is not None:
+            await wire.close()
+            return await self._conclude(execution, job, end)
+        if execution.stop.requested:
+            raise Interrupted("this process stopped; the job goes on in the others, if there are any")
+        if not self._may_lead:
+            state = await in_thread(states.readable_state, job)
+            if state is None or not state.concluded:
+                raise NoToken(f"no process with a token works on job {job}")
+            return await self._conclude(execution, job, End(exit_status=ExitStatus.OK))
+        return None
+
+    async def _show_progress(self, execution: Execution, role: MemberRole, job: str) -> None:
+        """Show the progress of the whole job, as its leader writes it down."""
+        folder, disk = execution.states.folder(job), execution.states.disk
+        while True:
+            await execution.clock.sleep(_SHOW)
+            live = await in_thread(progress_file.read, folder, disk)
+            if live is not None:
+                execution.notify(msgspec.structs.replace(live.progress, connections=role.connections))
+
+    async def _conclude(self, execution: Execution, job: str, end: End) -> Report:
+        """Return the job's report, as the journal has it. Raises RunFailed with the error that ended the job."""
+        state = await in_thread(execution.states.read, job)
+        report = Report(
+            job=job,
+            item_id=state.item_id,
+            item_url=state.item_url,
+            files=tuple(FileReport.of(transfer) for transfer in state.reported),
+            bytes_sent=self._sent,
+            bytes_total=sum(transfer.size for transfer in state.active),
+            seconds=round(execution.clock.monotonic() - (self._began or 0.0), 3),
+            exit_status=end.exit_status,
+            api_requests=0,
+            doi=state.doi,
+            public_url=state.public_url,
+            private_link=state.done_steps.get("private_link"),
+            published=state.publication,
+        )
+        if end.exit_status == ExitStatus.OK:
+            return report
+        error = FigupError(end.message, hint=end.hint, facts=Facts(end.code))
+        error.code = end.code
+        error.exit_status = next(status for status in ExitStatus if status == end.exit_status)
+        raise RunFailed(error, report)
+
+
+def _leader_of(folder: Path, disk: Disk) -> str | None:
+    found = Leases(folder, disk).newest()
+    return found.holder() if found is not None else None

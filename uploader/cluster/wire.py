@@ -1,0 +1,53 @@
+"""The two ends of a wire between a leader and its members, as protocols: files in the job's folder, or Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from uploader.cluster.messages import Entry, Hello, Orders
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderSign:
+    """What shows that a leader is alive: any change of `content`. `ended`: it works on the job no more."""
+
+    term: int
+    content: bytes
+    ended: bool
+
+
+class LeaderWire(Protocol):
+    """The leader's end. Members have names that are unique in the job."""
+
+    async def members(self) -> Mapping[str, Hello]:
+        """Return all members, as they describe themselves now."""
+
+    async def give(self, member: str, orders: Orders) -> None:
+        """Replace the orders of a member. Raises StateDiskFull, StateLost."""
+
+    async def reports(self) -> list[tuple[str, Entry]]:
+        """Return what members have reported since the last call, in the order of each."""
+
+    async def has_earlier_orders(self) -> bool:
+        """Return True if members may be following the orders of an earlier leader."""
+
+    def reported(self, member: str) -> int:
+        """Bytes of the member's report that were read: see `Hello.reported`."""
+
+
+class MemberWire(Protocol):
+    """A member's end."""
+
+    async def hello(self, hello: Hello) -> None:
+        """Replace the member's description of itself. Raises StateDiskFull, StateUnusable."""
+
+    async def orders(self) -> tuple[int, Orders] | None:
+        """Return the leader's term and orders, those of the highest term; None before the first."""
+
+    async def report(self, entries: list[Entry]) -> int:
+        """Append to the member's report; return its length in bytes. Raises StateDiskFull, StateUnusable."""
+
+    async def leader(self) -> LeaderSign | None:
+        """Return the last sign of life of the leader; None if there never was one."""
