@@ -184,7 +184,7 @@ def test_reports(here: tuple[dict[str, str], Path]) -> None:
 
 def test_clusters(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
-    chain, script, requeue = blocks("clusters", "sh")
+    chain, script, requeue, many = blocks("clusters", "sh")
     run("figup upload survey.tar", env, folder)
     (item,) = items(sandbox)
     assert run(chain, env, folder).count("sbatch --job-name=upload-results --dependency=singleton") == 5
@@ -199,6 +199,11 @@ def test_clusters(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env["SLURM_RESTART_COUNT"] = "20"
     assert "scontrol" not in shell(again.replace("--json", "--json --retry-timeout 0"), env, folder).stdout
     sandbox.start()
+    (folder / "results").mkdir()
+    (folder / "results" / "a.h5").write_bytes(b"results")
+    both = many.replace("/project/me", str(folder)).replace("figup upload", "exec figup upload")
+    run(f"({both}) & ({both}) && wait", env, folder)
+    assert len(items(sandbox)) == 2
 
 
 def test_python(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:

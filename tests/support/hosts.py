@@ -79,13 +79,16 @@ class Host:
 
 
 @contextmanager
-def two_hosts(folder: Path, figup: Figup) -> Iterator[tuple[Host, Host]]:
-    """Make two hosts that run the command as `figup` does, with their state in a shared folder. Raises OSError."""
-    stored, shared, plug = folder / "stored", folder / "shared", folder / "plug"
-    for made in (stored, shared, plug):
+def two_hosts(folder: Path, figup: Figup, plug: str = "") -> Iterator[tuple[Host, Host]]:
+    """Make two hosts that run the command as `figup` does, with their state in a shared folder. Raises OSError.
+
+    `plug`: Python that each process runs at its start.
+    """
+    stored, shared, plugs = folder / "stored", folder / "shared", folder / "plug"
+    for made in (stored, shared, plugs):
         made.mkdir()
-    (plug / "sitecustomize.py").write_text(_PLUG, "utf-8")
-    path = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    (plugs / "sitecustomize.py").write_text(_PLUG + plug, "utf-8")
+    path = os.pathsep.join([str(plugs), str(Path(__file__).parents[2])])
     env = {**figup.env, "PYTHONPATH": path, "FIGUP_STATE_DIR": str(shared / "state")}
     hosts = []
     try:

@@ -14,7 +14,8 @@ from uploader.concurrency import Stopped, in_thread, unwrap_group
 from uploader.errors import ServerFailing, SourceChanged
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
-from uploader.figshare.retry import Backoff, RetryPolicy
+from uploader.figshare.retry import Backoff
+from uploader.figshare.settings import RetryPolicy
 from uploader.sources.digest import Digest
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable

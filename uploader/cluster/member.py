@@ -34,7 +34,7 @@ from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
-from uploader.figshare.retry import RetryPolicy
+from uploader.figshare.settings import RetryPolicy
 from uploader.transfer.notices import Listener
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue

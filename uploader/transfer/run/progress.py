@@ -132,7 +132,6 @@ class ProgressTracker:
         rate = self._rate.sample(now, passed)
         return rate if passed else None
 
-
     def progress(self, now: float, *, request_rate: float | None = None, members: tuple[Member, ...] = ()) -> Progress:
         """Return the job's progress. `request_rate`: requests per second, if some wait for the budget; else None."""
         rate, requests = self.sample(now), self._requests_left()
