@@ -1,4 +1,4 @@
-"""The measuring itself: a benchmark that measures wrongly is worse than none."""
+"""The benchmarks' own measurements: a wrong benchmark is worse than none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the house: what the checkout holds, what its check finds, and what starting the command costs."""
+"""The rules of the repository: its files, what its checker finds, and the cost of starting the command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def house(checkout: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout that keeps all the rules."""
+    """A checkout that follows all rules."""
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     for name, text in {
         "uploader/a.py": '"""Says what `figup upload --item` does."""\n',

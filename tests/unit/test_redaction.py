@@ -1,4 +1,4 @@
-"""Secrets are cut out of words in whatever encoding a server repeats them."""
+"""Secrets are redacted from messages in any encoding in which a server echoes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shared fixtures hold what they promise; a fixture that catches nothing would pass every test."""
+"""The shared fixtures work as documented; a fixture that detects nothing would pass every test."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_whole_group_is_ended(home: Path) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """No such process, or one that is dead and that nobody has asked after yet."""
+    """Return True if the process does not exist or is a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -144,7 +144,7 @@ def test_points_take_turns_and_rare_ones_come_in_each() -> None:
 
 @pytest.fixture(params=[False, True], ids=["forked", "fresh"])
 def either_figup(request: pytest.FixtureRequest, bare_figup: Figup) -> Figup:
-    """The command in a fork, and in an interpreter of its own: nobody can tell them apart."""
+    """The command in a fork and in a new interpreter: no visible difference."""
     bare_figup.fresh = request.param
     return bare_figup
 

@@ -1,4 +1,4 @@
-"""Which error of figup an error of the operating system is, and how many descriptors one use may take."""
+"""The translation of operating system errors, and the number of descriptors for one purpose."""
 
 from __future__ import annotations
 

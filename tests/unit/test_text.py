@@ -1,4 +1,4 @@
-"""Names that fit into columns of a terminal, whatever they are made of."""
+"""Names that fit into terminal columns, whatever characters they contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sizes, rates and times are read and shown."""
+"""Parsing and formatting of sizes, rates and times."""
 
 from __future__ import annotations
 

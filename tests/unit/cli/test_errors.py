@@ -1,4 +1,4 @@
-"""How failures are told."""
+"""How failures are reported."""
 
 from __future__ import annotations
 

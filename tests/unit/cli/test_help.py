@@ -1,4 +1,4 @@
-"""`figup help`, `completion`, `version`, words that point elsewhere, and options before the command."""
+"""`figup help`, `completion`, `version`, hints for mistaken command names, and options before the command."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def with_figup(folder: Path) -> dict[str, str]:
 
 
 def complete(*words: str, tmp_path: Path) -> list[str]:
-    """What a shell is offered for the last word."""
+    """Return the completions of the last word."""
     env = {
         **os.environ,
         "COMP_WORDS": " ".join(("figup", *words)),

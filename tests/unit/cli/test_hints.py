@@ -1,4 +1,4 @@
-"""Which hint a person gets in which situation."""
+"""The hint for each situation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: list[type[FigupError]] = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, FigupError)
 ]
 BY_VALUE = {"refused", "redirected", "upload-refused", "refused-of-many", "empty-file", "empty-file-of-many"}
-"""Situations that are returned, or chosen, instead of being named where an error is made."""
+"""Situations that are returned or chosen, not named where an error is created."""
 
 
 def code_of(kind: type[FigupError]) -> str:
@@ -29,7 +29,7 @@ def code_of(kind: type[FigupError]) -> str:
 
 
 def situations() -> set[str]:
-    """All that the package names: in `Facts(...)` and as `situation=`."""
+    """All situations in the package: in `Facts(...)` and as `situation=`."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

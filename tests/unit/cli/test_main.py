@@ -1,4 +1,4 @@
-"""The command itself: what is cheap about it, and what it does with the words it gets."""
+"""The command itself: cheap imports, and the handling of its arguments."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str, name: str = "upload") -> dict[str, Any]:
-    """Run a command of this name and return what it got."""
+    """Run a command of this name and return the values it received."""
     got: dict[str, Any] = {}
 
     @click.option("--limit-rate", type=ParsedParam("rate", parse_rate))

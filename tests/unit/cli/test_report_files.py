@@ -1,4 +1,4 @@
-"""Files that account for a job: lists of what failed, and how they get to where they are wanted."""
+"""Files about a job: lists of failed files, and writing them to their destinations."""
 
 from __future__ import annotations
 

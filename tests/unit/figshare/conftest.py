@@ -1,4 +1,4 @@
-"""Fixtures of the HTTP layer's tests: a service that is told what to say, and sessions with it."""
+"""Fixtures of the HTTP layer's tests: a scripted service, and sessions with it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def service(anyio_backend: str) -> AsyncIterator[Service]:
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """An endpoint that takes no connection: its port is held by a socket that does not listen."""
+    """An endpoint that accepts no connection: a socket that does not listen holds its port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}/v2"

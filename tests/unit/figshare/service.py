@@ -1,4 +1,4 @@
-"""A service on loopback that says exactly what a test tells it to, and a clock whose time passes only in sleeps."""
+"""A scripted service on loopback, and a clock whose time passes only in sleeps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FakeClock(Clock):
 
 
 class GatedClock(FakeClock):
-    """Sleeps end when the test lets them."""
+    """Sleeps end when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def reply(
 
 
 HANG = object()
-"""As an answer: none, with the connection kept open."""
+"""A response: none, with the connection kept open."""
 
 Script = Callable[[Asked], object]
 
@@ -145,7 +145,7 @@ async def read_request(reader: asyncio.StreamReader, connection: int = 0, *, bod
 async def listening(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], **options: Any
 ) -> AsyncIterator[int]:
-    """A raw server on loopback; gives its port, and ends every handler at the end."""
+    """Run a raw server on loopback; yield its port, and end every handler at the end."""
     tasks: set[asyncio.Task[Any]] = set()
 
     async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

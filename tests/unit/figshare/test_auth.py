@@ -1,4 +1,4 @@
-"""Where the token is found, kept and forgotten."""
+"""Find, store and delete the token."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Ring:
 
 @pytest.fixture(autouse=True)
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real one of this machine is left alone; importing it fails as if it were not installed."""
+    """This machine's real keyring is not used; importing it fails as if it were not installed."""
     monkeypatch.setitem(sys.modules, "keyring", None)
 
 

@@ -1,4 +1,4 @@
-"""What a server may make figup spend: bytes, time and memory have an end, whatever it says."""
+"""Bounds on what a server can make figup spend: bytes, time and memory, whatever it responds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_an_endless_response_is_ended(connect: Connect, head: bytes, block
 
 
 async def test_the_response_to_a_part_is_limited(service: Service, connect: Connect) -> None:
-    """Many parts are under way at once, and each of their answers is held in memory."""
+    """Many parts are sent at once, and each of their responses is held in memory."""
 
     async def one_byte() -> AsyncIterator[bytes]:
         yield b"x"
@@ -65,7 +65,7 @@ async def test_the_response_to_a_part_is_limited(service: Service, connect: Conn
 
 
 async def test_a_part_url_is_requested_exactly_as_given(service: Service, connect: Connect) -> None:
-    """Whoever signed it decides how it is quoted."""
+    """The signer of a URL decides its quoting."""
 
     async def one_byte() -> AsyncIterator[bytes]:
         yield b"x"

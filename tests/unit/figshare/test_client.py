@@ -1,4 +1,4 @@
-"""What each call sends, and what its answers become."""
+"""What each call sends, and how its responses are interpreted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Call = Callable[[Figshare], Awaitable[Any]]
 
 
 async def met(service: Service, figshare: Figshare) -> Figshare:
-    """A session that has had a proper answer."""
+    """A session that has received a valid response."""
     service.answers.append(ACCOUNT)
     await figshare.account()
     service.asked.clear()

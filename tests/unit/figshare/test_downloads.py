@@ -1,4 +1,4 @@
-"""Fetching ranges of a file: what a server may answer, and who gets the token."""
+"""Fetching ranges of a file: possible responses, and which hosts get the token."""
 
 from __future__ import annotations
 

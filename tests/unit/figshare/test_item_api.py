@@ -1,4 +1,4 @@
-"""The calls about items' descriptions: what each sends, and what its answers become."""
+"""The calls about items' metadata: what each sends, and how its responses are interpreted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Figshare's JSON means, and that any other JSON is a clear error."""
+"""The interpretation of Figshare's JSON; any other JSON is a clear error."""
 
 from __future__ import annotations
 

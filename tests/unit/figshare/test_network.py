@@ -1,4 +1,4 @@
-"""TLS and proxies: whom a session trusts, and which way it goes."""
+"""TLS and proxies: trusted certificates, and the choice of a proxy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def one_byte() -> AsyncIterator[bytes]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     folder = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
     command += " -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"

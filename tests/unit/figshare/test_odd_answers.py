@@ -1,4 +1,4 @@
-"""Answers that are unusual, and HTTP all the same: compressed unasked, long heads, lengths that are sent twice."""
+"""Unusual but valid HTTP responses: unrequested compression, long heads, duplicate lengths."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ UNREADABLE = {"br": b"\x0b\x02\x80{}\x03", "gzip": gzip.compress(BODY, mtime=0)[
 async def test_what_cannot_be_decompressed(
     service: Service, connect: Connect, clock: FakeClock, coding: str, body: bytes
 ) -> None:
-    """It may be a proxy's mistake that passes; where the status says all, the body is not needed."""
+    """It may be a proxy's temporary mistake; if the status is sufficient, the body is not needed."""
     odd = reply(200, body, {"Content-Encoding": coding})
     service.answers = [reply(200, {"id": 7}), odd, reply(200, {"id": 5})]
     figshare = connect(retry=RetryPolicy(elapsed_cap=5))

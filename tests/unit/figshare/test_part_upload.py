@@ -33,7 +33,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 class Source:
-    """Chunks of a part; says how far it was read and whether it was let go of."""
+    """Chunks of a part; records how far it was read and whether it was closed."""
 
     def __init__(self, size: int, *, chunk: int = CHUNK) -> None:
         self.size = size
@@ -66,7 +66,7 @@ def url_of(port: int) -> str:
 
 @pytest.fixture(params=["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    """Both loops: how a connection ends, and what it says of itself, is theirs."""
+    """Both event loops, which differ in how a connection ends and what it reports."""
     return request.param
 
 
@@ -253,7 +253,7 @@ async def test_an_early_response_is_reported_not_the_broken_pipe(
         if ending == "stays":
             await hold.wait()
         elif ending == "resets":
-            # What the kernel does by itself when a socket with unread bytes is closed, made certain.
+            # The kernel does this when a socket with unread bytes is closed; here it is forced.
             await asyncio.sleep(0.02)
             writer.close()
 
@@ -267,7 +267,7 @@ async def test_an_early_response_is_reported_not_the_broken_pipe(
 
 
 async def test_an_early_response_survives_a_following_reset(connect: Connect) -> None:
-    """The loop is busy meanwhile, so that answer and reset are both there, unread, at the next write."""
+    """The loop is busy meanwhile, so that response and reset are both pending, unread, at the next write."""
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"x" * CHUNK
@@ -284,7 +284,7 @@ async def test_an_early_response_survives_a_following_reset(connect: Connect) ->
 
 @contextlib.asynccontextmanager
 async def listening_elsewhere(answer: bytes) -> AsyncIterator[int]:
-    """A server on a thread of its own: it answers and closes while this loop is busy."""
+    """A server in another thread: it responds and closes while this loop is busy."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -376,7 +376,7 @@ async def test_only_acknowledged_bytes_count_as_accepted(connect: Connect) -> No
             send = functools.partial(figshare.send_part, on_accepted=accepted.append)
             group.start_soon(send, url_of(server.getsockname()[1]), part_of(BIG), Source(BIG))
             connection, _ = await asyncio.get_running_loop().sock_accept(server)
-            # Longer than the watch's period: everything that could be counted was.
+            # Longer than the stall detector's period, so that everything was counted.
             await anyio.sleep(0.7)
             held = array.array("i", [0])
             fcntl.ioctl(connection, termios.FIONREAD, held)
@@ -386,14 +386,14 @@ async def test_only_acknowledged_bytes_count_as_accepted(connect: Connect) -> No
 
 
 async def read_until_lost(writer: asyncio.StreamWriter) -> None:
-    """Reads nothing, and notices the end all the same: the kernel tells of a reset."""
+    """Reads nothing, and still notices the end: the kernel reports a reset."""
     handle = writer.transport.get_extra_info("socket")
     while handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and tcp_open(handle):
         await asyncio.sleep(0.01)
 
 
 def tcp_open(handle: Any) -> bool:
-    """The first byte of the kernel's account of a connection is its state; 1 is established."""
+    """The first byte of the kernel's record of a connection is its state; 1 is established."""
     return bool(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1)
 
 
@@ -461,7 +461,7 @@ async def test_a_dripping_response_is_aborted(connect: Connect) -> None:
 
 
 class Trouble(OSError):
-    """What a disk says."""
+    """The error of a disk."""
 
 
 @pytest.mark.parametrize("before", [0, 1, 3])
@@ -558,7 +558,7 @@ async def test_parts_are_sent_without_the_kernels_count(
 
 
 async def test_memory_is_independent_of_the_part_size(connect: Connect) -> None:
-    """A server that does not read holds the source back."""
+    """A server that does not read stops the reading of the source."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stop_reading(writer)

@@ -1,4 +1,4 @@
-"""What is asked again and what is not: passing answers, broken connections, lost answers."""
+"""Which requests are retried: transient responses, broken connections, lost responses."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ async def test_a_create_is_not_repeated_on_a_connection_that_went_stale(
 
 
 async def test_aiohttp_does_not_retry_by_itself(service: Service, connect: Connect, clock: FakeClock) -> None:
-    """The HTTP library would repeat a GET on a lost connection by itself, uncounted and at once."""
+    """The HTTP library itself would repeat a GET on a lost connection, uncounted and immediately."""
     service.answers = [None, ACCOUNT]
     figshare = connect()
     await figshare.account()
@@ -191,7 +191,7 @@ REPEATABLE: dict[str, Call] = {
 async def test_a_connection_closed_at_its_second_request_costs_a_new_one_once(
     service: Service, connect: Connect, clock: FakeClock, call: Call
 ) -> None:
-    """Some proxies close each connection after an answer and do not say so."""
+    """Some proxies close each connection after a response without announcing it."""
     used: set[int] = set()
 
     def say(asked: Asked) -> object:
@@ -223,7 +223,7 @@ async def test_connections_are_reused(service: Service, connect: Connect) -> Non
 
 
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, block: bytes) -> int:
-    """Answers and never ends; gives how many bytes went out before the other side broke off."""
+    """Send an endless response; return the number of bytes sent until the client disconnected."""
     await read_request(reader)
     writer.write(head)
     sent = 0

@@ -147,13 +147,13 @@ def test_no_interval_exceeds_the_rate(rate: float, burst: int, asks: list[tuple[
             clock.time += idle
             await bucket.acquire(n)
             elapsed = clock.time - start
-            # All that was handed out before fits under the line; the newest may go on debt beyond its burst.
+            # Everything granted before is within the limit; the newest grant may go into debt.
             allowed = burst + elapsed * rate
             assert before_last + min(n, burst) <= allowed * (1 + 1e-6) + 1e-6
             before_last += n
         return before_last
 
     start = clock.time
-    # Slow rates with large asks would nap for hours of simulated time, a second each.
+    # Slow rates with large requests would sleep for hours of simulated time, a second each.
     if sum(n for _, n in asks) / rate < 2000:
         anyio.run(run)

@@ -1,4 +1,4 @@
-"""When to ask again, and for how long."""
+"""When to retry, and for how long."""
 
 from __future__ import annotations
 

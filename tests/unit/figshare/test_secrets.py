@@ -1,4 +1,4 @@
-"""Neither the token nor an upload address shows anywhere, whatever happens."""
+"""Neither the token nor an upload address is shown anywhere, whatever happens."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ANSWERS: dict[str, object] = {
 
 
 def everything_about(fault: BaseException | None) -> Iterator[str]:
-    """Texts, arguments and tracebacks of an exception and of all that led to it, shown or suppressed."""
+    """Texts, arguments and tracebacks of an exception and of all its causes and contexts."""
     while fault is not None:
         yield from (str(fault), repr(fault), repr(fault.args), repr(vars(fault)))
         yield "".join(traceback.format_exception(fault))

@@ -1,4 +1,4 @@
-"""The watch over parts: stalls are cut off, slow sources and slow answers are not."""
+"""The stall detector: stalled parts are aborted; slow sources and slow responses are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of uploads are secrets, and some of aiohttp's texts hold them."""
+"""Upload addresses are secrets, and some of aiohttp's messages contain them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses may be talked to, and how they are shown."""
+"""Which addresses are allowed, and how they are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at before an item is created: its project, and the custom fields that it will lack."""
+"""Checks before an item is created: its project, and missing custom fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uploader.items.payload import ItemPayload
 
 
 class Account(Items):
-    """An account with one project, which has a group of its own; `asked` counts."""
+    """An account with one project in another group; `asked` counts requests."""
 
     def __init__(self, *, institution: int | None = 2000, role: str = "Owner", open_to_ask: bool = True) -> None:
         self.asked: list[str] = []

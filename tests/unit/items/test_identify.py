@@ -1,4 +1,4 @@
-"""From a DOI without an id in it to the id: whose records are asked for, and what is made of the rows."""
+"""From a DOI without an id to the id: the requests, and the interpretation of the rows."""
 
 from __future__ import annotations
 

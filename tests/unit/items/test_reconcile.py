@@ -1,4 +1,4 @@
-"""What became of a request whose answer was lost: found, asked again, or given up; never beyond the patience."""
+"""The effect of a request after a lost response: found, repeated or given up, within the time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uploader.items.reconcile import confirm
 
 
 class Waits:
-    """Stands for the session: waiting takes no time, and is written down."""
+    """A fake session: waiting takes no time, and is recorded."""
 
     def __init__(self) -> None:
         self.waited: list[float] = []
@@ -26,7 +26,7 @@ class Waits:
 
 
 async def outcome(asks: list[object], looks: list[str | None], patience: float = 4.0) -> tuple[Any, Waits]:
-    """Ask and look, in turn, until what is given is used up."""
+    """Request and check, in turn, until the scripted results are used up."""
     session = Waits()
 
     async def ask() -> str:

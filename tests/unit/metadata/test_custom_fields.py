@@ -1,4 +1,4 @@
-"""Values for custom fields: what each kind takes, how it is written for Figshare, and what is said of the rest."""
+"""Values of custom fields: accepted values of each kind, their form for Figshare, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What figup's own terms become in Figshare's."""
+"""Conversion of figup's fields into Figshare's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CITATION.cff, DataCite JSON and codemeta.json: what is taken from them, and that nothing in them is in the way."""
+"""CITATION.cff, DataCite JSON and codemeta.json: what is imported, and that nothing in them prevents an upload."""
 
 from __future__ import annotations
 

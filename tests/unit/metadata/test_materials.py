@@ -1,4 +1,4 @@
-"""Identifiers of related materials: what kind each shows to be, and which are not what they are said to be."""
+"""Identifiers of related materials: inferred kinds, and mismatches with the given kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata files as values with lines: the three formats, and what is wrong with broken ones."""
+"""Metadata files as values with lines: the three formats, and errors of broken files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names into ids, the nearest for those that there are not, and a description as Figshare takes it."""
+"""Names resolved into ids, suggestions for unknown ones, and the payload of a description."""
 
 from __future__ import annotations
 

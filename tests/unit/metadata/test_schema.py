@@ -1,4 +1,4 @@
-"""figup's own metadata files: what each field takes, and how every problem is told with its place."""
+"""figup's own metadata files: accepted values of each field, and problems with their locations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses in answers follow what the client called the sandbox."""
+"""Addresses in responses use the host by which the client addressed the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes on the disk: sparse where nothing is, right where something was."""
+"""Bytes on disk: sparse for zeros, correct where data was overwritten."""
 
 from __future__ import annotations
 

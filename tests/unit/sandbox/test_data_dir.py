@@ -1,4 +1,4 @@
-"""The sandbox's directory: one holder, private files, a token and ports that are kept."""
+"""The sandbox's directory: one holder, private files, a persistent token and ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of faults, and when they strike."""
+"""The grammar of faults, and when they occur."""
 
 from __future__ import annotations
 

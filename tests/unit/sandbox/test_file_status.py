@@ -1,4 +1,4 @@
-"""What a file's record says, moment by moment, on a clock of the test's own."""
+"""A file's status over time, with a fake clock."""
 
 from __future__ import annotations
 

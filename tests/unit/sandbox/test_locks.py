@@ -1,4 +1,4 @@
-"""Locks of parts, on a clock of the test's own."""
+"""Locks of parts, with a fake clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives: their bytes are what programs unpack, the same at any offset, and of one version of every member."""
+"""Archives: other programs can unpack them, reads at any offset agree, and every member is of one version."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def sparse_plan(tmp_path: Path, format: Format, sizes: dict[str, int]) -> Plan:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_sizes_beyond_32_bits(format: Format, tmp_path: Path) -> None:
-    """What readers see of a sparse file of 9 GiB, and of a small one behind it."""
+    """The view of a sparse file of 9 GiB, and of a small one after it."""
     plan = sparse_plan(tmp_path, format, {"1": 9 * GIB, "2": 5, "3": (1 << 32) - 100})
     source = ArchiveSource(plan, "archive")
     for index in (0, 2):

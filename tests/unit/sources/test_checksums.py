@@ -1,4 +1,4 @@
-"""Lists of MD5s in the forms of the programs that people have; what is in none of them is named with its line."""
+"""Lists of MD5s in the formats of common programs; other lines are errors with their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters: gitignore's words, which of them comes first, and globs."""
+"""Filters: gitignore patterns, their precedence, and globs."""
 
 from __future__ import annotations
 

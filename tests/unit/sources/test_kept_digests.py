@@ -1,4 +1,4 @@
-"""MD5 states that outlive their process: computed, kept, continued, and believed only where a change would show."""
+"""MD5 states kept between processes: computed, stored, continued, and trusted only where a change would be detected."""
 
 from __future__ import annotations
 

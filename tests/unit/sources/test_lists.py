@@ -1,4 +1,4 @@
-"""Lists and manifests: what programs write is read, and what is wrong is named with its line."""
+"""Lists and manifests: output of common programs is read, and errors have their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that differ only in case or composition are told, and one file is sent once however its path is spelled."""
+"""Names that differ only in case or composition cause a warning; one file is sent once however it is spelled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_similar_names_are_warned_about_and_both_selected(tmp_path: Path) -> Non
 
 
 def test_one_file_with_two_spellings_is_selected_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a file system that does not tell them apart, which Linux does not have."""
+    """Simulate a file system that does not distinguish them, which Linux does not have."""
     (tmp_path / "notes.txt").write_text("1")
     honest_open, honest_lstat, honest_exists = os.open, os.lstat, os.path.lexists
 

@@ -1,4 +1,4 @@
-"""Selecting, on a real disk: every kind of thing that stands in a folder is sent, skipped and named, or refused."""
+"""Selection on a real disk: every kind of directory entry is sent, skipped and reported, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading sources, noticing that they changed, and the MD5 that is computed beside the sending."""
+"""Reading sources, detecting changes, and computing the MD5 while parts are sent."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_the_digest_stays_within_its_window(source: Source, monkeypatch: p
         await digest.wait_for_window(1 << 19)
         await anyio.sleep(0.05)
         assert digest._position == 2 << 20, "the digest ran away from the senders"
-        # A part that begins far behind what is hashed, as where a job goes on: the sender waits for the digest.
+        # A part that begins far behind the hashed bytes, as when a job is resumed: the sender waits for the digest.
         with anyio.fail_after(5):
             await digest.wait_for_window(5 << 20)
         assert 4 << 20 <= digest._position <= 6 << 20
@@ -153,7 +153,7 @@ async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
     digest = Digest(source)
     with anyio.fail_after(5):
         await digest.wait_for_window((1 << 20) + 1)
-        # What lies between them is not sent now: the digest takes its time to come there.
+        # The bytes between them are not sent now: the digest needs time to get there.
         await digest.wait_for_window(1 << 20, since=1 << 19)
     with anyio.move_on_after(0.05) as patience:
         await digest.wait_for_window(1 << 20)

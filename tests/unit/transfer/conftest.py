@@ -11,6 +11,6 @@ from tests.fakes.world import World
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: object) -> World:
-    """A world without faults. Its threads are fakes, so blocking calls are not looked for here."""
+    """A world without faults. Its threads are fakes, so blocking calls are not detected here."""
     no_blocking_calls.deactivate()  # type: ignore[attr-defined]
     return World(tmp_path, monkeypatch)

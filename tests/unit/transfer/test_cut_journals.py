@@ -1,4 +1,4 @@
-"""A journal that was cut off, at whatever line or byte, is damage: the same command asks Figshare, and ends with 0."""
+"""A journal cut off at any line or byte counts as damaged: the same command asks Figshare, and exits with 0."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stored:
         self._items = copy.deepcopy(world.figshare.items_held)
 
     def restore(self, length: int) -> None:
-        """Restore everything, with so many bytes of the journal."""
+        """Restore everything, with this many bytes of the journal."""
         shutil.rmtree(self.job)
         shutil.copytree(self._copy, self.job)
         journal = self.job / "journal"
@@ -73,13 +73,14 @@ async def prepare(world: World, interrupted: str, named: bool, on_conflict: OnCo
 
 
 async def check_cut(world: World, stored: Stored, length: int, target: dict[str, Any], *, named: bool) -> None:
-    """Leave so many bytes of the journal; the same command ends with everything there exactly once."""
+    """Truncate the journal to this many bytes; the same command ends with everything there exactly once."""
     stored.restore(length)
     await run_to_the_end(world, target)
     (item,) = world.figshare.items_held
     held = world.contents(item)
     if named:
-        # What the item held before cannot be told from the upload whose record is lost: it is kept, and named.
+        # Earlier files of the item cannot be distinguished from the upload whose record is lost: they are kept and
+        # reported.
         held = [one for one in held if one[1] != "created"]
     assert held == HELD, length
     assert world.figshare.items_held[item].title == TITLE

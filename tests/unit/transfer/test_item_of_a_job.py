@@ -1,4 +1,4 @@
-"""Which item a job takes for its own: by the mark of its request, not by title and time."""
+"""Which item a job adopts: by the mark of its request, not by title and time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def warnings(world: World) -> str:
 def change_journal(
     job: Path, change: Callable[[ev.AnyEvent], ev.AnyEvent] = lambda event: event, more: Sequence[ev.AnyEvent] = ()
 ) -> None:
-    """Rewrite a job's journal, which is clean."""
+    """Rewrite a job's intact journal."""
     journal = job / "journal"
     events = decode(journal.read_bytes()).events
     journal.with_name("journal.synced").unlink()

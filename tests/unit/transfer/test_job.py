@@ -1,4 +1,4 @@
-"""A job that is opened and closed: whatever ends the block, the next call finds it free."""
+"""Opening and closing a job: however the block ends, the next call can open it."""
 
 from __future__ import annotations
 

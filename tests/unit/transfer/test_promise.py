@@ -1,7 +1,6 @@
-"""The promise: whatever happens to any one request, running the same command again ends with status 0, and every byte
-is on Figshare exactly once, verified.
-
-Each scenario lists the requests that it makes when nothing goes wrong. Each of them meets each fault once.
+"""The promise: after any fault of any one request, rerunning the same command ends with status 0, and every byte is on
+Figshare exactly once, verified. Each scenario lists its requests in an undisturbed run. Each of them gets each fault
+once.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ ADDRESS = "https://example.org/elsewhere"
 class Scenario:
     """One command, and the requests of an undisturbed run of it, in order.
 
-    `prepare` sets the world up, and returns the item that the user names, None for a new one. `foreign` are contents of
-    that item which must still be there in the end.
+    `prepare` sets up the world, and returns the item that the user names, None for a new one. `foreign` are contents of
+    that item that must still exist at the end.
     """
 
     name: str
@@ -154,7 +153,7 @@ async def test_after_any_fault_the_same_command_ends_with_everything_there_exact
 
 
 def expected_statuses(request: str, fault: Fault) -> set[int]:
-    """How a run may end in which one request met a fault. An ambiguous answer never ends a run."""
+    """How a run with one faulty request may end. An ambiguous response never ends a run."""
     if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
         return {KILLED}
     if fault is Fault.REJECTED:
@@ -167,7 +166,7 @@ def expected_statuses(request: str, fault: Fault) -> set[int]:
 async def test_after_any_answer_that_is_out_of_date_the_same_command_ends_with_everything_there_exactly_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster, scenario: Scenario, requests: int
 ) -> None:
-    """A replica that lags answers each reading request once with what was stored some requests before."""
+    """A lagging replica answers each reading request once with the state of some requests before."""
     no_blocking_calls.deactivate()
     for request, count in Counter(scenario.requests.split()).items():
         for occurrence in range(1, count + 1) if request in READING else ():

@@ -1,4 +1,4 @@
-"""A finished job that is run again: its sources and its remote files are checked, and nothing is sent."""
+"""A finished job that is rerun: its sources and remote files are checked, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
 
 
 async def of(paths: list[Path]) -> list[Transfer]:
-    """The transfers that sent these sources as they are now."""
+    """Transfers of these sources as they are now."""
     transfers = []
     for number, path in enumerate(paths, 1):
         now = await anyio.to_thread.run_sync(stat_source, str(path))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def overwrite_through_a_mapping(path: str, content: bytes) -> None:
-    """Change a file so that its times tell nothing of it, as a write through an existing mapping may."""
+    """Change a file without changing its times, as a write through an existing mapping may."""
     before = os.stat(path)  # noqa: PTH116 - the times in ns are set as they were
     fd = os.open(path, os.O_RDWR)
     with mmap.mmap(fd, 0) as mapping:
@@ -43,7 +43,7 @@ class Watched(list[AnyNotice]):
 
 @pytest.fixture
 def blind_to_ctime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no ctime tell of what `overwrite_through_a_mapping` does: it sets the mtime back, which moves it."""
+    """Hide the ctime change of `overwrite_through_a_mapping`, which restores the mtime."""
     real = source._snapshot
     monkeypatch.setattr(source, "_snapshot", lambda status: dataclasses.replace(real(status), ctime_ns=1))
 

@@ -1,6 +1,5 @@
-"""What the machine refuses to a run: a thread, memory, descriptors, or a source whose mount dies in the middle.
-
-The run ends with 75, and the same command, run again, with 0 and every byte exactly once.
+"""A lack of threads, memory or descriptors, or a source whose mount dies during a run. The run ends with 75, and a
+rerun with 0 and every byte exactly once.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def check_complete(world: World) -> None:
 async def test_nothing_left_at_any_moment(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, for_good: bool
 ) -> None:
-    """Whichever piece of blocking work cannot be done: no internal error, and nothing is lost or sent twice."""
+    """Any blocking call may fail: no internal error, and nothing is lost or sent twice."""
     refusals = Refusals(monkeypatch, EXHAUSTED[0])
     assert await run(world) == ExitStatus.OK
     calls = refusals.calls
@@ -72,7 +71,7 @@ async def test_nothing_left_at_any_moment(
         refusals = Refusals(monkeypatch, EXHAUSTED[number // 2 % len(EXHAUSTED)])
         refusals.begin, refusals.end = number, (1 << 30 if for_good else number + 1)
         status = await run(again)
-        # What is left out at the end, such as the overview, is needed for nothing.
+        # Steps omitted at the end, such as the overview, are optional.
         assert status in (ExitStatus.RESUMABLE, *([ExitStatus.OK] if number > calls / 2 else [])), (number, again.error)
         refusals.begin = 1 << 30
         assert await run(again) == ExitStatus.OK, (number, again.error)
@@ -81,7 +80,7 @@ async def test_nothing_left_at_any_moment(
 
 @contextmanager
 def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
-    """Let every source answer with this error, from that many reads on; also when it is opened again."""
+    """Make every source fail with this error after that many reads, also when it is reopened."""
     reads, really_open, really_read = 0, os.open, os.pread
 
     def read(fd: int, length: int, offset: int) -> bytes:
@@ -112,7 +111,7 @@ async def test_a_mount_that_dies_while_it_is_read(
         assert await run(world) == ExitStatus.RESUMABLE
         assert world.error is not None
         assert world.error.code == "storage-unavailable"
-        # Still dead: it is as it was.
+        # Still dead: nothing changes.
         assert await run(world) == ExitStatus.RESUMABLE
     assert await run(world) == ExitStatus.OK
     check_complete(world)

@@ -1,4 +1,4 @@
-"""One name, composed on one machine and decomposed on another: every command takes it for the same name."""
+"""One name, composed on one machine and decomposed on another: every command treats it as the same name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Two processes at once, in every order: nothing is lost, doubled, removed or called done that is not.
+"""Two processes at once, in every order: nothing is lost, duplicated or removed, or reported as done before it is.
 
-A sample of the schedules is played, and with `exhaustive` all of them. How each scene ends is in `tests/FAULTS.md`.
+A sample of the schedules is run; with `exhaustive`, all of them. The outcome of each scene is in `tests/FAULTS.md`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tests.support.two_processes import (
 pytestmark = pytest.mark.anyio
 
 EVERY = 4
-"""Of the cells, every so many are in the sample."""
+"""Every n-th cell is in the sample."""
 SEEDS = 8
 """Random schedules of a scene in the sample."""
 ALL_SEEDS = 150
 PAIRS = 5
-"""Of the pairs of steps, one in so many squared is played."""
+"""Every n-th step of each process is combined in the sample."""
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_a_process_that_began_nothing_does_not_remove_the_job_of_one_that_
 
 
 async def test_a_lease_renewed_after_the_check_is_not_taken_over(stage: Stage) -> None:
-    # The second has seen for long enough that the lease does not change; then the first wakes, before it is taken over.
+    # The second has seen an unchanged lease for long enough; then the first resumes, before it is taken over.
     played = await stage.play(SCENES[0], (Turn("first", 11), Turn("second", 1), Turn("first", 5), Turn("second")))
     assert played.statuses == (0, 8)
 

@@ -23,7 +23,7 @@ async def verified(
     sums: tuple[ChecksumEntry, ...] = (),
     folders: dict[int, str] | None = None,
 ) -> list[Comparison]:
-    """The comparisons, which are reported one by one, too."""
+    """Return the comparisons, which must also be reported one by one."""
     told: list[Comparison] = []
     notices: list[no.AnyNotice] = []
     api: Any = HeldFiles(held, folders)

@@ -1,4 +1,4 @@
-"""Bars: what they say at the widths of terminals."""
+"""Bars: their text at different terminal widths."""
 
 from __future__ import annotations
 

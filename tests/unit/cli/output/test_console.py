@@ -1,4 +1,4 @@
-"""The console and its outlet: what goes where, in order, and what becomes of streams that take nothing more."""
+"""The console and its output thread: destinations, order, and broken streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a display makes of a job's notices."""
+"""How a display shows a job's notices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uploader.transfer import notices as no
 
 
 class Heard(Console):
-    """A console that keeps what it was told."""
+    """A console that records its calls."""
 
     def __init__(self, *, json: bool = False) -> None:
         super().__init__(json=json, quiet=False)
@@ -36,7 +36,7 @@ class Heard(Console):
 
 
 class Bars:
-    """Progress that keeps what it was told."""
+    """A progress display that records its calls."""
 
     def __init__(self) -> None:
         self.seen: list[no.Progress] = []

@@ -1,4 +1,4 @@
-"""Plain progress lines, with a clock of the test's own."""
+"""Plain progress lines, with a fake clock."""
 
 from __future__ import annotations
 

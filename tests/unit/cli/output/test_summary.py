@@ -1,4 +1,4 @@
-"""What a person is told of a job that ended well."""
+"""The summary of a successful job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that figup says controls a terminal, wherever its words come from."""
+"""No output of figup controls a terminal, wherever its text comes from."""
 
 from __future__ import annotations
 

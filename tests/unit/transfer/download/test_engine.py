@@ -1,4 +1,4 @@
-"""A download over a connection that fails in every way, in memory but for the target folder."""
+"""A download over a connection that fails in every way, in memory except the target folder."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def record(folder: Path) -> str:
 
 
 async def interrupted(folder: Path) -> None:
-    """A run that gets up to 10,000 bytes and then no connection any more."""
+    """A run that gets up to 10,000 bytes and then loses the connection."""
     with pytest.raises(Unreachable):
         await downloaded(folder, _once_healthy(Server(*[FetchFailed("x", network=True)] * 200, healthy=10_000)))
 

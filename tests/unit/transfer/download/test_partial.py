@@ -1,4 +1,4 @@
-"""A file on its way: what is there survives, what is not is fetched, and two processes do not write one file."""
+"""A partial file: received data is kept, missing data is fetched, and two processes do not write one file."""
 
 from __future__ import annotations
 

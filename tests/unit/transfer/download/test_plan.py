@@ -1,4 +1,4 @@
-"""What is downloaded and where it is stored, whatever the server calls its files."""
+"""Which files are downloaded and where they are stored, whatever their names on the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked up before a decision about a file, and what the upload makes of the decision."""
+"""The facts looked up for a decision about a file, and how the upload carries it out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIFFERENT = held_file(1, size=99)
 
 
 class Rig:
-    """One transfer of a run, in an item that holds these files in its place."""
+    """One transfer of a run, in an item with these files at its path."""
 
     def __init__(self, *held: File, on_conflict: OnConflict = "skip", owners: Mapping[int, str] | None = None) -> None:
         self.transfer = Transfer(

@@ -1,4 +1,4 @@
-"""What happens to a file, given what the item holds in its place."""
+"""What happens to a file, given the item's files at its path."""
 
 from __future__ import annotations
 

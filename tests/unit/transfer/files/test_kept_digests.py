@@ -62,7 +62,7 @@ def contents_of(world: World) -> list[tuple[str, str]]:
 
 
 async def killed_before_the_end(world: World) -> str:
-    """Kill an upload when everything was sent and hashed, before it is completed; return the source's path."""
+    """Kill an upload after everything was sent and hashed, before it is completed; return the source's path."""
     path = world.source("a", os.urandom(SIZE))
     world.figshare.fail("complete", Fault.KILLED_BEFORE)
     assert await world.upload(path, title="abc") == KILLED
@@ -118,7 +118,7 @@ async def test_where_no_state_can_be_kept_everything_is_read_again(
 
 
 def doctored(world: World, state: bytes) -> None:
-    """Give the newest checkpoint another state, with correct checksums throughout."""
+    """Replace the state of the newest checkpoint, with correct checksums."""
     events = list(decode(journal(world).read_bytes()).events)
     at = max(i for i, event in enumerate(events) if isinstance(event, ev.DigestKept))
     events[at] = msgspec.structs.replace(events[at], state=base64.b64encode(state).decode())

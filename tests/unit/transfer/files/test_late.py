@@ -1,4 +1,4 @@
-"""Files that a process made after it had lost the job: removed by the next run if nothing is in them."""
+"""Files created by a process after it lost the job: removed by the next run if they are empty."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
     begun, finished = anyio.Event(), anyio.Event()
 
     async def hold(request: str) -> None:
-        """Let the first begin before the second, which has listed the item by then, and end after it."""
+        """Let the first start before the second, which has already listed the item, and end after it."""
         if machine.get() == "second" and request == "initiate":
             await begun.wait()
         elif machine.get() == "first" and request == "upload":

@@ -1,4 +1,4 @@
-"""The journal's format 1, byte for byte: journals that exist must load, and the same events must be written alike."""
+"""The journal's format 1, byte for byte: existing journals load, and equal events are written identically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lifecycle, exhaustively: every state against every event, as the table has it and no other way."""
+"""The lifecycle, exhaustively: every state with every event, exactly as in the table."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_crea
         None,
         None,
     )
-    # The line that says that it was removed may be lost.
+    # The record of its removal may be lost.
     for job in (removed, begun()):
         job.apply(ev.ItemIntended("t"))
         job.apply(ev.ItemCreated(2))

@@ -1,4 +1,4 @@
-"""Several tasks that commit to one journal: who is told that it is on disk finds it there."""
+"""Several tasks that commit to one journal: events reported as durable are on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FullDisk(Disk):
-    """Takes nothing once it is `full`."""
+    """A disk that accepts nothing once it is `full`."""
 
     full = False
 

@@ -1,4 +1,4 @@
-"""What a job of many files needs in memory."""
+"""The memory of a job with many files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uploader.transfer.journal.state import JobState
 
 FILES = 2000
 MOST = 720
-"""Bytes a file whose path has 46 letters: the path, the name, the MD5, five numbers and the rest of a transfer."""
+"""Bytes per file with a path of 46 characters: path, name, MD5, five numbers and the rest of a transfer."""
 
 
 def test_a_verified_file_needs_some_hundred_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Which job a command means, what it is to send, and where that is kept."""
+"""The job of a command, its plan, and where it is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same command, run again: what its job takes in, gives up and keeps; and what a damaged journal is worth then."""
+"""The same command, rerun: sources that its job adds, drops and keeps, also with a damaged journal."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_damaged_plan_is_made_whole_by_the_command_only_where_both_say_the_sam
         for lost in range(1, len(events)):
             left = [e for at, e in enumerate(events) if at != lost] + done
             _, job = recover(left, plan)
-            # Never another source's file: rather no job at all.
+            # Never another source's file: then no job is better.
             assert job is None, (other, lost)
 
 

@@ -16,7 +16,7 @@ from uploader.transfer.run.stop import Stop
 
 
 def settle(pace: AdaptiveConcurrency, rate_at: Callable[[int], float], ticks: int = 60) -> int:
-    """The number of connections after so many looks at a line that gives `rate_at(connections)`."""
+    """Return the number of connections after this many observations of a line with `rate_at(connections)`."""
     for _ in range(ticks):
         pace.observe(rate_at(pace.limit), pace.limit)
     return pace.limit

@@ -1,4 +1,4 @@
-"""Which file is taken up next, and which part is sent next."""
+"""Which file is started next, and which part is sent next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory that chunks pass through: used again, but never while somebody still holds what is in it."""
+"""The memory of chunks: reused, but never while a view of it is held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's report: journal and history put together, with what a kill leaves of them."""
+"""A job's report, built from journal and history, also as a kill leaves them."""
 
 from __future__ import annotations
 

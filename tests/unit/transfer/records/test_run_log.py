@@ -1,4 +1,4 @@
-"""The history of a job, and who writes it, with a clock of the test's own."""
+"""The history of a job and its recorder, with a fake clock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FakeClock(Clock):
 
 
 class FullDisk(Disk):
-    """Takes nothing while it is full, or half of it."""
+    """A disk that accepts nothing while it is full, or half of the data."""
 
     full = True
 

@@ -1,4 +1,4 @@
-"""The throttle: the asked rate on average, no second far above it, and what the time of day changes."""
+"""The throttle: the requested rate on average, no second far above it, and changes by time of day."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BEAT = 0.05
 
 @pytest.fixture
 def without_kernel_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system, as some clusters have them, whose locks do not reach other machines."""
+    """A file system whose locks do not reach other machines, as on some clusters."""
     monkeypatch.setattr(fcntl, "flock", lambda fd, how: None)
 
 
@@ -167,7 +167,7 @@ def test_of_several_machines_that_begin_at_the_same_moment_one_holds_the_job(lin
             for rival in rivals:
                 tell(rival, str(begin))
             held = [read_numbers(rival) for rival in rivals]
-            # Each job by exactly one of them: new ones, ended ones, and those left behind by a crash.
+            # Each job is held by exactly one of them: new jobs, ended ones, and those left by a crash.
             assert sorted(number for numbers in held for number in numbers) == list(range(jobs)), (turn, held)
             for rival in rivals:
                 tell(rival, "die" if turn % 4 == 1 else "end")
@@ -189,7 +189,7 @@ def read_numbers(rival: subprocess.Popen[str]) -> list[int]:
 
 @pytest.mark.usefixtures("without_kernel_locks")
 async def test_who_is_late_by_a_whole_life_of_a_lease_does_not_get_an_old_number(tmp_path: Path) -> None:
-    # One machine looked when the first lease was there, and acts when two others have come and gone.
+    # One machine read the first lease, and acts after two others have held the job.
     old = lock_of(tmp_path, "one")
     await old.acquire()
     await old.release()

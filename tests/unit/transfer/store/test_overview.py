@@ -1,4 +1,4 @@
-"""The overview of a job that was closed saves reading the journal, and counts only while that stays the same."""
+"""The overview of a closed job saves reading the journal, and is valid only while the journal is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of an endpoint, and that nothing hangs on it."""
+"""The remembered connection count of an endpoint, which is optional."""
 
 from __future__ import annotations
 
