@@ -1,4 +1,6 @@
-"""`python -m benchmarks [NAME...]` measures, prints a table of each, keeps the results; ends with 1 on a broken bar."""
+"""`python -m benchmarks [NAME...]` runs benchmarks, prints their tables and stores the results; exits with 1 on a
+missed bar.
+"""
 
 from __future__ import annotations
 

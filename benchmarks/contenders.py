@@ -1,4 +1,4 @@
-"""Who is measured: each contender sends one file to a stage, by the command that a person would use."""
+"""The contenders: each sends one file to a stage with the command that a user would run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.environment import clean_environment
 
 CHECKOUT = Path(__file__).parent.parent
 NO_PEERS = "FIGUP_BENCH_NO_PEERS"
-"""Set in the environment where nothing may be fetched."""
+"""Set in the environment if nothing may be downloaded."""
 PEERS = CHECKOUT / ".venv-peers"
 
 
 @dataclass(frozen=True)
 class Send:
-    """What a contender is given: a stage that is empty, a source with its MD5, and a home of its own."""
+    """The input of a contender: an empty stage, a source with its MD5, and its own home directory."""
 
     stage: Stage
     source: Path
@@ -47,7 +47,7 @@ class Send:
 
 
 Contender = Callable[[Send], Measurement]
-"""Sends the source; raises RuntimeError when its command fails, Missing when there is none."""
+"""Sends the source; raises RuntimeError if its command fails, Missing if it is not installed."""
 
 
 def figup(send: Send, options: Sequence[str] = ()) -> Measurement:
@@ -61,7 +61,7 @@ def figup(send: Send, options: Sequence[str] = ()) -> Measurement:
 
 
 def md5sum_and_curl(send: Send) -> Measurement:
-    """`md5sum`, then `curl -Z` of parts that are ready-made: cut, and their addresses written down, beforehand."""
+    """`md5sum`, then `curl -Z` of parts that were cut, and listed with their addresses, beforehand."""
     curl = program("curl", "curl")
     upload = send.stage.initiate(send.source)
     parts = parts_of(send.source, upload["parts"])
@@ -96,7 +96,7 @@ def parts_of(source: Path, parts: Sequence[Mapping[str, int]]) -> list[Path]:
 
 
 def pyfigshare(send: Send, workers: int) -> Measurement:
-    """pyfigshare's library with so many workers; it hashes the file first."""
+    """pyfigshare's library with this number of workers; it hashes the file first."""
     script = CHECKOUT / "benchmarks" / "peers" / "pyfigshare_upload.py"
     return send.run(peers_python(), script, send.stage.endpoint, send.source, workers, 1)[0]
 
@@ -119,7 +119,7 @@ def rclone(send: Send) -> Measurement:
 
 @functools.cache
 def peers_python() -> Path:
-    """The Python of an environment that has pyfigshare and requests; it is made when it is first asked for."""
+    """The Python of an environment with pyfigshare and requests, created on first use."""
     if os.environ.get(NO_PEERS):
         raise Missing("it is not to be installed (--no-peers)")
     python, pins = PEERS / "bin" / "python", CHECKOUT / "scripts" / "requirements-peers.txt"
@@ -137,14 +137,14 @@ def peers_python() -> Path:
 
 @dataclass(frozen=True)
 class Sent:
-    """One contender's round: its cost, and what the servers spent on it meanwhile."""
+    """One contender's round: its cost, and that of the servers meanwhile."""
 
     cost: Measurement
     server_cpu_seconds: float
 
 
 def perform(contender: Contender, stage: Stage, source: Path, md5: str) -> Sent:
-    """One round on a stage that is cleared before. Raises RuntimeError when what is stored is not the source."""
+    """One round on a cleared stage. Raises RuntimeError if the stored bytes are not the source."""
     stage.clear()
     stage.expect(source, md5)
     with tempfile.TemporaryDirectory(dir=source.parent) as home:

@@ -1,4 +1,4 @@
-"""The files that are uploaded: made here, of a known size and MD5."""
+"""The files to upload, created here with a known size and MD5."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONG_ZEROS = {
 
 
 def sparse_file(folder: Path, size: int) -> Path:
-    """`size` zero bytes that take no room on disk."""
+    """`size` zero bytes that take no space on disk."""
     path = folder / f"sparse-{size}.bin"
     with path.open("wb") as file:
         file.truncate(size)
@@ -44,14 +44,14 @@ def random_file(folder: Path, size: int) -> Path:
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 by another way than the uploader's own."""
+    """The MD5, computed independently of figup."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 @cache
 def md5_of_zeros(size: int) -> str:
-    """The MD5 of so many zero bytes, without reading a file; those that take minutes are known by heart."""
+    """The MD5 of this many zero bytes, without reading a file; those that take minutes are constants."""
     if size in _LONG_ZEROS:
         return _LONG_ZEROS[size]
     digest = hashlib.md5(usedforsecurity=False)

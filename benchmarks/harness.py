@@ -1,4 +1,4 @@
-"""How a measurement is made: a real process, from cold or warm storage, with what the kernel counted for it."""
+"""Measure a real process, with a cold or warm cache, by the kernel's counters."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one run of a command cost; bytes and seconds."""
+    """The cost of one run of a command, in bytes and seconds."""
 
     seconds: float
     cpu_seconds: float
-    """User and system time, of its own children too."""
+    """User and system time, including its children."""
     peak_memory: int
     """The largest resident set (of its children too), looked up every 50 ms; the kernel keeps each process's mark."""
     storage_read: int
-    """What had to come from storage; pages that were in memory do not count."""
+    """Bytes read from storage, not from the page cache."""
 
     def then(self, other: Measurement) -> Measurement:
-        """What this and then the other cost together."""
+        """The cost of both runs in sequence."""
         return Measurement(
             self.seconds + other.seconds,
             self.cpu_seconds + other.cpu_seconds,
@@ -64,7 +64,7 @@ def measure(command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str]
 
 
 class _Reader(threading.Thread):
-    """Empties one pipe, so that the process never waits for us."""
+    """Reads one pipe continuously, so that the process never waits."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         super().__init__(daemon=True)
@@ -95,7 +95,7 @@ def _peak_memory_until_end(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """All processes under this one that there are now."""
+    """All current descendants of this process."""
     found: list[int] = []
     with suppress(OSError):
         for place in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -105,7 +105,7 @@ def children(pid: int) -> list[int]:
 
 
 def _memory_mark(pid: int) -> int:
-    """The most that a process has had resident, in bytes; 0 when it is gone."""
+    """The peak resident memory of a process in bytes; 0 if it has ended."""
     with suppress(OSError, StopIteration):
         status = Path(f"/proc/{pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
@@ -122,7 +122,7 @@ def cpu_seconds_of(pids: Sequence[int]) -> float:
 
 
 def forget_cached(path: Path) -> None:
-    """Has the kernel drop the file's pages, so that the next reader has to go to storage."""
+    """Drop the file's pages from the cache, so that it must be read from storage."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -132,7 +132,7 @@ T = TypeVar("T")
 
 
 class Missing(Exception):
-    """A program that a benchmark or a contender needs is not here; says which, and where it comes from."""
+    """A required program is missing; names it and its package."""
 
 
 def program(name: str, package: str) -> str:
@@ -144,9 +144,8 @@ def program(name: str, package: str) -> str:
 
 
 def in_turn(rounds: int, runs: Mapping[str, Callable[[], T]]) -> tuple[dict[str, list[T]], list[str]]:
-    """Every run once, then every run again: what else the machine does then hits all alike.
-
-    Also gives a note for each run that was left out, since a program that it needs is missing.
+    """Take turns: every run once, then again, so that other load affects all alike. Also return a note for each run
+    that was omitted because a program is missing.
     """
     measured: dict[str, list[T]] = {name: [] for name in runs}
     missing: dict[str, str] = {}
@@ -165,7 +164,7 @@ def in_turn(rounds: int, runs: Mapping[str, Callable[[], T]]) -> tuple[dict[str,
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of several rounds, and how far they lay apart."""
+    """The median and range of several rounds."""
 
     median: float
     least: float

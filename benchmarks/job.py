@@ -1,4 +1,4 @@
-"""A figup that is watched while it runs, and killed: for what a resume costs."""
+"""Run figup, watch and kill it, to measure the cost of a resume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.processes import Process
 
 
 class Job:
-    """`figup upload` of a source, run as often as one likes on the same state directory."""
+    """`figup upload` of a source, run repeatedly with the same state directory."""
 
     def __init__(self, send: Send, options: Sequence[str] = ()) -> None:
         self._send = send
@@ -35,7 +35,7 @@ class Job:
         return asked, seconds, summary
 
     def run_until(self, enough: Callable[[], bool]) -> float:
-        """Kills it (SIGKILL) as soon as there is enough; the seconds that it had."""
+        """Kill it (SIGKILL) once enough is sent; return its seconds."""
         began = time.monotonic()
         process = self._start()
         try:

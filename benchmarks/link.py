@@ -1,8 +1,8 @@
 """A wide-area line on one machine: a relay with a round-trip time, a window for each connection, and one rate for all.
 
-What a client sends queues for the line, takes its turn at the line's rate, arrives half a round trip later, and gives
-its room in the connection's window back after a whole one. Answers take half a round trip. A new connection costs a
-round trip before its first byte. Every so many bytes the connection that is just sending is reset.
+Data from a client queues for the line, passes at its rate, arrives half a round trip later, and frees its space in the
+connection's window after a whole one. Responses take half a round trip. A new connection costs a round trip before its
+first byte. After a number of bytes, the sending connection is reset.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import struct
 from dataclasses import asdict, dataclass
 
 _PIECE = 64 << 10
-"""Bytes that take their turn at once; large enough that the relay itself costs little."""
+"""Bytes passed at once; large enough that the relay itself costs little."""
 _RECEIVE_BUFFER = 64 << 10
-"""Asked of the kernel for a client's socket: what lies there is beyond the window."""
+"""Receive buffer requested for a client's socket: its content is in addition to the window."""
 _BULK = 4096
 """A piece of more bytes belongs to a part: requests and handshakes are smaller."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass
 class Carried:
-    """What went over the line towards the server. Times are of the monotonic clock; those of parts alone."""
+    """The traffic towards the server. Times are monotonic, and those of parts only."""
 
     bytes: int = 0
     connections: int = 0
@@ -58,7 +58,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
 
     def turn(self, count: int) -> float:
-        """When the last of `count` bytes has passed the line, if they queue now."""
+        """When the last of `count` bytes will have passed the line, if they are queued now."""
         now = self._loop.time()
         started = max(self._free, now)
         self._free = started + count / self._line.rate
@@ -126,7 +126,7 @@ class Link:
             delivering.cancel()
 
     async def _deliver(self, arriving: asyncio.Queue[tuple[float, bytes]], to: socket.socket) -> None:
-        """Hands over each piece at its time; ends at an empty one."""
+        """Deliver each piece at its time; end at an empty one."""
         while True:
             due, data = await arriving.get()
             await asyncio.sleep(max(0.0, due - self._loop.time()))
@@ -136,14 +136,14 @@ class Link:
 
 
 class Window:
-    """The bytes of one connection that may be on their way."""
+    """The window of one connection: bytes that may be in flight."""
 
     def __init__(self, size: int) -> None:
         self._room = size
         self._grown = asyncio.Event()
 
     async def wait(self, wanted: int) -> int:
-        """How many of `wanted` bytes there is room for, once there is any."""
+        """Wait for space; return how many of `wanted` bytes fit."""
         while self._room <= 0:
             self._grown.clear()
             await self._grown.wait()
@@ -158,7 +158,7 @@ class Window:
 
 
 async def serve(line: Line, upstream: tuple[str, int]) -> None:
-    """Prints its port, and on SIGUSR1 what was carried since the last time, as JSON; until SIGTERM."""
+    """Print the port, and on SIGUSR1 the traffic since the last time, as JSON; until SIGTERM."""
     loop = asyncio.get_running_loop()
     link, ended, running = Link(line, upstream), asyncio.Event(), set[asyncio.Task[None]]()
 

@@ -1,4 +1,4 @@
-"""Thousands of small files in one item: what counts is the API requests that a file takes, for they are rationed."""
+"""Thousands of small files in one item: the relevant cost is API requests per file, which are limited."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.support.sandbox import Sandbox
 KB = 1000
 MIB = 1 << 20
 BUDGET = 20.0
-"""API requests a second in the rounds that have a budget: more than Figshare asks for, or they would take hours."""
+"""API requests per second in the rounds with a budget: more than Figshare allows, or they would take hours."""
 NO_BUDGET = 100_000.0
 
 
 @dataclass(frozen=True)
 class Many:
-    """So many files went up at that cost; `requests` are those to the API, without the parts."""
+    """The number of files and their cost; `requests` are those to the API, without parts."""
 
     files: int
     cost: Measurement
@@ -87,7 +87,7 @@ def _row(values: Iterable[float]) -> Spread:
 
 
 def folder_of(work: Path, count: int, size: int) -> Path:
-    """A folder of so many different files."""
+    """A folder with this number of different files."""
     folder = work / f"{count}-files-of-{size}"
     if not folder.exists():
         folder.mkdir()
@@ -131,7 +131,7 @@ def _sent(folder: Path, work: Path, command: list[Any]) -> Many:
 
 
 def compare(folder: Path, sandbox: Sandbox) -> None:
-    """Raises RuntimeError when the item does not hold exactly the files of the folder, by the sandbox's own MD5s."""
+    """Raise RuntimeError unless the item has exactly the files of the folder, by the sandbox's MD5s."""
     there = {name.rpartition("/")[2]: (size, md5) for name, size, md5 in sandbox_files(sandbox)}
     here = {
         path.name: (path.stat().st_size, hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest())

@@ -1,4 +1,4 @@
-"""How much memory an upload takes: whatever the size of the file and of its parts, the same, and little."""
+"""The memory of an upload, which must be small and independent of the size of the file and its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often an upload reads its source: once, though it is both sent and hashed."""
+"""How often an upload reads its source: once, although it is both sent and hashed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
         [Column("read / size", 3, plot=True), Column("seconds", 1)],
         {name: [read[name], Spread.of([cost.seconds for cost in costs])] for name, costs in measured.items()},
         [
-            # Where a plain read does not count as one either (tmpfs, some network mounts), the rest says nothing.
+            # If a plain read is not counted either (tmpfs, some network mounts), the rest is meaningless.
             Bar("a plain read reads the whole file from storage", read["a plain read"].least, least=0.95, most=1.05),
             Bar("figup upload reads the file once", read["figup upload"].most, least=0.95, most=1.05),
         ],

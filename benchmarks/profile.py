@@ -1,4 +1,4 @@
-"""Where figup's CPU time goes: every sample of a whole upload over TLS, told apart by what it was for."""
+"""Where figup's CPU time goes: samples of a whole upload over TLS, classified by purpose."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
 
 
 def kind_of(sample: str) -> str:
-    """What one line of `perf script` was for; whatever does not hash on the digest's thread is TLS."""
+    """Classify one line of `perf script`; everything but hashing in the digest's thread is TLS."""
     found = _SAMPLE.fullmatch(sample)
     if found is None:
         raise ValueError(f"perf says something unknown: {sample}")

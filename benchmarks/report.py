@@ -1,4 +1,4 @@
-"""What a benchmark found: a table for people, JSON for later, a plot where matplotlib is installed."""
+"""The results of a benchmark: a table, JSON, and a plot if matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Column:
-    """One measured quantity: its name and unit as people read it, and the decimals that mean something."""
+    """One measured quantity: its name with unit, and the number of significant decimals."""
 
     name: str
     decimals: int = 0
@@ -51,7 +51,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Report:
-    """The rows are labelled; each has a spread for each column. Columns with `plot` stand side by side in the plot."""
+    """Labelled rows with a spread for each column. Columns with `plot` are plotted side by side."""
 
     name: str
     title: str
@@ -65,7 +65,7 @@ class Report:
         return all(bar.held for bar in self.bars)
 
     def table(self) -> str:
-        """Markdown: the median of each quantity, and from where to where the rounds went."""
+        """Markdown: the median and range of each quantity."""
         lines = [
             "| | " + " | ".join(column.name for column in self.columns) + " |",
             "|---|" + "---:|" * len(self.columns),
@@ -76,7 +76,7 @@ class Report:
         return "\n".join(lines)
 
     def save(self) -> None:
-        """Writes `results/NAME.json`, and `results/NAME.png` where that can be done."""
+        """Write `results/NAME.json`, and `results/NAME.png` if possible."""
         RESULTS.mkdir(exist_ok=True)
         document: dict[str, Any] = {
             "title": self.title,
@@ -96,7 +96,7 @@ class Report:
 
 
 def plot(document: dict[str, Any], path: Path) -> None:
-    """Draws what `save` has written, as far as matplotlib is there to do it."""
+    """Plot the saved results if matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -125,14 +125,14 @@ def plot(document: dict[str, Any], path: Path) -> None:
 
 
 def figup_version() -> str:
-    """Its number, and the commit where this is a checkout."""
+    """The version, and the commit in a checkout."""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=8", "HEAD"]
     found = subprocess.run(git, capture_output=True, text=True, check=False)
     return f"{__version__} ({found.stdout.strip()})" if found.returncode == 0 else __version__
 
 
 def machine() -> dict[str, object]:
-    """What the numbers depend on; the load is what it was over the last minute, the benchmark's own included."""
+    """The conditions of the measurement; the load is the average of the last minute, including the benchmark's own."""
     cpu = None
     with suppress(OSError):
         cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())

@@ -1,4 +1,4 @@
-"""What an interruption costs: figup is killed when 90 % is there, and goes on."""
+"""The cost of an interruption: figup is killed at 90 %, and resumes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SHARE = 0.9
 
 @dataclass(frozen=True)
 class Interruption:
-    """A run without one, and the time of the second run of one that was killed; bytes that were sent twice."""
+    """The time of an uninterrupted run and of the resumed one, and the bytes sent twice."""
 
     full_seconds: float
     resumed_seconds: float
     sent_again: int
     in_flight: int
-    """The most that can have been on its way: one part for each connection."""
+    """Maximum bytes in flight: one part per connection."""
 
 
 def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
-    """1 GB over simulated lines and 4 GiB on this machine: the time to go on, and the bytes sent again."""
+    """1 GB over simulated lines and 4 GiB on this machine: the time to finish, and the bytes sent again."""
     source = random_file(work, size or (64 if quick else 954) * MIB)
     large = source if quick or size else random_file(work, 4096 * MIB)
     lines = dict(list(LINES.items())[:1]) if quick else LINES
@@ -77,7 +77,7 @@ def _share(one: Interruption) -> float:
 
 
 def interrupted(source: Path, line: Line | None) -> Interruption:
-    """Sends the file whole, then once more with an interruption. Raises RuntimeError when a copy is not the source."""
+    """Send the file, then once more with an interruption. Raises RuntimeError if a copy is not the source."""
     if line is None:
         with stage() as place:
             return _interrupted(place, source)
@@ -97,10 +97,10 @@ def _interrupted(place: Stage, source: Path) -> Interruption:
         there = stored_bytes(place)
         _, resumed, summary = job.run()
         check(place, source, md5)
-    # What was in the server's hands when figup was killed counts as there only once it was whole.
+    # Parts that were being received when figup was killed count only if they are complete.
     return Interruption(full, resumed, summary["bytes_sent"] - (size - there), 32 * PART_SIZE)
 
 
 def stored_bytes(place: Stage) -> int:
-    """Bytes of the parts that are there whole."""
+    """Bytes of the complete parts."""
     return sum(path.stat().st_size for path in (place.folder / "parts").glob("*/*"))

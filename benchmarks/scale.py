@@ -1,4 +1,4 @@
-"""Whether cost grows with the bytes and with nothing else: up to 100 GB, a hundred thousand parts, a long journal."""
+"""Whether the cost depends only on the bytes: up to 100 GB, a hundred thousand parts, a long journal."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _resume(work: Path, parts: int) -> tuple[float, float]:
 
 
 def _journal(parts: int) -> tuple[float, float]:
-    """Bytes a part, and seconds to read a whole journal of so many."""
+    """Bytes per part, and seconds to read a journal of this many parts."""
     data, _ = encode(ev.PartSent(0, no=number, xxh3=0xFEDCBA9876543210 - number) for number in range(1, parts + 1))
     began = time.perf_counter()
     replay = decode(data)

@@ -1,9 +1,9 @@
 """The service that nginx fronts: the sandbox's API, told which parts nginx has already put into its folder.
 
-nginx takes the bodies of parts itself (DAV PUT into PARTS/TOKEN/NUMBER). Before it hands on a request whose answer
-depends on parts, it asks here (`auth_request`), and what lies in the folder becomes COMPLETE in the sandbox's books.
-The MD5 of a completed file is not computed while somebody's time is taken: the service tells the one that it was given
-for a file of that size beforehand, and the benchmark compares it with what is really stored, after the clock stopped.
+nginx stores the bodies of parts (DAV PUT into PARTS/TOKEN/NUMBER). Before it forwards a request whose response depends
+on parts, it asks here (`auth_request`), and the stored parts become COMPLETE in the sandbox's database. The MD5 of a
+completed file is not computed during the measurement: the service returns one given in advance for a file of that size,
+and the benchmark compares it with the stored bytes afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings
 
 TOKEN = "t0ken"  # noqa: S105 - protects nothing
-"""The only one that the service takes."""
+"""The only token that the service accepts."""
 
 _UPLOAD = re.compile(r"/upload/(?P<token>[^/]+)")
 _COMPLETE = re.compile(r"/v2/account/articles/\d+/files/(?P<file>\d+)")
@@ -37,17 +37,17 @@ _SWEEP_SECONDS = 0.05
 
 
 class Books:
-    """Keeps the sandbox's books true to the folder of parts."""
+    """Updates the sandbox's database from the folder of parts."""
 
     def __init__(self, context: Context, parts: Path, sums: Path) -> None:
         self._context = context
         self._parts = parts
         self._sums = sums
         self._noted: defaultdict[str, set[str]] = defaultdict(set)
-        """Parts that are in the books already, by the upload's token: a large folder takes its time otherwise."""
+        """Parts already recorded, by the upload's token: rereading a large folder would be slow."""
 
     async def before(self, request: web.Request) -> web.Response:
-        """What nginx asks before a request whose address is in `X-Address`."""
+        """Called by nginx before a request, whose address is in `X-Address`."""
         address = request.headers["X-Address"]
         if upload := _UPLOAD.match(address):
             await self._context.db.run(self._note_parts, upload["token"])
@@ -77,7 +77,7 @@ class Books:
 
 
 class Sweeper:
-    """Makes room for files larger than memory: a part that arrived is compared with zeros and becomes a hole."""
+    """Frees memory for files larger than memory: a received part is compared with zeros and becomes a hole."""
 
     def __init__(self, parts: Path) -> None:
         self._parts = parts
@@ -119,7 +119,7 @@ class Sweeper:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Prints where it listens, as JSON in one line, and serves until SIGTERM."""
+    """Print the address as one line of JSON, and serve until SIGTERM."""
     settings = Settings(
         directory=options.folder / "sandbox",
         token=TOKEN,

@@ -1,4 +1,4 @@
-"""A simulated line as a process of its own, which stands in front of a stage."""
+"""A simulated line as a separate process in front of a stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.servers import free_ports
 
 
 class RunningLink:
-    """`port` is where clients connect; what comes there is relayed to `upstream`."""
+    """Clients connect to `port`; traffic is relayed to `upstream`."""
 
     def __init__(self, line: Line, process: Process, port: int, upstream: int) -> None:
         self.line = line
@@ -28,7 +28,7 @@ class RunningLink:
         self._reports = 0
 
     def carried(self) -> Carried:
-        """What crossed since the last call."""
+        """The traffic since the last call."""
         self._reports += 1
         self._process.send_signal(signal.SIGUSR1)
         lines = self._process.stdout
@@ -38,7 +38,7 @@ class RunningLink:
 
 @contextmanager
 def simulated(line: Line) -> Iterator[RunningLink]:
-    """The line, for as long as the block lasts."""
+    """Run the line during the block."""
     checkout = Path(__file__).parent.parent
     (upstream,) = free_ports(1)
     words = {

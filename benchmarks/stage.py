@@ -1,6 +1,5 @@
-"""Where contenders perform: nginx with TLS that puts parts into memory, and the sandbox's API behind it.
-
-The server must not be the bottleneck: it does nothing with a part but decrypt it and write it into memory.
+"""The server side of a benchmark: nginx with TLS that stores parts in memory, and the sandbox's API behind it. It must
+not be the bottleneck: it only decrypts a part and writes it to memory.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from tests.support.tls import Authority
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the memory file system itself, not a name in it
 PART_SIZE = 10 << 20
-"""Figshare's own part size, as far as anybody has seen it."""
+"""Figshare's part size (observed)."""
 
 _NGINX = """
 {modules}
@@ -109,13 +108,13 @@ class Stage:
         return f"{self.url}/v2"
 
     def expect(self, source: Path, md5: str) -> None:
-        """Have the service tell this MD5 of files of this size, once all their parts are there."""
+        """Make the service return this MD5 for complete files of this size."""
         sums = self.folder / "sums.json"
         known = json.loads(sums.read_text(encoding="utf-8"))
         sums.write_text(json.dumps(known | {str(source.stat().st_size): md5}), encoding="utf-8")
 
     def request(self, method: str, address: str, body: object = None) -> Any:
-        """One request to the API with the token; its JSON, None where there is none."""
+        """Make one request to the API with the token; return its JSON, None without."""
         request = urllib.request.Request(  # noqa: S310 - this machine's own sandbox
             address if address.startswith("https:") else f"{self.endpoint}/{address}",
             method=method,
@@ -135,14 +134,14 @@ class Stage:
         return file | {"location": location, "parts": self.request("GET", file["upload_url"])["parts"]}
 
     def catch_up(self) -> None:
-        """Have the books brought up to date now, as a real service's are, and not in somebody's time."""
+        """Update the database now, so that the update is not measured."""
         for item in self.request("GET", "account/articles"):
             files = f"account/articles/{item['id']}/files"
             for file in self.request("GET", files):
                 self.request("GET", f"{files}/{file['id']}")
 
     def stored_md5(self) -> str:
-        """The MD5 of the one file that came since `clear`: of its parts in their order, or of what WebDAV has."""
+        """The MD5 of the only file received since `clear`: of its parts in order, or of the WebDAV file."""
         digest = hashlib.md5(usedforsecurity=False)
         (stored,) = [path for place in ("parts", "dav") for path in (self.folder / place).iterdir()]
         parts = sorted(stored.iterdir(), key=lambda path: int(path.name)) if stored.is_dir() else [stored]
@@ -153,7 +152,7 @@ class Stage:
         return digest.hexdigest()
 
     def stored_zeros(self) -> int:
-        """How many zero bytes came since `clear`, on a stage that discards: once all of them were looked at."""
+        """The number of zero bytes received since `clear` on a stage that discards, once all are checked."""
         deadline = time.monotonic() + 60
         while True:
             parts = [path.stat() for path in (self.folder / "parts").glob("*/*")]
@@ -164,7 +163,7 @@ class Stage:
             time.sleep(0.05)
 
     def clear(self) -> None:
-        """Forget the parts (and whatever WebDAV has), so that the next contender finds the same room."""
+        """Delete the parts (and the WebDAV file), so that the next contender has the same memory."""
         for place in ("parts", "dav"):
             for path in (self.folder / place).iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -175,10 +174,8 @@ class Stage:
 
 @contextmanager
 def stage(*, part_size: int = PART_SIZE, discard: bool = False, link: RunningLink | None = None) -> Iterator[Stage]:
-    """An nginx and a service of their own, for as long as the block lasts. Raises Missing.
-
-    `discard`: parts are compared with zeros and thrown away as they come, for files that are larger than memory.
-    `link`: everything goes through it.
+    """Run an nginx and a service during the block. Raises Missing. `discard`: parts are compared with zeros and
+    discarded on arrival, for files larger than memory. `link`: all traffic goes through it.
     """
     nginx = program("nginx", "nginx-light")
     program("openssl", "openssl")

@@ -1,4 +1,4 @@
-"""What figup costs before it does anything: imports, and an upload of one byte."""
+"""The cost of starting figup: imports, and an upload of one byte."""
 
 from __future__ import annotations
 

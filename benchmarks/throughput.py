@@ -1,4 +1,4 @@
-"""How fast one large file goes over TLS, and what that costs the CPU, beside everything that people would use."""
+"""Time and CPU of one large file over TLS, compared with the alternatives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
         measured, missing = in_turn(
             1 if quick else 3, {name: partial(perform, one, place, source, md5) for name, one in runs.items()}
         )
-    # Where the shell's programs are missing, figup is the measure.
+    # Without the shell's programs, figup is the reference.
     shell = [sent.cost.seconds for sent in measured.get(SHELL, measured["figup"])]
     return Report(
         "throughput",
@@ -59,14 +59,14 @@ def quantities(rounds: Sequence[Sent], size: int, shell: Sequence[float]) -> lis
         Spread.of([size / MB / cost.seconds for cost in costs]),
         Spread.of([cost.cpu_seconds / (size / GIB) for cost in costs]),
         Spread.of([cost.peak_memory / MIB for cost in costs]),
-        # Round by round: what else the machine did then hit both.
+        # Per round: other load affected both.
         Spread.of([cost.seconds / other for cost, other in zip(costs, shell, strict=True)]),
         Spread.of([sent.server_cpu_seconds / (size / GIB) for sent in rounds]),
     ]
 
 
 def bars(measured: Mapping[str, Sequence[Sent]]) -> list[Bar]:
-    """What the medians must keep."""
+    """The limits for the medians."""
 
     def seconds(name: str) -> float:
         return Spread.of([sent.cost.seconds for sent in measured[name]]).median

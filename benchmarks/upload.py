@@ -12,13 +12,12 @@ from tests.support.environment import clean_environment
 from tests.support.sandbox import Sandbox
 
 WITHOUT_DELAYS = tuple(f"--{state}-delay=0" for state in ("created", "checking", "success", "moving", "md5"))
-"""The sandbox as fast as it can be, so that it is the uploader's time that is measured."""
+"""The fastest sandbox settings, so that the uploader's time is measured."""
 
 
 def upload(path: Path, *, md5: str, work: Path, sandbox_args: tuple[str, ...] = ()) -> Measurement:
-    """What `figup upload PATH` cost. Raises RuntimeError when the MD5 in its summary is not `md5`.
-
-    `work` is a folder with room for another copy of the file; it is as empty afterwards as it was before.
+    """Measure `figup upload PATH`. Raises RuntimeError if the MD5 in its summary is not `md5`. `work` is a folder with
+    space for another copy of the file, which is removed afterwards.
     """
     with tempfile.TemporaryDirectory(dir=work) as folder:
         home = Path(folder)

@@ -1,4 +1,4 @@
-"""How much of a wide-area line is used: figup without any option, beside a number of connections chosen by hand."""
+"""The utilisation of a wide-area line: figup without options, and with numbers of connections chosen by hand."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LINES = {
     "100 Mbit/s, 200 ms, windows of 512 KB, a drop every 200 MB": Line(100 * MBIT, 0.200, 512_000, 200 * 10**6),
 }
 FIXED = (4, 8, 16)
-"""Connections chosen by hand; the best of them is what `auto` is compared with."""
+"""Connections chosen by hand; `auto` is compared with the best of them."""
 AUTO = "figup, no flags"
 SLOW = "one request at a time"
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """One file over one line: shares of what the line could have carried, 0 to 1."""
+    """One file over one line: shares of the line's capacity, 0 to 1."""
 
     between: float
-    """From the first byte of a part to the last: bytes that crossed."""
+    """Between the first and the last byte of a part: bytes transferred."""
     whole: float
     """Over the whole command: bytes of the file."""
     seconds: float
@@ -71,7 +71,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
 
 
 def cross(contender: Contender, place: Stage, link: RunningLink, source: Path, md5: str) -> Crossing:
-    """One round. Raises RuntimeError when what is stored is not the source."""
+    """One round. Raises RuntimeError if the stored bytes are not the source."""
     link.carried()
     sent = perform(contender, place, source, md5)
     carried = link.carried()

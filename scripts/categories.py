@@ -13,7 +13,7 @@ from pathlib import Path
 TABLE = Path(__file__).parents[1] / "uploader" / "sandbox" / "categories.tsv"
 EXPECTED = 2203
 CORRECTED = {"3999": "Other education"}
-"""Titles that the source alone prints in title case."""
+"""Titles that only the source prints in title case."""
 
 
 def titles(source: Path) -> dict[str, str]:

@@ -1,7 +1,6 @@
-"""The rules of the house that no linter knows: `python scripts/house.py [CHECKOUT]`.
-
-What stands at the top level, no package index and no place on one particular machine in any file, and a module of the
-package opens by saying what may live in it. Prints one line a breach and ends with 1 when there are any.
+"""The repository's rules beyond linters: `python scripts/house.py [CHECKOUT]`. The allowed top level; no package index
+and no local path in any file; every module of the package has a docstring. Prints one line per violation and exits with
+1 if there are any.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ TOP_LEVEL = frozenset(
     {"uploader", "tests", "benchmarks", "scripts", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
 )
 
-# A letter of each stands in brackets, so that this file does not break its own rule.
+# A letter of each is in brackets, so that this file does not break its own rule.
 INDEX_ADDRESS = re.compile(
     r"p[y]pi\.|python[h]osted|n[p]mjs|d[e]b\.debian|--(?:extra-)?i[n]dex-url|--f[i]nd-links", re.IGNORECASE
 )

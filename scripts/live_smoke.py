@@ -1,7 +1,6 @@
-"""The whole path against the Figshare that FIGSHARE_ENDPOINT names (the public one without it), as FIGSHARE_TOKEN.
-
-A new draft item gets a handful of files of several kinds by `figup upload`, which is killed half way, run again, and
-run once more. The files are verified, the item is looked at through the API, and deleted, also when something fails.
+"""Test the whole path against the Figshare at FIGSHARE_ENDPOINT (default: the public one), with FIGSHARE_TOKEN. `figup
+upload` sends a few files of several kinds to a new draft item, is killed half way, rerun, and run once more. The files
+are verified, the item is checked through the API and deleted, even after a failure.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ SIZES = {
     "just a part.bin": 10 * MIB,
     "several parts.bin": 25 * MIB,
 }
-"""Several kinds of names, and sizes on both sides of the usual part size."""
+"""Several kinds of names, and sizes below and above the usual part size."""
 
 
 class Failed(Exception):
-    """Something was not as it has to be."""
+    """A check failed."""
 
 
 def check(what: str, holds: bool) -> None:
@@ -65,7 +64,7 @@ class Smoke:
         return process.returncode, events
 
     def events_of(self, process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-        """The events as they come; what a killed process wrote in part is left out."""
+        """The events as they arrive, without a line that a killed process left incomplete."""
         for line in process.stdout or ():
             if line.endswith("\n"):
                 event: dict[str, Any] = json.loads(line)
@@ -74,7 +73,7 @@ class Smoke:
                 yield event
 
     def kill_half_way(self) -> None:
-        """Starts the upload, slowly, and ends it as a crash would: when one of the large files is up, not both."""
+        """Start a slow upload, and kill it when one of the two large files is complete."""
         with self.start(*self.upload, "--connections", "1", "--limit-rate", "5M") as process:
             for event in self.events_of(process):
                 if event["event"] == "sent" and Path(event["path"]).stat().st_size >= 10 * MIB:
@@ -98,7 +97,7 @@ class Smoke:
         asyncio.run(self.check_item(summary["item_id"]))
 
     async def check_item(self, item_id: int) -> None:
-        """Asks Figshare itself, past everything that the command does."""
+        """Ask Figshare directly, without the command."""
         async with self.figshare() as figshare:
             items = [item.id async for item in figshare.own_items() if item.title == self.title]
             check("there is exactly one item", items == [item_id])
@@ -107,7 +106,7 @@ class Smoke:
         check("it holds exactly the files, with their names and sizes", files == SIZES and count == len(SIZES))
 
     async def clean_up(self) -> None:
-        """Deletes what the runs told of, and what they had no time to tell of."""
+        """Delete the items reported by the runs, and those that a killed run did not report."""
         async with self.figshare() as figshare:
             self.items |= {item.id async for item in figshare.own_items() if item.title == self.title}
             for item in self.items:

@@ -1,1 +1,1 @@
-"""Programs that others would use, as scripts for an environment of their own; they import nothing of figup."""
+"""Alternative programs, as scripts for a separate environment; they import nothing of figup."""

@@ -18,7 +18,7 @@ CHUNK = 1048576
 
 
 def call(method: str, url: str, data: Any = None, *, binary: bool = False) -> Any:
-    """One request, on a connection of its own, as `requests.request` does it."""
+    """One request on a new connection, as with `requests.request`."""
     headers = {"Authorization": f"token {os.environ['FIGSHARE_TOKEN']}"}
     body = data if binary or data is None else json.dumps(data)
     answer = requests.request(method, url, headers=headers, data=body)  # noqa: S113

@@ -1,6 +1,6 @@
 """An upload with pyfigshare: `pyfigshare_upload.py ENDPOINT PATH WORKERS FILE_WORKERS`, with FIGSHARE_TOKEN.
 
-Its own command publishes, and knows no address but Figshare's: so its library is called, with another base address.
+Its command publishes, and supports only Figshare's address, so its library is called with another base address.
 `PATH` may be a folder, whose files go up FILE_WORKERS at a time, each with WORKERS parts at a time.
 """
 

@@ -19,7 +19,7 @@ BUSY = 8
 
 
 def take_over_after(tag: str, patch: pytest.MonkeyPatch) -> None:
-    """Let another machine take over the job once an event with this tag is on disk; this process notices on checking."""
+    """Let another machine take over the job once an event with this tag is on disk; this one notices on checking."""
     committed = Journal.commit
     lost = False
 
