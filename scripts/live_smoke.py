@@ -1,6 +1,7 @@
-"""Test the whole path against the Figshare at FIGSHARE_ENDPOINT (default: the public one), with FIGSHARE_TOKEN. `figup
-upload` sends a few files of several kinds to a new draft item, is killed half way, rerun, and run once more. The files
-are verified, the item is checked through the API and deleted, even after a failure.
+"""Test figup against the Figshare at FIGSHARE_ENDPOINT (default: the public one), with FIGSHARE_TOKEN.
+
+`figup upload` sends a few files of several kinds to a new draft item, is killed half way, rerun, and run once more. The
+files are verified, the item is checked through the API and deleted, even after a failure.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_the_line_has_one_rate_for_all_its_connections() -> None:
         assert time.monotonic() - began > 0.29
 
 
-def test_every_so_many_bytes_a_connection_is_dropped() -> None:
+def test_a_connection_is_dropped_at_regular_amounts_of_bytes() -> None:
     with (
         simulated(Line(rate=100e6, round_trip=0.0, window=1000 * KB, drop_every=500 * KB)) as link,
         socket.create_server(("127.0.0.1", link.upstream)) as server,

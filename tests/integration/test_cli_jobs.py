@@ -187,7 +187,7 @@ def test_resume_names_the_jobs_when_there_are_several(parts: Sandbox, bare_figup
     assert (summary["job"], summary["files"][0]["path"]) == (jobs[1], str(path))
 
 
-def test_a_command_that_is_printed_works_as_it_stands(parts: Sandbox, bare_figup: Figup) -> None:
+def test_a_printed_command_works_as_printed(parts: Sandbox, bare_figup: Figup) -> None:
     token = bare_figup.cwd / "my token"
     token.write_text(bare_figup.env.pop("FIGSHARE_TOKEN"))
     token.chmod(0o600)

@@ -133,7 +133,7 @@ async def test_a_truncated_journal_creates_no_second_item(sandbox: Sandbox, tmp_
     assert journal.with_name("journal.damaged").exists()
 
 
-async def test_a_task_that_vanishes_is_never_taken_for_success(
+async def test_a_lost_task_is_never_a_success(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "a.bin"

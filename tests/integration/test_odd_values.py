@@ -305,7 +305,7 @@ def test_an_odd_line_of_a_list_is_reported_with_its_number(odd: OddFigup) -> Non
         assert process.stderr.text.startswith("figup: stdin: line 2: "), process.stderr.text[:100]
 
 
-def test_half_a_character_in_metadata_that_lies_beside_the_data_keeps_nothing_from_being_sent(odd: OddFigup) -> None:
+def test_a_lone_surrogate_in_sidecar_metadata_does_not_prevent_the_upload(odd: OddFigup) -> None:
     folder = odd.home / "described"
     folder.mkdir()
     (folder / "data.csv").write_text("1", "utf-8")

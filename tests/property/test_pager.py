@@ -133,7 +133,7 @@ def test_a_list_without_crowded_moments_is_complete(server: Server) -> None:
 
 
 @given(servers(), st.integers(0, 30))
-def test_a_stored_position_goes_on_where_it_was(server: Server, stop: int) -> None:
+def test_a_stored_position_continues_where_it_was(server: Server, stop: int) -> None:
     walk, found = Walk(PLAN), []
     for _ in range(stop):
         asked = walk.next_page()

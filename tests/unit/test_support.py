@@ -156,7 +156,7 @@ def test_a_run_ends_with_the_status_and_the_words_of_the_command(either_figup: F
     assert (wrong.stdout, wrong.stderr.startswith("figup: ")) == ("", True)
 
 
-def test_a_run_has_a_session_a_folder_and_an_environment_of_its_own(either_figup: Figup) -> None:
+def test_a_run_has_its_own_session_folder_and_environment(either_figup: Figup) -> None:
     either_figup.env["FIGUP_STATE_DIR"] = "elsewhere"
     assert either_figup.run("jobs").expect(0).stdout == "No jobs in elsewhere.\n"
     running = either_figup.start("sandbox", "--dir", "sandbox", "--port", "0")

@@ -90,7 +90,7 @@ async def play_at_random(new_crew: NewCrew, seed: int) -> None:
         raise
 
 
-async def test_whatever_happens_to_them_it_is_one_item_and_every_file_once(new_crew: NewCrew) -> None:
+async def test_after_any_faults_there_is_one_item_with_every_file_once(new_crew: NewCrew) -> None:
     for seed in range(SEEDS):
         await play_at_random(new_crew, seed)
 

@@ -169,7 +169,7 @@ async def test_a_create_is_not_repeated_on_a_connection_that_went_stale(
     assert [asked.connection for asked in service.asked] == [1, 1, 2]
 
 
-async def test_aiohttp_does_not_retry_by_itself(service: Service, connect: Connect, clock: FakeClock) -> None:
+async def test_aiohttp_does_not_retry(service: Service, connect: Connect, clock: FakeClock) -> None:
     """The HTTP library itself would repeat a GET on a lost connection, uncounted and immediately."""
     service.answers = [None, ACCOUNT]
     figshare = connect()

@@ -73,7 +73,7 @@ async def test_callers_are_served_in_order(clock: FakeClock) -> None:
     assert served == [0, 1, 2, 3]
 
 
-async def test_a_cancelled_caller_takes_no_token_and_blocks_nobody() -> None:
+async def test_a_cancelled_caller_takes_no_token_and_blocks_no_one() -> None:
     clock = GatedClock()
     bucket = TokenBucket(1.0, 1, clock)
     await bucket.acquire()

@@ -86,7 +86,7 @@ async def test_a_page_instead_of_rows_is_throttling_once_figshare_is_known(
         await connect().records.page(search_of("item"), {}, page=1)
 
 
-async def test_throttling_without_end_is_told_after_five_waits(
+async def test_permanent_throttling_is_reported_after_five_waits(
     service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     service.script = lambda _: reply(403, PAGE)

@@ -32,7 +32,7 @@ async def planned(world: World, path: str, item: int, options: Options | None = 
         return list((await client.preview(path, item=item)).files)
 
 
-def test_a_path_stands_for_itself_else_for_another_spelling_that_is_not_wanted_itself() -> None:
+def test_a_path_matches_itself_or_another_spelling_that_is_not_wanted_itself() -> None:
     assert paths_in_item({COMPOSED}, [COMPOSED, DECOMPOSED, "x"]) == {COMPOSED: [COMPOSED]}
     assert paths_in_item({COMPOSED, "y"}, [DECOMPOSED, "x"]) == {COMPOSED: [DECOMPOSED]}
     assert paths_in_item({COMPOSED, DECOMPOSED}, [DECOMPOSED]) == {DECOMPOSED: [DECOMPOSED]}
@@ -74,7 +74,7 @@ async def test_another_file_under_another_spelling_is_a_conflict(
     assert [path for path, _ in world.contents(item.id)] == left
 
 
-async def test_two_files_whose_names_differ_only_in_composition_are_both_sent_and_told(world: World) -> None:
+async def test_two_files_whose_names_differ_only_in_composition_are_sent_with_a_warning(world: World) -> None:
     item = world.figshare.add_item()
     world.source(f"d/{COMPOSED}", b"one")
     assert await world.upload(str(world.folder / "d"), item=item.id) == 0

@@ -44,7 +44,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: Bl
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-async def test_one_stands_still_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
+async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
     for cell, _ in (await cells(stage, scene))[SCENES.index(scene) % EVERY :: EVERY]:
         await stage.play(scene, cell.turns)
 
@@ -52,7 +52,7 @@ async def test_one_stands_still_at_a_step_while_the_other_runs(stage: Stage, sce
 @pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-async def test_one_stands_still_at_every_step(stage: Stage, scene: Scene) -> None:
+async def test_one_process_is_suspended_at_every_step(stage: Stage, scene: Scene) -> None:
     for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
         assert await section(stage, scene, one) == expected()[title(scene, one)]
 

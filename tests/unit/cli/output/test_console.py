@@ -139,7 +139,7 @@ def test_the_summary_of_many_files_is_one_line_whose_rows_are_made_as_it_is_writ
     assert [row["size"] for row in rows[1:3]] == [1, 2]
 
 
-def test_without_a_thread_everything_is_said_all_the_same(
+def test_without_a_thread_all_output_is_still_written(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -153,7 +153,7 @@ def test_without_a_thread_everything_is_said_all_the_same(
     assert said(console, capsys) == (["the result"], ["figup: a note"])
 
 
-def test_what_nobody_could_have_meant_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_absurdly_long_input_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(json=False, quiet=False)
     console.note("m" * 1_000_000)
     _, (line,) = said(console, capsys)

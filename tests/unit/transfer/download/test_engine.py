@@ -176,7 +176,7 @@ async def test_wrong_bytes_are_never_given_the_files_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("existing", "status"), [("fail", "failed"), ("skip", "kept"), ("replace", "downloaded")])
-async def test_a_different_file_is_replaced_only_when_told(tmp_path: Path, existing: Existing, status: str) -> None:
+async def test_a_different_file_is_replaced_only_on_request(tmp_path: Path, existing: Existing, status: str) -> None:
     (tmp_path / "a.bin").write_bytes(b"mine")
     server = Server()
     assert statuses(await downloaded(tmp_path, server, existing=existing)) == [status]
@@ -210,7 +210,7 @@ async def test_a_file_in_the_place_of_a_folder_is_an_error_of_that_file(tmp_path
     assert sorted(statuses(reports)) == ["downloaded", "failed"]
 
 
-async def test_what_is_left_of_a_finished_download_is_removed(tmp_path: Path) -> None:
+async def test_leftovers_of_a_finished_download_are_removed(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
     (tmp_path / ".figup-1.part").hardlink_to(tmp_path / "a.bin")
     assert statuses(await downloaded(tmp_path, Server())) == ["same"]

@@ -108,7 +108,7 @@ async def test_a_refusal_is_a_conflict_that_names_the_file_and_its_source() -> N
     assert raised.value.hint is not None
 
 
-async def test_what_is_replaced_is_journaled_before_anything_is_sent() -> None:
+async def test_replaced_files_are_journaled_before_anything_is_sent() -> None:
     rig = Rig(unfinished_file(7), DIFFERENT, on_conflict="replace")
     assert await rig.identical() is None
     assert rig.events == [ev.ReplacementPlanned(0, (1, 7))]

@@ -173,7 +173,7 @@ def test_no_history_forgets_a_remote_file_of_the_job(events: list[ev.AnyEvent]) 
             assert made.get(transfer.index, set()) <= transfer.owned_ids()
 
 
-def test_a_new_version_never_removes_a_file_that_somebody_else_made() -> None:
+def test_a_new_version_never_removes_a_file_of_others() -> None:
     transfer = transfer_in(State.PLANNED)
     transfer.apply(ev.FoundIdentical(0, id=77, md5="m"))
     transfer.apply(ev.SourceReplaced(0, size=1, mtime_ns=2, inode=3))
@@ -253,7 +253,7 @@ def test_an_item_that_was_removed_again_is_forgotten_and_another_one_may_be_crea
     assert kept.item_state is ItemState.READY
 
 
-def test_a_journal_that_told_the_id_of_an_item_with_its_address_is_read_as_ever() -> None:
+def test_an_older_journal_with_id_and_address_in_one_event_is_still_read() -> None:
     job = JobState(plan=PLAN)
     job.apply(ev.ItemIntended("t"))
     job.apply(ev.ItemReady(id=1, url="u"))

@@ -69,7 +69,7 @@ def test_a_journal_torn_while_the_job_grows_is_one_of_a_smaller_job() -> None:
         assert sorted(t.name for t in torn.transfers) == ["a", "b", "c"]
 
 
-def test_what_is_not_named_any_more_is_dropped_told_and_taken_up_when_it_is_back() -> None:
+def test_a_source_no_longer_named_is_dropped_reported_and_added_again_later() -> None:
     _, job = planned("a", "b", "old/c")
     renew(job, Selection(files=chosen("a"), skipped=[Skipped(path="/x/d/old/", reason="excluded")]))
     assert [t.dropped for t in job.transfers] == [False, True, True]
@@ -81,7 +81,7 @@ def test_what_is_not_named_any_more_is_dropped_told_and_taken_up_when_it_is_back
     assert job.skipped == {}
 
 
-def test_what_was_begun_is_removed_and_what_is_verified_stays() -> None:
+def test_unfinished_files_are_removed_and_verified_ones_kept() -> None:
     _, job = planned("a", "b", "c", "d")
     job.apply(ev.UploadInitiated(0, id=50))
     job.apply(ev.FoundIdentical(1, id=51, md5=MD5))

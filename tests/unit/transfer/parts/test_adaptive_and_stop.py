@@ -70,7 +70,7 @@ def test_trouble_on_many_connections_at_once_counts_once() -> None:
     assert pace.limit == MAX_CONNECTIONS // 2
 
 
-def test_one_part_that_goes_on_failing_does_not_hold_up_the_others() -> None:
+def test_one_part_that_keeps_failing_does_not_delay_the_others() -> None:
     pace = AdaptiveConcurrency()
     for tick in range(200):
         pace.observe(1e6 * pace.limit, pace.limit)
@@ -79,7 +79,7 @@ def test_one_part_that_goes_on_failing_does_not_hold_up_the_others() -> None:
     assert pace.limit == MAX_CONNECTIONS
 
 
-def test_trouble_counts_however_long_nothing_else_was_tried() -> None:
+def test_congestion_counts_however_long_ago_the_last_probe_was() -> None:
     pace = AdaptiveConcurrency()
     settle(pace, lambda n: 1e6 * min(n, 8), ticks=2000)
     before = pace.limit
@@ -97,7 +97,7 @@ def test_it_begins_with_what_worked() -> None:
     assert AdaptiveConcurrency(remembered=-5).limit == 1
 
 
-def test_trouble_never_stops_it_altogether() -> None:
+def test_congestion_never_reduces_the_limit_to_zero() -> None:
     pace = AdaptiveConcurrency(1)
     for _ in range(50):
         pace.on_congestion()
@@ -154,7 +154,7 @@ async def test_cancellation_by_the_host_is_no_wish_to_stop() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_grace_period_ends_by_itself_or_by_force() -> None:
+async def test_the_grace_period_ends_after_its_time_or_when_forced() -> None:
     stop = Stop()
     with anyio.fail_after(5):
         stop.request()

@@ -33,7 +33,7 @@ def test_big_files_come_first() -> None:
     assert [t.size for t in taken(Schedule(transfer(i, s) for i, s in enumerate(sizes)))] == [100, 70, 20, 5]
 
 
-def test_small_files_are_taken_up_beside_big_ones_that_fill_the_line() -> None:
+def test_small_files_start_beside_big_ones_that_fill_the_line() -> None:
     big = [transfer(i, AHEAD) for i in range(20)]
     small = [transfer(100 + i, 1000 + i) for i in range(10)]
     schedule = Schedule([*big, *small])
@@ -55,7 +55,7 @@ def test_files_that_are_not_small_wait_until_the_line_is_free() -> None:
     assert len(taken(schedule)) == 1
 
 
-def test_so_many_files_at_a_time_and_all_in_the_end() -> None:
+def test_files_are_run_with_limited_concurrency() -> None:
     schedule = Schedule(transfer(i, 1) for i in range(3 * MAX_FILES))
     seen: set[int] = set()
     while batch := taken(schedule):
@@ -144,7 +144,7 @@ async def test_a_failure_ends_the_other_parts_and_keeps_back_the_rest() -> None:
     assert file.take() is None
 
 
-def test_what_is_sent_without_a_gap_is_known_by_where_it_begins() -> None:
+def test_contiguous_runs_are_identified_by_their_start() -> None:
     def part(no: int) -> Part:
         return Part(no=no, start=10 * (no - 1), end=10 * no - 1, complete=False, locked=False)
 

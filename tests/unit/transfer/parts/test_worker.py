@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploader.transfer.parts.worker import ReusableBuffer
 
 
-def test_memory_is_used_again_once_nobody_holds_it() -> None:
+def test_memory_is_reused_once_no_view_is_held() -> None:
     memory = ReusableBuffer()
     room = memory.view(1000)
     first = id(room.obj)

@@ -158,7 +158,7 @@ def test_torn_and_foreign_lines_are_left_out(rubbish: bytes) -> None:
     assert found[-1] == run_log.WarningEntry(2.0, "b")
 
 
-def test_a_run_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
+def test_a_run_begins_on_a_new_line(tmp_path: Path) -> None:
     (tmp_path / run_log.NAME).write_bytes(run_log.encode(run_log.WarningEntry(1.0, "a")) + b'{"e":"s","at":3')
     progress_file.write(tmp_path, progress_file.Live(host="h", pid=1, since="s", at="a", progress=progress(3)), Disk())
     RunRecorder(tmp_path, Disk(), FakeClock()).write_due()

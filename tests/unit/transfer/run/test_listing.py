@@ -102,14 +102,14 @@ async def test_a_small_job_does_not_batch() -> None:
     assert (api.listings, len(api.looks)) == (0, BULK_FROM)
 
 
-async def test_a_file_that_is_not_listed_yet_is_looked_up_again_and_then_by_itself() -> None:
+async def test_a_file_missing_from_listings_is_looked_up_again_and_then_individually() -> None:
     api = Api(*(file(n) for n in range(5)))
     with pytest.RaisesGroup(pytest.RaisesGroup(FileGone)):
         await looked(remote(api), *range(5), 99, fresh=True)
     assert api.looks == [(99, True)]
 
 
-async def test_a_listed_file_without_upload_address_is_looked_up_by_itself() -> None:
+async def test_a_listed_file_without_upload_address_is_requested_individually() -> None:
     api = Api(*(file(n) for n in range(5)), file(5, url=None), file(6, status="available", url=None))
     await looked(remote(api), *range(7))
     assert [number for number, _ in api.looks] == [5]
@@ -164,7 +164,7 @@ async def test_a_name_is_looked_up_in_a_listing_that_begins_later() -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_files_of_one_name_are_told_apart_by_their_folders_with_one_request_for_all() -> None:
+async def test_files_of_one_name_are_distinguished_by_their_folders_with_one_request() -> None:
     api = Api(*(msgspec.structs.replace(file(number), name="data.csv") for number in range(20)))
     api.folders = {number: f"run{number}" for number in range(1, 20)}
     at = remote(api)

@@ -20,7 +20,7 @@ OFFICE = Timetable(((8 * 3600, 20e6), (19 * 3600, None)))
     ("hour", "minute", "rate"),
     [(0, 0, None), (7, 59, None), (8, 0, 20e6), (18, 59, 20e6), (19, 0, None), (23, 59, None)],
 )
-def test_a_timetable_goes_on_over_midnight(hour: int, minute: int, rate: float | None) -> None:
+def test_a_timetable_continues_over_midnight(hour: int, minute: int, rate: float | None) -> None:
     assert OFFICE.at(datetime(2026, 1, 1, hour, minute, tzinfo=UTC)) == rate
 
 

@@ -39,7 +39,7 @@ async def holder_of(folder: Path) -> str | None:
     return await anyio.to_thread.run_sync(current_holder, folder, Disk())
 
 
-async def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
+async def test_the_second_learns_the_holder(tmp_path: Path) -> None:
     first, second = lock_of(tmp_path), lock_of(tmp_path)
     await first.acquire()
     with pytest.raises(JobBusy, match=r"process \d+ on .*, since 20") as caught:

@@ -42,7 +42,7 @@ def states(tmp_path: Path) -> Counted:
     return states
 
 
-def test_an_overview_is_what_reading_says(states: Counted) -> None:
+def test_a_cached_overview_equals_a_read_one(states: Counted) -> None:
     read = overview(states, "k3")
     keep_overview(states, "k3", states.read("k3"))
     states.reads = 0
@@ -86,7 +86,7 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
     assert overview(states, "k3") == read
 
 
-def test_whoever_works_on_a_job_knows_better_how_far_it_is(states: Counted) -> None:
+def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -> None:
     folder = states.folder("k3")
     told = no.Progress(bytes_done=77, bytes_total=90, files_done=0, files_total=1, rate=5.0, connections=2, active=())
     progress_file.write(
