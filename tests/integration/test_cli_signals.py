@@ -406,7 +406,7 @@ def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: 
         time.sleep(lasts * choice.uniform(0.2, 1.1))
         running.send_signal(signal.SIGINT)
         done = running.wait()
-        # Python itself, before it has loaded the command, has its own way to end.
+        # Before the command is loaded, Python itself handles the signal.
         by_python = done.returncode == -signal.SIGINT and "uploader/cli" not in done.stderr
         by_python |= done.returncode == 1 and done.stderr.startswith(
             ("Could not import runpy", "Fatal Python error: init")

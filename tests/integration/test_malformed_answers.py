@@ -63,7 +63,7 @@ async def _upload(server: Hostile, folder: Path) -> uploader.Report:
 
 
 def meet(server: Hostile, folder: Path, kind: str, change: Change, *, once: bool = False) -> FigupError | None:
-    """One upload, in which the answers of a kind, or the first one, are changed. None: it is verified."""
+    """Run one upload with all responses of a kind, or the first one, replaced. None: it must be verified."""
     met = 0
 
     def say(asked: Asked) -> Answer:

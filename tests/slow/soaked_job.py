@@ -167,7 +167,7 @@ class SoakedJob:
         assert result.returncode in _PASSING or (result.returncode == 8 and not alone), result
         assert "internal" not in codes, result
         assert "conflict" not in codes or self._deleted, result
-        # Python itself, before it has loaded the command, has its own way to end at Ctrl-C.
+        # Before the command is loaded, Python itself handles Ctrl-C.
         by_python = "KeyboardInterrupt" in result.stderr and "uploader/cli" not in result.stderr
         assert "Traceback" not in result.stderr or by_python, result
         # A signal that arrives before the command is loaded ends it without output.

@@ -1,4 +1,4 @@
-"""What Figshare holds: lists and searches of any length, complete or saying what they lack.
+"""Figshare's records: lists and searches of any length, complete or with a report of what is missing.
 
 | module | contents |
 |---|---|

@@ -1,11 +1,11 @@
-"""Read a list of any length, each row once: which page to ask for next, given the pages so far. Pure.
+"""Read a list of any length, each row once: choose the next page to request, given the pages so far. Pure.
 
-Figshare lists only so far (observed: 9,000 rows; documented: 1,000 or 5,000), states no totals, and pages shift while
-rows are added and removed. A list that is sorted by a date is therefore read in slices: after each full page the next
-one is the first page of "everything since the last row's date", with an overlap that shows that nothing was left out.
-Only where a page is full of one moment, later pages of the slice are asked for, up to Figshare's limit; beyond it the
-slice is split by item type. What cannot be read is a `Gap`: a list is complete, or says that it is not. Lists without a
-date to go by are read page by page.
+Figshare limits the length of lists (observed: 9,000 rows; documented: 1,000 or 5,000), gives no totals, and pages shift
+while rows are added and removed. A list that is sorted by a date is therefore read in slices: after each full page the
+next one is the first page of "everything since the last row's date", with an overlap that shows that nothing was left
+out. Only where a page is full of one moment, later pages of the slice are asked for, up to Figshare's limit; beyond it
+the slice is split by item type. What cannot be read is a `Gap`: a list is complete, or says that it is not. Lists
+without a date to go by are read page by page.
 
 `Walk` asks for nothing itself: `next_page()` names a page, `take(rows)` or `refuse()` reports its outcome. `position`
 is a value that can be stored; a walk that is made with it goes on there.
@@ -24,11 +24,11 @@ import msgspec
 from uploader.figshare.models import PAGE
 
 MAX_PAGES = 9
-"""Pages of a list that Figshare is known to serve (observed: 9 × 1000 rows); one that refuses earlier is believed."""
+"""Pages of a list that Figshare is known to serve (observed: 9 × 1000 rows); an earlier refusal is accepted."""
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 _WIDE = 2 * _DAY
-"""Overlap of slices where the server's filter knows days only."""
+"""Overlap of slices if the server's filter has a resolution of days."""
 
 GapCode: TypeAlias = Literal["page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated"]
 
@@ -41,7 +41,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a list that is asked for by itself.
+    """A range of a list that is requested separately.
 
     `since` is the date that is sent as `…_since`, None for none. Up to `floor` the list has been read; `overlaps`: the
     slice must show some of that again. `narrowed` are further filters, by which a slice was split. `undated`: the rows
@@ -58,7 +58,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a walk has come: the slices to read, the next one last, and what was found to be missing."""
+    """The position of a walk: the slices to read, the next one last, and the gaps found."""
 
     pending: tuple[Slice, ...]
     gaps: tuple[Gap, ...] = ()
@@ -77,7 +77,7 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, kw_only=True)
 class PageRequest:
-    """One page to ask for: filters beyond those of the list, and the page's number from 1 and size."""
+    """One page to request: filters beyond those of the list, and the page's number from 1 and size."""
 
     since: datetime | None
     narrowed: tuple[tuple[str, int], ...]
@@ -91,8 +91,8 @@ class Plan:
     """How a list is read.
 
     `key` is the name of the row's date that the list is sorted by, ascending; None: read it page by page. `since`: the
-    caller's own lower bound, which need not be precise. `undated`: rows may lack the date and are to be found as well.
-    `splits` are filters by which a slice can be split, with all their values.
+    caller's lower bound, which need not be exact. `undated`: also find rows without the date. `splits` are filters by
+    which a slice can be split, with all their values.
     """
 
     key: Literal["published", "modified"] | None
@@ -107,7 +107,7 @@ class Walk:
     """The state of reading one list."""
 
     def __init__(self, plan: Plan, position: Position | None = None, seen: Iterable[int] = ()) -> None:
-        """Begin at `position`, None for the beginning; `seen` are the ids of the rows that were read before it."""
+        """Start at `position`, None for the beginning; `seen` are the ids of the rows that were read before it."""
         self._plan = plan
         start = position or Position(pending=(Slice(since=plan.since),))
         self._pending = [_restarted(one) for one in start.pending]
@@ -118,16 +118,16 @@ class Walk:
 
     @property
     def position(self) -> Position:
-        """Where the walk is: a later one with it, and with the ids so far, reads the rest."""
+        """The current position: a later walk that starts there, with the ids so far, reads the rest."""
         return Position(pending=tuple(self._pending), gaps=tuple(self._gaps), sliced=self._sliced)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """What may be missing, as far as is known; empty for a list that is complete so far."""
+        """The known gaps; empty for a list that is complete so far."""
         return tuple(self._gaps)
 
     def next_page(self) -> PageRequest | None:
-        """Return the page to ask for, None if the list has been read."""
+        """Return the next page to request, None if the list has been read."""
         if not self._pending:
             return None
         now = self._pending[-1]
@@ -136,11 +136,11 @@ class Walk:
         )
 
     def take(self, rows: Sequence[R]) -> list[R]:
-        """Take the rows of the page that was asked for; return those that are new."""
+        """Process the rows of the requested page; return the new ones."""
         now = self._pending.pop()
         if now.overlaps and now.floor is not None and now.page == 1 and not any(row.id in self._seen for row in rows):
             if now.since is not None and now.since > now.floor - _WIDE:
-                # The filter may know days only, and leave out the rest of this one.
+                # The filter may have a resolution of days, and exclude the rest of this day.
                 self._slice_from(now, now.floor, _WIDE)
                 return []
             self._gap("no-overlap", f"records since {_text(now.floor)} may be missing")
@@ -155,7 +155,7 @@ class Walk:
         return new
 
     def refuse(self) -> None:
-        """Take note that Figshare does not list as far as the page that was asked for."""
+        """Record that Figshare's limit is below the requested page."""
         now = self._pending.pop()
         self._max_pages = min(self._max_pages, now.page - 1)
         self._past_limit(now)
@@ -164,19 +164,21 @@ class Walk:
     # --- what follows a page -----------------------------------------------------------------------------------------
 
     def _after_page(self, now: Slice, count: int, new: int, dates: Sequence[datetime]) -> None:
-        """Go on with the next page of a list that has no date to go by."""
+        """Continue with the next page of a list without a date."""
         if now.undated and dates:
             self._gap("undated", "records without a date may be missing: Figshare cannot list them by themselves")
         elif count < self._plan.size:
             if count == 0 and now.page == MAX_PAGES + 1:
-                self._past_limit(now)  # observed: accounts end there without a word
+                self._past_limit(now)  # observed: lists of accounts end there without an error
         elif not new and now.page > 1:
             self._gap("unsorted", f"page {now.page} repeats earlier pages")
         else:
             self._pending.append(msgspec.structs.replace(now, page=now.page + 1))
 
     def _after_slice(self, now: Slice, count: int, dates: Sequence[datetime]) -> None:
-        """Go on with the slice that begins where this page ends, or with the next page if it is full of one moment."""
+        """Continue with the slice that begins where this page ends, or with the next page if all rows have the same
+        date.
+        """
         last = max([*dates, *([now.last] if now.last is not None else [])], default=None)
         here = msgspec.structs.replace(now, last=last)
         progress = last is not None and (now.floor is None or last > now.floor)
@@ -217,13 +219,13 @@ class Walk:
             self._gap("page-limit", f"Figshare lists only the first {rows} records this way")
         else:
             self._gap("one-moment", f"more than {rows} records are dated about {_text(moment)}: some may be missing")
-            # A second later, or where the filter knows days only, a day.
+            # A second later, or a day if the filter has a resolution of days.
             later = next((one for one in (_SECOND, _DAY) if now.since is None or moment + one > now.since), None)
             if later is not None:
                 self._pending.append(Slice(since=moment + later, floor=moment, narrowed=now.narrowed))
 
     def _look_for_undated(self, now: Slice) -> None:
-        """Ask at the end for rows without a date, which no slice shows."""
+        """Request rows without a date at the end, which are in no slice."""
         if not self._pending and self._sliced and self._plan.undated and not now.undated:
             self._pending.append(Slice(undated=True))
 
@@ -238,7 +240,7 @@ class Walk:
 
 
 def _restarted(one: Slice) -> Slice:
-    """Return a slice to go on with after an interruption: its later pages may have shifted since."""
+    """Return the slice to continue with after an interruption: its later pages may have shifted."""
     return msgspec.structs.replace(one, page=1, last=None)
 
 

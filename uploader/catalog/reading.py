@@ -1,4 +1,4 @@
-"""Read a list to its end: ask Figshare for the pages that the pager names."""
+"""Read a list to its end: request the pages that the pager chooses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNDATED: Final = "NOT :published_after: 1800-01-01"
 
 
 class Source(Protocol):
-    """What reading needs of Figshare; `uploader.figshare.records_api.Records` has it."""
+    """The requests needed to read lists; `uploader.figshare.records_api.Records` has them."""
 
     async def page(
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
@@ -57,7 +57,7 @@ class Reading:
         splits = [("item_type", tuple(ITEM_TYPE_IDS.values()))] if self._listing.kind == "item" else []
         return Plan(
             key=self._key,
-            # Whether a filter includes its own moment, or knows more than days, is unknown.
+            # It is unknown whether a filter includes its bound, and whether it is finer than days.
             since=since - timedelta(days=1) if since is not None else None,
             undated=since is None and self._key == "published",
             splits=[split for split in splits if split[0] not in self._criteria],
@@ -66,12 +66,12 @@ class Reading:
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """What may be missing, as far as the reading has come."""
+        """The gaps known so far."""
         return self._walk.gaps
 
     @property
     def position(self) -> Position:
-        """Where the reading is, to be stored together with the rows so far."""
+        """The current position, to be stored together with the rows so far."""
         return self._walk.position
 
     async def pages(self) -> AsyncIterator[list[Record]]:

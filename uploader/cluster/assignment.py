@@ -1,4 +1,4 @@
-"""One order in the hands of a member: its parts are sent, and the source is read to its MD5 if that is wanted."""
+"""One order of a member: send its parts, and compute the MD5 of the source if requested."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MemberRun:
 
 
 class Assignment:
-    """An order while it is carried out. `index` is unique in the process, `term` that of the leader."""
+    """An order in progress. `index` is unique in the process, `term` that of the leader."""
 
     def __init__(self, order: Order, term: int, index: int, run: MemberRun, queue: PartQueue) -> None:
         self.order = order
@@ -84,19 +84,19 @@ class Assignment:
         self._hashed = anyio.Event()
 
     def contest(self) -> None:
-        """Ask from now on before a part is sent: others may be sending it."""
+        """From now on, ask before sending a part: others may be sending it."""
         self._contested = True
         if self._sending is not None:
             self._sending.contested = True
 
     def withdraw(self) -> None:
-        """Begin no further part; `carry_out` raises Stopped when those under way are sent."""
+        """Start no further part; `carry_out` raises Stopped once those in flight are sent."""
         self.withdrawn = True
         if self._sending is not None:
             self._sending.stop()
 
     async def carry_out(self) -> str | None:
-        """Send what the upload service does not have; return the MD5 of the source if it is wanted.
+        """Send the missing parts; return the MD5 of the source if requested.
 
         Raises UploadGone, Stopped, and errors that concern this order only.
         """
@@ -156,9 +156,8 @@ class Assignment:
         self._hashed.set()
 
     def _compare(self, stamp: FileStamp) -> None:
-        """Raise SourceChanged if it is not the version that the leader means.
-
-        Inodes and ctimes are not compared: another host may show other ones.
+        """Raise SourceChanged if it is not the leader's version. Inodes and ctimes are not compared: they may differ
+        between hosts.
         """
         if (stamp.size, stamp.mtime_ns) != (self.order.size, self.order.mtime_ns):
             raise SourceChanged(

@@ -1,4 +1,4 @@
-"""Who gets which parts, how many at a time, and how much of the account's limits. Pure: observations in, decisions out.
+"""Divide parts, and the account's limits, among the members. Pure: observations in, decisions out.
 
 Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
 at about the same time. Small files are given whole. A big file is divided into contiguous runs of parts: a member
@@ -17,17 +17,17 @@ AHEAD = 45.0
 _REFILL = 30.0
 """Seconds of work below which a member gets more."""
 _TAIL = 0.5
-"""Most of its fair share of the rest that a member gets at a time: the others' speed may change."""
+"""Maximum fraction of its fair share that a member gets at a time: the others' speed may change."""
 _MAX_FILES = 64
 """Maximum number of files given to a member at a time."""
 _MIN_WINDOW = 1.0
-"""Seconds over which a rate is measured at least."""
+"""Minimum seconds over which a rate is measured."""
 _SMOOTHING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A file with parts that wait, sorted by offset. `whole`: it is given to one taker as it is."""
+    """A file with waiting parts, sorted by offset. `whole`: it is given to one taker as a whole."""
 
     key: int
     parts: Sequence[Part]
@@ -36,18 +36,18 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a taker has and how fast it is. `rate` is in bytes per second, None while unknown."""
+    """A taker's load and speed. `rate` is in bytes per second, None while unknown."""
 
     connections: int
     rate: float | None = None
     parts: int = 0
     size: int = 0
-    """Bytes of the parts that it has and did not report."""
+    """Bytes of the parts that it has not reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much to give: at least so many parts, and more up to so many bytes."""
+    """How much to give: at least this number of parts, and more up to this number of bytes."""
 
     parts: int
     size: int
@@ -57,7 +57,7 @@ def amount_for(load: Load, rest: int, total_rate: float) -> Amount:
     """Return what a taker should get now. `rest` bytes are waiting; all takers send `total_rate` bytes per second."""
     parts = max(0, load.connections - load.parts)
     if load.rate is None:
-        # A second part for each connection, since nothing is known of this member until the first are reported.
+        # A second part for each connection, since this member's speed is unknown until the first are reported.
         return Amount(parts=parts if load.parts else 2 * load.connections, size=0)
     if load.size >= load.rate * _REFILL:
         return Amount(parts=parts, size=0)
@@ -66,7 +66,7 @@ def amount_for(load: Load, rest: int, total_rate: float) -> Amount:
 
 
 class Division:
-    """Divides what waits among takers; remembers where each of them is."""
+    """Divides the waiting parts among takers; remembers each one's position."""
 
     def __init__(self) -> None:
         self._cursors: dict[str, tuple[int, int]] = {}
@@ -211,7 +211,7 @@ class Allotment:
             self._held[taker] = self._given[taker]
 
     def drop(self, taker: str) -> None:
-        """Note that the taker uses nothing any more."""
+        """Note that the taker no longer uses anything."""
         self._given.pop(taker, None)
         self._held.pop(taker, None)
 
@@ -234,7 +234,7 @@ def equal_shares(total: int, takers: Sequence[str]) -> dict[str, int]:
 
 
 def rate_shares(total: float, rates: Mapping[str, float | None]) -> dict[str, float]:
-    """Divide bytes per second: what a slow taker does not need goes to the others.
+    """Divide bytes per second: bytes that a slow taker does not need go to the others.
 
     `rates` are the measured ones, None while unknown.
     """
@@ -244,7 +244,7 @@ def rate_shares(total: float, rates: Mapping[str, float | None]) -> dict[str, fl
         taker = open_takers.pop(0)
         equal = left / (len(open_takers) + 1)
         rate = rates[taker]
-        # Some room, so that a taker that could be faster by now shows it.
+        # Some margin, so that a taker that has become faster can show it.
         shares[taker] = equal if rate is None or not open_takers else min(equal, max(1.25 * rate, equal / 4))
         left -= shares[taker]
     return shares

@@ -50,7 +50,7 @@ def encode_entries(entries: Iterable[Entry], seed: int) -> tuple[bytes, int]:
 
 
 class ReportReader:
-    """Reads a report as far as it is intact; a line that is incomplete or not visible yet is read again later."""
+    """Reads the intact part of a report; a line that is incomplete or not visible yet is read again later."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -75,7 +75,7 @@ class ReportReader:
 
 
 def read_hellos(folder: Path, disk: Disk) -> dict[str, Hello]:
-    """Read what the members of the job in `folder` say about themselves. Blocks. What cannot be read is left out."""
+    """Read what the members of the job in `folder` say about themselves. Blocks. Unreadable ones are omitted."""
     found: dict[str, Hello] = {}
     for path in _subfolders(folder / FOLDER):
         try:
@@ -168,7 +168,7 @@ class MemberFiles:
         await in_thread(self._write_hello, msgspec.json.encode(hello))
 
     def _write_hello(self, data: bytes) -> None:
-        # A leader that took this member for dead has removed its folder.
+        # A leader that considered this member dead has removed its folder.
         self._disk.make_folder(self._folder)
         self._disk.put(self._folder / HELLO, data)
 

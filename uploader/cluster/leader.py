@@ -1,6 +1,6 @@
 """The leader: hands parts of the engine's queue to the members, and records what they report.
 
-Everything else it does is what any run does. Parts that a member does not report, because it died, froze or left, are
+In all other respects it is a normal run. Parts that a member does not report, because it died, froze or left, are
 asked from the upload service and given to others.
 """
 
@@ -51,13 +51,15 @@ from uploader.transfer.run.context import JobRun
 log = logging.getLogger("uploader.cluster.leader")
 
 POLL = 2.0
-"""Seconds between two looks at what the members report."""
+"""Seconds between two reads of the members' reports."""
 SILENT = 60.0
-"""Seconds for which a member may show no sign of life; also the longest that a network file system hides one."""
+"""Seconds without a sign of life after which a member is lost; at least the time for which a network file system may
+hide one.
+"""
 SETTLE = 3.0
 """Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
 _SELF = ""
-"""The leader among those who share the account's limits."""
+"""The leader's key among those that share the account's limits."""
 
 
 class LeaderRole:
@@ -145,7 +147,7 @@ class LeaderRole:
         for name, hello in hellos.items():
             seen = self._seen.get(name)
             if seen is None:
-                # One that was there before this leader may be long dead: it must change first.
+                # A member from before this leader may be dead: its state must change first.
                 self._seen[name] = Seen(hello=hello, changed=now, alive=self._looked)
             elif hello != seen.hello:
                 seen.hello, seen.changed, seen.alive = hello, now, True
@@ -165,7 +167,7 @@ class LeaderRole:
         return ready and now - seen.changed <= SILENT
 
     def _is_gone(self, name: str, seen: Seen) -> bool:
-        """Return True if nothing more is expected of what the member was given."""
+        """Return True if the member has nothing left to report."""
         if not seen.alive:
             return False
         if seen.hello.ended and self._wire.reported(name) >= seen.hello.reported:
@@ -250,14 +252,14 @@ class LeaderRole:
         elif entry.code == SourceChanged.code:
             given.sending.fail(SourceChanged(entry.message, path=path))
         else:
-            # Others may be able to: another member, or this process, whose own error is then the file's.
+            # Another member, or this process, may be able to; an error of this process is the file's.
             log.info("a member cannot send %s: %s", printable(path), entry.message)
             seen.unable.add(given.sending.transfer.index)
 
     # --- parts that come back -------------------------------------------------------------------------------------
 
     async def _take_back_unsent(self, run: JobRun, queue: PartQueue) -> None:
-        """Take back what members that are gone, or could not send it, leave unsent."""
+        """Take back unsent parts of members that are gone or failed."""
         for name, seen in self._seen.items():
             gone = self._is_gone(name, seen)
             for order, given in tuple(seen.given.items()):
@@ -265,7 +267,7 @@ class LeaderRole:
                     del seen.given[order]
             if gone:
                 self._drop(name)
-                # Should it wake up, it must find nothing to go on with.
+                # If it wakes up, it must find nothing to continue.
                 await self._give(name)
 
     async def _take_back(self, run: JobRun, queue: PartQueue, seen: Seen, given: Given) -> bool:
@@ -313,7 +315,7 @@ class LeaderRole:
             seen.connections = int(connections[name]) if seen.rate is None or seen.rate >= 1 else 0
 
     def _divide_parts(self, queue: PartQueue, active: dict[str, Seen]) -> None:
-        """Give each member what it should have, the one with the least work first."""
+        """Assign work to the members, the one with the least work first."""
         now = self._clock.monotonic()
         total = sum(meter.rate or 0.0 for meter in (self._own, *(seen.meter for seen in active.values())))
         for name, seen in sorted(active.items(), key=lambda item: item[1].load.size / (item[1].meter.rate or 1.0)):
@@ -369,6 +371,6 @@ def _is_whole(sending: FileSend) -> bool:
 
 
 def _waiting(index: int, sending: FileSend) -> Waiting:
-    # Locked parts stay here: whoever waits for the lock needs nothing else for them.
+    # Locked parts stay here: waiting for the lock needs no other process.
     parts = sorted((part for part in sending.waiting if not part.locked), key=attrgetter("start"))
     return Waiting(key=index, parts=parts, whole=_is_whole(sending))

@@ -1,7 +1,7 @@
 """A member: sends the parts that the leader wants, and reports. It makes no API request and needs no token.
 
-It begins a part only while it knows what the leader wants: after a suspension it looks first, since others may have its
-orders by then.
+It starts a part only while it knows the leader's current orders: after a suspension it reads them first, since others
+may have its parts by then.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ POLL = 2.0
 BEAT = 10.0
 """Seconds between two signs of life, and the longest that a report waits."""
 _FIRST_BEATS = 3
-"""The first signs of life come with each look, so that a leader soon knows that the member is alive."""
+"""At first, each read includes a sign of life, so that the leader soon knows that the member is alive."""
 KNOWN = 15.0
-"""Seconds after a look for which the orders are taken to be those that the leader wants."""
+"""Seconds for which orders that were read are assumed to be current."""
 LEADERLESS = 30.0
-"""Seconds without a sign of life from the leader after which a member tries to take its place, which watches again."""
+"""Seconds without a sign of life from the leader after which a member tries to take its place, which waits as long
+again.
+"""
 _ORPHANED = 4
-"""Times LEADERLESS after which a member does so even if it has not sent all that it was given."""
+"""Multiples of LEADERLESS after which a member does so even with unsent parts."""
 
 
 class MemberRole:
@@ -76,7 +78,7 @@ class MemberRole:
         grace: float,
         patience: float | None = None,
     ) -> None:
-        """`grace`: seconds for which parts under way may continue when this process shall stop. `patience`: seconds to
+        """`grace`: seconds for which parts in flight may continue when this process must stop. `patience`: seconds to
         wait for a leader; None: until this process can take its place.
         """
         self.sent = 0
@@ -105,10 +107,10 @@ class MemberRole:
         self._orders = Orders(seq=0)
         self._numbers = itertools.count()
         self._running: dict[int, Assignment] = {}
-        """Assignments of which something is under way, withdrawn ones included."""
+        """Assignments in progress, including withdrawn ones."""
         self._entries: list[Entry] = []
         self._urgent = False
-        """True if the leader should soon know what is to be reported."""
+        """True if the leader should get the report soon."""
         self._reported_at = self._beaten_at = clock.monotonic()
         self._leader: LeaderSign | None = None
         self._leader_at = clock.monotonic()
@@ -119,7 +121,7 @@ class MemberRole:
         return self._run.progress.busy
 
     async def work(self) -> End | None:
-        """Send parts until the job ends, and return how; None if it has no leader, or this process shall stop.
+        """Send parts until the job ends, and return how; None if it has no leader, or this process must stop.
 
         Raises StateDiskFull, StateUnusable, StateLost.
         """
@@ -162,7 +164,7 @@ class MemberRole:
     # --- the leader -----------------------------------------------------------------------------------------------
 
     async def _look(self, tasks: TaskGroup) -> End | None:
-        """Look at the orders and at the leader; return how the job ended, None if it has not."""
+        """Read the orders and the leader's state; return how the job ended, None if it has not."""
         self._looks += 1
         began = self._clock.uptime()
         try:
@@ -187,12 +189,12 @@ class MemberRole:
         return None
 
     def _is_led(self, leader: LeaderSign | None) -> bool:
-        """Return True if whose orders these are is still the leader."""
+        """Return True if the author of the orders is still the leader."""
         alive = self._clock.monotonic() - self._leader_at < KNOWN
         return alive and leader is not None and leader.term == self._term and not leader.ended
 
     def _is_leaderless(self) -> bool:
-        """Return True if the leader has ended or shows no sign of life, and this member has nothing better to do."""
+        """Return True if the leader has ended or shows no sign of life, and this member has no parts to send."""
         still = self._clock.monotonic() - self._leader_at
         ended = self._leader is None or self._leader.ended
         if still < (self._patience or (POLL if ended else LEADERLESS)):
@@ -200,7 +202,7 @@ class MemberRole:
         return not self._running or still >= _ORPHANED * LEADERLESS
 
     def _follow(self, tasks: TaskGroup, term: int, orders: Orders) -> None:
-        """Begin what is new, and let go of what is no longer wanted: parts under way are finished."""
+        """Start new orders, and drop withdrawn ones after their parts in flight."""
         wanted = {order.id: order for order in orders.orders}
         for assignment in self._running.values():
             if assignment.term == term and assignment.order.id in wanted and not assignment.withdrawn:
@@ -208,7 +210,7 @@ class MemberRole:
             else:
                 assignment.withdraw()
         if term == self._term:
-            # Those that are over by now stay in the orders until the leader has read so.
+            # Completed ones stay in the orders until the leader has read the report.
             known = {order.id for order in self._orders.orders}
             wanted = {number: order for number, order in wanted.items() if number not in known}
         self._term, self._orders = term, orders
@@ -256,7 +258,7 @@ class MemberRole:
         self._urgent |= self._queue.left <= self._senders.most
 
     async def _finish_parts(self) -> None:
-        """Let parts under way finish, within the grace period."""
+        """Let parts in flight finish, within the grace period."""
         running = tuple(self._running.values())
         for assignment in running:
             assignment.withdraw()

@@ -1,6 +1,5 @@
-"""What the processes of one job tell each other: values only, whichever wire carries them.
-
-A member says who and how it is (`Hello`), the leader what to send (`Orders`), and a member what came of it (`Entry`).
+"""Messages between the processes of one job, independent of the wire. Values only. A member describes itself (`Hello`),
+the leader says what to send (`Orders`), and a member reports the results (`Entry`).
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one member has to do by now; an order that is no longer listed is withdrawn.
+    """All current orders of one member; an order that is no longer listed is withdrawn.
 
     `seq` increases with each change. `connections` may be used at a time, and `rate` bytes sent in a second; None for
     no limit.

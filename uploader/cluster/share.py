@@ -1,5 +1,5 @@
-"""What the environment of a batch system says about a process of a team: which task it is, and which share of the bytes
-it should begin with. A preference only: work follows measured speed.
+"""A process's task and preferred share of the bytes, from the environment of a batch system. A preference only: work
+follows measured speed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Share = tuple[int, int]
 
 
 def task_name(environ: Mapping[str, str]) -> str:
-    """Return the task of a batch system that this process is, "" for none."""
+    """Return this process's task of a batch system, "" for none."""
     if (job := environ.get("SLURM_JOB_ID")) is not None:
         # One task of every array has the id of the whole array as its job id.
         array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
@@ -24,7 +24,7 @@ def task_name(environ: Mapping[str, str]) -> str:
 
 
 def parse_share(text: str, environ: Mapping[str, str]) -> Share | None:
-    """Parse "I/N" with I from 1 to N, or "auto": what the batch system says, None if that is nothing certain.
+    """Parse "I/N" with I from 1 to N, or "auto": the batch system's, None if it is not certain.
 
     Raises ValueError.
     """
@@ -39,7 +39,7 @@ def parse_share(text: str, environ: Mapping[str, str]) -> Share | None:
 def share_of_task(environ: Mapping[str, str]) -> Share | None:
     """Return the place of this task among those of its Slurm step or array.
 
-    None outside of both, and in an array with gaps: its environment does not tell how many tasks come before one.
+    None outside of both, and in an array with gaps: its environment does not say how many tasks come before one.
     """
     tasks, rank = _number(environ, "SLURM_NTASKS"), _number(environ, "SLURM_PROCID")
     if tasks is not None and rank is not None and tasks > 1 and rank < tasks:

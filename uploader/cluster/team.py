@@ -1,7 +1,7 @@
 """The same command in several processes on a shared state directory: one leads the job, the others are its members.
 
 Which one leads is decided by the job's lease, nothing else. When the leader ends or dies, another takes the lease and
-resumes the job; the others follow whoever has the highest lease.
+resumes the job; the others follow the holder of the highest lease.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ _SHOW = 10.0
 
 
 def check_shared(folder: Path) -> None:
-    """Raise UsageError if a state directory is on a file system of this machine alone. Blocks.
-
-    Only Linux tells; elsewhere any is taken.
+    """Raise UsageError if a state directory is on a local file system. Blocks. Only Linux reports that; elsewhere any
+    is accepted.
     """
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if is_local_folder(there):
@@ -173,7 +172,7 @@ class JoinedTeam:
         return None
 
     async def _show_progress(self, execution: Execution, role: MemberRole, job: str) -> None:
-        """Show the progress of the whole job, as its leader writes it down."""
+        """Show the progress of the whole job, as written by its leader."""
         folder, disk = execution.states.folder(job), execution.states.disk
         while True:
             await execution.clock.sleep(_SHOW)

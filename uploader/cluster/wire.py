@@ -11,7 +11,7 @@ from uploader.cluster.messages import Entry, Hello, Orders
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderSign:
-    """What shows that a leader is alive: any change of `content`. `ended`: it works on the job no more."""
+    """A leader's sign of life: any change of `content`. `ended`: it no longer works on the job."""
 
     term: int
     content: bytes

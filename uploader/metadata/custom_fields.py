@@ -78,7 +78,7 @@ def _value(name: str, value: Value, field: CustomField, faults: list[FieldError]
 
 
 def _one(name: str, value: str, field: CustomField, faults: list[FieldError]) -> str:
-    """Return the value as the field takes it; record a problem if it does not."""
+    """Return the value in the field's form; record a problem if it is not accepted."""
     make = _FORMS.get(field.kind, str)
     if field.kind in _LISTS and field.options:
         option = next((one for one in field.options if one == value), None)

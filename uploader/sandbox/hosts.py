@@ -52,7 +52,7 @@ def _is_own(host: str | None, settings: Settings) -> bool:
 
 
 def _is_listening_address(host: str, listening: str) -> bool:
-    """Return whether the sandbox listens there; on all addresses (0.0.0.0, ::) that is any address, but no name."""
+    """Return whether the sandbox listens there. One on all addresses (0.0.0.0, ::) accepts any address, but no name."""
     try:
         everywhere = ip_address(listening).is_unspecified
         ip_address(host)

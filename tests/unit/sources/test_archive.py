@@ -226,7 +226,7 @@ def test_programs_unpack_seventy_thousand_members(format: Format, tmp_path: Path
 @pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("format", FORMATS)
 def test_any_range_is_that_of_the_whole(format: Format, manifest: bool, top: Path) -> None:
-    """Out of order, once the members were read in order as far as the range depends on them."""
+    """Reads out of order, after the members that the range depends on were read in order."""
     plan = plan_of(top, format, manifest=manifest)
     expected, choose = whole(plan), random.Random(2)
     source = ArchiveSource(Plan.decoded(plan.encoded()), "archive")

@@ -43,7 +43,7 @@ class OutputThread:
         """True if output to stdout was lost, other than by a reader that closed the pipe."""
         self._lost: set[int] = set()
         self._threaded = True
-        """False where the system starts no thread: the caller then writes itself, and may be held up."""
+        """False if the system starts no thread: then the caller writes, and may block."""
         try:
             threading.Thread(target=self._work, name="figup-output", daemon=True).start()
         except RuntimeError:

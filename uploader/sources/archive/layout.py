@@ -32,7 +32,7 @@ class Region(enum.Enum):
 
 
 class Extent(NamedTuple):
-    """A region of the archive, as far as it was asked for: `start` to `stop` (exclusive) are offsets within it.
+    """The requested part of a region of the archive: `start` to `stop` (exclusive) are offsets within it.
 
     `member` is the index of the member that it belongs to; of the ending, -1.
     """
@@ -82,7 +82,7 @@ class Layout(ABC):
 
     @abstractmethod
     def literal(self, extent: Extent, crc_of: Crcs) -> bytes:
-        """Return the bytes of an extent that is no body."""
+        """Return the bytes of an extent that is not a body."""
 
     @abstractmethod
     def pieces(self, extent: Extent) -> Iterator[bytes | Content]:
@@ -126,7 +126,7 @@ class Layout(ABC):
             yield from self._after_members(start, stop)
 
     def _manifest_needs(self, start: int, stop: int) -> int:
-        """Return what `depends_on` must be because of the list of MD5s."""
+        """Return what `depends_on` must be for the list of MD5s."""
         last = len(self.members) - 1
         if last < 0 or self.members.kinds[last] != Kind.MANIFEST:
             return 0

@@ -117,7 +117,7 @@ class Members:
         return self.name(index).replace(_SEPARATOR, _LOWEST)
 
     def sorted(self) -> Members:
-        """Return the members in the order of their paths; itself if they are."""
+        """Return the members in the order of their paths; itself if they are sorted."""
         keys = map(self._key, range(len(self)))
         last = next(keys, b"")
         for key in keys:
@@ -137,7 +137,7 @@ class Members:
 
 
 def is_utf8(name: bytes) -> bool:
-    """Return whether a name is valid UTF-8, as all but a few are."""
+    """Return whether a name is valid UTF-8, as nearly all are."""
     try:
         name.decode("utf-8")
     except UnicodeDecodeError:

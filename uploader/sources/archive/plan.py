@@ -29,7 +29,7 @@ from uploader.text import printable
 
 _MAGIC = b"figup archive 1\n"
 _LEVEL = 1
-"""Of zlib's levels the quickest; the columns become about a fifth."""
+"""zlib's fastest level, which reduces the columns to about a fifth."""
 _BLOCK = 1 << 20
 _ROW = struct.Struct("<QqqQ")
 _COLUMNS = ("names", "ends", "kinds", "sizes", "mtimes", "ctimes", "inodes", "root_of")
@@ -166,7 +166,7 @@ class Plan:
 
 
 class _Inflated:
-    """Bytes that are decompressed piece by piece, so that they are not in memory twice."""
+    """Decompresses piece by piece, so that the bytes are not in memory twice."""
 
     def __init__(self, data: memoryview) -> None:
         self._data: memoryview | bytes = data

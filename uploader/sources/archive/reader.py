@@ -26,7 +26,7 @@ from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 OPEN_MEMBERS = 16
-"""Members that are kept open after a read, so that the next one of them need not open them."""
+"""Maximum number of members kept open after a read for the next one."""
 _READ = 1 << 20
 _VECTORS = 512
 """Buffers in one system call; Linux allows 1024."""
@@ -70,7 +70,7 @@ class ArchiveSource:
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` with bytes of an open member that are already in memory, without waiting for storage.
 
-        Returns their number; 0 if other bytes than those of one open member are asked for, or none are in memory.
+        Returns their number; 0 if the range is not within one open member, or none are in memory.
         """
         if not self._cached_reads:
             return 0
@@ -267,7 +267,7 @@ class _OpenMembers:
         self._plan = plan
         self._lock = threading.Lock()
         self._open: OrderedDict[int, int] = OrderedDict()
-        """Member → descriptor: those that nobody reads at the moment."""
+        """Member → descriptor, of those that are not being read."""
         self._shared: dict[int, list[int]] = {}
         """Member → descriptor and its number of readers."""
         self._closed = False
@@ -294,7 +294,7 @@ class _OpenMembers:
                 self._release(index)
 
     def close(self) -> None:
-        """Close all that nobody reads; the others are closed when their readers end."""
+        """Close all that are not being read; the others are closed when their readers end."""
         with self._lock:
             self._closed = True
             while self._open:

@@ -124,7 +124,7 @@ def test_a_finished_file_is_never_written_to_by_its_other_name(tmp_path: Path) -
     partial.close()
     data = tmp_path / "set/.figup-5.part"
     mine = tmp_path / "set/edited.bin"
-    mine.hardlink_to(data)  # killed when the file had its name, which the user changed since
+    mine.hardlink_to(data)  # killed after the file got its name; the user has changed the file since
     mine.write_bytes(b"my edit" + CONTENT[7:])
     again = opened(tmp_path, (0, 10))
     assert mine.read_bytes() == b"my edit" + CONTENT[7:]
