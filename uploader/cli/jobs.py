@@ -168,9 +168,10 @@ def table(found: list[JobOverview], now: datetime, width: int | None = None) -> 
 
 def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
     known = job.first is not None
+    together = f" x{1 + len(job.members)}" if job.members else ""
     return (
         job.job,
-        job.state,
+        job.state + together,
         units.format_percent(job.bytes_done, job.bytes_total) if known else "?",
         units.format_bytes(job.bytes_total) if known else "?",
         f"{units.format_age(_age(job, now))} ago",

@@ -65,10 +65,14 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.summary_line
     follower = _JobFollower(states, name)
+    members: tuple[no.Member, ...] = ()
     try:
         while True:
             progress = await anyio.to_thread.run_sync(follower.progress)
             if progress is not None:
+                for text in _changes(members, progress.members):
+                    session.console.note(text)
+                members = progress.members
                 display.show(progress)
             elif (job := await anyio.to_thread.run_sync(summarize, states, name)).holder is None:
                 break
@@ -113,6 +117,7 @@ def format_job(job: JobSummary, repeat: str = "") -> str:
     """Format the job for a user. `repeat`: options that the command to continue it needs."""
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
     lines += [f"Running on {job.holder}"] if job.holder is not None else []
+    lines += [f"  with {_member_text(member)}" for member in job.members]
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
@@ -125,6 +130,22 @@ def format_job(job: JobSummary, repeat: str = "") -> str:
     if job.state == "interrupted":
         lines.append(f"To continue: figup resume {job.job}{repeat}")
     return "\n".join(lines)
+
+
+def _member_text(member: no.Member) -> str:
+    """Describe a process that sends parts for the one that works on the job, which saw it so."""
+    task = f" ({printable(member.task)})" if member.task else ""
+    rate = f" at {units.format_rate(member.rate)}" if member.rate is not None else ""
+    sent = f"{units.format_bytes(member.bytes_sent)} sent{rate}"
+    sign = f"last sign of life {units.format_duration(member.silent)} before"
+    return f"process {member.pid} on {printable(member.host)}{task}: {sent}, {sign}"
+
+
+def _changes(before: tuple[no.Member, ...], now: tuple[no.Member, ...]) -> list[str]:
+    """Describe which processes came or went between two looks."""
+    old, new = ({(m.host, m.pid): m for m in members} for members in (before, now))
+    joined = [f"joined: {_member_text(new[key])}" for key in new.keys() - old.keys()]
+    return joined + [f"left: {_member_text(old[key])}" for key in old.keys() - new.keys()]
 
 
 def _file_lines(job: JobSummary) -> list[str]:

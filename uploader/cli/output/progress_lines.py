@@ -75,6 +75,8 @@ def progress_line(progress: no.Progress, left: float | None = None) -> str:
             parts.append(f"{units.format_duration(left)} left")
         if progress.connections:
             parts.append(units.format_count(progress.connections, "connection"))
+    if progress.members:
+        parts.append(f"{1 + len(progress.members)} processes")
     return ", ".join(parts)
 
 

@@ -30,8 +30,10 @@ from uploader.transfer.store import progress_file
 
 log = logging.getLogger("uploader.transfer.records.recorder")
 
-EVERY = 1.0
-"""Seconds between two writes."""
+EVERY, BATCH_EVERY = 1.0, 10.0
+"""Seconds between two writes; in a batch job fewer, since hundreds of them share a file system."""
+_BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
+"""Environment variables that batch systems set."""
 _LOCK_WAIT = 5.0
 """Seconds that the end of a run waits for the last lines: a hanging file system must not block figup."""
 _REASONS = 8
@@ -126,7 +128,8 @@ class RunRecorder:
 
     def work(self) -> None:
         """Write due lines until the run ends."""
-        while not self._closed.wait(EVERY):
+        every = BATCH_EVERY if any(name in os.environ for name in _BATCH) else EVERY
+        while not self._closed.wait(every):
             self.write_due()
         self.write_due()
         progress_file.remove(self._folder)

@@ -18,6 +18,7 @@ from uploader.errors import Facts, FigupError, JobNotFound, UsageError
 from uploader.text import shorten
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.notices import Member
 from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
@@ -35,10 +36,10 @@ CACHE_FROM = 1_000_000
 class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
     """A job on this machine. `state`: running, interrupted, failed, done, cancelled, damaged.
 
-    `holder` is the process working on it, or None. `bytes_done` is an estimate for unfinished files (parts may differ
-    in size), or the last report of the process working on the job. `files_done` are verified; `first` is the name of
-    the first file. `problem` is why the job stopped. `doi`, `public_url` and `published` are results of the final
-    steps: see `Report`.
+    `holder` is the process working on it, or None; `members` are others that send parts for it, as it saw them last.
+    `bytes_done` is an estimate for unfinished files (parts may differ in size), or the last report of the process
+    working on the job. `files_done` are verified; `first` is the name of the first file. `problem` is why the job
+    stopped. `doi`, `public_url` and `published` are results of the final steps: see `Report`.
     """
 
     job: str
@@ -60,6 +61,7 @@ class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
     doi: str | None = None
     public_url: str | None = None
     published: str | None = None
+    members: tuple[Member, ...] = ()
 
 
 class JobSummary(JobOverview, frozen=True, kw_only=True):
@@ -211,7 +213,8 @@ def _with_holder(states: JobStore, seen: JobOverview) -> JobOverview:
     told = progress_file.read(folder, states.disk)
     if told is None:
         return seen
-    return msgspec.structs.replace(seen, bytes_done=told.progress.bytes_done, files_done=told.progress.files_done)
+    now = told.progress
+    return msgspec.structs.replace(seen, bytes_done=now.bytes_done, files_done=now.files_done, members=now.members)
 
 
 def _overview(job: str, state: JobState, changed: datetime) -> JobOverview:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.unit.transfer.journal.test_plan_and_jobs import make_job
+from uploader.cli.status import format_job
 from uploader.disk import Disk
 from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
@@ -88,7 +89,17 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
 
 def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -> None:
     folder = states.folder("k3")
-    told = no.Progress(bytes_done=77, bytes_total=90, files_done=0, files_total=1, rate=5.0, connections=2, active=())
+    member = no.Member(host="n2", pid=9, task="Slurm 10_3", bytes_sent=7, rate=3.0, silent=4.0)
+    told = no.Progress(
+        bytes_done=77,
+        bytes_total=90,
+        files_done=0,
+        files_total=1,
+        rate=5.0,
+        connections=2,
+        active=(),
+        members=(member,),
+    )
     progress_file.write(
         folder, progress_file.Live(host="h", pid=os.getpid(), since="s", at="a", progress=told), states.disk
     )
@@ -96,3 +107,6 @@ def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -
     lease = Lease(nonce="n", machine=machine_id(states.folder("k3")), host="h", pid=os.getpid(), since="now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
+    assert overview(states, "k3").members == (member,)
+    text = format_job(summarize(states, "k3"))
+    assert "\n  with process 9 on n2 (Slurm 10_3): 7 bytes sent at 3 bytes/s, last sign of life 4 s before\n" in text

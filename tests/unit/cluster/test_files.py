@@ -1,0 +1,125 @@
+"""The wire of files: what is torn, not visible yet or damaged is no news, and nothing shows a secret."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.cluster.files import LeaderFiles, MemberFiles, ReportReader, encode_entries, read_hellos
+from uploader.cluster.messages import (
+    Entry,
+    FileHashed,
+    Hello,
+    Obeyed,
+    Order,
+    OrderFailed,
+    OrderOver,
+    Orders,
+    PartDone,
+    Secret,
+)
+from uploader.concurrency import in_thread
+from uploader.disk import Disk
+
+pytestmark = pytest.mark.anyio
+HELLO = Hello(host="n1", machine="m", pid=7, version="1")
+numbers = st.integers(0, 1 << 40)
+entries: st.SearchStrategy[list[Entry]] = st.lists(
+    st.one_of(
+        st.builds(
+            PartDone, term=numbers, order=numbers, file_id=numbers, no=numbers, xxh3=st.one_of(st.none(), numbers)
+        ),
+        st.builds(FileHashed, term=numbers, order=numbers, md5=st.text()),
+        st.builds(OrderFailed, term=numbers, order=numbers, code=st.text(), message=st.text()),
+        st.builds(OrderOver, term=numbers, order=numbers),
+        st.builds(Obeyed, term=numbers, seq=numbers),
+    )
+)
+
+
+@given(st.lists(entries, max_size=4), st.lists(st.integers(0, 2000), max_size=6))
+def test_a_report_is_read_whole_however_much_of_it_is_visible_when(batches: list[list[Entry]], cuts: list[int]) -> None:
+    data, seed = b"", 0
+    for batch in batches:
+        more, seed = encode_entries(batch, seed)
+        data += more
+    reader, found = ReportReader(), []
+    for cut in [*sorted(cuts), len(data)]:
+        found += reader.read(data[reader.length : max(cut, reader.length)])
+    assert found == [entry for batch in batches for entry in batch]
+    assert reader.length == len(data)
+
+
+@given(entries.filter(bool), st.integers(0, 1 << 20), st.integers(1, 255))
+def test_nothing_behind_a_damaged_line_is_believed(batch: list[Entry], place: int, change: int) -> None:
+    data, _ = encode_entries(batch, 0)
+    damaged = bytearray(data)
+    damaged[place % len(data)] ^= change
+    found = ReportReader().read(bytes(damaged))
+    assert found == batch[: len(found)]
+    assert len(found) < len(batch)
+
+
+async def test_what_a_member_is_told(tmp_path: Path) -> None:
+    job, disk = tmp_path / "job", Disk()
+    member = MemberFiles(job, disk, host="n1/../x", pid=7)
+    assert await member.orders() is None
+    await member.hello(HELLO)
+    assert list((await in_thread(read_hellos, job, disk)).values()) == [HELLO]
+    earlier, later = LeaderFiles(job, disk, 3), LeaderFiles(job, disk, 4)
+    order = Order(
+        id=1, file_id=5, path="/a", size=9, mtime_ns=1, upload=Secret("https://up/s3cret"), parts=((1, 0, 8),)
+    )
+    assert not await earlier.has_earlier_orders()
+    await later.give(member.name, Orders(seq=1, orders=(order,), connections=4))
+    await earlier.give(member.name, Orders(seq=9))
+    assert await later.has_earlier_orders()
+    assert await member.orders() == (4, Orders(seq=1, orders=(order,), connections=4))
+    assert "s3cret" not in repr(order)
+    written = job / "team" / member.name / "orders-4"
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    await later.close(())
+    assert await member.orders() == (4, Orders(seq=1, orders=(order,), connections=4))
+    assert not (job / "team" / member.name / "orders-3").exists()
+
+
+async def test_what_a_member_reports(tmp_path: Path) -> None:
+    job, disk = tmp_path / "job", Disk()
+    member, leader = MemberFiles(job, disk, host="n1", pid=7), LeaderFiles(job, disk, 1)
+    await member.hello(HELLO)
+    first: list[Entry] = [OrderOver(term=1, order=2)]
+    assert await leader.reports() == []
+    length = await member.report(first)
+    assert await leader.reports() == [(member.name, first[0])]
+    assert leader.reported(member.name) == length
+    await member.report([Obeyed(term=1, seq=3)])
+    assert await leader.reports() == [(member.name, Obeyed(term=1, seq=3))]
+    assert await leader.reports() == []
+
+
+async def test_a_member_that_was_taken_for_dead_goes_on(tmp_path: Path) -> None:
+    job, disk = tmp_path / "job", Disk()
+    member, leader = MemberFiles(job, disk, host="n1", pid=7), LeaderFiles(job, disk, 1)
+    await member.hello(HELLO)
+    await leader.close([member.name])
+    assert await in_thread(read_hellos, job, disk) == {}
+    await member.report([OrderOver(term=1, order=2)])
+    await leader.give(member.name, Orders(seq=1))
+    assert await member.orders() is None
+    await member.hello(HELLO)
+    assert list(await in_thread(read_hellos, job, disk)) == [member.name]
+    await member.close()
+    assert await in_thread(read_hellos, job, disk) == {}
+
+
+async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    member = MemberFiles(tmp_path, Disk(), host="n1", pid=7)
+    await member.hello(HELLO)
+    (tmp_path / "team" / "odd").mkdir()
+    (tmp_path / "team" / "odd" / "hello").write_bytes(b"{")
+    (tmp_path / "team" / "file").write_bytes(b"")
+    assert list(await in_thread(read_hellos, tmp_path, Disk())) == [member.name]
