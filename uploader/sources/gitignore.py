@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from uploader.errors import UsageError
 
@@ -31,8 +32,7 @@ _CLASSES = {
 _NEVER = re.compile(r"(?!)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     """One pattern. `anchored`: it is matched with the whole path, not with the last name in it."""
 
     regex: re.Pattern[str]

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, StorageUnavailable, UsageError
 from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import may_be_path, parse_list, remote_location
@@ -201,7 +203,7 @@ class _Collector:
 
     def _glob(self, path: str, top: str, glob: Glob) -> Iterator[Found]:
         matched = False
-        for found in walk(top, "", replace(self._rules, glob=glob)):
+        for found in walk(top, "", msgspec.structs.replace(self._rules, glob=glob)):
             matched = True
             yield found
         if not matched:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 from uploader.errors import FigupError, SourceNotFound, UsageError
 from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores
@@ -24,8 +25,7 @@ Found: TypeAlias = SourceFile | Skipped | FigupError
 """A selected file, a skipped path, or an error."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How folders are walked. With a `glob`, paths that do not match are ignored silently.
 
     `on_malformed` is called with a pattern that never matches, and the ignore file that has it.
@@ -38,8 +38,7 @@ class Rules:
     on_malformed: Callable[[str, str], object] = lambda _pattern, _file: None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Folder:
+class _Folder(msgspec.Struct, frozen=True, kw_only=True):
     """A folder of the walk: `inner` is its path below the root, "" for the root itself."""
 
     inner: str

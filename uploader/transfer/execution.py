@@ -50,7 +50,7 @@ class Team(Leader, Protocol):
         """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Execution:
     """One call on one job. `listening` delivers retries of API requests to a listener as well.
 

@@ -56,7 +56,7 @@ class StartedElsewhere(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: bool
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class JobRun:
     """One run of one job. `job` is its name; `retry` governs what a run itself retries, such as parts."""
 
