@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -338,9 +339,11 @@ def test_the_page_is_opened_in_the_browser(figup: Figup, sandbox: Sandbox, item:
     browser.write_text('#!/bin/sh\necho "$1" > opened\n')
     browser.chmod(0o755)
     figup.env["BROWSER"] = f"{browser} %s"
-    page = f"{sandbox.url.removesuffix('/v2')}/account/articles/{item}"
+    page = ask(sandbox, f"/account/articles/{item}")["figshare_url"]
     assert figup.run("item", "open", item).expect(0).stdout == f"{page}\n"
     assert (figup.cwd / "opened").read_text() == f"{page}\n"
+    with urllib.request.urlopen(page) as shown:
+        assert b"<title>" in shown.read()
     figup.env["BROWSER"] = "/nowhere %s"
     without = figup.run("item", "open", item).expect(0)
     assert (without.stdout, "no browser was found" in without.stderr) == (f"{page}\n", True)

@@ -50,7 +50,7 @@ def test_the_summary_for_a_user(figup: Figup, sandbox: Sandbox) -> None:
     assert item["title"] == "data.bin"
     assert done.stdout.splitlines()[:2] == [
         f"data.bin: 10.0 kB (10000 bytes), MD5 {md5_of(path)}, verified",
-        f"Item {item['id']}: {sandbox.url.removesuffix('/v2')}/account/articles/{item['id']}",
+        f"Item {item['id']}: {item['url_private_html']}",
     ]
     assert "Parts: 0 already there, 1 sent. 10.0 kB sent in " in done.stdout
     title, first, *_, last = done.stderr.splitlines()

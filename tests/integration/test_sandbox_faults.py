@@ -365,6 +365,6 @@ async def test_the_control_endpoint(tmp_path: Path) -> None:
 
 async def test_pages_have_no_faults(tmp_path: Path) -> None:
     async with faulty(tmp_path / "s", "any:every=reset") as api:
-        async with api.http.get(api.at.url.removesuffix("v2")) as answer:
+        async with api.http.get(api.at.pages_url) as answer:
             assert answer.status == 200
         assert (await raw(f"{api.at.url}/account"))[1]

@@ -296,7 +296,10 @@ async def test_public_addresses_take_precedence(tmp_path: Path) -> None:
         assert body["location"].startswith(f"https://fig.example/v2{item}/files/")
         record = await api.get(item + "/files/" + body["location"].rpartition("/")[2])
         assert record["upload_url"] == f"https://up.example/upload/{record['upload_token']}"
-        assert (await api.get(item))["url_private_html"] == f"https://fig.example{item}"
+        assert (await api.get(item))[
+            "url_private_html"
+        ] == f"https://fig.example{item}?{api.at.pages_url.partition('?')[2]}"
+        assert api.at.pages_url.startswith("https://fig.example/?key=")
 
 
 async def test_a_request_of_http_1_0_without_a_host(tmp_path: Path) -> None:

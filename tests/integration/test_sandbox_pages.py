@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -85,10 +86,10 @@ async def test_names_are_escaped(tmp_path: Path) -> None:
         item = await api.item("'\"><svg onload=alert(1)>", description="<script>")
         for name in names:
             await api.send(item, b"x", name, folder_path=name)
-        for url in ((await api.get(item))["url_private_html"], api.at.url.removesuffix("v2")):
+        for url in ((await api.get(item))["url_private_html"], api.at.pages_url):
             seen = Seen(await page(api, url))
             assert not {"script", "img", "svg"} & set(seen.tags)
-            if url.endswith("/"):
+            if url == api.at.pages_url:
                 continue
             for name in names:
                 assert name in seen.text
@@ -155,28 +156,64 @@ async def test_long_tables_are_paged(tmp_path: Path) -> None:
         for number in range(251):
             await api.initiate(item, f"{number}.bin", 1)
         url = (await api.get(item))["url_private_html"]
-        first, second = Seen(await page(api, url)), Seen(await page(api, f"{url}?page=2"))
+        first, second = Seen(await page(api, url)), Seen(await page(api, f"{url}&page=2"))
         assert "251 files" in first.text
         assert ("249.bin" in first.text, "250.bin" in first.text, "250.bin" in second.text) == (True, False, True)
-        assert ("?page=2" in first.links, "?page=1" in second.links) == (True, True)
-        assert "250.bin" not in Seen(await page(api, f"{url}?page=nonsense")).text
+        key = url.partition("?")[2]
+        assert (f"?page=2&{key}" in first.links, f"?page=1&{key}" in second.links) == (True, True)
+        assert "250.bin" not in Seen(await page(api, f"{url}&page=nonsense")).text
 
 
 async def test_the_index_lists_the_items(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
-        origin = api.at.url.removesuffix("v2")
-        assert "No items yet" in await page(api, origin)
+        index = api.at.pages_url
+        assert "No items yet" in await page(api, index)
         item = await api.item("First")
         await api.item("Second")
-        seen = Seen(await page(api, origin))
+        seen = Seen(await page(api, index))
         assert seen.text.index("Second") < seen.text.index("First")
-        assert item.removeprefix("/") in seen.links
-        assert "no files" in await page(api, origin + item.removeprefix("/"))
+        (link,) = (one for one in seen.links if one.startswith(item.removeprefix("/")))
+        shown = Seen(await page(api, urljoin(index, link)))
+        assert "no files" in shown.text
+        assert "Second" in await page(api, urljoin(urljoin(index, link), shown.links[0]))
+
+
+async def test_only_public_items_have_a_page_for_everyone(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", uncategorized="accept") as api:
+        draft, item = await api.item("Secret"), await api.item("Shared", description="d", keywords=["k"])
+        await api.available(await api.send(item, b"0123", "old.bin"))
+        await api.call("POST", f"{item}/private_links")
+        link = (await api.get(f"{item}/private_links"))[0]["html_location"]
+        await api.call("POST", f"{item}/publish")
+        await api.call("PUT", item, {"title": "Renamed"})
+        await api.send(item, b"0123", "new.bin")
+        origin = api.at.url.removesuffix("/v2")
+        for path in (
+            "/",
+            draft,
+            "/account/articles/9",
+            f"{draft}?key=",
+            f"{draft}?key={api.at.context.settings.token}",
+        ):
+            async with api.http.get(origin + path) as answer:
+                assert (answer.status, "Secret" in await answer.text()) == (403, False), path
+        whole = await api.get(item)
+        assert whole["url_public_html"] == origin + item
+        assert whole["url_private_html"] == whole["figshare_url"] == f"{origin}{item}{api.at.pages_url[-37:]}"
+        anyone, owner = await page(api, whole["url_public_html"]), await page(api, whole["url_private_html"])
+        reader = await page(api, link)
+        shown = [
+            ["Renamed" in one, "old.bin" in one, "new.bin" in one, link in one, "key=" in one]
+            for one in (anyone, owner, reader)
+        ]
+        assert shown == [[False, True, False, False, False], [True] * 5, [True, True, True, False, False]]
+        async with api.http.get(api.at.url + item.removeprefix("/account")) as answer:
+            assert "key=" not in await answer.text()
 
 
 async def test_page_of_an_unknown_item(tmp_path: Path) -> None:
     async with (
         sandbox_api(tmp_path / "s") as api,
-        api.http.get(api.at.url.removesuffix("v2") + "account/articles/1") as a,
+        api.http.get(api.at.pages_url.replace("?", "account/articles/1?")) as a,
     ):
         assert a.status == 404

@@ -19,12 +19,10 @@ from uploader.errors import UsageError
 from uploader.sandbox.custom_fields import DEFAULTS, CustomField
 from uploader.sandbox.data_dir import read_token
 from uploader.sandbox.faults import Rule
-from uploader.sandbox.hosts import is_loopback
 from uploader.sandbox.parts import PartPlan, Uniform
 from uploader.sandbox.server import running
 from uploader.sandbox.settings import Delays, Settings
 from uploader.system import absolute
-from uploader.text import shorten
 
 
 @click.command("sandbox", cls=FigupCommand, epilog=fault_help(), context_settings={"max_content_width": 110})
@@ -43,8 +41,8 @@ def sandbox(
 ) -> None:
     """Run a Figshare on this machine, with a real disk store, until SIGTERM or Ctrl-C.
 
-    Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. Items have a page in the
-    browser at the same port. All acknowledged data survives restarts and kills.
+    Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. The address of its pages
+    in the browser goes to stderr. All acknowledged data survives restarts and kills.
 
     Sizes are written 10MiB (binary) or 20GB (decimal), times 1.5 (seconds) or 2min.
     """
@@ -57,8 +55,6 @@ def sandbox(
     if not token:
         token = read_token(directory)
         click.echo(f"token {token}", err=True)
-    if not is_loopback(options["host"]):
-        click.echo(f"listens on {shorten(options['host'], 100)}: its pages need no token", err=True)
     settings = Settings(
         directory=directory,
         token=token,
@@ -89,6 +85,7 @@ async def _serve(settings: Settings) -> None:
     """Run until a signal arrives."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with running(settings) as at:
+            click.echo(f"pages {at.pages_url}", err=True)
             click.echo(f"ready {at.url}")
             async for _ in signals:
                 return

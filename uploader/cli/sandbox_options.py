@@ -45,7 +45,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
     _where("--upload-port", metavar="N", type=_PORT, default=0,
            help="Port of the upload service.  [default: likewise]"),
     _where("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
-           help="Address to listen on. The pages need no token."),
+           help="Address to listen on."),
     _where("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
            help="Data directory, for one sandbox at a time.  [default: STATE-DIR/sandbox]"),
     _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,

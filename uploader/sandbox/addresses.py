@@ -8,11 +8,15 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """`origin` is the root of the pages, `api` ends in /v2, `upload` in /upload; none ends in a slash."""
+    """`origin` is the root of the pages, `api` ends in /v2, `upload` in /upload; none ends in a slash.
+
+    `key` opens the pages of private items; "" if the request may not know it.
+    """
 
     origin: str
     api: str
     upload: str
+    key: str = ""
 
     def item(self, item_id: int) -> str:
         """Return the API URL of an item."""
@@ -23,8 +27,12 @@ class Addresses:
         return f"{self.item(item_id)}/files/{file_id}"
 
     def page(self, item_id: int) -> str:
-        """Return the URL of an item's web page."""
+        """Return the URL of an item's web page, which everyone may read once the item is public."""
         return f"{self.origin}/account/articles/{item_id}"
+
+    def own_page(self, item_id: int) -> str:
+        """Return the URL of an item's web page as its owner sees it."""
+        return self.page(item_id) + (f"?key={self.key}" if self.key else "")
 
     def download(self, file_id: int) -> str:
         """Return the download URL of a file."""
@@ -59,11 +67,13 @@ class Addresses:
         return f"{self.upload}/{token}"
 
 
-def addresses(host: str, upload_port: int, public_url: str | None, public_upload_url: str | None) -> Addresses:
+def addresses(
+    host: str, upload_port: int, public_url: str | None, public_upload_url: str | None, key: str = ""
+) -> Addresses:
     """Build the addresses for a request with this Host header; the public ones take precedence if set."""
     api = (public_url or f"http://{host}/v2").rstrip("/")
     upload = (public_upload_url or f"http://{_bracketed(host)}:{upload_port}/upload").rstrip("/")
-    return Addresses(origin=api.removesuffix("/v2"), api=api, upload=upload)
+    return Addresses(origin=api.removesuffix("/v2"), api=api, upload=upload, key=key)
 
 
 def _bracketed(host: str) -> str:

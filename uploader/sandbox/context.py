@@ -71,7 +71,8 @@ class Context:
         settings = self.settings
         # Without a Host header aiohttp would resolve the machine's name.
         host = request.headers.get("Host") or self.listening
-        return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url)
+        key = settings.page_key if request.get(AUTHORIZED) else ""
+        return addresses(host, self.upload_port, settings.public_url, settings.public_upload_url, key)
 
     def custom_fields(self, group: int | None) -> tuple[CustomField, ...]:
         """Return the custom fields that a group's items have."""
@@ -85,6 +86,8 @@ class Context:
 
 
 CONTEXT = web.AppKey("context", Context)
+AUTHORIZED = web.RequestKey("authorized", bool)
+"""Whether a request to the API's port carries the token."""
 
 
 def context_of(request: web.Request) -> Context:

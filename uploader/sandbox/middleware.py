@@ -13,7 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from uploader.sandbox.answers import NOT_FOUND_HTML, ApiError, empty, json_answer
 from uploader.sandbox.connection import end
-from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.context import AUTHORIZED, Context, context_of
 from uploader.sandbox.fault_actions import apply_faults
 from uploader.sandbox.hosts import is_served
 from uploader.sandbox.people.impersonation import settle
@@ -83,6 +83,7 @@ async def _serve(
     """Return the normal response, including errors."""
     try:
         if service == "api" and route is not None:
+            request[AUTHORIZED] = allowed(request, context, revoked=context.effects.revoked)
             _authorize(request, context, route)
             if not route.public:
                 await settle(request, context)
@@ -132,6 +133,12 @@ def matches(presented: str | None, context: Context, *, revoked: bool) -> bool:
     if presented is None or revoked:
         return False
     return hmac.compare_digest(presented.encode("utf-8", "replace"), context.settings.token.encode())
+
+
+def may_see_all(request: web.Request, context: Context) -> bool:
+    """Return whether a request for a page has the token, or the key of pages."""
+    key = request.query.get("key", "").encode("utf-8", "replace")
+    return request[AUTHORIZED] or hmac.compare_digest(key, context.settings.page_key.encode())
 
 
 def _failed(error: Exception, service: str) -> web.Response:

@@ -28,6 +28,7 @@ from uploader.sandbox import (
     unserved,
     upload_routes,
 )
+from uploader.sandbox.addresses import addresses
 from uploader.sandbox.author_routes import AuthorRoutes
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.categories import categories
@@ -112,10 +113,11 @@ _SHUTDOWN_WAIT = 0.25
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload."""
+    """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload; `pages_url` is the index, with its key."""
 
     url: str
     upload_url: str
+    pages_url: str
     context: Context
 
 
@@ -144,7 +146,12 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Call
     api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
     upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
     context.listening, context.upload_port = _host(*api), upload[1]
-    at = Running(url=f"http://{_host(*api)}/v2", upload_url=f"http://{_host(*upload)}/upload", context=context)
+    at = Running(
+        url=f"http://{_host(*api)}/v2",
+        upload_url=f"http://{_host(*upload)}/upload",
+        pages_url=f"{addresses(_host(*api), 0, settings.public_url, None).origin}/?key={settings.page_key}",
+        context=context,
+    )
     note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
     await anyio.to_thread.run_sync(directory.save_ports, api[1], upload[1])
     await anyio.to_thread.run_sync(directory.announce, note)

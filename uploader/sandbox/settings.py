@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,3 +99,8 @@ class Settings:
     """Custom fields of the institution; ignored without one."""
     item_files: int = 1000
     """Maximum number of files in the item object: 10 are documented, 326 were observed."""
+
+    @property
+    def page_key(self) -> str:
+        """The key in the addresses of private pages. It opens nothing else: the token cannot be derived from it."""
+        return hmac.digest(self.token.encode(), b"pages", "sha256").hex()[:32]

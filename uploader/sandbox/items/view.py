@@ -36,7 +36,6 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
     """Return the row of an item in `GET /account/articles`."""
     meta = item.metadata
     public = f"{at.api}/articles/{item.id}"
-    page = at.page(item.id)
     return {
         "id": item.id,
         "title": meta["title"],
@@ -50,8 +49,8 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
         "group_id": meta["group_id"],
         "url_private_api": at.item(item.id),
         "url_public_api": public,
-        "url_private_html": page,
-        "url_public_html": page,
+        "url_private_html": at.own_page(item.id),
+        "url_public_html": at.page(item.id),
         "timeline": timeline(meta["timeline"], item.published if item.appeared(now) else None),
         "resource_title": meta["resource_title"],
         "resource_doi": meta["resource_doi"],
@@ -92,7 +91,7 @@ def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[
         "folder_structure": contents.folders,
         "authors": list(contents.authors),
         "custom_fields": list(contents.custom_fields),
-        "figshare_url": at.page(item.id),
+        "figshare_url": at.own_page(item.id),
         "download_disabled": meta["download_disabled"],
         "description": meta["description"],
         "funding": meta["funding"],

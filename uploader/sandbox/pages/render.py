@@ -56,12 +56,16 @@ class ItemRow:
     modified: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """The number of this page of a long table, from 1, and whether there is a next one."""
+    """The number of this page of a long table, from 1, and whether there is a next one.
+
+    `key` is in the links to other pages; "" where the reader may not know it.
+    """
 
     number: int
     more: bool
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +77,14 @@ class ItemPage:
 
     row: ItemRow
     item: Mapping[str, Any]
-    project: str | None
-    collections: Sequence[str]
     versions: Sequence[Link]
-    pending: int
-    private_links: Sequence[Link]
     files: Sequence[FileRow]
     paging: Paging
-    refresh: bool
+    project: str | None = None
+    collections: Sequence[str] = ()
+    pending: int = 0
+    private_links: Sequence[Link] = ()
+    refresh: bool = False
 
 
 def index(items: Sequence[ItemRow], paging: Paging, usage: str) -> str:

@@ -1,8 +1,13 @@
-"""Serve the pages: the index of items and one page per item. They need no token: the sandbox is local."""
+"""Serve the pages: the index of items and one page per item.
+
+Everyone may read what is public; the rest needs the token, or the key that the API puts into the addresses of pages.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -10,12 +15,14 @@ from aiohttp import web
 from uploader.sandbox import file_status, files_db, links_db
 from uploader.sandbox import projects_db as projects
 from uploader.sandbox.addresses import Addresses
-from uploader.sandbox.answers import moment, not_found
+from uploader.sandbox.answers import ApiError, moment, not_found
 from uploader.sandbox.collections import store as collections
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.files_db import File
-from uploader.sandbox.items import item_custom_fields, store, versions, view
+from uploader.sandbox.items import embargo, item_custom_fields, public_view, store, versions, view
 from uploader.sandbox.items.store import Item
+from uploader.sandbox.items.versions import PublishedFile, Version
+from uploader.sandbox.middleware import may_see_all
 from uploader.sandbox.pages import render
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.routes import Route
@@ -24,6 +31,8 @@ ROWS = 250
 """Rows of a table on one page."""
 _BUCKETS = 100
 """Maximum number of segments of a bar of parts."""
+
+_KEY_NEEDED = ApiError(403, "Forbidden", "This page needs the key that is in the address which the API gives of it")
 
 _SAFE = {
     "Content-Security-Policy": (
@@ -46,15 +55,18 @@ def routes() -> list[Route]:
 
 async def index(request: web.Request) -> web.Response:
     context = context_of(request)
+    if not may_see_all(request, context):
+        raise _KEY_NEEDED
     html = await context.db.run(_index, context, _number(request))
     return _html(html)
 
 
 async def item(request: web.Request) -> web.Response:
+    """Serve the item as its owner sees it, or its latest version for everyone."""
     context = context_of(request)
-    number = int(request.match_info["item_id"])
-    html = await context.db.run(_item, context, number, _number(request), context.addresses(request))
-    return _html(html)
+    make = _item if may_see_all(request, context) else _public_item
+    number, at = int(request.match_info["item_id"]), context.addresses(request)
+    return _html(await context.db.run(make, context, number, _number(request), at))
 
 
 async def private(request: web.Request) -> web.Response:
@@ -63,8 +75,9 @@ async def private(request: web.Request) -> web.Response:
     link = await context.db.run(links_db.by_token, request.match_info["token"], context.now())
     if link is None or link.kind != "articles":
         raise not_found("Private link")
+    make = _item if may_see_all(request, context) else _linked_item
     at = context.addresses(request)
-    return _html(await context.db.run(_item, context, link.owner_id, _number(request), at))
+    return _html(await context.db.run(make, context, link.owner_id, _number(request), at))
 
 
 def _number(request: web.Request) -> int:
@@ -84,7 +97,8 @@ def _index(db: sqlite3.Connection, context: Context, page: int) -> str:
     usage = ""
     if account is not None:
         usage = f"{render.format_size(account.used(context))} of {render.format_size(account.limit(context))} used"
-    return render.index(rows, render.Paging(page, len(found) > ROWS), usage)
+    paging = render.Paging(number=page, more=len(found) > ROWS, key=context.settings.page_key)
+    return render.index(rows, paging, usage)
 
 
 def _row(db: sqlite3.Connection, one: Item, now: float) -> render.ItemRow:
@@ -100,6 +114,29 @@ def _format_time(time: float) -> str:
 
 
 def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
+    """Render the item with everything that its owner may see."""
+    shown = _private_page(db, context, number, page, at)
+    contents = [collections.find(db, one) for one in collections.containing(db, number)]
+    links = [
+        (f"until {_format_time(link.expires)}", at.private(link.token))
+        for link in links_db.list_of(db, "articles", number)
+    ]
+    return render.item(
+        replace(
+            shown,
+            collections=[one.metadata["title"] for one in contents if one is not None],
+            private_links=links,
+            paging=replace(shown.paging, key=context.settings.page_key),
+        )
+    )
+
+
+def _linked_item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
+    """Render the item for the reader of a private link."""
+    return render.item(_private_page(db, context, number, page, at))
+
+
+def _private_page(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> render.ItemPage:
     found = store.find(db, number)
     if found is None:
         raise not_found("Article")
@@ -107,24 +144,64 @@ def _item(db: sqlite3.Connection, context: Context, number: int, page: int, at: 
     files = files_db.page(db, number, now, ROWS + 1, (page - 1) * ROWS)
     shown = files[:ROWS]
     project = None if found.project_id is None else projects.find(db, found.project_id)
-    contents = [collections.find(db, one) for one in collections.containing(db, found.id)]
     published = versions.all_of(db, found.id, now)
+    return render.ItemPage(
+        row=_row(db, found, now),
+        item=_object(db, found, context, at),
+        project=None if project is None else project.metadata["title"],
+        versions=_links(published, at),
+        pending=found.version - len(published),
+        files=[_file(db, context, file, now) for file in shown],
+        paging=render.Paging(number=page, more=len(files) > ROWS),
+        refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
+    )
+
+
+def _public_item(db: sqlite3.Connection, context: Context, number: int, page: int, at: Addresses) -> str:
+    """Render the latest version; an embargo hides its files. ApiError 403 also for an item that does not exist."""
+    now, found = context.now(), store.find(db, number)
+    version = versions.latest(db, number, now)
+    if found is None or version is None or not found.is_public(now):
+        raise _KEY_NEEDED
+    item = public_view.as_published(found, version)
+    hidden = embargo.is_active(item.metadata["embargo"], now)
+    files = [] if hidden else versions.files(db, version, ROWS + 1, (page - 1) * ROWS)
+    custom_fields = item_custom_fields.for_item(db, context, item)
+    everything = [] if hidden else versions.files(db, version, None)
+    row = render.ItemRow(
+        number=number,
+        title=item.metadata["title"],
+        status="public",
+        files=len(everything),
+        size=version.size,
+        modified=_format_time(item.modified),
+    )
     return render.item(
         render.ItemPage(
-            row=_row(db, found, now),
-            item=_object(db, found, context, at),
-            project=None if project is None else project.metadata["title"],
-            collections=[one.metadata["title"] for one in contents if one is not None],
-            versions=[(str(one.number), at.public_item(found.id, one.number)) for one in published],
-            pending=found.version - len(published),
-            private_links=[
-                (f"until {_format_time(link.expires)}", at.private(link.token))
-                for link in links_db.list_of(db, "articles", found.id)
-            ],
-            files=[_file(db, context, file, now) for file in shown],
-            paging=render.Paging(page, len(files) > ROWS),
-            refresh=any(file.link is None and not file_status.settled(file.progress, now, delays) for file in shown),
+            row=row,
+            item=public_view.complete(item, version, everything, custom_fields, at, now, 0),
+            versions=_links(versions.all_of(db, number, now), at),
+            files=[_published_file(file) for file in files[:ROWS]],
+            paging=render.Paging(number=page, more=len(files) > ROWS),
         )
+    )
+
+
+def _links(published: Sequence[Version], at: Addresses) -> list[render.Link]:
+    return [(str(one.number), at.public_item(one.item_id, one.number)) for one in published]
+
+
+def _published_file(file: PublishedFile) -> render.FileRow:
+    return render.FileRow(
+        name=file.name,
+        folder=file.folder_path,
+        size=file.size,
+        status="available",
+        md5=file.md5 or "",
+        supplied=file.supplied_md5,
+        link=file.link,
+        bar=[render.Segment("complete", 1)] if file.link is None else [],
+        note="",
     )
 
 
